@@ -1,0 +1,165 @@
+"""The command ``cellblock``: its commands, and the one place that ends it.
+
+Rule 1: importing this module and building the commands imports neither httpx nor rich nor anything of the
+server's side, so that ``cellblock version`` and completion are instant; a command imports what it needs when
+it runs.
+Rule 2: an expected failure is one line on stderr and an exit code of :mod:`supervisor.cli.failures`; a
+traceback is a defect of ours.
+"""
+
+from __future__ import annotations
+
+import errno
+import io
+import os
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import typer
+from typer.core import TyperGroup
+from typer.main import get_command, get_group
+
+from supervisor import __version__
+from supervisor.cli import functions, output, values
+from supervisor.cli.deploy import deploy
+from supervisor.cli.failures import OK, REFUSED, USAGE, Failure
+from supervisor.cli.invoke import invoke
+from supervisor.cli.parameters import Json, Url, target
+from supervisor.errors import ConfigurationError, PlatformError
+
+PROBE_SECONDS = 2.0  # `version` asks the server in passing
+INTERRUPTED = 130  # as a shell says it of Ctrl-C
+OUTPUT_ERRORS = frozenset({errno.EPIPE, errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+
+_SERVER = "Run a server"
+_DEPLOYED = "Functions"
+_SPACE = "Values"
+
+
+def _load_serve() -> Any:
+    from supervisor.cli.serve import serve
+
+    alone = typer.Typer(add_completion=False)
+    alone.command("serve")(serve)
+    return get_command(alone)
+
+
+def _load_runtimes() -> Any:
+    from supervisor.runtimes.commands import app as runtimes
+
+    return get_group(runtimes)
+
+
+# Commands of the server's side: their modules are imported when they are called, not for `cellblock --help`.
+LAZY = {
+    "serve": (_load_serve, "Start a server in the foreground."),
+    "runtimes": (_load_runtimes, "Install and list the functions' Python environments."),
+}
+
+
+class LazyGroup(TyperGroup):
+    """The root: replaces a command of LAZY by the real one at the moment it is called (or completed)."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
+        """The command that ``args`` name."""
+        if args and args[0] in LAZY:
+            self.load(args[0])
+        return super().resolve_command(ctx, args)
+
+    def load(self, name: str) -> None:
+        """Put the real command in the place of its stand-in."""
+        command = LAZY[name][0]()
+        command.name = name
+        self.commands[name] = command
+
+
+app = typer.Typer(
+    cls=LazyGroup,
+    help="Host Python functions, each in a sandbox of its own: run a server, deploy, invoke.",
+    epilog="Which server: --url and --token, else CELLBLOCK_URL and CELLBLOCK_TOKEN, else config.toml in the "
+    "user's configuration directory.  Exit codes: 0 done, 1 refused, 2 wrong usage, 3 no server.",
+    context_settings={"help_option_names": ["--help", "-h"], "max_content_width": 110},
+    pretty_exceptions_enable=False,
+)
+
+
+def _stand_in() -> None:
+    raise AssertionError("LazyGroup puts the real command in this one's place")
+
+
+for _name, (_, _summary) in LAZY.items():
+    app.command(_name, help=_summary, rich_help_panel=_SERVER)(_stand_in)
+app.command("deploy", rich_help_panel=_DEPLOYED)(deploy)
+app.command("invoke", rich_help_panel=_DEPLOYED)(invoke)
+app.add_typer(functions.app, name="functions", rich_help_panel=_DEPLOYED)
+app.command("code", rich_help_panel=_DEPLOYED)(functions.code)
+app.add_typer(values.secrets, name="secrets", rich_help_panel=_SPACE)
+app.add_typer(values.variables, name="variables", rich_help_panel=_SPACE)
+
+
+@app.command("version", rich_help_panel=_SERVER)
+def version(
+    as_json: Json = False,
+    url: Url = None,
+) -> None:
+    """Print the version of this command and, if it can be reached, of the server.
+
+    Examples:
+
+      cellblock version
+      cellblock version --json
+    """
+    from supervisor.cli.client import server_version
+
+    server = target(url, None)
+    found = server_version(server, PROBE_SECONDS)
+    if as_json:
+        output.write_json({"client": __version__, "server": found, "url": server.url})
+        return
+    output.write_line(f"cellblock {__version__}")
+    output.write_line(f"server {found} at {server.url}" if found else f"no server at {server.url}")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command that ``arguments`` (default: the process's) name; returns the exit code."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # A terminal that cannot show a character must not end the command.
+            stream.reconfigure(errors="backslashreplace")
+    try:
+        ended = get_command(app).main(given or ["--help"], prog_name="cellblock", standalone_mode=False)
+        sys.stdout.flush()
+    except Failure as error:
+        return _end(error.message, error.exit_code)
+    except typer.TyperException as error:  # wrong arguments
+        message = error.format_message().rstrip(".")
+        # Empty: a group without a command, whose help was printed already.
+        return _end(f"{message[:1].lower()}{message[1:]} (see --help)", USAGE) if message.strip() else USAGE
+    except ConfigurationError as error:
+        return _end(str(error), USAGE)
+    except PlatformError as error:
+        return _end(error.message, REFUSED)
+    except typer.Abort:  # the end of input, or Ctrl-C, at a question
+        return _end("cancelled; nothing was changed", INTERRUPTED)
+    except OSError as error:
+        if error.errno not in OUTPUT_ERRORS:
+            raise
+        # What is still buffered has nowhere to go; the interpreter would try once more at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # Of a reader that stopped reading nobody wants to be told.
+        stopped = error.errno == errno.EPIPE
+        return REFUSED if stopped else _end(f"cannot write the output: {error.strerror}", USAGE)
+    return ended if isinstance(ended, int) else OK
+
+
+def _end(message: str, exit_code: int) -> int:
+    # What was printed stands before the line on stderr, also when both go to one file.
+    sys.stdout.flush()
+    output.fail_line(message)
+    return exit_code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,168 @@
+"""What a command prints: tables for people, JSON for programs, never a tenant's control characters.
+
+Rule 1: text that came from a server goes to a terminal only through :func:`safe` or :func:`safe_lines`; a
+tenant chooses names, messages and bodies, and a terminal obeys escape sequences.
+Rule 2: no colour and no cut column where the output is not a terminal.
+"""
+
+from __future__ import annotations
+
+import codecs
+import json
+import sys
+import unicodedata
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, TextIO
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+MESSAGE_MAX_CHARS = 2000  # of one line on stderr: enough for any message, too little to flood
+CELL_MAX_CHARS = 500  # of a table's cell; --json has the whole value
+# Controls; formats (bidirectional overrides, zero width); lone surrogates; line and paragraph separators.
+UNSAFE_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
+PIPE_COLUMNS = 100_000  # a table that is piped is never folded
+
+
+def safe(text: str, keep: str = "") -> str:
+    """``text`` with everything that a terminal would act on written as an escape, but for ``keep``.
+
+    >>> safe("red \\x1b[31m")
+    'red \\\\x1b[31m'
+    """
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(
+        character
+        if character in keep or unicodedata.category(character) not in UNSAFE_CATEGORIES
+        else _escaped(character)
+        for character in text
+    )
+
+
+def _escaped(character: str) -> str:
+    code = ord(character)
+    short = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}.get(character)
+    if short:
+        return short
+    if code <= 0xFF:
+        return f"\\x{code:02x}"
+    return f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}"
+
+
+def safe_lines(text: str) -> str:
+    """:func:`safe`, with line ends and tabs kept: for source code and bodies."""
+    return safe(text, keep="\n\t")
+
+
+def cut(text: str, limit: int) -> str:
+    """``text``, or its first ``limit`` characters with an ellipsis as the last of them."""
+    return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+def fail_line(message: str) -> None:
+    """One line on stderr, whatever is in ``message``."""
+    sys.stderr.write(f"cellblock: {safe(cut(message, MESSAGE_MAX_CHARS))}\n")
+    sys.stderr.flush()
+
+
+def write_line(text: str) -> None:
+    """A line of ours on stdout; what it quotes of others is escaped."""
+    sys.stdout.write(safe(text) + "\n")
+
+
+def write_json(value: Any) -> None:
+    """``value`` as JSON, in ASCII: so it is safe on a terminal too."""
+    sys.stdout.write(json.dumps(value, indent=2) + "\n")
+
+
+def write_table(columns: Sequence[str], rows: Sequence[Sequence[object]], empty: str) -> None:
+    """A table; ``empty`` is the line that stands for one without rows (on stderr: a pipe gets no row)."""
+    if not rows:
+        sys.stderr.write(safe(empty) + "\n")
+        return
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    terminal = sys.stdout.isatty()
+    table = Table(box=SIMPLE_HEAD if terminal else None, pad_edge=False, header_style="bold")
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    for row in rows:
+        table.add_row(*(_cell(value) for value in row))
+    _console().print(table)
+
+
+def write_facts(facts: Sequence[tuple[str, object]]) -> None:
+    """Names with their values, one a line."""
+    from rich.table import Table
+
+    table = Table(box=None, show_header=False, pad_edge=False)
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, value in facts:
+        table.add_row(name, _cell(value))
+    _console().print(table)
+
+
+def _cell(value: object) -> Any:
+    from rich.text import Text
+
+    # Text, not str: rich reads "[link=…]" in a str as markup.
+    return Text(safe(cut(as_text(value), CELL_MAX_CHARS)))
+
+
+def as_text(value: object) -> str:
+    """A JSON value as a person reads it: text as it is, nothing as ``-``, the rest as JSON."""
+    if isinstance(value, str):
+        return value
+    if value is None:
+        return "-"
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _console() -> Console:
+    from rich.console import Console
+
+    terminal = sys.stdout.isatty()
+    return Console(
+        file=sys.stdout,
+        force_terminal=terminal,  # FORCE_COLOR in a build's environment must not colour a pipe
+        width=None if terminal else PIPE_COLUMNS,
+        markup=False,
+        highlight=False,
+        emoji=False,
+    )
+
+
+class BodyWriter:
+    """Writes bytes to stdout: exactly as they are, or escaped where stdout is a terminal."""
+
+    def __init__(self, out: TextIO | None = None) -> None:
+        self._out = out or sys.stdout
+        self._terminal = self._out.isatty()
+        self._out.flush()  # bytes go past the text layer: nothing may wait in it
+        # Incremental: a character may be split between two chunks.
+        self._decoder = codecs.getincrementaldecoder("utf-8")(errors="backslashreplace")
+        self._last = ""
+
+    def write(self, chunk: bytes) -> None:
+        """The next bytes of the body."""
+        if self._terminal:
+            self._write_text(self._decoder.decode(chunk))
+        else:
+            self._out.buffer.write(chunk)
+
+    def close(self) -> None:
+        """The end of the body; a terminal gets a line end if the body has none."""
+        if self._terminal:
+            self._write_text(self._decoder.decode(b"", final=True))
+            if self._last and self._last != "\n":
+                self._out.write("\n")
+        self._out.flush()
+
+    def _write_text(self, text: str) -> None:
+        if text:
+            # Carriage returns before a line end are ordinary in bodies and harmless.
+            self._out.write(safe_lines(text.replace("\r\n", "\n")))
+            self._last = text[-1]

@@ -1,0 +1,58 @@
+"""The options that most commands share, and what they are resolved to."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from supervisor.cli.config import config_path, read_config, resolve_target
+
+if TYPE_CHECKING:
+    from supervisor.cli.client import Client
+    from supervisor.cli.config import Target
+
+_SERVER_PANEL = "Server"
+
+Url = Annotated[
+    str | None,
+    typer.Option(
+        "--url",
+        help="The server; else CELLBLOCK_URL, config.toml, or http://127.0.0.1:8080.",
+        metavar="URL",
+        rich_help_panel=_SERVER_PANEL,
+    ),
+]
+Token = Annotated[
+    str | None,
+    typer.Option(
+        "--token",
+        help="The bearer token; better CELLBLOCK_TOKEN or config.toml, which other users cannot see.",
+        metavar="TOKEN",
+        rich_help_panel=_SERVER_PANEL,
+    ),
+]
+Space = Annotated[
+    str | None,
+    typer.Option(
+        "--space",
+        "-s",
+        help="The space; else CELLBLOCK_SPACE, config.toml, or 'default'.",
+        metavar="SPACE",
+        rich_help_panel=_SERVER_PANEL,
+    ),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
+
+
+def target(url: str | None, token: str | None, space: str | None = None) -> Target:
+    """The server, token and space that the options, the environment and the configuration file name."""
+    return resolve_target(url, token, space, os.environ, read_config(config_path()))
+
+
+def connect(url: str | None, token: str | None, space: str | None = None) -> Client:
+    """A client of :func:`target`."""
+    from supervisor.cli.client import Client
+
+    return Client(target(url, token, space))

@@ -1,0 +1,110 @@
+"""``cellblock serve``: settings, the administrator's token, then the warden until SIGTERM."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import secrets
+import subprocess
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from supervisor.errors import ConfigurationError
+from supervisor.settings import Settings, load
+
+TOKEN_FILE = "admin-token"  # noqa: S105 - a file's name
+TOKEN_BYTES = 32
+
+
+def admin_token(settings: Settings) -> tuple[str, bool]:
+    """The administrator's token, and whether it was generated just now.
+
+    From the setting, else from ``data_dir/admin-token`` (0600), which is made once.
+    """
+    if settings.admin_token is not None:
+        token = settings.admin_token.get_secret_value()
+        if len(token) < 16:
+            raise ConfigurationError("setting admin_token: a token has at least 16 characters")
+        return token, False
+    path = settings.data_dir / TOKEN_FILE
+    settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o755)
+    try:
+        token = path.read_text().strip()
+    except FileNotFoundError:
+        token = ""
+    if token:
+        return token, False
+    token = "cb_" + secrets.token_urlsafe(TOKEN_BYTES)
+    temporary = path.with_suffix(".new")
+    with contextlib.suppress(FileNotFoundError):
+        temporary.unlink()
+    descriptor = os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_NOFOLLOW, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(token + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.rename(path)
+    return token, True
+
+
+def serve(
+    data_dir: Annotated[Path | None, typer.Option(help="Folder for everything durable.")] = None,
+    bind: Annotated[str | None, typer.Option(help="HOST:PORT of the HTTP server.")] = None,
+    workers: Annotated[int | None, typer.Option(help="Front processes.")] = None,
+    config: Annotated[
+        Path | None, typer.Option(help="TOML file of settings; every one is in docs/settings.md.")
+    ] = None,
+    runtimes_dir: Annotated[Path | None, typer.Option(help="Folder of the installed runtimes.")] = None,
+    log_level: Annotated[str | None, typer.Option(help="debug, info, warning or error.")] = None,
+    examples: Annotated[
+        Path | None, typer.Option(help="Deploy each folder in here into space demo, and say what to type.")
+    ] = None,
+) -> None:
+    """Start the server and stay in the foreground; SIGTERM or Ctrl-C drains it.
+
+    Every setting is also a CELLBLOCK_* variable and a line of the TOML file, in this order:
+    option, variable, file, default.
+
+    Example: cellblock serve --data-dir /var/lib/cellblock --bind 127.0.0.1:8080 --workers 2
+    """
+    # Heavy, and of no use to the other commands.
+    from supervisor.warden.warden import Warden, configure_logging
+
+    settings = load(
+        config,
+        data_dir=data_dir.absolute() if data_dir else None,
+        bind=bind,
+        workers=workers,
+        runtimes_dir=runtimes_dir.absolute() if runtimes_dir else None,
+        log_level=log_level,
+    )
+    if os.geteuid() != 0:
+        raise ConfigurationError(
+            "cellblock serve must be started as root in this version: it gives each cell user ids of its own; "
+            "run it with sudo (the fronts and the cells do not keep root)"
+        )
+    configure_logging(settings.log_level)
+    token, is_new = admin_token(settings)
+    warden = Warden(settings, token)
+
+    async def ready() -> None:
+        host, port = warden.address
+        url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+        if is_new:
+            typer.echo(
+                f"cellblock: admin token, shown once and kept in {settings.data_dir / TOKEN_FILE}: {token}"
+            )
+        typer.echo(f"cellblock: ready on {url}")
+        sys.stdout.flush()
+        if examples is not None:
+            subprocess.Popen(
+                [sys.executable, "-m", "supervisor.cli.welcome", url, str(examples.absolute())],
+                env={**os.environ, "CELLBLOCK_TOKEN": token},
+                stdin=subprocess.DEVNULL,
+            ).returncode = 0  # reaped by the warden's one loop, not by this object
+
+    asyncio.run(warden.run(ready))

@@ -1,0 +1,149 @@
+"""Messages with descriptors over a SEQPACKET socket: how the warden, the fronts and zygotes talk.
+
+Both ends are trusted; the bounds here guard against our own mistakes.  This socket never enters a
+cell, so a tenant can pass no descriptor at us.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from array import array
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import msgpack
+
+MESSAGE_MAX_BYTES = 32 * 1024
+DESCRIPTORS_MAX = 8
+# Messages waiting for a peer that does not read; one that is this far behind is lost.
+OUTBOX_MAX = 10_000
+
+Message = dict[str, Any]
+
+
+class LinkClosed(Exception):
+    """The peer is gone, or so far behind that it is as good as gone."""
+
+
+def pair() -> tuple[socket.socket, socket.socket]:
+    """Two connected ends, close-on-exec; the first non-blocking, for a Link."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_CLOEXEC)
+    ours.setblocking(False)
+    return ours, theirs
+
+
+def receive(sock: socket.socket) -> tuple[Message, list[int]] | None:
+    """One message and its descriptors; ``None`` when the peer has closed.
+
+    Raises BlockingIOError when there is none yet.
+    """
+    data, ancillary, _, _ = sock.recvmsg(
+        MESSAGE_MAX_BYTES, socket.CMSG_SPACE(4 * DESCRIPTORS_MAX), socket.MSG_CMSG_CLOEXEC
+    )
+    descriptors = array("i")
+    for level, kind, payload in ancillary:
+        if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
+            descriptors.frombytes(payload[: len(payload) - len(payload) % descriptors.itemsize])
+    if not data:
+        return None
+    return msgpack.unpackb(data), list(descriptors)
+
+
+def send(sock: socket.socket, message: Message, descriptors: Sequence[int] = ()) -> None:
+    """One message, whole or not at all; raises BlockingIOError when the peer's buffer is full."""
+    data = msgpack.packb(message)
+    assert len(data) <= MESSAGE_MAX_BYTES, f"message of {len(data)} bytes"
+    rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array("i", descriptors))] if descriptors else []
+    sock.sendmsg([data], rights, socket.MSG_NOSIGNAL)
+
+
+class Link:
+    """One end of such a socket on an event loop.
+
+    ``on_message(message, descriptors)`` is called for each message and owns the descriptors;
+    ``on_close()`` once, when the peer is gone.
+    """
+
+    def __init__(
+        self,
+        sock: socket.socket,
+        on_message: Callable[[Message, list[int]], None],
+        on_close: Callable[[], None],
+    ) -> None:
+        sock.setblocking(False)
+        self._sock = sock
+        self._on_message = on_message
+        self._on_close = on_close
+        self._outbox: deque[tuple[Message, list[int]]] = deque()
+        self._loop = asyncio.get_running_loop()
+        self._loop.add_reader(sock.fileno(), self._readable)
+        self.is_closed = False
+
+    def send(self, message: Message, descriptors: Sequence[int] = ()) -> None:
+        """Send, or queue until the peer reads.  The descriptors stay the caller's.  LinkClosed."""
+        if self.is_closed:
+            raise LinkClosed
+        if not self._outbox:
+            try:
+                send(self._sock, message, descriptors)
+                return
+            except BlockingIOError:
+                self._loop.add_writer(self._sock.fileno(), self._writable)
+            except OSError:
+                self.close()
+                raise LinkClosed from None
+        if len(self._outbox) >= OUTBOX_MAX:
+            self.close()
+            raise LinkClosed
+        # Queued descriptors are copies: the caller may close its own at once.
+        self._outbox.append((message, [os.dup(descriptor) for descriptor in descriptors]))
+
+    def drain_now(self) -> None:
+        """Handle what has already arrived, without waiting."""
+        if not self.is_closed:
+            self._readable()
+
+    def close(self) -> None:
+        """Close our end and tell ``on_close``; harmless when closed already."""
+        if self.is_closed:
+            return
+        self.is_closed = True
+        self._loop.remove_reader(self._sock.fileno())
+        self._loop.remove_writer(self._sock.fileno())
+        self._sock.close()
+        for _, descriptors in self._outbox:
+            for descriptor in descriptors:
+                os.close(descriptor)
+        self._outbox.clear()
+        self._on_close()
+
+    def _writable(self) -> None:
+        while self._outbox:
+            message, descriptors = self._outbox[0]
+            try:
+                send(self._sock, message, descriptors)
+            except BlockingIOError:
+                return
+            except OSError:
+                self.close()
+                return
+            self._outbox.popleft()
+            for descriptor in descriptors:
+                os.close(descriptor)
+        self._loop.remove_writer(self._sock.fileno())
+
+    def _readable(self) -> None:
+        while not self.is_closed:
+            try:
+                received = receive(self._sock)
+            except BlockingIOError:
+                return
+            except OSError:
+                received = None
+            if received is None:
+                self.close()
+                return
+            self._on_message(*received)

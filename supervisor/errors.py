@@ -1,0 +1,52 @@
+"""Everything the platform refuses, in one envelope (CONTRACT.md section 2).
+
+A refusal says what, why and what to do.  It never carries a traceback of ours, and values that
+came from outside are shown with :func:`shown`, so that they are cut and cannot break a line.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+SHOWN_MAX_CHARS = 120  # long enough to recognise a value, short enough not to flood a log
+
+
+def shown(value: object) -> str:
+    """``repr`` of a value from outside, cut to SHOWN_MAX_CHARS characters."""
+    text = repr(value)
+    return text if len(text) <= SHOWN_MAX_CHARS else text[: SHOWN_MAX_CHARS - 1] + "…"
+
+
+class PlatformError(Exception):
+    """An answer of the platform itself, as opposed to one of a function.
+
+    ``status`` is the HTTP status, ``message`` one sentence for a person, ``details`` a JSON object
+    for a program, ``headers`` extra response headers such as ``Retry-After`` or ``Allow``.
+    """
+
+    def __init__(
+        self,
+        status: int,
+        message: str,
+        details: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.message = message
+        self.details = dict(details) if details else None
+        self.headers = dict(headers) if headers else {}
+
+    def envelope(self) -> dict[str, Any]:
+        """``{"error": {"status", "message", "details"}}``; ``details`` is an object, possibly empty."""
+        return {"error": {"status": self.status, "message": self.message, "details": self.details or {}}}
+
+    def body(self) -> bytes:
+        """The envelope as JSON bytes."""
+        return json.dumps(self.envelope()).encode()
+
+
+class ConfigurationError(Exception):
+    """The operator's settings or host cannot be used; the message says what to change."""

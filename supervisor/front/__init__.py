@@ -1,0 +1,1 @@
+"""The fronts: trusted, unprivileged processes that speak HTTP with callers and frames with cells."""

@@ -1,0 +1,109 @@
+"""What a cell sent, as an HTTP answer: the header policy and the outcomes' envelopes.  Pure.
+
+Everything in a frame is the tenant's word.  Each function here is safe if the cell lies: names and
+values are checked again, framing is ours alone, and a frame that breaks a rule is a
+RemoteProtocolError, which costs the sender its cell.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import Any
+
+from supervisor.errors import PlatformError
+from worker.wire import RemoteProtocolError
+
+Headers = list[tuple[bytes, bytes]]
+
+TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+FORBIDDEN_IN_VALUE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+
+HOP_BY_HOP = frozenset(
+    {"connection", "keep-alive", "proxy-authenticate", "proxy-authorization", "proxy-connection", "te",
+     "trailer", "transfer-encoding", "upgrade"}
+)  # fmt: skip
+# The platform's own, and those that would speak for it to a proxy or a browser.
+NOT_THE_FUNCTIONS = HOP_BY_HOP | frozenset(
+    {"content-length", "x-call-id", "x-invoked", "x-duration-seconds", "server-timing", "server", "date",
+     "via", "alt-svc", "x-sendfile", "x-served-by", "strict-transport-security"}
+)  # fmt: skip
+NOT_THE_FUNCTIONS_PREFIXES = ("x-accel-", "x-forwarded-", "x-cellblock-")
+# These carry no body, whatever the function returned (RFC 9110, 15.3.5 and 15.4.5).
+BODYLESS = frozenset({204, 205, 304})
+
+
+@dataclass
+class Answer:
+    """A whole answer.  ``is_invoked``: it comes from the function, not from the platform."""
+
+    status: int
+    headers: Headers = field(default_factory=list)
+    body: bytes = b""
+    is_invoked: bool = False
+
+
+def function_headers(headers: tuple[tuple[str, str], ...]) -> Headers:
+    """The headers that are taken from a function; RemoteProtocolError for one that is no header."""
+    named_by_connection = {
+        token.strip().lower()
+        for name, value in headers
+        if name.lower() == "connection"
+        for token in value.split(",")
+    }
+    taken: Headers = []
+    for name, value in headers:
+        if not TOKEN.fullmatch(name):
+            raise RemoteProtocolError("a header name is no token")
+        if FORBIDDEN_IN_VALUE.search(value):
+            raise RemoteProtocolError("a header value has a control character")
+        lowered = name.lower()
+        if (
+            lowered in NOT_THE_FUNCTIONS
+            or lowered in named_by_connection
+            or lowered.startswith(NOT_THE_FUNCTIONS_PREFIXES)
+        ):
+            continue
+        try:
+            taken.append((name.encode("ascii"), value.encode("latin-1")))
+        except UnicodeEncodeError:
+            raise RemoteProtocolError("a header value is not Latin-1") from None
+    return taken
+
+
+def answered(status: int, headers: tuple[tuple[str, str], ...], body: bytes) -> Answer:
+    """The function's own answer."""
+    return Answer(status, function_headers(headers), b"" if status in BODYLESS else body, is_invoked=True)
+
+
+def raised(head: tuple[Any, ...], call_id: str, is_known_caller: bool) -> Answer:
+    """500 for an exception: the details only for a caller that holds a credential of the space."""
+    exception_type, exception_info, line, code = head[:4]
+    if is_known_caller:
+        message = f"{exception_type} at line {line}: {exception_info}"
+        details = {
+            "exception_type": exception_type,
+            "exception_info": exception_info,
+            "exception_line_number": line,
+            "exception_line_code": code,
+        }
+    else:
+        message = "the function raised an exception; its owner finds it in the log by the call id"
+        details = {"call_id": call_id}
+    answer = refused(PlatformError(500, message, details))
+    answer.is_invoked = True
+    return answer
+
+
+def broke_contract(message: str, call_id: str, is_known_caller: bool) -> PlatformError:
+    """502 that names the mistake in what the function returned."""
+    if not is_known_caller:
+        message = "the function's answer breaks the contract"
+    return PlatformError(502, f"contract error: {message}", {"reason": "contract", "call_id": call_id})
+
+
+def refused(error: PlatformError) -> Answer:
+    """An error of the platform in its envelope."""
+    headers: Headers = [(b"content-type", b"application/json")]
+    headers.extend((name.lower().encode(), value.encode("latin-1", "replace")) for name, value in error.headers.items())
+    return Answer(error.status, headers, error.body())

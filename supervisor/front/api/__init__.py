@@ -1,0 +1,66 @@
+"""The REST API: functions, versions, secrets and variables, described by ``/openapi.json``.
+
+Reading order: ``gate`` (who enters), ``functions``, ``versions``, ``values`` (routes), ``deploys``
+(what a deploy does), ``models`` (what is valid), ``errors`` (the one shape of a refusal), ``docs``.
+"""
+
+from __future__ import annotations
+
+from fastapi import Depends, FastAPI
+from fastapi.routing import APIRoute
+from fastapi_offline import FastAPIOffline
+
+from supervisor import __version__
+from supervisor.bundles import BundleStore
+from supervisor.front.api import docs, errors, functions, values, versions
+from supervisor.front.api.context import Context
+from supervisor.front.api.gate import Gate, json_only
+from supervisor.front.api.housekeeping import collect_bundles
+from supervisor.front.auth import Credentials
+from supervisor.front.control import Control
+from supervisor.settings import Settings
+from supervisor.store import Store
+
+__all__ = ["build_api", "collect_bundles"]
+
+
+def build_api(
+    *,
+    store: Store,
+    bundles: BundleStore,
+    settings: Settings,
+    control: Control,
+    credentials: Credentials,
+) -> FastAPI:
+    """The API as an ASGI application; it owns none of what it is given.
+
+    It answers everything but invoking and health, which the front answers before.
+    """
+    app = FastAPIOffline(
+        title="Cellblock",
+        version=__version__,
+        summary=docs.SUMMARY,
+        redoc_url=None,
+        static_url="/docs/assets",
+        # By default the page would show the description to a validator on the internet.
+        swagger_ui_parameters={"validatorUrl": None},
+        # A redirect would be an answer outside the envelope; a trailing slash is a 404 like any other.
+        redirect_slashes=False,
+        dependencies=[Depends(json_only)],
+        responses={"default": {"model": errors.ErrorEnvelope, "description": "Refused"}},
+        generate_unique_id_function=lambda route: route.name,
+    )
+    app.state.context = Context(store=store, bundles=bundles, settings=settings, control=control)
+    routes: list[APIRoute] = []
+    for router in (functions.router, versions.router, values.router):
+        app.include_router(router)
+        routes += [route for route in router.routes if isinstance(route, APIRoute)]
+    errors.install(app, routes)
+    docs.install(app)
+    app.add_middleware(
+        Gate,
+        credentials=credentials,
+        source_max_bytes=settings.bundle_max_bytes,
+        body_seconds=settings.body_seconds,
+    )
+    return app

@@ -1,0 +1,67 @@
+"""What every route needs, made once by ``build_api``, and how they block and finish."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Annotated, Any, ParamSpec, TypeVar, cast
+
+from fastapi import Depends, Request
+from starlette.concurrency import run_in_threadpool
+
+from supervisor.bundles import BundleStore
+from supervisor.front.api.housekeeping import Housekeeping
+from supervisor.front.control import Control
+from supervisor.front.limits import limits_in_force
+from supervisor.options import Limits, Options, resolve
+from supervisor.settings import Settings
+from supervisor.store import Store
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class Context:
+    """The API's collaborators."""
+
+    def __init__(self, *, store: Store, bundles: BundleStore, settings: Settings, control: Control) -> None:
+        self.store = store
+        self.bundles = bundles
+        self.settings = settings
+        self.control = control
+        self._housekeeping = Housekeeping(store, bundles)
+        self._running: set[asyncio.Task[Any]] = set()
+
+    async def blocking(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """``work``, which blocks, in a thread."""
+        return await run_in_threadpool(work, *args, **kwargs)
+
+    async def to_its_end(self, work: Coroutine[Any, Any, T]) -> T:
+        """``work``, which is not cut short when the caller hangs up: what is stored is also announced."""
+        return await asyncio.shield(self._start(work))
+
+    def tidy(self) -> None:
+        """Collect bundles in the background, if it is time."""
+        if self._housekeeping.is_due():
+            self._start(run_in_threadpool(self._housekeeping.collect))
+
+    def check_limits(self, options: Options) -> Limits:
+        """The limits these options give; PlatformError 422 for one above a ceiling."""
+        return resolve(options, self.settings.defaults, self.settings.all_ceilings)
+
+    def limits_in_force(self, named: dict[str, Any]) -> Limits:
+        """The limits of stored options."""
+        return limits_in_force(named, self.settings)
+
+    def _start(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+        task = asyncio.create_task(work)
+        self._running.add(task)  # the loop itself keeps only a weak reference
+        task.add_done_callback(self._running.discard)
+        return task
+
+
+def _context(request: Request) -> Context:
+    return cast(Context, request.app.state.context)
+
+
+Given = Annotated[Context, Depends(_context)]

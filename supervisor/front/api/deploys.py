@@ -1,0 +1,168 @@
+"""Changing what a function is: check everything, store it, then tell every front.
+
+A change is merged with the active version, checked as a whole, and stored only if that version is
+still the active one; otherwise it is merged and checked again.  So two deploys at once give two
+versions in some order, each of them checked, and never a mixture that nobody checked.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import string
+from dataclasses import replace
+
+from supervisor.errors import PlatformError, shown
+from supervisor.front.api.context import Context
+from supervisor.front.api.models import DEFAULT_TEMPLATE, FunctionChange, FunctionCreate
+from supervisor.options import Options
+from supervisor.store import Content, Function, StaleWriteError
+
+ATTEMPTS = 5  # each loses only to somebody else's success
+_NO_WHITESPACE = str.maketrans("", "", string.whitespace)  # base64(1) wraps its lines
+
+
+async def create(context: Context, space: str, wanted: FunctionCreate) -> Function:
+    """Create and deploy a function; PlatformError 409 when it exists, 413 or 422 as of ``_checked``."""
+    if await context.blocking(context.store.has_function, space, wanted.name):
+        # Before the bundle is unpacked; the store decides again at the end.
+        raise PlatformError(
+            409,
+            f"This function already exists: {shown(wanted.name)} in space {shown(space)}; "
+            "change it with PUT, or choose another name",
+        )
+    content = Content(
+        digest="",
+        template=wanted.template,
+        description=wanted.description,
+        env=wanted.env,
+        options=wanted.options.named(),
+    )
+    _check_settings(context, content)
+    content = replace(content, digest=await context.blocking(_add, context, wanted.source.code))
+    await _check_bundle(context, content)
+
+    async def commit() -> Function:
+        made = await context.blocking(context.store.create_function, space, wanted.name, content)
+        await context.control.function_changed(space, wanted.name)
+        return made
+
+    return await context.to_its_end(commit())
+
+
+async def change(context: Context, space: str, name: str, wanted: FunctionChange) -> Function:
+    """Deploy a change of a function; the same content again adds no version.
+
+    PlatformError 404, 413 or 422; 409 when others kept changing it.
+    """
+    if wanted.name not in (None, name):
+        raise PlatformError(
+            422,
+            f"cannot accept name: {shown(wanted.name)} is not the one in the path; a function keeps its name",
+            {"field": "name"},
+        )
+    digest: str | None = None
+    for _ in range(ATTEMPTS):
+        found = await context.blocking(context.store.function, space, name)
+        content = _merged(found.active.content, wanted)
+        _check_settings(context, content)
+        if wanted.source is not None:
+            if digest is None:  # once, however often it is merged
+                digest = await context.blocking(_add, context, wanted.source.code)
+            content = replace(content, digest=digest)
+        before = found.active.content
+        if (content.template, content.digest) != (before.template, before.digest):
+            await _check_bundle(context, content)
+
+        async def commit(found: Function = found, content: Content = content) -> Function:
+            changed, _ = await context.blocking(context.store.deploy, found, content)
+            # Also when nothing changed: a caller repeats a PUT whose announcement failed.
+            await context.control.function_changed(space, name)
+            return changed
+
+        try:
+            return await context.to_its_end(commit())
+        except StaleWriteError:
+            continue
+    raise _contended(name)
+
+
+async def roll_back(context: Context, space: str, name: str, number: int | None) -> Function:
+    """Make an earlier version the active one; PlatformError 404, 409, or 422 if it cannot run here now."""
+    for _ in range(ATTEMPTS):
+        found, version = await context.blocking(context.store.version_to_roll_back_to, space, name, number)
+        _check_settings(context, version.content)
+
+        async def commit(found: Function = found) -> Function:
+            changed = await context.blocking(context.store.activate, found, version)  # noqa: B023
+            await context.control.function_changed(space, name)
+            return changed
+
+        try:
+            return await context.to_its_end(commit())
+        except StaleWriteError:
+            continue
+    raise _contended(name)
+
+
+async def delete(context: Context, space: str, name: str) -> None:
+    """Delete a function and all its versions; PlatformError 404."""
+
+    async def commit() -> None:
+        digests = await context.blocking(context.store.delete_function, space, name)
+        # Its calls may still run: their bundles are kept for a while from now.
+        await context.blocking(context.bundles.touch, digests)
+        await context.control.function_changed(space, name)
+
+    await context.to_its_end(commit())
+
+
+def _merged(before: Content, wanted: FunctionChange) -> Content:
+    return Content(
+        digest=before.digest,
+        template=before.template if wanted.template is None else wanted.template,
+        description=before.description if wanted.description is None else wanted.description,
+        env=before.env if wanted.env is None else wanted.env,
+        options=before.options if wanted.options is None else wanted.options.named(),
+    )
+
+
+def _check_settings(context: Context, content: Content) -> None:
+    known = context.control.runtimes()
+    if content.template != DEFAULT_TEMPLATE and content.template not in known:
+        choices = ", ".join((DEFAULT_TEMPLATE, *known))
+        raise PlatformError(
+            422,
+            f"cannot accept template: {shown(content.template)} is not known here; use one of {choices}",
+            {"field": "template", "known": [DEFAULT_TEMPLATE, *known]},
+        )
+    context.check_limits(Options(**content.options))
+
+
+def _add(context: Context, code: str) -> str:
+    try:
+        source = base64.b64decode(code.translate(_NO_WHITESPACE), validate=True)
+    except (binascii.Error, ValueError):  # ValueError: not ASCII
+        raise PlatformError(
+            422,
+            "cannot accept source.code: it is not base64; encode the file with `base64 -w0 handler.py`",
+            {"field": "source.code"},
+        ) from None
+    return context.bundles.add(source)
+
+
+async def _check_bundle(context: Context, content: Content) -> None:
+    check = await context.control.check_bundle(content.template, content.digest)
+    if not check.ok:
+        raise PlatformError(
+            422,
+            f"cannot use the bundle: {check.message}",
+            {} if check.line is None else {"line": check.line},
+        )
+
+
+def _contended(name: str) -> PlatformError:
+    return PlatformError(
+        409,
+        f"function {shown(name)} was changed by others {ATTEMPTS} times meanwhile; look at it and send again",
+    )

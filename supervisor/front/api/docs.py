@@ -1,0 +1,132 @@
+"""What ``/openapi.json`` says beyond the routes: the credential, invoking, health.
+
+Invoking and health are answered before the API is asked, by the gateway and by the front's root.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import FastAPI
+
+METHODS = ("get", "post", "put", "patch", "delete")
+SUMMARY = "Host other people's Python functions, each in its own sandboxed process."
+ENVELOPE = {"$ref": "#/components/schemas/ErrorEnvelope"}
+
+
+def install(app: FastAPI) -> None:
+    """Make ``app.openapi()`` complete; what it gives is made once."""
+    of_routes = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            app.openapi_schema = completed(of_routes())
+        return app.openapi_schema
+
+    app.openapi = openapi  # type: ignore[method-assign]
+
+
+def completed(schema: dict[str, Any]) -> dict[str, Any]:
+    """The document of the routes with the rest of the server in it."""
+    schema["components"]["securitySchemes"] = {
+        "bearer": {"type": "http", "scheme": "bearer", "description": "a token of this server"}
+    }
+    schema["security"] = [{"bearer": []}]
+    base = "/spaces/{space}/functions/{name}/invoke"
+    schema["paths"][base] = {
+        "parameters": _parameters("space", "name"),
+        **{method: _invoke(method, "") for method in METHODS},
+    }
+    schema["paths"][f"{base}/{{path}}"] = {
+        "parameters": _parameters("space", "name", "path"),
+        **{method: _invoke(method, "_at_path") for method in METHODS},
+    }
+    for path, summary in (("/healthz", "Whether the server is alive"), ("/readyz", "Whether it takes calls")):
+        schema["paths"][path] = {"get": _health(path.strip("/"), summary)}
+    return schema
+
+
+def _parameters(*names: str) -> list[dict[str, Any]]:
+    about = {
+        "space": "the space",
+        "name": "the function",
+        "path": "any further path, slashes and all; the function sees it as req.path",
+    }
+    return [
+        {
+            "name": name,
+            "in": "path",
+            "required": True,
+            "description": about[name],
+            "schema": {"type": "string"},
+        }
+        for name in names
+    ]
+
+
+def _invoke(method: str, suffix: str) -> dict[str, Any]:
+    operation: dict[str, Any] = {
+        "tags": ["invoke"],
+        "summary": "Call a function",
+        "description": "The body, headers and query reach the function as they are. An answer of the "
+        "function has the header X-Invoked; every other answer is the server's own, in the error envelope.",
+        "operationId": f"invoke_{method}{suffix}",
+        "parameters": [
+            {
+                "name": "X-Timeout",
+                "in": "header",
+                "description": "a shorter time limit for this call: seconds, or 1.5s",
+                "schema": {"type": "string"},
+            },
+            {
+                "name": "X-Call-Id",
+                "in": "header",
+                "description": "an id of the caller's own for this call",
+                "schema": {"type": "string"},
+            },
+        ],
+        "responses": {
+            "2XX": {
+                "description": "What the function returned",
+                "headers": {
+                    "X-Invoked": {"description": "true: the function answered", "schema": {"type": "string"}},
+                    "X-Call-Id": {"description": "the id of the call", "schema": {"type": "string"}},
+                },
+                "content": {"*/*": {}},
+            },
+            **{status: _refusal(text) for status, text in _REFUSALS.items()},
+        },
+    }
+    if method in ("post", "put", "patch"):
+        operation["requestBody"] = {"content": {"*/*": {}}}
+    return operation
+
+
+_REFUSALS = {
+    "401": "No credential, or one that is nobody's",
+    "404": "No such function",
+    "413": "The body is larger than the function takes",
+    "429": "More calls than the function takes at once",
+    "500": "The function raised; details say what and where",
+    "502": "The function crashed, was killed, or broke the contract",
+    "503": "No capacity just now",
+    "504": "The function's time was up",
+}
+
+
+def _refusal(text: str) -> dict[str, Any]:
+    return {"description": text, "content": {"application/json": {"schema": ENVELOPE}}}
+
+
+def _health(name: str, summary: str) -> dict[str, Any]:
+    answer = {"type": "object", "properties": {"status": {"type": "string"}, "version": {"type": "string"}}}
+    return {
+        "tags": ["server"],
+        "summary": summary,
+        "operationId": name,
+        "security": [],
+        "responses": {
+            "200": {"description": "Yes", "content": {"application/json": {"schema": answer}}},
+            "503": _refusal("No"),
+        },
+    }

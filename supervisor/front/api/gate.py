@@ -1,0 +1,129 @@
+"""The door of the API: who may enter, with how large a body, in what time; and what falls out.
+
+Pure ASGI, around the framework, so that a caller without a credential is refused before any byte
+of a body is read, and a body is counted while it is read.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+from collections.abc import MutableMapping
+
+from fastapi import HTTPException
+from starlette.requests import Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from ulid import ULID
+
+from supervisor.errors import PlatformError
+from supervisor.front.api.errors import respond
+from supervisor.front.auth import Credentials, unauthenticated
+
+OPEN_PATHS = frozenset({"/healthz", "/readyz", "/openapi.json", "/docs"})
+OPEN_FOLDER = "/docs/"  # the page's script and style
+BODY_MAX_BYTES = 1 << 20  # of every resource but functions: a value of 64 KiB, however it is escaped
+SLACK_BYTES = 1 << 20  # beside the source in a function: env, description, options
+_WITH_SOURCE = re.compile(r"/spaces/[^/]*/functions(/[^/]*)?")
+
+log = logging.getLogger(__name__)
+
+
+class Gate:
+    """Checks a request's credential and bounds its body; answers what nobody below could."""
+
+    def __init__(
+        self, app: ASGIApp, *, credentials: Credentials, source_max_bytes: int, body_seconds: float
+    ) -> None:
+        """``source_max_bytes`` bounds a function's source before base64, ``body_seconds`` any body."""
+        self._app = app
+        self._credentials = credentials
+        self._with_source_bytes = (source_max_bytes + 2) // 3 * 4 + SLACK_BYTES
+        self._body_seconds = body_seconds
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One request; other kinds of connection pass."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        started = False
+
+        async def watched(message: Message) -> None:
+            nonlocal started
+            started = started or message["type"] == "http.response.start"
+            await send(message)
+
+        try:
+            self._check_credential(scope)
+            await self._app(scope, self._bounded(scope, receive), watched)
+        except PlatformError as error:  # of the two lines above; the framework answers its own
+            await respond(error)(scope, receive, send)
+        except Exception:
+            # One of the server's three doors: nothing of ours goes past it to a caller.
+            reference = str(ULID())
+            log.exception("error %s in %s %s", reference, scope["method"], scope["path"])
+            if started:
+                raise  # the answer cannot be taken back; the connection is cut
+            failure = PlatformError(
+                500,
+                f"The server failed at this request; its log has the reason under {reference}",
+                {"reference": reference},
+            )
+            await respond(failure)(scope, receive, send)
+
+    def _check_credential(self, scope: Scope) -> None:
+        path = scope["path"]
+        if path in OPEN_PATHS or path.startswith(OPEN_FOLDER):
+            return
+        given = [value for name, value in scope["headers"] if name == b"authorization"]
+        # Two are nobody's: what another server in between saw may have been the other one.
+        if len(given) != 1 or self._credentials.principal(given[0]) is None:
+            raise unauthenticated()
+
+    def _bounded(self, scope: Scope, receive: Receive) -> Receive:
+        limit = self._with_source_bytes if _WITH_SOURCE.fullmatch(scope["path"]) else BODY_MAX_BYTES
+        declared = dict(scope["headers"]).get(b"content-length", b"")
+        if declared.isdigit() and (len(declared) > 18 or int(declared) > limit):
+            raise _too_large(limit)
+        deadline = asyncio.get_running_loop().time() + self._body_seconds
+        used = 0
+        complete = False
+
+        async def bounded() -> MutableMapping[str, object]:
+            nonlocal used, complete
+            if complete:  # the framework only waits for the caller to hang up
+                return await receive()
+            try:
+                async with asyncio.timeout_at(deadline):
+                    message = await receive()
+            except TimeoutError:
+                raise HTTPException(408, _too_slow(self._body_seconds)) from None
+            complete = not message.get("more_body", False)
+            used += len(message.get("body", b""))
+            if used > limit:
+                # An HTTPException is the one thing that FastAPI lets through while it reads a body.
+                raise HTTPException(413, _too_large(limit))
+            return message
+
+        return bounded
+
+
+async def json_only(request: Request) -> None:
+    """A dependency of every route: PlatformError 415 for a body that does not say it is JSON."""
+    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if media_type != "application/json" and request.method in ("POST", "PUT") and await request.body():
+        raise PlatformError(
+            415, "cannot read the body: send JSON, with the header 'Content-Type: application/json'"
+        )
+
+
+def _too_large(limit: int) -> PlatformError:
+    return PlatformError(
+        413, f"The body is larger than the {limit} bytes that this resource takes", {"limit": limit}
+    )
+
+
+def _too_slow(seconds: float) -> PlatformError:
+    return PlatformError(
+        408, f"The body did not arrive within {seconds:g} s; send it again", headers={"Connection": "close"}
+    )

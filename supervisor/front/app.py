@@ -1,0 +1,161 @@
+"""The front's ASGI application: invocations to the gateway, everything else to the API.
+
+Every answer, whoever gives it, carries ``X-Call-Id``, ``X-Duration-Seconds`` and ``Server-Timing``.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import signal
+import socket
+from dataclasses import dataclass, field
+from typing import Any
+
+from supervisor import __version__
+from supervisor.bundles import BundleStore
+from supervisor.errors import PlatformError
+from supervisor.front import answers, calls
+from supervisor.front.api import build_api
+from supervisor.front.auth import Credentials
+from supervisor.front.directory import Directory
+from supervisor.front.gateway import Gateway, Receive, Scope, Send, Timing, _send
+from supervisor.front.warden_control import WardenControl
+from supervisor.front.warden_link import WardenLink
+from supervisor.settings import Settings
+from supervisor.store import open_store
+from supervisor.store.sealing import Sealer, load_or_create_key
+
+log = logging.getLogger("cellblock.front")
+
+DATABASE_NAME = "cellblock.db"
+KEY_NAME = "sealing.key"
+
+
+@dataclass(frozen=True)
+class FrontConfig:
+    """What the warden hands to gunicorn, and gunicorn to each worker."""
+
+    control_fd: int
+    listen_fd: int
+    settings: Settings
+    admin_token_sha256: bytes
+    runtimes: tuple[str, ...]
+
+    @classmethod
+    def from_json(cls, text: str) -> FrontConfig:
+        """The inverse of what ``supervisor.warden.warden`` writes."""
+        data = json.loads(text)
+        return cls(
+            data["control_fd"],
+            data["listen_fd"],
+            # Already validated by the warden; the environment is scrubbed, so nothing else mixes in.
+            Settings(**data["settings"]),
+            bytes.fromhex(data["admin_token_sha256"]),
+            tuple(data["runtimes"]),
+        )
+
+    @property
+    def store_url(self) -> str:
+        """The embedded store."""
+        return f"sqlite:///{self.settings.front_dir / DATABASE_NAME}"
+
+
+@dataclass
+class _Parts:
+    """What exists once the event loop runs."""
+
+    warden: WardenLink
+    gateway: Gateway
+    api: Any
+    extra: dict[str, Any] = field(default_factory=dict)
+
+
+class Application:
+    """One per front worker; ``warden_socket`` is set after the fork."""
+
+    def __init__(self, config: FrontConfig) -> None:
+        self._config = config
+        self._parts: _Parts | None = None
+        self.warden_socket: socket.socket | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """An ASGI connection."""
+        if scope["type"] == "http":
+            match = calls.INVOKE.fullmatch(scope["raw_path"])
+            assert self._parts is not None, "a request before the lifespan started"
+            if match is not None:
+                await self._parts.gateway(scope, match, receive, send)
+            else:
+                await self._other(scope, receive, send)
+        elif scope["type"] == "lifespan":
+            await self._lifespan(receive, send)
+        else:
+            raise ValueError(f"no {scope['type']} here")
+
+    async def _lifespan(self, receive: Receive, send: Send) -> None:
+        await receive()
+        self._parts = self._start()
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        await send({"type": "lifespan.shutdown.complete"})
+
+    def _start(self) -> _Parts:
+        """Link, table, gateway and API on the loop that runs now."""
+        config, settings = self._config, self._config.settings
+        assert self.warden_socket is not None, "no link to the warden"
+        credentials = Credentials(config.admin_token_sha256)
+        store = open_store(
+            config.store_url, Sealer(load_or_create_key(settings.front_dir / KEY_NAME))
+        )
+        warden = WardenLink(self.warden_socket, settings.queue_seconds, self._warden_lost)
+        directory = Directory(store, settings, warden, lambda template: control.runtime_of(template))
+        control = WardenControl(directory, warden, config.runtimes)
+        api = build_api(
+            store=store,
+            bundles=BundleStore(
+                settings.front_dir / "bundles", settings.bundle_max_bytes, settings.bundle_max_entries
+            ),
+            settings=settings,
+            control=control,
+            credentials=credentials,
+        )
+        return _Parts(warden, Gateway(directory, credentials, settings.body_seconds), api)
+
+    def _warden_lost(self) -> None:
+        # Either the warden is dead, and this process is about to be, or it gave this front up as
+        # stuck: gunicorn starts another one.
+        log.error("the link to the warden closed: this front ends")
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    async def _other(self, scope: Scope, receive: Receive, send: Send) -> None:
+        assert self._parts is not None
+        timing = Timing()
+        call_id = calls.call_id_of(scope["headers"])
+        if scope["path"] in ("/healthz", "/readyz"):
+            await _send(self._health(scope), call_id, timing, send)
+            return
+
+        async def stamped(message: dict[str, Any]) -> None:
+            if message["type"] == "http.response.start":
+                ours = timing.headers(call_id)
+                message = {**message, "headers": [*message.get("headers", ()), *ours]}
+            await send(message)
+
+        await self._parts.api(scope, receive, stamped)
+
+    def _health(self, scope: Scope) -> answers.Answer:
+        """Alive, and (``/readyz``) able to take calls."""
+        assert self._parts is not None
+        if scope["method"] not in ("GET", "HEAD"):
+            error = PlatformError(
+                405, f"method {scope['method']} is not allowed here; use GET", headers={"Allow": "GET, HEAD"}
+            )
+            return answers.refused(error)
+        if scope["path"] == "/readyz" and not self._parts.warden.is_up:
+            return answers.refused(
+                PlatformError(503, "the server is draining; try again", headers={"Retry-After": "2"})
+            )
+        body = json.dumps({"status": "ok", "version": __version__}).encode()
+        return answers.Answer(200, [(b"content-type", b"application/json")], body)

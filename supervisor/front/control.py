@@ -1,0 +1,46 @@
+"""What the API needs of the rest of the front, as a protocol: no import of the warden's side.
+
+``supervisor.front.warden_link`` is the implementation; it talks to the warden over a socket.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+
+@dataclass(frozen=True)
+class BundleCheck:
+    """What a throw-away cell of the wanted runtime says of a bundle it compiled (never ran).
+
+    ``message`` and ``line`` (1-based, in handler.py) say what is wrong when ``ok`` is false.
+    """
+
+    ok: bool
+    message: str = ""
+    line: int | None = None
+    entry: str | None = None
+
+
+class Control(Protocol):
+    """Requests of the API to the pools and the warden."""
+
+    async def check_bundle(self, template: str, digest: str) -> BundleCheck:
+        """Compile a stored bundle in a cell of that runtime; PlatformError 503 when none can be had."""
+        ...
+
+    async def function_changed(self, space: str, name: str) -> None:
+        """Return once no front answers a new call with the previous version."""
+        ...
+
+    async def values_changed(self, space: str) -> None:
+        """Return once every front will hand the space's new secrets and variables to the next call."""
+        ...
+
+    async def instances(self, space: str, name: str) -> tuple[int, int]:
+        """``(replicas, available_replicas)`` over all fronts."""
+        ...
+
+    def runtimes(self) -> tuple[str, ...]:
+        """Names of the runtimes that functions can use, such as ``python3.11``; the default first."""
+        ...

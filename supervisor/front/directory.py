@@ -1,0 +1,244 @@
+"""The front's table of functions and values: what the hot path reads without a query.
+
+An entry stays until the warden says that it changed; a change is acknowledged only after the entry
+is gone, so no call that begins after a deploy was answered sees the version before it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections import OrderedDict
+from collections.abc import Callable
+
+from supervisor.front.instance import Identity, Instance
+from supervisor.front.pool import SWEEP_SECONDS, Pool, lease_request
+from supervisor.front.warden_link import Ending, WardenLink
+from supervisor.options import MIB, Limits, Options, resolve
+from supervisor.settings import Settings
+from supervisor.store import Deployment, Store
+from worker import wire
+
+log = logging.getLogger("cellblock.front")
+
+Key = tuple[str, str]
+# Names that do not exist are remembered too, or each anonymous call to one would cost a query.
+UNKNOWN_MAX = 10_000
+# A space's secrets and variables as one frame body; the API bounds what goes in.
+VALUES_MAX_BYTES = 4 * MIB
+
+
+class Values:
+    """A space's secrets and variables, ready to be sent; ``revision`` tells two of them apart."""
+
+    def __init__(self, revision: int, secrets: dict[str, str], variables: dict[str, object]) -> None:
+        self.revision = revision
+        self.plain = {"secrets": secrets, "variables": variables}
+        body = json.dumps(self.plain).encode()
+        self.frame = wire.encode(wire.VALUES, 0, (), (), len(body)) + body
+
+    def __repr__(self) -> str:
+        return f"<Values revision {self.revision}>"  # secrets have no repr
+
+
+class Function:
+    """A function's active version with its limits, and the pool of its instances here."""
+
+    def __init__(self, deployment: Deployment, limits: Limits, pool: Pool) -> None:
+        self.deployment = deployment
+        self.limits = limits
+        self.pool = pool
+        self.request_max_bytes = limits.max_request * MIB
+
+
+class Directory:
+    """Looks up, remembers, forgets."""
+
+    def __init__(
+        self,
+        store: Store,
+        settings: Settings,
+        warden: WardenLink,
+        runtime_of: Callable[[str], str],
+    ) -> None:
+        self._store = store
+        self._settings = settings
+        self._warden = warden
+        self._runtime_of = runtime_of
+        self.functions: dict[Key, Function] = {}
+        self.values: dict[str, Values] = {}
+        self._unknown: OrderedDict[Key, None] = OrderedDict()
+        self._lookups: dict[Key, asyncio.Task[Function | None]] = {}
+        self._value_loads: dict[str, asyncio.Task[None]] = {}
+        # Versions that were replaced and still finish calls: their cells' endings are ours to hear.
+        self._retired: set[Pool] = set()
+        self._others: set[Instance] = set()
+        self._generation: dict[Key, int] = {}
+        self._value_generation: dict[str, int] = {}
+        self._revision = 0
+        warden.on_changed = self.changed
+        warden.on_reclaim = self._reclaim
+        warden.on_ended = self._ended
+        self._loop = asyncio.get_running_loop()
+        self._sweeper = self._loop.call_later(SWEEP_SECONDS, self._sweep)
+
+    # ---- functions --------------------------------------------------------------------------
+
+    async def find(self, space: str, name: str) -> Function | None:
+        """The function, from the table or the store; None when there is none."""
+        key = (space, name)
+        while True:
+            found = self.functions.get(key)
+            if found is not None:
+                return found
+            if key in self._unknown:
+                return None
+            lookup = self._lookups.get(key)
+            if lookup is None:
+                lookup = self._lookups[key] = self._loop.create_task(self._look_up(key))
+                lookup.add_done_callback(lambda _: self._lookups.pop(key, None))
+            # Shielded: the caller that asked first may hang up, the others still wait.
+            await asyncio.shield(lookup)
+            if lookup.result() is None and key not in self._unknown and key not in self.functions:
+                continue  # it changed while it was read: read again
+
+    async def _look_up(self, key: Key) -> Function | None:
+        generation = self._generation.get(key, 0)
+        deployment = await asyncio.to_thread(self._store.deployment, *key)
+        if generation != self._generation.get(key, 0):
+            return None
+        if deployment is None:
+            self._unknown[key] = None
+            if len(self._unknown) > UNKNOWN_MAX:
+                self._unknown.popitem(last=False)
+            return None
+        function = self._function(deployment)
+        self.functions[key] = function
+        return function
+
+    def _function(self, deployment: Deployment) -> Function:
+        settings = self._settings
+        # Options that were within the ceilings when they were deployed are cut to today's.
+        ceilings = settings.all_ceilings
+        options = {
+            name: min(value, ceilings[name]) if name in ceilings and name != "network" else value
+            for name, value in deployment.options.items()
+        }
+        limits = resolve(Options(**options), settings.defaults, {**ceilings, "network": "host"})
+        runtime = self._runtime_of(deployment.template)
+        identity = Identity(
+            deployment.space,
+            deployment.name,
+            deployment.version,
+            limits.log_bytes,
+            limits.log_lines,
+            limits.max_response * MIB,
+            settings.function_logs,
+        )
+
+        async def encode_init() -> tuple[bytes, int]:
+            values = await self.values_of(deployment.space)
+            body = json.dumps(
+                {**values.plain, "env": deployment.env, "text_content_type": settings.text_content_type}
+            ).encode()
+            head = (
+                wire.WIRE_VERSION, "serve", deployment.space, deployment.name, deployment.version,
+                limits.concurrency or 0, limits.max_response * MIB,
+            )  # fmt: skip
+            return wire.encode(wire.INIT, 0, head, (), len(body)) + body, values.revision
+
+        pool = Pool(
+            identity,
+            limits,
+            lease_request(
+                deployment.space, deployment.name, deployment.version, deployment.digest, runtime, limits
+            ),
+            self._warden,
+            encode_init,
+            queue_seconds=settings.queue_seconds,
+            queue_depth=settings.queue_depth,
+            init_seconds=settings.init_seconds,
+        )
+        return Function(deployment, limits, pool)
+
+    # ---- values -----------------------------------------------------------------------------
+
+    async def values_of(self, space: str) -> Values:
+        """The space's secrets and variables as the store has them now or had them at the last change."""
+        while True:
+            known = self.values.get(space)
+            if known is not None:
+                return known
+            load = self._value_loads.get(space)
+            if load is None:
+                load = self._value_loads[space] = self._loop.create_task(self._load_values(space))
+                load.add_done_callback(lambda _: self._value_loads.pop(space, None))
+            await asyncio.shield(load)
+
+    async def _load_values(self, space: str) -> None:
+        generation = self._value_generation.get(space, 0)
+        opened = await asyncio.to_thread(self._store.values, space)
+        if generation == self._value_generation.get(space, 0):
+            self._revision += 1
+            self.values[space] = Values(self._revision, dict(opened.secrets), dict(opened.variables))
+
+    # ---- changes ----------------------------------------------------------------------------
+
+    def changed(self, space: str, name: str) -> None:
+        """A function (or, with name "", the space's values) changed in the store."""
+        if not name:
+            self._value_generation[space] = self._value_generation.get(space, 0) + 1
+            self.values.pop(space, None)
+            return
+        key = (space, name)
+        self._generation[key] = self._generation.get(key, 0) + 1
+        self._unknown.pop(key, None)
+        function = self.functions.pop(key, None)
+        if function is not None:
+            function.pool.retire()
+            self._retired.add(function.pool)
+
+    def _reclaim(self, space: str, name: str) -> None:
+        if name:
+            function = self.functions.get((space, name))
+            if function is not None:
+                function.pool.reclaim()
+            return
+        # Any will do: the one that has been idle longest.
+        idle = [
+            (since, function.pool)
+            for function in self.functions.values()
+            if (since := function.pool.idle_since()) is not None
+        ]
+        if idle:
+            since, pool = min(idle, key=lambda pair: pair[0])
+            pool.drop_idle(since)
+
+    def adopt(self, instance: Instance) -> None:
+        """An instance of no pool whose end must reach it all the same."""
+        self._others = {other for other in self._others if not other.is_gone} | {instance}
+
+    def instance(self, cell: str) -> Instance | None:
+        """The instance in a cell of ours."""
+        for other in self._others:
+            if other.cell == cell:
+                return other
+        for pool in (*(function.pool for function in self.functions.values()), *self._retired):
+            for instance in pool.instances:
+                if instance.cell == cell:
+                    return instance
+        return None
+
+    def _ended(self, cell: str, ending: Ending) -> None:
+        instance = self.instance(cell)
+        if instance is not None:
+            instance.ended(ending)
+
+    def _sweep(self) -> None:
+        now = self._loop.time()
+        for function in self.functions.values():
+            limits = function.limits
+            function.pool.drop_idle(now - limits.idle_seconds, keep=limits.min_instances)
+        self._retired = {pool for pool in self._retired if pool.instances}
+        self._sweeper = self._loop.call_later(SWEEP_SECONDS, self._sweep)

@@ -1,0 +1,284 @@
+"""The way of one call: parse, recognise, find a place, send, answer.  No framework on this path."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+import signal
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from supervisor.errors import PlatformError
+from supervisor.front import answers, calls
+from supervisor.front.answers import Answer
+from supervisor.front.auth import Credentials, Principal, unauthenticated
+from supervisor.front.directory import Directory, Function
+from supervisor.front.instance import CallLost, Instance, StartFailed
+from supervisor.front.pool import Retired
+from supervisor.front.warden_link import Ending
+from worker import wire
+
+log = logging.getLogger("cellblock.front")
+
+Scope = dict[str, Any]
+Receive = Callable[[], Awaitable[dict[str, Any]]]
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+
+# A call that finds its version replaced looks again; each time a deploy has been acknowledged.
+RETIRED_MOST = 100
+
+
+class CallerGone(Exception):
+    """The caller hung up before it had sent its body: there is nobody to answer."""
+
+
+class Timing:
+    """Where the time of one call went; perf_counter seconds."""
+
+    __slots__ = ("execution_s", "init_s", "queue_s", "started")
+
+    def __init__(self) -> None:
+        self.started = time.perf_counter()
+        self.queue_s = self.init_s = self.execution_s = 0.0
+
+    def headers(self, call_id: str) -> answers.Headers:
+        """``X-Call-Id``, ``X-Duration-Seconds`` and ``Server-Timing`` (milliseconds)."""
+        return [
+            (b"x-call-id", call_id.encode("latin-1")),
+            (b"x-duration-seconds", b"%.6f" % (time.perf_counter() - self.started)),
+            (
+                b"server-timing",
+                b"queue;dur=%.3f, init;dur=%.3f, exec;dur=%.3f"
+                % (self.queue_s * 1e3, self.init_s * 1e3, self.execution_s * 1e3),
+            ),
+        ]
+
+
+class Gateway:
+    """Answers invocations."""
+
+    def __init__(self, directory: Directory, credentials: Credentials, body_seconds: float) -> None:
+        self._directory = directory
+        self._credentials = credentials
+        self._body_seconds = body_seconds
+
+    async def __call__(self, scope: Scope, match: re.Match[bytes], receive: Receive, send: Send) -> None:
+        """One HTTP request whose raw path matched ``calls.INVOKE``."""
+        timing = Timing()
+        call_id = calls.call_id_of(scope["headers"])
+        try:
+            answer = await self._answer(scope, match, receive, call_id, timing)
+        except PlatformError as error:
+            answer = answers.refused(error)
+        except CallerGone:
+            return
+        except Exception:
+            # The door of this path: our bug costs one caller a 500 and nobody a process.
+            log.exception("call %s: our own mistake", call_id)
+            message = "the platform made a mistake; its operator finds it in the log by the call id"
+            answer = answers.refused(PlatformError(500, message, {"call_id": call_id}))
+        await _send(answer, call_id, timing, send)
+
+    async def _answer(
+        self, scope: Scope, match: re.Match[bytes], receive: Receive, call_id: str, timing: Timing
+    ) -> Answer:
+        call = calls.parse(scope, match, call_id)
+        principal = self._credentials.principal(call.authorization)
+        function = self._directory.functions.get((call.space, call.name)) or await self._directory.find(
+            call.space, call.name
+        )
+        if principal is None and (function is None or not function.limits.public):
+            # The same answer whether it exists or not.
+            raise unauthenticated()
+        if function is None:
+            raise PlatformError(
+                404,
+                f"function not found: space {call.space!r} has no function {call.name!r}; "
+                "deploy it or look at the list of functions",
+            )
+        limit_s = calls.timeout_of(call.timeout, function.limits.timeout)
+        body = await self._body(call, function.request_max_bytes, receive) if call.has_body else b""
+        # A credential that is not ours may be the function's own: only what was consumed is removed.
+        headers = call.headers if principal is None else call.without_credential()
+        return await self._run(call, principal, headers, body, limit_s, timing)
+
+    async def _body(self, call: calls.Call, most: int, receive: Receive) -> bytes:
+        """The request's body, bounded before it is believed; 413, 408."""
+        if call.content_length is not None and call.content_length > most:
+            raise _too_large(most)
+        chunks = []
+        size = 0
+        try:
+            async with asyncio.timeout(self._body_seconds):
+                while True:
+                    message = await receive()
+                    if message["type"] != "http.request":
+                        raise CallerGone
+                    chunk = message.get("body", b"")
+                    size += len(chunk)
+                    if size > most:
+                        raise _too_large(most)
+                    chunks.append(chunk)
+                    if not message.get("more_body"):
+                        break
+        except TimeoutError:
+            raise PlatformError(
+                408, f"the request's body did not arrive within {self._body_seconds:g} s; send it faster"
+            ) from None
+        return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+    async def _run(
+        self,
+        call: calls.Call,
+        principal: Principal | None,
+        headers: list[tuple[str, str]],
+        body: bytes,
+        limit_s: float,
+        timing: Timing,
+    ) -> Answer:
+        queued = time.perf_counter()
+        is_known = principal is not None
+        try:
+            function, instance = await self._place(call, timing)
+        except StartFailed as failed:
+            return _start_failed(failed, call.call_id, is_known)
+        sent = time.perf_counter()
+        timing.queue_s = max(0.0, sent - queued - timing.init_s)
+        try:
+            before = await self._new_values(call.space, instance)
+            try:
+                waiting = instance.call(
+                    (call.method, call.path, call.query, call.call_id), headers, body, limit_s, before
+                )
+            except wire.LocalProtocolError as error:
+                raise PlatformError(
+                    431, f"the request's path and headers do not fit into a call: {error}; send less"
+                ) from None
+            frame = await waiting
+            timing.execution_s = time.perf_counter() - sent
+            return _from_frame(frame, instance, call.call_id, is_known)
+        except CallLost as lost:
+            timing.execution_s = time.perf_counter() - sent
+            raise _lost(lost, limit_s, call.call_id) from None
+        finally:
+            function.pool.release(instance)
+
+    async def _place(self, call: calls.Call, timing: Timing) -> tuple[Function, Instance]:
+        """A place on an instance of the version that is active now."""
+        for _ in range(RETIRED_MOST):
+            function = self._directory.functions.get((call.space, call.name)) or await self._directory.find(
+                call.space, call.name
+            )
+            if function is None:
+                raise PlatformError(404, f"function not found: {call.name!r} was deleted during the call")
+            instance = function.pool.take()
+            if instance is not None:
+                return function, instance
+            try:
+                instance = await function.pool.wait()
+            except Retired:
+                continue
+            if instance.served == 0:
+                timing.init_s = instance.init_s
+            return function, instance
+        raise PlatformError(
+            503, "the function is being replaced again and again; try again", headers={"Retry-After": "1"}
+        )
+
+    async def _new_values(self, space: str, instance: Instance) -> bytes:
+        """A VALUES frame when the space's values changed since the instance last heard of them."""
+        values = self._directory.values.get(space) or await self._directory.values_of(space)
+        if instance.values_revision == values.revision:
+            return b""
+        instance.values_revision = values.revision
+        return values.frame
+
+
+def _too_large(most: int) -> PlatformError:
+    return PlatformError(
+        413,
+        f"the request's body is larger than {most} bytes, the function's max_request; send less or raise it",
+        {"max_request_bytes": most},
+    )
+
+
+def _from_frame(frame: wire.Frame, instance: Instance, call_id: str, is_known: bool) -> Answer:
+    """The answer that a call's frame stands for."""
+    if frame.kind == wire.ANSWER:
+        try:
+            return answers.answered(frame.head[0], frame.headers, frame.body)
+        except wire.RemoteProtocolError as error:
+            # Our worker checks these before it sends: whoever sent them went round it.
+            instance.violated(str(error))
+            raise PlatformError(
+                502, f"the function's answer broke the protocol: {error}", {"reason": "protocol", "call_id": call_id}
+            ) from None
+    if frame.kind == wire.RAISED:
+        return answers.raised(frame.head, call_id, is_known)
+    raise answers.broke_contract(frame.head[0], call_id, is_known)
+
+
+def _start_failed(failed: StartFailed, call_id: str, is_known: bool) -> Answer:
+    """Why there is no instance: the module raised, has no entry point, or its cell died."""
+    if failed.failed is not None:
+        stage, *exception = failed.failed.head
+        if stage == "import":
+            return answers.raised(tuple(exception), call_id, is_known)
+        raise answers.broke_contract(exception[1], call_id, is_known)
+    ending = failed.ending or Ending("exited", 0, 0, "")
+    raise PlatformError(
+        502,
+        f"the function's instance ended while it was starting: {_how(ending)}",
+        {"reason": "crashed", "signal": ending.signal, "exit_code": ending.code, "call_id": call_id},
+    )
+
+
+def _how(ending: Ending) -> str:
+    if ending.cause == "protocol":
+        return f"it broke the protocol ({ending.reason})"
+    if ending.signal:
+        try:
+            name = signal.Signals(ending.signal).name
+        except ValueError:
+            name = f"signal {ending.signal}"
+        return f"it was ended by {name}"
+    if ending.cause == "exited" and not ending.reason:
+        return f"its process exited with code {ending.code}"
+    return ending.reason or ending.cause
+
+
+def _lost(lost: CallLost, limit_s: float, call_id: str) -> PlatformError:
+    """What a caller is told whose instance ended under its call."""
+    ending = lost.ending
+    if ending.cause == "timeout" and lost.is_culprit:
+        return PlatformError(
+            504,
+            f"the call's time was up: its limit is {limit_s:g} s; the code was ended",
+            {"reason": "timeout", "limit_s": limit_s, "call_id": call_id},
+        )
+    if not lost.is_culprit:
+        return PlatformError(
+            503,
+            "the instance was ended because of another call that ran on it; try again",
+            {"reason": "neighbour", "call_id": call_id},
+            {"Retry-After": "0"},
+        )
+    return PlatformError(
+        502,
+        f"the function crashed: {_how(ending)}",
+        {"reason": "protocol" if ending.cause == "protocol" else "crashed", "signal": ending.signal,
+         "exit_code": ending.code, "call_id": call_id},
+    )  # fmt: skip
+
+
+async def _send(answer: Answer, call_id: str, timing: Timing, send: Send) -> None:
+    headers = answer.headers
+    if answer.status not in (204, 304):
+        headers.append((b"content-length", b"%d" % len(answer.body)))
+    if answer.is_invoked:
+        headers.append((b"x-invoked", b"true"))
+    headers += timing.headers(call_id)
+    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+    await send({"type": "http.response.body", "body": answer.body})

@@ -1,0 +1,344 @@
+"""One instance as its front holds it: frames out, frames in, and what each call comes to.
+
+Rule 1: every call that was sent ends in exactly one of: its own frame, or CallLost.
+Rule 2: the first frame that may not exist ends the instance; so does any frame that no call waits for.
+Rule 3: nothing the cell does makes this process wait, grow without bound, or raise into the loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from supervisor.datagrams import Message
+from supervisor.errors import PlatformError
+from supervisor.front.loglines import LogLines, Stream
+from supervisor.front.warden_link import Ending, Lease, WardenLink
+from worker import wire
+
+log = logging.getLogger("cellblock.front")
+
+READ_BYTES = 1 << 16  # a pipe holds this much
+READS_PER_TURN = 8  # one cell's quota in a turn of the loop: the others are waiting too
+# From the end of a cell's pipe to the warden's word on how it ended.
+ENDING_SECONDS = 1.0
+JOIN_BODY_BYTES = 1 << 16
+
+
+class CallLost(Exception):
+    """The instance ended under a call.  ``is_culprit``: by this call's own doing or limit."""
+
+    def __init__(self, ending: Ending, is_culprit: bool) -> None:
+        super().__init__(ending.cause)
+        self.ending = ending
+        self.is_culprit = is_culprit
+
+
+class StartFailed(Exception):
+    """The instance never got READY: the FAILED frame's fields, or how it ended."""
+
+    def __init__(self, failed: wire.Frame | None, ending: Ending | None) -> None:
+        super().__init__("start failed")
+        self.failed = failed
+        self.ending = ending
+
+
+@dataclass
+class _Outstanding:
+    future: asyncio.Future[wire.Frame]
+    call_id: str
+    timer: asyncio.TimerHandle
+
+
+@dataclass
+class Memory:
+    """What travels with a returned cell to its next front."""
+
+    is_async: int
+    next_call: int
+    served: int
+
+    def as_message(self) -> Message:
+        """For the warden to carry."""
+        return dict(self.__dict__)
+
+
+@dataclass
+class Identity:
+    """Whose instance this is, for frames and log lines."""
+
+    space: str
+    function: str
+    version: int
+    log_bytes: int
+    log_lines: int
+    response_max_bytes: int
+    are_logs_emitted: bool = True
+
+
+class Instance:
+    """Owns the four pipe ends of a leased cell."""
+
+    def __init__(
+        self,
+        lease: Lease,
+        warden: WardenLink,
+        identity: Identity,
+        on_gone: Callable[[Instance], None],
+    ) -> None:
+        self.cell = lease.cell
+        self.load = 0
+        self.capacity = 1
+        self.served = 0
+        self.last_used = 0.0
+        self.values_revision = -1
+        self.init_s = 0.0
+        self.is_gone = False
+        self.is_retiring = False
+        self.is_listed = False  # the pool's: among those with a free place
+        self.is_async = False
+        self._warden = warden
+        self._on_gone = on_gone
+        self._request_fd, self._reply_fd, stdout_fd, stderr_fd = lease.pipes
+        self._streams = (Stream(stdout_fd, "stdout"), Stream(stderr_fd, "stderr"))
+        origin = f"{identity.space}/{identity.function} {lease.cell}"
+        self._logs = LogLines(origin, identity.log_bytes, identity.log_lines, identity.are_logs_emitted)
+        self._decoder = wire.Decoder(wire.TO_FRONT, identity.response_max_bytes)
+        self._outbox: deque[memoryview] = deque()
+        self._outstanding: dict[int, _Outstanding] = {}
+        self._next_call = 1
+        self._culprit: int | None = None
+        self._ending: Ending | None = None
+        self._eof_timer: asyncio.TimerHandle | None = None
+        self._loop = asyncio.get_running_loop()
+        self._started: asyncio.Future[wire.Frame] = self._loop.create_future()
+        self._loop.add_reader(self._reply_fd, self._readable)
+        for stream in self._streams:
+            self._loop.add_reader(stream.descriptor, self._log_readable, stream)
+
+    # ---- starting ---------------------------------------------------------------------------
+
+    async def start(self, init: bytes, within_s: float) -> wire.Frame:
+        """Send INIT (already encoded) and wait for READY or CHECKED.  StartFailed, TimeoutError."""
+        began = self._loop.time()
+        self._write(init)
+        try:
+            frame = await asyncio.wait_for(asyncio.shield(self._started), within_s)
+        except TimeoutError:
+            self.kill("timeout")
+            raise
+        if frame.kind == wire.FAILED:
+            self.kill("released")
+            raise StartFailed(frame, None)
+        self.init_s = self._loop.time() - began
+        return frame
+
+    def continue_from(self, memory: Memory) -> None:
+        """A cell that another front had: it is READY already, and counts on."""
+        self._next_call = memory.next_call
+        self.served = memory.served
+        self._started.set_result(
+            wire.Frame(wire.READY, 0, (memory.is_async, 0, "", ""), (), b"")
+        )
+
+    # ---- calls ------------------------------------------------------------------------------
+
+    def call(self, head: tuple[str, str, str, str], headers: list[tuple[str, str]], body: bytes, timeout_s: float,
+             before: bytes = b"") -> asyncio.Future[wire.Frame]:  # fmt: skip
+        """Send one call (method, path, query, call id); the future is its frame or CallLost.
+
+        ``before`` is an encoded VALUES frame that has to be read first.
+        """
+        number = self._next_call
+        # 0 belongs to no call; wrapping would take years, but a number must never be on twice.
+        self._next_call = number + 1 if number < wire.CALL_MAX else 1
+        data = wire.encode(wire.CALL, number, (*head, int(timeout_s * 1000)), headers, len(body))
+        future: asyncio.Future[wire.Frame] = self._loop.create_future()
+        if self.is_gone:
+            future.set_exception(CallLost(self._ending or Ending("exited", 0, 0, ""), False))
+            return future
+        if not self._outstanding:
+            self._logs.begin_call()
+        timer = self._loop.call_later(timeout_s, self._time_is_up, number)
+        self._outstanding[number] = _Outstanding(future, head[3], timer)
+        if len(body) <= JOIN_BODY_BYTES:
+            self._write(before + data + body)
+        else:
+            self._write(before + data)
+            self._write(body)
+        return future
+
+    def _time_is_up(self, number: int) -> None:
+        # The clock is ours: whatever the code does, it does not do it longer.
+        self._culprit = number
+        self.kill("timeout")
+
+    def kill(self, cause: str) -> None:
+        """End the cell; outstanding calls are lost when the warden confirms, or shortly after."""
+        if self._ending is not None or self.is_gone:
+            return
+        self._ending = Ending(cause, 0, 0, "")
+        try:
+            self._warden.kill(self.cell, cause)
+        except PlatformError:
+            log.warning("the warden is gone: cell %s ends with it", self.cell)
+        self._expect_the_end()
+
+    def give_back(self, is_async: bool) -> None:
+        """Return the idle cell to the warden for another front."""
+        memory = Memory(int(is_async), self._next_call, self.served).as_message()
+        pipes = [self._request_fd, self._reply_fd, *(stream.descriptor for stream in self._streams)]
+        self._ending = Ending("returned", 0, 0, "")
+        try:
+            self._warden.give_back(self.cell, memory, pipes)
+        except PlatformError:
+            log.warning("the warden is gone: cell %s ends with it", self.cell)
+        self._close()
+
+    @property
+    def is_idle(self) -> bool:
+        """No call is running, nothing is half sent or half received."""
+        return not self._outstanding and not self._outbox and self._decoder.is_between_frames
+
+    # ---- bytes ------------------------------------------------------------------------------
+
+    def _write(self, data: bytes) -> None:
+        if self.is_gone:
+            return
+        rest = memoryview(data)
+        if not self._outbox:
+            rest = self._write_some(rest)
+            if not rest:
+                return
+            self._loop.add_writer(self._request_fd, self._writable)
+        # Bounded by the gateway: at most ``capacity`` bodies of at most max_request each.
+        self._outbox.append(rest)
+
+    def _write_some(self, data: memoryview) -> memoryview:
+        try:
+            return data[os.write(self._request_fd, data) :]
+        except BlockingIOError:
+            return data
+        except OSError:  # EPIPE: the cell is gone, its reply pipe says so too
+            self._expect_the_end()
+            return data[len(data) :]
+
+    def _writable(self) -> None:
+        while self._outbox:
+            rest = self._write_some(self._outbox[0])
+            if rest:
+                self._outbox[0] = rest
+                return
+            if self._outbox:
+                self._outbox.popleft()
+        self._loop.remove_writer(self._request_fd)
+
+    def _readable(self) -> None:
+        for _ in range(READS_PER_TURN):
+            try:
+                data = os.read(self._reply_fd, READ_BYTES)
+            except BlockingIOError:
+                return
+            if not data:
+                self._loop.remove_reader(self._reply_fd)
+                self._expect_the_end()
+                return
+            try:
+                # From here on the bytes are hostile.
+                for frame in self._decoder.receive(data):
+                    self._take(frame)
+            except wire.RemoteProtocolError as error:
+                self.violated(str(error))
+                return
+            if len(data) < READ_BYTES:
+                return
+
+    def _take(self, frame: wire.Frame) -> None:
+        """One valid frame.  Safe if it lies: it can only end a call that is outstanding here."""
+        if frame.call == 0:
+            if self._started.done():
+                raise wire.RemoteProtocolError("a second word on how it started")
+            self._started.set_result(frame)
+            return
+        outstanding = self._outstanding.pop(frame.call, None)
+        if outstanding is None or not self._started.done():
+            raise wire.RemoteProtocolError("an answer that no call waits for")
+        outstanding.timer.cancel()
+        self.served += 1
+        # Lines written before the answer are this call's: read them before it is told.
+        call_id = outstanding.call_id if not self._outstanding else ""
+        for stream in self._streams:
+            lines, _ = stream.read()
+            if lines:
+                self._logs.take(lines, stream.name, call_id)
+        self._logs.end_call(outstanding.call_id)
+        if not outstanding.future.done():
+            outstanding.future.set_result(frame)
+
+    def violated(self, what: str) -> None:
+        """The cell broke the protocol: it is killed, its calls get a 502."""
+        log.warning("cell %s broke the protocol (%s): killing it", self.cell, what)
+        if self._ending is None:
+            self._ending = Ending("protocol", 0, 0, what)
+            try:
+                self._warden.kill(self.cell, "protocol")
+            except PlatformError:
+                log.warning("the warden is gone: cell %s ends with it", self.cell)
+        self._end(self._ending)
+
+    def _log_readable(self, stream: Stream) -> None:
+        lines, is_end = stream.read()
+        if is_end:
+            self._loop.remove_reader(stream.descriptor)
+            lines += stream.last()
+        if lines:
+            calls = list(self._outstanding.values())
+            self._logs.take(lines, stream.name, calls[0].call_id if len(calls) == 1 else "")
+
+    # ---- the end ----------------------------------------------------------------------------
+
+    def _expect_the_end(self) -> None:
+        if self._eof_timer is None and not self.is_gone:
+            unknown = Ending("exited", 0, 0, "the warden did not say how")
+            self._eof_timer = self._loop.call_later(ENDING_SECONDS, lambda: self._end(unknown))
+
+    def ended(self, ending: Ending) -> None:
+        """The warden's word: the cell has been reaped."""
+        # A protocol violation or a limit of ours is the cause; the signal was only its instrument.
+        self._end(self._ending if self._ending is not None else ending)
+
+    def _end(self, ending: Ending) -> None:
+        if self.is_gone:
+            return
+        self._ending = self._ending or ending
+        for stream in self._streams:
+            self._log_readable(stream)
+        if not self._started.done():
+            self._started.set_exception(StartFailed(None, ending))
+            self._started.exception()  # nobody may be waiting any more
+        outstanding, self._outstanding = self._outstanding, {}
+        for number, lost in outstanding.items():
+            lost.timer.cancel()
+            # One call alone is its own culprit; of several only the one whose limit it was.
+            is_culprit = number == self._culprit or (self._culprit is None and len(outstanding) == 1)
+            if not lost.future.done():
+                lost.future.set_exception(CallLost(ending, is_culprit))
+        self._close()
+        self._on_gone(self)
+
+    def _close(self) -> None:
+        self.is_gone = True
+        if self._eof_timer is not None:
+            self._eof_timer.cancel()
+        self._outbox.clear()
+        self._loop.remove_writer(self._request_fd)
+        self._loop.remove_reader(self._reply_fd)
+        for stream in self._streams:
+            self._loop.remove_reader(stream.descriptor)
+            os.close(stream.descriptor)
+        os.close(self._request_fd)
+        os.close(self._reply_fd)

@@ -1,0 +1,109 @@
+"""The log pipes of one instance: always drained, cut into lines, stamped here and nowhere else.
+
+A line carries text only.  Whose it is, of which call and when is our word, so a function cannot
+forge another's record.  Caps count per call; what is above them is dropped and counted.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+
+log = logging.getLogger("cellblock.function")
+
+READ_BYTES = 1 << 16
+LINE_MAX_BYTES = 16 * 1024  # the contract's: a longer line is cut
+# From one pipe in one turn of the loop: a flood must not starve the front's other work.
+READS_PER_TURN = 4
+CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f]")
+
+
+def _escape(match: re.Match[str]) -> str:
+    return f"\\x{ord(match.group()):02x}"
+
+
+class Stream:
+    """One pipe of an instance: bytes in, lines out."""
+
+    def __init__(self, descriptor: int, name: str) -> None:
+        self.descriptor = descriptor
+        self.name = name
+        self._rest = bytearray()
+        self._is_cutting = False
+
+    def read(self) -> tuple[list[bytes], bool]:
+        """Lines that have come, and whether the pipe has ended."""
+        lines: list[bytes] = []
+        for _ in range(READS_PER_TURN):
+            try:
+                data = os.read(self.descriptor, READ_BYTES)
+            except BlockingIOError:
+                return lines, False
+            if not data:
+                return lines, True
+            self._cut(data, lines)
+            if len(data) < READ_BYTES:
+                return lines, False
+        return lines, False
+
+    def _cut(self, data: bytes, lines: list[bytes]) -> None:
+        # From here on the bytes are hostile.
+        *whole, rest = data.split(b"\n")
+        for part in whole:
+            self._extend(part)
+            lines.append(bytes(self._rest))
+            self._rest.clear()
+            self._is_cutting = False
+        self._extend(rest)
+
+    def _extend(self, part: bytes) -> None:
+        if self._is_cutting:
+            return
+        room = LINE_MAX_BYTES - len(self._rest)
+        if len(part) > room:
+            self._rest += part[:room] + b"... (cut)"
+            self._is_cutting = True
+        else:
+            self._rest += part
+
+    def last(self) -> list[bytes]:
+        """What was written without a newline before the end."""
+        rest = bytes(self._rest)
+        self._rest.clear()
+        return [rest] if rest else []
+
+
+class LogLines:
+    """Counts and emits the lines of one instance."""
+
+    def __init__(self, origin: str, max_bytes: int, max_lines: int, is_emitted: bool) -> None:
+        self._origin = origin
+        self._max_bytes = max_bytes
+        self._max_lines = max_lines
+        self._is_emitted = is_emitted
+        self._bytes = self._lines = self._dropped = 0
+
+    def begin_call(self) -> None:
+        """A call starts on an instance that had none: the caps start again."""
+        self._bytes = self._lines = self._dropped = 0
+
+    def take(self, lines: list[bytes], stream: str, call_id: str) -> None:
+        """Emit what is within the caps; count the rest."""
+        for line in lines:
+            self._lines += 1
+            self._bytes += len(line)
+            if self._lines > self._max_lines or self._bytes > self._max_bytes:
+                self._dropped += 1
+            elif self._is_emitted:
+                text = CONTROL.sub(_escape, line.decode("utf-8", "backslashreplace"))
+                log.info("%s %s %s: %s", self._origin, call_id or "-", stream, text)
+
+    def end_call(self, call_id: str) -> None:
+        """Say how much was dropped, if anything was."""
+        if self._dropped:
+            log.warning(
+                "%s %s: %d log lines were dropped: the call's limit is %d lines, %d bytes",
+                self._origin, call_id, self._dropped, self._max_lines, self._max_bytes,
+            )  # fmt: skip
+            self._dropped = 0

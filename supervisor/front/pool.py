@@ -1,0 +1,320 @@
+"""The instances of one version of one function that this front holds, and the calls that wait for one."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Awaitable, Callable
+
+from supervisor.datagrams import Message
+from supervisor.errors import PlatformError
+from supervisor.front import growth
+from supervisor.front.instance import Identity, Instance, Memory, StartFailed
+from supervisor.front.warden_link import LeaseRefused, WardenLink
+from supervisor.options import MIB, Limits
+from worker import wire
+
+log = logging.getLogger("cellblock.front")
+
+ASYNC_CONCURRENCY = 100  # the contract's default for ``async def``
+# All instances are another front's: ask again this often while calls wait.
+ASK_AGAIN_S = 0.05
+# A front that was asked for an instance keeps a busy one this long, so that two fronts that share
+# the only instance hand it over in turns and not after every call.
+KEEP_WHEN_ASKED_S = 0.02
+# How often idle instances are looked at; their time is in the order of minutes.
+SWEEP_SECONDS = 1.0
+
+
+class Retired(Exception):
+    """This version was replaced while the call waited: look the function up again."""
+
+
+class _Waiter:
+    def __init__(self, since: float, future: asyncio.Future[Instance]) -> None:
+        self.since = since
+        self.future = future
+
+
+class Pool:
+    """Leases, queues and lets go.  ``encode_init`` gives the INIT frame and its values' revision."""
+
+    def __init__(
+        self,
+        identity: Identity,
+        limits: Limits,
+        request: Message,
+        warden: WardenLink,
+        encode_init: Callable[[], Awaitable[tuple[bytes, int]]],
+        *,
+        queue_seconds: float,
+        queue_depth: int,
+        init_seconds: float,
+    ) -> None:
+        self.limits = limits
+        self.identity = identity
+        # All that are leased, and those of them that have said READY.
+        self.instances: set[Instance] = set()
+        self._serving: set[Instance] = set()
+        self.is_retired = False
+        self._request = request
+        self._warden = warden
+        self._encode_init = encode_init
+        self._queue_seconds = queue_seconds
+        self._queue_depth = queue_depth
+        self._init_seconds = init_seconds
+        self._free: list[Instance] = []
+        self._waiters: deque[_Waiter] = deque()
+        self._starting: set[asyncio.Task[None]] = set()
+        self._growth_timer: asyncio.TimerHandle | None = None
+        self._give_back_after: float | None = None
+        self._ask_again_at = 0.0
+        self._loop = asyncio.get_running_loop()
+
+    # ---- for calls --------------------------------------------------------------------------
+
+    def take(self) -> Instance | None:
+        """A free place at once, the most recently used instance first; None when there is none."""
+        if not self._free or self._waiters:
+            return None
+        instance = self._free[-1]
+        instance.load += 1
+        if instance.load >= instance.capacity:
+            self._free.pop()
+            instance.is_listed = False
+        return instance
+
+    async def wait(self) -> Instance:
+        """A place, after waiting in the queue.  Retired, StartFailed, PlatformError 429 or 503."""
+        if self.is_retired:
+            raise Retired
+        if len(self._waiters) >= self._queue_depth:
+            raise PlatformError(
+                429,
+                f"the function's queue is full: {self._queue_depth} calls are waiting; try again",
+                {"reason": "queue", "queue_depth": self._queue_depth},
+                {"Retry-After": "1"},
+            )
+        waiter = _Waiter(self._loop.time(), self._loop.create_future())
+        self._waiters.append(waiter)
+        self._grow()
+        try:
+            return await asyncio.wait_for(waiter.future, self._queue_seconds)
+        except TimeoutError:
+            raise self._no_place() from None
+        finally:
+            if not waiter.future.done() or waiter.future.cancelled():
+                if waiter in self._waiters:
+                    self._waiters.remove(waiter)
+
+    def _no_place(self) -> PlatformError:
+        waited = f"{self._queue_seconds:g} s"
+        if self._serving:
+            return PlatformError(
+                429,
+                f"all instances of the function stayed busy for {waited}; "
+                "try again, or raise its max_instances or concurrency",
+                {"reason": "concurrency", "instances": len(self._serving)},
+                {"Retry-After": "1"},
+            )
+        return PlatformError(
+            503,
+            f"no instance of the function was ready within {waited}; try again",
+            {"reason": "capacity"},
+            {"Retry-After": "2"},
+        )
+
+    def release(self, instance: Instance) -> None:
+        """A call has ended; its place goes to the first who waits."""
+        instance.load -= 1
+        if instance.is_gone:
+            return
+        instance.last_used = self._loop.time()
+        if self.is_retired or instance.is_retiring:
+            if instance.load == 0:
+                instance.kill("released")
+            return
+        if self._give_back_after is not None and instance.last_used >= self._give_back_after:
+            if instance.load == 0 and instance.is_idle:
+                self._hand_back(instance)
+                return
+        while self._waiters and instance.load < instance.capacity:
+            waiter = self._waiters.popleft()
+            if not waiter.future.done():
+                instance.load += 1
+                waiter.future.set_result(instance)
+        self._list(instance, instance.load < instance.capacity)
+
+    def _list(self, instance: Instance, has_place: bool) -> None:
+        """Among the free ones exactly while it has a place."""
+        if has_place and not instance.is_listed:
+            self._free.append(instance)
+        elif not has_place and instance.is_listed:
+            self._free.remove(instance)
+        instance.is_listed = has_place
+
+    # ---- growing ----------------------------------------------------------------------------
+
+    def _grow(self) -> None:
+        now = self._loop.time()
+        while self._waiters and self._waiters[0].future.done():
+            self._waiters.popleft()
+        if not self._waiters or self.is_retired:
+            return
+        snapshot = growth.Snapshot(
+            len(self._waiters),
+            now - self._waiters[0].since,
+            len(self._serving),
+            len(self._starting),
+            self.limits.max_instances,
+        )
+        if now >= self._ask_again_at:
+            for _ in range(growth.to_start(snapshot)):
+                task = self._loop.create_task(self._start_one())
+                self._starting.add(task)
+                task.add_done_callback(self._starting.discard)
+        if self._growth_timer is None:
+            self._growth_timer = self._loop.call_later(growth.GROW_AFTER_S, self._grow_later)
+
+    def _grow_later(self) -> None:
+        self._growth_timer = None
+        self._grow()
+
+    async def _start_one(self) -> None:
+        """Lease, INIT, READY; whatever goes wrong is told to those who wait for it."""
+        try:
+            lease = await self._warden.lease(self._request)
+        except LeaseRefused as refused:
+            self._refused(refused)
+            return
+        except PlatformError as error:
+            self._fail_waiters(error)
+            return
+        instance = Instance(lease, self._warden, self.identity, self._gone)
+        self.instances.add(instance)
+        try:
+            if lease.memory:
+                memory = Memory(**lease.memory)
+                instance.continue_from(memory)
+                self._ready(instance, bool(memory.is_async))
+                return
+            init, revision = await self._encode_init()
+            frame = await instance.start(init, self._init_seconds)
+            if frame.kind != wire.READY:
+                instance.violated("it did not say READY")
+                return
+            instance.values_revision = revision
+            self._ready(instance, bool(frame.head[0]))
+        except StartFailed as failed:
+            self._fail_waiters(failed)
+        except TimeoutError:
+            message = f"the function's module was still being imported after {self._init_seconds:g} s"
+            self._fail_waiters(PlatformError(504, message, {"reason": "init", "limit_s": self._init_seconds}))
+        except PlatformError as error:
+            instance.kill("released")
+            self._fail_waiters(error)
+
+    def _ready(self, instance: Instance, is_async: bool) -> None:
+        wanted = self.limits.concurrency or ASYNC_CONCURRENCY
+        instance.capacity = wanted if is_async else 1  # a sync handler serves one call at a time
+        instance.is_async = is_async
+        self._serving.add(instance)
+        # As if a call had just ended on a full instance: its places go to those who wait.
+        instance.load = 1
+        self.release(instance)
+
+    def _refused(self, refused: LeaseRefused) -> None:
+        if refused.reason == "limit":
+            # Ours are busy, or all are another front's: whoever waits goes on waiting.
+            self._ask_again_at = self._loop.time() + ASK_AGAIN_S
+        else:
+            self._fail_waiters(
+                PlatformError(
+                    503, f"no instance can be started: {refused.message}", {"reason": refused.reason},
+                    {"Retry-After": "2"},
+                )  # fmt: skip
+            )
+
+    def _fail_waiters(self, error: Exception) -> None:
+        """All who wait now wait for what just failed; those who come later get a new try."""
+        if self._serving:
+            return  # others serve: a start that failed is no answer to anybody
+        waiters, self._waiters = self._waiters, deque()
+        for waiter in waiters:
+            if not waiter.future.done():
+                waiter.future.set_exception(error)
+
+    # ---- letting go -------------------------------------------------------------------------
+
+    def _gone(self, instance: Instance) -> None:
+        self.instances.discard(instance)
+        self._serving.discard(instance)
+        self._list(instance, False)
+        self._grow()
+
+    def _hand_back(self, instance: Instance) -> None:
+        self._give_back_after = None
+        self.instances.discard(instance)
+        self._serving.discard(instance)
+        self._list(instance, False)
+        instance.give_back(instance.is_async)
+        self._grow()
+
+    def reclaim(self) -> None:
+        """Another front waits for an instance of this version and may start none: hand one over."""
+        for instance in self._free:
+            if instance.load == 0 and instance.is_idle:
+                self._hand_back(instance)
+                return
+        if self._give_back_after is None:
+            self._give_back_after = self._loop.time() + KEEP_WHEN_ASKED_S
+
+    def idle_since(self) -> float | None:
+        """When the longest idle instance was last used; None when none is idle."""
+        return min((instance.last_used for instance in self._free if instance.load == 0), default=None)
+
+    def drop_idle(self, not_used_since: float, keep: int = 0) -> int:
+        """End instances idle since before ``not_used_since``, all but ``keep``; says how many."""
+        dropped = 0
+        for instance in sorted(self._free, key=lambda instance: instance.last_used):
+            if len(self.instances) - dropped <= keep:
+                break
+            if instance.load == 0 and instance.last_used <= not_used_since:
+                self._list(instance, False)
+                instance.is_retiring = True
+                instance.kill("released")
+                dropped += 1
+        return dropped
+
+    def retire(self) -> None:
+        """Replaced or deleted: who waits looks again, what is idle ends, what is busy finishes first."""
+        self.is_retired = True
+        waiters, self._waiters = self._waiters, deque()
+        for waiter in waiters:
+            if not waiter.future.done():
+                waiter.future.set_exception(Retired())
+        for instance in list(self._free):
+            if instance.load == 0:
+                self._list(instance, False)
+                instance.kill("released")
+
+
+def lease_request(space: str, name: str, version: int, digest: str, runtime: str, limits: Limits) -> Message:
+    """The words of a lease for the warden (``supervisor.warden.leases``)."""
+    return {
+        "mode": "serve",
+        "space": space,
+        "name": name,
+        "version": version,
+        "digest": digest,
+        "runtime": runtime,
+        "network": limits.network,
+        "max_instances": limits.max_instances,
+        "tie": {
+            "tmp_bytes": limits.tmp * MIB,
+            "open_files": limits.open_files,
+            "processes": limits.processes,
+        },
+    }
+

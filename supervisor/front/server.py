@@ -1,0 +1,98 @@
+"""``python -m supervisor.front.server``: gunicorn with our application, as the warden's child.
+
+The warden's launcher has already given this process its root, its user and its death signal.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import socket
+import sys
+from typing import Any
+
+from gunicorn.app.base import BaseApplication
+
+from supervisor import datagrams
+from supervisor.front.app import KEY_NAME, Application, FrontConfig
+from supervisor.store import migrate
+from supervisor.store.sealing import load_or_create_key
+
+CONFIG_VARIABLE = "CELLBLOCK_FRONT"
+PR_SET_PDEATHSIG = 1
+# gunicorn kills a worker whose event loop does not turn for this long.
+HEARTBEAT_SECONDS = 30
+KEEPALIVE_SECONDS = 75
+# Connections beside running calls: idle keep-alive ones cost a descriptor and a few KiB each.
+CONNECTIONS_PER_WORKER = 20_000
+
+
+class FrontServer(BaseApplication):  # type: ignore[misc]
+    """gunicorn, configured here and nowhere else."""
+
+    def __init__(self, config: FrontConfig) -> None:
+        self._config = config
+        self._application = Application(config)
+        super().__init__()
+
+    def load_config(self) -> None:
+        """Every setting of gunicorn that is not its default."""
+        settings = self._config.settings
+        for name, value in {
+            "bind": [f"fd://{self._config.listen_fd}"],
+            "workers": settings.workers,
+            "worker_class": "asgi",
+            "asgi_loop": "uvloop",
+            "asgi_lifespan": "on",
+            "preload_app": True,
+            "timeout": HEARTBEAT_SECONDS,
+            "graceful_timeout": max(1, int(settings.drain_seconds)),
+            "keepalive": KEEPALIVE_SECONDS,
+            "worker_connections": CONNECTIONS_PER_WORKER,
+            "worker_tmp_dir": "/tmp",  # noqa: S108 - the front's own
+            "control_socket_disable": True,
+            "loglevel": "warning",
+            "proc_name": "cellblock-front",
+            "post_fork": self._post_fork,
+        }.items():
+            self.cfg.set(name, value)
+
+    def load(self) -> Application:
+        """The ASGI application; made before the fork, started by its lifespan after it."""
+        return self._application
+
+    def _post_fork(self, arbiter: Any, worker: Any) -> None:
+        """Die with the master, and bring the warden a link of this worker's own."""
+        _die_with_parent()
+        ours, theirs = datagrams.pair()
+        control = socket.socket(fileno=os.dup(self._config.control_fd))
+        with control, theirs:
+            datagrams.send(control, {"do": "join", "pid": os.getpid()}, [theirs.fileno()])
+        self._application.warden_socket = ours
+
+
+def _die_with_parent() -> None:
+    # The standard library has no prctl; the warden's own wrapper is on the other side of the wall.
+    import ctypes
+
+    if ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0) != 0:
+        raise OSError(ctypes.get_errno(), "prctl(PR_SET_PDEATHSIG)")
+
+
+def main() -> None:
+    """Migrate the store, then serve."""
+    config = FrontConfig.from_json(os.environ.pop(CONFIG_VARIABLE))
+    logging.basicConfig(
+        stream=sys.stderr,
+        level=config.settings.log_level.upper(),
+        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
+    )
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+    migrate(config.store_url)
+    load_or_create_key(config.settings.front_dir / KEY_NAME)  # once, before the workers race for it
+    FrontServer(config).run()
+
+
+if __name__ == "__main__":
+    main()

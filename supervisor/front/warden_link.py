@@ -1,0 +1,150 @@
+"""The front's end of its link to the warden: leases, endings, changes.
+
+Messages are listed in ``supervisor.warden.leases``; this file turns them into awaitables.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import logging
+import os
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from supervisor.datagrams import Link, LinkClosed, Message
+from supervisor.errors import PlatformError
+
+log = logging.getLogger("cellblock.front")
+
+# The warden answers a lease within queue_seconds and a change within 2 s; this much later it is stuck.
+ANSWER_SLACK_S = 5.0
+
+
+class LeaseRefused(Exception):
+    """The warden gave no cell; ``reason`` is limit, capacity or broken."""
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.message = message
+
+
+@dataclass(frozen=True)
+class Lease:
+    """A cell for one version: its name, what a former holder remembered of it, four pipe ends."""
+
+    cell: str
+    memory: Message
+    pipes: list[int]
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How a leased cell ended, in the warden's words."""
+
+    cause: str
+    signal: int
+    code: int
+    reason: str
+
+
+class WardenLink:
+    """One per front worker."""
+
+    def __init__(self, sock: socket.socket, answer_seconds: float, on_lost: Callable[[], None]) -> None:
+        self._link = Link(sock, self._heard, self._lost)
+        self._answer_seconds = answer_seconds + ANSWER_SLACK_S
+        self._on_lost = on_lost
+        self._tickets = itertools.count(1)
+        self._waiting: dict[int, asyncio.Future[Any]] = {}
+        # Wired by the front before the first message can arrive.
+        self.on_ended: Callable[[str, Ending], None] = lambda cell, ending: None
+        self.on_changed: Callable[[str, str], None] = lambda space, name: None
+        self.on_reclaim: Callable[[str, str], None] = lambda space, name: None
+
+    @property
+    def is_up(self) -> bool:
+        """Whether the warden is there."""
+        return not self._link.is_closed
+
+    async def lease(self, request: Message) -> Lease:
+        """A cell tied to the version that ``request`` names.  LeaseRefused."""
+        answer, descriptors = await self._ask({**request, "do": "lease"})
+        if answer["is"] == "refused":
+            raise LeaseRefused(answer["reason"], answer["message"])
+        return Lease(answer["cell"], answer["memory"], descriptors)
+
+    def kill(self, cell: str, cause: str) -> None:
+        """End a leased cell now."""
+        self._tell({"do": "kill", "cell": cell, "cause": cause})
+
+    def give_back(self, cell: str, memory: Message, pipes: list[int]) -> None:
+        """Return an idle cell with copies of our pipe ends; the caller closes its own."""
+        self._tell({"do": "return", "cell": cell, "memory": memory}, pipes)
+
+    async def changed(self, space: str, name: str) -> None:
+        """Return once the other fronts know that a function (or, name "", a space's values) changed."""
+        await self._ask({"do": "changed", "space": space, "name": name})
+
+    async def count(self, space: str, name: str) -> int:
+        """Instances of a function over all fronts."""
+        answer, _ = await self._ask({"do": "count", "space": space, "name": name})
+        replicas: int = answer["replicas"]
+        return replicas
+
+    async def _ask(self, message: Message) -> tuple[Message, list[int]]:
+        ticket = next(self._tickets)
+        future: asyncio.Future[tuple[Message, list[int]]] = asyncio.get_running_loop().create_future()
+        self._waiting[ticket] = future
+        try:
+            self._tell({**message, "ticket": ticket})
+            return await asyncio.wait_for(future, self._answer_seconds)
+        except TimeoutError:
+            raise PlatformError(
+                503, "the server is overloaded: its warden did not answer; try again", headers={"Retry-After": "5"}
+            ) from None
+        finally:
+            self._waiting.pop(ticket, None)
+
+    def _tell(self, message: Message, descriptors: list[int] | None = None) -> None:
+        try:
+            self._link.send(message, descriptors or [])
+        except LinkClosed:
+            raise PlatformError(
+                503, "the server is shutting down; try again", headers={"Retry-After": "2"}
+            ) from None
+
+    def _heard(self, message: Message, descriptors: list[int]) -> None:
+        what = message["is"]
+        if what in ("leased", "refused", "done", "count"):
+            future = self._waiting.pop(message["ticket"], None)
+            if future is not None and not future.done():
+                future.set_result((message, descriptors))
+                return
+            self._unwanted(message, descriptors)
+        elif what == "ended":
+            ending = Ending(message["cause"], message["signal"], message["code"], message["reason"])
+            self.on_ended(message["cell"], ending)
+        elif what == "changed":
+            self.on_changed(message["space"], message["name"])
+            self._tell({"do": "ack", "epoch": message["epoch"]})
+        elif what == "reclaim":
+            self.on_reclaim(message["space"], message["name"])
+
+    def _unwanted(self, message: Message, descriptors: list[int]) -> None:
+        """An answer that nobody waits for any more: a cell among them must not be forgotten."""
+        for descriptor in descriptors:
+            os.close(descriptor)
+        if message["is"] == "leased":
+            self.kill(message["cell"], "released")
+
+    def _lost(self) -> None:
+        for future in self._waiting.values():
+            if not future.done():
+                future.set_exception(
+                    PlatformError(503, "the server is shutting down; try again", headers={"Retry-After": "2"})
+                )
+        self._on_lost()

@@ -1,0 +1,130 @@
+"""An installed runtime and the file that describes it, ``runtimes_dir/<name>/runtime.json``.
+
+The file is written last and replaced atomically, so a runtime is either whole or not there, and the
+server learns all it needs of a runtime without starting an interpreter.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from supervisor.errors import ConfigurationError
+from supervisor.runtimes.interpreters import SUPPORTED_MINORS, own_runtime_name
+
+RECORD_NAME = "runtime.json"
+RUNTIME_NAMES: tuple[str, ...] = tuple(f"python3.{minor}" for minor in SUPPORTED_MINORS)
+_RECORD_MAX_BYTES = 64 * 1024
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """What functions run on: an interpreter and its libraries.
+
+    ``python`` is the real binary; ``libraries`` becomes one entry of ``sys.path`` in a cell;
+    ``host_dirs`` must be visible in a cell, read-only, for ``python`` to start (``/usr`` goes without
+    saying); ``full`` tells the 3.10 page's list from the lean one.
+    """
+
+    name: str
+    python: Path
+    version: str
+    libraries: Path
+    host_dirs: tuple[Path, ...]
+    full: bool
+
+
+class Record(BaseModel):
+    """``runtime.json``: a :class:`Runtime` and what its libraries were installed from.
+
+    ``libraries`` is a folder's name beside the file; ``lock_digest`` the SHA-256 of the lock, in hex.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    format: Literal[1] = 1
+    name: str
+    python: Path
+    version: str
+    host_dirs: tuple[Path, ...]
+    libraries: str = Field(pattern=r"^[A-Za-z0-9_-]{1,80}$")
+    library_count: int = Field(ge=0)
+    full: bool
+    lock_digest: str = Field(pattern=r"^[0-9a-f]{64}$")
+
+
+def read_record(runtimes_dir: Path, name: str) -> Record | None:
+    """The record of runtime ``name``; ``None`` if it is not installed or its record cannot be used."""
+    path = runtimes_dir / name / RECORD_NAME
+    try:
+        with path.open("rb") as file:
+            record = Record.model_validate_json(file.read(_RECORD_MAX_BYTES))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValidationError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is damaged"
+        _log.warning("cannot use %s: %s; run: cellblock runtimes install %s", path, reason, name)
+        return None
+    return record if record.name == name else None
+
+
+def write_record(runtimes_dir: Path, record: Record) -> None:
+    """Make ``record`` the one of its runtime, atomically and durably; OSError if the disk refuses."""
+    folder = runtimes_dir / record.name
+    temporary = folder / f"{RECORD_NAME}.tmp"
+    with temporary.open("w", encoding="utf-8") as file:
+        file.write(record.model_dump_json(indent=2) + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(folder / RECORD_NAME)
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def runtime_of(runtimes_dir: Path, record: Record) -> Runtime | None:
+    """The runtime that ``record`` describes; ``None`` if its interpreter or its libraries are gone."""
+    libraries = runtimes_dir / record.name / record.libraries
+    if not libraries.is_dir():
+        _log.warning("runtime %s has lost its libraries; run: cellblock runtimes install", record.name)
+        return None
+    if not os.access(record.python, os.X_OK) or not record.python.is_file():
+        _log.warning("runtime %s has lost its interpreter %s", record.name, record.python)
+        return None
+    return Runtime(
+        record.name, record.python, record.version, libraries.resolve(), record.host_dirs, record.full
+    )
+
+
+def load_runtimes(runtimes_dir: Path, default: str | None = None) -> tuple[Runtime, ...]:
+    """The installed runtimes, the default first, then newest first.
+
+    ``default`` names the default runtime; ``None`` means that of the server's own interpreter.
+    Raises ConfigurationError if that one is not installed; another that is damaged is left out and logged.
+    """
+    wanted = default or own_runtime_name()
+    if wanted not in RUNTIME_NAMES:
+        raise ConfigurationError(
+            f"cannot use default_runtime {wanted!r}: known are {', '.join(RUNTIME_NAMES)}"
+        )
+    found: list[Runtime] = []
+    for name in sorted(RUNTIME_NAMES, key=lambda name: (name != wanted, -RUNTIME_NAMES.index(name))):
+        record = read_record(runtimes_dir, name)
+        runtime = runtime_of(runtimes_dir, record) if record else None
+        if runtime is not None:
+            found.append(runtime)
+    if not found or found[0].name != wanted:
+        raise ConfigurationError(
+            f"the default runtime {wanted} is not installed in {runtimes_dir}; "
+            "run: cellblock runtimes install"
+        )
+    return tuple(found)

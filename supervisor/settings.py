@@ -1,0 +1,157 @@
+"""Every setting of the server, once: name, unit, default, bounds and a sentence.
+
+A value comes, the first that is given winning, from the command line, a ``CELLBLOCK_*`` variable,
+the TOML file named by ``--config`` or ``CELLBLOCK_CONFIG``, or the default below.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from supervisor.errors import ConfigurationError
+from supervisor.options import DEFAULT_CEILINGS, Options
+
+
+def _default_data_dir() -> Path:
+    return Path("/var/lib/cellblock") if os.geteuid() == 0 else Path.home() / ".local/share/cellblock"
+
+
+class Settings(BaseSettings):
+    """The server's settings; see the module's docstring for where a value comes from."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="CELLBLOCK_", env_nested_delimiter="__", extra="ignore", frozen=True
+    )
+
+    bind: str = Field("127.0.0.1:8080", description="address and port of the HTTP server, HOST:PORT")
+    workers: int = Field(2, ge=1, le=256, description="front processes")
+    data_dir: Path = Field(default_factory=_default_data_dir, description="where everything durable lives")
+    runtimes_dir: Path = Field(
+        Path(sys.prefix) / "share/cellblock/runtimes",
+        description="the functions' library environments, one folder per runtime",
+    )
+    default_runtime: str | None = Field(
+        None, description="runtime of template python3-http; default: that of the server's own interpreter"
+    )
+    admin_token: SecretStr | None = Field(
+        None, description="the administrator's bearer token; generated once and kept in data_dir if not given"
+    )
+    user: str | None = Field(
+        None, description="user the fronts run as, name or number; default: cellblock if it exists, else 64199"
+    )
+    cell_uid_base: int | None = Field(
+        None, ge=100_000, le=4_000_000_000, description="first of the user ids that cells run under"
+    )
+    text_content_type: str = Field(
+        "text/plain; charset=utf-8", max_length=200, description="media type of a text answer without one"
+    )
+    defaults: Options = Field(default_factory=Options, description="options a function has unless it names them")
+    ceilings: dict[str, Any] = Field(default_factory=dict, description="what a function's options may not pass")
+    preload: tuple[str, ...] = Field(
+        ("numpy", "pandas", "requests"),
+        description="libraries the default runtime's zygote imports ahead, where they are installed",
+    )
+    blank_cells: int = Field(4, ge=0, le=256, description="blank cells kept ready for the default runtime")
+    max_cells: int = Field(256, ge=1, le=16_384, description="cells at once, of all functions")
+    queue_seconds: float = Field(
+        10.0, gt=0, le=600, description="longest wait of a call for an instance, seconds"
+    )
+    queue_depth: int = Field(
+        1000, ge=1, le=100_000, description="calls that may wait for one function in one front"
+    )
+    init_seconds: float = Field(
+        30.0, gt=0, le=600, description="longest import of a function's module, seconds"
+    )
+    body_seconds: float = Field(
+        60.0, gt=0, le=3600, description="longest wait for a caller to send its body, seconds"
+    )
+    drain_seconds: float = Field(
+        30.0, gt=0, le=3600, description="how long SIGTERM waits for running calls, seconds"
+    )
+    bundle_max_bytes: int = Field(50 << 20, ge=1, le=1 << 32, description="unpacked size of a bundle, bytes")
+    bundle_max_entries: int = Field(10_000, ge=1, le=1_000_000, description="files and folders of a bundle")
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="the server's own log")
+    function_logs: bool = Field(True, description="write the functions' log lines to the server's stderr")
+
+    @field_validator("bind")
+    @classmethod
+    def _host_and_port(cls, value: str) -> str:
+        host, colon, port = value.rpartition(":")
+        if not colon or not host or not port.isdigit() or int(port) > 65_535:
+            raise ValueError("must be HOST:PORT with a port from 0 to 65535, such as 127.0.0.1:8080")
+        return value
+
+    @field_validator("ceilings", mode="after")
+    @classmethod
+    def _known_ceilings(cls, value: dict[str, Any]) -> dict[str, Any]:
+        unknown = sorted(set(value) - set(DEFAULT_CEILINGS))
+        if unknown:
+            raise ValueError(f"unknown option {unknown[0]!r}; known: {', '.join(sorted(DEFAULT_CEILINGS))}")
+        Options(**value)  # the same bounds as an option's
+        return {**DEFAULT_CEILINGS, **value}
+
+    @property
+    def all_ceilings(self) -> dict[str, Any]:
+        """The operator's ceilings over the built-in ones."""
+        return {**DEFAULT_CEILINGS, **self.ceilings}
+
+    @property
+    def front_dir(self) -> Path:
+        """What the fronts own: the store, the bundles and the sealing key."""
+        return self.data_dir / "front"
+
+    @property
+    def host_and_port(self) -> tuple[str, int]:
+        """``bind`` taken apart; an IPv6 host without its brackets."""
+        host, _, port = self.bind.rpartition(":")
+        return host.strip("[]"), int(port)
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Command line, then environment, then the TOML file."""
+        toml = cls.model_config.get("toml_file")
+        sources: tuple[PydanticBaseSettingsSource, ...] = (init_settings, env_settings)
+        return (*sources, TomlConfigSettingsSource(settings_cls)) if toml else sources
+
+
+def load(config: Path | None = None, **given: Any) -> Settings:
+    """Settings from ``given`` (``None`` means not given), the environment and ``config``.
+
+    Raises ConfigurationError with one line that names the setting.
+    """
+    path = config or (Path(env) if (env := os.environ.get("CELLBLOCK_CONFIG")) else None)
+    if path is not None and not path.is_file():
+        raise ConfigurationError(f"cannot read the settings file {path}: no such file")
+    values = {name: value for name, value in given.items() if value is not None}
+    try:
+        if path is None:
+            return Settings(**values)
+
+        class FromFile(Settings):
+            model_config = SettingsConfigDict(toml_file=path, extra="forbid")
+
+        return FromFile(**values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"]) or "settings"
+        raise ConfigurationError(f"cannot use setting {where}: {first['msg']}") from None
+    except ValueError as error:  # a TOML syntax error
+        raise ConfigurationError(f"cannot read the settings file {path}: {error}") from None

@@ -1,0 +1,245 @@
+"""Functions and their versions: the queries, each on a connection that its caller gives.
+
+No function here begins or ends a transaction; ``Store`` does.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import exc
+from ulid import ULID
+
+from supervisor.errors import PlatformError, shown
+from supervisor.store.records import Content, Deployment, Function, Page, StaleWriteError, Version
+from supervisor.store.schema import functions, versions
+
+_active = sa.select(
+    functions.c.id,
+    functions.c.space,
+    functions.c.name,
+    functions.c.created_at.label("function_created_at"),
+    functions.c.updated_at,
+    versions,
+).join_from(
+    functions,
+    versions,
+    (versions.c.function_id == functions.c.id) & (versions.c.number == functions.c.active),
+)
+
+
+def not_found(space: str, name: str) -> PlatformError:
+    """The 404 of a function that the space does not have."""
+    return PlatformError(404, f"function not found: space {shown(space)} has no function {shown(name)}")
+
+
+def find(connection: sa.Connection, space: str, name: str) -> Function | None:
+    """The function with its active version."""
+    row = connection.execute(_active.where(*_is(space, name))).one_or_none()
+    return None if row is None else _function(row)
+
+
+def deployment(connection: sa.Connection, space: str, name: str) -> Deployment | None:
+    """The active version in the gateway's form."""
+    function = find(connection, space, name)
+    if function is None:
+        return None
+    content = function.active.content
+    return Deployment(
+        function_id=function.id,
+        space=space,
+        name=name,
+        version=function.active.number,
+        digest=content.digest,
+        template=content.template,
+        env=content.env,
+        options=content.options,
+    )
+
+
+def create(connection: sa.Connection, space: str, name: str, content: Content, now: datetime) -> Function:
+    """A new function with version 1; PlatformError 409 when the name is taken."""
+    taken = PlatformError(
+        409,
+        f"This function already exists: {shown(name)} in space {shown(space)}; "
+        "change it with PUT, or choose another name",
+    )
+    if connection.execute(sa.select(functions.c.id).where(*_is(space, name))).first():
+        raise taken
+    identifier = str(ULID())
+    try:
+        connection.execute(
+            functions.insert().values(
+                id=identifier,
+                space=space,
+                name=name,
+                active=1,
+                last_number=1,
+                created_at=now,
+                updated_at=now,
+            )
+        )
+    except exc.IntegrityError:  # another server's, committed since we looked
+        raise taken from None
+    _insert_version(connection, identifier, 1, content, now)
+    return Function(identifier, space, name, Version(1, content, now), now, now)
+
+
+def deploy(
+    connection: sa.Connection, based_on: Function, content: Content, now: datetime
+) -> tuple[Function, bool]:
+    """Make ``content`` the active version; the function, and whether a version was added.
+
+    Content equal to the active version's adds none.  StaleWriteError when the function is no
+    longer as in ``based_on``, which the content was merged and checked with.
+    """
+    found = find(connection, based_on.space, based_on.name)
+    if found is None:
+        raise not_found(based_on.space, based_on.name)
+    if (found.id, found.active.number) != (based_on.id, based_on.active.number):
+        raise StaleWriteError
+    if found.active.content == content:
+        return found, False
+    number = (
+        1
+        + connection.execute(
+            sa.select(functions.c.last_number).where(functions.c.id == found.id)
+        ).scalar_one()
+    )
+    _insert_version(connection, found.id, number, content, now)
+    connection.execute(
+        functions.update()
+        .where(functions.c.id == found.id)
+        .values(active=number, last_number=number, updated_at=now)
+    )
+    return (
+        Function(found.id, found.space, found.name, Version(number, content, now), found.created_at, now),
+        True,
+    )
+
+
+def version_to_roll_back_to(
+    connection: sa.Connection, space: str, name: str, number: int | None
+) -> tuple[Function, Version]:
+    """The function, and version ``number`` of it, or the one before the active one for ``None``.
+
+    PlatformError 404 when there is no such function or version, 409 when the active one is the first.
+    """
+    found = find(connection, space, name)
+    if found is None:
+        raise not_found(space, name)
+    query = sa.select(versions).where(versions.c.function_id == found.id)
+    if number is None:
+        query = query.where(versions.c.number < found.active.number)
+        row = connection.execute(query.order_by(versions.c.number.desc()).limit(1)).one_or_none()
+        if row is None:
+            raise PlatformError(
+                409, f"cannot roll back {shown(name)}: version {found.active.number} is its first"
+            )
+    else:
+        row = connection.execute(query.where(versions.c.number == number)).one_or_none()
+        if row is None:
+            raise PlatformError(
+                404,
+                f"version not found: {shown(name)} has no version {number}; "
+                f"GET /spaces/{space}/functions/{name}/versions lists what it has",
+            )
+    return found, _version(row)
+
+
+def activate(connection: sa.Connection, based_on: Function, version: Version, now: datetime) -> Function:
+    """Make an existing version the active one; StaleWriteError as with deploy."""
+    found = find(connection, based_on.space, based_on.name)
+    if found is None:
+        raise not_found(based_on.space, based_on.name)
+    if (found.id, found.active.number) != (based_on.id, based_on.active.number):
+        raise StaleWriteError
+    if version.number == found.active.number:
+        return found
+    connection.execute(
+        functions.update().where(functions.c.id == found.id).values(active=version.number, updated_at=now)
+    )
+    return Function(found.id, found.space, found.name, version, found.created_at, now)
+
+
+def delete(connection: sa.Connection, space: str, name: str) -> frozenset[str]:
+    """Delete a function with all its versions; the digests they named.  PlatformError 404."""
+    identifier = connection.execute(sa.select(functions.c.id).where(*_is(space, name))).scalar_one_or_none()
+    if identifier is None:
+        raise not_found(space, name)
+    mine = versions.c.function_id == identifier
+    digests = connection.execute(sa.select(versions.c.digest).where(mine).distinct()).scalars().all()
+    connection.execute(versions.delete().where(mine))
+    connection.execute(functions.delete().where(functions.c.id == identifier))
+    return frozenset(digests)
+
+
+def page(
+    connection: sa.Connection, space: str, limit: int, after: str | None, before: str | None
+) -> Page[Function]:
+    """At most ``limit`` functions of a space by name, those after or before a name where one is given."""
+    query = _active.where(functions.c.space == space)
+    if before is not None:
+        query = query.where(functions.c.name < before).order_by(functions.c.name.desc())
+    else:
+        query = query.order_by(functions.c.name)
+        if after is not None:
+            query = query.where(functions.c.name > after)
+    items = [_function(row) for row in connection.execute(query.limit(limit + 1))]
+    more = len(items) > limit
+    items = items[:limit]
+    if before is not None:
+        return Page(tuple(reversed(items)), more_before=more, more_after=True)
+    return Page(tuple(items), more_before=after is not None, more_after=more)
+
+
+def page_of_versions(
+    connection: sa.Connection, space: str, name: str, limit: int, before: int | None
+) -> tuple[Function, Page[Version]]:
+    """The newest ``limit`` versions, newest first, or those older than ``before``; PlatformError 404."""
+    found = find(connection, space, name)
+    if found is None:
+        raise not_found(space, name)
+    query = sa.select(versions).where(versions.c.function_id == found.id)
+    if before is not None:
+        query = query.where(versions.c.number < before)
+    rows = connection.execute(query.order_by(versions.c.number.desc()).limit(limit + 1)).all()
+    items = tuple(_version(row) for row in rows[:limit])
+    return found, Page(items, more_before=before is not None, more_after=len(rows) > limit)
+
+
+def digests(connection: sa.Connection) -> frozenset[str]:
+    """Every bundle that a version names."""
+    return frozenset(connection.execute(sa.select(versions.c.digest).distinct()).scalars())
+
+
+def _is(space: str, name: str) -> tuple[sa.ColumnElement[bool], ...]:
+    return functions.c.space == space, functions.c.name == name
+
+
+def _insert_version(
+    connection: sa.Connection, identifier: str, number: int, content: Content, now: datetime
+) -> None:
+    connection.execute(
+        versions.insert().values(
+            function_id=identifier,
+            number=number,
+            digest=content.digest,
+            template=content.template,
+            description=content.description,
+            env=content.env,
+            options=content.options,
+            created_at=now,
+        )
+    )
+
+
+def _version(row: sa.Row[Any]) -> Version:
+    content = Content(row.digest, row.template, row.description, row.env, row.options)
+    return Version(row.number, content, row.created_at)
+
+
+def _function(row: sa.Row[Any]) -> Function:
+    return Function(row.id, row.space, row.name, _version(row), row.function_created_at, row.updated_at)

@@ -1,0 +1,1 @@
+"""One file per revision, numbered; what was released is never edited."""

@@ -1,0 +1,63 @@
+"""The tables of the store, as SQLAlchemy Core describes them.
+
+Rule 1: a row of ``versions`` is never changed; deploying adds one, rolling back changes
+``functions.active``.
+Rule 2: ``functions.last_number`` only grows, so that a version's number is never given twice.
+Rule 3: whatever a tenant calls a value is in ``space_values.sealed`` only; no column holds plain text.
+
+The migrations in ``migrations/versions`` make these tables; a test compares the two.
+"""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+# Named constraints, so that a later migration can drop one on every database.
+NAMING = {
+    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "ck": "ck_%(table_name)s_%(constraint_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+    "pk": "pk_%(table_name)s",
+}
+
+metadata = sa.MetaData(naming_convention=NAMING)
+
+functions = sa.Table(
+    "functions",
+    metadata,
+    sa.Column("id", sa.String(26), primary_key=True),
+    sa.Column("space", sa.String(63), nullable=False),
+    sa.Column("name", sa.String(63), nullable=False),
+    sa.Column("active", sa.Integer, nullable=False),
+    sa.Column("last_number", sa.Integer, nullable=False),
+    sa.Column("created_at", sa.DateTime, nullable=False),  # UTC, without a zone
+    sa.Column("updated_at", sa.DateTime, nullable=False),
+    sa.UniqueConstraint("space", "name"),
+)
+
+versions = sa.Table(
+    "versions",
+    metadata,
+    sa.Column(
+        "function_id", sa.String(26), sa.ForeignKey("functions.id", ondelete="CASCADE"), primary_key=True
+    ),
+    sa.Column("number", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("digest", sa.String(64), nullable=False, index=True),
+    sa.Column("template", sa.String(64), nullable=False),
+    sa.Column("description", sa.Text, nullable=False),
+    sa.Column("env", sa.JSON, nullable=False),
+    sa.Column("options", sa.JSON, nullable=False),
+    sa.Column("created_at", sa.DateTime, nullable=False),
+)
+
+space_values = sa.Table(
+    "space_values",
+    metadata,
+    sa.Column("space", sa.String(63), primary_key=True),
+    sa.Column("kind", sa.String(16), primary_key=True),  # secret or variable
+    sa.Column("name", sa.String(128), primary_key=True),
+    sa.Column("sealed", sa.LargeBinary, nullable=False),
+    sa.Column("size", sa.Integer, nullable=False),  # bytes of the name and of the value before sealing
+    sa.Column("updated_at", sa.DateTime, nullable=False),
+)

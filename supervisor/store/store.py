@@ -1,0 +1,198 @@
+"""The store as the rest of the server uses it: each method is one transaction.
+
+Methods block, for at most the deadline of ``database``; call them in a thread.  A Store may be used by
+many threads at once, and belongs to the process that opened it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any, cast
+
+from supervisor.errors import ConfigurationError, PlatformError
+from supervisor.store import database, functions, values
+from supervisor.store.records import (
+    Content,
+    Deployment,
+    Function,
+    Kind,
+    Page,
+    SpaceValues,
+    Value,
+    Version,
+)
+from supervisor.store.sealing import Sealer, SealingError
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC).replace(tzinfo=None)
+
+
+def open_store(url: str, sealer: Sealer) -> Store:
+    """A store that ``migrate`` has prepared.
+
+    ConfigurationError when it cannot be opened, or holds values that were sealed with another key.
+    """
+    store = Store(database.connect(url), sealer)
+    try:
+        store.check_key()
+    except PlatformError as error:
+        store.close()
+        raise ConfigurationError(f"cannot open the store: {error.__cause__ or error}") from error
+    except ConfigurationError:
+        store.close()
+        raise
+    return store
+
+
+class Store:
+    """Functions, their versions, and the secrets and variables of spaces.
+
+    PlatformError 503 from any method when the database cannot be used within its deadline.
+    """
+
+    def __init__(self, db: database.Database, sealer: Sealer, now: Callable[[], datetime] = _utc_now) -> None:
+        self._db = db
+        self._sealer = sealer
+        self._now = now
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._db.close()
+
+    def check_key(self) -> None:
+        """ConfigurationError when the key does not open what the store holds."""
+        sample = self._db.read(values.any_one)
+        if sample is None:
+            return
+        space, kind, name, sealed = sample
+        try:
+            self._sealer.open(sealed, space=space, kind=kind, name=name)
+        except SealingError as error:
+            raise ConfigurationError(f"{error}; restore the sealing.key that belongs to this store") from None
+
+    # Functions
+
+    def deployment(self, space: str, name: str) -> Deployment | None:
+        """The active version of a function, ``None`` when there is no such function."""
+        return self._db.read(lambda connection: functions.deployment(connection, space, name))
+
+    def function(self, space: str, name: str) -> Function:
+        """A function; PlatformError 404."""
+        found = self._db.read(lambda connection: functions.find(connection, space, name))
+        if found is None:
+            raise functions.not_found(space, name)
+        return found
+
+    def has_function(self, space: str, name: str) -> bool:
+        """Whether the space has this function."""
+        return self._db.read(lambda connection: functions.find(connection, space, name)) is not None
+
+    def functions(
+        self, space: str, limit: int, *, after: str | None = None, before: str | None = None
+    ) -> Page[Function]:
+        """At most ``limit`` functions of a space by name, from after or before a name."""
+        return self._db.read(lambda connection: functions.page(connection, space, limit, after, before))
+
+    def create_function(self, space: str, name: str, content: Content) -> Function:
+        """A new function at version 1; PlatformError 409 when there is one of that name."""
+        now = self._now()
+        return self._db.write(lambda connection: functions.create(connection, space, name, content, now))
+
+    def deploy(self, based_on: Function, content: Content) -> tuple[Function, bool]:
+        """Make ``content`` the active version; the function, and whether a version was added for it.
+
+        ``based_on`` is the function as it was when the content was merged and checked:
+        StaleWriteError when it has changed since, PlatformError 404 when it is gone.
+        """
+        now = self._now()
+        return self._db.write(lambda connection: functions.deploy(connection, based_on, content, now))
+
+    def version_to_roll_back_to(self, space: str, name: str, number: int | None) -> tuple[Function, Version]:
+        """The function and the version asked for; ``None`` is the one before the active.
+
+        PlatformError 404 when there is no such function or version, 409 when none is before.
+        """
+        return self._db.read(
+            lambda connection: functions.version_to_roll_back_to(connection, space, name, number)
+        )
+
+    def activate(self, based_on: Function, version: Version) -> Function:
+        """Make an existing version the active one; StaleWriteError and 404 as with deploy."""
+        now = self._now()
+        return self._db.write(lambda connection: functions.activate(connection, based_on, version, now))
+
+    def delete_function(self, space: str, name: str) -> frozenset[str]:
+        """Delete a function and all its versions; the digests they named.  PlatformError 404."""
+        return self._db.write(lambda connection: functions.delete(connection, space, name))
+
+    def versions(
+        self, space: str, name: str, limit: int, *, before: int | None = None
+    ) -> tuple[Function, Page[Version]]:
+        """At most ``limit`` versions, newest first, older than ``before``; PlatformError 404."""
+        return self._db.read(
+            lambda connection: functions.page_of_versions(connection, space, name, limit, before)
+        )
+
+    def digests(self) -> frozenset[str]:
+        """Every bundle that some version names."""
+        return self._db.read(functions.digests)
+
+    # Secrets and variables
+
+    def put_value(self, space: str, kind: Kind, name: str, value: Any) -> bool:
+        """Set a secret (a str) or a variable (JSON); whether it is new.
+
+        PlatformError 422 when the space would hold too much.  TypeError or ValueError when it is
+        not JSON: the API checks that first.
+        """
+        plain = value.encode() if kind == "secret" else _dumps(value)
+        sealed = self._sealer.seal(plain, space=space, kind=kind, name=name)
+        size = len(plain) + len(name)
+        now = self._now()
+        return self._db.write(lambda connection: values.put(connection, space, kind, name, sealed, size, now))
+
+    def value(self, space: str, kind: Kind, name: str) -> Value:
+        """A value, opened if it is a variable; PlatformError 404."""
+        found = self._db.read(lambda connection: values.get(connection, space, kind, name))
+        if found is None:
+            raise values.not_found(space, kind, name)
+        sealed, updated_at = found
+        # A secret is write-only: nothing that lists or shows ever opens one.
+        opened = None if kind == "secret" else self._open(space, kind, name, sealed)
+        return Value(name, updated_at, opened)
+
+    def list_values(self, space: str, kind: Kind) -> tuple[Value, ...]:
+        """Every value of a kind by name, opened if they are variables."""
+        rows = self._db.read(lambda connection: values.listed(connection, space, kind))
+        return tuple(
+            Value(name, updated_at, None if kind == "secret" else self._open(space, kind, name, sealed))
+            for name, sealed, updated_at in rows
+        )
+
+    def delete_value(self, space: str, kind: Kind, name: str) -> None:
+        """Delete a value; PlatformError 404."""
+        self._db.write(lambda connection: values.delete(connection, space, kind, name))
+
+    def values(self, space: str) -> SpaceValues:
+        """Every secret and variable of a space, opened: what a cell of that space is given."""
+        rows = self._db.read(lambda connection: list(values.of_space(connection, space)))
+        found: dict[str, dict[str, Any]] = {"secret": {}, "variable": {}}
+        for kind, name, sealed in rows:
+            found[kind][name] = self._open(space, cast(Kind, kind), name, sealed)
+        return SpaceValues(found["secret"], found["variable"])
+
+    def _open(self, space: str, kind: Kind, name: str, sealed: bytes) -> Any:
+        try:
+            plain = self._sealer.open(sealed, space=space, kind=kind, name=name)
+        except SealingError as error:
+            raise PlatformError(
+                500, f"{error}; set it again, or restore the sealing.key that belongs to this store"
+            ) from None
+        return plain.decode() if kind == "secret" else json.loads(plain)
+
+
+def _dumps(value: Any) -> bytes:
+    return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()

@@ -1,0 +1,105 @@
+"""Secrets and variables of spaces: the queries, each on a connection that its caller gives.
+
+Values are sealed before they get here; this module never sees one open.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+
+import sqlalchemy as sa
+
+from supervisor.errors import PlatformError, shown
+from supervisor.store.records import Kind
+from supervisor.store.schema import space_values as table
+
+SPACE_MAX_VALUES = 1000  # secrets and variables of a space together
+SPACE_MAX_BYTES = 512 * 1024  # of their names and values: all of it is handed to every instance
+
+
+def not_found(space: str, kind: Kind, name: str) -> PlatformError:
+    """The 404 of a value that the space does not have."""
+    return PlatformError(404, f"{kind} not found: space {shown(space)} has no {kind} {shown(name)}")
+
+
+def put(
+    connection: sa.Connection, space: str, kind: Kind, name: str, sealed: bytes, size: int, now: datetime
+) -> bool:
+    """Set a value; whether it is new.  ``size`` counts its bytes before sealing.
+
+    PlatformError 422 when the space would hold more than SPACE_MAX_VALUES or SPACE_MAX_BYTES.
+    """
+    others = ~((table.c.kind == kind) & (table.c.name == name))
+    count, used = connection.execute(
+        sa.select(sa.func.count(), sa.func.coalesce(sa.func.sum(table.c.size), 0))
+        .select_from(table)
+        .where(table.c.space == space, others)
+    ).one()
+    if count + 1 > SPACE_MAX_VALUES:
+        raise PlatformError(
+            422,
+            f"cannot set {kind} {shown(name)}: a space holds at most {SPACE_MAX_VALUES} secrets and "
+            "variables; delete some first",
+            {"limit": SPACE_MAX_VALUES},
+        )
+    if used + size > SPACE_MAX_BYTES:
+        raise PlatformError(
+            422,
+            f"cannot set {kind} {shown(name)}: the space's secrets and variables would be "
+            f"{used + size} bytes, and {SPACE_MAX_BYTES} is the most; delete or shorten some first",
+            {"limit": SPACE_MAX_BYTES, "used": int(used)},
+        )
+    changed = connection.execute(
+        table.update().where(*_is(space, kind, name)).values(sealed=sealed, size=size, updated_at=now)
+    ).rowcount
+    if changed:
+        return False
+    connection.execute(
+        table.insert().values(space=space, kind=kind, name=name, sealed=sealed, size=size, updated_at=now)
+    )
+    return True
+
+
+def get(connection: sa.Connection, space: str, kind: Kind, name: str) -> tuple[bytes, datetime] | None:
+    """A sealed value and when it was set."""
+    row = connection.execute(
+        sa.select(table.c.sealed, table.c.updated_at).where(*_is(space, kind, name))
+    ).one_or_none()
+    return None if row is None else (row.sealed, row.updated_at)
+
+
+def listed(connection: sa.Connection, space: str, kind: Kind) -> list[tuple[str, bytes, datetime]]:
+    """Name, sealed value and time of every value of a kind, by name."""
+    rows = connection.execute(
+        sa.select(table.c.name, table.c.sealed, table.c.updated_at)
+        .where(table.c.space == space, table.c.kind == kind)
+        .order_by(table.c.name)
+    )
+    return [(row.name, row.sealed, row.updated_at) for row in rows]
+
+
+def of_space(connection: sa.Connection, space: str) -> Iterator[tuple[str, str, bytes]]:
+    """Kind, name and sealed value of everything the space has."""
+    rows = connection.execute(
+        sa.select(table.c.kind, table.c.name, table.c.sealed).where(table.c.space == space)
+    )
+    return ((row.kind, row.name, row.sealed) for row in rows)
+
+
+def any_one(connection: sa.Connection) -> tuple[str, str, str, bytes] | None:
+    """Space, kind, name and sealed value of some value, to try a key on."""
+    row = connection.execute(
+        sa.select(table.c.space, table.c.kind, table.c.name, table.c.sealed).limit(1)
+    ).one_or_none()
+    return None if row is None else (row.space, row.kind, row.name, row.sealed)
+
+
+def delete(connection: sa.Connection, space: str, kind: Kind, name: str) -> None:
+    """Delete a value; PlatformError 404."""
+    if not connection.execute(table.delete().where(*_is(space, kind, name))).rowcount:
+        raise not_found(space, kind, name)
+
+
+def _is(space: str, kind: Kind, name: str) -> tuple[sa.ColumnElement[bool], ...]:
+    return table.c.space == space, table.c.kind == kind, table.c.name == name

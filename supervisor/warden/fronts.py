@@ -1,0 +1,124 @@
+"""The fronts: one gunicorn, our child, with N workers that each bring a link of their own."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+import signal
+import socket
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from supervisor.datagrams import Link, Message, pair
+from supervisor.warden import policy
+from supervisor.warden.jail.launch import Launch
+from supervisor.warden.jail.root import system_root
+from supervisor.warden.processes import Children, signal_pid
+
+log = logging.getLogger("cellblock.fronts")
+
+PACKAGES = ("supervisor", "worker", "function", "seccomp")
+# gunicorn's heartbeat files and uploads on their way to the bundle store.
+FRONT_TMP_BYTES = 512 << 20
+LISTEN_BACKLOG = 2048
+CONFIG_VARIABLE = "CELLBLOCK_FRONT"
+
+
+def listening_socket(host: str, port: int) -> socket.socket:
+    """The server's listener, made once: fronts may come and go without losing a connection."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.bind((host, port))
+    listener.listen(LISTEN_BACKLOG)
+    return listener
+
+
+def launch_of(front_dir: Path, uid: int, gid: int, config: Mapping[str, Any]) -> Launch:
+    """gunicorn's launch: a root with our code, its interpreter, and the one folder that it may write."""
+    root = system_root()
+    own = Path(__file__).resolve().parent.parent.parent
+    for path in {sys.base_prefix, sys.prefix, *(str(own / name) for name in PACKAGES)}:
+        if not Path(path).is_relative_to("/usr") and Path(path).is_dir():
+            root.read_only[path] = path
+    root.writable[str(front_dir)] = str(front_dir)
+    root.tmp_bytes = FRONT_TMP_BYTES
+    env = {
+        "PATH": "/usr/bin:/bin",
+        "HOME": "/tmp",  # noqa: S108 - inside the front's own root
+        "LANG": "C.UTF-8",
+        CONFIG_VARIABLE: json.dumps(config),
+    }
+    argv = [sys.executable, "-I", "-B", "-m", "supervisor.front.server"]
+    return Launch(argv, env, root.as_json(), uid, gid, os.getpid())
+
+
+class Fronts:
+    """Keeps gunicorn running; hands each worker's link to ``on_join``."""
+
+    def __init__(
+        self,
+        *,
+        children: Children,
+        listener: socket.socket,
+        launch: Callable[[dict[str, int]], Launch],
+        on_join: Callable[[socket.socket], None],
+    ) -> None:
+        self._children = children
+        self._listener = listener
+        self._launch = launch
+        self._on_join = on_join
+        self._failures = 0
+        self._is_stopping = False
+        self._link: Link | None = None
+        self.pid = 0
+        self.gone = asyncio.Event()
+        self._start()
+
+    def _start(self) -> None:
+        if self._is_stopping:
+            return
+        ours, theirs = pair()
+        self._link = Link(ours, self._joined, lambda: None)
+        with theirs:
+            numbers = {"control_fd": theirs.fileno(), "listen_fd": self._listener.fileno()}
+            self.pid = self._children.launch(self._launch(numbers), list(numbers.values()), self._ended)
+
+    def _joined(self, message: Message, descriptors: list[int]) -> None:
+        if message.get("do") == "join" and len(descriptors) == 1:
+            self._failures = 0
+            self._on_join(socket.socket(fileno=descriptors[0]))
+            return
+        for descriptor in descriptors:
+            os.close(descriptor)
+
+    def _ended(self, status: int) -> None:
+        assert self._link is not None
+        self._link.close()
+        self.pid = 0
+        if self._is_stopping:
+            self.gone.set()
+            return
+        self._failures += 1
+        delay = policy.backoff(self._failures)
+        log.error("the fronts ended with status %d; they start again in %.1f s", status, delay)
+        asyncio.get_running_loop().call_later(delay, self._start)
+
+    async def stop(self, drain_seconds: float) -> None:
+        """SIGTERM, let running calls finish, SIGKILL at the deadline."""
+        self._is_stopping = True
+        if not self.pid:
+            return
+        signal_pid(self.pid, signal.SIGTERM)
+        try:
+            # gunicorn itself gives up at drain_seconds; the rest is for its own way out.
+            await asyncio.wait_for(self.gone.wait(), drain_seconds + 2.0)
+        except TimeoutError:
+            log.error("the fronts did not end within %.0f s: killing them", drain_seconds)
+            # Its workers have a death signal on it.
+            signal_pid(self.pid, signal.SIGKILL)
+            await self.gone.wait()

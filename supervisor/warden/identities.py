@@ -1,0 +1,71 @@
+"""User ids: two per cell, never 0, never the server's, and never reused while their owner lives."""
+
+from __future__ import annotations
+
+import hashlib
+import heapq
+import pwd
+from pathlib import Path
+
+from supervisor.errors import ConfigurationError
+
+IDS_PER_CELL = 2
+# Above what systemd, container runtimes and directory services hand out, below 2^31.
+RANGE_FIRST, RANGE_BLOCKS, BLOCK_IDS = 1_900_000_000, 1000, 65_536
+DEFAULT_USER = "cellblock"
+# Where no user of that name exists; in the range that Debian never assigns by itself.
+DEFAULT_UID = 64_199
+
+
+def first_id(data_dir: Path, configured: int | None) -> int:
+    """The first id of this server's block: two servers of one host seldom share one."""
+    if configured is not None:
+        return configured
+    digest = hashlib.sha256(str(data_dir.resolve()).encode()).digest()
+    return RANGE_FIRST + int.from_bytes(digest[:4], "big") % RANGE_BLOCKS * BLOCK_IDS
+
+
+def front_ids(user: str | None) -> tuple[int, int]:
+    """``(uid, gid)`` of the fronts; ConfigurationError when the setting names nobody."""
+    name = user or DEFAULT_USER
+    try:
+        entry = pwd.getpwnam(name)
+        uid, gid = entry.pw_uid, entry.pw_gid
+    except KeyError:
+        if user is None:
+            return DEFAULT_UID, DEFAULT_UID
+        if not user.isdigit():
+            raise ConfigurationError(
+                f"setting user: there is no user {user!r}; create it or name another"
+            ) from None
+        uid = gid = int(user)
+    if uid == 0:
+        raise ConfigurationError("setting user: the fronts may not run as root; name another user")
+    return uid, gid
+
+
+class Slots:
+    """Numbers of cells, each standing for a pair of ids; the lowest free one first."""
+
+    def __init__(self, first: int, most: int) -> None:
+        self._first = first
+        self._free = list(range(most))
+        heapq.heapify(self._free)
+
+    @property
+    def free(self) -> int:
+        """How many are left."""
+        return len(self._free)
+
+    def take(self) -> int:
+        """A slot; IndexError when none is free, which the caller has to have looked at."""
+        return heapq.heappop(self._free)
+
+    def give_back(self, slot: int) -> None:
+        """Only once the owner has been reaped: nothing of it can still act under these ids."""
+        heapq.heappush(self._free, slot)
+
+    def ids(self, slot: int) -> tuple[int, int]:
+        """The outer ids of the cell's root and of its tenant."""
+        root = self._first + slot * IDS_PER_CELL
+        return root, root + 1

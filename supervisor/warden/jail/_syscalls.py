@@ -1,0 +1,107 @@
+"""The system calls that Python 3.11 does not offer; the only ctypes of the trusted side.
+
+Each raises OSError with the call's name.  Numbers above 424 are the same on every architecture.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import struct
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+_NR_OPEN_TREE = 428
+_NR_MOVE_MOUNT = 429
+_NR_OPENAT2 = 437
+_NR_MOUNT_SETATTR = 442
+_NR_PIVOT_ROOT = {"x86_64": 155, "aarch64": 41}
+
+CLONE_NEWNS = 0x00020000
+MS_NOSUID, MS_NODEV, MS_REC, MS_PRIVATE = 2, 4, 0x4000, 1 << 18
+MNT_DETACH = 2
+PR_SET_PDEATHSIG = 1
+PR_SET_DUMPABLE = 4
+PR_SET_CHILD_SUBREAPER = 36
+PR_SET_NO_NEW_PRIVS = 38
+
+MOUNT_ATTR_RDONLY, MOUNT_ATTR_NOSUID, MOUNT_ATTR_NODEV, MOUNT_ATTR_NOEXEC = 1, 2, 4, 8
+
+_OPEN_TREE_CLONE = 1
+_AT_FDCWD = -100
+_AT_RECURSIVE = 0x8000
+_AT_EMPTY_PATH = 0x1000
+_MOVE_MOUNT_F_EMPTY_PATH = 0x4
+_RESOLVE_NO_XDEV, _RESOLVE_NO_MAGICLINKS, _RESOLVE_NO_SYMLINKS, _RESOLVE_BENEATH = 0x01, 0x02, 0x04, 0x08
+
+
+def _check(result: int, call: str) -> int:
+    if result < 0:
+        number = ctypes.get_errno()
+        raise OSError(number, f"{call}: {os.strerror(number)}")
+    return result
+
+
+def unshare(flags: int) -> None:
+    """unshare(2).  Why: os.unshare is 3.12.  Safe because: flags are constants of ours."""
+    _check(_libc.unshare(flags), "unshare")
+
+
+def prctl(option: int, value: int) -> None:
+    """prctl(2).  Why: no Python wrapper.  Safe because: integers only."""
+    zero = ctypes.c_ulong(0)
+    _check(_libc.prctl(option, ctypes.c_ulong(value), zero, zero, zero), f"prctl({option})")
+
+
+def mount(source: str, target: str, kind: str, flags: int, data: str = "") -> None:
+    """mount(2).  Why: no Python wrapper.  Safe because: only in a mount namespace of our own."""
+    result = _libc.mount(
+        source.encode(), target.encode(), kind.encode(), ctypes.c_ulong(flags), data.encode()
+    )
+    _check(result, f"mount {target}")
+
+
+def umount_detached(target: str) -> None:
+    """umount2(2) with MNT_DETACH.  Safe because: only in a mount namespace of our own."""
+    _check(_libc.umount2(target.encode(), MNT_DETACH), f"umount {target}")
+
+
+def pivot_root_here() -> None:
+    """``pivot_root(".", ".")``: the old root ends up over the new one, to be detached next."""
+    _check(_libc.syscall(_NR_PIVOT_ROOT[os.uname().machine], b".", b"."), "pivot_root")
+
+
+def clone_tree(path: str, directory_fd: int = _AT_FDCWD) -> int:
+    """A detached copy of the mounts at ``path`` (or at ``directory_fd`` itself for ``""``)."""
+    flags = _OPEN_TREE_CLONE | os.O_CLOEXEC | _AT_RECURSIVE | (0 if path else _AT_EMPTY_PATH)
+    return _check(_libc.syscall(_NR_OPEN_TREE, directory_fd, path.encode(), flags), f"open_tree {path}")
+
+
+def set_attributes(descriptor: int, attributes: int, path: str = "", recursive: bool = True) -> None:
+    """Set mount attributes on a (detached) tree, on every mount in it unless told otherwise."""
+    packed = struct.pack("=QQQQ", attributes, 0, 0, 0)
+    flags = (_AT_RECURSIVE if recursive else 0) | (0 if path else _AT_EMPTY_PATH)
+    result = _libc.syscall(
+        _NR_MOUNT_SETATTR, descriptor, path.encode(), flags, packed, ctypes.c_size_t(len(packed))
+    )
+    _check(result, f"mount_setattr {path}")
+
+
+def attach(descriptor: int, target: str) -> None:
+    """move_mount(2) of a detached tree to ``target``."""
+    result = _libc.syscall(
+        _NR_MOVE_MOUNT, descriptor, b"", _AT_FDCWD, target.encode(), _MOVE_MOUNT_F_EMPTY_PATH
+    )
+    _check(result, f"move_mount {target}")
+
+
+def open_beneath(directory_fd: int, name: str) -> int:
+    """A directory below ``directory_fd`` as an O_PATH descriptor.
+
+    Why: a path inside a tree that a less trusted process writes.  Safe because: the kernel follows
+    no link and leaves neither the directory nor its mount.
+    """
+    resolve = _RESOLVE_BENEATH | _RESOLVE_NO_SYMLINKS | _RESOLVE_NO_MAGICLINKS | _RESOLVE_NO_XDEV
+    how = struct.pack("=QQQ", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC, 0, resolve)
+    result = _libc.syscall(_NR_OPENAT2, directory_fd, name.encode(), how, ctypes.c_size_t(len(how)))
+    return _check(result, f"openat2 {name}")

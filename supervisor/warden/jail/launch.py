@@ -1,0 +1,86 @@
+"""The launcher: a short-lived process that becomes a zygote or the fronts' gunicorn.
+
+``python -I -m supervisor.warden.jail.launch SPEC``, where SPEC is the JSON of a Launch.  STEPS is
+the whole of it, in its order; the last one replaces the process.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import signal
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from supervisor.warden.jail import _syscalls as sys_
+from supervisor.warden.jail import root as root_
+
+
+@dataclass(frozen=True)
+class Launch:
+    """What to become: ``uid`` 0 keeps root; ``parent`` is the warden's pid."""
+
+    argv: list[str]
+    env: dict[str, str]
+    root: dict[str, Any]
+    uid: int
+    gid: int
+    parent: int
+    work_dir: str = "/"
+
+    def command(self) -> list[str]:
+        """The command line that carries this launch out."""
+        return [sys.executable, "-I", "-m", "supervisor.warden.jail.launch", json.dumps(self.__dict__)]
+
+
+def _limits(_: Launch) -> None:
+    """1, not 0: a core_pattern that is a pipe honours only 1."""
+    os.umask(0o077)
+    resource.setrlimit(resource.RLIMIT_CORE, (1, 1))
+
+
+def _root(launch: Launch) -> None:
+    """A root of its own; needs the host's root, so before the ids change."""
+    root_.enter(root_.Root.from_json(launch.root))
+
+
+def _identity(launch: Launch) -> None:
+    """Groups are cleared for all; a front loses every capability with its user id."""
+    os.setgroups([])
+    if launch.uid:
+        os.setresgid(launch.gid, launch.gid, launch.gid)
+        os.setresuid(launch.uid, launch.uid, launch.uid)
+        sys_.prctl(sys_.PR_SET_NO_NEW_PRIVS, 1)
+
+
+def _bound_to_the_warden(launch: Launch) -> None:
+    """After the last id change, which would clear it; then look whether it came too late."""
+    sys_.prctl(sys_.PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != launch.parent:
+        raise ProcessLookupError("the warden is gone")
+
+
+def _become(launch: Launch) -> None:
+    os.chdir(launch.work_dir)
+    os.execve(launch.argv[0], launch.argv, launch.env)  # noqa: S606 - a list, no shell
+
+
+STEPS: tuple[Callable[[Launch], None], ...] = (_limits, _root, _identity, _bound_to_the_warden, _become)
+
+
+def main() -> None:
+    """Carry out every step; a failure is one line on stderr and exit code 1."""
+    launch = Launch(**json.loads(sys.argv[1]))
+    for step in STEPS:
+        try:
+            step(launch)
+        except OSError as error:
+            sys.stderr.write(f"cellblock: cannot launch {launch.argv[0]}: {step.__name__[1:]}: {error}\n")
+            sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,146 @@
+"""A minimal read-only root, built from detached mounts: what a zygote or a front can see of the host.
+
+Sources are opened as descriptors before anything is mounted, so that no path can be swapped under
+us and the place we build in may hide any of them.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from supervisor.warden.jail import _syscalls as sys_
+
+# Every Linux has it; it is covered by a tmpfs in a private mount namespace while we build.
+BUILD_PLACE = "/tmp"  # noqa: S108
+ROOT_BYTES = 4 << 20  # folders, links and five small files
+DEVICES = ("null", "zero", "full", "random", "urandom")
+
+_SAFE = sys_.MOUNT_ATTR_NOSUID | sys_.MOUNT_ATTR_NODEV
+_READ_ONLY = sys_.MOUNT_ATTR_RDONLY | _SAFE
+
+
+@dataclass
+class Root:
+    """What a root holds: ``read_only`` and ``writable`` map a host path to its place inside."""
+
+    read_only: dict[str, str] = field(default_factory=dict)
+    writable: dict[str, str] = field(default_factory=dict)
+    links: dict[str, str] = field(default_factory=dict)
+    files: dict[str, str] = field(default_factory=dict)
+    folders: tuple[str, ...] = ()
+    with_proc: bool = False
+    tmp_bytes: int = 0
+
+    def as_json(self) -> dict[str, Any]:
+        """For the launcher, which is another process."""
+        return dict(self.__dict__)
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Root:
+        """The inverse of ``as_json``."""
+        return cls(**{**data, "folders": tuple(data["folders"])})
+
+
+def system_root() -> Root:
+    """The host's libraries and programs, certificates and time zones, and a made-up ``/etc``."""
+    root = Root()
+    for path in ("/usr/lib", "/usr/lib32", "/usr/lib64", "/usr/bin", "/usr/share/zoneinfo",
+                 "/usr/share/ca-certificates", "/etc/ssl/certs", "/etc/ld.so.cache"):  # fmt: skip
+        if os.path.exists(path) and not os.path.islink(path):
+            root.read_only[path] = path
+    for path in ("/bin", "/lib", "/lib32", "/lib64", "/usr/lib64"):
+        if os.path.islink(path):
+            root.links[path] = os.readlink(path)
+        elif os.path.isdir(path):
+            root.read_only[path] = path
+    root.files = {
+        "/etc/passwd": "root:x:0:0:root:/tmp:/bin/sh\ncell:x:1000:1000:cell:/tmp:/bin/sh\n",
+        "/etc/group": "root:x:0:\ncell:x:1000:\n",
+        "/etc/hosts": "127.0.0.1 localhost cell\n::1 localhost cell\n",
+        "/etc/nsswitch.conf": "passwd: files\ngroup: files\nhosts: files dns\n",
+        "/etc/resolv.conf": "# no name server: the network is none\n",
+    }
+    root.folders = ("/tmp", "/dev/shm")  # noqa: S108 - places inside the new root
+    return root
+
+
+def enter(root: Root) -> None:
+    """Build the root and make it this process's; every step raises."""
+    sys_.unshare(sys_.CLONE_NEWNS)
+    sys_.mount("none", "/", "none", sys_.MS_REC | sys_.MS_PRIVATE)
+    trees = _open_trees(root)
+    sys_.mount(
+        "tmpfs", BUILD_PLACE, "tmpfs", sys_.MS_NOSUID | sys_.MS_NODEV, f"size={ROOT_BYTES},mode=755"
+    )
+    for folder in root.folders:
+        _folder(folder)
+    # Before the trees: one of them may live below /tmp.
+    if root.tmp_bytes:
+        options = f"size={root.tmp_bytes},mode=1777"
+        sys_.mount("tmpfs", BUILD_PLACE + "/tmp", "tmpfs", sys_.MS_NOSUID | sys_.MS_NODEV, options)
+    # Parents first: /usr/lib before a runtime that lives below it.
+    for place in sorted(trees, key=lambda place: place.count("/")):
+        descriptor, is_folder = trees[place]
+        _mount_point(place, is_folder)
+        sys_.attach(descriptor, BUILD_PLACE + place)
+        os.close(descriptor)
+    for path, target in root.links.items():
+        _folder(os.path.dirname(path))
+        if not os.path.lexists(BUILD_PLACE + path):
+            os.symlink(target, BUILD_PLACE + path)
+    for path, text in root.files.items():
+        _folder(os.path.dirname(path))
+        Path(BUILD_PLACE + path).write_text(text)
+        os.chmod(BUILD_PLACE + path, 0o644)
+    os.chdir(BUILD_PLACE)
+    sys_.pivot_root_here()
+    sys_.umount_detached(".")
+    os.chdir("/")
+    # Not recursive: the writable places inside stay writable.
+    sys_.set_attributes(-100, _READ_ONLY, "/", recursive=False)
+
+
+def _open_trees(root: Root) -> dict[str, tuple[int, bool]]:
+    """Place → (detached tree with its attributes set, is it a folder)."""
+    trees = {}
+    for sources, attributes in ((root.read_only, _READ_ONLY), (root.writable, _SAFE)):
+        for source, place in sources.items():
+            trees[place] = (_tree(source, attributes), os.path.isdir(source))
+    for name in DEVICES:
+        device = f"/dev/{name}"
+        attributes = sys_.MOUNT_ATTR_NOSUID | sys_.MOUNT_ATTR_NOEXEC  # not NODEV: it is a device
+        trees[device] = (_tree(device, attributes), False)
+    if root.with_proc:
+        # Whole, or the kernel refuses a cell its own: a masked /proc may not be unmasked by mounting.
+        trees["/proc"] = (_tree("/proc", 0), True)
+    return trees
+
+
+def _tree(source: str, attributes: int) -> int:
+    descriptor = sys_.clone_tree(source)
+    if attributes:
+        sys_.set_attributes(descriptor, attributes)
+    return descriptor
+
+
+def _folder(place: str) -> None:
+    """Folders of the new root are 0755 whatever the umask and the host's parents are."""
+    path = BUILD_PLACE
+    for part in place.strip("/").split("/"):
+        path = f"{path}/{part}"
+        if not os.path.isdir(path):
+            os.mkdir(path)
+            os.chmod(path, 0o755)
+
+
+def _mount_point(place: str, is_folder: bool) -> None:
+    if is_folder:
+        _folder(place)
+        return
+    _folder(os.path.dirname(place))
+    if not os.path.lexists(BUILD_PLACE + place):
+        os.close(os.open(BUILD_PLACE + place, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644))

@@ -1,0 +1,333 @@
+"""The lease desk: fronts ask for cells, keep them, hand them back; the desk keeps count.
+
+Messages of a front (``do``) and to it (``is``); ``ticket`` is the front's own number for a request:
+
+    lease    ticket mode space name version digest runtime network max_instances tie
+             -> leased   ticket cell memory + 4 descriptors (request, reply, stdout, stderr)
+             -> refused  ticket reason (limit | capacity | broken) message
+    return   cell memory + 4 descriptors    an idle cell that another front may have
+    kill     cell cause
+    changed  ticket space name              -> done ticket, once every front has said ack
+    ack      epoch
+    count    ticket space name              -> count ticket replicas
+    (none)                                  <- ended cell cause signal code reason
+                                            <- changed epoch space name
+                                            <- reclaim space name | reclaim (any idle one)
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import re
+import socket
+from collections import Counter
+from pathlib import Path
+
+from supervisor.datagrams import Link, LinkClosed, Message
+from supervisor.warden.cells import Cell, Ending, Kind
+from supervisor.warden.jail import _syscalls as sys_
+from supervisor.warden.registry import Registry
+from supervisor.warden.states import State
+
+log = logging.getLogger("cellblock.leases")
+
+DIGEST = re.compile(r"[0-9a-f]{64}")
+# A front that does not acknowledge a change in this time is stuck; its callers wait no longer.
+ACK_SECONDS = 2.0
+CODE_ATTRIBUTES = sys_.MOUNT_ATTR_RDONLY | sys_.MOUNT_ATTR_NOSUID | sys_.MOUNT_ATTR_NODEV
+
+Key = tuple[str, str]
+
+
+class Request:
+    """One lease that was asked for and not answered yet."""
+
+    def __init__(self, session: Session, message: Message, deadline: asyncio.TimerHandle) -> None:
+        self.session = session
+        self.ticket: int = message["ticket"]
+        self.key: Key = (message["space"], message["name"])
+        self.digest: str = message["digest"]
+        self.version: int = message["version"]
+        self.is_check: bool = message["mode"] == "check"
+        self.kind = Kind(message["runtime"], message["network"])
+        self.most: int = message["max_instances"]
+        self.tie: Message = message["tie"]
+        self.deadline = deadline
+        self.is_claimed = False
+
+
+class Session:
+    """One front and the cells that it holds."""
+
+    def __init__(self, desk: Desk, sock: socket.socket) -> None:
+        self.held: dict[str, Cell] = {}
+        self._desk = desk
+        self.link = Link(sock, lambda message, fds: desk.heard(self, message, fds), lambda: desk.left(self))
+
+    def tell(self, message: Message, descriptors: list[int] | None = None) -> bool:
+        """Send; False when the front is gone, which its closing link has already told the desk."""
+        try:
+            self.link.send(message, descriptors or [])
+            return True
+        except LinkClosed:
+            return False
+
+
+class Desk:
+    """All fronts, all leases."""
+
+    def __init__(self, bundles_dir: Path, wait_seconds: float) -> None:
+        # The only path of the fronts' that is ever opened; what is below it, by openat2 only.
+        self._bundles_fd = os.open(bundles_dir, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        self._wait_seconds = wait_seconds
+        self.sessions: set[Session] = set()
+        self.registry: Registry | None = None
+        self._holder: dict[str, Session] = {}
+        self._tied: dict[str, Request] = {}
+        self._claims: Counter[Key] = Counter()
+        self._at_limit: list[Request] = []
+        self._epoch = 0
+        self._unacked: dict[int, tuple[set[Session], Session, int, asyncio.TimerHandle]] = {}
+
+    def join(self, sock: socket.socket) -> None:
+        """A new front worker's end."""
+        self.sessions.add(Session(self, sock))
+
+    def left(self, session: Session) -> None:
+        """A front is gone: its calls are lost, so its cells die with it."""
+        self.sessions.discard(session)
+        for cell in list(session.held.values()):
+            cell.kill("front gone")
+        for epoch in list(self._unacked):
+            self._acked(session, epoch)
+
+    def heard(self, session: Session, message: Message, descriptors: list[int]) -> None:
+        """Dispatch one message of a front."""
+        what = message["do"]
+        if what == "return":
+            self._return(session, message, descriptors)
+            return
+        for descriptor in descriptors:
+            os.close(descriptor)
+        if what == "lease":
+            self._lease(session, message)
+        elif what == "kill":
+            cell = session.held.get(message["cell"])
+            if cell is not None:  # else it has ended already, and the front is about to hear so
+                cell.kill(message["cause"])
+        elif what == "changed":
+            self._changed(session, message)
+        elif what == "ack":
+            self._acked(session, message["epoch"])
+        elif what == "count":
+            replicas = self._claims[(message["space"], message["name"])]
+            session.tell({"is": "count", "ticket": message["ticket"], "replicas": replicas})
+
+    # ---- leases -----------------------------------------------------------------------------
+
+    def _lease(self, session: Session, message: Message) -> None:
+        loop = asyncio.get_running_loop()
+        deadline = loop.call_later(self._wait_seconds, lambda: self._too_late(request))
+        request = Request(session, message, deadline)
+        if not DIGEST.fullmatch(request.digest):
+            self._refuse(request, "broken", "the bundle's digest is not one")
+            return
+        assert self.registry is not None
+        if request.kind.runtime not in self.registry.zygotes:
+            self._refuse(request, "broken", f"runtime {request.kind.runtime} is not installed here")
+            return
+        self._place(request)
+
+    def _place(self, request: Request) -> None:
+        """Claim an instance for the request, or let it wait for one to come back."""
+        if not request.is_check and self._claims[request.key] >= request.most:
+            holders = [
+                other
+                for other in self.sessions
+                if any(self._tied[name].key == request.key for name in other.held)
+            ]
+            if request.session in holders or not holders:
+                # It waits for its own; or all are about to be somebody's: it will ask again.
+                self._refuse(request, "limit", f"all {request.most} instances are in use")
+                return
+            self._at_limit.append(request)
+            most_of_it = max(holders, key=lambda other: len(other.held))
+            most_of_it.tell({"is": "reclaim", "space": request.key[0], "name": request.key[1]})
+            return
+        self._claim(request)
+        assert self.registry is not None
+        if not self.registry.has_room:
+            self._ask_for_room(request.session)
+        self.registry.want(request.kind, lambda cell, reason: self._serve(request, cell, reason))
+
+    def _claim(self, request: Request) -> None:
+        request.is_claimed = not request.is_check
+        if request.is_claimed:
+            self._claims[request.key] += 1
+
+    def _unclaim(self, request: Request) -> None:
+        if request.is_claimed:
+            request.is_claimed = False
+            self._claims[request.key] -= 1
+            if not self._claims[request.key]:
+                del self._claims[request.key]
+            self._retry_at_limit(request.key)
+
+    def _retry_at_limit(self, key: Key) -> None:
+        for request in self._at_limit:
+            if request.key == key:
+                self._at_limit.remove(request)
+                self._place(request)
+                return
+
+    def _ask_for_room(self, asking: Session) -> None:
+        """Every cell is somebody's: the front with the most is asked for an idle one."""
+        if self.sessions:
+            max(self.sessions, key=lambda session: (len(session.held), session is not asking)).tell(
+                {"is": "reclaim", "space": "", "name": ""}
+            )
+
+    def _serve(self, request: Request, cell: Cell | None, reason: str) -> None:
+        """A blank cell is here (or none can be): tie it and hand it over."""
+        if request.deadline.cancelled() or request.session.link.is_closed:
+            self._unclaim(request)  # nobody waits any more; the cell stays blank
+            return
+        if cell is None:
+            self._refuse(request, "capacity", reason)
+            return
+        try:
+            code_fd = self._code_tree(request.digest)
+        except OSError as error:
+            self._refuse(request, "broken", f"its code cannot be opened: {error}")
+            return
+        try:
+            cell.tie(request.tie, code_fd)
+        except LinkClosed:
+            cell.kill("not started", "its set-up socket closed")
+            self._refuse(request, "capacity", "the cell died while it was tied; try again")
+            return
+        finally:
+            os.close(code_fd)
+        self._tied[cell.name] = request
+        self._hand_over(request, cell, {})
+
+    def _hand_over(self, request: Request, cell: Cell, memory: Message) -> None:
+        request.deadline.cancel()
+        self._holder[cell.name] = request.session
+        request.session.held[cell.name] = cell
+        message = {"is": "leased", "ticket": request.ticket, "cell": cell.name, "memory": memory}
+        if not request.session.tell(message, cell.pipes.as_list()):
+            cell.kill("front gone")
+        # The front has its own copies: with ours open nobody would see the cell's end close.
+        cell.pipes.close()
+
+    def _code_tree(self, digest: str) -> int:
+        """A detached read-only mount of the bundle; its path was written by the fronts."""
+        directory_fd = sys_.open_beneath(self._bundles_fd, digest)
+        try:
+            tree = sys_.clone_tree("", directory_fd)
+        finally:
+            os.close(directory_fd)
+        try:
+            sys_.set_attributes(tree, CODE_ATTRIBUTES)
+        except OSError:
+            os.close(tree)
+            raise
+        return tree
+
+    def _return(self, session: Session, message: Message, descriptors: list[int]) -> None:
+        cell = session.held.get(message["cell"])
+        if cell is None or cell.state is not State.LEASED or len(descriptors) != 4:
+            for descriptor in descriptors:
+                os.close(descriptor)
+            return
+        del session.held[cell.name]
+        del self._holder[cell.name]
+        cell.returned(descriptors)
+        tied = self._tied[cell.name]
+        for request in self._at_limit:
+            if (request.key, request.digest, request.version) == (tied.key, tied.digest, tied.version):
+                self._at_limit.remove(request)
+                # The claim stays with the cell; only the one who holds it changes.
+                request.is_claimed, tied.is_claimed = tied.is_claimed, False
+                self._tied[cell.name] = request
+                cell.leased_again()
+                self._hand_over(request, cell, message["memory"])
+                return
+        cell.kill("released")
+
+    def _too_late(self, request: Request) -> None:
+        if request in self._at_limit:
+            self._at_limit.remove(request)
+            self._refuse(request, "limit", f"all {request.most} instances stayed in use")
+        else:
+            self._refuse(request, "capacity", f"no cell came free in {self._wait_seconds:g} s")
+
+    def _refuse(self, request: Request, reason: str, message: str) -> None:
+        request.deadline.cancel()
+        request.session.tell(
+            {"is": "refused", "ticket": request.ticket, "reason": reason, "message": message}
+        )
+        self._unclaim(request)
+
+    def ended(self, cell: Cell, ending: Ending) -> None:
+        """A cell has been reaped: its front hears why, its claim is free."""
+        session = self._holder.pop(cell.name, None)
+        if session is not None:
+            session.held.pop(cell.name, None)
+            session.tell(
+                {
+                    "is": "ended",
+                    "cell": cell.name,
+                    "cause": ending.cause,
+                    "signal": ending.signal,
+                    "code": ending.code,
+                    "reason": ending.reason,
+                }
+            )
+        request = self._tied.pop(cell.name, None)
+        if request is not None:
+            self._unclaim(request)
+
+    # ---- changes ----------------------------------------------------------------------------
+
+    def _changed(self, session: Session, message: Message) -> None:
+        """Tell the other fronts; the one that changed something waits until they know."""
+        self._epoch += 1
+        epoch = self._epoch
+        others = {other for other in self.sessions if other is not session}
+        deadline = asyncio.get_running_loop().call_later(ACK_SECONDS, lambda: self._give_up(epoch))
+        self._unacked[epoch] = (set(others), session, message["ticket"], deadline)
+        told = {"is": "changed", "epoch": epoch, "space": message["space"], "name": message["name"]}
+        for other in others:
+            other.tell(told)
+        self._acked(session, epoch)
+
+    def _acked(self, session: Session, epoch: int) -> None:
+        waiting = self._unacked.get(epoch)
+        if waiting is None:
+            return
+        others, asking, ticket, deadline = waiting
+        others.discard(session)
+        if not others:
+            deadline.cancel()
+            del self._unacked[epoch]
+            asking.tell({"is": "done", "ticket": ticket})
+
+    def _give_up(self, epoch: int) -> None:
+        others, asking, ticket, _ = self._unacked.pop(epoch)
+        log.error("%d fronts did not acknowledge change %d: closing their links", len(others), epoch)
+        # A front that may serve an old version is worse than one less front: gunicorn replaces it.
+        for other in others:
+            other.link.close()
+        asking.tell({"is": "done", "ticket": ticket})
+
+    def close(self) -> None:
+        """At shutdown, after the fronts have gone."""
+        for session in list(self.sessions):
+            session.link.close()
+        with contextlib.suppress(OSError):
+            os.close(self._bundles_fd)

@@ -1,0 +1,63 @@
+"""Children of the warden: started here, reaped here, and nowhere else.
+
+One loop reaps.  Cells are our children too (their zygote clones them with CLONE_PARENT), and as the
+subreaper we inherit whatever loses its parent below us.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+from collections.abc import Callable, Sequence
+
+from supervisor.warden.jail.launch import Launch
+
+OnExit = Callable[[int], None]
+
+
+class Children:
+    """Knows what to call when a child ends, by pid; a pid is ours until it is reaped."""
+
+    def __init__(self) -> None:
+        self._on_exit: dict[int, OnExit] = {}
+
+    def start_reaping(self, loop: asyncio.AbstractEventLoop) -> None:
+        """From now on SIGCHLD is ours."""
+        loop.add_signal_handler(signal.SIGCHLD, self.reap)
+
+    def launch(self, launch: Launch, descriptors: Sequence[int], on_exit: OnExit) -> int:
+        """Start a launcher that inherits ``descriptors`` under the same numbers; returns its pid."""
+        process = subprocess.Popen(
+            launch.command(), stdin=subprocess.DEVNULL, pass_fds=descriptors, env={}, cwd="/"
+        )
+        # The object must neither wait nor warn: reap() below is the only one that waits.
+        process.returncode = 0
+        self.adopt(process.pid, on_exit)
+        return process.pid
+
+    def adopt(self, pid: int, on_exit: OnExit) -> None:
+        """Call ``on_exit(wait status)`` when this child has been reaped."""
+        self._on_exit[pid] = on_exit
+
+    def reap(self) -> None:
+        """Collect every dead child; those nobody adopted were orphans of the fronts' or zygotes'."""
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if pid == 0:
+                return
+            on_exit = self._on_exit.pop(pid, None)
+            if on_exit is not None:
+                on_exit(status)
+
+
+def signal_pid(pid: int, number: int) -> None:
+    """Signal a child that has not been reaped yet; one that is just exiting is left alone."""
+    try:
+        os.kill(pid, number)
+    except ProcessLookupError:
+        return

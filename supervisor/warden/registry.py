@@ -1,0 +1,183 @@
+"""All cells: how many there are, which are blank, which front holds which, and who waits for one.
+
+Thin: ``policy`` says how many to start, ``states`` what may follow what; this file does it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+from collections.abc import Callable
+
+from supervisor.runtimes import Runtime
+from supervisor.warden import policy
+from supervisor.warden.cells import Cell, Ending, Kind
+from supervisor.warden.identities import Slots
+from supervisor.warden.processes import Children
+from supervisor.warden.states import State
+from supervisor.warden.zygotes import Zygote
+
+log = logging.getLogger("cellblock.cells")
+
+# Blank cells kept for a runtime that is not the default: enough to check and start a function at once.
+BLANK_OF_OTHER_RUNTIMES = 1
+
+# Called with a blank cell, or with None and the reason there is none.
+OnCell = Callable[[Cell | None, str], None]
+
+
+class Want:
+    """A lease that waits for a blank cell."""
+
+    def __init__(self, kind: Kind, on_cell: OnCell) -> None:
+        self.kind = kind
+        self.on_cell = on_cell
+
+
+class Registry:
+    """Grows cells ahead of demand and hands them out."""
+
+    def __init__(
+        self,
+        runtimes: tuple[Runtime, ...],
+        *,
+        preload: tuple[str, ...],
+        blank_cells: int,
+        slots: Slots,
+        children: Children,
+        on_end: Callable[[Cell, Ending], None],
+        on_change: Callable[[], None],
+    ) -> None:
+        self._slots = slots
+        self._children = children
+        self._tell_end = on_end
+        self._on_change = on_change
+        self._slot_of: dict[str, int] = {}
+        self.cells: dict[str, Cell] = {}
+        self._wants: list[Want] = []
+        self._failures: dict[Kind, int] = {}
+        self._not_before: dict[Kind, float] = {}
+        self._is_stopping = False
+        self._wanted_blank = {
+            Kind(runtime.name, "none"): blank_cells if index == 0 else min(blank_cells, BLANK_OF_OTHER_RUNTIMES)
+            for index, runtime in enumerate(runtimes)
+        }
+        self._default = Kind(runtimes[0].name, "none")
+        # Libraries are imported ahead where they are installed: in the full environment.
+        self.zygotes = {
+            runtime.name: Zygote(runtime, preload if runtime.full else (), children, self.fill)
+            for runtime in runtimes
+        }
+
+    def is_ready(self) -> bool:
+        """Whether the default runtime has as many blank cells as it should, or all it may have."""
+        blank = self._count(self._default, State.BLANK)
+        return blank >= min(1, self._wanted_blank[self._default]) and self.zygotes[self._default.runtime].is_ready
+
+    def want(self, kind: Kind, on_cell: OnCell) -> Want:
+        """Ask for a blank cell; ``on_cell`` may be called before this returns."""
+        want = Want(kind, on_cell)
+        self._wants.append(want)
+        self.fill()
+        return want
+
+    def forget(self, want: Want) -> bool:
+        """Give up on a want; False when it has already been answered."""
+        if want not in self._wants:
+            return False
+        self._wants.remove(want)
+        return True
+
+    @property
+    def has_room(self) -> bool:
+        """Whether another cell could be started."""
+        return self._slots.free > 0
+
+    def fill(self) -> None:
+        """Match what is blank with what is wanted, then start what is missing."""
+        for want in list(self._wants):
+            cell = self._blank(want.kind)
+            if cell is None:
+                self._make_room(want.kind)
+                continue
+            if want in self._wants:  # an answer below may have come back here
+                self._wants.remove(want)
+                want.on_cell(cell, "")
+        now = asyncio.get_running_loop().time()
+        for kind in {*self._wanted_blank, *(want.kind for want in self._wants)}:
+            zygote = self.zygotes[kind.runtime]
+            if self._is_stopping or not zygote.is_ready or now < self._not_before.get(kind, 0.0):
+                continue
+            demand = policy.Demand(
+                self._wanted_blank.get(kind, 0),
+                self._count(kind, State.BLANK),
+                self._count(kind, State.GROWING),
+                sum(want.kind == kind for want in self._wants),
+            )
+            for _ in range(policy.cells_to_start(demand, self._slots.free)):
+                self._grow(kind, zygote)
+        self._on_change()
+
+    def _grow(self, kind: Kind, zygote: Zygote) -> None:
+        slot = self._slots.take()
+        name = secrets.token_hex(5)
+        cell = Cell(name, kind, self._slots.ids(slot), self._is_blank, self._has_ended)
+        self._slot_of[name] = slot
+        self.cells[name] = cell
+        try:
+            cell.grow(zygote, self._children.adopt)
+        except OSError as error:  # EMFILE: this cell is never, the next ones wait
+            cell.not_grown(str(error))
+
+    def _is_blank(self, cell: Cell) -> None:
+        self._failures.pop(cell.kind, None)
+        self.fill()
+
+    def _has_ended(self, cell: Cell, ending: Ending) -> None:
+        del self.cells[cell.name]
+        # Only now: what ran under these ids has been reaped.
+        self._slots.give_back(self._slot_of.pop(cell.name))
+        if ending.cause == "not started" and not self._is_stopping:
+            self._back_off(cell.kind, ending.reason)
+        self._tell_end(cell, ending)
+        if not self._is_stopping:
+            self.fill()
+
+    def _back_off(self, kind: Kind, reason: str) -> None:
+        failures = self._failures[kind] = self._failures.get(kind, 0) + 1
+        delay = policy.backoff(failures)
+        log.error("a %s cell was not started (%s); next try in %.1f s", kind.runtime, reason, delay)
+        loop = asyncio.get_running_loop()
+        self._not_before[kind] = loop.time() + delay
+        loop.call_later(delay, self.fill)
+        # Whoever waits learns why instead of waiting out its time.
+        for want in [want for want in self._wants if want.kind == kind]:
+            self._wants.remove(want)
+            want.on_cell(None, f"no cell can be started: {reason}")
+
+    def _make_room(self, kind: Kind) -> None:
+        """At the limit, a spare cell of another kind makes way for one that is waited for."""
+        if self._slots.free:
+            return
+        for cell in self.cells.values():
+            if cell.state is State.BLANK and cell.kind != kind:
+                cell.kill("made room")
+                return
+
+    def _blank(self, kind: Kind) -> Cell | None:
+        for cell in self.cells.values():
+            if cell.state is State.BLANK and cell.kind == kind:
+                return cell
+        return None
+
+    def _count(self, kind: Kind, state: State) -> int:
+        return sum(cell.state is state and cell.kind == kind for cell in self.cells.values())
+
+    def stop(self) -> None:
+        """Kill every cell and zygote; their ends are still reported."""
+        self._is_stopping = True
+        for zygote in self.zygotes.values():
+            zygote.stop()
+        for cell in list(self.cells.values()):
+            cell.kill("shutdown")

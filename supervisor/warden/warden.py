@@ -1,0 +1,189 @@
+"""The warden's life: take the listener, start zygotes and fronts, serve leases, drain, end.
+
+Everything it starts ends with it: zygotes, gunicorn and every cell's pid 1 have a death signal on
+it, and cells also see its end of their set-up socket close.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+import os
+import resource
+import signal
+import sys
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from supervisor.datagrams import Message
+from supervisor.errors import ConfigurationError
+from supervisor.runtimes import Runtime, load_runtimes
+from supervisor.settings import Settings
+from supervisor.warden import fronts as fronts_
+from supervisor.warden import identities
+from supervisor.warden.cells import Cell, Ending
+from supervisor.warden.fronts import Fronts
+from supervisor.warden.jail import _syscalls as sys_
+from supervisor.warden.jail.launch import Launch
+from supervisor.warden.leases import Desk
+from supervisor.warden.processes import Children
+from supervisor.warden.registry import Registry
+
+log = logging.getLogger("cellblock.warden")
+
+# Each cell has four pipe ends, a set-up socket and a pidfd here, if only for a moment.
+DESCRIPTORS_PER_CELL = 8
+DESCRIPTORS_BESIDES = 256
+# Cells that were killed at shutdown are reaped within this; the kernel tears their memory down.
+REAP_SECONDS = 5.0
+
+OnReady = Callable[[], Awaitable[None]]
+
+
+def harden() -> None:
+    """What the warden does to itself before anything hostile exists."""
+    sys_.prctl(sys_.PR_SET_DUMPABLE, 0)
+    sys_.prctl(sys_.PR_SET_CHILD_SUBREAPER, 1)
+    resource.setrlimit(resource.RLIMIT_CORE, (1, 1))  # 1: a core_pattern that is a pipe ignores 0
+    os.umask(0o077)
+
+
+def raise_descriptor_limit(cells: int) -> None:
+    """Room for all cells; ConfigurationError when the host's limit is lower."""
+    needed = cells * DESCRIPTORS_PER_CELL + DESCRIPTORS_BESIDES
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft >= needed:
+        return
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (needed, max(hard, needed)))
+    except (ValueError, PermissionError):
+        raise ConfigurationError(
+            f"cannot open {needed} descriptors for max_cells = {cells}: the limit is {hard}; "
+            "raise it (LimitNOFILE) or lower max_cells"
+        ) from None
+
+
+class Warden:
+    """One server."""
+
+    def __init__(self, settings: Settings, admin_token: str) -> None:
+        self._settings = settings
+        self._token_digest = hashlib.sha256(admin_token.encode()).hexdigest()
+        self.runtimes = self._installed(settings)
+        self.front_uid, self.front_gid = identities.front_ids(settings.user)
+        self._is_ready = asyncio.Event()
+        self._stop = asyncio.Event()
+        self.address = ("", 0)
+
+    @staticmethod
+    def _installed(settings: Settings) -> tuple[Runtime, ...]:
+        runtimes = load_runtimes(settings.runtimes_dir, settings.default_runtime)
+        if not runtimes:
+            raise ConfigurationError(
+                f"no runtime is installed in {settings.runtimes_dir}; run: cellblock runtimes install"
+            )
+        return runtimes
+
+    def prepare_data_dir(self) -> None:
+        """The folders of the data directory with their owners; idempotent."""
+        data_dir, front_dir = self._settings.data_dir, self._settings.front_dir
+        data_dir.mkdir(parents=True, exist_ok=True, mode=0o755)
+        front_dir.mkdir(exist_ok=True, mode=0o700)
+        (front_dir / "bundles").mkdir(exist_ok=True, mode=0o755)
+        if front_dir.stat().st_uid != self.front_uid:
+            # The operator changed the setting ``user``: what the fronts own follows.
+            for folder, folders, files in os.walk(front_dir):
+                for name in (".", *folders, *files):
+                    os.chown(f"{folder}/{name}", self.front_uid, self.front_gid, follow_symlinks=False)
+
+    async def run(self, on_ready: OnReady) -> None:
+        """Serve until SIGTERM or SIGINT; ``on_ready`` runs once, when the first call could be served."""
+        settings = self._settings
+        loop = asyncio.get_running_loop()
+        harden()
+        raise_descriptor_limit(settings.max_cells)
+        self.prepare_data_dir()
+        try:
+            listener = fronts_.listening_socket(*settings.host_and_port)
+        except OSError as error:
+            raise ConfigurationError(
+                f"cannot listen on {settings.bind}: {error.strerror or error}; choose another --bind"
+            ) from None
+        self.address = listener.getsockname()[:2]
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stop.set)
+        children = Children()
+        children.start_reaping(loop)
+        slots = identities.Slots(
+            identities.first_id(settings.data_dir, settings.cell_uid_base), settings.max_cells
+        )
+        desk = Desk(settings.front_dir / "bundles", settings.queue_seconds)
+        registry = Registry(
+            self.runtimes,
+            preload=settings.preload,
+            blank_cells=settings.blank_cells,
+            slots=slots,
+            children=children,
+            on_end=lambda cell, ending: self._cell_ended(desk, cell, ending),
+            on_change=lambda: self._look_if_ready(desk),
+        )
+        desk.registry = self._registry = registry
+
+        def joined(sock: Any) -> None:
+            desk.join(sock)
+            self._look_if_ready(desk)
+
+        fronts = Fronts(children=children, listener=listener, launch=self._front_launch, on_join=joined)
+        try:
+            await self._until_stopped(on_ready)
+        finally:
+            log.info("draining: running calls have %.0f s", settings.drain_seconds)
+            await fronts.stop(settings.drain_seconds)
+            registry.stop()
+            await self._until_reaped(registry)
+            desk.close()
+            listener.close()
+
+    async def _until_stopped(self, on_ready: OnReady) -> None:
+        stopped = asyncio.ensure_future(self._stop.wait())
+        ready = asyncio.ensure_future(self._is_ready.wait())
+        await asyncio.wait({stopped, ready}, return_when=asyncio.FIRST_COMPLETED)
+        if self._is_ready.is_set():
+            await on_ready()
+        ready.cancel()
+        await stopped
+
+    async def _until_reaped(self, registry: Registry) -> None:
+        deadline = asyncio.get_running_loop().time() + REAP_SECONDS
+        while registry.cells or any(zygote.pids for zygote in registry.zygotes.values()):
+            if asyncio.get_running_loop().time() > deadline:
+                log.error("%d cells were not reaped within %.0f s", len(registry.cells), REAP_SECONDS)
+                return
+            await asyncio.sleep(0.005)
+
+    def _cell_ended(self, desk: Desk, cell: Cell, ending: Ending) -> None:
+        if ending.cause == "exited" and ending.signal:
+            log.info("cell %s was ended by %s", cell.name, signal.Signals(ending.signal).name)
+        desk.ended(cell, ending)
+
+    def _look_if_ready(self, desk: Desk) -> None:
+        if len(desk.sessions) >= self._settings.workers and self._registry.is_ready():
+            self._is_ready.set()
+
+    def _front_launch(self, numbers: dict[str, int]) -> Launch:
+        settings = self._settings
+        config: Message = {
+            **numbers,
+            "settings": settings.model_dump(mode="json", exclude={"admin_token"}),
+            "admin_token_sha256": self._token_digest,
+            "runtimes": [runtime.name for runtime in self.runtimes],
+        }
+        return fronts_.launch_of(settings.front_dir.resolve(), self.front_uid, self.front_gid, config)
+
+
+def configure_logging(level: str) -> None:
+    """The server's own log, on stderr."""
+    logging.basicConfig(
+        stream=sys.stderr, level=level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+    )

@@ -1,0 +1,215 @@
+"""One zygote per runtime: started in a root of its own, asked to clone cells, renewed now and then."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import socket
+from collections.abc import Callable, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+
+from supervisor.datagrams import Link, LinkClosed, Message, pair
+from supervisor.runtimes import Runtime
+from supervisor.warden import policy
+from supervisor.warden.jail.launch import Launch
+from supervisor.warden.jail.root import system_root
+from supervisor.warden.processes import Children, signal_pid
+
+log = logging.getLogger("cellblock.zygote")
+
+# Cells of one zygote share its address layout; a new one is started after this many.
+CELLS_PER_ZYGOTE = 1000
+# Imports of the heaviest profile take seconds on a loaded machine; more than this is a hang.
+READY_SECONDS = 120.0
+
+CODE_PLACE = "/opt/cellblock"
+LIBRARIES_PLACE = "/opt/libraries"
+STANDINS_PLACE = CODE_PLACE + "/worker/standins"
+
+# Ours first; the tenant's /function is appended by the worker.  Never worker/ or function/ itself:
+# with function/ on the path the standard library's ``secrets`` would be ours.
+BOOTSTRAP = (
+    "import sys; "
+    f"sys.path.insert(0, {CODE_PLACE!r}); sys.path += [{LIBRARIES_PLACE!r}, {STANDINS_PLACE!r}]; "
+    "from worker.zygote import main; main()"
+)
+
+ENVIRONMENT = {
+    "PATH": "/usr/bin:/bin",
+    "HOME": "/tmp",  # noqa: S108 - inside the cell
+    "LANG": "C.UTF-8",
+    "TZ": "UTC",
+    "PYTHONPATH": f"{CODE_PLACE}:{LIBRARIES_PLACE}:{STANDINS_PLACE}",  # for a function's child interpreters
+    "PYTHONDONTWRITEBYTECODE": "1",
+    "MPLCONFIGDIR": "/tmp/matplotlib",  # noqa: S108
+    # OpenBLAS starts threads at import; a process with threads cannot be forked safely.
+    "OPENBLAS_NUM_THREADS": "1",
+    "OMP_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+    "NUMEXPR_NUM_THREADS": "1",
+}
+
+
+def _package_dir(name: str) -> str:
+    # Found, not imported: the warden imports nothing of the worker's but the wire.
+    spec = find_spec(name)
+    assert spec is not None and spec.origin is not None, f"package {name} is not installed"
+    return str(Path(spec.origin).parent)
+
+
+def launch_of(runtime: Runtime, preload: Sequence[str], control_fd: int) -> Launch:
+    """The launch of a zygote: its root holds the runtime, the libraries and our worker code."""
+    root = system_root()
+    for host_dir in runtime.host_dirs:
+        root.read_only[str(host_dir)] = str(host_dir)
+    root.read_only[str(runtime.libraries)] = LIBRARIES_PLACE
+    root.read_only[_package_dir("worker")] = f"{CODE_PLACE}/worker"
+    root.read_only[_package_dir("function")] = f"{CODE_PLACE}/function"
+    root.folders = (*root.folders, "/function")
+    root.with_proc = True
+    argv = [str(runtime.python), "-I", "-S", "-B", "-X", "utf8", "-c", BOOTSTRAP, str(control_fd), *preload]
+    return Launch(argv, ENVIRONMENT, root.as_json(), 0, 0, os.getpid())
+
+
+# Called with the new cell's pid and pidfd, or with the reason there is none.
+OnSpawned = Callable[[int, int, str], None]
+
+
+class _Process:
+    """One zygote process and the spawns that it has not answered yet."""
+
+    def __init__(self, owner: Zygote, runtime: Runtime, preload: Sequence[str], children: Children) -> None:
+        self._owner = owner
+        self._waiting: list[OnSpawned] = []
+        self.spawned = 0
+        self.is_ready = False
+        ours, theirs = pair()
+        self.link = Link(ours, self._message, self._closed)
+        with theirs:
+            launch = launch_of(runtime, preload, theirs.fileno())
+            self.pid = children.launch(launch, [theirs.fileno()], lambda _: self._gone())
+        self._has_exited = False
+        self._deadline = asyncio.get_running_loop().call_later(READY_SECONDS, self._too_late)
+
+    def spawn(self, network: str, descriptors: Sequence[int], on_spawned: OnSpawned) -> None:
+        self.spawned += 1
+        self._waiting.append(on_spawned)
+        try:
+            self.link.send({"do": "spawn", "network": network}, descriptors)
+        except LinkClosed:
+            pass  # _closed has answered everybody that waits, this one included
+
+    def retire(self) -> None:
+        """Let it end once it has answered; its cells live on, they are the warden's children."""
+        self._deadline.cancel()
+        if not self._waiting:
+            self.link.close()
+
+    def _message(self, message: Message, descriptors: list[int]) -> None:
+        if message.get("ready"):
+            self._deadline.cancel()
+            self.is_ready = True
+            self._owner.ready(self, message["missing"])
+            return
+        on_spawned = self._waiting.pop(0)
+        if "error" in message:
+            on_spawned(0, -1, message["error"])
+        else:
+            on_spawned(message["pid"], descriptors[0], "")
+        if self._owner.current is not self:
+            self.retire()
+
+    def _too_late(self) -> None:
+        log.error("zygote %s was not ready after %.0f s: ending it", self._owner.name, READY_SECONDS)
+        signal_pid(self.pid, 9)
+
+    def _closed(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        for on_spawned in waiting:
+            on_spawned(0, -1, "the zygote ended")
+
+    def _gone(self) -> None:
+        self._has_exited = True
+        self._deadline.cancel()
+        self.link.close()
+        self._owner.ended(self)
+
+    def kill(self) -> None:
+        """At shutdown; a process that has been reaped is not signalled: its number may be another's."""
+        if not self._has_exited:
+            signal_pid(self.pid, 9)
+
+
+class Zygote:
+    """The zygote of one runtime: always one process, two for a moment while it is renewed."""
+
+    def __init__(
+        self,
+        runtime: Runtime,
+        preload: Sequence[str],
+        children: Children,
+        on_change: Callable[[], None],
+    ) -> None:
+        self.name = runtime.name
+        self._runtime = runtime
+        self._preload = list(preload)
+        self._children = children
+        self._on_change = on_change
+        self._processes: list[_Process] = []
+        self._failures = 0
+        self._is_stopping = False
+        self.current: _Process | None = None
+        self._start()
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether a spawn would be answered now."""
+        return self.current is not None
+
+    def spawn(self, network: str, descriptors: Sequence[socket.socket | int], on_spawned: OnSpawned) -> None:
+        """Clone a cell around these descriptors (the cell's set-up socket, then its four pipe ends)."""
+        process = self.current
+        assert process is not None, "spawn on a zygote that is not ready"
+        numbers = [item if isinstance(item, int) else item.fileno() for item in descriptors]
+        process.spawn(network, numbers, on_spawned)
+        if process.spawned == CELLS_PER_ZYGOTE:
+            self._start()  # takes over when it is ready; until then this one goes on
+
+    def ready(self, process: _Process, missing: list[str]) -> None:
+        """``process`` has imported everything: it is the one to ask from now on."""
+        if missing:
+            log.info("zygote %s: not installed, so not imported ahead: %s", self.name, ", ".join(missing))
+        previous, self.current = self.current, process
+        self._failures = 0
+        if previous is not None:
+            previous.retire()
+        self._on_change()
+
+    def ended(self, process: _Process) -> None:
+        """A process of ours was reaped."""
+        self._processes.remove(process)
+        if self.current is process:
+            self.current = None
+        if self._is_stopping or self.current is not None or self._processes:
+            return
+        self._failures += 1
+        delay = policy.backoff(self._failures)
+        log.error("zygote %s ended; another starts in %.1f s", self.name, delay)
+        asyncio.get_running_loop().call_later(delay, self._start)
+
+    def stop(self) -> None:
+        """End every process, and start no other."""
+        self._is_stopping = True
+        for process in self._processes:
+            process.kill()
+
+    @property
+    def pids(self) -> list[int]:
+        """Pids of the processes that are alive."""
+        return [process.pid for process in self._processes]
+
+    def _start(self) -> None:
+        if not self._is_stopping:
+            self._processes.append(_Process(self, self._runtime, self._preload, self._children))

@@ -1,0 +1,86 @@
+"""A real PostgreSQL server of our own, where its programs are installed: one folder, one socket, no port."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import count
+from pathlib import Path
+
+import sqlalchemy as sa
+
+DEADLINE_S = 60
+
+
+def programs() -> Path | None:
+    """The folder of initdb and pg_ctl, ``None`` where PostgreSQL is not installed."""
+    found = shutil.which("pg_ctl")
+    folders = [Path(found).resolve().parent] if found else []
+    folders += sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
+    return next((folder for folder in folders if (folder / "initdb").exists()), None)
+
+
+class Postgres:
+    """A running server."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._numbers = count()
+
+    def url(self, database: str = "postgres") -> str:
+        """The URL of a database on it."""
+        return f"postgresql://cellblock@/{database}?host={self._folder}"
+
+    def fresh(self) -> str:
+        """The URL of a new, empty database."""
+        name = f"test{next(self._numbers)}"
+        engine = sa.create_engine(
+            sa.make_url(self.url()).set(drivername="postgresql+psycopg"), isolation_level="AUTOCOMMIT"
+        )
+        with engine.connect() as connection:
+            connection.exec_driver_sql(f"CREATE DATABASE {name}")
+        engine.dispose()
+        return self.url(name)
+
+
+@contextmanager
+def running(bin_folder: Path) -> Iterator[Postgres]:
+    """A server that is ready, and gone with its files afterwards."""
+    # Not below pytest's folder: that one is closed to the user the server has to run as.
+    folder = Path(tempfile.mkdtemp(prefix="cellblock-postgres-"))
+    as_user: dict[str, int] = {}
+    if os.geteuid() == 0:  # which PostgreSQL refuses to run as
+        nobody = pwd.getpwnam("nobody")
+        os.chown(folder, nobody.pw_uid, nobody.pw_gid)
+        as_user = {"user": nobody.pw_uid, "group": nobody.pw_gid}
+
+    def run(program: str, *arguments: str) -> None:
+        with open(folder.with_suffix(".log"), "a+b") as log:
+            subprocess.run(
+                [bin_folder / program, *arguments],
+                check=True,
+                timeout=DEADLINE_S,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                cwd=folder,
+                extra_groups=[] if as_user else None,
+                **as_user,
+            )
+
+    data = str(folder / "data")
+    try:
+        run("initdb", "-D", data, "-U", "cellblock", "-A", "trust", "-E", "UTF8", "--no-sync")
+        run("pg_ctl", "-D", data, "-w", "-o", f"-c listen_addresses= -c fsync=off -k {folder}", "start")
+        try:
+            yield Postgres(folder)
+        finally:
+            run("pg_ctl", "-D", data, "-w", "-m", "immediate", "stop")
+    finally:
+        shutil.rmtree(folder)
+        folder.with_suffix(".log").unlink(missing_ok=True)

@@ -1,0 +1,48 @@
+"""A store on SQLite and, where its programs are installed, on PostgreSQL: the same promises on both."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from supervisor.store import Sealer, Store, migrate, open_store
+from tests.support import postgres
+from tests.support.stores import KEY
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[postgres.Postgres]:
+    folder = postgres.programs()
+    if folder is None:
+        pytest.skip("PostgreSQL is not installed")
+    with postgres.running(folder) as found:
+        yield found
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/cellblock.db"
+    return request.getfixturevalue("server").fresh()
+
+
+@pytest.fixture
+def opened(url: str) -> Iterator[Callable[[], Store]]:
+    """Opens the store once more, as another front would."""
+    migrate(url)
+    stores: list[Store] = []
+
+    def open_one() -> Store:
+        stores.append(open_store(url, Sealer(KEY)))
+        return stores[-1]
+
+    yield open_one
+    for one in stores:
+        one.close()
+
+
+@pytest.fixture
+def store(opened: Callable[[], Store]) -> Store:
+    return opened()

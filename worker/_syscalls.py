@@ -1,0 +1,168 @@
+"""The system calls that Python 3.9 does not offer; the only ctypes of the cell's side.
+
+Each raises OSError with the call's name.  Numbers above 424 are the same on every architecture.
+"""
+
+import ctypes
+import os
+import platform
+import socket
+import struct
+from typing import Dict, List
+
+import fcntl
+
+# PyDLL keeps the interpreter lock through the call: clone() must return in the child with the lock
+# held by its only thread, and the other calls are too short to be worth a release.
+_libc = ctypes.PyDLL(None, use_errno=True)
+
+_NR_CLONE = {"x86_64": 56, "aarch64": 220}
+_NR_MOVE_MOUNT = 429
+_NR_CLOSE_RANGE = 436
+
+CLONE_PARENT = 0x00008000
+CLONE_NEWNS = 0x00020000
+CLONE_NEWUTS = 0x04000000
+CLONE_NEWIPC = 0x08000000
+CLONE_NEWUSER = 0x10000000
+CLONE_NEWPID = 0x20000000
+CLONE_NEWNET = 0x40000000
+SIGCHLD = 17
+
+MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_REMOUNT = 1, 2, 4, 8, 32
+
+PR_SET_PDEATHSIG = 1
+PR_SET_DUMPABLE = 4
+PR_SET_SECUREBITS = 28
+PR_CAPBSET_READ = 23
+PR_CAPBSET_DROP = 24
+PR_SET_NO_NEW_PRIVS = 38
+PR_CAP_AMBIENT = 47
+PR_CAP_AMBIENT_CLEAR_ALL = 4
+# NOROOT, NO_SETUID_FIXUP, KEEP_CAPS off, NO_CAP_AMBIENT_RAISE, each with its lock.
+SECUREBITS_LOCKED = 0x01 | 0x02 | 0x04 | 0x08 | 0x20 | 0x40 | 0x80
+
+_MOVE_MOUNT_F_EMPTY_PATH = 0x4
+_AT_FDCWD = -100
+_CAPABILITY_VERSION_3 = 0x20080522
+
+
+def _fail(call: str) -> OSError:
+    number = ctypes.get_errno()
+    return OSError(number, "%s: %s" % (call, os.strerror(number)))
+
+
+def clone(flags: int) -> int:
+    """``fork`` with namespace flags: 0 in the child, its pid in the caller.
+
+    Why: one clone makes the namespaces and pid 1 at once, where unshare needs a second fork.
+    Safe because: the caller has one thread, and the child (pid 1 of a cell) never uses what libc
+    caches per thread; it forks the worker with os.fork, which sets that right again.
+    """
+    number = _NR_CLONE[platform.machine()]
+    pid: int = _libc.syscall(number, flags | SIGCHLD, 0, 0, 0, 0)
+    if pid < 0:
+        raise _fail("clone")
+    return pid
+
+
+def prctl(option: int, value: int = 0, third: int = 0) -> int:
+    """prctl(2).  Why: no Python wrapper.  Safe because: integers only."""
+    result: int = _libc.prctl(
+        option, ctypes.c_ulong(value), ctypes.c_ulong(third), ctypes.c_ulong(0), ctypes.c_ulong(0)
+    )
+    if result < 0:
+        raise _fail("prctl(%d)" % option)
+    return result
+
+
+def mount(source: str, target: str, kind: str, flags: int, data: str = "") -> None:
+    """mount(2).  Why: no Python wrapper.  Safe because: arguments are constants of ours."""
+    if _libc.mount(source.encode(), target.encode(), kind.encode(), ctypes.c_ulong(flags), data.encode()) < 0:
+        raise _fail("mount %s" % target)
+
+
+def move_mount(descriptor: int, target: str) -> None:
+    """Attach a detached mount.  Safe because: the source is a descriptor, no path can be swapped."""
+    result = _libc.syscall(
+        _NR_MOVE_MOUNT, descriptor, b"", _AT_FDCWD, target.encode(), _MOVE_MOUNT_F_EMPTY_PATH
+    )
+    if result < 0:
+        raise _fail("move_mount %s" % target)
+
+
+def close_range(first: int) -> None:
+    """Close every descriptor from ``first`` on.  Why: os.closerange is a loop before 3.10."""
+    if _libc.syscall(_NR_CLOSE_RANGE, ctypes.c_uint(first), ctypes.c_uint(0xFFFFFFFF), 0) < 0:
+        raise _fail("close_range")
+
+
+def sethostname(name: str) -> None:
+    """Safe because: a name of the cell's own uts namespace."""
+    raw = name.encode()
+    if _libc.sethostname(raw, ctypes.c_size_t(len(raw))) < 0:
+        raise _fail("sethostname")
+
+
+def drop_capability_sets() -> None:
+    """Empty the effective, permitted and inheritable sets."""
+    header = struct.pack("=Ii", _CAPABILITY_VERSION_3, 0)
+    if _libc.capset(header, struct.pack("=6I", 0, 0, 0, 0, 0, 0)) < 0:
+        raise _fail("capset")
+
+
+def drop_bounding_set() -> None:
+    """Drop every capability the kernel knows from the bounding set."""
+    for capability in range(64):
+        if _libc.prctl(PR_CAPBSET_READ, ctypes.c_ulong(capability), 0, 0, 0) < 0:
+            return  # EINVAL: past the last one
+        prctl(PR_CAPBSET_DROP, capability)
+
+
+def capability_sets() -> Dict[str, int]:
+    """The five sets as the kernel states them, by their names in ``/proc/self/status``.
+
+    Why from capget and prctl: a cell's root need not have /proc.
+    """
+    header = struct.pack("=Ii", _CAPABILITY_VERSION_3, 0)
+    sets = ctypes.create_string_buffer(24)
+    if _libc.capget(header, sets) < 0:
+        raise _fail("capget")
+    effective, permitted, inheritable, effective_high, permitted_high, inheritable_high = struct.unpack(
+        "=6I", sets.raw
+    )
+    bounding = ambient = 0
+    for capability in range(64):
+        held = _libc.prctl(PR_CAPBSET_READ, ctypes.c_ulong(capability), 0, 0, 0)
+        if held < 0:
+            break
+        bounding |= held << capability
+        ambient |= prctl(PR_CAP_AMBIENT, 1, capability) << capability
+    return {
+        "CapEff": effective | effective_high << 32,
+        "CapPrm": permitted | permitted_high << 32,
+        "CapInh": inheritable | inheritable_high << 32,
+        "CapBnd": bounding,
+        "CapAmb": ambient,
+    }
+
+
+def loopback_up() -> None:
+    """Set ``lo`` of this network namespace up, as ``ip link set lo up`` does."""
+    siocgifflags, siocsifflags, iff_up = 0x8913, 0x8914, 0x1
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as probe:
+        request = struct.pack("16sh14x", b"lo", 0)
+        flags = struct.unpack("16sh14x", fcntl.ioctl(probe, siocgifflags, request))[1]
+        fcntl.ioctl(probe, siocsifflags, struct.pack("16sh14x", b"lo", flags | iff_up))
+
+
+def open_descriptors() -> List[int]:
+    """Open descriptors below 1024, found by asking for each: /proc may be absent."""
+    found = []
+    for descriptor in range(1024):
+        try:
+            fcntl.fcntl(descriptor, fcntl.F_GETFD)
+        except OSError:
+            continue
+        found.append(descriptor)
+    return found

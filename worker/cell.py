@@ -1,0 +1,148 @@
+"""A cell from its first instruction to the moment its code is imported.
+
+    zygote --clone--> pid 1 (inner root, trusted for ever) --fork--> worker (trusted until the import)
+
+Both hold one end of the *set-up socket*, whose other end only the warden has:
+
+    pid 1  -> warden   {"is": "cloned"}                       waits for its id maps
+    warden -> pid 1    {"do": "build"}
+    worker -> warden   {"is": "blank"}                        BUILD has succeeded
+    warden -> worker   {"do": "tie", ...} + code descriptor   the worker runs TIE, closes the socket
+    pid 1  -> warden   {"is": "exited", "signal", "code"}     the worker is gone, pid 1 follows
+    either -> warden   {"is": "failed", "step", "reason"}
+
+Pid 1 keeps its end as a lifeline: when the warden dies the socket hangs up, pid 1 leaves, and the
+kernel kills whatever is left in its pid namespace.
+"""
+
+import os
+import select
+import signal
+import socket
+from array import array
+from typing import Any, Dict, List, Tuple
+
+import msgpack
+
+from worker import _syscalls as sys_
+from worker import lockdown
+from worker.lockdown import LockdownError, Materials
+
+SETUP_MESSAGE_MAX_BYTES = 4096
+# The warden writes two small files in this time; after it the cell is nobody's.
+SETUP_SECONDS = 10.0
+REASON_MAX_CHARS = 500
+
+
+def tell(setup: socket.socket, **message: Any) -> None:
+    """One message to the warden; a warden that is gone needs none."""
+    try:
+        setup.send(msgpack.packb(message))
+    except OSError:
+        os._exit(1)
+
+
+def hear(setup: socket.socket) -> Tuple[Dict[str, Any], List[int]]:
+    """The warden's next message and its descriptors; leaves when the warden is gone."""
+    data, ancillary, _, _ = setup.recvmsg(SETUP_MESSAGE_MAX_BYTES, socket.CMSG_SPACE(4))
+    if not data:
+        os._exit(0)
+    descriptors: List[int] = []
+    for level, kind, payload in ancillary:
+        if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
+            received = array("i")
+            received.frombytes(payload[: len(payload) - len(payload) % received.itemsize])
+            descriptors.extend(received)
+    return msgpack.unpackb(data), descriptors
+
+
+def run_pid_1(materials: Materials) -> None:
+    """The whole life of pid 1, and in its child that of the worker.  Never returns."""
+    setup = materials.setup
+    try:
+        # With CLONE_PARENT our parent is the warden itself.
+        tell(setup, **{"is": "cloned"})
+        setup.settimeout(SETUP_SECONDS)
+        hear(setup)
+        setup.settimeout(None)
+        lockdown.run(lockdown.BUILD, materials)
+        sys_.prctl(sys_.PR_SET_DUMPABLE, 0)
+        sys_.prctl(sys_.PR_SET_PDEATHSIG, signal.SIGKILL)
+        # A signal with a handler reaches even pid 1; from here SIGCHLD wakes the poll below.
+        wake_read, wake_write = os.pipe()
+        os.set_blocking(wake_write, False)
+        signal.set_wakeup_fd(wake_write, warn_on_full_buffer=False)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        worker_pid = os.fork()
+        if worker_pid == 0:
+            signal.set_wakeup_fd(-1)
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            _run_worker(materials)
+    except LockdownError as error:
+        tell(setup, **{"is": "failed", "step": error.step, "reason": str(error)[:REASON_MAX_CHARS]})
+        os._exit(1)
+    except BaseException as error:  # the last door: nothing may run on in a half-built cell
+        tell(setup, **{"is": "failed", "step": "pid-1", "reason": repr(error)[:REASON_MAX_CHARS]})
+        os._exit(1)
+    _reap_until_the_worker_exits(materials, worker_pid, wake_read)
+
+
+def _reap_until_the_worker_exits(materials: Materials, worker_pid: int, wake_read: int) -> None:
+    """Collect the cell's dead; leave with the worker, or when the warden hangs up."""
+    for descriptor in (
+        materials.request_fd, materials.reply_fd, materials.stdout_fd, materials.stderr_fd,
+    ):  # fmt: skip
+        # Else the front would never see the worker's end of a pipe close.
+        os.close(descriptor)
+    poll = select.poll()
+    poll.register(wake_read, select.POLLIN)
+    poll.register(materials.setup.fileno(), 0)  # 0: hang-up only, messages are the worker's
+    while True:
+        # Checked before each wait: the worker may have exited before the handler was in place.
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                os._exit(1)
+            if pid == 0:
+                break
+            if pid == worker_pid:
+                is_signal = os.WIFSIGNALED(status)
+                tell(
+                    materials.setup,
+                    **{
+                        "is": "exited",
+                        "signal": os.WTERMSIG(status) if is_signal else 0,
+                        "code": 0 if is_signal else os.WEXITSTATUS(status),
+                    },
+                )
+                os._exit(0)  # and the kernel kills all the rest of the cell
+        for descriptor, _ in poll.poll():
+            if descriptor == wake_read:
+                os.read(wake_read, 512)
+            else:
+                os._exit(0)
+
+
+def _run_worker(materials: Materials) -> None:
+    """Blank until tied, then locked down, then the loop.  Never returns."""
+    from worker import loop  # already imported by the zygote; here to keep the layers one way
+
+    setup = materials.setup
+    try:
+        tell(setup, **{"is": "blank"})
+        message, descriptors = hear(setup)
+        materials.tie = lockdown.tie_from(message)
+        if materials.tie.has_code:
+            (materials.code_fd,) = descriptors
+        os.environ.update(HOME="/tmp", TMPDIR="/tmp", USER="cell", LOGNAME="cell")
+        lockdown.run(lockdown.TIE, materials)
+    except LockdownError as error:
+        if setup.fileno() >= 0:
+            tell(setup, **{"is": "failed", "step": error.step, "reason": str(error)[:REASON_MAX_CHARS]})
+        os._exit(1)
+    except BaseException as error:  # the last door, as above
+        if setup.fileno() >= 0:
+            tell(setup, **{"is": "failed", "step": "tie", "reason": repr(error)[:REASON_MAX_CHARS]})
+        os._exit(1)
+    loop.run()

@@ -1,0 +1,82 @@
+"""An exception of tenant code as the four fields that a caller sees, and as a traceback for the log."""
+
+import linecache
+import sys
+import traceback
+from typing import Any, NamedTuple, Optional
+
+FUNCTION_DIR = "/function"
+TYPE_MAX_CHARS = 256
+INFO_MAX_CHARS = 4096
+CODE_MAX_CHARS = 512
+
+
+class Failure(NamedTuple):
+    """``line`` is 0 and ``code`` empty where there is no line to name."""
+
+    exception_type: str
+    exception_info: str
+    line: int
+    code: str
+
+
+def _text(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception as second:  # a tenant's __str__ may raise anything
+        return "<%s whose str raises %s>" % (type(error).__name__, type(second).__name__)
+
+
+def _clean(text: str, most: int) -> str:
+    """Cut, and with lone surrogates replaced, so that the wire can carry it."""
+    return text[:most].encode("utf-8", "replace").decode()
+
+
+def failure_of(error: BaseException) -> Failure:
+    """The author's own innermost line where there is one, else the innermost line of all."""
+    if isinstance(error, SyntaxError) and error.lineno:
+        line: Optional[int] = error.lineno
+        code = error.text or ""
+        info = error.msg
+        if error.filename:
+            info = "%s (%s)" % (error.msg, error.filename.rpartition("/")[2])
+    else:
+        info = _text(error)
+        line, code = _innermost(error.__traceback__)
+    return Failure(
+        _clean(type(error).__name__, TYPE_MAX_CHARS),
+        _clean(info, INFO_MAX_CHARS),
+        line or 0,
+        _clean(code.strip(), CODE_MAX_CHARS),
+    )
+
+
+def _innermost(trace: Any) -> Any:
+    """``(line, code)`` of the last frame in the bundle, or of the last frame."""
+    # Walked by hand: traceback.extract_tb reads every line of a traceback that a tenant can make
+    # as long as the recursion limit allows.
+    own = last = None
+    while trace is not None:
+        last = trace
+        if trace.tb_frame.f_code.co_filename.startswith(FUNCTION_DIR):
+            own = trace
+        trace = trace.tb_next
+    chosen = own or last
+    if chosen is None:
+        return 0, ""
+    return chosen.tb_lineno, linecache.getline(chosen.tb_frame.f_code.co_filename, chosen.tb_lineno)
+
+
+def print_traceback(error: BaseException) -> None:
+    """The traceback on stderr, without the frames of the platform, which are no author's business."""
+    trace = error.__traceback__
+    while trace is not None and not trace.tb_frame.f_code.co_filename.startswith(FUNCTION_DIR):
+        trace = trace.tb_next
+    try:
+        lines = traceback.format_exception(type(error), error, trace or error.__traceback__)
+        sys.stderr.write("".join(lines))
+    except Exception as second:  # the tenant may have replaced sys.stderr, or __str__ may raise
+        fallback = "%s (its traceback cannot be shown: %s)\n" % (type(error).__name__, type(second).__name__)
+        stream = sys.__stderr__
+        if stream is not None:
+            stream.write(fallback)

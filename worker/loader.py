@@ -1,0 +1,125 @@
+"""Find and import a bundle's entry point; or, for a deploy, say what is wrong without running it."""
+
+import ast
+import importlib.util
+import inspect
+import sys
+from typing import Any, Callable, NamedTuple, Set, Tuple
+
+FUNCTION_DIR = "/function"
+HANDLER_FILE = FUNCTION_DIR + "/handler.py"
+# In this order: the 3.9 page's name is used where a module has no ``handle``.
+ENTRY_NAMES = ("handle", "handle_async")
+
+
+class EntryError(Exception):
+    """The module was imported and has no entry point to call."""
+
+
+class Entry(NamedTuple):
+    """What to call for each invocation."""
+
+    name: str
+    call: Callable[[Any], Any]
+    is_async: bool
+
+
+class Check(NamedTuple):
+    """What a compile without a run says; ``line`` is 0 where there is none."""
+
+    ok: bool
+    message: str
+    line: int
+    entry: str
+
+
+def load() -> Entry:
+    """Import ``/function/handler.py`` as the module ``handler``.  Whatever it raises comes out."""
+    # Last on the path: a tenant's function.py or json.py shadows nothing of ours.
+    if FUNCTION_DIR not in sys.path:
+        sys.path.append(FUNCTION_DIR)
+    spec = importlib.util.spec_from_file_location("handler", HANDLER_FILE)
+    if spec is None or spec.loader is None:
+        raise EntryError("the bundle has no handler.py at its root")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["handler"] = module
+    # The bundle is read-only: an attempt to write its bytecode would only cost time.
+    sys.dont_write_bytecode = True
+    # From here on this process is hostile.
+    spec.loader.exec_module(module)
+    return entry_of(module)
+
+
+def entry_of(module: Any) -> Entry:
+    """The module's entry point; EntryError names what is missing."""
+    for name in ENTRY_NAMES:
+        candidate = getattr(module, name, None)
+        if candidate is None:
+            continue
+        if not callable(candidate):
+            raise EntryError("%s is of type %s and cannot be called" % (name, type(candidate).__name__))
+        return Entry(name, candidate, _is_async(candidate))
+    raise EntryError("handler.py defines neither handle(req) nor handle_async(req)")
+
+
+def _is_async(candidate: Any) -> bool:
+    if inspect.iscoroutinefunction(candidate):
+        return True
+    return inspect.iscoroutinefunction(getattr(type(candidate), "__call__", None))
+
+
+def check() -> Check:
+    """Compile handler.py without running it, and look for an entry point.
+
+    Other files of the bundle may be templates or written for another Python: they are not compiled.
+    """
+    try:
+        with open(HANDLER_FILE, "rb") as source:
+            text = source.read()
+        tree = ast.parse(text, "handler.py")
+        compile(tree, "handler.py", "exec", dont_inherit=True)
+    except SyntaxError as error:
+        line = error.lineno or 0
+        return Check(False, "handler.py:%d: %s: %s" % (line, type(error).__name__, error.msg), line, "")
+    except (ValueError, RecursionError, MemoryError) as error:
+        return Check(False, "handler.py cannot be compiled: %s" % (error or type(error).__name__), 0, "")
+    names, is_open = _top_level_names(tree.body)
+    for name in ENTRY_NAMES:
+        if name in names:
+            return Check(True, "", 0, name)
+    if is_open:
+        # ``from x import *``, ``exec`` and their like: only running it would tell.
+        return Check(True, "", 0, "")
+    return Check(
+        False, "handler.py defines neither handle(req) nor handle_async(req); define one of them", 0, ""
+    )
+
+
+def _top_level_names(body: Any) -> Tuple[Set[str], bool]:
+    """Names that a module's top level may bind, and whether it may bind others besides."""
+    names: Set[str] = set()
+    is_open = False
+    for node in body:
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+            names.add(node.name)
+        elif isinstance(node, (ast.Import, ast.ImportFrom)):
+            for alias in node.names:
+                is_open = is_open or alias.name == "*"
+                names.add(alias.asname or alias.name.partition(".")[0])
+        else:
+            for inner in ast.walk(node):
+                if isinstance(inner, ast.Name) and isinstance(inner.ctx, ast.Store):
+                    names.add(inner.id)
+                elif isinstance(inner, ast.Call) and isinstance(inner.func, ast.Name):
+                    is_open = is_open or inner.func.id in ("exec", "globals", "setattr", "vars")
+                elif isinstance(inner, ast.Subscript) and isinstance(inner.ctx, ast.Store):
+                    is_open = True  # globals()["handle"] = ...
+            for field in ("body", "orelse", "finalbody"):
+                more, more_open = _top_level_names(getattr(node, field, []) or [])
+                names |= more
+                is_open = is_open or more_open
+            for handler in getattr(node, "handlers", []):
+                more, more_open = _top_level_names(handler.body)
+                names |= more
+                is_open = is_open or more_open
+    return names, is_open

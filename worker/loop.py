@@ -1,0 +1,208 @@
+"""The worker's life after its lock-down: hear INIT, import, then answer calls until the front hangs up.
+
+Sync handlers run in the main thread, one call at a time, on blocking reads.  Async handlers run as
+tasks of one asyncio loop that lives as long as the instance does.
+
+Nothing here defends the platform: this code shares its process with the tenant's.  What it sends
+is checked by the front; what it does is bounded by the cell.
+"""
+
+import asyncio
+import json
+import os
+import platform
+import time
+from typing import Any, Dict, NoReturn, Optional, Tuple
+
+from function import _seam
+from function.request import Event
+from worker import capture, failure, loader, response, wire
+from worker.channel import Channel
+from worker.lockdown import REQUEST_FD
+
+MODE_SERVE, MODE_CHECK = "serve", "check"
+
+
+class _Instance:
+    """What INIT said, and the entry point that it led to."""
+
+    def __init__(self, channel: Channel, init: wire.Frame) -> None:
+        self.channel = channel
+        (_, self.mode, self.space, self.function_name, self.version, self.concurrency, self.response_max) = (
+            init.head
+        )
+        settings = json.loads(init.body)
+        self.text_content_type: str = settings["text_content_type"]
+        os.environ.update(settings["env"])
+        self.set_values(settings)
+
+    @staticmethod
+    def set_values(values: Dict[str, Any]) -> None:
+        """Replace the space's secrets and variables; the next read of them sees the new ones."""
+        _seam.Values.secrets = values["secrets"]
+        _seam.Values.variables = values["variables"]
+
+    def begin(self, frame: wire.Frame) -> Tuple[Event, _seam.Invocation]:
+        """The Event and the context of a CALL frame."""
+        method, path, query, call_id, remaining_ms = frame.head
+        deadline = time.monotonic() + remaining_ms / 1000
+        invocation = _seam.Invocation(call_id, self.function_name, self.space, self.version, deadline)
+        return Event(method, frame.body, list(frame.headers), query, path), invocation
+
+    def answer(self, call: int, result: Any, started: float) -> None:
+        """Send what the handler returned, or the mistake in it."""
+        try:
+            answer = response.answer_of(result, self.text_content_type)
+            if len(answer.body) > self.response_max:
+                raise response.ContractError(
+                    "the body has %d bytes, above max_response of %d"
+                    % (len(answer.body), self.response_max)
+                )
+            self.channel.send(
+                wire.ANSWER, call, (answer.status, _microseconds(started)), answer.headers, answer.body
+            )
+        except response.ContractError as error:
+            self._broke(call, str(error), started)
+        except wire.LocalProtocolError as error:
+            # The only way there: too many or too large headers, which the contract cannot name alone.
+            self._broke(call, "the headers do not fit: %s" % error, started)
+        except Exception as error:  # str(body), __iter__ or items() of a tenant's object raised
+            self.raised(call, error, started)
+
+    def _broke(self, call: int, message: str, started: float) -> None:
+        self.channel.send(wire.BROKE, call, (_clean(message), _microseconds(started)))
+
+    def raised(self, call: int, error: BaseException, started: float) -> None:
+        """Send an exception of the handler; its traceback goes to the log."""
+        failure.print_traceback(error)
+        found = failure.failure_of(error)
+        self.channel.send(wire.RAISED, call, (*found, _microseconds(started)))
+
+
+def _clean(message: str) -> str:
+    return message[:8000].encode("utf-8", "replace").decode()
+
+
+def _microseconds(started: float) -> int:
+    return int((time.perf_counter() - started) * 1e6)
+
+
+def run() -> NoReturn:
+    """From INIT to the end of the process."""
+    capture.install()
+    channel = Channel()
+    frames = []
+    while not frames:
+        received = channel.read()
+        if received is None:
+            os._exit(0)
+        frames = received
+    init, *rest = frames
+    if init.kind != wire.INIT or init.head[0] != wire.WIRE_VERSION:
+        os._exit(1)  # our own front sent it: a bug, and the exit code says so to the warden
+    instance = _Instance(channel, init)
+    if instance.mode == MODE_CHECK:
+        _check(channel)
+    entry = _load(channel)
+    if entry.is_async:
+        asyncio.run(_serve_async(instance, entry, rest))
+    else:
+        _serve_sync(instance, entry, rest)
+    capture.flush()
+    os._exit(0)
+
+
+def _check(channel: Channel) -> NoReturn:
+    """Say what a compile of the bundle says, and leave without having run any of it."""
+    found = loader.check()
+    channel.send(wire.CHECKED, 0, (int(found.ok), _clean(found.message), found.line, found.entry))
+    os._exit(0)
+
+
+def _load(channel: Channel) -> loader.Entry:
+    """Import the handler and say READY, or FAILED and leave."""
+    started = time.perf_counter()
+    try:
+        entry = loader.load()
+        capture.flush()
+        channel.send(
+            wire.READY, 0, (int(entry.is_async), _microseconds(started), entry.name, platform.python_version())
+        )
+        return entry
+    except loader.EntryError as error:
+        channel.send(wire.FAILED, 0, ("entry", "EntryError", _clean(str(error)), 0, ""))
+    except BaseException as error:  # SystemExit at import is a failure like any other
+        failure.print_traceback(error)
+        channel.send(wire.FAILED, 0, ("import", *failure.failure_of(error)))
+    capture.flush()
+    os._exit(0)
+
+
+def _serve_sync(instance: _Instance, entry: loader.Entry, frames: Any) -> None:
+    """One call after the other until the front hangs up."""
+    current = _seam.current
+    received: Optional[Any] = frames
+    while received is not None:
+        for frame in received:
+            if frame.kind == wire.CALL:
+                event, invocation = instance.begin(frame)
+                started = time.perf_counter()
+                token = current.set(invocation)
+                try:
+                    result = entry.call(event)
+                except BaseException as error:  # sys.exit() in a handler ends the call, not the instance
+                    instance.raised(frame.call, error, started)
+                else:
+                    capture.flush()
+                    instance.answer(frame.call, result, started)
+                finally:
+                    current.reset(token)
+            elif frame.kind == wire.VALUES:
+                instance.set_values(json.loads(frame.body))
+            # CANCEL of a sync call has nothing to act on: the front kills the cell at the limit.
+        received = instance.channel.read()
+
+
+async def _serve_async(instance: _Instance, entry: loader.Entry, frames: Any) -> None:
+    """Each call a task of this loop until the front hangs up."""
+    loop = asyncio.get_running_loop()
+    ended = asyncio.Event()
+    tasks: Dict[int, "asyncio.Task[None]"] = {}
+
+    def take(received: Any) -> None:
+        for frame in received:
+            if frame.kind == wire.CALL:
+                task = loop.create_task(_call_async(instance, entry, frame))
+                tasks[frame.call] = task
+                task.add_done_callback(lambda _, call=frame.call: tasks.pop(call, None))
+            elif frame.kind == wire.VALUES:
+                instance.set_values(json.loads(frame.body))
+            elif frame.kind == wire.CANCEL and frame.call in tasks:
+                tasks[frame.call].cancel()
+
+    def readable() -> None:
+        received = instance.channel.read()
+        if received is None:
+            loop.remove_reader(REQUEST_FD)
+            ended.set()
+        else:
+            take(received)
+
+    take(frames)
+    loop.add_reader(REQUEST_FD, readable)
+    await ended.wait()
+
+
+async def _call_async(instance: _Instance, entry: loader.Entry, frame: wire.Frame) -> None:
+    event, invocation = instance.begin(frame)
+    started = time.perf_counter()
+    _seam.current.set(invocation)  # a task has a context of its own: nothing to reset
+    try:
+        result = await entry.call(event)
+    except BaseException as error:  # also CancelledError and SystemExit: each call ends in one frame
+        instance.raised(frame.call, error, started)
+    else:
+        capture.flush()
+        instance.answer(frame.call, result, started)
+
+

@@ -1,0 +1,1 @@
+"""Authentication; see ``swx.auth.token``."""

@@ -1,0 +1,318 @@
+"""The wire between a front and a cell: frames in, frames out, no I/O.
+
+Rule 1: any bytes whatever give frames or one RemoteProtocolError, in memory bounded by the limits
+        below and in time linear in the bytes received.
+Rule 2: a frame that exists is valid: its kind travels in this direction, its head has the fields
+        of its kind with the right types and bounds, its body fits.
+Rule 3: nothing here reads a clock, a descriptor or a random number.
+
+A frame is a fixed prefix, a *head* and a *body*:
+
+    kind u8 | call u32 | head length u32 | body length u32 | head | body        (big-endian)
+
+``call`` numbers a call within its cell, 0 where the frame belongs to none.  The head is one flat
+msgpack array with the fields that KINDS names; kinds that carry HTTP headers append them to it as
+name, value, name, value, ...  The body is raw bytes and is never parsed here: a hostile msgpack map
+costs 72 bytes of objects per byte, a body costs one.
+
+Whoever cannot read a frame cannot tell where the next one starts, so the first violation ends
+the conversation; after it the Decoder refuses to be used.
+"""
+
+import struct
+from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
+
+import msgpack
+
+WIRE_VERSION = 1
+
+PREFIX = struct.Struct(">BIII")
+
+# Large enough for gunicorn's largest request head (100 fields of 8 KiB would not fit, but the
+# front refuses those with 431 first); small enough that the worst msgpack head stays under 5 MB.
+HEAD_MAX_BYTES = 64 * 1024
+# An HTTP message with more than this many header fields is nobody's honest message.
+HEADERS_MAX = 256
+# The operator's ceiling for bodies cannot pass this (supervisor.options: 1024 MiB).
+BODY_MAX_BYTES = 1 << 30
+CALL_MAX = 0xFFFFFFFF
+
+TO_CELL = "to cell"
+TO_FRONT = "to front"
+
+
+class ProtocolError(Exception):
+    """A frame that may not exist."""
+
+
+class LocalProtocolError(ProtocolError):
+    """We were about to send one: our bug, and loud."""
+
+
+class RemoteProtocolError(ProtocolError):
+    """The peer sent one: it loses its cell, nobody is surprised."""
+
+
+class Text(NamedTuple):
+    """A head field that is a string of at most ``most`` characters."""
+
+    name: str
+    most: int = 4096
+
+
+class Number(NamedTuple):
+    """A head field that is an integer from ``least`` to ``most``."""
+
+    name: str
+    least: int = 0
+    most: int = 0xFFFFFFFF
+
+
+class Kind(NamedTuple):
+    """One row of KINDS: what a frame of this kind may look like."""
+
+    name: str
+    direction: str
+    fields: Tuple[Any, ...] = ()
+    has_headers: bool = False
+    has_body: bool = False
+    belongs_to_call: bool = False
+
+
+INIT, CALL, CANCEL, VALUES = 1, 2, 3, 4
+READY, FAILED, CHECKED, ANSWER, RAISED, BROKE = 16, 17, 18, 19, 20, 21
+
+# Durations are microseconds; they are the cell's own word and used for display only.
+_MICROSECONDS = Number("exec_us", 0, 1 << 53)
+_EXCEPTION = (
+    Text("exception_type", 256),
+    Text("exception_info", 8192),
+    Number("line", 0, 1 << 31),
+    Text("code", 1024),
+)
+
+KINDS: Dict[int, Kind] = {
+    INIT: Kind(
+        "INIT",
+        TO_CELL,
+        (
+            Number("wire_version"),
+            Text("mode", 16),
+            Text("space", 64),
+            Text("function_name", 64),
+            Number("version"),
+            Number("concurrency", 0, 10_000),
+            Number("response_max_bytes", 0, BODY_MAX_BYTES),
+        ),
+        has_body=True,
+    ),
+    CALL: Kind(
+        "CALL",
+        TO_CELL,
+        (
+            Text("method", 16),
+            Text("path", 32_768),
+            Text("query", 32_768),
+            Text("call_id", 128),
+            Number("remaining_ms", 0, 1 << 40),
+        ),
+        has_headers=True,
+        has_body=True,
+        belongs_to_call=True,
+    ),
+    CANCEL: Kind("CANCEL", TO_CELL, (), belongs_to_call=True),
+    VALUES: Kind("VALUES", TO_CELL, (), has_body=True),
+    READY: Kind(
+        "READY",
+        TO_FRONT,
+        (Number("is_async", 0, 1), Number("import_us", 0, 1 << 53), Text("entry", 64), Text("python", 32)),
+    ),
+    FAILED: Kind("FAILED", TO_FRONT, (Text("stage", 32), *_EXCEPTION)),
+    CHECKED: Kind(
+        "CHECKED",
+        TO_FRONT,
+        (Number("ok", 0, 1), Text("message", 8192), Number("line", 0, 1 << 31), Text("entry", 64)),
+    ),
+    ANSWER: Kind(
+        "ANSWER",
+        TO_FRONT,
+        (Number("status", 200, 599), _MICROSECONDS),
+        has_headers=True,
+        has_body=True,
+        belongs_to_call=True,
+    ),
+    RAISED: Kind("RAISED", TO_FRONT, (*_EXCEPTION, _MICROSECONDS), belongs_to_call=True),
+    BROKE: Kind("BROKE", TO_FRONT, (Text("message", 8192), _MICROSECONDS), belongs_to_call=True),
+}
+
+
+class Frame(NamedTuple):
+    """A valid frame.  ``head`` holds the kind's fields in order, ``headers`` pairs of strings."""
+
+    kind: int
+    call: int
+    head: Tuple[Any, ...]
+    headers: Tuple[Tuple[str, str], ...]
+    body: bytes
+
+
+def _problem(field: Any, value: Any) -> Optional[str]:
+    """Why ``value`` cannot be ``field``, or None."""
+    # Exact types: bool is an int to isinstance, and a subclass can lie about its length.
+    if type(field) is Text:
+        if type(value) is not str:
+            return "is not text"
+        return None if len(value) <= field.most else "is longer than %d characters" % field.most
+    if type(value) is not int:
+        return "is not a whole number"
+    return None if field.least <= value <= field.most else "is not in %d..%d" % (field.least, field.most)
+
+
+def _split_head(kind: Kind, values: Sequence[Any]) -> Tuple[Tuple[Any, ...], Tuple[Tuple[str, str], ...]]:
+    """Fields and headers of a head, checked; ValueError says what is wrong with it."""
+    arity = len(kind.fields)
+    if len(values) < arity or (len(values) > arity and not kind.has_headers):
+        raise ValueError("%s has %d fields, not %d" % (kind.name, len(values), arity))
+    for field, value in zip(kind.fields, values):
+        problem = _problem(field, value)
+        if problem:
+            raise ValueError("%s.%s %s" % (kind.name, field.name, problem))
+    rest = values[arity:]
+    if not rest:
+        return tuple(values), ()
+    if len(rest) % 2 or len(rest) > 2 * HEADERS_MAX:
+        raise ValueError("%s has an odd or too large number of header items: %d" % (kind.name, len(rest)))
+    for item in rest:
+        if type(item) is not str:
+            raise ValueError("%s has a header item that is not text" % kind.name)
+    return tuple(values[:arity]), tuple(zip(rest[::2], rest[1::2]))
+
+
+def _check_prefix(kind: Optional[Kind], call: int, head_bytes: int, body_bytes: int, body_max: int) -> None:
+    """ValueError when a prefix announces what its kind may not have."""
+    if kind is None:
+        raise ValueError("unknown kind of frame")
+    if (call != 0) != kind.belongs_to_call:
+        raise ValueError("%s with call number %d" % (kind.name, call))
+    if head_bytes > HEAD_MAX_BYTES:
+        raise ValueError("%s announces a head of %d bytes" % (kind.name, head_bytes))
+    if body_bytes > (body_max if kind.has_body else 0):
+        raise ValueError("%s announces a body of %d bytes" % (kind.name, body_bytes))
+
+
+def encode(
+    kind_id: int,
+    call: int = 0,
+    fields: Sequence[Any] = (),
+    headers: Sequence[Tuple[str, str]] = (),
+    body_bytes: int = 0,
+) -> bytes:
+    """Prefix and head of a frame whose body of ``body_bytes`` bytes the caller sends after it.
+
+    Raises LocalProtocolError when the frame would not be valid.
+    """
+    kind = KINDS.get(kind_id)
+    values: List[Any] = list(fields)
+    for name, value in headers:
+        values.append(name)
+        values.append(value)
+    try:
+        if kind is not None:
+            _split_head(kind, values)
+        head = msgpack.packb(values)
+        _check_prefix(kind, call, len(head), body_bytes, BODY_MAX_BYTES)
+        return PREFIX.pack(kind_id, call, len(head), body_bytes) + head
+    except (ValueError, TypeError, struct.error) as error:  # UnicodeEncodeError is a ValueError
+        raise LocalProtocolError(str(error)) from error
+
+
+class Decoder:
+    """Bytes of one peer in, valid frames out.
+
+    ``direction`` is the only one whose kinds are accepted; ``body_max`` the largest body in bytes.
+    """
+
+    def __init__(self, direction: str, body_max: int = BODY_MAX_BYTES) -> None:
+        self._kinds = {number: kind for number, kind in KINDS.items() if kind.direction == direction}
+        self._body_max = body_max
+        self._buffer = bytearray()
+        self._prefix: Optional[Tuple[int, int, int, int]] = None
+        self._head: Optional[Tuple[Tuple[Any, ...], Tuple[Tuple[str, str], ...]]] = None
+        self._is_broken = False
+
+    @property
+    def is_between_frames(self) -> bool:
+        """No frame has begun that has not ended."""
+        return not self._buffer and self._prefix is None
+
+    def receive(self, data: bytes) -> List[Frame]:
+        """The frames that ``data`` completes, in order.  Raises RemoteProtocolError for good."""
+        # From here on the bytes are hostile.
+        if self._is_broken:
+            raise RemoteProtocolError("this conversation already broke")
+        self._buffer += data
+        frames: List[Frame] = []
+        try:
+            while True:
+                frame = self._next()
+                if frame is None:
+                    return frames
+                frames.append(frame)
+        except RemoteProtocolError:
+            self._is_broken = True
+            self._buffer = bytearray()
+            raise
+
+    def _next(self) -> Optional[Frame]:
+        buffer = self._buffer
+        if self._prefix is None:
+            if len(buffer) < PREFIX.size:
+                return None
+            number, call, head_bytes, body_bytes = PREFIX.unpack_from(buffer)
+            try:
+                _check_prefix(self._kinds.get(number), call, head_bytes, body_bytes, self._body_max)
+            except ValueError as error:
+                raise RemoteProtocolError(str(error)) from None
+            del buffer[: PREFIX.size]
+            self._prefix = (number, call, head_bytes, body_bytes)
+        number, call, head_bytes, body_bytes = self._prefix
+        if self._head is None:
+            if len(buffer) < head_bytes:
+                return None
+            # The head is checked before its body arrives: a liar never gets to send the body.
+            self._head = self._read_head(self._kinds[number], bytes(buffer[:head_bytes]))
+            del buffer[:head_bytes]
+        if len(buffer) < body_bytes:
+            return None
+        body = bytes(memoryview(buffer)[:body_bytes])
+        del buffer[:body_bytes]
+        fields, headers = self._head
+        self._prefix = self._head = None
+        return Frame(number, call, fields, headers, body)
+
+    @staticmethod
+    def _read_head(kind: Kind, head: bytes) -> Tuple[Tuple[Any, ...], Tuple[Tuple[str, str], ...]]:
+        try:
+            # No maps, no extension types; arrays no longer than the longest honest head.  What is
+            # still possible, arrays in arrays, is bounded by the head's size and refused below.
+            values = msgpack.unpackb(
+                head,
+                raw=False,
+                use_list=False,
+                strict_map_key=True,
+                max_map_len=0,
+                max_ext_len=0,
+                max_bin_len=0,
+                max_array_len=2 * HEADERS_MAX + 16,
+                max_str_len=HEAD_MAX_BYTES,
+            )
+        # msgpack raises ValueError, its own ExtraData, FormatError and StackError (ValueErrors too),
+        # and UnicodeDecodeError (also one); nothing else may escape a hostile head.
+        except (ValueError, TypeError, RecursionError) as error:
+            raise RemoteProtocolError("%s has a head that is no flat array (%s)" % (kind.name, type(error).__name__)) from None
+        if type(values) is not tuple:
+            raise RemoteProtocolError("%s has a head that is no array" % kind.name)
+        try:
+            return _split_head(kind, values)
+        except ValueError as error:
+            raise RemoteProtocolError(str(error)) from None

@@ -1,0 +1,110 @@
+"""The zygote: imports what cells will need, then does nothing but clone them.
+
+It runs in a root of its own with a scrubbed environment, one thread and no secret: whatever it
+holds, every cell can read.  It hears one kind of message from the warden, over the descriptor that its first argument names:
+
+    {"do": "spawn", "network": "none" | "host"} with five descriptors:
+        the cell's end of its set-up socket, then its request, reply, stdout and stderr pipe ends
+
+and answers ``{"pid": n}``, with the cell's pidfd, or ``{"error": text}``.  Cells are the warden's
+children (CLONE_PARENT), so the zygote reaps nothing and may be replaced while they live.
+"""
+
+import gc
+import importlib
+import os
+import signal
+import socket
+import sys
+from array import array
+from typing import List
+
+import msgpack
+
+from worker import _syscalls as sys_
+from worker import cell
+from worker.lockdown import Materials
+
+MESSAGE_MAX_BYTES = 4096
+DESCRIPTORS_PER_CELL = 5
+
+# What nearly every function imports, and what the loop itself needs: once here, free in each cell.
+LEAN_IMPORTS = (
+    "ast", "asyncio", "base64", "collections.abc", "concurrent.futures", "contextvars", "copy", "csv",
+    "datetime", "decimal", "email.message", "enum", "functools", "hashlib", "hmac", "html", "http.client",
+    "inspect", "io", "itertools", "json", "linecache", "logging", "math", "operator", "pathlib", "random",
+    "re", "secrets", "select", "shutil", "socket", "ssl", "statistics", "string", "struct", "subprocess",
+    "tempfile", "textwrap", "threading", "time", "traceback", "types", "typing", "urllib.parse",
+    "urllib.request", "uuid", "warnings", "werkzeug.datastructures", "zlib",
+    "function", "function.context", "function.request", "function.secrets", "function.testing",
+    "function.variables", "worker.loop",
+)  # fmt: skip
+
+CELL_FLAGS = (
+    sys_.CLONE_PARENT | sys_.CLONE_NEWUSER | sys_.CLONE_NEWPID | sys_.CLONE_NEWNS | sys_.CLONE_NEWIPC
+    | sys_.CLONE_NEWUTS
+)  # fmt: skip
+
+
+def import_ahead(names: List[str]) -> List[str]:
+    """Import what is installed of ``names``; returns what is not."""
+    missing = []
+    for name in names:
+        try:
+            importlib.import_module(name)
+        except ImportError:
+            missing.append(name)
+    return missing
+
+
+def main() -> None:
+    """Import, say so, then clone cells until the warden hangs up."""
+    os.umask(0o077)
+    sys_.prctl(sys_.PR_SET_DUMPABLE, 0)
+    sys_.prctl(sys_.PR_SET_PDEATHSIG, signal.SIGKILL)
+    control = socket.socket(fileno=int(sys.argv[1]))
+    control.set_inheritable(False)
+    missing = import_ahead([*LEAN_IMPORTS, *sys.argv[2:]])
+    # Objects of now are never looked at by a child's collector, so their pages stay shared.
+    gc.collect()
+    gc.freeze()
+    control.send(msgpack.packb({"ready": True, "missing": missing}))
+    while True:
+        data, ancillary, _, _ = control.recvmsg(MESSAGE_MAX_BYTES, socket.CMSG_SPACE(4 * DESCRIPTORS_PER_CELL))
+        if not data:
+            return
+        descriptors = array("i")
+        for level, kind, payload in ancillary:
+            if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
+                descriptors.frombytes(payload[: len(payload) - len(payload) % 4])
+        _spawn(control, msgpack.unpackb(data)["network"], list(descriptors))
+
+
+def _spawn(control: socket.socket, network: str, descriptors: List[int]) -> None:
+    flags = CELL_FLAGS | (sys_.CLONE_NEWNET if network == "none" else 0)
+    try:
+        pid = sys_.clone(flags)
+    except OSError as error:  # EAGAIN, ENOMEM, ENOSPC: the warden backs off and says so
+        for descriptor in descriptors:
+            os.close(descriptor)
+        control.send(msgpack.packb({"error": str(error)}))
+        return
+    if pid == 0:
+        control.close()
+        setup, *pipes = descriptors
+        request_fd, reply_fd, stdout_fd, stderr_fd = pipes
+        cell.run_pid_1(
+            Materials(socket.socket(fileno=setup), (request_fd, reply_fd, stdout_fd, stderr_fd), network)
+        )
+        os._exit(1)  # run_pid_1 never returns; if it did, this process would serve as a zygote
+    for descriptor in descriptors:
+        os.close(descriptor)
+    # The warden is the parent: until it reaps, the number cannot name another process.
+    pidfd = os.pidfd_open(pid)
+    try:
+        control.sendmsg(
+            [msgpack.packb({"pid": pid})],
+            [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array("i", [pidfd]))],
+        )
+    finally:
+        os.close(pidfd)
