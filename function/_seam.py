@@ -5,7 +5,7 @@ values or the new ones and never a mixture.
 """
 
 from contextvars import ContextVar
-from typing import Any, Dict, NamedTuple, Optional
+from typing import Any, ClassVar, Dict, NamedTuple, Optional
 
 
 class Invocation(NamedTuple):
@@ -22,8 +22,8 @@ class Invocation(NamedTuple):
 class Values:
     """The space's secrets and variables as the platform last sent them."""
 
-    secrets: Dict[str, str] = {}
-    variables: Dict[str, Any] = {}
+    secrets: ClassVar[Dict[str, str]] = {}
+    variables: ClassVar[Dict[str, Any]] = {}
 
 
 # A context variable, because async calls of one instance run side by side.

@@ -21,7 +21,7 @@ class Event:
     ImmutableMultiDict, ``path`` str with a leading slash.
     """
 
-    __slots__ = ("_headers", "_header_items", "_query", "_query_string", "body", "method", "path")
+    __slots__ = ("_header_items", "_headers", "_query", "_query_string", "body", "method", "path")
 
     def __init__(
         self, method: str, body: bytes, header_items: List[Tuple[str, str]], query_string: str, path: str

@@ -48,7 +48,8 @@ class Settings(BaseSettings):
         None, description="the administrator's bearer token; generated once and kept in data_dir if not given"
     )
     user: str | None = Field(
-        None, description="user the fronts run as, name or number; default: cellblock if it exists, else 64199"
+        None,
+        description="user the fronts run as, name or number; default: cellblock if it exists, else 64199",
     )
     cell_uid_base: int | None = Field(
         None, ge=100_000, le=4_000_000_000, description="first of the user ids that cells run under"
@@ -56,8 +57,12 @@ class Settings(BaseSettings):
     text_content_type: str = Field(
         "text/plain; charset=utf-8", max_length=200, description="media type of a text answer without one"
     )
-    defaults: Options = Field(default_factory=Options, description="options a function has unless it names them")
-    ceilings: dict[str, Any] = Field(default_factory=dict, description="what a function's options may not pass")
+    defaults: Options = Field(
+        default_factory=Options, description="options a function has unless it names them"
+    )
+    ceilings: dict[str, Any] = Field(
+        default_factory=dict, description="what a function's options may not pass"
+    )
     preload: tuple[str, ...] = Field(
         ("numpy", "pandas", "requests"),
         description="libraries the default runtime's zygote imports ahead, where they are installed",
@@ -81,7 +86,9 @@ class Settings(BaseSettings):
     )
     bundle_max_bytes: int = Field(50 << 20, ge=1, le=1 << 32, description="unpacked size of a bundle, bytes")
     bundle_max_entries: int = Field(10_000, ge=1, le=1_000_000, description="files and folders of a bundle")
-    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="the server's own log")
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="the server's own log"
+    )
     function_logs: bool = Field(True, description="write the functions' log lines to the server's stderr")
 
     @field_validator("bind")

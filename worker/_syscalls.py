@@ -4,13 +4,12 @@ Each raises OSError with the call's name.  Numbers above 424 are the same on eve
 """
 
 import ctypes
+import fcntl
 import os
 import platform
 import socket
 import struct
 from typing import Dict, List
-
-import fcntl
 
 # PyDLL keeps the interpreter lock through the call: clone() must return in the child with the lock
 # held by its only thread, and the other calls are too short to be worth a release.

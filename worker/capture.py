@@ -26,7 +26,11 @@ def install() -> None:
     for name, descriptor in (("stdout", 1), ("stderr", 2)):
         raw = io.FileIO(descriptor, "w", closefd=False)
         stream = io.TextIOWrapper(
-            io.BufferedWriter(raw), "utf-8", errors="backslashreplace", line_buffering=True, write_through=True
+            io.BufferedWriter(raw),
+            "utf-8",
+            errors="backslashreplace",
+            line_buffering=True,
+            write_through=True,
         )
         setattr(sys, name, stream)
         setattr(sys, "__%s__" % name, stream)

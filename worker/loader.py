@@ -65,7 +65,7 @@ def entry_of(module: Any) -> Entry:
 def _is_async(candidate: Any) -> bool:
     if inspect.iscoroutinefunction(candidate):
         return True
-    return inspect.iscoroutinefunction(getattr(type(candidate), "__call__", None))
+    return inspect.iscoroutinefunction(type(candidate).__call__)  # a callable object
 
 
 def check() -> Check:

@@ -55,8 +55,7 @@ class _Instance:
             answer = response.answer_of(result, self.text_content_type)
             if len(answer.body) > self.response_max:
                 raise response.ContractError(
-                    "the body has %d bytes, above max_response of %d"
-                    % (len(answer.body), self.response_max)
+                    "the body has %d bytes, above max_response of %d" % (len(answer.body), self.response_max)
                 )
             self.channel.send(
                 wire.ANSWER, call, (answer.status, _microseconds(started)), answer.headers, answer.body
@@ -125,9 +124,8 @@ def _load(channel: Channel) -> loader.Entry:
     try:
         entry = loader.load()
         capture.flush()
-        channel.send(
-            wire.READY, 0, (int(entry.is_async), _microseconds(started), entry.name, platform.python_version())
-        )
+        python = platform.python_version()
+        channel.send(wire.READY, 0, (int(entry.is_async), _microseconds(started), entry.name, python))
         return entry
     except loader.EntryError as error:
         channel.send(wire.FAILED, 0, ("entry", "EntryError", _clean(str(error)), 0, ""))
@@ -204,5 +202,3 @@ async def _call_async(instance: _Instance, entry: loader.Entry, frame: wire.Fram
     else:
         capture.flush()
         instance.answer(frame.call, result, started)
-
-

@@ -219,7 +219,7 @@ def encode(
     try:
         if kind is not None:
             _split_head(kind, values)
-        head = msgpack.packb(values)
+        head: bytes = msgpack.packb(values)
         _check_prefix(kind, call, len(head), body_bytes, BODY_MAX_BYTES)
         return PREFIX.pack(kind_id, call, len(head), body_bytes) + head
     except (ValueError, TypeError, struct.error) as error:  # UnicodeEncodeError is a ValueError
@@ -309,7 +309,10 @@ class Decoder:
         # msgpack raises ValueError, its own ExtraData, FormatError and StackError (ValueErrors too),
         # and UnicodeDecodeError (also one); nothing else may escape a hostile head.
         except (ValueError, TypeError, RecursionError) as error:
-            raise RemoteProtocolError("%s has a head that is no flat array (%s)" % (kind.name, type(error).__name__)) from None
+            what = type(error).__name__
+            raise RemoteProtocolError(
+                "%s has a head that is no flat array (%s)" % (kind.name, what)
+            ) from None
         if type(values) is not tuple:
             raise RemoteProtocolError("%s has a head that is no array" % kind.name)
         try:

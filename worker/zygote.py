@@ -1,7 +1,8 @@
 """The zygote: imports what cells will need, then does nothing but clone them.
 
 It runs in a root of its own with a scrubbed environment, one thread and no secret: whatever it
-holds, every cell can read.  It hears one kind of message from the warden, over the descriptor that its first argument names:
+holds, every cell can read.  It hears one kind of message from the warden, over the descriptor that
+its first argument names:
 
     {"do": "spawn", "network": "none" | "host"} with five descriptors:
         the cell's end of its set-up socket, then its request, reply, stdout and stderr pipe ends
@@ -27,6 +28,7 @@ from worker.lockdown import Materials
 
 MESSAGE_MAX_BYTES = 4096
 DESCRIPTORS_PER_CELL = 5
+ANCILLARY_BYTES = socket.CMSG_SPACE(4 * DESCRIPTORS_PER_CELL)
 
 # What nearly every function imports, and what the loop itself needs: once here, free in each cell.
 LEAN_IMPORTS = (
@@ -70,7 +72,7 @@ def main() -> None:
     gc.freeze()
     control.send(msgpack.packb({"ready": True, "missing": missing}))
     while True:
-        data, ancillary, _, _ = control.recvmsg(MESSAGE_MAX_BYTES, socket.CMSG_SPACE(4 * DESCRIPTORS_PER_CELL))
+        data, ancillary, _, _ = control.recvmsg(MESSAGE_MAX_BYTES, ANCILLARY_BYTES)
         if not data:
             return
         descriptors = array("i")

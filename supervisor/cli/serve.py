@@ -95,16 +95,16 @@ def serve(
         host, port = warden.address
         url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
         if is_new:
-            typer.echo(
-                f"cellblock: admin token, shown once and kept in {settings.data_dir / TOKEN_FILE}: {token}"
-            )
+            kept = settings.data_dir / TOKEN_FILE
+            typer.echo(f"cellblock: admin token, shown once and kept in {kept}: {token}")
         typer.echo(f"cellblock: ready on {url}")
         sys.stdout.flush()
         if examples is not None:
-            subprocess.Popen(
+            # Not asyncio's own: the warden has the one loop that reaps.
+            subprocess.Popen(  # noqa: ASYNC220
                 [sys.executable, "-m", "supervisor.cli.welcome", url, str(examples.absolute())],
                 env={**os.environ, "CELLBLOCK_TOKEN": token},
                 stdin=subprocess.DEVNULL,
-            ).returncode = 0  # reaped by the warden's one loop, not by this object
+            ).returncode = 0
 
     asyncio.run(warden.run(ready))

@@ -105,5 +105,7 @@ def broke_contract(message: str, call_id: str, is_known_caller: bool) -> Platfor
 def refused(error: PlatformError) -> Answer:
     """An error of the platform in its envelope."""
     headers: Headers = [(b"content-type", b"application/json")]
-    headers.extend((name.lower().encode(), value.encode("latin-1", "replace")) for name, value in error.headers.items())
+    headers.extend(
+        (name.lower().encode(), value.encode("latin-1", "replace")) for name, value in error.headers.items()
+    )
     return Answer(error.status, headers, error.body())

@@ -106,9 +106,7 @@ class Application:
         config, settings = self._config, self._config.settings
         assert self.warden_socket is not None, "no link to the warden"
         credentials = Credentials(config.admin_token_sha256)
-        store = open_store(
-            config.store_url, Sealer(load_or_create_key(settings.front_dir / KEY_NAME))
-        )
+        store = open_store(config.store_url, Sealer(load_or_create_key(settings.front_dir / KEY_NAME)))
         warden = WardenLink(self.warden_socket, settings.queue_seconds, self._warden_lost)
         directory = Directory(store, settings, warden, lambda template: control.runtime_of(template))
         control = WardenControl(directory, warden, config.runtimes)

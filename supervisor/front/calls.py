@@ -71,9 +71,21 @@ def parse(scope: dict[str, Any], match: re.Match[bytes], call_id: str) -> Call:
     query = scope["query_string"].decode("latin-1")
     path = unquote(tail.decode("latin-1"), encoding="utf-8", errors="replace") if tail else "/"
     if len(path) > PATH_MAX_CHARS or len(query) > PATH_MAX_CHARS:
-        raise PlatformError(414, f"the path or the query is longer than {PATH_MAX_CHARS} characters; use the body")
+        raise PlatformError(
+            414, f"the path or the query is longer than {PATH_MAX_CHARS} characters; use the body"
+        )
     call = Call(
-        method, space.decode("latin-1"), name.decode("latin-1"), path, query, call_id, [], None, None, None, False
+        method,
+        space.decode("latin-1"),
+        name.decode("latin-1"),
+        path,
+        query,
+        call_id,
+        [],
+        None,
+        None,
+        None,
+        False,
     )
     _sort_headers(call, scope["headers"])
     return call
@@ -101,7 +113,9 @@ def _sort_headers(call: Call, headers: list[tuple[bytes, bytes]]) -> None:
         call.headers.append((name.decode("latin-1"), value.decode("latin-1")))
     if len(call.headers) > HEADERS_MAX or size > HEADERS_MAX_BYTES:
         raise PlatformError(
-            431, f"the request has more than {HEADERS_MAX} headers or {HEADERS_MAX_BYTES} bytes of them; send fewer"
+            431,
+            f"the request has more than {HEADERS_MAX} headers or {HEADERS_MAX_BYTES} bytes of them; "
+            "send fewer",
         )
     if named:
         call.headers = [header for header in call.headers if header[0].encode("latin-1") not in named]
@@ -124,7 +138,8 @@ def timeout_of(text: str | None, limit_s: float) -> float:
     if seconds <= 0:
         raise PlatformError(
             422,
-            f"header X-Timeout {shown(text)} is not a time above 0; give seconds such as 1.5 or a duration such as 1.5s",
+            f"header X-Timeout {shown(text)} is not a time above 0; "
+            "give seconds such as 1.5 or a duration such as 1.5s",
             {"header": "X-Timeout"},
         )
     return min(seconds, limit_s)

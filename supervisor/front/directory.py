@@ -13,9 +13,10 @@ from collections import OrderedDict
 from collections.abc import Callable
 
 from supervisor.front.instance import Identity, Instance
+from supervisor.front.limits import limits_in_force
 from supervisor.front.pool import SWEEP_SECONDS, Pool, lease_request
 from supervisor.front.warden_link import Ending, WardenLink
-from supervisor.options import MIB, Limits, Options, resolve
+from supervisor.options import MIB, Limits
 from supervisor.settings import Settings
 from supervisor.store import Deployment, Store
 from worker import wire
@@ -119,13 +120,7 @@ class Directory:
 
     def _function(self, deployment: Deployment) -> Function:
         settings = self._settings
-        # Options that were within the ceilings when they were deployed are cut to today's.
-        ceilings = settings.all_ceilings
-        options = {
-            name: min(value, ceilings[name]) if name in ceilings and name != "network" else value
-            for name, value in deployment.options.items()
-        }
-        limits = resolve(Options(**options), settings.defaults, {**ceilings, "network": "host"})
+        limits = limits_in_force(deployment.options, settings)
         runtime = self._runtime_of(deployment.template)
         identity = Identity(
             deployment.space,

@@ -213,7 +213,9 @@ def _from_frame(frame: wire.Frame, instance: Instance, call_id: str, is_known: b
             # Our worker checks these before it sends: whoever sent them went round it.
             instance.violated(str(error))
             raise PlatformError(
-                502, f"the function's answer broke the protocol: {error}", {"reason": "protocol", "call_id": call_id}
+                502,
+                f"the function's answer broke the protocol: {error}",
+                {"reason": "protocol", "call_id": call_id},
             ) from None
     if frame.kind == wire.RAISED:
         return answers.raised(frame.head, call_id, is_known)

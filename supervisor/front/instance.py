@@ -141,14 +141,18 @@ class Instance:
         """A cell that another front had: it is READY already, and counts on."""
         self._next_call = memory.next_call
         self.served = memory.served
-        self._started.set_result(
-            wire.Frame(wire.READY, 0, (memory.is_async, 0, "", ""), (), b"")
-        )
+        self._started.set_result(wire.Frame(wire.READY, 0, (memory.is_async, 0, "", ""), (), b""))
 
     # ---- calls ------------------------------------------------------------------------------
 
-    def call(self, head: tuple[str, str, str, str], headers: list[tuple[str, str]], body: bytes, timeout_s: float,
-             before: bytes = b"") -> asyncio.Future[wire.Frame]:  # fmt: skip
+    def call(
+        self,
+        head: tuple[str, str, str, str],
+        headers: list[tuple[str, str]],
+        body: bytes,
+        timeout_s: float,
+        before: bytes = b"",
+    ) -> asyncio.Future[wire.Frame]:
         """Send one call (method, path, query, call id); the future is its frame or CallLost.
 
         ``before`` is an encoded VALUES frame that has to be read first.

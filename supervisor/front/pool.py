@@ -104,9 +104,8 @@ class Pool:
         except TimeoutError:
             raise self._no_place() from None
         finally:
-            if not waiter.future.done() or waiter.future.cancelled():
-                if waiter in self._waiters:
-                    self._waiters.remove(waiter)
+            if waiter in self._waiters:
+                self._waiters.remove(waiter)
 
     def _no_place(self) -> PlatformError:
         waited = f"{self._queue_seconds:g} s"
@@ -135,10 +134,10 @@ class Pool:
             if instance.load == 0:
                 instance.kill("released")
             return
-        if self._give_back_after is not None and instance.last_used >= self._give_back_after:
-            if instance.load == 0 and instance.is_idle:
-                self._hand_back(instance)
-                return
+        is_asked_for = self._give_back_after is not None and instance.last_used >= self._give_back_after
+        if is_asked_for and instance.load == 0 and instance.is_idle:
+            self._hand_back(instance)
+            return
         while self._waiters and instance.load < instance.capacity:
             waiter = self._waiters.popleft()
             if not waiter.future.done():
@@ -231,9 +230,11 @@ class Pool:
         else:
             self._fail_waiters(
                 PlatformError(
-                    503, f"no instance can be started: {refused.message}", {"reason": refused.reason},
+                    503,
+                    f"no instance can be started: {refused.message}",
+                    {"reason": refused.reason},
                     {"Retry-After": "2"},
-                )  # fmt: skip
+                )
             )
 
     def _fail_waiters(self, error: Exception) -> None:
@@ -317,4 +318,3 @@ def lease_request(space: str, name: str, version: int, digest: str, runtime: str
             "processes": limits.processes,
         },
     }
-

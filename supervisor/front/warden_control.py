@@ -42,7 +42,9 @@ class WardenControl:
             lease = await self._warden.lease({**request, "mode": "check"})
         except LeaseRefused as refused:
             raise PlatformError(
-                503, f"the bundle cannot be checked: {refused.message}; try again", headers={"Retry-After": "2"}
+                503,
+                f"the bundle cannot be checked: {refused.message}; try again",
+                headers={"Retry-After": "2"},
             ) from None
         instance = Instance(lease, self._warden, Identity("-", "check", 0, 0, 0, 0, False), lambda _: None)
         self._directory.adopt(instance)
@@ -51,9 +53,13 @@ class WardenControl:
         try:
             frame = await instance.start(wire.encode(wire.INIT, 0, head, (), len(body)) + body, CHECK_SECONDS)
         except TimeoutError:
-            return BundleCheck(False, f"handler.py took more than {CHECK_SECONDS:g} s to compile; make it smaller")
+            return BundleCheck(
+                False, f"handler.py took more than {CHECK_SECONDS:g} s to compile; make it smaller"
+            )
         except StartFailed:
-            return BundleCheck(False, "handler.py cannot be compiled within the limits of a cell; make it smaller")
+            return BundleCheck(
+                False, "handler.py cannot be compiled within the limits of a cell; make it smaller"
+            )
         finally:
             instance.kill("released")
         if frame.kind != wire.CHECKED:

@@ -104,7 +104,9 @@ class WardenLink:
             return await asyncio.wait_for(future, self._answer_seconds)
         except TimeoutError:
             raise PlatformError(
-                503, "the server is overloaded: its warden did not answer; try again", headers={"Retry-After": "5"}
+                503,
+                "the server is overloaded: its warden did not answer; try again",
+                headers={"Retry-After": "5"},
             ) from None
         finally:
             self._waiting.pop(ticket, None)

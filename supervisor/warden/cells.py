@@ -210,4 +210,3 @@ class Cell:
             os.close(self._pidfd)
             self._pidfd = -1
         self._on_end(self, ending)
-

@@ -45,7 +45,7 @@ Key = tuple[str, str]
 class Request:
     """One lease that was asked for and not answered yet."""
 
-    def __init__(self, session: Session, message: Message, deadline: asyncio.TimerHandle) -> None:
+    def __init__(self, session: Session, message: Message) -> None:
         self.session = session
         self.ticket: int = message["ticket"]
         self.key: Key = (message["space"], message["name"])
@@ -55,8 +55,15 @@ class Request:
         self.kind = Kind(message["runtime"], message["network"])
         self.most: int = message["max_instances"]
         self.tie: Message = message["tie"]
-        self.deadline = deadline
+        self.deadline: asyncio.TimerHandle | None = None
         self.is_claimed = False
+        self.is_answered = False
+
+    def answer(self) -> None:
+        """It gets its one answer now: its deadline is of no account any more."""
+        self.is_answered = True
+        if self.deadline is not None:
+            self.deadline.cancel()
 
 
 class Session:
@@ -129,9 +136,10 @@ class Desk:
     # ---- leases -----------------------------------------------------------------------------
 
     def _lease(self, session: Session, message: Message) -> None:
-        loop = asyncio.get_running_loop()
-        deadline = loop.call_later(self._wait_seconds, lambda: self._too_late(request))
-        request = Request(session, message, deadline)
+        request = Request(session, message)
+        request.deadline = asyncio.get_running_loop().call_later(
+            self._wait_seconds, lambda: self._too_late(request)
+        )
         if not DIGEST.fullmatch(request.digest):
             self._refuse(request, "broken", "the bundle's digest is not one")
             return
@@ -192,7 +200,7 @@ class Desk:
 
     def _serve(self, request: Request, cell: Cell | None, reason: str) -> None:
         """A blank cell is here (or none can be): tie it and hand it over."""
-        if request.deadline.cancelled() or request.session.link.is_closed:
+        if request.is_answered or request.session.link.is_closed:
             self._unclaim(request)  # nobody waits any more; the cell stays blank
             return
         if cell is None:
@@ -215,7 +223,7 @@ class Desk:
         self._hand_over(request, cell, {})
 
     def _hand_over(self, request: Request, cell: Cell, memory: Message) -> None:
-        request.deadline.cancel()
+        request.answer()
         self._holder[cell.name] = request.session
         request.session.held[cell.name] = cell
         message = {"is": "leased", "ticket": request.ticket, "cell": cell.name, "memory": memory}
@@ -267,7 +275,7 @@ class Desk:
             self._refuse(request, "capacity", f"no cell came free in {self._wait_seconds:g} s")
 
     def _refuse(self, request: Request, reason: str, message: str) -> None:
-        request.deadline.cancel()
+        request.answer()
         request.session.tell(
             {"is": "refused", "ticket": request.ticket, "reason": reason, "message": message}
         )

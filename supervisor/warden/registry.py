@@ -60,7 +60,9 @@ class Registry:
         self._not_before: dict[Kind, float] = {}
         self._is_stopping = False
         self._wanted_blank = {
-            Kind(runtime.name, "none"): blank_cells if index == 0 else min(blank_cells, BLANK_OF_OTHER_RUNTIMES)
+            Kind(runtime.name, "none"): blank_cells
+            if index == 0
+            else min(blank_cells, BLANK_OF_OTHER_RUNTIMES)
             for index, runtime in enumerate(runtimes)
         }
         self._default = Kind(runtimes[0].name, "none")
@@ -73,7 +75,10 @@ class Registry:
     def is_ready(self) -> bool:
         """Whether the default runtime has as many blank cells as it should, or all it may have."""
         blank = self._count(self._default, State.BLANK)
-        return blank >= min(1, self._wanted_blank[self._default]) and self.zygotes[self._default.runtime].is_ready
+        return (
+            blank >= min(1, self._wanted_blank[self._default])
+            and self.zygotes[self._default.runtime].is_ready
+        )
 
     def want(self, kind: Kind, on_cell: OnCell) -> Want:
         """Ask for a blank cell; ``on_cell`` may be called before this returns."""

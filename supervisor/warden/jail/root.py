@@ -73,15 +73,14 @@ def enter(root: Root) -> None:
     sys_.unshare(sys_.CLONE_NEWNS)
     sys_.mount("none", "/", "none", sys_.MS_REC | sys_.MS_PRIVATE)
     trees = _open_trees(root)
-    sys_.mount(
-        "tmpfs", BUILD_PLACE, "tmpfs", sys_.MS_NOSUID | sys_.MS_NODEV, f"size={ROOT_BYTES},mode=755"
-    )
+    sys_.mount("tmpfs", BUILD_PLACE, "tmpfs", sys_.MS_NOSUID | sys_.MS_NODEV, f"size={ROOT_BYTES},mode=755")
     for folder in root.folders:
         _folder(folder)
     # Before the trees: one of them may live below /tmp.
     if root.tmp_bytes:
         options = f"size={root.tmp_bytes},mode=1777"
-        sys_.mount("tmpfs", BUILD_PLACE + "/tmp", "tmpfs", sys_.MS_NOSUID | sys_.MS_NODEV, options)
+        place = BUILD_PLACE + "/tmp"  # noqa: S108 - the new root's own
+        sys_.mount("tmpfs", place, "tmpfs", sys_.MS_NOSUID | sys_.MS_NODEV, options)
     # Parents first: /usr/lib before a runtime that lives below it.
     for place in sorted(trees, key=lambda place: place.count("/")):
         descriptor, is_folder = trees[place]
@@ -134,7 +133,7 @@ def _folder(place: str) -> None:
         path = f"{path}/{part}"
         if not os.path.isdir(path):
             os.mkdir(path)
-            os.chmod(path, 0o755)
+            os.chmod(path, 0o755)  # noqa: S103 - folders of a read-only root
 
 
 def _mount_point(place: str, is_folder: bool) -> None:

@@ -1,0 +1,1 @@
+"""Real servers, probes and doubles for the tests."""

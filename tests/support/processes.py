@@ -1,0 +1,88 @@
+"""Looking at the processes of a server from outside, by what /proc says."""
+
+from __future__ import annotations
+
+import os
+import select
+from pathlib import Path
+
+
+def children_of(pid: int) -> list[int]:
+    """Direct children of a process; empty when it is gone."""
+    try:
+        return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    except (FileNotFoundError, ProcessLookupError):
+        return []
+
+
+def descendants_of(pid: int) -> list[int]:
+    """Every process below ``pid``, parents first."""
+    found = []
+    waiting = children_of(pid)
+    while waiting:
+        child = waiting.pop(0)
+        found.append(child)
+        waiting.extend(children_of(child))
+    return found
+
+
+def command_line(pid: int) -> str:
+    """The words of its command line, joined by spaces; "" when it is gone."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
+
+
+def outer_uid(pid: int) -> int:
+    """The user id of a process as the host sees it."""
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith("Uid:"):
+            return int(line.split()[1])
+    raise AssertionError(f"no Uid of {pid}")
+
+
+def fronts_of(warden_pid: int) -> list[int]:
+    """gunicorn's workers, without its master."""
+    masters = [pid for pid in children_of(warden_pid) if "supervisor.front.server" in command_line(pid)]
+    return [child for master in masters for child in children_of(master)]
+
+
+def zygotes_of(warden_pid: int) -> list[int]:
+    """The zygotes: children of the warden that are root and run the worker's bootstrap."""
+    return [
+        pid
+        for pid in children_of(warden_pid)
+        if "worker.zygote" in command_line(pid) and outer_uid(pid) == 0
+    ]
+
+
+def watch(pids: list[int]) -> list[int]:
+    """A pidfd for each process that is alive."""
+    watched = []
+    for pid in pids:
+        try:
+            watched.append(os.pidfd_open(pid))
+        except ProcessLookupError:
+            continue
+    return watched
+
+
+def all_gone_within(pidfds: list[int], seconds: float) -> bool:
+    """Whether every watched process ends in time; closes the descriptors."""
+    poll = select.poll()
+    for pidfd in pidfds:
+        poll.register(pidfd, select.POLLIN)
+    left = len(pidfds)
+    try:
+        while left:
+            ready = poll.poll(seconds * 1000)
+            if not ready:
+                return False
+            for pidfd, _ in ready:
+                poll.unregister(pidfd)
+                left -= 1
+        return True
+    finally:
+        for pidfd in pidfds:
+            os.close(pidfd)

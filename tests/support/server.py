@@ -1,0 +1,114 @@
+"""A real server under test: started as a stranger would, ready when it says so, gone when we leave."""
+
+from __future__ import annotations
+
+import base64
+import os
+import select
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+TOKEN = "test-token-0123456789abcdef"
+READY_SECONDS = 60.0
+STOP_SECONDS = 40.0
+SPACE = "test"
+
+
+class Server:
+    """``cellblock serve`` on a free port of loopback, with a data directory of its own."""
+
+    def __init__(self, data_dir: Path, workers: int = 2, **settings: Any) -> None:
+        self.data_dir = data_dir
+        self.log_path = data_dir.with_suffix(".log")
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("CELLBLOCK_")}
+        environment["CELLBLOCK_ADMIN_TOKEN"] = TOKEN
+        for name, value in settings.items():
+            environment[f"CELLBLOCK_{name.upper()}"] = str(value)
+        command = [sys.executable, "-m", "supervisor.cli.main", "serve", "--data-dir", str(data_dir)]
+        with self.log_path.open("ab") as log:
+            self.process = subprocess.Popen(
+                [*command, "--bind", "127.0.0.1:0", "--workers", str(workers)],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                env=environment,
+            )
+        self.url = self._wait_until_ready()
+        self.client = httpx.Client(
+            base_url=self.url,
+            headers={"Authorization": f"Bearer {TOKEN}"},
+            timeout=60.0,
+            limits=httpx.Limits(max_connections=None),
+        )
+
+    @property
+    def pid(self) -> int:
+        """The warden's pid."""
+        return self.process.pid
+
+    @property
+    def log(self) -> str:
+        """Everything the server wrote to stderr so far."""
+        return self.log_path.read_text(errors="replace")
+
+    def _wait_until_ready(self) -> str:
+        assert self.process.stdout is not None
+        deadline = time.monotonic() + READY_SECONDS
+        text = b""
+        descriptor = self.process.stdout.fileno()
+        while time.monotonic() < deadline:
+            readable, _, _ = select.select([descriptor], [], [], 1.0)
+            data = os.read(descriptor, 4096) if readable else b""
+            if readable and not data:
+                break
+            text += data
+            for line in text.decode().splitlines():
+                if line.startswith("cellblock: ready on ") and text.endswith(b"\n"):
+                    return line.rpartition(" ")[2]
+        self.process.kill()
+        self.process.wait()
+        raise AssertionError(f"the server did not get ready:\n{text.decode()}\n{self.log}")
+
+    def deploy(self, name: str, source: str | bytes, *, template: str = "python3-http", **options: Any) -> Any:
+        """Create or update a function of space ``test``; its JSON."""
+        raw = source.encode() if isinstance(source, str) else source
+        body = {
+            "name": name,
+            "template": template,
+            "options": options,
+            "source": {"code": base64.b64encode(raw).decode()},
+        }
+        answer = self.client.post(f"/spaces/{SPACE}/functions", json=body)
+        if answer.status_code == 409:
+            answer = self.client.put(f"/spaces/{SPACE}/functions/{name}", json=body)
+        assert answer.status_code in (200, 201), answer.text
+        return answer.json()
+
+    def call(self, name: str, tail: str = "", method: str = "POST", **keywords: Any) -> httpx.Response:
+        """Invoke a function of space ``test``."""
+        return self.client.request(method, f"/spaces/{SPACE}/functions/{name}/invoke{tail}", **keywords)
+
+    def run(self, name: str, source: str, **keywords: Any) -> httpx.Response:
+        """Deploy and invoke in one."""
+        self.deploy(name, source)
+        return self.call(name, **keywords)
+
+    def stop(self) -> int:
+        """SIGTERM and wait; the exit code."""
+        self.client.close()
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+        try:
+            return self.process.wait(STOP_SECONDS)
+        finally:
+            if self.process.poll() is None:
+                self.process.kill()
+                self.process.wait()
+            if self.process.stdout is not None:
+                self.process.stdout.close()
