@@ -84,8 +84,8 @@ def serve(
     )
     if os.geteuid() != 0:
         raise ConfigurationError(
-            "cellblock serve must be started as root in this version: it gives each cell user ids of its own; "
-            "run it with sudo (the fronts and the cells do not keep root)"
+            "cellblock serve must be started as root in this version: it gives each cell user ids of "
+            "its own; run it with sudo (the fronts and the cells do not keep root)"
         )
     configure_logging(settings.log_level)
     token, is_new = admin_token(settings)

@@ -33,7 +33,12 @@ NOT_THE_FUNCTIONS_PREFIXES = ("x-accel-", "x-forwarded-", "x-cellblock-")
 BODYLESS = frozenset({204, 205, 304})
 
 
-@dataclass
+REMEMBERED_NAMES, REMEMBERED_NAME_CHARS = 1024, 64
+# What _judge said of names seen before: the same few come with every answer.
+_names: dict[str, bytes] = {}
+
+
+@dataclass(slots=True)
 class Answer:
     """A whole answer.  ``is_invoked``: it comes from the function, not from the platform."""
 
@@ -45,30 +50,42 @@ class Answer:
 
 def function_headers(headers: tuple[tuple[str, str], ...]) -> Headers:
     """The headers that are taken from a function; RemoteProtocolError for one that is no header."""
-    named_by_connection = {
-        token.strip().lower()
-        for name, value in headers
-        if name.lower() == "connection"
-        for token in value.split(",")
-    }
     taken: Headers = []
+    named_by_connection: set[bytes] = set()
     for name, value in headers:
-        if not TOKEN.fullmatch(name):
-            raise RemoteProtocolError("a header name is no token")
         if FORBIDDEN_IN_VALUE.search(value):
             raise RemoteProtocolError("a header value has a control character")
-        lowered = name.lower()
-        if (
-            lowered in NOT_THE_FUNCTIONS
-            or lowered in named_by_connection
-            or lowered.startswith(NOT_THE_FUNCTIONS_PREFIXES)
-        ):
+        raw_name = _names.get(name)
+        if raw_name is None:
+            raw_name = _judge(name)
+        if not raw_name:
+            if name.lower() == "connection":
+                named_by_connection.update(
+                    token.strip().lower().encode("latin-1", "replace") for token in value.split(",")
+                )
             continue
         try:
-            taken.append((name.encode("ascii"), value.encode("latin-1")))
+            taken.append((raw_name, value.encode("latin-1")))
         except UnicodeEncodeError:
             raise RemoteProtocolError("a header value is not Latin-1") from None
+    if named_by_connection:
+        taken = [header for header in taken if header[0].lower() not in named_by_connection]
     return taken
+
+
+def _judge(name: str) -> bytes:
+    """The name as bytes, ``b""`` if it is not taken from functions; RemoteProtocolError."""
+    if not TOKEN.fullmatch(name):
+        raise RemoteProtocolError("a header name is no token")
+    lowered = name.lower()
+    is_ours = lowered in NOT_THE_FUNCTIONS or lowered.startswith(NOT_THE_FUNCTIONS_PREFIXES)
+    judged = b"" if is_ours else name.encode("ascii")
+    # A tenant can invent names for ever: what is remembered is bounded in number and size.
+    if len(name) <= REMEMBERED_NAME_CHARS:
+        if len(_names) >= REMEMBERED_NAMES:
+            _names.clear()
+        _names[name] = judged
+    return judged
 
 
 def answered(status: int, headers: tuple[tuple[str, str], ...], body: bytes) -> Answer:

@@ -16,6 +16,7 @@ from supervisor.front.answers import Answer
 from supervisor.front.auth import Credentials, Principal, unauthenticated
 from supervisor.front.directory import Directory, Function
 from supervisor.front.instance import CallLost, Instance, StartFailed
+from supervisor.front.patience import Patience
 from supervisor.front.pool import Retired
 from supervisor.front.warden_link import Ending
 from worker import wire
@@ -63,6 +64,7 @@ class Gateway:
         self._directory = directory
         self._credentials = credentials
         self._body_seconds = body_seconds
+        self._patience = Patience(body_seconds)
 
     async def __call__(self, scope: Scope, match: re.Match[bytes], receive: Receive, send: Send) -> None:
         """One HTTP request whose raw path matched ``calls.INVOKE``."""
@@ -110,24 +112,26 @@ class Gateway:
             raise _too_large(most)
         chunks = []
         size = 0
-        try:
-            async with asyncio.timeout(self._body_seconds):
-                while True:
+        with self._patience.limit() as limit:
+            while True:
+                try:
                     message = await receive()
-                    if message["type"] != "http.request":
-                        raise CallerGone
-                    chunk = message.get("body", b"")
-                    size += len(chunk)
-                    if size > most:
-                        raise _too_large(most)
-                    chunks.append(chunk)
-                    if not message.get("more_body"):
-                        break
-        except TimeoutError:
-            raise PlatformError(
-                408, f"the request's body did not arrive within {self._body_seconds:g} s; send it faster"
-            ) from None
-        return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+                except asyncio.CancelledError:
+                    if not limit.is_over:
+                        raise
+                    raise PlatformError(
+                        408,
+                        f"the request's body did not arrive within {self._body_seconds:g} s; send it faster",
+                    ) from None
+                if message["type"] != "http.request":
+                    raise CallerGone
+                chunk = message.get("body", b"")
+                size += len(chunk)
+                if size > most:
+                    raise _too_large(most)
+                chunks.append(chunk)
+                if not message.get("more_body"):
+                    return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
     async def _run(
         self,

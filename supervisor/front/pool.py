@@ -98,14 +98,15 @@ class Pool:
             )
         waiter = _Waiter(self._loop.time(), self._loop.create_future())
         self._waiters.append(waiter)
+        # No timer of its own: all wait equally long, so they expire in order, and _grow() looks at
+        # the oldest every few milliseconds while anybody waits.
         self._grow()
         try:
-            return await asyncio.wait_for(waiter.future, self._queue_seconds)
-        except TimeoutError:
-            raise self._no_place() from None
-        finally:
-            if waiter in self._waiters:
-                self._waiters.remove(waiter)
+            return await waiter.future
+        except asyncio.CancelledError:
+            if waiter.future.done() and not waiter.future.cancelled() and not waiter.future.exception():
+                self.release(waiter.future.result())  # a place came for a caller who has left
+            raise
 
     def _no_place(self) -> PlatformError:
         waited = f"{self._queue_seconds:g} s"
@@ -157,7 +158,12 @@ class Pool:
 
     def _grow(self) -> None:
         now = self._loop.time()
-        while self._waiters and self._waiters[0].future.done():
+        while self._waiters:
+            oldest = self._waiters[0]
+            if not oldest.future.done():
+                if now - oldest.since < self._queue_seconds:
+                    break
+                oldest.future.set_exception(self._no_place())
             self._waiters.popleft()
         if not self._waiters or self.is_retired:
             return

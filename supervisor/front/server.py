@@ -15,6 +15,7 @@ from typing import Any
 from gunicorn.app.base import BaseApplication
 
 from supervisor import datagrams
+from supervisor.front import calls
 from supervisor.front.app import KEY_NAME, Application, FrontConfig
 from supervisor.store import migrate
 from supervisor.store.sealing import load_or_create_key
@@ -65,6 +66,7 @@ class FrontServer(BaseApplication):  # type: ignore[misc]
     def _post_fork(self, arbiter: Any, worker: Any) -> None:
         """Die with the master, and bring the warden a link of this worker's own."""
         _die_with_parent()
+        calls.renew_ids()
         ours, theirs = datagrams.pair()
         control = socket.socket(fileno=os.dup(self._config.control_fd))
         with control, theirs:

@@ -75,7 +75,9 @@ class Server:
         self.process.wait()
         raise AssertionError(f"the server did not get ready:\n{text.decode()}\n{self.log}")
 
-    def deploy(self, name: str, source: str | bytes, *, template: str = "python3-http", **options: Any) -> Any:
+    def deploy(
+        self, name: str, source: str | bytes, *, template: str = "python3-http", **options: Any
+    ) -> Any:
         """Create or update a function of space ``test``; its JSON."""
         raw = source.encode() if isinstance(source, str) else source
         body = {
