@@ -228,14 +228,15 @@ def encode(
 
     Raises LocalProtocolError when the frame would not be valid.
     """
-    kind = KINDS.get(kind_id)
-    values: List[Any] = list(fields)
-    for name, value in headers:
-        values.append(name)
-        values.append(value)
     try:
-        if kind is not None:
-            _split_head(kind, values)
+        kind = KINDS.get(kind_id)
+        if kind is None:  # before its fields: they could be too large for msgpack even to refuse well
+            raise ValueError("unknown kind of frame")
+        values: List[Any] = list(fields)
+        for name, value in headers:
+            values.append(name)
+            values.append(value)
+        _split_head(kind, values)
         head: bytes = msgpack.packb(values)
         _check_prefix(kind, call, len(head), body_bytes, BODY_MAX_BYTES)
         return PREFIX.pack(kind_id, call, len(head), body_bytes) + head

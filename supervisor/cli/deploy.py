@@ -72,7 +72,7 @@ def deploy(
     """
     bundle = read_bundle(path)
     chosen = name if name is not None else default_name(path)
-    wanted: dict[str, Any] = {"source": {"code": base64.b64encode(bundle.content).decode("ascii")}}
+    wanted = source_of(bundle)
     given: dict[str, Any] = {
         "template": runtime,
         "description": description,
@@ -81,7 +81,7 @@ def deploy(
     }
     wanted.update({key: value for key, value in given.items() if value is not None})
     client = connect(url, token, space)
-    function, created = _create_or_update(client, chosen, wanted, bundle)
+    function, created = create_or_update(client, chosen, wanted, bundle)
     address = client.in_space("functions", chosen, "invoke")
     if as_json:
         output.write_json({"created": created, "url": address, "function": function})
@@ -89,9 +89,19 @@ def deploy(
         _tell(client, chosen, function, created, address)
 
 
-def _create_or_update(
+def source_of(bundle: Bundle) -> dict[str, Any]:
+    """The part of a deploy's body that every deploy has: the code."""
+    return {"source": {"code": base64.b64encode(bundle.content).decode("ascii")}}
+
+
+def create_or_update(
     client: Client, name: str, wanted: dict[str, Any], bundle: Bundle
 ) -> tuple[dict[str, Any], bool]:
+    """Deploy the function; its JSON, and whether it is new.
+
+    ``wanted`` is the request's body without the name; what it does not name stays as it was.  A syntax
+    error is refused with the line of the author's own file.  Failure for everything that goes wrong.
+    """
     from supervisor.cli.client import DEPLOY_SECONDS, Refused
 
     one = client.in_space("functions", name)  # first: it refuses an empty name

@@ -88,9 +88,9 @@ def _judge(name: str) -> bytes:
     return judged
 
 
-def answered(status: int, headers: tuple[tuple[str, str], ...], body: bytes) -> Answer:
-    """The function's own answer."""
-    return Answer(status, function_headers(headers), b"" if status in BODYLESS else body, is_invoked=True)
+def answered(status: int, headers: Headers, body: bytes) -> Answer:
+    """The function's own answer; ``headers`` are those that ``function_headers`` took."""
+    return Answer(status, headers, b"" if status in BODYLESS else body, is_invoked=True)
 
 
 def raised(head: tuple[Any, ...], call_id: str, is_known_caller: bool) -> Answer:

@@ -14,10 +14,11 @@ from supervisor.errors import PlatformError
 from supervisor.front import answers, calls
 from supervisor.front.answers import Answer
 from supervisor.front.auth import Credentials, Principal, unauthenticated
-from supervisor.front.directory import Directory, Function
-from supervisor.front.instance import CallLost, Instance, StartFailed
+from supervisor.front.directory import Directory
+from supervisor.front.instance import CallLost, StartFailed
 from supervisor.front.patience import Patience
 from supervisor.front.pool import Retired
+from supervisor.front.prepared import PreparedCall
 from supervisor.front.warden_link import Ending
 from worker import wire
 
@@ -44,6 +45,14 @@ class Timing:
         self.started = time.perf_counter()
         self.queue_s = self.init_s = self.execution_s = 0.0
 
+    def take(self, call: PreparedCall, now: float) -> None:
+        """What a call says of its own way; ``now`` on the event loop's clock."""
+        sent = call.sent_at or now
+        self.init_s = call.init_s
+        self.queue_s += max(0.0, sent - call.queued_at - call.init_s)
+        if call.sent_at:
+            self.execution_s = (call.answered_at or now) - sent
+
     def headers(self, call_id: str) -> answers.Headers:
         """``X-Call-Id``, ``X-Duration-Seconds`` and ``Server-Timing`` (milliseconds)."""
         return [
@@ -64,6 +73,7 @@ class Gateway:
         self._directory = directory
         self._credentials = credentials
         self._body_seconds = body_seconds
+        self._loop = asyncio.get_running_loop()
         self._patience = Patience(body_seconds)
 
     async def __call__(self, scope: Scope, match: re.Match[bytes], receive: Receive, send: Send) -> None:
@@ -142,62 +152,37 @@ class Gateway:
         limit_s: float,
         timing: Timing,
     ) -> Answer:
-        queued = time.perf_counter()
+        values = self._directory.values.get(call.space) or await self._directory.values_of(call.space)
+        head = (call.method, call.path, call.query, call.call_id)
         is_known = principal is not None
-        try:
-            function, instance = await self._place(call, timing)
-        except StartFailed as failed:
-            return _start_failed(failed, call.call_id, is_known)
-        sent = time.perf_counter()
-        timing.queue_s = max(0.0, sent - queued - timing.init_s)
-        try:
-            before = await self._new_values(call.space, instance)
-            try:
-                waiting = instance.call(
-                    (call.method, call.path, call.query, call.call_id), headers, body, limit_s, before
-                )
-            except wire.LocalProtocolError as error:
-                raise PlatformError(
-                    431, f"the request's path and headers do not fit into a call: {error}; send less"
-                ) from None
-            frame = await waiting
-            timing.execution_s = time.perf_counter() - sent
-            return _from_frame(frame, instance, call.call_id, is_known)
-        except CallLost as lost:
-            timing.execution_s = time.perf_counter() - sent
-            raise _lost(lost, limit_s, call.call_id) from None
-        finally:
-            function.pool.release(instance)
-
-    async def _place(self, call: calls.Call, timing: Timing) -> tuple[Function, Instance]:
-        """A place on an instance of the version that is active now."""
         for _ in range(RETIRED_MOST):
+            # Looked up again where a deploy came between: the version that is active now.
             function = self._directory.functions.get((call.space, call.name)) or await self._directory.find(
                 call.space, call.name
             )
             if function is None:
                 raise PlatformError(404, f"function not found: {call.name!r} was deleted during the call")
-            instance = function.pool.take()
-            if instance is not None:
-                return function, instance
             try:
-                instance = await function.pool.wait()
+                prepared = PreparedCall(head, headers, body, limit_s, values, self._loop)
+            except wire.LocalProtocolError as error:
+                raise PlatformError(
+                    431, f"the request's path and headers do not fit into a call: {error}; send less"
+                ) from None
+            function.pool.submit(prepared)
+            try:
+                frame = await prepared.future
             except Retired:
                 continue
-            if instance.served == 0:
-                timing.init_s = instance.init_s
-            return function, instance
+            except StartFailed as failed:
+                return _start_failed(failed, call.call_id, is_known)
+            except CallLost as lost:
+                raise _lost(lost, limit_s, call.call_id) from None
+            finally:
+                timing.take(prepared, self._loop.time())
+            return _from_frame(frame, prepared, is_known)
         raise PlatformError(
             503, "the function is being replaced again and again; try again", headers={"Retry-After": "1"}
         )
-
-    async def _new_values(self, space: str, instance: Instance) -> bytes:
-        """A VALUES frame when the space's values changed since the instance last heard of them."""
-        values = self._directory.values.get(space) or await self._directory.values_of(space)
-        if instance.values_revision == values.revision:
-            return b""
-        instance.values_revision = values.revision
-        return values.frame
 
 
 def _too_large(most: int) -> PlatformError:
@@ -208,22 +193,13 @@ def _too_large(most: int) -> PlatformError:
     )
 
 
-def _from_frame(frame: wire.Frame, instance: Instance, call_id: str, is_known: bool) -> Answer:
+def _from_frame(frame: wire.Frame, call: PreparedCall, is_known: bool) -> Answer:
     """The answer that a call's frame stands for."""
     if frame.kind == wire.ANSWER:
-        try:
-            return answers.answered(frame.head[0], frame.headers, frame.body)
-        except wire.RemoteProtocolError as error:
-            # Our worker checks these before it sends: whoever sent them went round it.
-            instance.violated(str(error))
-            raise PlatformError(
-                502,
-                f"the function's answer broke the protocol: {error}",
-                {"reason": "protocol", "call_id": call_id},
-            ) from None
+        return answers.answered(frame.head[0], call.answer_headers, frame.body)
     if frame.kind == wire.RAISED:
-        return answers.raised(frame.head, call_id, is_known)
-    raise answers.broke_contract(frame.head[0], call_id, is_known)
+        return answers.raised(frame.head, call.call_id, is_known)
+    raise answers.broke_contract(frame.head[0], call.call_id, is_known)
 
 
 def _start_failed(failed: StartFailed, call_id: str, is_known: bool) -> Answer:

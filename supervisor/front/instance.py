@@ -17,7 +17,9 @@ from dataclasses import dataclass
 
 from supervisor.datagrams import Message
 from supervisor.errors import PlatformError
+from supervisor.front.answers import function_headers
 from supervisor.front.loglines import LogLines, Stream
+from supervisor.front.prepared import PreparedCall
 from supervisor.front.warden_link import Ending, Lease, WardenLink
 from worker import wire
 
@@ -50,8 +52,7 @@ class StartFailed(Exception):
 
 @dataclass(slots=True)
 class _Outstanding:
-    future: asyncio.Future[wire.Frame]
-    call_id: str
+    call: PreparedCall
     timer: asyncio.TimerHandle
 
 
@@ -89,10 +90,11 @@ class Instance:
         lease: Lease,
         warden: WardenLink,
         identity: Identity,
+        on_free: Callable[[Instance, float], None],
         on_gone: Callable[[Instance], None],
     ) -> None:
+        """``on_free(instance, seconds)`` follows each call that ended well, ``on_gone`` the end."""
         self.cell = lease.cell
-        self.load = 0
         self.capacity = 1
         self.served = 0
         self.last_used = 0.0
@@ -103,6 +105,7 @@ class Instance:
         self.is_listed = False  # the pool's: among those with a free place
         self.is_async = False
         self._warden = warden
+        self._on_free = on_free
         self._on_gone = on_gone
         self._request_fd, self._reply_fd, stdout_fd, stderr_fd = lease.pipes
         self._streams = (Stream(stdout_fd, "stdout"), Stream(stderr_fd, "stderr"))
@@ -148,36 +151,32 @@ class Instance:
 
     # ---- calls ------------------------------------------------------------------------------
 
-    def call(
-        self,
-        head: tuple[str, str, str, str],
-        headers: list[tuple[str, str]],
-        body: bytes,
-        timeout_s: float,
-        before: bytes = b"",
-    ) -> asyncio.Future[wire.Frame]:
-        """Send one call (method, path, query, call id); the future is its frame or CallLost.
-
-        ``before`` is an encoded VALUES frame that has to be read first.
-        """
+    def send(self, call: PreparedCall) -> None:
+        """Send one call; its future is its frame or CallLost."""
         number = self._next_call
         # 0 belongs to no call; wrapping would take years, but a number must never be on twice.
         self._next_call = number + 1 if number < wire.CALL_MAX else 1
-        data = wire.encode(wire.CALL, number, (*head, int(timeout_s * 1000)), headers, len(body))
-        future: asyncio.Future[wire.Frame] = self._loop.create_future()
-        if self.is_gone:
-            future.set_exception(CallLost(self._ending or Ending("exited", 0, 0, ""), False))
-            return future
+        data = call.numbered(number)
+        if self.values_revision != call.values.revision:
+            self.values_revision = call.values.revision
+            data = call.values.frame + data
         if not self._outstanding:
             self._logs.begin_call()
-        timer = self._loop.call_later(timeout_s, self._time_is_up, number)
-        self._outstanding[number] = _Outstanding(future, head[3], timer)
-        if len(body) <= JOIN_BODY_BYTES:
-            self._write(before + data + body)
+        if not self.served:
+            call.init_s = self.init_s
+        call.sent_at = self._loop.time()
+        timer = self._loop.call_later(call.timeout_s, self._time_is_up, number)
+        self._outstanding[number] = _Outstanding(call, timer)
+        if len(call.body) <= JOIN_BODY_BYTES:
+            self._write(data + call.body)
         else:
-            self._write(before + data)
-            self._write(body)
-        return future
+            self._write(data)
+            self._write(call.body)
+
+    @property
+    def load(self) -> int:
+        """Calls that are running."""
+        return len(self._outstanding)
 
     def _time_is_up(self, number: int) -> None:
         # The clock is ours: whatever the code does, it does not do it longer.
@@ -271,21 +270,29 @@ class Instance:
                 raise wire.RemoteProtocolError("a second word on how it started")
             self._started.set_result(frame)
             return
-        outstanding = self._outstanding.pop(frame.call, None)
+        outstanding = self._outstanding.get(frame.call)
         if outstanding is None or not self._started.done():
             raise wire.RemoteProtocolError("an answer that no call waits for")
+        call = outstanding.call
+        if frame.kind == wire.ANSWER:
+            # Our worker checks these before it sends: whoever sends a bad one went round it.
+            call.answer_headers = function_headers(frame.headers)
+        del self._outstanding[frame.call]
         outstanding.timer.cancel()
         self.served += 1
+        call.answered_at = self.last_used = self._loop.time()
         # Lines written before the answer are this call's: read them before it is told.
-        call_id = outstanding.call_id if not self._outstanding else ""
+        call_id = call.call_id if not self._outstanding else ""
         if self._log_poll.poll(0):  # one system call, where two reads would nearly always find nothing
             for stream in self._streams:
                 lines, _ = stream.read()
                 if lines:
                     self._logs.take(lines, stream.name, call_id)
-        self._logs.end_call(outstanding.call_id)
-        if not outstanding.future.done():
-            outstanding.future.set_result(frame)
+        self._logs.end_call(call.call_id)
+        # The next call first: the cell is idle, the caller's answer still has work to be done.
+        self._on_free(self, call.answered_at - call.sent_at)
+        if not call.future.done():
+            call.future.set_result(frame)
 
     def violated(self, what: str) -> None:
         """The cell broke the protocol: it is killed, its calls get a 502."""
@@ -305,7 +312,7 @@ class Instance:
             lines += stream.last()
         if lines:
             calls = list(self._outstanding.values())
-            self._logs.take(lines, stream.name, calls[0].call_id if len(calls) == 1 else "")
+            self._logs.take(lines, stream.name, calls[0].call.call_id if len(calls) == 1 else "")
 
     # ---- the end ----------------------------------------------------------------------------
 
@@ -333,8 +340,7 @@ class Instance:
             lost.timer.cancel()
             # One call alone is its own culprit; of several only the one whose limit it was.
             is_culprit = number == self._culprit or (self._culprit is None and len(outstanding) == 1)
-            if not lost.future.done():
-                lost.future.set_exception(CallLost(ending, is_culprit))
+            lost.call.fail(CallLost(ending, is_culprit))
         self._close()
         self._on_gone(self)
 

@@ -11,6 +11,7 @@ from supervisor.datagrams import Message
 from supervisor.errors import PlatformError
 from supervisor.front import growth
 from supervisor.front.instance import Identity, Instance, Memory, StartFailed
+from supervisor.front.prepared import PreparedCall
 from supervisor.front.warden_link import LeaseRefused, WardenLink
 from supervisor.options import MIB, Limits
 from worker import wire
@@ -25,16 +26,12 @@ ASK_AGAIN_S = 0.05
 KEEP_WHEN_ASKED_S = 0.02
 # How often idle instances are looked at; their time is in the order of minutes.
 SWEEP_SECONDS = 1.0
+# A moving average over about ten calls: follows a change, forgives one odd call.
+TYPICAL_WEIGHT = 0.1
 
 
 class Retired(Exception):
     """This version was replaced while the call waited: look the function up again."""
-
-
-class _Waiter:
-    def __init__(self, since: float, future: asyncio.Future[Instance]) -> None:
-        self.since = since
-        self.future = future
 
 
 class Pool:
@@ -65,7 +62,9 @@ class Pool:
         self._queue_depth = queue_depth
         self._init_seconds = init_seconds
         self._free: list[Instance] = []
-        self._waiters: deque[_Waiter] = deque()
+        self._waiting: deque[PreparedCall] = deque()
+        # What a call of this version usually takes, seconds; 0.0 until one has ended.
+        self._typical_s = 0.0
         self._starting: set[asyncio.Task[None]] = set()
         self._growth_timer: asyncio.TimerHandle | None = None
         self._give_back_after: float | None = None
@@ -74,39 +73,30 @@ class Pool:
 
     # ---- for calls --------------------------------------------------------------------------
 
-    def take(self) -> Instance | None:
-        """A free place at once, the most recently used instance first; None when there is none."""
-        if not self._free or self._waiters:
-            return None
-        instance = self._free[-1]
-        instance.load += 1
-        if instance.load >= instance.capacity:
-            self._free.pop()
-            instance.is_listed = False
-        return instance
-
-    async def wait(self) -> Instance:
-        """A place, after waiting in the queue.  Retired, StartFailed, PlatformError 429 or 503."""
+    def submit(self, call: PreparedCall) -> None:
+        """Send the call to a free instance, or queue it; its ``future`` tells how it ended."""
         if self.is_retired:
-            raise Retired
-        if len(self._waiters) >= self._queue_depth:
-            raise PlatformError(
-                429,
-                f"the function's queue is full: {self._queue_depth} calls are waiting; try again",
-                {"reason": "queue", "queue_depth": self._queue_depth},
-                {"Retry-After": "1"},
+            call.fail(Retired())
+        elif self._free and not self._waiting:
+            self._send(self._free[-1], call)  # the most recently used one: its pages are warm
+        elif len(self._waiting) >= self._queue_depth:
+            call.fail(
+                PlatformError(
+                    429,
+                    f"the function's queue is full: {self._queue_depth} calls are waiting; try again",
+                    {"reason": "queue", "queue_depth": self._queue_depth},
+                    {"Retry-After": "1"},
+                )
             )
-        waiter = _Waiter(self._loop.time(), self._loop.create_future())
-        self._waiters.append(waiter)
-        # No timer of its own: all wait equally long, so they expire in order, and _grow() looks at
-        # the oldest every few milliseconds while anybody waits.
-        self._grow()
-        try:
-            return await waiter.future
-        except asyncio.CancelledError:
-            if waiter.future.done() and not waiter.future.cancelled() and not waiter.future.exception():
-                self.release(waiter.future.result())  # a place came for a caller who has left
-            raise
+        else:
+            self._waiting.append(call)
+            # No timer of its own: all wait equally long, so they expire in order, and _grow() looks
+            # at the oldest every few milliseconds while anybody waits.
+            self._grow()
+
+    def _send(self, instance: Instance, call: PreparedCall) -> None:
+        instance.send(call)
+        self._list(instance, instance.load < instance.capacity)
 
     def _no_place(self) -> PlatformError:
         waited = f"{self._queue_seconds:g} s"
@@ -125,25 +115,25 @@ class Pool:
             {"Retry-After": "2"},
         )
 
-    def release(self, instance: Instance) -> None:
-        """A call has ended; its place goes to the first who waits."""
-        instance.load -= 1
-        if instance.is_gone:
-            return
-        instance.last_used = self._loop.time()
+    def _is_free(self, instance: Instance, seconds: float) -> None:
+        """A call has ended after ``seconds``; its place goes to the first who waits."""
+        self._typical_s += (seconds - self._typical_s) * TYPICAL_WEIGHT if self._typical_s else seconds
+        self._offer(instance)
+
+    def _offer(self, instance: Instance) -> None:
         if self.is_retired or instance.is_retiring:
+            self._list(instance, False)
             if instance.load == 0:
                 instance.kill("released")
             return
-        is_asked_for = self._give_back_after is not None and instance.last_used >= self._give_back_after
+        is_asked_for = self._give_back_after is not None and self._loop.time() >= self._give_back_after
         if is_asked_for and instance.load == 0 and instance.is_idle:
             self._hand_back(instance)
             return
-        while self._waiters and instance.load < instance.capacity:
-            waiter = self._waiters.popleft()
-            if not waiter.future.done():
-                instance.load += 1
-                waiter.future.set_result(instance)
+        while self._waiting and instance.load < instance.capacity:
+            call = self._waiting.popleft()
+            if not call.future.done():
+                instance.send(call)
         self._list(instance, instance.load < instance.capacity)
 
     def _list(self, instance: Instance, has_place: bool) -> None:
@@ -158,18 +148,19 @@ class Pool:
 
     def _grow(self) -> None:
         now = self._loop.time()
-        while self._waiters:
-            oldest = self._waiters[0]
+        while self._waiting:
+            oldest = self._waiting[0]
             if not oldest.future.done():
-                if now - oldest.since < self._queue_seconds:
+                if now - oldest.queued_at < self._queue_seconds:
                     break
-                oldest.future.set_exception(self._no_place())
-            self._waiters.popleft()
-        if not self._waiters or self.is_retired:
+                oldest.fail(self._no_place())
+            self._waiting.popleft()
+        if not self._waiting or self.is_retired:
             return
         snapshot = growth.Snapshot(
-            len(self._waiters),
-            now - self._waiters[0].since,
+            len(self._waiting),
+            now - self._waiting[0].queued_at,
+            self._typical_s,
             len(self._serving),
             len(self._starting),
             self.limits.max_instances,
@@ -194,9 +185,9 @@ class Pool:
             self._refused(refused)
             return
         except PlatformError as error:
-            self._fail_waiters(error)
+            self._fail_waiting(error)
             return
-        instance = Instance(lease, self._warden, self.identity, self._gone)
+        instance = Instance(lease, self._warden, self.identity, self._is_free, self._gone)
         self.instances.add(instance)
         try:
             if lease.memory:
@@ -212,29 +203,28 @@ class Pool:
             instance.values_revision = revision
             self._ready(instance, bool(frame.head[0]))
         except StartFailed as failed:
-            self._fail_waiters(failed)
+            self._fail_waiting(failed)
         except TimeoutError:
             message = f"the function's module was still being imported after {self._init_seconds:g} s"
-            self._fail_waiters(PlatformError(504, message, {"reason": "init", "limit_s": self._init_seconds}))
+            self._fail_waiting(PlatformError(504, message, {"reason": "init", "limit_s": self._init_seconds}))
         except PlatformError as error:
             instance.kill("released")
-            self._fail_waiters(error)
+            self._fail_waiting(error)
 
     def _ready(self, instance: Instance, is_async: bool) -> None:
         wanted = self.limits.concurrency or ASYNC_CONCURRENCY
         instance.capacity = wanted if is_async else 1  # a sync handler serves one call at a time
         instance.is_async = is_async
         self._serving.add(instance)
-        # As if a call had just ended on a full instance: its places go to those who wait.
-        instance.load = 1
-        self.release(instance)
+        instance.last_used = self._loop.time()
+        self._offer(instance)
 
     def _refused(self, refused: LeaseRefused) -> None:
         if refused.reason == "limit":
             # Ours are busy, or all are another front's: whoever waits goes on waiting.
             self._ask_again_at = self._loop.time() + ASK_AGAIN_S
         else:
-            self._fail_waiters(
+            self._fail_waiting(
                 PlatformError(
                     503,
                     f"no instance can be started: {refused.message}",
@@ -243,14 +233,13 @@ class Pool:
                 )
             )
 
-    def _fail_waiters(self, error: Exception) -> None:
+    def _fail_waiting(self, error: Exception) -> None:
         """All who wait now wait for what just failed; those who come later get a new try."""
         if self._serving:
             return  # others serve: a start that failed is no answer to anybody
-        waiters, self._waiters = self._waiters, deque()
-        for waiter in waiters:
-            if not waiter.future.done():
-                waiter.future.set_exception(error)
+        waiting, self._waiting = self._waiting, deque()
+        for call in waiting:
+            call.fail(error)
 
     # ---- letting go -------------------------------------------------------------------------
 
@@ -297,10 +286,9 @@ class Pool:
     def retire(self) -> None:
         """Replaced or deleted: who waits looks again, what is idle ends, what is busy finishes first."""
         self.is_retired = True
-        waiters, self._waiters = self._waiters, deque()
-        for waiter in waiters:
-            if not waiter.future.done():
-                waiter.future.set_exception(Retired())
+        waiting, self._waiting = self._waiting, deque()
+        for call in waiting:
+            call.fail(Retired())
         for instance in list(self._free):
             if instance.load == 0:
                 self._list(instance, False)

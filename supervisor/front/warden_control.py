@@ -46,7 +46,9 @@ class WardenControl:
                 f"the bundle cannot be checked: {refused.message}; try again",
                 headers={"Retry-After": "2"},
             ) from None
-        instance = Instance(lease, self._warden, Identity("-", "check", 0, 0, 0, 0, False), lambda _: None)
+        instance = Instance(
+            lease, self._warden, Identity("-", "check", 0, 0, 0, 0, False), lambda *_: None, lambda _: None
+        )
         self._directory.adopt(instance)
         body = json.dumps({"env": {}, "secrets": {}, "variables": {}, "text_content_type": ""}).encode()
         head = (wire.WIRE_VERSION, "check", "-", "-", 0, 0, 0)

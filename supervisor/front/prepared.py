@@ -1,0 +1,68 @@
+"""One call, encoded and ready to be written to whichever instance comes free first."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Protocol
+
+from worker import wire
+
+
+class ValuesFrame(Protocol):
+    """A space's secrets and variables as they were when the call came."""
+
+    revision: int
+    frame: bytes
+
+
+class PreparedCall:
+    """Encoded once, before it waits: an instance that comes free gets its next call at once.
+
+    ``future`` is the call's frame, or CallLost, Retired, StartFailed or PlatformError.  Times are
+    the event loop's; ``sent_at`` is 0.0 while the call waits.
+    """
+
+    __slots__ = (
+        "_head",
+        "answer_headers",
+        "answered_at",
+        "body",
+        "call_id",
+        "future",
+        "init_s",
+        "queued_at",
+        "sent_at",
+        "timeout_s",
+        "values",
+    )
+
+    def __init__(
+        self,
+        head: tuple[str, str, str, str],
+        headers: list[tuple[str, str]],
+        body: bytes,
+        timeout_s: float,
+        values: ValuesFrame,
+        loop: asyncio.AbstractEventLoop,
+    ) -> None:
+        """``head`` is method, path, query and call id.  wire.LocalProtocolError when it does not fit."""
+        self._head = wire.encode(wire.CALL, 1, (*head, int(timeout_s * 1000)), headers, len(body))
+        self.body = body
+        self.call_id = head[3]
+        self.timeout_s = timeout_s
+        self.values = values
+        self.queued_at = loop.time()
+        self.sent_at = self.answered_at = self.init_s = 0.0
+        # Checked as they arrive, so that a bad one costs the cell.
+        self.answer_headers: list[tuple[bytes, bytes]] = []
+        self.future: asyncio.Future[wire.Frame] = loop.create_future()
+
+    def numbered(self, number: int) -> bytes:
+        """Prefix and head for an instance that knows the call as ``number``."""
+        kind, _, head_bytes, body_bytes = wire.PREFIX.unpack_from(self._head)
+        return wire.PREFIX.pack(kind, number, head_bytes, body_bytes) + self._head[wire.PREFIX.size :]
+
+    def fail(self, error: Exception) -> None:
+        """End the wait with an error, unless the caller has left."""
+        if not self.future.done():
+            self.future.set_exception(error)
