@@ -1,4 +1,4 @@
-"""``python -m supervisor.cli.welcome URL DIR``: what ``cellblock serve --examples DIR`` starts once it is ready.
+"""``python -m supervisor.cli.welcome URL DIR``: what ``cellblock serve --examples DIR`` starts when ready.
 
 Deploys each folder of DIR that has a handler.py into the space ``demo``, through the code of
 ``cellblock deploy``, and prints what to type next.  The token is in CELLBLOCK_TOKEN.  What is there

@@ -67,7 +67,7 @@ class Pool:
         self._typical_s = 0.0
         self._starting: set[asyncio.Task[None]] = set()
         self._growth_timer: asyncio.TimerHandle | None = None
-        self._give_back_after: float | None = None
+        self._is_asked_for = False
         self._ask_again_at = 0.0
         self._loop = asyncio.get_running_loop()
 
@@ -126,8 +126,7 @@ class Pool:
             if instance.load == 0:
                 instance.kill("released")
             return
-        is_asked_for = self._give_back_after is not None and self._loop.time() >= self._give_back_after
-        if is_asked_for and instance.load == 0 and instance.is_idle:
+        if self._is_asked_for and instance.is_idle:
             self._hand_back(instance)
             return
         while self._waiting and instance.load < instance.capacity:
@@ -250,7 +249,7 @@ class Pool:
         self._grow()
 
     def _hand_back(self, instance: Instance) -> None:
-        self._give_back_after = None
+        self._is_asked_for = False
         self.instances.discard(instance)
         self._serving.discard(instance)
         self._list(instance, False)
@@ -259,12 +258,19 @@ class Pool:
 
     def reclaim(self) -> None:
         """Another front waits for an instance of this version and may start none: hand one over."""
+        if not self._hand_back_an_idle_one():
+            self._loop.call_later(KEEP_WHEN_ASKED_S, self._reclaim_now)
+
+    def _reclaim_now(self) -> None:
+        if not self._hand_back_an_idle_one():
+            self._is_asked_for = True  # the next that comes free, or that arrives
+
+    def _hand_back_an_idle_one(self) -> bool:
         for instance in self._free:
-            if instance.load == 0 and instance.is_idle:
+            if instance.is_idle:
                 self._hand_back(instance)
-                return
-        if self._give_back_after is None:
-            self._give_back_after = self._loop.time() + KEEP_WHEN_ASKED_S
+                return True
+        return False
 
     def idle_since(self) -> float | None:
         """When the longest idle instance was last used; None when none is idle."""

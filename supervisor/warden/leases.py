@@ -37,6 +37,8 @@ log = logging.getLogger("cellblock.leases")
 DIGEST = re.compile(r"[0-9a-f]{64}")
 # A front that does not acknowledge a change in this time is stuck; its callers wait no longer.
 ACK_SECONDS = 2.0
+# A cell that a front handed back and nobody took: its calls were a moment ago, more may come.
+SPARE_SECONDS = 5.0
 CODE_ATTRIBUTES = sys_.MOUNT_ATTR_RDONLY | sys_.MOUNT_ATTR_NOSUID | sys_.MOUNT_ATTR_NODEV
 
 Key = tuple[str, str]
@@ -96,6 +98,9 @@ class Desk:
         self._tied: dict[str, Request] = {}
         self._claims: Counter[Key] = Counter()
         self._at_limit: list[Request] = []
+        # Cells handed back that nobody has taken yet, and what their fronts remembered of them.
+        self._spare: list[Cell] = []
+        self._memories: dict[str, Message] = {}
         self._epoch = 0
         self._unacked: dict[int, tuple[set[Session], Session, int, asyncio.TimerHandle]] = {}
 
@@ -151,6 +156,8 @@ class Desk:
 
     def _place(self, request: Request) -> None:
         """Claim an instance for the request, or let it wait for one to come back."""
+        if self._take_spare(request):
+            return
         if not request.is_check and self._claims[request.key] >= request.most:
             holders = [
                 other
@@ -255,17 +262,42 @@ class Desk:
         del session.held[cell.name]
         del self._holder[cell.name]
         cell.returned(descriptors)
-        tied = self._tied[cell.name]
+        self._memories[cell.name] = message["memory"]
         for request in self._at_limit:
-            if (request.key, request.digest, request.version) == (tied.key, tied.digest, tied.version):
+            if self._is_same_version(request, self._tied[cell.name]):
                 self._at_limit.remove(request)
-                # The claim stays with the cell; only the one who holds it changes.
-                request.is_claimed, tied.is_claimed = tied.is_claimed, False
-                self._tied[cell.name] = request
-                cell.leased_again()
-                self._hand_over(request, cell, message["memory"])
+                self._lease_again(request, cell)
                 return
-        cell.kill("released")
+        # Its front was asked for it, but whoever wanted it has gone: it keeps for the next of its kind.
+        self._spare.append(cell)
+        asyncio.get_running_loop().call_later(SPARE_SECONDS, self._drop_spare, cell)
+
+    def _drop_spare(self, cell: Cell) -> None:
+        if cell in self._spare:
+            self._spare.remove(cell)
+            cell.kill("released")
+
+    def _take_spare(self, request: Request) -> bool:
+        """Lease a returned cell of the same version again; those of other versions end now."""
+        for cell in [cell for cell in self._spare if self._tied[cell.name].key == request.key]:
+            self._spare.remove(cell)
+            if not request.is_check and self._is_same_version(request, self._tied[cell.name]):
+                self._lease_again(request, cell)
+                return True
+            cell.kill("released")
+        return False
+
+    @staticmethod
+    def _is_same_version(request: Request, tied: Request) -> bool:
+        return (request.key, request.digest, request.version) == (tied.key, tied.digest, tied.version)
+
+    def _lease_again(self, request: Request, cell: Cell) -> None:
+        tied = self._tied[cell.name]
+        # The claim stays with the cell; only the one who holds it changes.
+        request.is_claimed, tied.is_claimed = tied.is_claimed, False
+        self._tied[cell.name] = request
+        cell.leased_again()
+        self._hand_over(request, cell, self._memories.pop(cell.name))
 
     def _too_late(self, request: Request) -> None:
         if request in self._at_limit:
@@ -296,6 +328,9 @@ class Desk:
                     "reason": ending.reason,
                 }
             )
+        if cell in self._spare:
+            self._spare.remove(cell)
+        self._memories.pop(cell.name, None)
         request = self._tied.pop(cell.name, None)
         if request is not None:
             self._unclaim(request)

@@ -1,0 +1,93 @@
+"""A cell that dies at any point of a call costs its caller one answer with the reason, and nothing else."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.support.server import Server
+
+BYSTANDER = "def handle(req):\n    return {'body': 'well'}\n"
+
+# What the function does, the signal and the exit code that its caller is told.
+ENDINGS = {
+    "os-exit-0": ("import os\ndef handle(req):\n    os._exit(0)\n", 0, 0),
+    "os-exit-7": ("import os\ndef handle(req):\n    os._exit(7)\n", 0, 7),
+    "kills-itself": ("import os\ndef handle(req):\n    os.kill(os.getpid(), 9)\n", 9, 0),
+    "segfault": ("import ctypes\ndef handle(req):\n    ctypes.string_at(0)\n", 11, 0),
+    "abort": ("import os\ndef handle(req):\n    os.abort()\n", 6, 0),
+    "exit-in-async": ("import os\nasync def handle(req):\n    os._exit(3)\n", 0, 3),
+}
+HALF_A_FRAME = """
+import os
+from worker import wire
+def handle(req):
+    if req.body == b"die":
+        os.write(4, wire.encode(wire.ANSWER, 1, (200, 0), [], 1000)[:9])
+        os._exit(5)
+    return {"body": "alive"}
+"""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def bystander(server: Server) -> None:
+    server.deploy("bystander", BYSTANDER)
+
+
+@pytest.mark.parametrize("name", ENDINGS)
+def test_a_cell_that_dies_in_a_call_costs_its_caller_a_502_with_the_reason(server: Server, name: str) -> None:
+    source, signal, code = ENDINGS[name]
+    server.deploy(f"dies-{name}", source)
+    for _ in range(2):  # the next call gets an instance of its own
+        answer = server.call(f"dies-{name}")
+        assert answer.status_code == 502, answer.text
+        details = answer.json()["error"]["details"]
+        assert (details["reason"], details["signal"], details["exit_code"]) == ("crashed", signal, code)
+        assert answer.headers["x-call-id"] and "x-invoked" not in answer.headers
+    assert server.call("bystander").text == "well"
+
+
+def test_a_cell_that_dies_mid_reply_costs_one_caller_a_502(server: Server) -> None:
+    server.deploy("half-a-frame", HALF_A_FRAME)
+    answer = server.call("half-a-frame", content=b"die")
+    assert answer.status_code == 502
+    assert answer.json()["error"]["details"]["exit_code"] == 5
+    assert server.call("half-a-frame").text == "alive"
+
+
+def test_a_cell_that_dies_while_it_is_imported_costs_its_caller_a_502(server: Server) -> None:
+    server.deploy("dies-at-import", "import os\nos._exit(4)\ndef handle(req):\n    return {}\n")
+    answer = server.call("dies-at-import")
+    assert answer.status_code == 502
+    assert answer.json()["error"]["details"]["exit_code"] == 4
+
+
+def test_a_cell_that_dies_idle_costs_nobody_anything(server: Server) -> None:
+    server.deploy(
+        "dies-idle",
+        "import os, threading\n"
+        "def handle(req):\n"
+        "    if req.body == b'later':\n"
+        "        threading.Timer(0.05, os._exit, (1,)).start()\n"
+        "    return {'body': str(os.urandom(4).hex())}\n",
+    )
+    assert server.call("dies-idle", content=b"later").status_code == 200
+    for _ in range(30):
+        # Some of these meet the death itself, which is that call's 502; none meets anything else.
+        answer = server.call("dies-idle")
+        assert answer.status_code in (200, 502)
+    assert server.call("dies-idle").status_code == 200
+
+
+def test_a_child_process_that_holds_the_pipes_does_not_outlive_its_cell(server: Server) -> None:
+    server.deploy(
+        "daemon",
+        "import os, time\n"
+        "def handle(req):\n"
+        "    if os.fork() == 0:\n"
+        "        os.setsid()\n"
+        "        time.sleep(600)\n"
+        "    os._exit(9)\n",
+    )
+    answer = server.call("daemon")
+    assert answer.status_code == 502
+    assert answer.json()["error"]["details"]["exit_code"] == 9

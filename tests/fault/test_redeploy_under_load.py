@@ -1,0 +1,56 @@
+"""A deploy loses no call: the old version finishes what it has, the new one answers from then on."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+from tests.support.server import Server
+
+SOURCE = "import time\ndef handle(req):\n    time.sleep(0.02)\n    return {{'body': '{}'}}\n"
+CALLERS = 6
+DEPLOYS = 5
+
+
+def test_a_redeploy_under_load_loses_no_call(server: Server) -> None:
+    server.deploy("moving", SOURCE.format(0))
+    is_over = threading.Event()
+
+    def call_until_over() -> list[tuple[int, str]]:
+        answers = []
+        while not is_over.is_set():
+            answer = server.call("moving")
+            answers.append((answer.status_code, answer.text))
+        return answers
+
+    with ThreadPoolExecutor(CALLERS) as callers:
+        futures = [callers.submit(call_until_over) for _ in range(CALLERS)]
+        for version in range(1, DEPLOYS + 1):
+            server.deploy("moving", SOURCE.format(version))
+            # The deploy has been acknowledged by every front: no later call sees the version before.
+            assert server.call("moving").text == str(version)
+        is_over.set()
+        answers = [answer for future in futures for answer in future.result()]
+    assert {status for status, _ in answers} == {200}
+    assert {text for _, text in answers} <= {str(version) for version in range(DEPLOYS + 1)}
+    for future in futures:
+        seen = [int(text) for _, text in future.result()]
+        assert seen == sorted(seen), "a caller went back to an older version"
+
+
+def test_instances_are_shared_between_fronts_when_only_one_may_exist(server: Server) -> None:
+    server.deploy(
+        "single",
+        "import itertools\n"
+        "count = itertools.count(1)\n"
+        "def handle(req):\n"
+        "    return {'body': str(next(count))}\n",
+        max_instances=1,
+    )
+    with ThreadPoolExecutor(8) as callers:
+        answers = list(
+            callers.map(lambda _: server.call("single", headers={"Connection": "close"}), range(80))
+        )
+    assert {answer.status_code for answer in answers} == {200}
+    # One instance counted them all, whichever front the calls came to.
+    assert sorted(int(answer.text) for answer in answers) == list(range(1, 81))
