@@ -16,6 +16,7 @@ from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
+    SettingsError,
     TomlConfigSettingsSource,
 )
 
@@ -105,8 +106,8 @@ class Settings(BaseSettings):
         unknown = sorted(set(value) - set(DEFAULT_CEILINGS))
         if unknown:
             raise ValueError(f"unknown option {unknown[0]!r}; known: {', '.join(sorted(DEFAULT_CEILINGS))}")
-        Options(**value)  # the same bounds as an option's
-        return {**DEFAULT_CEILINGS, **value}
+        # The same types and bounds as an option's: a variable of the environment is text.
+        return {**DEFAULT_CEILINGS, **Options(**value).named()}
 
     @property
     def all_ceilings(self) -> dict[str, Any]:
@@ -160,5 +161,9 @@ def load(config: Path | None = None, **given: Any) -> Settings:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or "settings"
         raise ConfigurationError(f"cannot use setting {where}: {first['msg']}") from None
+    except SettingsError as error:  # a variable that should be JSON
+        raise ConfigurationError(
+            f"cannot use the settings: {error}; a list or a table in a CELLBLOCK_* variable is written as JSON"
+        ) from None
     except ValueError as error:  # a TOML syntax error
         raise ConfigurationError(f"cannot read the settings file {path}: {error}") from None

@@ -3,12 +3,13 @@
 import linecache
 import sys
 import traceback
-from typing import Any, NamedTuple, Optional
+from typing import Any, NamedTuple
 
 FUNCTION_DIR = "/function"
 TYPE_MAX_CHARS = 256
 INFO_MAX_CHARS = 4096
 CODE_MAX_CHARS = 512
+LINE_MAX = 1 << 31
 
 
 class Failure(NamedTuple):
@@ -20,11 +21,11 @@ class Failure(NamedTuple):
     code: str
 
 
-def _text(error: BaseException) -> str:
+def _text(value: Any) -> str:
     try:
-        return str(error)
+        return str(value)
     except Exception as second:  # a tenant's __str__ may raise anything
-        return "<%s whose str raises %s>" % (type(error).__name__, type(second).__name__)
+        return "<%s whose str raises %s>" % (type(value).__name__, type(second).__name__)
 
 
 def _clean(text: str, most: int) -> str:
@@ -34,19 +35,20 @@ def _clean(text: str, most: int) -> str:
 
 def failure_of(error: BaseException) -> Failure:
     """The author's own innermost line where there is one, else the innermost line of all."""
-    if isinstance(error, SyntaxError) and error.lineno:
-        line: Optional[int] = error.lineno
-        code = error.text or ""
-        info = error.msg
-        if error.filename:
-            info = "%s (%s)" % (error.msg, error.filename.rpartition("/")[2])
+    # Parsers of other languages raise SyntaxError by hand, with anything in it.
+    if isinstance(error, SyntaxError) and type(error.lineno) is int and 0 < error.lineno <= LINE_MAX:
+        line: int = error.lineno
+        code = error.text if isinstance(error.text, str) else ""
+        info = _text(error.msg)
+        if error.filename and isinstance(error.filename, str):
+            info = "%s (%s)" % (info, error.filename.rpartition("/")[2])
     else:
         info = _text(error)
         line, code = _innermost(error.__traceback__)
     return Failure(
         _clean(type(error).__name__, TYPE_MAX_CHARS),
         _clean(info, INFO_MAX_CHARS),
-        line or 0,
+        line,
         _clean(code.strip(), CODE_MAX_CHARS),
     )
 
@@ -64,7 +66,8 @@ def _innermost(trace: Any) -> Any:
     chosen = own or last
     if chosen is None:
         return 0, ""
-    return chosen.tb_lineno, linecache.getline(chosen.tb_frame.f_code.co_filename, chosen.tb_lineno)
+    line = chosen.tb_lineno or 0  # None where the code has no line table
+    return line, linecache.getline(chosen.tb_frame.f_code.co_filename, line)
 
 
 def print_traceback(error: BaseException) -> None:

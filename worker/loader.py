@@ -4,7 +4,7 @@ import ast
 import importlib.util
 import inspect
 import sys
-from typing import Any, Callable, NamedTuple, Set, Tuple
+from typing import Any, Callable, Iterator, NamedTuple, Set, Tuple
 
 FUNCTION_DIR = "/function"
 HANDLER_FILE = FUNCTION_DIR + "/handler.py"
@@ -84,6 +84,11 @@ def check() -> Check:
     except (ValueError, RecursionError, MemoryError) as error:
         return Check(False, "handler.py cannot be compiled: %s" % (error or type(error).__name__), 0, "")
     names, is_open = _top_level_names(tree.body)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Global):
+            names.update(node.names)  # a function that the top level calls may bind them
+    # A module's own __getattr__ (PEP 562) may answer for any name.
+    is_open = is_open or "__getattr__" in names
     for name in ENTRY_NAMES:
         if name in names:
             return Check(True, "", 0, name)
@@ -114,12 +119,19 @@ def _top_level_names(body: Any) -> Tuple[Set[str], bool]:
                     is_open = is_open or inner.func.id in ("exec", "globals", "setattr", "vars")
                 elif isinstance(inner, ast.Subscript) and isinstance(inner.ctx, ast.Store):
                     is_open = True  # globals()["handle"] = ...
-            for field in ("body", "orelse", "finalbody"):
-                more, more_open = _top_level_names(getattr(node, field, []) or [])
-                names |= more
-                is_open = is_open or more_open
-            for handler in getattr(node, "handlers", []):
-                more, more_open = _top_level_names(handler.body)
+                elif type(inner).__name__ in ("MatchAs", "MatchStar") and inner.name:  # not in 3.9's ast
+                    names.add(inner.name)
+            for block in _blocks_of(node):
+                more, more_open = _top_level_names(block)
                 names |= more
                 is_open = is_open or more_open
     return names, is_open
+
+
+def _blocks_of(node: Any) -> Iterator[Any]:
+    """The lists of statements below a compound statement."""
+    for field in ("body", "orelse", "finalbody"):
+        yield getattr(node, field, None) or []
+    for field in ("handlers", "cases"):
+        for part in getattr(node, field, None) or []:
+            yield part.body

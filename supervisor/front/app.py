@@ -79,6 +79,7 @@ class Application:
     def __init__(self, config: FrontConfig) -> None:
         self._config = config
         self._parts: _Parts | None = None
+        self.running = 0  # requests that are being answered
         self.warden_socket: socket.socket | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -86,10 +87,14 @@ class Application:
         if scope["type"] == "http":
             match = calls.INVOKE.fullmatch(scope["raw_path"])
             assert self._parts is not None, "a request before the lifespan started"
-            if match is not None:
-                await self._parts.gateway(scope, match, receive, send)
-            else:
-                await self._other(scope, receive, send)
+            self.running += 1
+            try:
+                if match is not None:
+                    await self._parts.gateway(scope, match, receive, send)
+                else:
+                    await self._other(scope, receive, send)
+            finally:
+                self.running -= 1
         elif scope["type"] == "lifespan":
             await self._lifespan(receive, send)
         else:

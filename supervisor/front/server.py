@@ -17,6 +17,7 @@ from gunicorn.app.base import BaseApplication
 from supervisor import datagrams
 from supervisor.front import calls
 from supervisor.front.app import KEY_NAME, Application, FrontConfig
+from supervisor.front.worker import FrontWorker
 from supervisor.store import migrate
 from supervisor.store.sealing import load_or_create_key
 
@@ -43,7 +44,7 @@ class FrontServer(BaseApplication):  # type: ignore[misc]
         for name, value in {
             "bind": [f"fd://{self._config.listen_fd}"],
             "workers": settings.workers,
-            "worker_class": "asgi",
+            "worker_class": FrontWorker,
             "asgi_loop": "uvloop",
             "asgi_lifespan": "on",
             "preload_app": True,

@@ -65,7 +65,7 @@ def wicked(what, number):
         "nested-arrays": prefix(wire.ANSWER, number, 60000, 0) + b"\\x91" * 60000,
         "maps": prefix(wire.ANSWER, number, 60000, 0) + b"\\x80" * 60000,
         "a-status-of-1000": prefix(wire.ANSWER, number, 5, 0) + b"\\x92\\xcd\\x03\\xe8\\x01",
-        "half-a-prefix": b"\\x13\\x00\\x00",
+        "a-body-that-never-ends": prefix(wire.ANSWER, number, 4, 1 << 20) + b"\\x92\\xcc\\xc8\\x01",
         "half-a-head": prefix(wire.ANSWER, number, 60, 0) + b"\\x92\\xcc\\xc8",
     }[what]
 
@@ -83,8 +83,7 @@ REFUSED = (
     "a-header-beyond-latin-1", "no-header-name", "ready-again", "failed", "checked", "a-call-sent-back",
     "a-huge-head", "a-huge-body", "a-body-above-max-response", "an-unknown-kind", "nested-arrays", "maps",
     "a-status-of-1000",
-    # These swallow the start of the worker's own answer, which then makes no sense.
-    "half-a-prefix", "half-a-head",
+    "half-a-head",  # it swallows the worker's own answer, which makes no sense there
 )  # fmt: skip
 # An answer of its own is as good as the worker's, if the front reads it before what comes after it.
 FORGED = ("two-answers", "an-answer-of-its-own", "an-answer-then-garbage")
@@ -127,13 +126,15 @@ def processes_of(server: Server, instance: str) -> list[int]:
     return found
 
 
-def assert_only_the_hostile_cell_ends(server: Server, client: httpx.Client, what: str) -> httpx.Response:
+def assert_only_the_hostile_cell_ends(
+    server: Server, client: httpx.Client, what: str, **headers: str
+) -> httpx.Response:
     """Make the hostile call between honest ones; its answer."""
     neighbour = instance_of(client, "neighbour")
     before = instance_of(client, "hostile")
     cell = watch(processes_of(server, before))
     assert cell, "the cell's processes were not found"
-    answer = client.post(f"/hostile/invoke/{what}")
+    answer = client.post(f"/hostile/invoke/{what}", headers=headers)
     assert all_gone_within(cell, GONE_SECONDS), f"the cell outlived {what}"
     after = instance_of(client, "hostile")
     assert len(after) == len(before) and after != before
@@ -164,6 +165,15 @@ def test_a_cell_that_answers_twice_answers_its_own_caller_only(
     else:
         assert answer.status_code == 502
         assert json.loads(answer.content)["error"]["details"]["reason"] == "protocol"
+
+
+def test_a_cell_that_never_ends_its_answer_ends_at_the_limit_of_the_call(
+    functions: Server, client: httpx.Client
+) -> None:
+    what, headers = "a-body-that-never-ends", {"X-Timeout": "0.2"}
+    answer = assert_only_the_hostile_cell_ends(functions, client, what, **headers)
+    assert answer.status_code == 504
+    assert json.loads(answer.content)["error"]["details"]["reason"] == "timeout"
 
 
 def test_the_operator_reads_in_the_log_which_cell_broke_the_protocol_and_how(

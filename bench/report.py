@@ -1,0 +1,178 @@
+"""Medians, ratios, goals: a run's samples as Markdown and as JSON.  Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import median
+from typing import Any
+
+from bench.coldstart import ColdStart
+from bench.load import Sample
+
+OURS, PEER, FLOOR = "cellblock-1", "framework-1", "bare"
+GOAL_CONNECTIONS, GOAL_THROUGHPUT = 32, 5.0
+GOAL_LATENCY = 2.0
+# Others' share of the cores above which a run is called disturbed.
+DISTURBED = 0.05
+
+Key = tuple[str, str, int]  # contestant, workload, connections
+
+
+@dataclass(frozen=True)
+class Run:
+    """Everything that one run found.  ``contestants`` and ``workloads`` give the titles by key."""
+
+    machine: dict[str, str]
+    date: str
+    rounds: int
+    seconds: int
+    contestants: dict[str, str]
+    workloads: dict[str, str]
+    connections: Sequence[int]
+    samples: dict[Key, list[Sample]]
+    cold_starts: list[ColdStart]
+    fresh_process_ms: dict[str, float]
+
+    def middle(self, field: str, contestant: str, workload: str, connections: int) -> float:
+        """The median over the rounds."""
+        return median(getattr(sample, field) for sample in self.samples[contestant, workload, connections])
+
+    def ratio(self, field: str, over: str, under: str, workload: str, connections: int) -> float:
+        """The median of the rounds' own ratios: what slowed a whole round slowed both sides of it."""
+        return median(
+            getattr(one, field) / getattr(other, field)
+            for one, other in zip(
+                self.samples[over, workload, connections],
+                self.samples[under, workload, connections],
+                strict=True,
+            )
+        )
+
+    @property
+    def others(self) -> list[float]:
+        """Of each sample, the cores' share that somebody else used."""
+        return [sample.others for samples in self.samples.values() for sample in samples]
+
+
+@dataclass(frozen=True)
+class Goal:
+    """A figure that was set beforehand, and what it came to."""
+
+    text: str
+    found: float
+    is_reached: bool
+
+
+def goals(run: Run) -> list[Goal]:
+    """The goals for each workload."""
+    found = []
+    for workload, title in run.workloads.items():
+        throughput = run.ratio("requests_per_s", OURS, PEER, workload, GOAL_CONNECTIONS)
+        text = (
+            f"{title}, {GOAL_CONNECTIONS} connections: at least {GOAL_THROUGHPUT:g} × functions-framework's "
+            "throughput, one worker each"
+        )
+        found.append(Goal(text, throughput, throughput >= GOAL_THROUGHPUT))
+        latency = run.ratio("p50_us", OURS, FLOOR, workload, 1)
+        text = f"{title}, 1 connection: a median latency of at most {GOAL_LATENCY:g} × the bare echo's"
+        found.append(Goal(text, latency, latency <= GOAL_LATENCY))
+    return found
+
+
+def markdown(run: Run) -> str:
+    """The whole run as one Markdown text."""
+    parts = [_heading(run), _goals(run)]
+    parts.extend(_table(run, workload) for workload in run.workloads)
+    if run.cold_starts:
+        parts.append(_cold_starts(run))
+    return "\n\n".join(parts) + "\n"
+
+
+def _heading(run: Run) -> str:
+    machine = "; ".join(f"{name} {value}" for name, value in run.machine.items())
+    busy = sum(share > DISTURBED for share in run.others)
+    lines = [
+        f"{run.date}, {run.rounds} rounds of {run.seconds} s. {machine}.",
+        "",
+        f"Others used {median(run.others):.0%} of the cores in the median sample, {max(run.others):.0%} at "
+        f"worst; {busy} of {len(run.others)} samples were disturbed (above {DISTURBED:.0%}).",
+    ]
+    return "\n".join(lines)
+
+
+def _goals(run: Run) -> str:
+    rows = [
+        f"| {goal.text} | {goal.found:.2f} | {'reached' if goal.is_reached else '**not reached**'} |"
+        for goal in goals(run)
+    ]
+    return "\n".join(["| goal | found | |", "|---|---|---|", *rows])
+
+
+def _table(run: Run, workload: str) -> str:
+    lines = [
+        f"**{run.workloads[workload]}** (medians; × is the median of the rounds' ratios to "
+        "functions-framework with one worker / to the bare echo)",
+        "",
+        "| connections | server | req/s | × framework | × bare | p50 | p99 | p50 × bare | CPU per request |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    for connections in run.connections:
+        for key, title in run.contestants.items():
+            at = (workload, connections)
+            lines.append(
+                f"| {connections} | {title} | {run.middle('requests_per_s', key, *at):,.0f} "
+                f"| {run.ratio('requests_per_s', key, PEER, *at):.2f} "
+                f"| {run.ratio('requests_per_s', key, FLOOR, *at):.2f} "
+                f"| {_time(run.middle('p50_us', key, *at))} | {_time(run.middle('p99_us', key, *at))} "
+                f"| {run.ratio('p50_us', key, FLOOR, *at):.2f} "
+                f"| {_time(run.middle('server_cpu_us', key, *at))} |"
+            )
+    return "\n".join(lines)
+
+
+def _time(microseconds: float) -> str:
+    return f"{microseconds:.0f} µs" if microseconds < 1000 else f"{microseconds / 1e3:.2f} ms"
+
+
+def _cold_starts(run: Run) -> str:
+    lines = [
+        "**Cold start** (first call of a function never called, over HTTP, less a warm call of it)",
+        "",
+        "| function | n | median | p95 | a new process that imports the same |",
+        "|---|---|---|---|---|",
+    ]
+    for kind, fresh_ms in run.fresh_process_ms.items():
+        times = sorted(start.cold_ms for start in run.cold_starts if start.kind == kind)
+        lines.append(
+            f"| {kind} | {len(times)} | {median(times):.1f} ms | {percentile(times, 95):.1f} ms "
+            f"| {fresh_ms:.0f} ms |"
+        )
+    return "\n".join(lines)
+
+
+def percentile(ordered: Sequence[float], percent: int) -> float:
+    """The smallest value that ``percent`` of an ordered sequence do not exceed."""
+    return ordered[max(0, -(-len(ordered) * percent // 100) - 1)]
+
+
+def as_json(run: Run) -> dict[str, Any]:
+    """Every sample, and what the tables say of them."""
+    return {
+        "date": run.date,
+        "machine": run.machine,
+        "rounds": run.rounds,
+        "seconds": run.seconds,
+        "goals": [vars(goal) for goal in goals(run)],
+        "samples": [
+            {
+                "contestant": contestant,
+                "workload": workload,
+                "connections": connections,
+                "rounds": [sample.as_json() for sample in samples],
+            }
+            for (contestant, workload, connections), samples in run.samples.items()
+        ],
+        "cold_starts": [start.as_json() for start in run.cold_starts],
+        "fresh_process_ms": run.fresh_process_ms,
+    }

@@ -1,0 +1,175 @@
+"""An exception of tenant code as four fields, whatever the exception is like."""
+
+from __future__ import annotations
+
+import io
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from worker import failure, wire
+from worker.failure import CODE_MAX_CHARS, INFO_MAX_CHARS, TYPE_MAX_CHARS, Failure, failure_of
+
+
+@pytest.fixture
+def bundle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder that counts as the function's own."""
+    monkeypatch.setattr(failure, "FUNCTION_DIR", str(tmp_path))
+    return tmp_path
+
+
+def raised_by(path: Path, source: str, argument: Any = None) -> BaseException:
+    """What ``run(argument)`` of this module raises."""
+    path.write_text(source)
+    module: dict[str, Any] = {}
+    exec(compile(source, str(path), "exec"), module)
+    try:
+        module["run"](argument)
+    except BaseException as error:
+        return error
+    raise AssertionError("nothing was raised")
+
+
+def carried(found: Failure) -> tuple[Any, ...]:
+    """The fields after a journey over the wire, which refuses what does not fit."""
+    (frame,) = wire.Decoder(wire.TO_FRONT).receive(wire.encode(wire.RAISED, 1, (*found, 5)))
+    return frame.head[:4]
+
+
+def test_the_line_is_the_authors_own_innermost_one(bundle: Path) -> None:
+    error = raised_by(bundle / "handler.py", "def run(_):\n    return inner()\n\ndef inner():\n    return 1 / 0\n")
+    assert failure_of(error) == Failure("ZeroDivisionError", "division by zero", 5, "return 1 / 0")
+
+
+def test_a_line_of_a_library_is_not_the_authors(bundle: Path) -> None:
+    error = raised_by(bundle / "handler.py", "import json\n\ndef run(text):\n    return json.loads(text)\n", "{")
+    assert failure_of(error)[2:] == (4, "return json.loads(text)")
+
+
+def test_an_exception_that_never_touched_the_bundle_has_its_innermost_line(
+    bundle: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    elsewhere = tmp_path_factory.mktemp("library") / "library.py"
+    error = raised_by(elsewhere, "def run(_):\n    raise KeyError('sku')\n")
+    assert failure_of(error) == Failure("KeyError", "'sku'", 2, "raise KeyError('sku')")
+
+
+def test_an_exception_without_a_traceback_has_no_line(bundle: Path) -> None:
+    assert failure_of(ValueError("never raised")) == Failure("ValueError", "never raised", 0, "")
+
+
+def test_a_syntax_error_at_import_names_its_own_line_and_file(bundle: Path) -> None:
+    path = bundle / "helper.py"
+    with pytest.raises(SyntaxError) as caught:
+        compile("x = 1\nif True\n    pass\n", str(path), "exec")
+    assert failure_of(caught.value) == Failure("SyntaxError", "expected ':' (helper.py)", 2, "if True")
+
+
+@pytest.mark.parametrize("error", [SystemExit(3), KeyboardInterrupt(), GeneratorExit("x")], ids=repr)
+def test_what_is_no_exception_is_told_like_one(bundle: Path, error: BaseException) -> None:
+    assert failure_of(error)[:2] == (type(error).__name__, str(error))
+
+
+class Hostile(Exception):
+    """Its text raises."""
+
+    def __str__(self) -> str:
+        raise LookupError("no text")
+
+
+def test_an_exception_whose_text_raises_is_told_all_the_same(bundle: Path) -> None:
+    assert failure_of(Hostile()).exception_info == "<Hostile whose str raises LookupError>"
+
+
+def test_every_field_is_cut_to_what_the_wire_carries(bundle: Path) -> None:
+    error = type("N" * 5000, (Exception,), {})("i" * 50_000)
+    found = failure_of(error)
+    assert (len(found.exception_type), len(found.exception_info)) == (TYPE_MAX_CHARS, INFO_MAX_CHARS)
+    assert carried(found) == found
+    line = "def run(_): raise ValueError(1); x = '" + "y" * 5000 + "'\n"
+    found = failure_of(raised_by(bundle / "handler.py", line))
+    assert len(found.code) == CODE_MAX_CHARS
+    assert carried(found) == found
+
+
+def test_lone_surrogates_are_replaced(bundle: Path) -> None:
+    assert failure_of(ValueError("a\ud800b")).exception_info == "a?b"
+
+
+def with_attributes(**attributes: Any) -> SyntaxError:
+    """A SyntaxError made by hand, as parsers of other languages raise it."""
+    error = SyntaxError("bad")
+    for name, value in attributes.items():
+        setattr(error, name, value)
+    return error
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        with_attributes(lineno="five"),
+        with_attributes(lineno=5, msg=None),
+        with_attributes(lineno=5, msg={"a": 1}, filename="x.py"),
+        with_attributes(lineno=5, text=b"bytes"),
+        with_attributes(lineno=5, text=7),
+        with_attributes(lineno=5, filename=7),
+        with_attributes(lineno=-5),
+        with_attributes(lineno=1 << 70),
+        with_attributes(lineno=True),
+    ],
+)
+def test_a_syntax_error_made_by_hand_is_told_whatever_it_holds(bundle: Path, error: SyntaxError) -> None:
+    found = failure_of(error)
+    assert carried(found) == found
+
+
+def test_code_without_a_line_table_has_no_line(bundle: Path) -> None:
+    source = compile("1 / 0", str(bundle / "handler.py"), "exec").replace(co_linetable=b"")
+    with pytest.raises(ZeroDivisionError) as caught:
+        exec(source)
+    assert failure_of(caught.value)[2:] == (0, "")
+
+
+@settings(derandomize=True, deadline=None, max_examples=100, database=None)
+@given(st.text(st.characters(), max_size=6000), st.text(st.characters(), max_size=50))
+def test_any_text_fits_the_wire(info: str, name: str) -> None:
+    try:
+        error = type(name, (Exception,), {})(info)
+    except (ValueError, UnicodeEncodeError):
+        return  # no name that a class can have
+    found = failure_of(error)
+    assert carried(found) == found
+
+
+def test_the_log_gets_the_traceback_without_the_platforms_frames(
+    bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    error = raised_by(bundle / "handler.py", "def run(_):\n    return 1 / 0\n")
+    stream = io.StringIO()
+    monkeypatch.setattr(sys, "stderr", stream)
+    failure.print_traceback(error)
+    text = stream.getvalue()
+    assert text.startswith("Traceback (most recent call last):\n")
+    assert f'File "{bundle / "handler.py"}", line 2, in run' in text
+    assert text.endswith("ZeroDivisionError: division by zero\n")
+    assert "test_failure" not in text
+
+
+def test_a_replaced_stderr_that_raises_costs_no_more_than_the_traceback(
+    bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Broken:
+        def write(self, text: str) -> None:
+            raise OSError("gone")
+
+    original = io.StringIO()
+    monkeypatch.setattr(sys, "stderr", Broken())
+    monkeypatch.setattr(sys, "__stderr__", original)
+    failure.print_traceback(ValueError("x"))
+    assert original.getvalue() == "ValueError (its traceback cannot be shown: OSError)\n"
+    monkeypatch.setattr(sys, "__stderr__", None)
+    failure.print_traceback(ValueError("x"))
