@@ -67,6 +67,7 @@ $(STAMP)/server: $(STAMP)/python $(LOCKS)/server.txt pyproject.toml
 	@echo 'installing the server' >&2
 	@$(INSTALL) --quiet --python $(VENV)/bin/python --require-hashes -r $(LOCKS)/server.txt
 	@$(INSTALL) --quiet --python $(VENV)/bin/python --editable .
+	@$(VENV)/bin/python -m compileall -q supervisor worker function seccomp
 	@touch $@
 
 # The HTTP parser in C comes as source only.  Without it all works, slower.

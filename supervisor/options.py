@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from supervisor.errors import PlatformError, shown
 
 MIB = 1024 * 1024
+ASYNC_CONCURRENCY = 100  # the contract's default of ``concurrency`` for ``async def``
 
 Seconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
 
@@ -104,13 +105,18 @@ DEFAULT_CEILINGS: dict[str, Any] = {
 def resolve(options: Options, defaults: Options, ceilings: dict[str, Any]) -> Limits:
     """The limits of a function: its options over the operator's defaults, under the ceilings.
 
-    A tenant's own value above a ceiling is refused with 422; an operator's default above it is cut.
+    A tenant's own value above a ceiling is refused with 422; a default above it is cut, be it the
+    operator's or the contract's.
     """
     named = options.named()
-    values = {**defaults.named(), **named}
+    values = {**Limits().model_dump(exclude_none=True), **defaults.named(), **named}
+    if "concurrency" not in values and ceilings.get("concurrency", ASYNC_CONCURRENCY) < ASYNC_CONCURRENCY:
+        values["concurrency"] = ceilings["concurrency"]
     for name, ceiling in ceilings.items():
         if name == "network":
-            if ceiling == "none" and values.get("network") == "host":
+            if ceiling == "none" and "network" not in named:
+                values["network"] = "none"
+            elif ceiling == "none" and values["network"] == "host":
                 raise PlatformError(
                     422,
                     "options.network 'host' is not allowed on this server; "
@@ -129,6 +135,8 @@ def resolve(options: Options, defaults: Options, ceilings: dict[str, Any]) -> Li
                     {"option": name, "ceiling": ceiling},
                 )
             values[name] = ceiling
+    if "min_instances" not in named:
+        values["min_instances"] = min(values["min_instances"], values["max_instances"])
     limits = Limits(**values)
     if limits.min_instances > limits.max_instances:
         raise PlatformError(

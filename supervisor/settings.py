@@ -96,7 +96,8 @@ class Settings(BaseSettings):
     @classmethod
     def _host_and_port(cls, value: str) -> str:
         host, colon, port = value.rpartition(":")
-        if not colon or not host or not port.isdigit() or int(port) > 65_535:
+        is_number = port.isascii() and port.isdigit()
+        if not colon or not host or not is_number or int(port) > 65_535:
             raise ValueError("must be HOST:PORT with a port from 0 to 65535, such as 127.0.0.1:8080")
         return value
 

@@ -46,10 +46,12 @@ class Credentials:
         return ADMIN
 
 
-def unauthenticated() -> PlatformError:
+def unauthenticated(
+    why: str = "send the header 'Authorization: Bearer <token>' with a token of this server",
+) -> PlatformError:
     """The 401 of every route that wants a credential and got none that it knows."""
     return PlatformError(
         401,
-        "Unauthenticated: send the header 'Authorization: Bearer <token>' with a token of this server",
+        f"Unauthenticated: {why}",
         headers={"WWW-Authenticate": 'Bearer realm="cellblock"'},
     )

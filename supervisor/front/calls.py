@@ -7,10 +7,11 @@ import re
 import secrets
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import unquote
+from urllib.parse import unquote_to_bytes
 
 from supervisor.errors import PlatformError, shown
 from supervisor.front.answers import HOP_BY_HOP
+from supervisor.front.auth import unauthenticated
 from worker.wire import HEADERS_MAX
 
 METHODS = ("DELETE", "GET", "PATCH", "POST", "PUT")
@@ -21,6 +22,7 @@ DURATION = re.compile(r"(?:\d{1,9}(?:\.\d{1,9})?(?:ms|us|µs|s|m|h))+")
 DURATION_PART = re.compile(r"(\d+(?:\.\d+)?)(ms|us|µs|s|m|h)")
 SECONDS = re.compile(r"\d{1,9}(?:\.\d{1,9})?|\.\d{1,9}")
 UNITS_S = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6}
+NOT_ASCII = re.compile(rb"[\x80-\xff]")
 # What the wire's head leaves for a path or query, once percent-decoded (worker.wire.KINDS).
 PATH_MAX_CHARS = 32_768
 HEADERS_MAX_BYTES = 32 * 1024
@@ -78,7 +80,7 @@ def call_id_of(headers: list[tuple[bytes, bytes]]) -> str:
 
 
 def parse(scope: dict[str, Any], match: re.Match[bytes], call_id: str) -> Call:
-    """The call of an ASGI scope whose raw path matched INVOKE.  PlatformError 405, 414 or 431."""
+    """The call of an ASGI scope whose raw path matched INVOKE.  PlatformError 401, 405, 414, 431."""
     method = scope["method"]
     if method not in METHODS:
         raise PlatformError(
@@ -87,8 +89,12 @@ def parse(scope: dict[str, Any], match: re.Match[bytes], call_id: str) -> Call:
             headers={"Allow": ", ".join(METHODS)},
         )
     space, name, tail = match.groups()
-    query = scope["query_string"].decode("latin-1")
-    path = unquote(tail.decode("latin-1"), encoding="utf-8", errors="replace") if tail else "/"
+    raw_query = scope["query_string"]
+    if not raw_query.isascii():
+        # Not a URL, but what many clients send of one: as if it had been escaped, so it is decoded once.
+        raw_query = NOT_ASCII.sub(lambda found: b"%%%02X" % found[0][0], raw_query)
+    query = raw_query.decode("ascii")
+    path = unquote_to_bytes(tail).decode("utf-8", "replace") if tail and tail != b"/" else "/"
     if len(path) > PATH_MAX_CHARS or len(query) > PATH_MAX_CHARS:
         raise PlatformError(
             414, f"the path or the query is longer than {PATH_MAX_CHARS} characters; use the body"
@@ -119,9 +125,12 @@ def _sort_headers(call: Call, headers: list[tuple[bytes, bytes]]) -> None:
             if name == b"transfer-encoding":
                 call.has_body = True
             elif name == b"connection":
-                named = {token.strip().lower() for token in value.split(b",")}
+                named = (named or set()) | {token.strip().lower() for token in value.split(b",")}
             continue
         if name == b"authorization":
+            if call.authorization is not None:
+                # One of them may be ours and the other the function's: neither is anybody's.
+                raise unauthenticated("two Authorization headers are nobody's credential; send one")
             call.authorization = value
         elif name == b"x-timeout":
             call.timeout = value.decode("latin-1")

@@ -32,10 +32,6 @@ Send = Callable[[dict[str, Any]], Awaitable[None]]
 RETIRED_MOST = 100
 
 
-class CallerGone(Exception):
-    """The caller hung up before it had sent its body: there is nobody to answer."""
-
-
 class Timing:
     """Where the time of one call went; perf_counter seconds."""
 
@@ -84,8 +80,6 @@ class Gateway:
             answer = await self._answer(scope, match, receive, call_id, timing)
         except PlatformError as error:
             answer = answers.refused(error)
-        except CallerGone:
-            return
         except Exception:
             # The door of this path: our bug costs one caller a 500 and nobody a process.
             log.exception("call %s: our own mistake", call_id)
@@ -129,12 +123,12 @@ class Gateway:
                 except asyncio.CancelledError:
                     if not limit.is_over:
                         raise
-                    raise PlatformError(
-                        408,
-                        f"the request's body did not arrive within {self._body_seconds:g} s; send it faster",
+                    raise _too_slow(
+                        f"the request's body did not arrive within {self._body_seconds:g} s"
                     ) from None
                 if message["type"] != "http.request":
-                    raise CallerGone
+                    # The caller hung up and nobody hears this, or gunicorn had no more patience.
+                    raise _too_slow("the request's body stopped arriving")
                 chunk = message.get("body", b"")
                 size += len(chunk)
                 if size > most:
@@ -183,6 +177,10 @@ class Gateway:
         raise PlatformError(
             503, "the function is being replaced again and again; try again", headers={"Retry-After": "1"}
         )
+
+
+def _too_slow(what: str) -> PlatformError:
+    return PlatformError(408, f"{what}; send it faster", headers={"Connection": "close"})
 
 
 def _too_large(most: int) -> PlatformError:

@@ -29,6 +29,8 @@ READ_BYTES = 1 << 16  # a pipe holds this much
 READS_PER_TURN = 8  # one cell's quota in a turn of the loop: the others are waiting too
 # From the end of a cell's pipe to the warden's word on how it ended.
 ENDING_SECONDS = 1.0
+# An alarm that rings this much early has rung in time.
+CLOCK_GRAIN_S = 0.002
 JOIN_BODY_BYTES = 1 << 16
 
 
@@ -48,12 +50,6 @@ class StartFailed(Exception):
         super().__init__("start failed")
         self.failed = failed
         self.ending = ending
-
-
-@dataclass(slots=True)
-class _Outstanding:
-    call: PreparedCall
-    timer: asyncio.TimerHandle
 
 
 @dataclass
@@ -113,7 +109,10 @@ class Instance:
         self._logs = LogLines(origin, identity.log_bytes, identity.log_lines, identity.are_logs_emitted)
         self._decoder = wire.Decoder(wire.TO_FRONT, identity.response_max_bytes)
         self._outbox: deque[memoryview] = deque()
-        self._outstanding: dict[int, _Outstanding] = {}
+        self._outstanding: dict[int, PreparedCall] = {}
+        # One alarm for all calls, set for the earliest limit or before it: one of its own for each
+        # call would be set and cancelled thousands of times for the one time that it rings.
+        self._alarm: asyncio.TimerHandle | None = None
         self._next_call = 1
         self._culprit: int | None = None
         self._ending: Ending | None = None
@@ -165,8 +164,10 @@ class Instance:
         if not self.served:
             call.init_s = self.init_s
         call.sent_at = self._loop.time()
-        timer = self._loop.call_later(call.timeout_s, self._time_is_up, number)
-        self._outstanding[number] = _Outstanding(call, timer)
+        self._outstanding[number] = call
+        until = call.sent_at + call.timeout_s
+        if self._alarm is None or self._alarm.when() > until:
+            self._set_alarm(until)
         if len(call.body) <= JOIN_BODY_BYTES:
             self._write(data + call.body)
         else:
@@ -178,8 +179,23 @@ class Instance:
         """Calls that are running."""
         return len(self._outstanding)
 
-    def _time_is_up(self, number: int) -> None:
+    def _set_alarm(self, until: float) -> None:
+        if self._alarm is not None:
+            self._alarm.cancel()
+        self._alarm = self._loop.call_at(until, self._look_at_the_clock)
+
+    def _look_at_the_clock(self) -> None:
         # The clock is ours: whatever the code does, it does not do it longer.
+        self._alarm = None
+        if not self._outstanding:
+            return  # the next call sets it again
+        until, number = min(
+            (call.sent_at + call.timeout_s, number) for number, call in self._outstanding.items()
+        )
+        # The loop's clock may be a little behind its own timers (uvloop counts milliseconds).
+        if until > self._loop.time() + CLOCK_GRAIN_S:
+            self._set_alarm(until)
+            return
         self._culprit = number
         self.kill("timeout")
 
@@ -270,15 +286,13 @@ class Instance:
                 raise wire.RemoteProtocolError("a second word on how it started")
             self._started.set_result(frame)
             return
-        outstanding = self._outstanding.get(frame.call)
-        if outstanding is None or not self._started.done():
+        call = self._outstanding.get(frame.call)
+        if call is None or not self._started.done():
             raise wire.RemoteProtocolError("an answer that no call waits for")
-        call = outstanding.call
         if frame.kind == wire.ANSWER:
             # Our worker checks these before it sends: whoever sends a bad one went round it.
             call.answer_headers = function_headers(frame.headers)
         del self._outstanding[frame.call]
-        outstanding.timer.cancel()
         self.served += 1
         call.answered_at = self.last_used = self._loop.time()
         # Lines written before the answer are this call's: read them before it is told.
@@ -290,7 +304,9 @@ class Instance:
                     self._logs.take(lines, stream.name, call_id)
         self._logs.end_call(call.call_id)
         # The next call first: the cell is idle, the caller's answer still has work to be done.
-        self._on_free(self, call.answered_at - call.sent_at)
+        # How long it ran is its own word (the last field of each of these kinds): our clock would count
+        # our own queue as well, and a cell that lies only mis-sizes the pool of its own function.
+        self._on_free(self, frame.head[-1] / 1e6)
         if not call.future.done():
             call.future.set_result(frame)
 
@@ -312,7 +328,7 @@ class Instance:
             lines += stream.last()
         if lines:
             calls = list(self._outstanding.values())
-            self._logs.take(lines, stream.name, calls[0].call.call_id if len(calls) == 1 else "")
+            self._logs.take(lines, stream.name, calls[0].call_id if len(calls) == 1 else "")
 
     # ---- the end ----------------------------------------------------------------------------
 
@@ -337,17 +353,17 @@ class Instance:
             self._started.exception()  # nobody may be waiting any more
         outstanding, self._outstanding = self._outstanding, {}
         for number, lost in outstanding.items():
-            lost.timer.cancel()
             # One call alone is its own culprit; of several only the one whose limit it was.
             is_culprit = number == self._culprit or (self._culprit is None and len(outstanding) == 1)
-            lost.call.fail(CallLost(ending, is_culprit))
+            lost.fail(CallLost(ending, is_culprit))
         self._close()
         self._on_gone(self)
 
     def _close(self) -> None:
         self.is_gone = True
-        if self._eof_timer is not None:
-            self._eof_timer.cancel()
+        for timer in (self._eof_timer, self._alarm):
+            if timer is not None:
+                timer.cancel()
         self._outbox.clear()
         self._loop.remove_writer(self._request_fd)
         self._loop.remove_reader(self._reply_fd)

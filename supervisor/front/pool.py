@@ -13,12 +13,11 @@ from supervisor.front import growth
 from supervisor.front.instance import Identity, Instance, Memory, StartFailed
 from supervisor.front.prepared import PreparedCall
 from supervisor.front.warden_link import LeaseRefused, WardenLink
-from supervisor.options import MIB, Limits
+from supervisor.options import ASYNC_CONCURRENCY, MIB, Limits
 from worker import wire
 
 log = logging.getLogger("cellblock.front")
 
-ASYNC_CONCURRENCY = 100  # the contract's default for ``async def``
 # All instances are another front's: ask again this often while calls wait.
 ASK_AGAIN_S = 0.05
 # A front that was asked for an instance keeps a busy one this long, so that two fronts that share

@@ -28,6 +28,8 @@ HEARTBEAT_SECONDS = 30
 KEEPALIVE_SECONDS = 75
 # Connections beside running calls: idle keep-alive ones cost a descriptor and a few KiB each.
 CONNECTIONS_PER_WORKER = 20_000
+# gunicorn's most: twice what it allows by itself, and what other servers and proxies take.
+REQUEST_LINE_MAX_BYTES = 8190
 
 
 class FrontServer(BaseApplication):  # type: ignore[misc]
@@ -45,6 +47,7 @@ class FrontServer(BaseApplication):  # type: ignore[misc]
             "bind": [f"fd://{self._config.listen_fd}"],
             "workers": settings.workers,
             "worker_class": FrontWorker,
+            "limit_request_line": REQUEST_LINE_MAX_BYTES,
             "asgi_loop": "uvloop",
             "asgi_lifespan": "on",
             "preload_app": True,

@@ -10,9 +10,10 @@ import asyncio
 import weakref
 from typing import Any
 
-from gunicorn.asgi.protocol import ASGIProtocol
 from gunicorn.workers import gasgi
 from gunicorn.workers.gasgi import ASGIWorker
+
+from supervisor.front.protocol import Protocol
 
 # How often the drain looks whether the last request is through.
 LOOK_SECONDS = 0.02
@@ -20,7 +21,7 @@ LOOK_SECONDS = 0.02
 _protocols: weakref.WeakSet[Any] = weakref.WeakSet()
 
 
-class TrackedProtocol(ASGIProtocol):  # type: ignore[misc]
+class TrackedProtocol(Protocol):
     """A connection that the drain can find."""
 
     def connection_made(self, transport: Any) -> None:

@@ -41,6 +41,26 @@ class Ending:
     reason: str = ""
 
 
+def _four_pipes() -> tuple[Pipes, list[int]]:
+    """Our ends and the cell's of request, reply, stdout and stderr; all or, on OSError, none."""
+    made: list[tuple[int, int]] = []
+    try:
+        for _ in range(4):
+            made.append(os.pipe())
+    except OSError:
+        for pipe in made:
+            for descriptor in pipe:
+                os.close(descriptor)
+        raise
+    (request_read, request_write), *to_us = made
+    (reply, stdout, stderr) = (read for read, _ in to_us)
+    ours = Pipes(request_write, reply, stdout, stderr)
+    for descriptor in ours.as_list():
+        # Flags of our own ends: a cell shares none of these open file descriptions.
+        os.set_blocking(descriptor, False)
+    return ours, [request_read, *(write for _, write in to_us)]
+
+
 @dataclass
 class Pipes:
     """The trusted ends: what a front gets with a lease."""
@@ -94,15 +114,7 @@ class Cell:
 
     def grow(self, zygote: Zygote, adopt: Callable[[int, Callable[[int], None]], None]) -> None:
         """Ask the zygote for a process around four fresh pipes."""
-        request_read, request_write = os.pipe()
-        reply_read, reply_write = os.pipe()
-        stdout_read, stdout_write = os.pipe()
-        stderr_read, stderr_write = os.pipe()
-        self.pipes = Pipes(request_write, reply_read, stdout_read, stderr_read)
-        for descriptor in self.pipes.as_list():
-            # Flags of our own ends: a cell shares none of these open file descriptions.
-            os.set_blocking(descriptor, False)
-        theirs = [request_read, reply_write, stdout_write, stderr_write]
+        self.pipes, theirs = _four_pipes()
 
         def spawned(pid: int, pidfd: int, error: str) -> None:
             if not pid:

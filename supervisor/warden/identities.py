@@ -15,6 +15,8 @@ RANGE_FIRST, RANGE_BLOCKS, BLOCK_IDS = 1_900_000_000, 1000, 65_536
 DEFAULT_USER = "cellblock"
 # Where no user of that name exists; in the range that Debian never assigns by itself.
 DEFAULT_UID = 64_199
+# The next one is -1 to setresuid(2), which means "as it is": the fronts would stay root.
+MOST_UID = (1 << 32) - 2
 
 
 def first_id(data_dir: Path, configured: int | None) -> int:
@@ -34,7 +36,7 @@ def front_ids(user: str | None) -> tuple[int, int]:
     except KeyError:
         if user is None:
             return DEFAULT_UID, DEFAULT_UID
-        if not user.isdigit():
+        if not (user.isascii() and user.isdigit() and int(user) <= MOST_UID):
             raise ConfigurationError(
                 f"setting user: there is no user {user!r}; create it or name another"
             ) from None

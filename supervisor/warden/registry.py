@@ -127,7 +127,12 @@ class Registry:
     def _grow(self, kind: Kind, zygote: Zygote) -> None:
         slot = self._slots.take()
         name = secrets.token_hex(5)
-        cell = Cell(name, kind, self._slots.ids(slot), self._is_blank, self._has_ended)
+        try:
+            cell = Cell(name, kind, self._slots.ids(slot), self._is_blank, self._has_ended)
+        except OSError as error:  # EMFILE
+            self._slots.give_back(slot)
+            self._back_off(kind, str(error))
+            return
         self._slot_of[name] = slot
         self.cells[name] = cell
         try:

@@ -51,9 +51,7 @@ def fronts_of(warden_pid: int) -> list[int]:
 def zygotes_of(warden_pid: int) -> list[int]:
     """The zygotes: children of the warden that are root and run the worker's bootstrap."""
     return [
-        pid
-        for pid in children_of(warden_pid)
-        if "worker.zygote" in command_line(pid) and outer_uid(pid) == 0
+        pid for pid in children_of(warden_pid) if "worker.zygote" in command_line(pid) and outer_uid(pid) == 0
     ]
 
 

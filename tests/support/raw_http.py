@@ -62,21 +62,21 @@ def exchange(
     if chunks is not None:
         lines.append("Transfer-Encoding: chunked")
     data = "\r\n".join([*lines, "", ""]).encode("latin-1") + (body or b"")
-    return send(server, data, method, () if chunks is None else chunks)
+    return send(server, data, method, chunks)
 
 
-def send(server: Server, data: bytes, method: str = "POST", chunks: Iterable[bytes] = ()) -> RawAnswer:
-    """Send these bytes, then ``chunks`` in chunked coding if there are any, and read one answer."""
+def send(
+    server: Server, data: bytes, method: str = "POST", chunks: Iterable[bytes] | None = None
+) -> RawAnswer:
+    """Send these bytes, then ``chunks`` in chunked coding, and read one answer."""
     address = urlsplit(server.url)
     with socket.create_connection((address.hostname, address.port), DEADLINE_SECONDS) as connection:
         # A server that has heard enough may answer and hang up before everything is sent.
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
             connection.sendall(data)
-            sent = False
-            for chunk in chunks:
-                sent = True
+            for chunk in chunks or ():
                 connection.sendall(b"%x\r\n%s\r\n" % (len(chunk), chunk))
-            if sent:
+            if chunks is not None:
                 connection.sendall(b"0\r\n\r\n")
         with contextlib.closing(http.client.HTTPResponse(connection, method=method)) as answer:
             answer.begin()

@@ -61,7 +61,9 @@ packables = st.recursive(
 def framed_nonsense(draw: st.DrawFn) -> bytes:
     """A prefix that is nearly right, with any head and body."""
     packed = packables.map(msgpack.packb)
-    head = draw(st.one_of(st.binary(max_size=200), packed, st.lists(packables, max_size=8).map(msgpack.packb)))
+    head = draw(
+        st.one_of(st.binary(max_size=200), packed, st.lists(packables, max_size=8).map(msgpack.packb))
+    )
     body = draw(st.binary(max_size=50))
     off = st.sampled_from([0, 0, 0, 0, 1, -1, 1 << 20])
     lengths = [max(0, len(part) + draw(off)) for part in (head, body)]

@@ -1,84 +1,184 @@
-"""Where the server's settings come from, and the one line for each that cannot be used."""
+"""The server's settings: four sources, one that wins, and a refusal that names the setting."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from supervisor import settings as module
 from supervisor.errors import ConfigurationError
 from supervisor.options import DEFAULT_CEILINGS
-from supervisor.settings import load
+from supervisor.settings import Settings, load
 
 
 @pytest.fixture(autouse=True)
-def _nothing_set(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    for name in ("CELLBLOCK_CONFIG", "CELLBLOCK_WORKERS"):
-        monkeypatch.delenv(name, raising=False)
+def no_settings_of_the_host(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever CELLBLOCK_* variables the developer has do not count here."""
+    for name in list(os.environ):
+        if name.startswith("CELLBLOCK_"):
+            monkeypatch.delenv(name)
 
 
-def test_an_option_wins_over_a_variable_and_a_variable_over_the_file(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+def refusal(*arguments: Any, **given: Any) -> str:
+    """What ``load`` says instead of settings: one line."""
+    with pytest.raises(ConfigurationError) as caught:
+        load(*arguments, **given)
+    assert "\n" not in str(caught.value).strip()
+    return str(caught.value)
+
+
+def test_every_setting_has_a_sentence_and_a_default() -> None:
+    for name, field in Settings.model_fields.items():
+        assert field.description, f"setting {name} has no description"
+        assert not field.is_required(), f"setting {name} has no default"
+
+
+def test_a_server_without_settings_listens_on_loopback_only() -> None:
+    settings = load()
+    assert settings.host_and_port == ("127.0.0.1", 8080)
+    assert settings.admin_token is None
+    assert settings.all_ceilings == DEFAULT_CEILINGS
+
+
+def test_command_line_wins_over_environment_over_file_over_default(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "cellblock.toml"
-    path.write_text("workers = 3\nqueue_depth = 30\n")
-    assert load(path).workers == 3
+    path.write_text('workers = 3\nmax_cells = 33\nqueue_depth = 333\n[defaults]\nmemory = 64\n')
     monkeypatch.setenv("CELLBLOCK_WORKERS", "4")
-    assert load(path).workers == 4
-    assert load(path, workers=5).workers == 5
-    assert load(path, workers=None).queue_depth == 30
+    monkeypatch.setenv("CELLBLOCK_MAX_CELLS", "44")
+    settings = load(path, workers=5, max_cells=None)
+    assert (settings.workers, settings.max_cells, settings.queue_depth) == (5, 44, 333)
+    assert (settings.defaults.memory, settings.blank_cells) == (64, 4)
 
 
-def test_the_file_may_be_named_by_a_variable(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_the_file_can_be_named_by_a_variable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "cellblock.toml"
     path.write_text("workers = 7\n")
     monkeypatch.setenv("CELLBLOCK_CONFIG", str(path))
     assert load().workers == 7
+    assert load(workers=8).workers == 8
 
 
-def test_a_ceiling_from_a_variable_is_a_number_and_not_text(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It was kept as text, and every deploy that named the option ended in a TypeError."""
-    monkeypatch.setenv("CELLBLOCK_CEILINGS__TIMEOUT", "60")
-    assert load().all_ceilings == {**DEFAULT_CEILINGS, "timeout": 60.0}
+def test_defaults_and_ceilings_come_from_nested_variables_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CELLBLOCK_DEFAULTS__TIMEOUT", "3")
+    monkeypatch.setenv("CELLBLOCK_CEILINGS__TIMEOUT", "5")
+    settings = load()
+    assert settings.defaults.timeout == 3
+    assert settings.all_ceilings == {**DEFAULT_CEILINGS, "timeout": 5}
+    assert isinstance(settings.all_ceilings["timeout"], float)  # text could not be compared with a number
+
+
+def test_the_token_is_shown_by_nothing_that_prints_settings() -> None:
+    settings = load(admin_token="hunter2-hunter2")  # noqa: S106
+    assert settings.admin_token is not None
+    assert settings.admin_token.get_secret_value() == "hunter2-hunter2"
+    assert "hunter2" not in repr(settings) + str(settings) + str(settings.model_dump())
+
+
+def test_settings_cannot_be_changed_once_they_are_loaded() -> None:
+    with pytest.raises(ValueError, match="frozen"):
+        load().workers = 5  # type: ignore[misc]
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "what"),
+    ("bind", "host_and_port"),
     [
-        ("WORKERS", "0", "cannot use setting workers"),
-        ("BIND", "8080", "must be HOST:PORT"),
-        ("PRELOAD", "numpy", "is written as JSON"),
-        ("CEILINGS__TIMEOUT", "-1", "cannot use setting ceilings"),
-        ("CEILINGS__TIEMOUT", "1", "unknown option 'tiemout'"),
-        ("DEFAULTS__MEMORY", "much", "cannot use setting defaults.memory"),
+        ("127.0.0.1:0", ("127.0.0.1", 0)),
+        ("0.0.0.0:65535", ("0.0.0.0", 65535)),
+        ("localhost:8080", ("localhost", 8080)),
+        ("[::1]:8080", ("::1", 8080)),
     ],
 )
-def test_a_variable_that_cannot_be_used_is_named_in_one_line(
-    monkeypatch: pytest.MonkeyPatch, name: str, value: str, what: str
+def test_bind_is_a_host_and_a_port(bind: str, host_and_port: tuple[str, int]) -> None:
+    assert load(bind=bind).host_and_port == host_and_port
+
+
+@pytest.mark.parametrize("bind", ["", ":", "8080", ":8080", "host:", "host:-1", "host:65536", "host:http",
+                                  "host:\u00b2", "host:\u0663"])  # fmt: skip
+def test_anything_else_is_refused_with_an_example(bind: str) -> None:
+    assert "setting bind" in refusal(bind=bind)
+    assert "such as 127.0.0.1:8080" in refusal(bind=bind)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "word"),
+    [
+        ("workers", 0, "greater than or equal to 1"),
+        ("workers", 257, "less than or equal to 256"),
+        ("workers", "many", "integer"),
+        ("cell_uid_base", 0, "greater than or equal to 100000"),
+        ("cell_uid_base", 4_000_000_001, "less than or equal to 4000000000"),
+        ("queue_seconds", 0, "greater than 0"),
+        ("queue_seconds", float("nan"), ""),
+        ("init_seconds", -1, "greater than 0"),
+        ("drain_seconds", 1e9, "less than or equal to 3600"),
+        ("bundle_max_bytes", 0, "greater than or equal to 1"),
+        ("max_cells", 1 << 20, "less than or equal to 16384"),
+        ("log_level", "verbose", "'debug', 'info', 'warning' or 'error'"),
+        ("text_content_type", "x" * 201, "at most 200 characters"),
+        ("ceilings", {"memroy": 5}, "unknown option 'memroy'; known: async_timeout, concurrency"),
+        ("ceilings", {"memory": 1}, "greater than or equal to 16"),
+        ("ceilings", {"network": "all"}, "'none' or 'host'"),
+        ("defaults", {"memroy": 5}, "Extra inputs"),
+        ("defaults", {"timeout": 0}, "greater than 0"),
+    ],
+)
+def test_a_value_out_of_bounds_is_refused_by_name(name: str, value: Any, word: str) -> None:
+    message = refusal(**{name: value})
+    assert message.startswith(f"cannot use setting {name}")
+    assert word in message
+
+
+def test_a_refused_token_is_not_quoted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CELLBLOCK_WORKERS", "hunter2")
+    assert "hunter2" not in refusal(admin_token=["hunter2"])
+
+
+@pytest.mark.parametrize("name", ["CELLBLOCK_PRELOAD", "CELLBLOCK_CEILINGS", "CELLBLOCK_DEFAULTS"])
+def test_a_variable_that_should_be_json_and_is_not_is_named(
+    name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv(f"CELLBLOCK_{name}", value)
-    with pytest.raises(ConfigurationError) as refused:
-        load()
-    assert what in str(refused.value)
-    assert "\n" not in str(refused.value)
+    monkeypatch.setenv(name, "numpy, pandas")
+    message = refusal()
+    assert name.removeprefix("CELLBLOCK_").lower() in message.lower()
+    assert "None" not in message  # it is no file's fault
 
 
-@pytest.mark.parametrize(
-    ("text", "what"),
-    [
-        ("wrokers = 1\n", "wrokers"),
-        ("workers = \n", "cannot read the settings file"),
-        ("[defaults]\ntimeuot = 1\n", "defaults.timeuot"),
-    ],
-)
-def test_a_file_that_cannot_be_used_is_told_by_its_mistake(tmp_path: Path, text: str, what: str) -> None:
+def test_a_file_that_is_not_there_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "none.toml"
+    assert refusal(path) == f"cannot read the settings file {path}: no such file"
+    monkeypatch.setenv("CELLBLOCK_CONFIG", str(path))
+    assert refusal() == f"cannot read the settings file {path}: no such file"
+    assert "no such file" in refusal(tmp_path)
+
+
+@pytest.mark.parametrize("text", ["workers = ", "workers", "= 5", "[defaults\n", "a = 1\na = 2\n"])
+def test_a_file_that_is_no_toml_is_refused_with_its_name(tmp_path: Path, text: str) -> None:
     path = tmp_path / "cellblock.toml"
     path.write_text(text)
-    with pytest.raises(ConfigurationError) as refused:
-        load(path)
-    assert what in str(refused.value)
+    assert str(path) in refusal(path)
 
 
-def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ConfigurationError, match="no such file"):
-        load(tmp_path / "none.toml")
+def test_a_file_in_another_encoding_is_refused_with_its_name(tmp_path: Path) -> None:
+    path = tmp_path / "cellblock.toml"
+    path.write_bytes('user = "café"'.encode("latin-1"))
+    assert str(path) in refusal(path)
+
+
+def test_a_setting_that_does_not_exist_is_refused_in_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "cellblock.toml"
+    path.write_text("wrokers = 5\n")
+    assert refusal(path).startswith("cannot use setting wrokers")
+
+
+def test_where_things_live_depends_on_who_starts_the_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module.os, "geteuid", lambda: 0)
+    assert load().data_dir == Path("/var/lib/cellblock")
+    monkeypatch.setattr(module.os, "geteuid", lambda: 1000)
+    monkeypatch.setenv("HOME", "/home/ada")
+    assert load().data_dir == Path("/home/ada/.local/share/cellblock")
+    assert load(data_dir="/srv/x").front_dir == Path("/srv/x/front")

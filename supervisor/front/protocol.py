@@ -1,0 +1,67 @@
+"""Connections of gunicorn's asgi worker, made to refuse what is no HTTP as the platform refuses anything.
+
+As it comes, gunicorn answers a request that it cannot parse with a line of plain text, leaves most
+errors of its own C parser unanswered (a traceback in the log and a closed connection), and takes a
+WebSocket upgrade that no part of this server speaks.
+"""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+
+from gunicorn.asgi.protocol import ASGIProtocol
+
+from supervisor.errors import SHOWN_MAX_CHARS, PlatformError
+from supervisor.front import answers, calls
+from supervisor.front.gateway import Timing
+
+# The optional C parser's errors share no base class with gunicorn's own.
+FAST_PARSER = "gunicorn_h1c"
+
+WHY = {
+    400: "the request is not HTTP as this server reads it: {}; correct the client",
+    414: "the request's first line is too long: {}; use the body",
+    431: "the request's headers are too many or too large: {}; send fewer",
+}
+OUR_MISTAKE = "the platform made a mistake; its operator finds it in the log"
+
+
+def refusal(status: int, why: str) -> bytes:
+    """A whole HTTP answer in the envelope; the connection ends after it.  ``why`` may quote the request."""
+    message = WHY.get(status, OUR_MISTAKE).format(why[:SHOWN_MAX_CHARS])
+    answer = answers.refused(PlatformError(status, message))
+    headers = [
+        *answer.headers,
+        (b"content-length", b"%d" % len(answer.body)),
+        (b"connection", b"close"),
+        *Timing().headers(calls.call_id_of([])),
+    ]
+    lines = [f"HTTP/1.1 {status} {HTTPStatus(status).phrase}".encode()]
+    lines += [name + b": " + value for name, value in headers]
+    return b"\r\n".join([*lines, b"", answer.body])
+
+
+class Protocol(ASGIProtocol):  # type: ignore[misc]
+    """One connection."""
+
+    @classmethod
+    def _check_h1c_protocol_available(cls) -> bool:
+        # gunicorn remembers the answer on the class that is asked and reads it on its own: asked of a
+        # subclass it would quietly parse in Python.
+        return bool(ASGIProtocol._check_h1c_protocol_available())
+
+    def _send_error_response(self, status: int, message: str) -> None:
+        self._safe_write(refusal(status, message))
+
+    def _handle_h1c_exception(self, exc: Exception) -> bool:
+        if super()._handle_h1c_exception(exc):
+            return True
+        if type(exc).__module__.partition(".")[0] != FAST_PARSER:
+            return False
+        self._send_error_response(400, str(exc))
+        self._close_transport()
+        return True
+
+    def _is_websocket_upgrade(self, request: object) -> bool:
+        # An upgrade is an offer: whoever does not take it answers in HTTP (RFC 9110, 7.8).
+        return False

@@ -1,0 +1,124 @@
+"""User ids: never 0, never the server's, never two cells' at once."""
+
+from __future__ import annotations
+
+import os
+import pwd
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from supervisor.errors import ConfigurationError
+from supervisor.warden import identities
+from supervisor.warden.identities import (
+    BLOCK_IDS,
+    DEFAULT_UID,
+    IDS_PER_CELL,
+    RANGE_BLOCKS,
+    RANGE_FIRST,
+    Slots,
+    first_id,
+    front_ids,
+)
+
+MOST_CELLS = 16_384  # supervisor.settings: the bound of max_cells
+MOST_ID = (1 << 32) - 2  # the highest that a process can have; the next one means "leave it"
+
+
+@settings(derandomize=True, deadline=None, max_examples=200, database=None)
+@given(st.text(st.characters(exclude_characters="\0/", codec="utf-8"), min_size=1, max_size=30))
+def test_every_data_directory_has_a_block_of_its_own_range(name: str) -> None:
+    first = first_id(Path("/srv") / name, None)
+    assert (first - RANGE_FIRST) % BLOCK_IDS == 0
+    assert RANGE_FIRST <= first < RANGE_FIRST + RANGE_BLOCKS * BLOCK_IDS
+    assert first == first_id(Path("/srv") / name, None)
+
+
+def test_all_cells_of_a_server_fit_into_its_block_below_the_highest_id() -> None:
+    assert MOST_CELLS * IDS_PER_CELL <= BLOCK_IDS
+    assert RANGE_FIRST + RANGE_BLOCKS * BLOCK_IDS < 1 << 31
+    highest_configured = 4_000_000_000
+    assert highest_configured + MOST_CELLS * IDS_PER_CELL < MOST_ID
+
+
+def test_two_names_of_one_directory_are_one_server(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "data")
+    assert first_id(tmp_path / "link", None) == first_id(tmp_path / "data" / ".." / "data", None)
+
+
+def test_a_configured_first_id_is_taken_as_it_is() -> None:
+    assert first_id(Path("/srv/a"), 300_000) == 300_000
+
+
+def test_slots_are_given_lowest_first_and_only_once() -> None:
+    slots = Slots(1000, 3)
+    assert [slots.take(), slots.take(), slots.take()] == [0, 1, 2]
+    assert slots.free == 0
+    with pytest.raises(IndexError):
+        slots.take()
+    slots.give_back(1)
+    assert (slots.free, slots.take()) == (1, 1)
+
+
+def test_no_two_cells_share_an_id_and_none_is_roots_or_the_fronts() -> None:
+    slots = Slots(RANGE_FIRST, 500)
+    used = [one for _ in range(500) for one in slots.ids(slots.take())]
+    assert len(set(used)) == 1000
+    assert not {0, os.getuid(), DEFAULT_UID} & set(used)
+
+
+@settings(derandomize=True, deadline=None, max_examples=100, database=None)
+@given(st.lists(st.integers(0, 9), max_size=60))
+def test_whoever_comes_and_goes_ids_are_never_shared(moves: list[int]) -> None:
+    slots = Slots(5000, 8)
+    held: list[int] = []
+    for move in moves:
+        if move < 6 and slots.free:
+            slot = slots.take()
+            assert slot not in held
+            held.append(slot)
+        elif held:
+            slots.give_back(held.pop(move % len(held)))
+        assert slots.free + len(held) == 8
+    ids = [one for slot in held for one in slots.ids(slot)]
+    assert len(set(ids)) == len(ids)
+
+
+def nobody_there(name: str) -> pwd.struct_passwd:
+    """A host without that user."""
+    raise KeyError(name)
+
+
+def test_the_fronts_have_a_user_even_where_none_was_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(identities.pwd, "getpwnam", nobody_there)
+    assert front_ids(None) == (DEFAULT_UID, DEFAULT_UID)
+
+
+def test_the_fronts_user_is_looked_up_by_name_or_taken_as_a_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    nobody = pwd.getpwnam("nobody")
+    assert front_ids("nobody") == (nobody.pw_uid, nobody.pw_gid)
+    monkeypatch.setattr(identities.pwd, "getpwnam", nobody_there)
+    assert front_ids("1234") == (1234, 1234)
+
+
+@pytest.mark.parametrize(
+    ("user", "message"),
+    [
+        ("no-such-user-here", "setting user: there is no user 'no-such-user-here'; create it or name another"),
+        ("-1", "setting user: there is no user '-1'; create it or name another"),
+        ("root", "setting user: the fronts may not run as root; name another user"),
+        ("0", "setting user: the fronts may not run as root; name another user"),
+        ("00", "setting user: the fronts may not run as root; name another user"),
+        ("4294967296", "setting user: there is no user '4294967296'; create it or name another"),
+        ("4294967295", "setting user: there is no user '4294967295'; create it or name another"),
+        ("\u0663", "setting user: there is no user '\u0663'; create it or name another"),
+        ("\u00b2", "setting user: there is no user '\u00b2'; create it or name another"),
+    ],
+)
+def test_a_user_that_cannot_be_is_refused_in_words(user: str, message: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        front_ids(user)
+    assert str(caught.value) == message
