@@ -130,7 +130,6 @@ def _rlimits(materials: Materials) -> None:
     for kind, most in (
         # 1 and not 0: a core_pattern that is a pipe ignores 0 and honours 1.
         (resource.RLIMIT_CORE, 1),
-        (resource.RLIMIT_NOFILE, tie.open_files),
         (resource.RLIMIT_NPROC, tie.processes),  # the backstop of the pids controller
         (resource.RLIMIT_STACK, 8 << 20),
         (resource.RLIMIT_MEMLOCK, 0),
@@ -191,6 +190,9 @@ def _descriptors(materials: Materials) -> None:
     left = sys_.open_descriptors()
     if left != [0, 1, 2, REQUEST_FD, REPLY_FD]:
         raise PermissionError("descriptors are left: %s" % left)
+    # Not among the rlimits: under a small limit there would be no number to go out of the way to.
+    most = materials.tie.open_files
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     os.chdir(FUNCTION_DIR)
 
 

@@ -108,6 +108,7 @@ class Instance:
         origin = f"{identity.space}/{identity.function} {lease.cell}"
         self._logs = LogLines(origin, identity.log_bytes, identity.log_lines, identity.are_logs_emitted)
         self._decoder = wire.Decoder(wire.TO_FRONT, identity.response_max_bytes)
+        self._frames_left = 0  # of those that one read brought, how many are still to be taken
         self._outbox: deque[memoryview] = deque()
         self._outstanding: dict[int, PreparedCall] = {}
         # One alarm for all calls, set for the earliest limit or before it: one of its own for each
@@ -139,6 +140,8 @@ class Instance:
         if frame.kind == wire.FAILED:
             self.kill("released")
             raise StartFailed(frame, None)
+        if self._ending is not None:  # it said READY, and died or broke the protocol since
+            raise StartFailed(None, self._ending)
         self.init_s = self._loop.time() - began
         return frame
 
@@ -152,6 +155,9 @@ class Instance:
 
     def send(self, call: PreparedCall) -> None:
         """Send one call; its future is its frame or CallLost."""
+        if self._ending is not None:
+            call.fail(CallLost(self._ending, False))
+            return
         number = self._next_call
         # 0 belongs to no call; wrapping would take years, but a number must never be on twice.
         self._next_call = number + 1 if number < wire.CALL_MAX else 1
@@ -173,6 +179,11 @@ class Instance:
         else:
             self._write(data)
             self._write(call.body)
+
+    @property
+    def is_ending(self) -> bool:
+        """It is gone or on its way: nothing may be sent to it any more."""
+        return self._ending is not None
 
     @property
     def load(self) -> int:
@@ -224,7 +235,8 @@ class Instance:
     @property
     def is_idle(self) -> bool:
         """No call is running, nothing is half sent or half received."""
-        return not self._outstanding and not self._outbox and self._decoder.is_between_frames
+        is_quiet = not self._outbox and not self._frames_left and self._decoder.is_between_frames
+        return is_quiet and not self._outstanding
 
     # ---- bytes ------------------------------------------------------------------------------
 
@@ -271,12 +283,16 @@ class Instance:
                 return
             try:
                 # From here on the bytes are hostile.
-                for frame in self._decoder.receive(data):
+                frames = self._decoder.receive(data)
+                self._frames_left = len(frames)
+                for frame in frames:
+                    self._frames_left -= 1
                     self._take(frame)
             except wire.RemoteProtocolError as error:
                 self.violated(str(error))
                 return
-            if len(data) < READ_BYTES:
+            # A call that ended may have been the last here: the pipe is another front's by now.
+            if self.is_gone or len(data) < READ_BYTES:
                 return
 
     def _take(self, frame: wire.Frame) -> None:
@@ -327,8 +343,12 @@ class Instance:
             self._loop.remove_reader(stream.descriptor)
             lines += stream.last()
         if lines:
-            calls = list(self._outstanding.values())
-            self._logs.take(lines, stream.name, calls[0].call_id if len(calls) == 1 else "")
+            self._logs.take(lines, stream.name, self._only_call_id())
+
+    def _only_call_id(self) -> str:
+        """Whose a line must be: the call's that runs alone; "" when there are several or none."""
+        calls = list(self._outstanding.values())
+        return calls[0].call_id if len(calls) == 1 else ""
 
     # ---- the end ----------------------------------------------------------------------------
 
@@ -346,8 +366,11 @@ class Instance:
         if self.is_gone:
             return
         self._ending = self._ending or ending
+        call_id = self._only_call_id()
         for stream in self._streams:
-            self._log_readable(stream)
+            lines, _ = stream.read()
+            self._logs.take(lines + stream.last(), stream.name, call_id)
+        self._logs.end_call(call_id or "-")
         if not self._started.done():
             self._started.set_exception(StartFailed(None, ending))
             self._started.exception()  # nobody may be waiting any more

@@ -86,6 +86,7 @@ class LogLines:
 
     def begin_call(self) -> None:
         """A call starts on an instance that had none: the caps start again."""
+        self.end_call("-")  # what a thread wrote that an earlier call left behind
         self._bytes = self._lines = self._dropped = 0
 
     def take(self, lines: list[bytes], stream: str, call_id: str) -> None:

@@ -76,8 +76,8 @@ class Pool:
         """Send the call to a free instance, or queue it; its ``future`` tells how it ended."""
         if self.is_retired:
             call.fail(Retired())
-        elif self._free and not self._waiting:
-            self._send(self._free[-1], call)  # the most recently used one: its pages are warm
+        elif not self._waiting and (instance := self._free_instance()) is not None:
+            self._send(instance, call)
         elif len(self._waiting) >= self._queue_depth:
             call.fail(
                 PlatformError(
@@ -92,6 +92,14 @@ class Pool:
             # No timer of its own: all wait equally long, so they expire in order, and _grow() looks
             # at the oldest every few milliseconds while anybody waits.
             self._grow()
+
+    def _free_instance(self) -> Instance | None:
+        """The most recently used one, whose pages are warm; those at their end are left out for good."""
+        while self._free:
+            if not self._free[-1].is_ending:
+                return self._free[-1]
+            self._list(self._free[-1], False)
+        return None
 
     def _send(self, instance: Instance, call: PreparedCall) -> None:
         instance.send(call)
@@ -120,6 +128,8 @@ class Pool:
         self._offer(instance)
 
     def _offer(self, instance: Instance) -> None:
+        if instance.is_ending:
+            return
         if self.is_retired or instance.is_retiring:
             self._list(instance, False)
             if instance.load == 0:

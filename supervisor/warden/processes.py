@@ -30,7 +30,13 @@ class Children:
     def launch(self, launch: Launch, descriptors: Sequence[int], on_exit: OnExit) -> int:
         """Start a launcher that inherits ``descriptors`` under the same numbers; returns its pid."""
         process = subprocess.Popen(
-            launch.command(), stdin=subprocess.DEVNULL, pass_fds=descriptors, env={}, cwd="/"
+            launch.command(),
+            stdin=subprocess.DEVNULL,
+            pass_fds=descriptors,
+            env={},
+            cwd="/",
+            # Ctrl-C at a terminal goes to the whole group: it is for the warden, which drains.
+            start_new_session=True,
         )
         # The object must neither wait nor warn: reap() below is the only one that waits.
         process.returncode = 0

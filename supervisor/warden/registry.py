@@ -71,6 +71,13 @@ class Registry:
             runtime.name: Zygote(runtime, preload if runtime.full else (), children, self.fill)
             for runtime in runtimes
         }
+        # The others wait until the server is ready: they would only take the processor from it.
+        self.zygotes[self._default.runtime].start()
+
+    def start_all_zygotes(self) -> None:
+        """Start those that are not there yet."""
+        for zygote in self.zygotes.values():
+            zygote.start()
 
     def is_ready(self) -> bool:
         """Whether the default runtime has as many blank cells as it should, or all it may have."""
@@ -82,6 +89,7 @@ class Registry:
 
     def want(self, kind: Kind, on_cell: OnCell) -> Want:
         """Ask for a blank cell; ``on_cell`` may be called before this returns."""
+        self.zygotes[kind.runtime].start()
         want = Want(kind, on_cell)
         self._wants.append(want)
         self.fill()

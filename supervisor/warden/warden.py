@@ -151,6 +151,7 @@ class Warden:
         await asyncio.wait({stopped, ready}, return_when=asyncio.FIRST_COMPLETED)
         if self._is_ready.is_set():
             await on_ready()
+            self._registry.start_all_zygotes()
         ready.cancel()
         await stopped
 

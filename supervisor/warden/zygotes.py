@@ -161,7 +161,11 @@ class Zygote:
         self._failures = 0
         self._is_stopping = False
         self.current: _Process | None = None
-        self._start()
+
+    def start(self) -> None:
+        """Start the first process, unless there is one."""
+        if not self._processes and self.current is None:
+            self._start()
 
     @property
     def is_ready(self) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 import socket
 import threading
@@ -59,6 +60,20 @@ def test_a_running_call_is_finished_when_the_server_is_told_to_stop(
     assert isinstance(outcome[0], httpx.Response), outcome
     assert (outcome[0].status_code, outcome[0].text) == (200, "finished")
     assert server.process.wait(20) == 0
+
+
+def test_ctrl_c_drains_too_though_a_terminal_sends_it_to_the_whole_group(
+    make_server: Callable[..., Server],
+) -> None:
+    server = make_server(blank_cells=1)
+    server.deploy("slow", SLOW)
+    thread, outcome = _slow_call(server, 1.0)
+    os.killpg(server.pid, signal.SIGINT)
+    thread.join(20)
+    assert isinstance(outcome[0], httpx.Response), outcome
+    assert outcome[0].text == "finished"
+    assert server.process.wait(20) == 0
+    assert "ended; another starts" not in server.log
 
 
 def test_idle_connections_do_not_hold_the_server_up(make_server: Callable[..., Server]) -> None:

@@ -42,6 +42,14 @@ def outer_uid(pid: int) -> int:
     raise AssertionError(f"no Uid of {pid}")
 
 
+def pid_namespace(pid: int) -> str:
+    """The pid namespace of a process as ``/proc`` names it; "" when it is gone."""
+    try:
+        return os.readlink(f"/proc/{pid}/ns/pid")
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
+
+
 def fronts_of(warden_pid: int) -> list[int]:
     """gunicorn's workers, without its master."""
     masters = [pid for pid in children_of(warden_pid) if "supervisor.front.server" in command_line(pid)]

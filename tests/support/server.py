@@ -38,6 +38,7 @@ class Server:
                 stdout=subprocess.PIPE,
                 stderr=log,
                 env=environment,
+                start_new_session=True,  # a test may signal the whole group, as a terminal does
             )
         self.url = self._wait_until_ready()
         self.client = httpx.Client(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 
 import pytest
 
@@ -48,7 +47,10 @@ ENTRIES = {
     ),
     "lambda": "handle = lambda req: {'body': 'lambda'}",
     "conditional": (
-        "try:\n    import no_such_module\nexcept ImportError:\n    def handle(req): return {'body': 'conditional'}"
+        "try:\n"
+        "    import no_such_module\n"
+        "except ImportError:\n"
+        "    def handle(req): return {'body': 'conditional'}"
     ),
     "decorated": (
         "import functools\n"
@@ -175,7 +177,7 @@ async def handle(req):
     try:
         if waiting >= party:
             met.set()
-        await asyncio.wait_for(met.wait(), 1.0)
+        await asyncio.wait_for(met.wait(), 0.5)
         return {"body": {"met": True, "instance": instance, "waiting": waiting}}
     except asyncio.TimeoutError:
         return {"body": {"met": False, "instance": instance, "waiting": waiting}}
@@ -230,7 +232,7 @@ def test_async_calls_at_once_each_have_a_context_of_their_own(server: Server, de
         "async def handle(req):\n"
         "    before = context.call_id\n"
         "    await asyncio.sleep(0.05)\n"
-        "    return {'body': [before, context.call_id, await asyncio.create_task(inner())]}\n"
+        "    return {'body': {'ids': [before, context.call_id, await asyncio.create_task(inner())]}}\n"
         "async def inner():\n"
         "    await asyncio.sleep(0.01)\n"
         "    return context.call_id\n"
@@ -238,7 +240,7 @@ def test_async_calls_at_once_each_have_a_context_of_their_own(server: Server, de
     name = deploy("contexts", source, max_instances=1)
 
     def call(number: int) -> list[str]:
-        found: list[str] = json.loads(server.call(name, headers={"X-Call-Id": f"id-{number}"}).content)
+        found: list[str] = as_json(server.call(name, headers={"X-Call-Id": f"id-{number}"}))["ids"]
         return found
 
     numbers = range(12)
