@@ -80,7 +80,8 @@ def check() -> Check:
         compile(tree, "handler.py", "exec", dont_inherit=True)
     except SyntaxError as error:
         line = error.lineno or 0
-        return Check(False, "handler.py:%d: %s: %s" % (line, type(error).__name__, error.msg), line, "")
+        where = "handler.py:%d" % line if line else "handler.py"  # an unknown encoding has no line
+        return Check(False, "%s: %s: %s" % (where, type(error).__name__, error.msg), line, "")
     except (ValueError, RecursionError, MemoryError) as error:
         return Check(False, "handler.py cannot be compiled: %s" % (error or type(error).__name__), 0, "")
     names, is_open = _top_level_names(tree.body)

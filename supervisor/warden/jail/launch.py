@@ -10,6 +10,7 @@ import json
 import os
 import resource
 import signal
+import socket
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,6 +18,8 @@ from typing import Any
 
 from supervisor.warden.jail import _syscalls as sys_
 from supervisor.warden.jail import root as root_
+
+HOST_NAME = "cell"  # as worker.lockdown names each cell
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,12 @@ def _limits(_: Launch) -> None:
     """1, not 0: a core_pattern that is a pipe honours only 1."""
     os.umask(0o077)
     resource.setrlimit(resource.RLIMIT_CORE, (1, 1))
+
+
+def _host_name(_: Launch) -> None:
+    """No host's name: what a zygote imports remembers it, ``platform.uname`` for one, and cells inherit that."""
+    sys_.unshare(sys_.CLONE_NEWUTS)
+    socket.sethostname(HOST_NAME)
 
 
 def _root(launch: Launch) -> None:
@@ -68,7 +77,14 @@ def _become(launch: Launch) -> None:
     os.execve(launch.argv[0], launch.argv, launch.env)  # noqa: S606 - a list, no shell
 
 
-STEPS: tuple[Callable[[Launch], None], ...] = (_limits, _root, _identity, _bound_to_the_warden, _become)
+STEPS: tuple[Callable[[Launch], None], ...] = (
+    _limits,
+    _host_name,
+    _root,
+    _identity,
+    _bound_to_the_warden,
+    _become,
+)
 
 
 def main() -> None:

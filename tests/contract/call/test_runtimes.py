@@ -15,8 +15,8 @@ from tests.support.server import Server
 # Import names of the 3.10 page's list in its order, without iots (its licence: docs/decisions.md),
 # then the packages that the pages' own examples import.
 PAGE = (
-    "quart", "requests", "azure.storage.blob", "backpack", "bs4", "cryptography.fernet", "google.cloud.storage",
-    "httpx", "matplotlib.pyplot", "mintotp", "numpy", "orm", "paho.mqtt.client", "pandas", "pendulum", "jwt",
+    "quart", "requests", "azure.storage.blob", "backpack", "bs4", "cryptography.fernet",
+    "google.cloud.storage", "httpx", "matplotlib.pyplot", "mintotp", "numpy", "orm", "paho.mqtt.client", "pandas", "pendulum", "jwt",
     "pyodbc", "scipy.stats", "scrapy", "sympy",
 )  # fmt: skip
 EVERYWHERE = ("requests", "paho.mqtt.client", "swx", "swx.auth.token", "werkzeug")

@@ -1,0 +1,42 @@
+"""Counts that must be the same before and after: descriptors, children, mounts, network namespaces."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+from tests.support.processes import children_of, fronts_of
+
+SETTLE_SECONDS = 10.0
+
+
+def _descriptors(pid: int) -> int:
+    return len(os.listdir(f"/proc/{pid}/fd"))
+
+
+def counts(warden_pid: int) -> dict[str, int]:
+    """What a server holds now."""
+    fronts = fronts_of(warden_pid)
+    return {
+        "warden descriptors": _descriptors(warden_pid),
+        "front descriptors": sum(_descriptors(pid) for pid in fronts),
+        "warden children": len(children_of(warden_pid)),
+        "fronts": len(fronts),
+        "host mounts": len(Path("/proc/self/mountinfo").read_text().splitlines()),
+    }
+
+
+def wait_for(warden_pid: int, baseline: dict[str, int], tolerance: int) -> dict[str, int]:
+    """The excess over the baseline once it is within the tolerance, or at the deadline.
+
+    What is let go is reaped a moment later: the counts are read until they have settled.
+    """
+    deadline = time.monotonic() + SETTLE_SECONDS
+    while True:
+        now = counts(warden_pid)
+        excess = {
+            name: now[name] - baseline[name] for name in baseline if now[name] - baseline[name] > tolerance
+        }
+        if not excess or time.monotonic() > deadline:
+            return excess
