@@ -25,7 +25,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     if not reason or os.environ.get("REQUIRE_SANDBOX") == "1":
         return  # with REQUIRE_SANDBOX the tests run and fail for themselves
     for item in items:
-        if {"server", "make_server"} & set(getattr(item, "fixturenames", ())):
+        has_server = {"server", "make_server"} & set(getattr(item, "fixturenames", ()))
+        if has_server or item.get_closest_marker("needs_sandbox"):
             item.add_marker(pytest.mark.skip(reason=reason))
 
 

@@ -18,7 +18,7 @@ class _CurrentStderr(logging.StreamHandler):
 
 
 def install() -> None:
-    """Unbuffered streams over descriptors 1 and 2, and a root log handler on stderr.
+    """Line-buffered streams over descriptors 1 and 2, and a root log handler on stderr.
 
     The pages promise that ``log.setLevel(logging.INFO)`` is all an author has to do; without a
     handler of ours Python's last resort would print nothing below WARNING.

@@ -140,7 +140,7 @@ class Instance:
         if frame.kind == wire.FAILED:
             self.kill("released")
             raise StartFailed(frame, None)
-        if self._ending is not None:  # it said READY, and died or broke the protocol since
+        if frame.kind == wire.READY and self._ending is not None:  # it has died or lied since it said so
             raise StartFailed(None, self._ending)
         self.init_s = self._loop.time() - began
         return frame
@@ -313,9 +313,12 @@ class Instance:
         call.answered_at = self.last_used = self._loop.time()
         # Lines written before the answer are this call's: read them before it is told.
         call_id = call.call_id if not self._outstanding else ""
-        if self._log_poll.poll(0):  # one system call, where two reads would nearly always find nothing
-            for stream in self._streams:
-                lines, _ = stream.read()
+        has_more = self._log_poll.poll(0)  # one system call, where two reads nearly always find nothing
+        for stream in self._streams:
+            if has_more or stream.has_rest:
+                lines = stream.read()[0] if has_more else []
+                if not self._outstanding:
+                    lines += stream.last()  # nobody is left who would end it
                 if lines:
                     self._logs.take(lines, stream.name, call_id)
         self._logs.end_call(call.call_id)

@@ -16,11 +16,13 @@ READ_BYTES = 1 << 16
 LINE_MAX_BYTES = 16 * 1024  # the contract's: a longer line is cut
 # From one pipe in one turn of the loop: a flood must not starve the front's other work.
 READS_PER_TURN = 4
-CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f]")
+# What a terminal acts on, C1 and the bidirectional controls included, and what other readers end a line at.
+CONTROL = re.compile("[\x00-\x08\x0a-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 
 
 def _escape(match: re.Match[str]) -> str:
-    return f"\\x{ord(match.group()):02x}"
+    code = ord(match.group())
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
 
 
 class Stream:
@@ -67,10 +69,16 @@ class Stream:
         else:
             self._rest += part
 
+    @property
+    def has_rest(self) -> bool:
+        """Whether a line has begun that has not ended."""
+        return bool(self._rest)
+
     def last(self) -> list[bytes]:
-        """What was written without a newline before the end."""
+        """What was written without a newline before the end, of a call or of all."""
         rest = bytes(self._rest)
         self._rest.clear()
+        self._is_cutting = False
         return [rest] if rest else []
 
 

@@ -34,7 +34,7 @@ COMMAND_SECONDS = 60
 # A terminal shows no progress meter where curl's answer goes to it; a pipe does.
 AS_ON_A_TERMINAL = 'curl() { command curl -sS "$@"; }'
 
-pytestmark = [pytest.mark.slow, pytest.mark.needs_sandbox]
+pytestmark = pytest.mark.slow
 
 
 @dataclass(frozen=True)
@@ -134,6 +134,7 @@ def assert_prints(expected: str, printed: str) -> None:
     )
 
 
+@pytest.mark.needs_sandbox
 def test_the_transcripts_are_what_a_reader_gets(started: Started, folder: Path) -> None:
     exports = [AS_ON_A_TERMINAL]
     typed = 0
@@ -161,6 +162,7 @@ def test_the_transcripts_are_what_a_reader_gets(started: Started, folder: Path) 
     assert typed >= 8
 
 
+@pytest.mark.needs_sandbox
 def test_what_make_run_prints_names_a_call_that_works_as_it_stands(started: Started, folder: Path) -> None:
     (curl,) = re.findall(r"^  (curl .*)$", started.text, flags=re.MULTILINE)
 

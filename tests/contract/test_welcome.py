@@ -75,6 +75,7 @@ def one_line(ended: subprocess.CompletedProcess[str], code: int) -> str:
     return ended.stderr
 
 
+@pytest.mark.promise("S41")
 def test_every_example_is_deployed_and_the_printed_commands_work_as_they_stand(demo: Server) -> None:
     ended = welcome(demo.url, EXAMPLES)
 

@@ -21,8 +21,6 @@ import pytest
 
 from tests.support.server import SPACE, Server
 
-pytestmark = pytest.mark.needs_sandbox
-
 # Runs what it is sent; ``found`` is the answer.
 PROBE = """
 def handle(req):
@@ -88,6 +86,7 @@ except Exception as error:
 """
 
 
+@pytest.mark.promise("T1")
 def test_a_file_of_the_host_is_neither_seen_nor_written(probe: Probe, canary: Path) -> None:
     read, write = f"open({str(canary)!r}).read()", f"open({str(canary)!r}, 'w')"
     assert outside(attempt(read)) == "done"
@@ -97,6 +96,7 @@ def test_a_file_of_the_host_is_neither_seen_nor_written(probe: Probe, canary: Pa
     assert canary.read_text() == "sings"
 
 
+@pytest.mark.promise("T3")
 def test_a_kernel_setting_cannot_be_reached(probe: Probe) -> None:
     look = "open('/proc/sys/kernel/core_pattern', 'r+').close()"
     assert outside(attempt(look)) == "done"  # opened, not written
@@ -105,6 +105,7 @@ def test_a_kernel_setting_cannot_be_reached(probe: Probe) -> None:
     assert probe(attempt("os.listdir('/sys')")) == "FileNotFoundError"
 
 
+@pytest.mark.promise("T5")
 @pytest.mark.parametrize("kind", sorted(CLONE_NEW))
 def test_no_namespace_can_be_made_inside_a_cell(probe: Probe, kind: str) -> None:
     code = f"""
@@ -117,6 +118,7 @@ def test_no_namespace_can_be_made_inside_a_cell(probe: Probe, kind: str) -> None
     assert probe(code) in ("ENOSPC", "EPERM")
 
 
+@pytest.mark.promise("T8")
 def test_the_hosts_loopback_and_the_network_are_out_of_reach(probe: Probe) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
@@ -134,6 +136,7 @@ def test_the_hosts_loopback_and_the_network_are_out_of_reach(probe: Probe) -> No
     assert probe(interfaces) == ["lo"]
 
 
+@pytest.mark.promise("T9")
 def test_a_listener_in_the_abstract_namespace_is_out_of_reach(probe: Probe) -> None:
     name = f"\0cellblock-canary-{os.getpid()}"
     with socket.socket(socket.AF_UNIX) as listener:
@@ -145,6 +148,7 @@ def test_a_listener_in_the_abstract_namespace_is_out_of_reach(probe: Probe) -> N
         assert probe(attempt(connect)) == "ConnectionRefusedError"
 
 
+@pytest.mark.promise("T6")
 def test_no_process_but_its_own_can_be_seen_or_signalled(server: Server, probe: Probe) -> None:
     numbers = "import os\nfound = sorted(int(name) for name in os.listdir('/proc') if name.isdigit())"
     assert server.pid in outside(numbers)
@@ -156,6 +160,7 @@ def test_no_process_but_its_own_can_be_seen_or_signalled(server: Server, probe: 
     assert probe(attempt("os.kill(1, 9)")) == "PermissionError"
 
 
+@pytest.mark.promise("T31")
 @pytest.mark.parametrize(
     ("too_much", "what"),
     [

@@ -33,6 +33,7 @@ def bystander(server: Server) -> None:
     server.deploy("bystander", BYSTANDER)
 
 
+@pytest.mark.promise("S24")
 @pytest.mark.parametrize("name", ENDINGS)
 def test_a_cell_that_dies_in_a_call_costs_its_caller_a_502_with_the_reason(server: Server, name: str) -> None:
     source, signal, code = ENDINGS[name]
@@ -61,6 +62,7 @@ def test_a_cell_that_dies_while_it_is_imported_costs_its_caller_a_502(server: Se
     assert answer.json()["error"]["details"]["exit_code"] == 4
 
 
+@pytest.mark.promise("S25")
 def test_a_cell_that_dies_idle_costs_nobody_anything(server: Server) -> None:
     server.deploy(
         "dies-idle",
@@ -78,6 +80,7 @@ def test_a_cell_that_dies_idle_costs_nobody_anything(server: Server) -> None:
     assert server.call("dies-idle").status_code == 200
 
 
+@pytest.mark.promise("T30")
 def test_a_child_process_that_holds_the_pipes_does_not_outlive_its_cell(server: Server) -> None:
     server.deploy(
         "daemon",

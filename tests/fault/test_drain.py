@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 
 import httpx
+import pytest
 
 from tests.support.server import SPACE, TOKEN, Server
 
@@ -49,6 +50,7 @@ def _slow_call(server: Server, seconds: float) -> tuple[threading.Thread, list[h
     return thread, outcome
 
 
+@pytest.mark.promise("S29")
 def test_a_running_call_is_finished_when_the_server_is_told_to_stop(
     make_server: Callable[..., Server],
 ) -> None:

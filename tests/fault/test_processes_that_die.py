@@ -57,6 +57,7 @@ def _call_in_background(server: Server) -> tuple[threading.Thread, list[object]]
     return thread, outcome
 
 
+@pytest.mark.promise("S26")
 def test_a_front_that_is_killed_takes_only_its_own_calls_and_no_process_stays(fragile: Server) -> None:
     thread, outcome = _call_in_background(fragile)
     fronts = fronts_of(fragile.pid)
@@ -78,6 +79,7 @@ def test_a_front_that_is_killed_takes_only_its_own_calls_and_no_process_stays(fr
         assert slow["metrics"]["replicas"] == 0, "the dead front's cell still counts"
 
 
+@pytest.mark.promise("S27")
 def test_nothing_is_left_when_the_warden_is_killed(fragile: Server) -> None:
     thread, outcome = _call_in_background(fragile)
     watched = watch([*descendants_of(fragile.pid)])
@@ -95,6 +97,7 @@ def test_nothing_is_left_when_the_warden_is_told_to_stop(fragile: Server) -> Non
     assert all_gone_within(watched, 1.0)
 
 
+@pytest.mark.promise("S28")
 def test_a_zygote_that_is_killed_is_replaced_and_its_cells_go_on(fragile: Server) -> None:
     zygotes = zygotes_of(fragile.pid)
     assert zygotes
@@ -117,6 +120,7 @@ def test_gunicorn_that_is_killed_is_started_again(fragile: Server) -> None:
         assert client.post(f"{fragile.url}/spaces/{SPACE}/functions/hello/invoke").text == "hello"
 
 
+@pytest.mark.promise("S35")
 def test_a_server_that_was_killed_starts_again_with_what_was_deployed(
     fragile: Server, make_server: Callable[..., Server]
 ) -> None:

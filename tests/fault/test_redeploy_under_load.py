@@ -5,6 +5,8 @@ from __future__ import annotations
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
+import pytest
+
 from tests.support.server import Server
 
 SOURCE = "import time\ndef handle(req):\n    time.sleep(0.02)\n    return {{'body': '{}'}}\n"
@@ -12,6 +14,7 @@ CALLERS = 6
 DEPLOYS = 5
 
 
+@pytest.mark.promise("S32")
 def test_a_redeploy_under_load_loses_no_call(server: Server) -> None:
     server.deploy("moving", SOURCE.format(0))
     is_over = threading.Event()
@@ -38,6 +41,7 @@ def test_a_redeploy_under_load_loses_no_call(server: Server) -> None:
         assert seen == sorted(seen), "a caller went back to an older version"
 
 
+@pytest.mark.promise("S30")
 def test_instances_are_shared_between_fronts_when_only_one_may_exist(server: Server) -> None:
     server.deploy(
         "single",

@@ -28,6 +28,7 @@ STUCK = {
 }
 
 
+@pytest.mark.promise("S21", "T29")
 @pytest.mark.parametrize("name", STUCK)
 def test_a_call_that_does_not_end_is_ended_at_its_limit(server: Server, name: str) -> None:
     server.deploy(f"stuck-{name}", STUCK[name], timeout=0.4)
@@ -66,6 +67,7 @@ def test_x_timeout_lowers_the_limit_of_one_call_and_never_raises_it(server: Serv
     assert raised.json()["error"]["details"]["limit_s"] == 1.0
 
 
+@pytest.mark.promise("S23")
 def test_other_calls_on_an_instance_whose_call_timed_out_may_try_again(server: Server) -> None:
     server.deploy(
         "shared-loop",

@@ -51,7 +51,7 @@ def test_a_tenant_can_name_every_limit_and_nothing_else() -> None:
     assert set(Options.model_fields) == set(Limits.model_fields) == set(CONTRACT)
     assert set(BOUNDS) | {"fresh", "network", "public"} == set(CONTRACT)
     with pytest.raises(ValidationError, match="Extra inputs"):
-        Options(**{"memroy": 5})
+        Options(memroy=5)
     assert Options().named() == {}
 
 

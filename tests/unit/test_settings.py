@@ -47,7 +47,7 @@ def test_command_line_wins_over_environment_over_file_over_default(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "cellblock.toml"
-    path.write_text('workers = 3\nmax_cells = 33\nqueue_depth = 333\n[defaults]\nmemory = 64\n')
+    path.write_text("workers = 3\nmax_cells = 33\nqueue_depth = 333\n[defaults]\nmemory = 64\n")
     monkeypatch.setenv("CELLBLOCK_WORKERS", "4")
     monkeypatch.setenv("CELLBLOCK_MAX_CELLS", "44")
     settings = load(path, workers=5, max_cells=None)
@@ -73,7 +73,7 @@ def test_defaults_and_ceilings_come_from_nested_variables_too(monkeypatch: pytes
 
 
 def test_the_token_is_shown_by_nothing_that_prints_settings() -> None:
-    settings = load(admin_token="hunter2-hunter2")  # noqa: S106
+    settings = load(admin_token="hunter2-hunter2")
     assert settings.admin_token is not None
     assert settings.admin_token.get_secret_value() == "hunter2-hunter2"
     assert "hunter2" not in repr(settings) + str(settings) + str(settings.model_dump())

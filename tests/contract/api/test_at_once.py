@@ -50,6 +50,7 @@ def test_one_of_two_creators_at_once_wins(api, tmp_path):
     assert api("GET", HELLO).json() == winner
 
 
+@pytest.mark.promise("S36")
 def test_two_fields_changed_at_once_both_arrive(api, hello, monkeypatch):
     """A change is merged with what is there when it is stored, not with what was there when it came."""
     original = api.store.deploy

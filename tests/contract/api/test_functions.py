@@ -64,6 +64,7 @@ def test_a_change_makes_a_version_and_what_is_absent_stays(api):
     assert api("PUT", HELLO, {"options": {}}).json()["options"] == {}
 
 
+@pytest.mark.promise("S37")
 def test_the_same_content_again_makes_no_version_but_is_announced_again(api, hello):
     """A caller whose PUT was stored but not announced sends it again."""
     again = api("PUT", HELLO, body())
@@ -167,6 +168,7 @@ def test_an_unknown_runtime_is_refused_with_those_there_are(api):
     assert error["details"]["known"] == ["python3-http", "python3.11", "python3.9"]
 
 
+@pytest.mark.promise("S40")
 def test_an_option_above_the_ceiling_is_refused(api):
     refused(api("POST", FUNCTIONS, body(options={"timeout": 90_000})), 422, "options.timeout")
     refused(api("POST", FUNCTIONS, body(options={"memory": 4096})), 422, "options.memory", "2048")

@@ -12,6 +12,7 @@ import pytest
 from tests.support.api import FUNCTIONS, HELLO, TOKEN, body, refused
 
 
+@pytest.mark.promise("T28")
 @pytest.mark.parametrize(
     "header",
     [

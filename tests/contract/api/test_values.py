@@ -23,6 +23,7 @@ def test_a_secret_is_set_replaced_listed_and_deleted_but_never_shown(api):
     refused(api("DELETE", path), 404, "secret not found")
 
 
+@pytest.mark.promise("T25")
 def test_a_secret_is_nowhere_on_disk_in_the_open(api, tmp_path):
     api("PUT", "/spaces/demo/secrets/TOKEN", {"value": "hunter2-hunter2"})
     api("PUT", "/spaces/demo/variables/V", {"value": "plain-variable"})

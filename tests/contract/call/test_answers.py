@@ -45,6 +45,7 @@ def test_nothing_returned_is_200_and_empty(returns: Returns, nothing: str) -> No
     assert answer.headers["x-invoked"] == "true"
 
 
+@pytest.mark.promise("S6")
 @pytest.mark.parametrize(
     ("body", "content", "content_type"),
     [
@@ -74,6 +75,7 @@ def test_a_body_that_is_no_dict_is_sent_as_its_bytes_or_its_text(
     assert answer.headers.get_list("content-type") == [content_type]
 
 
+@pytest.mark.promise("S7")
 @pytest.mark.parametrize(
     ("body", "value"),
     [
@@ -184,6 +186,7 @@ def test_a_status_may_be_an_enum_of_ints(returns: Returns) -> None:
     assert returns("{'status_code': enum.IntEnum('E', {'A': 203}).A}").status_code == 203
 
 
+@pytest.mark.promise("S8")
 @pytest.mark.parametrize("key", ["status_code", "statusCode"])
 @pytest.mark.parametrize(
     "status", ["199", "600", "100", "0", "-200", "2**80", "'200'", "200.0", "None", "True", "[200]"]
@@ -211,6 +214,7 @@ def test_an_answer_that_has_no_body_by_its_status_gets_none(
 # ---- headers --------------------------------------------------------------------------------
 
 
+@pytest.mark.promise("S9")
 def test_headers_as_a_dict_or_a_list_of_pairs_repeat_and_keep_their_order(
     server: Server, returns: Returns, deploy: Deploy
 ) -> None:
@@ -271,6 +275,7 @@ def test_what_is_no_http_header_is_a_contract_error_that_names_it(
     contract_error(returns(f"{{'headers': {headers}, 'body': 'never sent'}}"), says)
 
 
+@pytest.mark.promise("T20")
 def test_the_platforms_own_headers_are_not_taken_from_a_function(server: Server, deploy: Deploy) -> None:
     names = (*OURS, "X-Call-Id", "X-Invoked", "X-Duration-Seconds", "Server-Timing", "Server", "Date", "Via")
     headers = [*((name, "forged") for name in names), ("X-Own", "1")]
@@ -313,6 +318,7 @@ def small(deploy: Deploy) -> str:
     return deploy("small", source, max_request=1, max_response=1)
 
 
+@pytest.mark.promise("S18")
 def test_an_answer_of_exactly_max_response_passes_and_one_byte_more_is_502(
     server: Server, small: str
 ) -> None:
@@ -321,6 +327,7 @@ def test_an_answer_of_exactly_max_response_passes_and_one_byte_more_is_502(
     assert server.call(small, content="3").content == b"xxx"
 
 
+@pytest.mark.promise("S17")
 @pytest.mark.parametrize("has_length", [True, False])
 def test_a_request_of_exactly_max_request_passes_and_one_byte_more_is_413(
     server: Server, small: str, has_length: bool

@@ -28,8 +28,10 @@ def tried(action):
         return action()
     except OSError as error:
         return errno.errorcode.get(error.errno, str(error))
-    except ImportError as error:
+    except ImportError:
         return "ImportError"
+    except ValueError as error:  # how Python tells of an EPERM of setrlimit
+        return str(error)
 
 def read(path):
     with open(path) as file:
@@ -123,6 +125,7 @@ def test_a_function_is_an_ordinary_user_inside(server: Server, looker: str) -> N
     assert look(server, looker, "__import__('pwd').getpwuid(os.getuid()).pw_name") == "cell"
 
 
+@pytest.mark.promise("T7")
 def test_outside_its_user_is_neither_root_nor_the_servers_nor_another_cells(
     server: Server, looker: str, neighbour: str
 ) -> None:
@@ -137,16 +140,13 @@ def test_outside_its_user_is_neither_root_nor_the_servers_nor_another_cells(
         assert min(inside) >= 100_000
 
 
+@pytest.mark.promise("T4")
 def test_a_function_holds_no_capability_and_can_gain_none(server: Server, looker: str) -> None:
     for name in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"):
         assert int(look(server, looker, f"status('{name}')"), 16) == 0, name
     assert look(server, looker, "status('NoNewPrivs')") == "1"
     assert look(server, looker, "tried(lambda: os.setuid(0))") == "EPERM"
     assert look(server, looker, "tried(lambda: os.chroot('/tmp'))") == "EPERM"
-    for setuid in ("/usr/bin/su", "/bin/su", "/usr/bin/passwd"):
-        ran = f"subprocess.run([{setuid!r}, '--help'], capture_output=True).returncode"
-        as_root = f"tried(lambda: subprocess.run(['/bin/sh', '-c', 'id -u']).returncode and {ran})"
-        assert look(server, looker, as_root) in (0, 1, "ENOENT", "EACCES")
 
 
 @pytest.mark.parametrize("flag", ["NEWUSER", "NEWPID", "NEWNS", "NEWNET", "NEWIPC", "NEWUTS", "NEWCGROUP"])
@@ -160,6 +160,7 @@ def test_a_function_can_make_no_namespaces_of_its_own(server: Server, looker: st
 # ---- files ----------------------------------------------------------------------------------
 
 
+@pytest.mark.promise("T2")
 def test_the_root_is_read_only_and_only_tmp_and_shm_can_be_written(server: Server, looker: str) -> None:
     mounts = look(server, looker, "mounts()")
     writable = {place for place, options in mounts.items() if "ro" not in options}
@@ -193,6 +194,7 @@ def test_the_functions_code_is_read_only(server: Server, looker: str) -> None:
         assert look(server, looker, f"tried(lambda: {action})") == "EROFS", action
 
 
+@pytest.mark.promise("T14")
 def test_tmp_is_private_bounded_and_gone_with_the_instance(
     server: Server, deploy: Deploy, looker: str, neighbour: str
 ) -> None:
@@ -236,9 +238,20 @@ def test_the_server_cannot_be_imported(server: Server, looker: str) -> None:
     assert not [place for place in path if place.startswith(str(ROOT)) or place.endswith("/worker")]
 
 
+@pytest.mark.promise("T11")
 def test_the_environment_holds_nothing_of_the_servers(server: Server, looker: str) -> None:
     found = look(server, looker, "dict(os.environ)")
-    ours = {"PATH", "HOME", "TMPDIR", "USER", "LOGNAME", "LANG", "TZ", "PYTHONPATH", "PYTHONDONTWRITEBYTECODE"}
+    ours = {
+        "PATH",
+        "HOME",
+        "TMPDIR",
+        "USER",
+        "LOGNAME",
+        "LANG",
+        "TZ",
+        "PYTHONPATH",
+        "PYTHONDONTWRITEBYTECODE",
+    }
     libraries = {"MPLCONFIGDIR", *(f"{name}_NUM_THREADS" for name in ("OPENBLAS", "OMP", "MKL", "NUMEXPR"))}
     assert set(found) <= ours | libraries
     assert (found["HOME"], found["TMPDIR"], found["TZ"]) == ("/tmp", "/tmp", "UTC")
@@ -247,6 +260,7 @@ def test_the_environment_holds_nothing_of_the_servers(server: Server, looker: st
     assert "CELLBLOCK" not in look(server, looker, child)
 
 
+@pytest.mark.promise("T10")
 def test_only_five_descriptors_are_open(server: Server, looker: str) -> None:
     assert look(server, looker, "open_descriptors()") == [0, 1, 2, 3, 4]
     kinds = look(server, looker, "[stat.S_IFMT(os.fstat(number).st_mode) for number in range(5)]")
@@ -262,10 +276,7 @@ def test_limits_of_the_options_hold_and_cannot_be_raised(server: Server, deploy:
     assert look(server, name, "resource.getrlimit(resource.RLIMIT_NOFILE)") == [32, 32]
     assert look(server, name, "tried(lambda: [open('/dev/null') for _ in range(40)])") == "EMFILE"
     raised = "tried(lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64)))"
-    try:
-        assert look(server, name, raised) == "EPERM"
-    except AssertionError as error:
-        assert "not allowed to raise maximum limit" in str(error)  # Python's ValueError for EPERM
+    assert look(server, name, raised) in ("EPERM", "not allowed to raise maximum limit")
 
 
 # ---- names and network ----------------------------------------------------------------------

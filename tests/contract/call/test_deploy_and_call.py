@@ -31,6 +31,7 @@ def post(server: Server, name: str, source: str | bytes, **fields: Any) -> httpx
 # ---- refused --------------------------------------------------------------------------------
 
 
+@pytest.mark.promise("S31")
 @pytest.mark.parametrize(
     ("source", "line", "says"),
     [
@@ -160,6 +161,7 @@ def test_names_of_a_bundle_shadow_nothing_of_the_platform(server: Server, deploy
 # ---- versions -------------------------------------------------------------------------------
 
 
+@pytest.mark.promise("S33")
 def test_a_redeploy_is_what_the_next_call_sees_on_every_front(server: Server, deploy: Deploy) -> None:
     name = deploy("versions", ANSWERS.format("version 1"))
     for number in range(1, 6):
@@ -168,6 +170,7 @@ def test_a_redeploy_is_what_the_next_call_sees_on_every_front(server: Server, de
         assert set(found) == {f"version {number}"}
 
 
+@pytest.mark.promise("S38")
 def test_a_rollback_is_what_the_next_call_sees(server: Server, deploy: Deploy) -> None:
     name = deploy("rolled-back", ANSWERS.format("first"))
     deploy(name, ANSWERS.format("second"))

@@ -64,6 +64,7 @@ ENTRIES = {
 }
 
 
+@pytest.mark.promise("S5")
 @pytest.mark.parametrize("kind", ENTRIES)
 def test_every_form_of_entry_point_is_called(server: Server, deploy: Deploy, kind: str) -> None:
     answer = server.call(deploy("entry", ENTRIES[kind]))
@@ -188,6 +189,7 @@ async def handle(req):
 """
 
 
+@pytest.mark.promise("S15")
 def test_async_calls_of_one_instance_run_at_once_on_one_loop(server: Server, deploy: Deploy) -> None:
     name = deploy("meeting", MEETING, max_instances=1)
     server.call(name, content=b"1")
@@ -207,6 +209,7 @@ def test_concurrency_bounds_the_async_calls_that_one_instance_runs_at_once(
     assert max(one["waiting"] for one in found) == 2
 
 
+@pytest.mark.promise("S16")
 def test_a_sync_handler_serves_one_call_at_a_time_whatever_its_concurrency(
     server: Server, deploy: Deploy
 ) -> None:

@@ -75,6 +75,7 @@ def hello(deploy: Deploy) -> str:
 # ---- 500 ------------------------------------------------------------------------------------
 
 
+@pytest.mark.promise("S10")
 @pytest.mark.parametrize(
     ("what", "kind", "info", "line", "code"),
     [
@@ -123,11 +124,13 @@ def test_an_exception_that_lies_about_its_line_is_a_500_all_the_same(server: Ser
     assert isinstance(error["details"]["exception_line_number"], int)
 
 
+@pytest.mark.promise("S11")
 def test_an_exception_leaves_the_instance_fit_for_the_next_call(server: Server, raises: str) -> None:
     server.call(raises, content="zero")
     assert server.call(raises).text == "fine"
 
 
+@pytest.mark.promise("T27")
 def test_an_anonymous_caller_of_a_public_function_gets_the_status_and_the_call_id_only(
     server: Server, open_raises: str, anyone: httpx.Client
 ) -> None:
@@ -196,6 +199,7 @@ def test_an_unknown_function_or_space_is_404(server: Server, hello: str) -> None
         assert_envelope(exchange(server, "POST", path), 404, "function not found")
 
 
+@pytest.mark.promise("S4")
 @pytest.mark.parametrize("method", ["OPTIONS", "HEAD", "TRACE", "CONNECT", "PROPFIND"])
 def test_a_method_that_never_reaches_a_function_is_405_with_allow(
     server: Server, hello: str, method: str
@@ -268,6 +272,7 @@ def test_a_request_line_too_long_is_414_and_too_many_headers_431(server: Server,
     assert_envelope(exchange(server, "GET", target(hello), large), 431, "send fewer")
 
 
+@pytest.mark.promise("S14")
 def test_nothing_that_callers_did_here_left_a_traceback_of_ours_in_the_log(server: Server) -> None:
     """Last in this file on purpose: it looks back at everything above."""
     for line in server.log.splitlines():

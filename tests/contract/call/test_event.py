@@ -60,6 +60,7 @@ def headers_seen(server: Server, name: str, headers: list[tuple[str, str]], **re
     return found
 
 
+@pytest.mark.promise("S1")
 def test_an_event_has_exactly_five_public_attributes_of_exactly_the_promised_types(
     server: Server, echo: str
 ) -> None:
@@ -85,6 +86,7 @@ def test_the_five_methods_reach_the_function_with_their_bodies(
 # ---- path -----------------------------------------------------------------------------------
 
 
+@pytest.mark.promise("S3")
 @pytest.mark.parametrize(
     ("appended", "path"),
     [
@@ -165,6 +167,7 @@ def test_the_query_cannot_be_changed(server: Server, echo: str) -> None:
 # ---- body -----------------------------------------------------------------------------------
 
 
+@pytest.mark.promise("S2")
 def test_any_byte_passes_in_a_body(server: Server, echo: str) -> None:
     body = bytes(range(256)) * 3
     assert bytes.fromhex(seen(server, echo, body=body)["body"]) == body
@@ -247,6 +250,7 @@ def test_an_upgrade_is_not_taken_and_the_call_answered_as_any_other(
 # ---- credentials ----------------------------------------------------------------------------
 
 
+@pytest.mark.promise("T24")
 def test_the_platforms_token_never_reaches_a_function(server: Server, echo: str) -> None:
     assert TOKEN not in json.dumps(seen(server, echo))
     assert "authorization" not in headers_seen(server, echo, [])

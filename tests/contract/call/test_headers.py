@@ -74,6 +74,7 @@ ANSWERS: dict[str, Callable[[Server], httpx.Response]] = {
 }
 
 
+@pytest.mark.promise("S12")
 @pytest.mark.parametrize("kind", ANSWERS)
 def test_every_answer_carries_call_id_duration_and_timing_once(server: Server, timed: str, kind: str) -> None:
     answer = ANSWERS[kind](server)
@@ -87,6 +88,7 @@ def test_every_answer_carries_call_id_duration_and_timing_once(server: Server, t
 # ---- X-Invoked ------------------------------------------------------------------------------
 
 
+@pytest.mark.promise("S13")
 def test_x_invoked_tells_the_functions_answers_from_the_platforms(server: Server, timed: str) -> None:
     assert server.call(timed).headers.get_list("x-invoked") == ["true"]
     raised = server.call(timed, content=b"no number")
@@ -122,6 +124,7 @@ def test_the_timing_tells_where_the_time_went(server: Server, deploy: Deploy) ->
 # ---- X-Timeout ------------------------------------------------------------------------------
 
 
+@pytest.mark.promise("S22")
 @pytest.mark.parametrize(
     ("asked", "limit_ms"),
     [

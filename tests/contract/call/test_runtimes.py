@@ -16,8 +16,8 @@ from tests.support.server import Server
 # then the packages that the pages' own examples import.
 PAGE = (
     "quart", "requests", "azure.storage.blob", "backpack", "bs4", "cryptography.fernet",
-    "google.cloud.storage", "httpx", "matplotlib.pyplot", "mintotp", "numpy", "orm", "paho.mqtt.client", "pandas", "pendulum", "jwt",
-    "pyodbc", "scipy.stats", "scrapy", "sympy",
+    "google.cloud.storage", "httpx", "matplotlib.pyplot", "mintotp", "numpy", "orm", "paho.mqtt.client",
+    "pandas", "pendulum", "jwt", "pyodbc", "scipy.stats", "scrapy", "sympy",
 )  # fmt: skip
 EVERYWHERE = ("requests", "paho.mqtt.client", "swx", "swx.auth.token", "werkzeug")
 
@@ -61,6 +61,7 @@ def handle(req):
 """
 
 
+@pytest.mark.promise("S19")
 @on_every_runtime
 def test_a_function_runs_on_the_interpreter_it_names(
     server: Server, deploy: Deploy, runtime_name: str
@@ -103,6 +104,7 @@ def test_the_libraries_of_the_oldest_page_are_there_on_it(
     assert as_json(server.call(name, content=" ".join(EVERYWHERE))) == {}
 
 
+@pytest.mark.promise("S20")
 @pytest.mark.slow
 def test_every_library_of_the_pages_list_can_be_imported_on_the_default_runtime(
     server: Server, deploy: Deploy

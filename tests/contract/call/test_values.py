@@ -112,6 +112,7 @@ def test_a_variable_is_any_json_value_of_its_own_type(
     assert found["secret_exists"] is False
 
 
+@pytest.mark.promise("S39")
 def test_a_change_is_seen_by_the_next_call_of_the_same_instance(
     server: Server, reader: str, put: Put
 ) -> None:
@@ -137,6 +138,7 @@ def test_what_a_call_does_to_a_variable_the_next_call_does_not_see(
     assert read(server, reader, "LIST")["variable"] == [1]
 
 
+@pytest.mark.promise("T13")
 def test_values_of_another_space_are_not_there(server: Server, reader: str) -> None:
     path = "/spaces/elsewhere/secrets/FOREIGN"
     assert server.client.put(path, json={"value": "theirs"}).status_code == 201

@@ -30,7 +30,13 @@ def ways_of(data):
 def flat(frame):
     """A frame with plain types only, each checked to be exactly that type."""
     assert type(frame.body) is bytes and type(frame.head) is tuple and type(frame.headers) is tuple
-    return [frame.kind, frame.call, list(frame.head), [list(pair) for pair in frame.headers], frame.body.hex()]
+    return [
+        frame.kind,
+        frame.call,
+        list(frame.head),
+        [list(pair) for pair in frame.headers],
+        frame.body.hex(),
+    ]
 
 
 def read(wire, decoder, pieces):

@@ -43,6 +43,7 @@ def costs() -> Callable[[str], Any]:
     return costs_of
 
 
+@pytest.mark.promise("T18")
 @on_every_runtime
 def test_no_head_costs_more_than_its_bound(runtime_name: str, costs: Callable[[str], Any]) -> None:
     heads = costs(runtime_name)["heads"]

@@ -52,6 +52,7 @@ def assert_is_valid(frame: wire.Frame, direction: str) -> None:
     assert kind.has_body or not frame.body
 
 
+@pytest.mark.promise("T17")
 @deterministic
 @given(st.data(), directions)
 def test_any_bytes_give_valid_frames_or_one_protocol_error(data: st.DataObject, direction: str) -> None:

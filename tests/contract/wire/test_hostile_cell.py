@@ -18,7 +18,7 @@ GONE_SECONDS = 10.0
 
 # The path names the wickedness; ``/`` is an honest call, which tells one instance from another.
 # ``number`` is the running call's, found where the worker keeps it.
-SOURCE = '''
+SOURCE = """
 import os, sys
 from worker import wire
 
@@ -75,7 +75,7 @@ def handle(req):
         while data:
             data = data[os.write(4, data):]
     return {"body": INSTANCE}
-'''
+"""
 
 # What the platform always refuses: the caller gets 502 and the reason is the protocol.
 REFUSED = (
@@ -142,6 +142,7 @@ def assert_only_the_hostile_cell_ends(
     return answer
 
 
+@pytest.mark.promise("T19")
 @pytest.mark.parametrize("what", REFUSED)
 def test_a_cell_that_breaks_the_protocol_costs_its_caller_a_502_and_its_own_life(
     functions: Server, client: httpx.Client, what: str
@@ -155,6 +156,7 @@ def test_a_cell_that_breaks_the_protocol_costs_its_caller_a_502_and_its_own_life
     assert "forged" not in answer.text and "forged" not in str(answer.headers)
 
 
+@pytest.mark.promise("T15")
 @pytest.mark.parametrize("what", FORGED)
 def test_a_cell_that_answers_twice_answers_its_own_caller_only(
     functions: Server, client: httpx.Client, what: str

@@ -100,6 +100,7 @@ def test_a_tar_entry_that_is_no_file_is_refused(store, kind, named):
         assert named in error.message
 
 
+@pytest.mark.promise("T21")
 def test_a_file_written_through_a_link_is_refused_before_anything_is_written(store, tmp_path):
     outside = tmp_path / "outside"
     outside.mkdir()
@@ -124,6 +125,7 @@ def test_a_sparse_tar_entry_is_refused(store):
     assert refusal(store, tarred(member(*HANDLER), pax)).status == 422
 
 
+@pytest.mark.promise("T22")
 @pytest.mark.parametrize("size", [MAX_BYTES + 1, 40 * MAX_BYTES])
 def test_a_bomb_by_ratio_is_refused(store, size):
     for pack in packed_both_ways(HANDLER, ("zeros", bytes(size))):

@@ -63,7 +63,8 @@ def test_headers_that_connection_names_are_hop_by_hop_too() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["", " ", "X A", "X-A:", "X\r\nY", "X-A\n", "\nX", "X\0", "Gr\u00f6\u00dfe", "X\u20ac", "(x)", "\x7f"]
+    "name",
+    ["", " ", "X A", "X-A:", "X\r\nY", "X-A\n", "\nX", "X\0", "Gr\u00f6\u00dfe", "X\u20ac", "(x)", "\x7f"],
 )
 def test_a_name_that_is_no_token_breaks_the_protocol(name: str) -> None:
     for _ in range(2):
@@ -93,7 +94,9 @@ def test_no_number_of_invented_names_makes_the_memory_of_names_grow() -> None:
 
 
 texts = st.text(st.characters(), max_size=20)
-likely = st.sampled_from(["Connection", "content-length", "X-A", "Content-Type", "x-forwarded-for", "x-a, close"])
+likely = st.sampled_from(
+    ["Connection", "content-length", "X-A", "Content-Type", "x-forwarded-for", "x-a, close"]
+)
 
 
 @settings(derandomize=True, deadline=None, max_examples=300, database=None)

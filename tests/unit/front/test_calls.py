@@ -173,7 +173,9 @@ def test_too_many_or_too_large_headers_are_a_431() -> None:
 @given(
     st.binary(max_size=60),
     st.binary(max_size=60),
-    st.lists(st.tuples(st.sampled_from([b"x-a", b"te", b"connection", b"x-timeout"]), st.binary(max_size=30))),
+    st.lists(
+        st.tuples(st.sampled_from([b"x-a", b"te", b"connection", b"x-timeout"]), st.binary(max_size=30))
+    ),
 )
 def test_every_call_that_is_parsed_fits_the_wire(tail: bytes, query: bytes, headers: Headers) -> None:
     try:

@@ -58,9 +58,7 @@ def test_a_queue_that_is_soon_through_starts_nothing() -> None:
 
 
 def test_a_queue_of_long_calls_starts_one_instance_for_each() -> None:
-    slow = Snapshot(
-        waiting=6, oldest_waiting_s=0.0, typical_s=1.0, instances=1, starting=2, max_instances=10
-    )
+    slow = Snapshot(waiting=6, oldest_waiting_s=0.0, typical_s=1.0, instances=1, starting=2, max_instances=10)
     assert to_start(slow) == 4
 
 

@@ -65,7 +65,9 @@ class Cell:
         self.gone: list[Instance] = []
         self.freed: list[float] = []
         on_free = on_free or (lambda _, seconds: self.freed.append(seconds))
-        identity = Identity("demo", "f", 1, limits.get("log_bytes", 1000), limits.get("log_lines", 10), 1 << 20)
+        identity = Identity(
+            "demo", "f", 1, limits.get("log_bytes", 1000), limits.get("log_lines", 10), 1 << 20
+        )
         lease = Lease("cell-1", {}, ours)
         self.instance = Instance(lease, self.warden, identity, on_free, self.gone.append)  # type: ignore[arg-type]
 
@@ -189,6 +191,19 @@ def test_a_cell_that_dies_right_after_ready_never_serves() -> None:
         with pytest.raises(StartFailed) as caught:
             await starting
         assert caught.value.ending == KILLED
+
+    run(scenario)
+
+
+def test_a_cell_that_checks_a_bundle_may_leave_before_its_word_is_read() -> None:
+    async def scenario() -> None:
+        cell = Cell()
+        starting = asyncio.ensure_future(cell.instance.start(b"", WAIT_SECONDS))
+        await turns(3)
+        cell.says(wire.encode(wire.CHECKED, 0, (1, "", 0, "handle")))
+        cell.instance._readable()
+        ended(cell)
+        assert (await starting).head == (1, "", 0, "handle")
 
     run(scenario)
 

@@ -130,6 +130,7 @@ def test_a_line_of_no_call_is_nobodys(logged: pytest.LogCaptureFixture) -> None:
     assert emitted(logged) == ["demo/f cell-1 - stderr: hello"]
 
 
+@pytest.mark.promise("T16")
 @pytest.mark.parametrize(
     ("line", "text"),
     [
@@ -151,7 +152,10 @@ def test_no_line_can_be_taken_for_another_record(
     assert not re.search(r"[\x00-\x08\x0a-\x1f\x7f-\x9f]", emitted(logged)[0])
 
 
-@pytest.mark.parametrize(("most_bytes", "most_lines", "kept"), [(1000, 3, 3), (25, 100, 2), (0, 0, 0), (9, 9, 0)])
+@pytest.mark.promise("T32")
+@pytest.mark.parametrize(
+    ("most_bytes", "most_lines", "kept"), [(1000, 3, 3), (25, 100, 2), (0, 0, 0), (9, 9, 0)]
+)
 def test_what_is_above_a_calls_caps_is_dropped_and_counted(
     logged: pytest.LogCaptureFixture, most_bytes: int, most_lines: int, kept: int
 ) -> None:

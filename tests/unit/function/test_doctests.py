@@ -12,7 +12,9 @@ import pytest
 import function
 
 PACKAGE = Path(function.__file__).parent
-MODULES = sorted("function" if path.stem == "__init__" else f"function.{path.stem}" for path in PACKAGE.glob("*.py"))
+MODULES = sorted(
+    "function" if path.stem == "__init__" else f"function.{path.stem}" for path in PACKAGE.glob("*.py")
+)
 
 
 @pytest.mark.parametrize("name", MODULES)

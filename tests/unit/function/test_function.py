@@ -140,7 +140,8 @@ def test_calls_that_run_side_by_side_have_a_context_each() -> None:
 
 
 @pytest.mark.parametrize(
-    ("body", "sent"), [(b"x", b"x"), ("é", "é".encode()), ({"a": 1}, b'{"a": 1}'), ([1], b"[1]"), (None, b"null")]
+    ("body", "sent"),
+    [(b"x", b"x"), ("é", "é".encode()), ({"a": 1}, b'{"a": 1}'), ([1], b"[1]"), (None, b"null")],
 )
 def test_a_test_event_takes_bytes_text_or_json(body: Any, sent: bytes) -> None:
     assert testing.event(body).body == sent

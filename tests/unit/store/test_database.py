@@ -66,6 +66,7 @@ def test_what_was_committed_survives_a_reopening(opened):
     assert opened().deployment("demo", "hello").digest == FIRST.digest
 
 
+@pytest.mark.promise("S34")
 @pytest.mark.slow
 def test_what_was_answered_survives_a_kill_right_after(url):
     migrate(url)

@@ -79,6 +79,7 @@ def test_a_store_sealed_with_another_key_is_not_opened(store, url):
         open_store(url, Sealer(b"o" * 32))
 
 
+@pytest.mark.promise("T26")
 def test_a_value_moved_to_another_name_in_the_database_is_not_believed(store, url):
     store.put_value("demo", "secret", "ADMIN", "good")
     executed(url, "UPDATE space_values SET name = 'OTHER'")

@@ -107,7 +107,10 @@ def test_the_fronts_user_is_looked_up_by_name_or_taken_as_a_number(monkeypatch: 
 @pytest.mark.parametrize(
     ("user", "message"),
     [
-        ("no-such-user-here", "setting user: there is no user 'no-such-user-here'; create it or name another"),
+        (
+            "no-such-user-here",
+            "setting user: there is no user 'no-such-user-here'; create it or name another",
+        ),
         ("-1", "setting user: there is no user '-1'; create it or name another"),
         ("root", "setting user: the fronts may not run as root; name another user"),
         ("0", "setting user: the fronts may not run as root; name another user"),

@@ -65,6 +65,7 @@ def test_every_state_can_be_reached() -> None:
     assert reachable(State.GROWING) | {State.GROWING} == set(State)
 
 
+@pytest.mark.promise("T12")
 @pytest.mark.parametrize("state", [state for state in State if state is not State.GROWING])
 def test_a_cell_never_becomes_blank_again(state: State) -> None:
     assert State.BLANK not in reachable(state)

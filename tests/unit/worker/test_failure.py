@@ -41,12 +41,16 @@ def carried(found: Failure) -> tuple[Any, ...]:
 
 
 def test_the_line_is_the_authors_own_innermost_one(bundle: Path) -> None:
-    error = raised_by(bundle / "handler.py", "def run(_):\n    return inner()\n\ndef inner():\n    return 1 / 0\n")
+    error = raised_by(
+        bundle / "handler.py", "def run(_):\n    return inner()\n\ndef inner():\n    return 1 / 0\n"
+    )
     assert failure_of(error) == Failure("ZeroDivisionError", "division by zero", 5, "return 1 / 0")
 
 
 def test_a_line_of_a_library_is_not_the_authors(bundle: Path) -> None:
-    error = raised_by(bundle / "handler.py", "import json\n\ndef run(text):\n    return json.loads(text)\n", "{")
+    error = raised_by(
+        bundle / "handler.py", "import json\n\ndef run(text):\n    return json.loads(text)\n", "{"
+    )
     assert failure_of(error)[2:] == (4, "return json.loads(text)")
 
 

@@ -200,6 +200,7 @@ def test_a_bundle_that_no_parser_takes_is_refused_and_no_crash(
     assert len(found.message) < 300
 
 
+@pytest.mark.promise("T23")
 def test_nothing_of_a_bundle_runs_while_it_is_checked(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,0 +1,100 @@
+"""What the documents say of each other and of the code: links, constants, dependencies, versions, targets."""
+
+from __future__ import annotations
+
+import ast
+import re
+import tomllib
+from pathlib import Path
+
+from supervisor import __version__
+
+REPOSITORY = Path(__file__).parents[2]
+PAGES = sorted([*REPOSITORY.glob("*.md"), *REPOSITORY.glob("docs/*.md")])
+ROOT_PAGES_MOST = 10
+
+
+def read(name: str) -> str:
+    return (REPOSITORY / name).read_text(encoding="utf-8")
+
+
+def without_code(text: str) -> str:
+    return re.sub(r"^```.*?^```$", "", text, flags=re.MULTILINE | re.DOTALL)
+
+
+def test_every_link_to_a_file_leads_to_one() -> None:
+    for page in PAGES:
+        for target in re.findall(r"\]\(([^)]+)\)", without_code(page.read_text(encoding="utf-8"))):
+            path, _, _ = target.partition("#")
+            if path and "://" not in path:
+                assert (page.parent / path).is_file(), f"{page.name}: {target}"
+
+
+def test_every_page_can_be_reached_from_the_readme() -> None:
+    seen: set[Path] = set()
+    waiting = [REPOSITORY / "README.md"]
+    while waiting:
+        page = waiting.pop()
+        if page in seen or page.suffix != ".md":
+            continue
+        seen.add(page)
+        links = re.findall(r"\]\(([^)#:]+)\)", without_code(page.read_text(encoding="utf-8")))
+        waiting.extend((page.parent / link).resolve() for link in links)
+    assert {page.name for page in PAGES} == {page.name for page in seen}
+
+
+def test_there_are_few_pages_at_the_root() -> None:
+    assert len(list(REPOSITORY.glob("*.md"))) <= ROOT_PAGES_MOST
+
+
+def test_every_constant_that_is_quoted_has_the_value_that_is_quoted() -> None:
+    quoted = re.findall(r"`([A-Z][A-Z_]+) = ([\d._]+)`", "".join(page.read_text() for page in PAGES))
+    assert quoted
+    values: dict[str, set[object]] = {}
+    for path in [*REPOSITORY.glob("supervisor/**/*.py"), *REPOSITORY.glob("worker/*.py")]:
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant):
+                for target in node.targets:
+                    if isinstance(target, ast.Name):
+                        values.setdefault(target.id, set()).add(node.value.value)
+    for name, value in quoted:
+        assert float(value) in values.get(name, set()), f"{name} is not {value}"
+
+
+def test_decisions_count_on_and_say_when_to_look_again() -> None:
+    _, *decisions = re.split(r"^## ", read("docs/decisions.md"), flags=re.MULTILINE)
+
+    assert [decision.partition(".")[0] for decision in decisions] == [
+        f"D{number}" for number in range(1, len(decisions) + 1)
+    ]
+    for decision in decisions:
+        title = decision.partition("\n")[0]
+        assert re.search(r"^20\d\d-\d\d-\d\d\. ", decision, flags=re.MULTILINE), f"{title}: no date"
+        assert "*Alternatives" in decision and "*Revisit when*" in decision, title
+
+
+def test_every_dependency_is_defended_and_no_other() -> None:
+    project = tomllib.loads(read("pyproject.toml"))["project"]
+    extras = [name for extra in project["optional-dependencies"].values() for name in extra]
+    asked = {re.split(r"[\[<>=~!; ]", name)[0] for name in (*project["dependencies"], *extras)}
+    table = read("docs/decisions.md").split("## D14.")[1].split("## D15.")[0]
+
+    assert set(re.findall(r"^\| `([\w-]+)` \| \w", table, flags=re.MULTILINE)) == asked
+
+
+def test_the_changelog_begins_with_this_version() -> None:
+    assert re.findall(r"^## (\S+)", read("CHANGELOG.md"), flags=re.MULTILINE)[0] == __version__
+
+
+def test_the_make_targets_that_are_named_exist() -> None:
+    targets = set(re.findall(r"^([a-z-]+):", read("Makefile"), flags=re.MULTILINE))
+    named = {target for page in PAGES for target in re.findall(r"`make ([a-z-]+)`", page.read_text())}
+    assert named - targets == set()
+
+
+def test_no_page_names_a_registry_or_a_path_of_a_machine() -> None:
+    for page in PAGES:
+        found = re.search(
+            r"pypi\.org|pythonhosted|/root/|/work/|\.pyenv|/home/\w", page.read_text(encoding="utf-8")
+        )
+        assert not found, f"{page.name}: {found}"
