@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from bench.contestants import TOKEN, Cellblock
 from bench.workloads import FUNCTIONS
 from supervisor.runtimes import load_runtimes
-from supervisor.settings import Settings
+from supervisor.settings import load
 
 SOURCES = {"plain": FUNCTIONS / "noop.py", "pandas": FUNCTIONS / "pandas_sum.py"}
 WARM_CALLS = 5
@@ -76,7 +76,7 @@ def _call_ms(connection: http.client.HTTPConnection, path: str) -> tuple[float, 
 
 def fresh_process_ms(module: str) -> float:
     """Median time of a new Python process that imports ``module``, with the functions' libraries."""
-    runtime = load_runtimes(Settings().runtimes_dir, None)[0]
+    runtime = load_runtimes(load().runtimes_dir, None)[0]
     code = f"import sys; sys.path.append({str(Path(runtime.libraries))!r}); import {module}"
     times = []
     for _ in range(FRESH_PROCESSES):

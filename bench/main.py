@@ -48,13 +48,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, help="measurements of each kind (default: 5)")
     parser.add_argument("--cold-starts", type=int, help="of each kind (default: 20)")
     parser.add_argument("--fronts", type=int, default=2, help="of the second Cellblock (default: 2)")
-    parser.add_argument(
-        "--quick", action="store_true", help="2 rounds of 1 s, 5 cold starts: a try, no result"
-    )
+    parser.add_argument("--quick", action="store_true", help="2 rounds of 1 s, 5 cold starts")
     parser.add_argument("--cold-only", action="store_true", help="measure cold starts only")
-    parser.add_argument(
-        "--record", action="store_true", help="also replace the results in docs/benchmarks.md"
-    )
+    parser.add_argument("--record", action="store_true", help="also write docs/benchmarks.md")
     given = parser.parse_args()
     for name, full, quick in (("seconds", 3, 1), ("rounds", 5, 2), ("cold_starts", 20, 5)):
         if getattr(given, name) is None:

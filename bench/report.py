@@ -8,13 +8,11 @@ from statistics import median
 from typing import Any
 
 from bench.coldstart import ColdStart
-from bench.load import Sample
+from bench.load import DISTURBED, Sample
 
 OURS, PEER, FLOOR = "cellblock-1", "framework-1", "bare"
 GOAL_CONNECTIONS, GOAL_THROUGHPUT = 32, 5.0
 GOAL_LATENCY = 2.0
-# Others' share of the cores above which a run is called disturbed.
-DISTURBED = 0.05
 
 Key = tuple[str, str, int]  # contestant, workload, connections
 
@@ -36,18 +34,17 @@ class Run:
 
     def middle(self, field: str, contestant: str, workload: str, connections: int) -> float:
         """The median over the rounds."""
-        return median(getattr(sample, field) for sample in self.samples[contestant, workload, connections])
+        samples = self.samples[contestant, workload, connections]
+        return float(median(getattr(sample, field) for sample in samples))
 
     def ratio(self, field: str, over: str, under: str, workload: str, connections: int) -> float:
         """The median of the rounds' own ratios: what slowed a whole round slowed both sides of it."""
-        return median(
-            getattr(one, field) / getattr(other, field)
-            for one, other in zip(
-                self.samples[over, workload, connections],
-                self.samples[under, workload, connections],
-                strict=True,
-            )
+        pairs = zip(
+            self.samples[over, workload, connections],
+            self.samples[under, workload, connections],
+            strict=True,
         )
+        return float(median(getattr(one, field) / getattr(other, field) for one, other in pairs))
 
     @property
     def others(self) -> list[float]:
@@ -70,12 +67,12 @@ def goals(run: Run) -> list[Goal]:
     for workload, title in run.workloads.items():
         throughput = run.ratio("requests_per_s", OURS, PEER, workload, GOAL_CONNECTIONS)
         text = (
-            f"{title}, {GOAL_CONNECTIONS} connections: at least {GOAL_THROUGHPUT:g} × functions-framework's "
+            f"{title}, {GOAL_CONNECTIONS} connections: at least {GOAL_THROUGHPUT:g} x functions-framework's "
             "throughput, one worker each"
         )
         found.append(Goal(text, throughput, throughput >= GOAL_THROUGHPUT))
         latency = run.ratio("p50_us", OURS, FLOOR, workload, 1)
-        text = f"{title}, 1 connection: a median latency of at most {GOAL_LATENCY:g} × the bare echo's"
+        text = f"{title}, 1 connection: a median latency of at most {GOAL_LATENCY:g} x the bare echo's"
         found.append(Goal(text, latency, latency <= GOAL_LATENCY))
     return found
 
@@ -111,10 +108,10 @@ def _goals(run: Run) -> str:
 
 def _table(run: Run, workload: str) -> str:
     lines = [
-        f"**{run.workloads[workload]}** (medians; × is the median of the rounds' ratios to "
+        f"**{run.workloads[workload]}** (medians; x is the median of the rounds' ratios to "
         "functions-framework with one worker / to the bare echo)",
         "",
-        "| connections | server | req/s | × framework | × bare | p50 | p99 | p50 × bare | CPU per request |",
+        "| connections | server | req/s | x framework | x bare | p50 | p99 | p50 x bare | CPU per request |",
         "|---|---|---|---|---|---|---|---|---|",
     ]
     for connections in run.connections:

@@ -164,7 +164,8 @@ def load(config: Path | None = None, **given: Any) -> Settings:
         raise ConfigurationError(f"cannot use setting {where}: {first['msg']}") from None
     except SettingsError as error:  # a variable that should be JSON
         raise ConfigurationError(
-            f"cannot use the settings: {error}; a list or a table in a CELLBLOCK_* variable is written as JSON"
+            f"cannot use the settings: {error}; "
+            "a list or a table in a CELLBLOCK_* variable is written as JSON"
         ) from None
     except ValueError as error:  # a TOML syntax error
         raise ConfigurationError(f"cannot read the settings file {path}: {error}") from None

@@ -102,7 +102,7 @@ def serve(
         if examples is not None:
             # Not asyncio's own: the warden has the one loop that reaps.
             subprocess.Popen(  # noqa: ASYNC220
-                [sys.executable, "-m", "supervisor.cli.welcome", url, str(examples.absolute())],
+                [sys.executable, "-P", "-m", "supervisor.cli.welcome", url, str(examples.absolute())],
                 env={**os.environ, "CELLBLOCK_TOKEN": token},
                 stdin=subprocess.DEVNULL,
             ).returncode = 0

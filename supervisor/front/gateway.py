@@ -42,7 +42,7 @@ class Timing:
         self.queue_s = self.init_s = self.execution_s = 0.0
 
     def take(self, call: PreparedCall, now: float) -> None:
-        """What a call says of its own way; ``now`` on the event loop's clock."""
+        """What a call says of its own way; ``now`` on its clock."""
         sent = call.sent_at or now
         self.init_s = call.init_s
         self.queue_s += max(0.0, sent - call.queued_at - call.init_s)
@@ -172,7 +172,7 @@ class Gateway:
             except CallLost as lost:
                 raise _lost(lost, limit_s, call.call_id) from None
             finally:
-                timing.take(prepared, self._loop.time())
+                timing.take(prepared, time.perf_counter())
             return _from_frame(frame, prepared, is_known)
         raise PlatformError(
             503, "the function is being replaced again and again; try again", headers={"Retry-After": "1"}

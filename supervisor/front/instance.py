@@ -11,6 +11,7 @@ import asyncio
 import logging
 import os
 import select
+import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -130,7 +131,7 @@ class Instance:
 
     async def start(self, init: bytes, within_s: float) -> wire.Frame:
         """Send INIT (already encoded) and wait for READY or CHECKED.  StartFailed, TimeoutError."""
-        began = self._loop.time()
+        began = time.perf_counter()
         self._write(init)
         try:
             frame = await asyncio.wait_for(asyncio.shield(self._started), within_s)
@@ -142,7 +143,7 @@ class Instance:
             raise StartFailed(frame, None)
         if frame.kind == wire.READY and self._ending is not None:  # it has died or lied since it said so
             raise StartFailed(None, self._ending)
-        self.init_s = self._loop.time() - began
+        self.init_s = time.perf_counter() - began
         return frame
 
     def continue_from(self, memory: Memory) -> None:
@@ -169,11 +170,11 @@ class Instance:
             self._logs.begin_call()
         if not self.served:
             call.init_s = self.init_s
-        call.sent_at = self._loop.time()
+        call.sent_at = time.perf_counter()
+        call.until = self._loop.time() + call.timeout_s
         self._outstanding[number] = call
-        until = call.sent_at + call.timeout_s
-        if self._alarm is None or self._alarm.when() > until:
-            self._set_alarm(until)
+        if self._alarm is None or self._alarm.when() > call.until:
+            self._set_alarm(call.until)
         if len(call.body) <= JOIN_BODY_BYTES:
             self._write(data + call.body)
         else:
@@ -200,9 +201,7 @@ class Instance:
         self._alarm = None
         if not self._outstanding:
             return  # the next call sets it again
-        until, number = min(
-            (call.sent_at + call.timeout_s, number) for number, call in self._outstanding.items()
-        )
+        until, number = min((call.until, number) for number, call in self._outstanding.items())
         # The loop's clock may be a little behind its own timers (uvloop counts milliseconds).
         if until > self._loop.time() + CLOCK_GRAIN_S:
             self._set_alarm(until)
@@ -310,7 +309,8 @@ class Instance:
             call.answer_headers = function_headers(frame.headers)
         del self._outstanding[frame.call]
         self.served += 1
-        call.answered_at = self.last_used = self._loop.time()
+        call.answered_at = time.perf_counter()
+        self.last_used = self._loop.time()
         # Lines written before the answer are this call's: read them before it is told.
         call_id = call.call_id if not self._outstanding else ""
         has_more = self._log_poll.poll(0)  # one system call, where two reads nearly always find nothing

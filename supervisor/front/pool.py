@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections import deque
 from collections.abc import Awaitable, Callable
 
@@ -155,7 +156,7 @@ class Pool:
     # ---- growing ----------------------------------------------------------------------------
 
     def _grow(self) -> None:
-        now = self._loop.time()
+        now = time.perf_counter()
         while self._waiting:
             oldest = self._waiting[0]
             if not oldest.future.done():
@@ -173,7 +174,7 @@ class Pool:
             len(self._starting),
             self.limits.max_instances,
         )
-        if now >= self._ask_again_at:
+        if self._loop.time() >= self._ask_again_at:
             for _ in range(growth.to_start(snapshot)):
                 task = self._loop.create_task(self._start_one())
                 self._starting.add(task)

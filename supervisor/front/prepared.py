@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import Protocol
 
 from worker import wire
@@ -19,7 +20,8 @@ class PreparedCall:
     """Encoded once, before it waits: an instance that comes free gets its next call at once.
 
     ``future`` is the call's frame, or CallLost, Retired, StartFailed or PlatformError.  Times are
-    the event loop's; ``sent_at`` is 0.0 while the call waits.
+    ``perf_counter``'s, as uvloop's clock counts milliseconds; ``sent_at`` is 0.0 while the call
+    waits.  ``until``, its time limit, is on the loop's clock.
     """
 
     __slots__ = (
@@ -33,6 +35,7 @@ class PreparedCall:
         "queued_at",
         "sent_at",
         "timeout_s",
+        "until",
         "values",
     )
 
@@ -51,8 +54,8 @@ class PreparedCall:
         self.call_id = head[3]
         self.timeout_s = timeout_s
         self.values = values
-        self.queued_at = loop.time()
-        self.sent_at = self.answered_at = self.init_s = 0.0
+        self.queued_at = time.perf_counter()
+        self.sent_at = self.answered_at = self.init_s = self.until = 0.0
         # Checked as they arrive, so that a bad one costs the cell.
         self.answer_headers: list[tuple[bytes, bytes]] = []
         self.future: asyncio.Future[wire.Frame] = loop.create_future()

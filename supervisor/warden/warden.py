@@ -38,6 +38,20 @@ DESCRIPTORS_BESIDES = 256
 # Cells that were killed at shutdown are reaped within this; the kernel tears their memory down.
 REAP_SECONDS = 5.0
 
+
+def within_the_host(settings: Settings) -> Settings:
+    """The settings, with a ceiling for ``open_files`` that the host lets a cell have.
+
+    Cells inherit the server's hard limit and can only lower it: a deploy that asks for more is told
+    so, instead of a cell that cannot be tied.
+    """
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    ceilings = settings.all_ceilings
+    if hard == resource.RLIM_INFINITY or ceilings["open_files"] <= hard:
+        return settings
+    return settings.model_copy(update={"ceilings": {**ceilings, "open_files": hard}})
+
+
 OnReady = Callable[[], Awaitable[None]]
 
 
@@ -68,7 +82,7 @@ class Warden:
     """One server."""
 
     def __init__(self, settings: Settings, admin_token: str) -> None:
-        self._settings = settings
+        self._settings = settings = within_the_host(settings)
         self._token_digest = hashlib.sha256(admin_token.encode()).hexdigest()
         self.runtimes = self._installed(settings)
         self.front_uid, self.front_gid = identities.front_ids(settings.user)

@@ -92,9 +92,21 @@ def test_the_make_targets_that_are_named_exist() -> None:
     assert named - targets == set()
 
 
+# Spelt so that this file does not name what it looks for.
+OF_A_MACHINE = re.compile(r"py(?:pi|thonhosted)\.org|/(?:root|work|home)/\w|[.]py(?:env)/")
+
+
 def test_no_page_names_a_registry_or_a_path_of_a_machine() -> None:
     for page in PAGES:
-        found = re.search(
-            r"pypi\.org|pythonhosted|/root/|/work/|\.pyenv|/home/\w", page.read_text(encoding="utf-8")
-        )
+        found = OF_A_MACHINE.search(page.read_text(encoding="utf-8"))
         assert not found, f"{page.name}: {found}"
+
+
+def test_the_lengths_that_are_named_are_those_of_the_house() -> None:
+    house = dict(
+        re.findall(r"^(\w+) = (\d+)$", read("tests/contract/house/test_files.py"), flags=re.MULTILINE)
+    )
+    said = f"at most {house['FILE_MOST_LINES']} lines, a function {house['FUNCTION_MOST_LINES']}"
+
+    assert said in read("CONTRIBUTING.md")
+    assert f"Files have at most {house['FILE_MOST_LINES']} lines" in read("docs/architecture.md")

@@ -78,6 +78,11 @@ def send(
                 connection.sendall(b"%x\r\n%s\r\n" % (len(chunk), chunk))
             if chunks is not None:
                 connection.sendall(b"0\r\n\r\n")
-        with contextlib.closing(http.client.HTTPResponse(connection, method=method)) as answer:
-            answer.begin()
-            return RawAnswer(answer.status, answer.getheaders(), answer.read())
+        return read_answer(connection, method)
+
+
+def read_answer(connection: socket.socket, method: str) -> RawAnswer:
+    """The answer that comes over a connection to a request of this method."""
+    with contextlib.closing(http.client.HTTPResponse(connection, method=method)) as answer:
+        answer.begin()
+        return RawAnswer(answer.status, answer.getheaders(), answer.read())

@@ -27,7 +27,8 @@ def test_the_administrators_token_is_recognised(scheme: bytes, space: bytes) -> 
 
 
 WRONG = [
-    None, b"", b"Bearer", b"Bearer ", TOKEN, b"Basic " + TOKEN, b"Bearer " + TOKEN[:-1], b"Bearer " + TOKEN + b"x",
+    None, b"", b"Bearer", b"Bearer ", TOKEN, b"Basic " + TOKEN, b"Bearer " + TOKEN[:-1],
+    b"Bearer " + TOKEN + b"x",
     b"Bearer " + TOKEN.upper(), b"Bearer:" + TOKEN, b"Bearer\t" + TOKEN, b"\xff\xfe", b"Bearer \xff",
     b"Bearer " + TOKEN + b"\0", b"Bearer " + TOKEN + b", Bearer " + TOKEN, b"Bearer Bearer " + TOKEN,
 ]  # fmt: skip

@@ -9,7 +9,6 @@ import asyncio
 import logging
 import os
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
@@ -17,89 +16,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from supervisor.front import instance as module
-from supervisor.front.instance import CallLost, Identity, Instance, Memory, StartFailed
-from supervisor.front.prepared import PreparedCall
-from supervisor.front.warden_link import Ending, Lease
+from supervisor.front.instance import CallLost, Instance, Memory, StartFailed
+from supervisor.front.warden_link import Ending
+from tests.support.scripted_cell import Cell, answer, ready
 from tests.support.wire_frames import any_bytes
 from worker import wire
 
 WAIT_SECONDS = 10.0
 KILLED = Ending("exited", 9, 0, "")
-
-
-@dataclass
-class ScriptedWarden:
-    """Remembers what it was told."""
-
-    kills: list[tuple[str, str]] = field(default_factory=list)
-    returned: list[Any] = field(default_factory=list)
-
-    def kill(self, cell: str, cause: str) -> None:
-        """As WardenLink.kill."""
-        self.kills.append((cell, cause))
-
-    def give_back(self, cell: str, memory: Any, pipes: list[int]) -> None:
-        """As WardenLink.give_back."""
-        self.returned.append((cell, memory))
-
-
-@dataclass
-class Values:
-    """A space's values that never change."""
-
-    revision: int = 1
-    frame: bytes = b""
-
-
-class Cell:
-    """The cell's ends of an instance's pipes, and the instance."""
-
-    def __init__(self, on_free: Callable[[Instance, float], None] | None = None, **limits: int) -> None:
-        pipes = [os.pipe() for _ in range(4)]
-        (self.requests, request), (reply, self.replies), (out, self.stdout), (err, self.stderr) = pipes
-        ours = [request, reply, out, err]
-        for descriptor in (*ours, self.requests):
-            os.set_blocking(descriptor, False)
-        self._open = {self.requests, self.replies, self.stdout, self.stderr}
-        self.warden = ScriptedWarden()
-        self.gone: list[Instance] = []
-        self.freed: list[float] = []
-        on_free = on_free or (lambda _, seconds: self.freed.append(seconds))
-        identity = Identity(
-            "demo", "f", 1, limits.get("log_bytes", 1000), limits.get("log_lines", 10), 1 << 20
-        )
-        lease = Lease("cell-1", {}, ours)
-        self.instance = Instance(lease, self.warden, identity, on_free, self.gone.append)  # type: ignore[arg-type]
-
-    def call(self, timeout_s: float = 30.0) -> PreparedCall:
-        """One call, sent."""
-        head = ("POST", "/", "", "call-id")
-        call = PreparedCall(head, [], b"", timeout_s, Values(), asyncio.get_running_loop())
-        self.instance.send(call)
-        return call
-
-    def says(self, data: bytes) -> None:
-        """Write to the reply pipe; a reader that is gone is the cell's own affair."""
-        try:
-            os.write(self.replies, data)
-        except BrokenPipeError:
-            assert self.instance.is_gone
-
-    def hangs_up(self) -> None:
-        """Close every end, once."""
-        for descriptor in self._open:
-            os.close(descriptor)
-        self._open.clear()
-
-
-def ready() -> bytes:
-    """The frame that says a sync handler was imported."""
-    return wire.encode(wire.READY, 0, (0, 1, "handle", "3.11"))
-
-
-def answer(number: int, body: bytes = b"") -> bytes:
-    """An answer to that call."""
-    return wire.encode(wire.ANSWER, number, (200, 1), (), len(body)) + body
 
 
 def run(scenario: Callable[[], Awaitable[None]]) -> None:

@@ -50,7 +50,10 @@ class Shown:
         ({}, typed(b"{}", JSON)),
         (collections.OrderedDict(b=1, a=2), typed(b'{"b":1,"a":2}', JSON)),
         (types.MappingProxyType({"a": types.MappingProxyType({})}), typed(b'{"a":{}}', JSON)),
-        ({1: "a", None: "b", True: "c", 1.5: "d"}, typed(b'{"1":"c","null":"b","1.5":"d"}', JSON)),
+        (
+            {1: "a", None: "b", False: "c", 1.5: "d"},
+            typed(b'{"1":"a","null":"b","false":"c","1.5":"d"}', JSON),
+        ),
         ({"t": (1, 2)}, typed(b'{"t":[1,2]}', JSON)),
         ({"lone": "\ud800"}, typed(b'{"lone":"\\ud800"}', JSON)),
         (b"\x00\xff", typed(b"\x00\xff", OCTETS)),
@@ -256,7 +259,7 @@ def test_what_json_cannot_carry_is_named_by_its_place(body: Any, message: str) -
 
 
 def test_what_json_cannot_carry_is_named_under_an_explicit_json_type_too() -> None:
-    with pytest.raises(ContractError, match="^body is of type set, which JSON cannot carry$"):
+    with pytest.raises(ContractError, match=r"^body is of type set, which JSON cannot carry$"):
         answer_of({"headers": {"Content-Type": "application/json"}, "body": {1}})
 
 

@@ -1,0 +1,110 @@
+"""What callers are told when there is no place for their call: 408, 429, 503; and the operator's settings."""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Iterator
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+
+from tests.support.envelope import assert_envelope
+from tests.support.raw_http import exchange, read_answer, target
+from tests.support.server import TOKEN, Server
+from tests.support.together import together
+
+QUEUE_SECONDS = 0.4
+SLEEPS = "import time\ndef handle(req):\n    time.sleep(float(req.body))\n    return {'body': 'slept'}\n"
+
+
+@pytest.fixture(scope="module")
+def narrow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server with one front, room for one cell and little patience."""
+    running = Server(
+        tmp_path_factory.mktemp("narrow") / "data",
+        workers=1,
+        queue_seconds=QUEUE_SECONDS,
+        queue_depth=2,
+        max_cells=1,
+        blank_cells=0,
+        body_seconds=1,
+        preload="[]",
+        text_content_type="plain/text",
+    )
+    yield running
+    assert running.stop() == 0, running.log
+
+
+def outcomes(answers: list[httpx.Response]) -> list[int]:
+    return sorted(answer.status_code for answer in answers)
+
+
+def test_a_call_that_finds_every_instance_busy_is_429_with_retry_after(narrow: Server) -> None:
+    narrow.deploy("busy", SLEEPS, max_instances=1)
+    assert narrow.call("busy", content=b"0").text == "slept"
+    answers = together([lambda: narrow.call("busy", content=b"1")] * 3)
+    assert outcomes(answers) == [200, 429, 429]
+    for answer in answers:
+        if answer.status_code == 429:
+            error = assert_envelope(answer, 429, "stayed busy", "max_instances")
+            assert error["details"]["reason"] == "concurrency"
+            assert int(answer.headers["retry-after"]) >= 1
+            assert QUEUE_SECONDS <= float(answer.headers["x-duration-seconds"]) < QUEUE_SECONDS + 0.5
+
+
+def test_a_call_that_finds_the_queue_full_is_429_at_once(narrow: Server) -> None:
+    narrow.deploy("queued", SLEEPS, max_instances=1)
+    assert narrow.call("queued", content=b"0").text == "slept"
+    answers = together([lambda: narrow.call("queued", content=b"1")] * 6)
+    full = [answer for answer in answers if "queue is full" in answer.text]
+    assert outcomes(answers) == [200, 429, 429, 429, 429, 429]
+    assert len(full) == 3  # one runs, two wait
+    for answer in full:
+        error = assert_envelope(answer, 429, "2 calls are waiting")
+        assert error["details"] == {"reason": "queue", "queue_depth": 2}
+        assert int(answer.headers["retry-after"]) >= 1
+        assert float(answer.headers["x-duration-seconds"]) < QUEUE_SECONDS
+
+
+def test_a_call_for_which_there_is_no_cell_is_503_with_retry_after(narrow: Server) -> None:
+    for name in ("one", "other"):
+        narrow.deploy(name, SLEEPS)
+    answers = together([lambda name=name: narrow.call(name, content=b"1") for name in ("one", "other")])
+    assert outcomes(answers) == [200, 503]
+    (refused,) = (answer for answer in answers if answer.status_code == 503)
+    error = assert_envelope(refused, 503, "try again")
+    assert error["details"]["reason"] == "capacity"
+    assert int(refused.headers["retry-after"]) >= 1
+    # The cell that is idle now makes room for whoever comes next.
+    for name in ("one", "other", "one"):
+        assert narrow.call(name, content=b"0").text == "slept"
+
+
+def test_a_body_that_stops_arriving_is_408(narrow: Server) -> None:
+    narrow.deploy("patient", SLEEPS)
+    address = urlsplit(narrow.url)
+    head = f"POST {target('patient')} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {TOKEN}\r\n"
+    began = time.monotonic()
+    with socket.create_connection((address.hostname, address.port), 10) as connection:
+        connection.sendall(f"{head}Content-Length: 10\r\n\r\nhalf".encode())
+        assert_envelope(read_answer(connection, "POST"), 408, "did not arrive within 1 s")
+    assert time.monotonic() - began < 5
+
+
+def test_a_caller_that_hangs_up_inside_its_body_costs_nothing(narrow: Server) -> None:
+    narrow.deploy("left", SLEEPS)
+    address = urlsplit(narrow.url)
+    head = f"POST {target('left')} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {TOKEN}\r\n"
+    before = len(narrow.log)
+    for _ in range(20):
+        with socket.create_connection((address.hostname, address.port), 10) as connection:
+            connection.sendall(f"{head}Content-Length: 10\r\n\r\nhalf".encode())
+    assert narrow.call("left", content=b"0").text == "slept"
+    assert "Traceback" not in narrow.log[before:]
+
+
+def test_the_operators_text_content_type_is_that_of_text_without_one(narrow: Server) -> None:
+    narrow.deploy("text", "def handle(req):\n    return {'body': 'x'}\n")
+    assert exchange(narrow, "POST", target("text")).all("content-type") == ["plain/text"]

@@ -1,0 +1,106 @@
+"""A cell that says what a test tells it to, on real pipes, and the instance that listens to it.
+
+The warden is a script too: these interleavings cannot be had of the real one on request.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from supervisor.front.instance import Identity, Instance
+from supervisor.front.prepared import PreparedCall
+from supervisor.front.warden_link import Lease
+from worker import wire
+
+
+@dataclass
+class ScriptedWarden:
+    """Remembers what it was told."""
+
+    kills: list[tuple[str, str]] = field(default_factory=list)
+    returned: list[Any] = field(default_factory=list)
+
+    def kill(self, cell: str, cause: str) -> None:
+        """As WardenLink.kill."""
+        self.kills.append((cell, cause))
+
+    def give_back(self, cell: str, memory: Any, pipes: list[int]) -> None:
+        """As WardenLink.give_back."""
+        self.returned.append((cell, memory))
+
+
+@dataclass
+class Values:
+    """A space's values that never change."""
+
+    revision: int = 1
+    frame: bytes = b""
+
+
+class Ends:
+    """The cell's ends of its pipes; ``ours`` are the front's, for a lease."""
+
+    def __init__(self) -> None:
+        pipes = [os.pipe() for _ in range(4)]
+        (self.requests, request), (reply, self.replies), (out, self.stdout), (err, self.stderr) = pipes
+        self.ours = [request, reply, out, err]
+        for descriptor in (*self.ours, self.requests):
+            os.set_blocking(descriptor, False)
+        self._open = {self.requests, self.replies, self.stdout, self.stderr}
+
+    def says(self, data: bytes) -> None:
+        """Write to the reply pipe; a reader that is gone is no affair of the cell's."""
+        try:
+            os.write(self.replies, data)
+        except BrokenPipeError:
+            return
+
+    def hangs_up(self) -> None:
+        """Close every end, once."""
+        for descriptor in self._open:
+            os.close(descriptor)
+        self._open.clear()
+
+
+def identity(**limits: int) -> Identity:
+    """The function ``demo/f``."""
+    return Identity("demo", "f", 1, limits.get("log_bytes", 1000), limits.get("log_lines", 10), 1 << 20)
+
+
+def prepared(timeout_s: float = 30.0) -> PreparedCall:
+    """One call that nobody has sent yet."""
+    head = ("POST", "/", "", "call-id")
+    return PreparedCall(head, [], b"", timeout_s, Values(), asyncio.get_running_loop())
+
+
+class Cell(Ends):
+    """A cell, and the instance that holds it."""
+
+    def __init__(self, on_free: Callable[[Instance, float], None] | None = None, **limits: int) -> None:
+        super().__init__()
+        self.warden = ScriptedWarden()
+        self.gone: list[Instance] = []
+        self.freed: list[float] = []
+        on_free = on_free or (lambda _, seconds: self.freed.append(seconds))
+        lease = Lease("cell-1", {}, self.ours)
+        self.instance = Instance(lease, self.warden, identity(**limits), on_free, self.gone.append)  # type: ignore[arg-type]
+
+    def call(self, timeout_s: float = 30.0) -> PreparedCall:
+        """One call, sent."""
+        call = prepared(timeout_s)
+        self.instance.send(call)
+        return call
+
+
+def ready() -> bytes:
+    """The frame that says a sync handler was imported."""
+    return wire.encode(wire.READY, 0, (0, 1, "handle", "3.11"))
+
+
+def answer(number: int, body: bytes = b"") -> bytes:
+    """An answer to that call."""
+    return wire.encode(wire.ANSWER, number, (200, 1), (), len(body)) + body

@@ -1,0 +1,152 @@
+"""A pool whose instances die at the worst moment: no call waits for a cell that is gone."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+
+from supervisor.front.instance import CallLost, StartFailed
+from supervisor.front.pool import Pool
+from supervisor.front.warden_link import Ending, Lease
+from supervisor.options import Limits
+from tests.support.scripted_cell import Ends, ScriptedWarden, answer, identity, prepared
+from worker import wire
+
+WAIT_SECONDS = 10.0
+KILLED = Ending("exited", 9, 0, "")
+
+
+class Warden(ScriptedWarden):
+    """Leases cells that a test then speaks for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.cells: asyncio.Queue[Ends] = asyncio.Queue()
+        self.leased = 0
+        self._all: list[Ends] = []
+
+    async def lease(self, request: Any) -> Lease:
+        """As WardenLink.lease."""
+        self.leased += 1
+        ends = Ends()
+        self._all.append(ends)
+        self.cells.put_nowait(ends)
+        return Lease(f"cell-{self.leased}", {}, ends.ours)
+
+    def hang_up(self) -> None:
+        """Every cell is gone."""
+        for ends in self._all:
+            ends.hangs_up()
+
+
+@asynccontextmanager
+async def pool(**limits: Any) -> AsyncIterator[tuple[Pool, Warden]]:
+    """A pool and its warden; nothing is left of either."""
+    warden = Warden()
+
+    async def encode_init() -> tuple[bytes, int]:
+        return b"", 1
+
+    made = Pool(
+        identity(), Limits(**limits), {}, warden, encode_init,  # type: ignore[arg-type]
+        queue_seconds=WAIT_SECONDS, queue_depth=10, init_seconds=WAIT_SECONDS,
+    )  # fmt: skip
+    async with asyncio.timeout(WAIT_SECONDS):
+        yield made, warden
+    warden.hang_up()
+    for instance in list(made.instances):
+        instance.ended(KILLED)
+    assert made.instances == set()
+
+
+def ready(is_async: int = 0) -> bytes:
+    """READY."""
+    return wire.encode(wire.READY, 0, (is_async, 1, "handle", "3.11"))
+
+
+async def turns(count: int = 20) -> None:
+    """Let the loop turn."""
+    for _ in range(count):
+        await asyncio.sleep(0)
+
+
+async def started(pool: Pool, warden: Warden) -> Ends:
+    """The next cell, once the pool listens to it."""
+    ends = await warden.cells.get()
+    await turns()
+    return ends
+
+
+def test_a_call_is_answered_by_the_instance_that_was_started_for_it() -> None:
+    async def scenario() -> None:
+        async with pool() as (made, warden):
+            call = prepared()
+            made.submit(call)
+            ends = await started(made, warden)
+            ends.says(ready())
+            await turns()
+            ends.says(answer(1, b"x"))
+            assert (await call.future).body == b"x"
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("lie", [b"\xff" * 20, None], ids=["protocol", "death"])
+def test_no_call_waits_for_an_instance_that_ended_right_after_ready(lie: bytes | None) -> None:
+    # It once did, for ever: the pool listed the instance after it was gone.
+    async def scenario() -> None:
+        async with pool() as (made, warden):
+            call = prepared()
+            made.submit(call)
+            ends = await started(made, warden)
+            (instance,) = made.instances
+            ends.says(ready())
+            instance._readable()  # READY is heard; the task that waits for it has not run yet
+            if lie is None:
+                ends.hangs_up()
+                instance.ended(KILLED)
+            else:
+                ends.says(lie)
+                instance._readable()
+            with pytest.raises(StartFailed):
+                await call.future
+            again = prepared()
+            made.submit(again)
+            ends = await started(made, warden)
+            ends.says(ready())
+            await turns()
+            ends.says(answer(1, b"right"))
+            assert (await again.future).body == b"right"
+
+    asyncio.run(scenario())
+
+
+def test_no_call_is_sent_to_an_instance_that_is_being_killed() -> None:
+    async def scenario() -> None:
+        async with pool(concurrency=5) as (made, warden):
+            first = prepared()
+            made.submit(first)
+            ends = await started(made, warden)
+            ends.says(ready(is_async=1))
+            await turns()
+            (instance,) = made.instances
+            instance.kill("timeout")  # the warden has not confirmed it yet
+            second = prepared()
+            made.submit(second)
+            await turns()
+            assert instance.load == 1 and not second.future.done()
+            ends.hangs_up()
+            instance.ended(KILLED)
+            with pytest.raises(CallLost):
+                await first.future
+            ends = await started(made, warden)
+            ends.says(ready(is_async=1))
+            await turns()
+            ends.says(answer(1, b"right"))
+            assert (await second.future).body == b"right"
+
+    asyncio.run(scenario())
