@@ -236,7 +236,7 @@ class Pool:
             self._fail_waiting(
                 PlatformError(
                     503,
-                    f"no instance can be started: {refused.message}",
+                    f"no instance can be started: {refused.message}; try again",
                     {"reason": refused.reason},
                     {"Retry-After": "2"},
                 )

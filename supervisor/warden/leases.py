@@ -222,7 +222,7 @@ class Desk:
             cell.tie(request.tie, code_fd)
         except LinkClosed:
             cell.kill("not started", "its set-up socket closed")
-            self._refuse(request, "capacity", "the cell died while it was tied; try again")
+            self._refuse(request, "capacity", "the cell died while it was tied")
             return
         finally:
             os.close(code_fd)

@@ -22,11 +22,13 @@ class ScriptedWarden:
     """Remembers what it was told."""
 
     kills: list[tuple[str, str]] = field(default_factory=list)
+    has_killed: asyncio.Event = field(default_factory=asyncio.Event)
     returned: list[Any] = field(default_factory=list)
 
     def kill(self, cell: str, cause: str) -> None:
         """As WardenLink.kill."""
         self.kills.append((cell, cause))
+        self.has_killed.set()
 
     def give_back(self, cell: str, memory: Any, pipes: list[int]) -> None:
         """As WardenLink.give_back."""

@@ -46,7 +46,7 @@ def _limits(_: Launch) -> None:
 
 
 def _host_name(_: Launch) -> None:
-    """No host's name: what a zygote imports remembers it, ``platform.uname`` for one, and cells inherit that."""
+    """No host's name: what a zygote imports remembers it (``platform.uname``), and cells inherit that."""
     sys_.unshare(sys_.CLONE_NEWUTS)
     socket.sethostname(HOST_NAME)
 

@@ -128,7 +128,8 @@ def test_headers_are_kept_with_repeats_and_without_what_is_hop_by_hop() -> None:
         headers=[
             (b"x-a", b"1"), (b"connection", b"keep-alive, X-B"), (b"x-b", b"2"), (b"x-a", b"3"),
             (b"te", b"x"), (b"connection", b"x-c"), (b"x-c", b"4"), (b"upgrade", b"h2c"),
-            (b"x-d", b"caf\xe9"), (b"keep-alive", b"5"), (b"proxy-authorization", b"Basic x"), (b"trailer", b"x"),
+            (b"x-d", b"caf\xe9"), (b"keep-alive", b"5"), (b"proxy-authorization", b"Basic x"),
+            (b"trailer", b"x"),
         ]
     )  # fmt: skip
     assert found.headers == [("x-a", "1"), ("x-a", "3"), ("x-d", "caf\xe9")]

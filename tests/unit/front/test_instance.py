@@ -235,10 +235,7 @@ def test_of_several_calls_only_the_one_whose_time_was_up_is_the_culprit() -> Non
         cell.instance.capacity = 3
         started(cell)
         long, short = cell.call(30.0), cell.call(0.001)
-        for call in (long, short):
-            call.future.add_done_callback(lambda _: None)
-        while not cell.warden.kills:
-            await asyncio.sleep(0.001)
+        await cell.warden.has_killed.wait()
         ended(cell)
         assert cell.warden.kills == [("cell-1", "timeout")]
         lost = [call.future.exception() for call in (long, short)]
