@@ -19,7 +19,7 @@ SLACK_SECONDS = 30.0
 TIMEOUT_SECONDS = 5
 # Others' share of the cores above which a measurement is called disturbed and tried again.
 DISTURBED = 0.05
-TRIES = 3
+TRIES = 2
 
 
 ERRORS = ("bad_status", "connect", "read", "write", "timeout")

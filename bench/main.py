@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import re
+import signal
 import sys
 import tempfile
 from datetime import UTC, datetime
@@ -22,10 +23,15 @@ WARM_UP_SECONDS = 1
 
 
 def main() -> int:
-    """0 when the run is whole, whatever it found; 1 when a server failed or answered badly."""
+    """0 when the run is whole, whatever it found; 1 when a server failed or answered badly; 130."""
     given = _arguments()
+    # Ended from outside or by Ctrl-C: both stop the servers on the way out.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         run = _run(given)
+    except KeyboardInterrupt:
+        print("bench: interrupted; every server is stopped", file=sys.stderr)
+        return 130
     except (StartError, load.LoadError) as error:
         print(f"bench: {error}", file=sys.stderr)
         return 1

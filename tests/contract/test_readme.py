@@ -55,7 +55,7 @@ def environment(**more: str) -> dict[str, str]:
 def line_of_make_run(data_dir: Path) -> list[str]:
     """The words of the last command of ``make run``, on a free port."""
     printed = subprocess.run(
-        ["make", "--dry-run", "run", "BIND=127.0.0.1:0", f"DATA_DIR={data_dir}"],
+        ["make", "--no-print-directory", "--dry-run", "run", "BIND=127.0.0.1:0", f"DATA_DIR={data_dir}"],
         cwd=REPOSITORY,
         env=environment(),
         capture_output=True,
