@@ -11,7 +11,7 @@ import logging
 import os
 import signal
 import socket
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from supervisor import __version__
@@ -70,7 +70,6 @@ class _Parts:
     warden: WardenLink
     gateway: Gateway
     api: Any
-    extra: dict[str, Any] = field(default_factory=dict)
 
 
 class Application:

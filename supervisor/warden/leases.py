@@ -29,7 +29,7 @@ from pathlib import Path
 from supervisor.datagrams import Link, LinkClosed, Message
 from supervisor.warden.cells import Cell, Ending, Kind
 from supervisor.warden.jail import _syscalls as sys_
-from supervisor.warden.registry import Registry
+from supervisor.warden.registry import Registry, Want
 from supervisor.warden.states import State
 
 log = logging.getLogger("cellblock.leases")
@@ -60,6 +60,7 @@ class Request:
         self.deadline: asyncio.TimerHandle | None = None
         self.is_claimed = False
         self.is_answered = False
+        self.want: Want | None = None
 
     def answer(self) -> None:
         """It gets its one answer now: its deadline is of no account any more."""
@@ -176,7 +177,9 @@ class Desk:
         assert self.registry is not None
         if not self.registry.has_room:
             self._ask_for_room(request.session)
-        self.registry.want(request.kind, lambda cell, reason: self._serve(request, cell, reason))
+        request.want = self.registry.want(
+            request.kind, lambda cell, reason: self._serve(request, cell, reason)
+        )
 
     def _claim(self, request: Request) -> None:
         request.is_claimed = not request.is_check
@@ -307,6 +310,8 @@ class Desk:
             self._refuse(request, "capacity", f"no cell came free in {self._wait_seconds:g} s")
 
     def _refuse(self, request: Request, reason: str, message: str) -> None:
+        if request.want is not None and self.registry is not None:
+            self.registry.forget(request.want)  # else it would keep asking for a cell that nobody wants
         request.answer()
         request.session.tell(
             {"is": "refused", "ticket": request.ticket, "reason": reason, "message": message}
