@@ -55,6 +55,14 @@ class Settings(BaseSettings):
     cell_uid_base: int | None = Field(
         None, ge=100_000, le=4_000_000_000, description="first of the user ids that cells run under"
     )
+    min_tier: Literal["auto", "A", "A-user", "B", "C"] = Field(
+        "auto",
+        description="least containment to start with, see docs/containment.md; "
+        "auto is A-user, and on loopback the best there is",
+    )
+    insecure_dev: bool = Field(
+        False, description="run functions without any containment, on loopback only; for development"
+    )
     text_content_type: str = Field(
         "text/plain; charset=utf-8", max_length=200, description="media type of a text answer without one"
     )

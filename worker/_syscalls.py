@@ -9,18 +9,33 @@ import os
 import platform
 import socket
 import struct
-from typing import Dict, List
+from typing import Any, Dict, List
 
 # PyDLL keeps the interpreter lock through the call: clone() must return in the child with the lock
 # held by its only thread, and the other calls are too short to be worth a release.
 _libc = ctypes.PyDLL(None, use_errno=True)
 
-_NR_CLONE = {"x86_64": 56, "aarch64": 220}
-_NR_MOVE_MOUNT = 429
-_NR_CLOSE_RANGE = 436
+_MACHINE = platform.machine()
+# Numbers of calls below 424, which each architecture numbers for itself; then those that all share.
+_OLD_NUMBERS = {
+    "x86_64": {
+        "clone": 56, "mincore": 27, "kill": 62, "mount": 165, "sethostname": 170, "keyctl": 250,
+        "unshare": 272, "splice": 275, "seccomp": 317, "memfd_create": 319,
+    },
+    "aarch64": {
+        "clone": 220, "mincore": 232, "kill": 129, "mount": 40, "sethostname": 161, "keyctl": 219,
+        "unshare": 97, "splice": 76, "seccomp": 277, "memfd_create": 279,
+    },
+}  # fmt: skip
+_NUMBERS = {
+    **_OLD_NUMBERS.get(_MACHINE, {}),
+    "io_uring_setup": 425, "move_mount": 429, "clone3": 435, "close_range": 436,
+    "landlock_create_ruleset": 444, "landlock_add_rule": 445, "landlock_restrict_self": 446,
+}  # fmt: skip
 
 CLONE_PARENT = 0x00008000
 CLONE_NEWNS = 0x00020000
+CLONE_NEWCGROUP = 0x02000000
 CLONE_NEWUTS = 0x04000000
 CLONE_NEWIPC = 0x08000000
 CLONE_NEWUSER = 0x10000000
@@ -31,11 +46,18 @@ SIGCHLD = 17
 MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_REMOUNT = 1, 2, 4, 8, 32
 
 PR_SET_PDEATHSIG = 1
+PR_GET_PDEATHSIG = 2
+PR_GET_DUMPABLE = 3
 PR_SET_DUMPABLE = 4
+PR_GET_SECUREBITS = 27
 PR_SET_SECUREBITS = 28
+PR_SET_CHILD_SUBREAPER = 36
 PR_CAPBSET_READ = 23
 PR_CAPBSET_DROP = 24
 PR_SET_NO_NEW_PRIVS = 38
+PR_GET_NO_NEW_PRIVS = 39
+PR_SET_SPECULATION_CTRL = 53
+PR_SPEC_FORCE_DISABLE = 8
 PR_CAP_AMBIENT = 47
 PR_CAP_AMBIENT_CLEAR_ALL = 4
 # NOROOT, NO_SETUID_FIXUP, KEEP_CAPS off, NO_CAP_AMBIENT_RAISE, each with its lock.
@@ -44,11 +66,29 @@ SECUREBITS_LOCKED = 0x01 | 0x02 | 0x04 | 0x08 | 0x20 | 0x40 | 0x80
 _MOVE_MOUNT_F_EMPTY_PATH = 0x4
 _AT_FDCWD = -100
 _CAPABILITY_VERSION_3 = 0x20080522
+_KEYCTL_JOIN_SESSION_KEYRING = 1
+_SECCOMP_SET_MODE_FILTER = 1
+_SECCOMP_FILTER_FLAG_TSYNC = 1
+_FILTER_INSTRUCTION_BYTES = 8
 
 
 def _fail(call: str) -> OSError:
     number = ctypes.get_errno()
     return OSError(number, "%s: %s" % (call, os.strerror(number)))
+
+
+def call(name: str, *arguments: Any) -> int:
+    """One system call by its name; OSError names it.
+
+    Why: there is no other way to make those that libc has no function for.
+    Safe because: the callers pass integers and buffers that outlive the call.
+    """
+    # Every integer as a long: ctypes would pass an int, whose upper half the kernel may look at.
+    passed = [ctypes.c_long(item) if isinstance(item, int) else item for item in arguments]
+    result: int = _libc.syscall(_NUMBERS[name], *passed)
+    if result < 0:
+        raise _fail(name)
+    return result
 
 
 def clone(flags: int) -> int:
@@ -58,11 +98,7 @@ def clone(flags: int) -> int:
     Safe because: the caller has one thread, and the child (pid 1 of a cell) never uses what libc
     caches per thread; it forks the worker with os.fork, which sets that right again.
     """
-    number = _NR_CLONE[platform.machine()]
-    pid: int = _libc.syscall(number, flags | SIGCHLD, 0, 0, 0, 0)
-    if pid < 0:
-        raise _fail("clone")
-    return pid
+    return call("clone", flags | SIGCHLD, 0, 0, 0, 0)
 
 
 def prctl(option: int, value: int = 0, third: int = 0) -> int:
@@ -83,17 +119,12 @@ def mount(source: str, target: str, kind: str, flags: int, data: str = "") -> No
 
 def move_mount(descriptor: int, target: str) -> None:
     """Attach a detached mount.  Safe because: the source is a descriptor, no path can be swapped."""
-    result = _libc.syscall(
-        _NR_MOVE_MOUNT, descriptor, b"", _AT_FDCWD, target.encode(), _MOVE_MOUNT_F_EMPTY_PATH
-    )
-    if result < 0:
-        raise _fail("move_mount %s" % target)
+    call("move_mount", descriptor, b"", _AT_FDCWD, target.encode(), _MOVE_MOUNT_F_EMPTY_PATH)
 
 
 def close_range(first: int) -> None:
     """Close every descriptor from ``first`` on.  Why: os.closerange is a loop before 3.10."""
-    if _libc.syscall(_NR_CLOSE_RANGE, ctypes.c_uint(first), ctypes.c_uint(0xFFFFFFFF), 0) < 0:
-        raise _fail("close_range")
+    call("close_range", first, 0xFFFFFFFF, 0)
 
 
 def sethostname(name: str) -> None:
@@ -153,6 +184,38 @@ def loopback_up() -> None:
         request = struct.pack("16sh14x", b"lo", 0)
         flags = struct.unpack("16sh14x", fcntl.ioctl(probe, siocgifflags, request))[1]
         fcntl.ioctl(probe, siocsifflags, struct.pack("16sh14x", b"lo", flags | iff_up))
+
+
+def unshare(flags: int) -> None:
+    """unshare(2).  Why: os.unshare is 3.12.  Safe because: flags are constants of ours."""
+    call("unshare", flags)
+
+
+def death_signal() -> int:
+    """The signal that this process gets when its parent dies, 0 for none."""
+    number = ctypes.c_int(0)
+    if _libc.prctl(PR_GET_PDEATHSIG, ctypes.byref(number), 0, 0, 0) < 0:
+        raise _fail("prctl(PR_GET_PDEATHSIG)")
+    return number.value
+
+
+def join_new_keyring() -> int:
+    """A session keyring of this process's own, with no name; its serial number."""
+    return call("keyctl", _KEYCTL_JOIN_SESSION_KEYRING, None)
+
+
+def install_filter(program: bytes) -> None:
+    """Put this process, with every thread it may have, under a seccomp filter for good.
+
+    ``program`` is an array of ``struct sock_filter``.  Why: no Python wrapper.  Safe because: the
+    program came from the warden, and the kernel checks it before it counts.
+    """
+    code = ctypes.create_string_buffer(program, len(program))
+    # struct sock_fprog: a short, six bytes of padding, a pointer.
+    header = struct.pack("=HxxxxxxQ", len(program) // _FILTER_INSTRUCTION_BYTES, ctypes.addressof(code))
+    refused = call("seccomp", _SECCOMP_SET_MODE_FILTER, _SECCOMP_FILTER_FLAG_TSYNC, header)
+    if refused:  # TSYNC answers the thread that could not be brought along
+        raise OSError(0, "seccomp: thread %d could not be put under the filter" % refused)
 
 
 def open_descriptors() -> List[int]:

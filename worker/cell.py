@@ -4,12 +4,14 @@
 
 Both hold one end of the *set-up socket*, whose other end only the warden has:
 
-    pid 1  -> warden   {"is": "cloned"}                       waits for its id maps
+    pid 1  -> warden   {"is": "cloned"}                       waits for its id maps and its cgroup
     warden -> pid 1    {"do": "build"}
     worker -> warden   {"is": "blank"}                        BUILD has succeeded
-    warden -> worker   {"do": "tie", ...} + code descriptor   the worker runs TIE, closes the socket
+    warden -> worker   {"do": "tie", ...} + code descriptor   the worker runs TIE
+    worker -> warden   {"is": "tied", "proof"}                every layer holds; it closes the socket
     pid 1  -> warden   {"is": "exited", "signal", "code"}     the worker is gone, pid 1 follows
     either -> warden   {"is": "failed", "step", "reason"}
+    worker -> warden   {"is": "breached", "step", "reason"}   a call succeeded that must not
 
 Pid 1 keeps its end as a lifeline: when the warden dies the socket hangs up, pid 1 leaves, and the
 kernel kills whatever is left in its pid namespace.
@@ -18,42 +20,23 @@ kernel kills whatever is left in its pid namespace.
 import os
 import select
 import signal
-import socket
-from array import array
-from typing import Any, Dict, List, Tuple
-
-import msgpack
 
 from worker import _syscalls as sys_
-from worker import lockdown
-from worker.lockdown import LockdownError, Materials
+from worker import bare, lockdown
+from worker.lockdown import LockdownError
+from worker.materials import Materials, tie_from
+from worker.setup import REASON_MAX_CHARS, hear, tell
 
-SETUP_MESSAGE_MAX_BYTES = 4096
-# The warden writes two small files in this time; after it the cell is nobody's.
+# The warden writes a few small files in this time; after it the cell is nobody's.
 SETUP_SECONDS = 10.0
-REASON_MAX_CHARS = 500
 
 
-def tell(setup: socket.socket, **message: Any) -> None:
-    """One message to the warden; a warden that is gone needs none."""
-    try:
-        setup.send(msgpack.packb(message))
-    except OSError:
-        os._exit(1)
-
-
-def hear(setup: socket.socket) -> Tuple[Dict[str, Any], List[int]]:
-    """The warden's next message and its descriptors; leaves when the warden is gone."""
-    data, ancillary, _, _ = setup.recvmsg(SETUP_MESSAGE_MAX_BYTES, socket.CMSG_SPACE(4))
-    if not data:
-        os._exit(0)
-    descriptors: List[int] = []
-    for level, kind, payload in ancillary:
-        if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
-            received = array("i")
-            received.frombytes(payload[: len(payload) - len(payload) % received.itemsize])
-            descriptors.extend(received)
-    return msgpack.unpackb(data), descriptors
+def fail(materials: Materials, step: str, reason: str, is_breach: bool = False) -> None:
+    """Say why there will be no cell, if there is still somebody to say it to, and leave."""
+    if materials.setup.fileno() >= 0:
+        what = "breached" if is_breach else "failed"
+        tell(materials.setup, **{"is": what, "step": step, "reason": reason[:REASON_MAX_CHARS]})
+    os._exit(1)
 
 
 def run_pid_1(materials: Materials) -> None:
@@ -65,7 +48,7 @@ def run_pid_1(materials: Materials) -> None:
         setup.settimeout(SETUP_SECONDS)
         hear(setup)
         setup.settimeout(None)
-        lockdown.run(lockdown.BUILD, materials)
+        lockdown.run(lockdown.BUILD if materials.has_namespaces else bare.BUILD, materials)
         sys_.prctl(sys_.PR_SET_DUMPABLE, 0)
         sys_.prctl(sys_.PR_SET_PDEATHSIG, signal.SIGKILL)
         # A signal with a handler reaches even pid 1; from here SIGCHLD wakes the poll below.
@@ -73,17 +56,16 @@ def run_pid_1(materials: Materials) -> None:
         os.set_blocking(wake_write, False)
         signal.set_wakeup_fd(wake_write, warn_on_full_buffer=False)
         signal.signal(signal.SIGCHLD, lambda *_: None)
+        materials.parent_pid = os.getpid()
         worker_pid = os.fork()
         if worker_pid == 0:
             signal.set_wakeup_fd(-1)
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             _run_worker(materials)
     except LockdownError as error:
-        tell(setup, **{"is": "failed", "step": error.step, "reason": str(error)[:REASON_MAX_CHARS]})
-        os._exit(1)
+        fail(materials, error.step, str(error))
     except BaseException as error:  # the last door: nothing may run on in a half-built cell
-        tell(setup, **{"is": "failed", "step": "pid-1", "reason": repr(error)[:REASON_MAX_CHARS]})
-        os._exit(1)
+        fail(materials, "pid-1", repr(error))
     _reap_until_the_worker_exits(materials, worker_pid, wake_read)
 
 
@@ -132,17 +114,14 @@ def _run_worker(materials: Materials) -> None:
     try:
         tell(setup, **{"is": "blank"})
         message, descriptors = hear(setup)
-        materials.tie = lockdown.tie_from(message)
+        materials.tie = tie_from(message)
         if materials.tie.has_code:
             (materials.code_fd,) = descriptors
-        os.environ.update(HOME="/tmp", TMPDIR="/tmp", USER="cell", LOGNAME="cell")
-        lockdown.run(lockdown.TIE, materials)
+        tmp_dir = materials.tie.tmp_dir
+        os.environ.update(HOME=tmp_dir, TMPDIR=tmp_dir, USER="cell", LOGNAME="cell")
+        lockdown.run(lockdown.TIE if materials.has_namespaces else bare.TIE[materials.tier], materials)
     except LockdownError as error:
-        if setup.fileno() >= 0:
-            tell(setup, **{"is": "failed", "step": error.step, "reason": str(error)[:REASON_MAX_CHARS]})
-        os._exit(1)
+        fail(materials, error.step, str(error), error.is_breach)
     except BaseException as error:  # the last door, as above
-        if setup.fileno() >= 0:
-            tell(setup, **{"is": "failed", "step": "tie", "reason": repr(error)[:REASON_MAX_CHARS]})
-        os._exit(1)
+        fail(materials, "tie", repr(error))
     loop.run()

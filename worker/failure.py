@@ -5,7 +5,8 @@ import sys
 import traceback
 from typing import Any, NamedTuple
 
-FUNCTION_DIR = "/function"
+from worker import places
+
 TYPE_MAX_CHARS = 256
 INFO_MAX_CHARS = 4096
 CODE_MAX_CHARS = 512
@@ -60,7 +61,7 @@ def _innermost(trace: Any) -> Any:
     own = last = None
     while trace is not None:
         last = trace
-        if trace.tb_frame.f_code.co_filename.startswith(FUNCTION_DIR):
+        if trace.tb_frame.f_code.co_filename.startswith(places.function_dir):
             own = trace
         trace = trace.tb_next
     chosen = own or last
@@ -73,7 +74,7 @@ def _innermost(trace: Any) -> Any:
 def print_traceback(error: BaseException) -> None:
     """The traceback on stderr, without the frames of the platform, which are no author's business."""
     trace = error.__traceback__
-    while trace is not None and not trace.tb_frame.f_code.co_filename.startswith(FUNCTION_DIR):
+    while trace is not None and not trace.tb_frame.f_code.co_filename.startswith(places.function_dir):
         trace = trace.tb_next
     try:
         lines = traceback.format_exception(type(error), error, trace or error.__traceback__)

@@ -6,8 +6,9 @@ import inspect
 import sys
 from typing import Any, Callable, Iterator, NamedTuple, Set, Tuple
 
-FUNCTION_DIR = "/function"
-HANDLER_FILE = FUNCTION_DIR + "/handler.py"
+from worker import places
+
+HANDLER_FILE = "handler.py"
 # In this order: the 3.9 page's name is used where a module has no ``handle``.
 ENTRY_NAMES = ("handle", "handle_async")
 
@@ -33,12 +34,16 @@ class Check(NamedTuple):
     entry: str
 
 
+def _handler_path() -> str:
+    return places.function_dir + "/" + HANDLER_FILE
+
+
 def load() -> Entry:
     """Import ``/function/handler.py`` as the module ``handler``.  Whatever it raises comes out."""
     # Last on the path: a tenant's function.py or json.py shadows nothing of ours.
-    if FUNCTION_DIR not in sys.path:
-        sys.path.append(FUNCTION_DIR)
-    spec = importlib.util.spec_from_file_location("handler", HANDLER_FILE)
+    if places.function_dir not in sys.path:
+        sys.path.append(places.function_dir)
+    spec = importlib.util.spec_from_file_location("handler", _handler_path())
     if spec is None or spec.loader is None:
         raise EntryError("the bundle has no handler.py at its root")
     module = importlib.util.module_from_spec(spec)
@@ -74,7 +79,7 @@ def check() -> Check:
     Other files of the bundle may be templates or written for another Python: they are not compiled.
     """
     try:
-        with open(HANDLER_FILE, "rb") as source:
+        with open(_handler_path(), "rb") as source:
             text = source.read()
         tree = ast.parse(text, "handler.py")
         compile(tree, "handler.py", "exec", dont_inherit=True)

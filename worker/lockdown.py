@@ -1,62 +1,56 @@
-"""The containment steps of a cell, in their order.
+"""The lock-down of a cell, in one place: BUILD makes the sandbox, TIE closes it for one function.
 
-Actors.  *pid 1* is made by the zygote with all its namespaces at once; the warden writes its id
-maps, then it runs BUILD and forks the *worker*.  The worker waits, blank, until the warden ties it
-to a function; then it runs TIE.  When TIE has ended the tenant's code may be imported.
+Rank 1 goal: tenant code is hostile; after TIE nothing it does reaches another tenant or the host.
+
+Files.  ``_syscalls`` makes the calls, ``landlock`` and ``selftest`` are steps of their own size; this
+file says what is done and why in their order.
+
+Actors.  *pid 1* is made by the zygote with all its namespaces at once; the warden gives it id maps and
+a cgroup leaf, then it runs BUILD and forks the *worker*.  The worker waits, blank, until the warden
+ties it to a function; then it runs TIE.  When TIE has ended the tenant's code may be imported.
 
 Rule 1: every step raises when it fails, and a cell whose step raised never serves.
 Rule 2: an order is a list; each step says why it stands where it stands.
 Rule 3: nothing here is read from the tenant.
+Rule 4: a layer that the host cannot give is published as absent, with the reason; it is never left out
+in silence.
 
-Steps that another layer will add have their place named in PLACES_LEFT.
+Tiers.  "A": the server is root, each cell has two outer ids.  "A-user": an ordinary user with user
+namespaces; all cells share the server's one id.  Cells without namespaces are in ``bare``.
 """
 
+import errno
 import os
 import random
 import resource
 import socket
-from typing import Any, Callable, Dict, List, NamedTuple, Tuple
+from typing import Callable, List, Tuple
 
 from worker import _syscalls as sys_
-
-INNER_UID = 1000
-INNER_GID = 1000
-FUNCTION_DIR = "/function"
-REQUEST_FD, REPLY_FD = 3, 4
-FIRST_FOREIGN_FD = 5
-# A blank cell's /tmp before its function's size is known: small, it holds nothing yet.
-BLANK_TMP_BYTES = 1 << 20
-# One inode costs about a KiB of kernel memory that no size limit counts.
-BYTES_PER_INODE = 4096
-SHM_BYTES = 16 << 20
+from worker import landlock, places, selftest
+from worker.materials import (
+    BLANK_TMP_BYTES,
+    BYTES_PER_INODE,
+    FIRST_FOREIGN_FD,
+    INNER_GID,
+    INNER_UID,
+    REPLY_FD,
+    REQUEST_FD,
+    SETUP_FD,
+    SHM_BYTES,
+    Materials,
+    Tie,
+)
+from worker.setup import tell
 
 
 class LockdownError(Exception):
-    """A step failed; ``step`` names it."""
+    """A step failed; ``step`` names it, ``is_breach`` says that a call succeeded which must not."""
 
     def __init__(self, step: str, cause: BaseException) -> None:
         super().__init__("%s: %s" % (step, cause))
         self.step = step
-
-
-class Tie(NamedTuple):
-    """What the warden says of the function that a blank cell becomes."""
-
-    has_code: bool
-    tmp_bytes: int
-    open_files: int
-    processes: int
-
-
-class Materials:
-    """What the steps work on: descriptors of the cell, and the tie once it is known."""
-
-    def __init__(self, setup: socket.socket, pipes: Tuple[int, int, int, int], network: str) -> None:
-        self.setup = setup
-        self.request_fd, self.reply_fd, self.stdout_fd, self.stderr_fd = pipes
-        self.network = network
-        self.tie: Tie = Tie(False, BLANK_TMP_BYTES, 256, 64)
-        self.code_fd = -1
+        self.is_breach = isinstance(cause, selftest.Breach)
 
 
 Step = Callable[[Materials], None]
@@ -65,10 +59,55 @@ Step = Callable[[Materials], None]
 # ---- BUILD: pid 1, inner root, tenant-neutral ------------------------------------------------
 
 
-def _ids(_: Materials) -> None:
+def _own_maps(materials: Materials) -> None:
+    """A-user only: the kernel lets nobody but this process map the server's one id into it.
+
+    The warden is two user namespaces away, and its own files in /proc are ours only while dumpable.
+    """
+    if materials.has_own_ids:
+        return
+    uid, gid = materials.outer_ids
+    sys_.prctl(sys_.PR_SET_DUMPABLE, 1)
+    # Denied first, or a group could be dropped that a file's mode denies something to.
+    for name, text in (
+        ("setgroups", "deny"),
+        ("uid_map", "%d %d 1" % (INNER_UID, uid)),
+        ("gid_map", "%d %d 1" % (INNER_GID, gid)),
+    ):
+        with open("/proc/self/" + name, "w") as file:
+            file.write(text)
+    sys_.prctl(sys_.PR_SET_DUMPABLE, 0)
+
+
+def _no_executable_memory_files(materials: Materials) -> None:
+    """memfd_create makes files that cannot be executed: else noexec mounts are got round.
+
+    While the kernel still takes us for the host's root, which the knob asks for: so before the ids, and
+    not for an ordinary user.  It is the pid namespace's own; never that of the host.
+    """
+    knob = "/proc/sys/vm/memfd_noexec"
+    if os.getpid() != 1 or not materials.has_own_ids:
+        materials.proof.append(("memfd-noexec", "absent", "needs root; memfd_create is refused by seccomp"))
+        return
+    try:
+        with open(knob, "w") as file:
+            file.write("2")
+    except FileNotFoundError:
+        materials.proof.append(("memfd-noexec", "absent", "the kernel is older than 6.3"))
+        return
+    materials.proof.append(("memfd-noexec", "enforced", "2"))
+
+
+def _ids(materials: Materials) -> None:
     """Become inner 0, whose outer id is this cell's alone: until now the outer id is the host's root."""
-    os.setresgid(0, 0, 0)
-    os.setresuid(0, 0, 0)
+    if materials.has_own_ids:
+        os.setresgid(0, 0, 0)
+        os.setresuid(0, 0, 0)
+
+
+def _cgroup_namespace(_: Materials) -> None:
+    """After the leaf was joined: what is above the leaf of that moment can no longer be seen."""
+    sys_.unshare(sys_.CLONE_NEWCGROUP)
 
 
 def _no_nested_namespaces(_: Materials) -> None:
@@ -100,7 +139,10 @@ def _loopback(materials: Materials) -> None:
 
 
 BUILD: List[Tuple[str, Step]] = [
+    ("own-maps", _own_maps),
+    ("memfd-noexec", _no_executable_memory_files),
     ("ids", _ids),
+    ("cgroup-namespace", _cgroup_namespace),  # before the next, which would refuse it
     ("no-nested-namespaces", _no_nested_namespaces),  # before mounts: they hide /proc/sys
     ("session", _session),
     ("mounts", _mounts),
@@ -114,7 +156,7 @@ BUILD: List[Tuple[str, Step]] = [
 def _code(materials: Materials) -> None:
     """The bundle at /function, by a detached mount: needs CAP_SYS_ADMIN of the cell, so first."""
     if materials.tie.has_code:
-        sys_.move_mount(materials.code_fd, FUNCTION_DIR)
+        sys_.move_mount(materials.code_fd, places.function_dir)
         os.close(materials.code_fd)
 
 
@@ -124,10 +166,9 @@ def _tmp_size(materials: Materials) -> None:
     sys_.mount("tmpfs", "/tmp", "tmpfs", flags, _tmpfs(materials.tie.tmp_bytes))
 
 
-def _rlimits(materials: Materials) -> None:
-    """Hard = soft, so that nothing can be raised again; irreversible without capabilities."""
-    tie = materials.tie
-    for kind, most in (
+def rlimits_of(tie: Tie) -> Tuple[Tuple[int, int], ...]:
+    """Each limit of a cell but that of descriptors; hard = soft."""
+    return (
         # 1 and not 0: a core_pattern that is a pipe ignores 0 and honours 1.
         (resource.RLIMIT_CORE, 1),
         (resource.RLIMIT_NPROC, tie.processes),  # the backstop of the pids controller
@@ -137,7 +178,12 @@ def _rlimits(materials: Materials) -> None:
         (resource.RLIMIT_SIGPENDING, 256),
         (resource.RLIMIT_RTPRIO, 0),
         (resource.RLIMIT_NICE, 0),
-    ):
+    )
+
+
+def _rlimits(materials: Materials) -> None:
+    """Hard = soft, so that nothing can be raised again; irreversible without capabilities."""
+    for kind, most in rlimits_of(materials.tie):
         resource.setrlimit(kind, (most, most))
 
 
@@ -148,10 +194,11 @@ def _capability_bounds(_: Materials) -> None:
     sys_.prctl(sys_.PR_SET_SECUREBITS, sys_.SECUREBITS_LOCKED)
 
 
-def _unprivileged_ids(_: Materials) -> None:
+def _unprivileged_ids(materials: Materials) -> None:
     """The tenant's id: needs CAP_SETUID, so before the sets are emptied."""
-    os.setresgid(INNER_GID, INNER_GID, INNER_GID)
-    os.setresuid(INNER_UID, INNER_UID, INNER_UID)
+    if materials.has_own_ids:
+        os.setresgid(INNER_GID, INNER_GID, INNER_GID)
+        os.setresuid(INNER_UID, INNER_UID, INNER_UID)
 
 
 def _no_capabilities(_: Materials) -> None:
@@ -163,37 +210,73 @@ def _no_capabilities(_: Materials) -> None:
     sys_.prctl(sys_.PR_SET_NO_NEW_PRIVS, 1)
 
 
-def _bound_to_parent(_: Materials) -> None:
+def _bound_to_parent(materials: Materials) -> None:
     """Not dumpable, and dead when pid 1 dies.
 
     After the last id change, which clears both (a death signal set earlier is silently lost).
     """
     sys_.prctl(sys_.PR_SET_DUMPABLE, 0)
     sys_.prctl(sys_.PR_SET_PDEATHSIG, 9)
-    if os.getppid() != 1:
+    if os.getppid() != materials.parent_pid:
         raise ProcessLookupError("pid 1 of the cell is gone")
+
+
+def _keyring(materials: Materials) -> None:
+    """A session keyring of its own: keyrings are in no namespace.  A call that the filter forbids."""
+    try:
+        serial = sys_.join_new_keyring()
+    except OSError as error:
+        if error.errno != errno.ENOSYS:
+            raise
+        materials.proof.append(("keyring", "absent", "the kernel has no keyrings"))
+        return
+    materials.proof.append(("keyring", "enforced", "session keyring %d" % serial))
+
+
+# Which side channel each control is about, by its number in prctl(2).
+SPECULATION_CONTROLS = (("store-bypass", 0), ("indirect-branch", 1))
+
+
+def _speculation(materials: Materials) -> None:
+    """Speculation off for good where the processor's control is offered; the one step that may be absent."""
+    done, missing = [], []
+    for name, number in SPECULATION_CONTROLS:
+        try:
+            sys_.prctl(sys_.PR_SET_SPECULATION_CTRL, number, sys_.PR_SPEC_FORCE_DISABLE)
+            done.append(name)
+        except OSError as error:
+            missing.append("%s: %s" % (name, errno.errorcode.get(error.errno or 0, str(error.errno))))
+    status = "enforced" if not missing else "degraded" if done else "absent"
+    materials.proof.append(("speculation", status, ", ".join([*done, *missing])))
 
 
 def _descriptors(materials: Materials) -> None:
     """0 /dev/null, 1 and 2 the log pipes, 3 and 4 the channel, nothing else (CVE-2024-21626).
 
-    The set-up socket goes too: over a pipe a tenant cannot pass descriptors at us.
+    And 5, the set-up socket, for the steps that are left; the last one closes it.
     """
     null = os.open("/dev/null", os.O_RDONLY)
-    wanted = (null, materials.stdout_fd, materials.stderr_fd, materials.request_fd, materials.reply_fd)
+    wanted = (
+        null, materials.stdout_fd, materials.stderr_fd, materials.request_fd, materials.reply_fd,
+        materials.setup.detach(),
+    )  # fmt: skip
     # Out of the way first: a wanted descriptor may stand where another has to go.
     high = [os.dup2(source, 64 + index, inheritable=False) for index, source in enumerate(wanted)]
     for target, source in enumerate(high):
         os.dup2(source, target, inheritable=target <= 2)
-    materials.setup.detach()
+    materials.setup = socket.socket(fileno=SETUP_FD)
     sys_.close_range(FIRST_FOREIGN_FD)
-    left = sys_.open_descriptors()
-    if left != [0, 1, 2, REQUEST_FD, REPLY_FD]:
-        raise PermissionError("descriptors are left: %s" % left)
+    _only(list(range(FIRST_FOREIGN_FD)))
     # Not among the rlimits: under a small limit there would be no number to go out of the way to.
     most = materials.tie.open_files
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-    os.chdir(FUNCTION_DIR)
+    os.chdir(places.function_dir)
+
+
+def _only(expected: List[int]) -> None:
+    left = sys_.open_descriptors()
+    if left != expected:
+        raise PermissionError("descriptors %s are open, not %s" % (left, expected))
 
 
 def _fresh_randomness(_: Materials) -> None:
@@ -206,6 +289,57 @@ def _fresh_randomness(_: Materials) -> None:
         numpy_random.seed()
 
 
+def _landlock(materials: Materials) -> None:
+    """Per thread, so while there is one; after the descriptors, whose folders it opens itself."""
+    version = landlock.abi()
+    if version < landlock.LEAST_ABI:
+        reason = "the kernel has ABI %d of it" % version if version else "the kernel has none, or has it off"
+        materials.proof.append(("landlock", "absent", reason))
+        return
+    policy = landlock.Policy(
+        ("/",), ("/tmp",), ("/dev/shm",), ("/dev",), has_network=materials.network != "none"
+    )
+    landlock.restrict(policy, version)
+    selftest.landlock_holds("/dev/shm")
+    materials.proof.append(
+        ("landlock", "enforced", "ABI %d of %d" % (min(version, landlock.NEWEST_ABI), version))
+    )
+
+
+def _layers_hold(materials: Materials) -> None:
+    """Must-fail calls, before the filter: it would answer for the layers below it."""
+    expected = selftest.Expected(
+        network=materials.network,
+        tmp_bytes=materials.tie.tmp_bytes,
+        rlimits=(*rlimits_of(materials.tie), (resource.RLIMIT_NOFILE, materials.tie.open_files)),
+        ids=(INNER_UID, INNER_GID),
+        outsider=materials.tie.outsider,
+        namespaces=materials.tie.namespaces,
+    )
+    materials.proof += selftest.before_the_filter(expected)
+
+
+def _seccomp(materials: Materials) -> None:
+    """Last of the layers: no later step may need a call that it refuses."""
+    sys_.install_filter(materials.tie.filter)
+
+
+def _filter_holds(materials: Materials) -> None:
+    """Must-fail calls whose answer can only come from the filter."""
+    materials.proof += selftest.after_the_filter(materials.network)
+
+
+def _report(materials: Materials) -> None:
+    """The proof goes to the warden while this process still speaks for us."""
+    tell(materials.setup, **{"is": "tied", "proof": materials.proof})
+
+
+def _seal(materials: Materials) -> None:
+    """The set-up socket goes: over a pipe a tenant cannot pass descriptors at us."""
+    materials.setup.close()
+    _only([0, 1, 2, REQUEST_FD, REPLY_FD])
+
+
 TIE: List[Tuple[str, Step]] = [
     ("code", _code),
     ("tmp-size", _tmp_size),
@@ -214,18 +348,17 @@ TIE: List[Tuple[str, Step]] = [
     ("unprivileged-ids", _unprivileged_ids),
     ("no-capabilities", _no_capabilities),
     ("bound-to-parent", _bound_to_parent),
+    ("keyring", _keyring),
+    ("speculation", _speculation),
     ("fresh-randomness", _fresh_randomness),
     ("descriptors", _descriptors),
+    ("landlock", _landlock),
+    ("layers-hold", _layers_hold),
+    ("seccomp", _seccomp),
+    ("filter-holds", _filter_holds),
+    ("report", _report),
+    ("seal", _seal),
 ]
-
-# Layers still to come, and the step that each will follow.
-PLACES_LEFT: Dict[str, str] = {
-    "cgroup": "before ids: limits first, then join",
-    "keyring": "bound-to-parent",
-    "landlock": "descriptors",
-    "seccomp": "landlock",
-    "self-test": "seccomp",
-}
 
 
 def run(steps: List[Tuple[str, Step]], materials: Materials) -> None:
@@ -239,8 +372,3 @@ def run(steps: List[Tuple[str, Step]], materials: Materials) -> None:
 
 def _tmpfs(size_bytes: int) -> str:
     return "size=%d,nr_inodes=%d,mode=1777" % (size_bytes, max(64, size_bytes // BYTES_PER_INODE))
-
-
-def tie_from(message: Dict[str, Any]) -> Tie:
-    """The warden's words as a Tie; it is trusted, so a missing one is our bug and a KeyError."""
-    return Tie(message["has_code"], message["tmp_bytes"], message["open_files"], message["processes"])

@@ -18,7 +18,7 @@ from function import _seam
 from function.request import Event
 from worker import capture, failure, loader, response, wire
 from worker.channel import Channel
-from worker.lockdown import REQUEST_FD
+from worker.materials import REQUEST_FD
 
 MODE_SERVE, MODE_CHECK = "serve", "check"
 

@@ -4,7 +4,7 @@ It runs in a root of its own with a scrubbed environment, one thread and no secr
 holds, every cell can read.  It hears one kind of message from the warden, over the descriptor that
 its first argument names:
 
-    {"do": "spawn", "network": "none" | "host"} with five descriptors:
+    {"do": "spawn", "network": "none" | "host", "tier"} with five descriptors:
         the cell's end of its set-up socket, then its request, reply, stdout and stderr pipe ends
 
 and answers ``{"pid": n}``, with the cell's pidfd, or ``{"error": text}``.  Cells are the warden's
@@ -24,7 +24,7 @@ import msgpack
 
 from worker import _syscalls as sys_
 from worker import cell
-from worker.lockdown import Materials
+from worker.materials import Materials
 
 MESSAGE_MAX_BYTES = 4096
 DESCRIPTORS_PER_CELL = 5
@@ -42,6 +42,7 @@ LEAN_IMPORTS = (
     "function.variables", "worker.loop",
 )  # fmt: skip
 
+NAMESPACED_TIERS = ("A", "A-user")
 CELL_FLAGS = (
     sys_.CLONE_PARENT | sys_.CLONE_NEWUSER | sys_.CLONE_NEWPID | sys_.CLONE_NEWNS | sys_.CLONE_NEWIPC
     | sys_.CLONE_NEWUTS
@@ -79,11 +80,15 @@ def main() -> None:
         for level, kind, payload in ancillary:
             if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
                 descriptors.frombytes(payload[: len(payload) - len(payload) % 4])
-        _spawn(control, msgpack.unpackb(data)["network"], list(descriptors))
+        message = msgpack.unpackb(data)
+        _spawn(control, message["network"], message["tier"], list(descriptors))
 
 
-def _spawn(control: socket.socket, network: str, descriptors: List[int]) -> None:
-    flags = CELL_FLAGS | (sys_.CLONE_NEWNET if network == "none" else 0)
+def _spawn(control: socket.socket, network: str, tier: str, descriptors: List[int]) -> None:
+    outer_ids = (os.getuid(), os.getgid())
+    flags = sys_.CLONE_PARENT
+    if tier in NAMESPACED_TIERS:
+        flags = CELL_FLAGS | (sys_.CLONE_NEWNET if network == "none" else 0)
     try:
         pid = sys_.clone(flags)
     except OSError as error:  # EAGAIN, ENOMEM, ENOSPC: the warden backs off and says so
@@ -95,9 +100,8 @@ def _spawn(control: socket.socket, network: str, descriptors: List[int]) -> None
         control.close()
         setup, *pipes = descriptors
         request_fd, reply_fd, stdout_fd, stderr_fd = pipes
-        cell.run_pid_1(
-            Materials(socket.socket(fileno=setup), (request_fd, reply_fd, stdout_fd, stderr_fd), network)
-        )
+        pipes_of_the_cell = (request_fd, reply_fd, stdout_fd, stderr_fd)
+        cell.run_pid_1(Materials(socket.socket(fileno=setup), pipes_of_the_cell, network, tier, outer_ids))
         os._exit(1)  # run_pid_1 never returns; if it did, this process would serve as a zygote
     for descriptor in descriptors:
         os.close(descriptor)

@@ -25,6 +25,7 @@ from supervisor.cli import functions, output, values
 from supervisor.cli.deploy import deploy
 from supervisor.cli.failures import OK, REFUSED, USAGE, Failure
 from supervisor.cli.invoke import invoke
+from supervisor.cli.layers import layers
 from supervisor.cli.parameters import Json, Url, target
 from supervisor.errors import ConfigurationError, PlatformError
 
@@ -45,6 +46,14 @@ def _load_serve() -> Any:
     return get_command(alone)
 
 
+def _load_check() -> Any:
+    from supervisor.cli.check import check
+
+    alone = typer.Typer(add_completion=False)
+    alone.command("check")(check)
+    return get_command(alone)
+
+
 def _load_runtimes() -> Any:
     from supervisor.runtimes.commands import app as runtimes
 
@@ -54,6 +63,7 @@ def _load_runtimes() -> Any:
 # Commands of the server's side: their modules are imported when they are called, not for `cellblock --help`.
 LAZY = {
     "serve": (_load_serve, "Start a server in the foreground."),
+    "check": (_load_check, "Audit this host for a server."),
     "runtimes": (_load_runtimes, "Install and list the functions' Python environments."),
 }
 
@@ -90,6 +100,7 @@ def _stand_in() -> None:
 
 for _name, (_, _summary) in LAZY.items():
     app.command(_name, help=_summary, rich_help_panel=_SERVER)(_stand_in)
+app.command("layers", rich_help_panel=_SERVER)(layers)
 app.command("deploy", rich_help_panel=_DEPLOYED)(deploy)
 app.command("invoke", rich_help_panel=_DEPLOYED)(invoke)
 app.add_typer(functions.app, name="functions", rich_help_panel=_DEPLOYED)

@@ -60,6 +60,10 @@ def serve(
     ] = None,
     runtimes_dir: Annotated[Path | None, typer.Option(help="Folder of the installed runtimes.")] = None,
     log_level: Annotated[str | None, typer.Option(help="debug, info, warning or error.")] = None,
+    insecure_dev: Annotated[
+        bool | None,
+        typer.Option("--insecure-dev", help="No containment at all; on loopback, for development."),
+    ] = None,
     examples: Annotated[
         Path | None, typer.Option(help="Deploy each folder in here into space demo, and say what to type.")
     ] = None,
@@ -72,6 +76,8 @@ def serve(
     Example: cellblock serve --data-dir /var/lib/cellblock --bind 127.0.0.1:8080 --workers 2
     """
     # Heavy, and of no use to the other commands.
+    from supervisor.warden.admission import TIER_WORDS, admitted
+    from supervisor.warden.jail.probes import probe_host
     from supervisor.warden.warden import Warden, configure_logging
 
     settings = load(
@@ -81,15 +87,14 @@ def serve(
         workers=workers,
         runtimes_dir=runtimes_dir.absolute() if runtimes_dir else None,
         log_level=log_level,
+        insecure_dev=insecure_dev,
     )
-    if os.geteuid() != 0:
-        raise ConfigurationError(
-            "cellblock serve must be started as root in this version: it gives each cell user ids of "
-            "its own; run it with sudo (the fronts and the cells do not keep root)"
-        )
     configure_logging(settings.log_level)
+    # Before anything starts a thread: the probes fork.
+    findings = probe_host()
+    tier = admitted(settings, findings)
     token, is_new = admin_token(settings)
-    warden = Warden(settings, token)
+    warden = Warden(settings, token, tier, findings)
 
     async def ready() -> None:
         host, port = warden.address
@@ -97,14 +102,22 @@ def serve(
         if is_new:
             kept = settings.data_dir / TOKEN_FILE
             typer.echo(f"cellblock: admin token, shown once and kept in {kept}: {token}")
+        typer.echo(f"cellblock: tier {tier.value}: {TIER_WORDS[tier]}")
         typer.echo(f"cellblock: ready on {url}")
         sys.stdout.flush()
         if examples is not None:
-            # Not asyncio's own: the warden has the one loop that reaps.
-            subprocess.Popen(  # noqa: ASYNC220
-                [sys.executable, "-P", "-m", "supervisor.cli.welcome", url, str(examples.absolute())],
-                env={**os.environ, "CELLBLOCK_TOKEN": token},
-                stdin=subprocess.DEVNULL,
-            ).returncode = 0
+            warden.children.adopt(_welcome(url, examples.absolute(), token), lambda _: None)
 
     asyncio.run(warden.run(ready))
+
+
+def _welcome(url: str, examples: Path, token: str) -> int:
+    """Deploy the examples from a process of its own, as a tenant would; its pid."""
+    # Not asyncio's own: the warden has the one loop that reaps.
+    process = subprocess.Popen(
+        [sys.executable, "-P", "-m", "supervisor.cli.welcome", url, str(examples)],
+        env={**os.environ, "CELLBLOCK_TOKEN": token},
+        stdin=subprocess.DEVNULL,
+    )
+    process.returncode = 0
+    return process.pid

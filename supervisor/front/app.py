@@ -14,10 +14,8 @@ import socket
 from dataclasses import dataclass
 from typing import Any
 
-from supervisor import __version__
 from supervisor.bundles import BundleStore
-from supervisor.errors import PlatformError
-from supervisor.front import answers, calls
+from supervisor.front import calls, health
 from supervisor.front.api import build_api
 from supervisor.front.auth import Credentials
 from supervisor.front.directory import Directory
@@ -68,6 +66,7 @@ class _Parts:
     """What exists once the event loop runs."""
 
     warden: WardenLink
+    credentials: Credentials
     gateway: Gateway
     api: Any
 
@@ -126,7 +125,7 @@ class Application:
             control=control,
             credentials=credentials,
         )
-        parts = _Parts(warden, Gateway(directory, credentials, settings.body_seconds), api)
+        parts = _Parts(warden, credentials, Gateway(directory, credentials, settings.body_seconds), api)
         # What start-up made stays for good: without this each full collection walks all of it, tens of
         # milliseconds in which no call moves.
         gc.collect()
@@ -146,8 +145,9 @@ class Application:
         assert self._parts is not None
         timing = Timing()
         call_id = calls.call_id_of(scope["headers"])
-        if scope["path"] in ("/healthz", "/readyz"):
-            await _send(self._health(scope), call_id, timing, send)
+        if scope["path"] in health.PATHS:
+            answer = health.health(scope, self._parts.warden, self._parts.credentials)
+            await _send(answer, call_id, timing, send)
             return
 
         async def stamped(message: dict[str, Any]) -> None:
@@ -157,21 +157,6 @@ class Application:
             await send(message)
 
         await self._parts.api(scope, receive, stamped)
-
-    def _health(self, scope: Scope) -> answers.Answer:
-        """Alive, and (``/readyz``) able to take calls."""
-        assert self._parts is not None
-        if scope["method"] not in ("GET", "HEAD"):
-            error = PlatformError(
-                405, f"method {scope['method']} is not allowed here; use GET", headers={"Allow": "GET, HEAD"}
-            )
-            return answers.refused(error)
-        if scope["path"] == "/readyz" and not self._parts.warden.is_up:
-            return answers.refused(
-                PlatformError(503, "the server is draining; try again", headers={"Retry-After": "2"})
-            )
-        body = json.dumps({"status": "ok", "version": __version__}).encode()
-        return answers.Answer(200, [(b"content-type", b"application/json")], body)
 
 
 def _without_body(send: Send) -> Send:

@@ -326,5 +326,7 @@ def lease_request(space: str, name: str, version: int, digest: str, runtime: str
             "tmp_bytes": limits.tmp * MIB,
             "open_files": limits.open_files,
             "processes": limits.processes,
+            "memory_bytes": limits.memory * MIB,
+            "cpu": limits.cpu,
         },
     }

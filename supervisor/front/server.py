@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import logging
 import os
-import signal
 import socket
 import sys
 from typing import Any
@@ -15,14 +14,13 @@ from typing import Any
 from gunicorn.app.base import BaseApplication
 
 from supervisor import datagrams
-from supervisor.front import calls
+from supervisor.front import calls, hardening
 from supervisor.front.app import KEY_NAME, Application, FrontConfig
 from supervisor.front.worker import FrontWorker
 from supervisor.store import migrate
 from supervisor.store.sealing import load_or_create_key
 
 CONFIG_VARIABLE = "CELLBLOCK_FRONT"
-PR_SET_PDEATHSIG = 1
 # gunicorn kills a worker whose event loop does not turn for this long.
 HEARTBEAT_SECONDS = 30
 KEEPALIVE_SECONDS = 75
@@ -69,7 +67,7 @@ class FrontServer(BaseApplication):  # type: ignore[misc]
 
     def _post_fork(self, arbiter: Any, worker: Any) -> None:
         """Die with the master, and bring the warden a link of this worker's own."""
-        _die_with_parent()
+        hardening.die_with_parent()
         calls.renew_ids()
         ours, theirs = datagrams.pair()
         control = socket.socket(fileno=os.dup(self._config.control_fd))
@@ -78,16 +76,9 @@ class FrontServer(BaseApplication):  # type: ignore[misc]
         self._application.warden_socket = ours
 
 
-def _die_with_parent() -> None:
-    # The standard library has no prctl; the warden's own wrapper is on the other side of the wall.
-    import ctypes
-
-    if ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0) != 0:
-        raise OSError(ctypes.get_errno(), "prctl(PR_SET_PDEATHSIG)")
-
-
 def main() -> None:
-    """Migrate the store, then serve."""
+    """Confine itself, migrate the store, then serve."""
+    hardening.confine()
     config = FrontConfig.from_json(os.environ.pop(CONFIG_VARIABLE))
     logging.basicConfig(
         stream=sys.stderr,

@@ -60,6 +60,8 @@ class WardenLink:
         self._on_lost = on_lost
         self._tickets = itertools.count(1)
         self._waiting: dict[int, asyncio.Future[Any]] = {}
+        # What is really in force, in the warden's words; see supervisor.warden.confinement.
+        self.layers: list[dict[str, str]] = []
         # Wired by the front before the first message can arrive.
         self.on_ended: Callable[[str, Ending], None] = lambda cell, ending: None
         self.on_changed: Callable[[str, str], None] = lambda space, name: None
@@ -133,6 +135,8 @@ class WardenLink:
         elif what == "changed":
             self.on_changed(message["space"], message["name"])
             self._tell({"do": "ack", "epoch": message["epoch"]})
+        elif what == "layers":
+            self.layers = message["layers"]
         elif what == "reclaim":
             self.on_reclaim(message["space"], message["name"])
 

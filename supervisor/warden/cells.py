@@ -11,6 +11,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from supervisor.datagrams import Link, LinkClosed, Message, pair
+from supervisor.warden.code import Code
+from supervisor.warden.confinement import Confinement, Kind, budget_of
+from supervisor.warden.jail.cgroups import Leaf
+from supervisor.warden.processes import Children
 from supervisor.warden.states import Event, State, next_state
 from supervisor.warden.zygotes import Zygote
 
@@ -19,16 +23,11 @@ log = logging.getLogger("cellblock.cell")
 # From the request to the zygote until the cell is blank; ten times what a loaded machine needs.
 GROW_SECONDS = 15.0
 
+# From the tie to the cell's proof; a few milliseconds when nothing is wrong.
+TIE_SECONDS = 15.0
+
 # The cell's inner ids; worker.lockdown becomes them in this order.
 INNER_ROOT, INNER_TENANT = 0, 1000
-
-
-@dataclass(frozen=True)
-class Kind:
-    """What blank cells differ in; everything else is decided when they are tied."""
-
-    runtime: str
-    network: str
 
 
 @dataclass(frozen=True)
@@ -82,16 +81,21 @@ class Pipes:
         self.request = self.reply = self.stdout = self.stderr = -1
 
 
+@dataclass(frozen=True)
+class Hooks:
+    """Who hears of a cell; each is called once at most, ``on_end`` always and last."""
+
+    on_blank: Callable[[Cell], None]
+    on_tied: Callable[[Cell, list[list[str]]], None]
+    on_breach: Callable[[Cell, str], None]
+    on_end: Callable[[Cell, Ending], None]
+
+
 class Cell:
-    """Grown from a zygote; ``on_blank`` and ``on_end`` are called once each at most."""
+    """Grown from a zygote, tied once, killed."""
 
     def __init__(
-        self,
-        name: str,
-        kind: Kind,
-        ids: tuple[int, int],
-        on_blank: Callable[[Cell], None],
-        on_end: Callable[[Cell, Ending], None],
+        self, name: str, kind: Kind, ids: tuple[int, int], confinement: Confinement, hooks: Hooks
     ) -> None:
         self.name = name
         self.kind = kind
@@ -100,53 +104,73 @@ class Cell:
         self.pid = 0
         self._pidfd = -1
         self._ids = ids
-        self._on_blank = on_blank
-        self._on_end = on_end
+        self._confinement = confinement
+        self._hooks = hooks
+        self._leaf: Leaf | None = None
         self._ending: Ending | None = None
         self._is_cloned = False
         ours, self._theirs = pair()
         self._setup = Link(ours, self._heard, lambda: None)
-        self._deadline = asyncio.get_running_loop().call_later(
-            GROW_SECONDS, lambda: self.kill("not started", f"it was not ready after {GROW_SECONDS:.0f} s")
+        self._deadline = self._not_after(GROW_SECONDS, "it was not ready")
+
+    def _not_after(self, seconds: float, what: str) -> asyncio.TimerHandle:
+        return asyncio.get_running_loop().call_later(
+            seconds, lambda: self.kill("not started", f"{what} after {seconds:.0f} s")
         )
 
     # ---- growing ----------------------------------------------------------------------------
 
-    def grow(self, zygote: Zygote, adopt: Callable[[int, Callable[[int], None]], None]) -> None:
-        """Ask the zygote for a process around four fresh pipes."""
+    def grow(self, zygote: Zygote, children: Children) -> None:
+        """Make its cgroup leaf, then ask the zygote for a process around four fresh pipes."""
+        self._leaf = self._confinement.cgroups.leaf(self.name)
+        self._confinement.make_room(self.name, self._ids[1])
         self.pipes, theirs = _four_pipes()
 
         def spawned(pid: int, pidfd: int, error: str) -> None:
+            if pid:
+                children.adopt(pid, self._reaped)
+            children.expect(-1)  # after the adoption: until then it looks like a stray
             if not pid:
                 self._ended(Ending("not started", reason=error))
                 return
             self.pid, self._pidfd = pid, pidfd
-            adopt(pid, self._reaped)
             if self.state is State.DYING:
                 self._signal()
-            self._write_maps_when_both_are_here()
+            self._confine_when_both_are_here()
 
         try:
-            zygote.spawn(self.kind.network, [self._theirs, *theirs], spawned)
+            children.expect(+1)
+            message = {"network": self.kind.network, "tier": self._confinement.tier.value}
+            zygote.spawn(message, [self._theirs, *theirs], spawned)
         finally:
             self._theirs.close()
             for descriptor in theirs:
                 os.close(descriptor)
 
-    def _write_maps_when_both_are_here(self) -> None:
-        """The parent writes the maps: the cell's own /proc files may belong to the host's root."""
+    def _confine_when_both_are_here(self) -> None:
+        """It runs and waits: give it its place and its ids, then let it build.
+
+        In this order: pages are charged to the group that touches them first.  The parent writes the maps:
+        the cell's own /proc files may belong to the host's root.
+        """
         if not self.pid or not self._is_cloned or self.state is not State.GROWING:
             return
-        root, tenant = self._ids
-        lines = f"{INNER_ROOT} {root} 1\n{INNER_TENANT} {tenant} 1\n"
+        assert self._leaf is not None
         try:
-            # Denied first, or a group could be dropped that a file's mode denies something to.
-            for name, text in (("setgroups", "deny"), ("uid_map", lines), ("gid_map", lines)):
-                with open(f"/proc/{self.pid}/{name}", "w") as file:
-                    file.write(text)
+            self._leaf.join(self.pid)
+            if self._confinement.maps_ids:
+                self._write_maps()
             self._setup.send({"do": "build"})
         except (OSError, LinkClosed) as error:
-            self.kill("not started", f"its id maps could not be written: {error}")
+            self.kill("not started", f"it could not be confined: {error}")
+
+    def _write_maps(self) -> None:
+        root, tenant = self._ids
+        lines = f"{INNER_ROOT} {root} 1\n{INNER_TENANT} {tenant} 1\n"
+        # Denied first, or a group could be dropped that a file's mode denies something to.
+        for name, text in (("setgroups", "deny"), ("uid_map", lines), ("gid_map", lines)):
+            with open(f"/proc/{self.pid}/{name}", "w") as file:
+                file.write(text)
 
     def _heard(self, message: Message, descriptors: list[int]) -> None:
         # From pid 1, trusted for ever, and from the worker before the tenant's code: the worker
@@ -156,12 +180,18 @@ class Cell:
         what = message.get("is")
         if what == "cloned":
             self._is_cloned = True
-            self._write_maps_when_both_are_here()
+            self._confine_when_both_are_here()
         elif what == "blank":
             self.state = next_state(self.state, Event.BUILT)
             self._deadline.cancel()
             if self.state is State.BLANK:
-                self._on_blank(self)
+                self._hooks.on_blank(self)
+        elif what == "tied":
+            self._deadline.cancel()
+            self._hooks.on_tied(self, message["proof"])
+        elif what == "breached":
+            self._ending = self._ending or Ending("breached", reason=message["reason"])
+            self._hooks.on_breach(self, message["reason"])
         elif what == "failed":
             self._ending = self._ending or Ending(
                 "not started", reason=f"step {message['step']}: {message['reason']}"
@@ -171,10 +201,19 @@ class Cell:
 
     # ---- tied -------------------------------------------------------------------------------
 
-    def tie(self, message: Message, code_fd: int) -> None:
-        """Send the function's limits and its detached code tree.  LinkClosed when the cell is gone."""
-        self._setup.send({**message, "do": "tie", "has_code": True}, [code_fd])
+    def tie(self, message: Message, code: Code | None) -> None:
+        """Set the function's limits and send its code, ``None`` for none.
+
+        LinkClosed when the cell is gone, OSError when a limit cannot be set.
+        """
+        assert self._leaf is not None
+        self._leaf.limit(budget_of(message))
+        words = self._confinement.tie_words(self.name, self.kind, self._ids[1], code)
+        has_mount = code is not None and self._confinement.has_namespaces
+        descriptors = [code.descriptor] if code is not None and has_mount else []
+        self._setup.send({**message, **words, "do": "tie", "has_code": has_mount}, descriptors)
         self.state = next_state(self.state, Event.TIED)
+        self._deadline = self._not_after(TIE_SECONDS, "it had not proven its lock-down")
 
     def returned(self, pipes: list[int]) -> None:
         """A front handed the cell back with its pipe ends."""
@@ -198,6 +237,8 @@ class Cell:
         self._signal()
 
     def _signal(self) -> None:
+        if self._leaf is not None:
+            self._leaf.kill()
         if self._pidfd >= 0:
             with contextlib.suppress(ProcessLookupError):  # it is exiting by itself
                 signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
@@ -221,4 +262,7 @@ class Cell:
         if self._pidfd >= 0:
             os.close(self._pidfd)
             self._pidfd = -1
-        self._on_end(self, ending)
+        if self._leaf is not None:
+            self._confinement.cgroups.drop(self._leaf)
+        self._confinement.drop_room(self.name)
+        self._hooks.on_end(self, ending)

@@ -38,8 +38,11 @@ def listening_socket(host: str, port: int) -> socket.socket:
     return listener
 
 
-def launch_of(front_dir: Path, uid: int, gid: int, config: Mapping[str, Any]) -> Launch:
-    """gunicorn's launch: a root with our code, its interpreter, and the one folder that it may write."""
+def launch_of(front_dir: Path, uid: int, gid: int, config: Mapping[str, Any], has_root: bool) -> Launch:
+    """gunicorn's launch: a root with our code, its interpreter, and the one folder that it may write.
+
+    Without ``has_root`` it stays in the host's, where the host gives nobody a mount namespace.
+    """
     root = system_root()
     own = Path(__file__).resolve().parent.parent.parent
     for path in {sys.base_prefix, sys.prefix, *(str(own / name) for name in PACKAGES)}:
@@ -54,7 +57,7 @@ def launch_of(front_dir: Path, uid: int, gid: int, config: Mapping[str, Any]) ->
         CONFIG_VARIABLE: json.dumps(config),
     }
     argv = [sys.executable, "-I", "-B", "-m", "supervisor.front.server"]
-    return Launch(argv, env, root.as_json(), uid, gid, os.getpid())
+    return Launch(argv, env, root.as_json(), uid, gid, os.getpid(), has_root=has_root)
 
 
 class Fronts:

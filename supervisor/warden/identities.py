@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import heapq
+import os
 import pwd
 from pathlib import Path
 
@@ -28,7 +29,12 @@ def first_id(data_dir: Path, configured: int | None) -> int:
 
 
 def front_ids(user: str | None) -> tuple[int, int]:
-    """``(uid, gid)`` of the fronts; ConfigurationError when the setting names nobody."""
+    """``(uid, gid)`` of the fronts; ConfigurationError when the setting names nobody.
+
+    An ordinary user has one id to give, its own.
+    """
+    if os.geteuid() != 0:
+        return os.geteuid(), os.getegid()
     name = user or DEFAULT_USER
     try:
         entry = pwd.getpwnam(name)

@@ -13,22 +13,22 @@ Messages of a front (``do``) and to it (``is``); ``ticket`` is the front's own n
     (none)                                  <- ended cell cause signal code reason
                                             <- changed epoch space name
                                             <- reclaim space name | reclaim (any idle one)
+                                            <- layers layers, at the start and when one changed
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import os
 import re
 import socket
 from collections import Counter
-from pathlib import Path
 
 from supervisor.datagrams import Link, LinkClosed, Message
-from supervisor.warden.cells import Cell, Ending, Kind
-from supervisor.warden.jail import _syscalls as sys_
+from supervisor.warden.cells import Cell, Ending
+from supervisor.warden.code import Bundles
+from supervisor.warden.confinement import Kind
 from supervisor.warden.registry import Registry, Want
 from supervisor.warden.states import State
 
@@ -39,7 +39,6 @@ DIGEST = re.compile(r"[0-9a-f]{64}")
 ACK_SECONDS = 2.0
 # A cell that a front handed back and nobody took: its calls were a moment ago, more may come.
 SPARE_SECONDS = 5.0
-CODE_ATTRIBUTES = sys_.MOUNT_ATTR_RDONLY | sys_.MOUNT_ATTR_NOSUID | sys_.MOUNT_ATTR_NODEV
 
 Key = tuple[str, str]
 
@@ -89,9 +88,8 @@ class Session:
 class Desk:
     """All fronts, all leases."""
 
-    def __init__(self, bundles_dir: Path, wait_seconds: float) -> None:
-        # The only path of the fronts' that is ever opened; what is below it, by openat2 only.
-        self._bundles_fd = os.open(bundles_dir, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    def __init__(self, bundles: Bundles, wait_seconds: float) -> None:
+        self._bundles = bundles
         self._wait_seconds = wait_seconds
         self.sessions: set[Session] = set()
         self.registry: Registry | None = None
@@ -102,12 +100,21 @@ class Desk:
         # Cells handed back that nobody has taken yet, and what their fronts remembered of them.
         self._spare: list[Cell] = []
         self._memories: dict[str, Message] = {}
+        self._layers: Message = {"is": "layers", "layers": []}
         self._epoch = 0
         self._unacked: dict[int, tuple[set[Session], Session, int, asyncio.TimerHandle]] = {}
 
     def join(self, sock: socket.socket) -> None:
         """A new front worker's end."""
-        self.sessions.add(Session(self, sock))
+        session = Session(self, sock)
+        self.sessions.add(session)
+        session.tell(self._layers)
+
+    def publish(self, layers: list[dict[str, str]]) -> None:
+        """Every front learns what is really in force, and those to come will."""
+        self._layers = {"is": "layers", "layers": layers}
+        for session in list(self.sessions):
+            session.tell(self._layers)
 
     def left(self, session: Session) -> None:
         """A front is gone: its calls are lost, so its cells die with it."""
@@ -217,18 +224,18 @@ class Desk:
             self._refuse(request, "capacity", reason)
             return
         try:
-            code_fd = self._code_tree(request.digest)
+            code = self._bundles.open(request.digest)
         except OSError as error:
             self._refuse(request, "broken", f"its code cannot be opened: {error}")
             return
         try:
-            cell.tie(request.tie, code_fd)
-        except LinkClosed:
-            cell.kill("not started", "its set-up socket closed")
+            cell.tie(request.tie, code)
+        except (LinkClosed, OSError) as error:
+            cell.kill("not started", f"it could not be tied: {error}")
             self._refuse(request, "capacity", "the cell died while it was tied")
             return
         finally:
-            os.close(code_fd)
+            code.close()
         self._tied[cell.name] = request
         self._hand_over(request, cell, {})
 
@@ -241,20 +248,6 @@ class Desk:
             cell.kill("front gone")
         # The front has its own copies: with ours open nobody would see the cell's end close.
         cell.pipes.close()
-
-    def _code_tree(self, digest: str) -> int:
-        """A detached read-only mount of the bundle; its path was written by the fronts."""
-        directory_fd = sys_.open_beneath(self._bundles_fd, digest)
-        try:
-            tree = sys_.clone_tree("", directory_fd)
-        finally:
-            os.close(directory_fd)
-        try:
-            sys_.set_attributes(tree, CODE_ATTRIBUTES)
-        except OSError:
-            os.close(tree)
-            raise
-        return tree
 
     def _return(self, session: Session, message: Message, descriptors: list[int]) -> None:
         cell = session.held.get(message["cell"])
@@ -377,5 +370,4 @@ class Desk:
         """At shutdown, after the fronts have gone."""
         for session in list(self.sessions):
             session.link.close()
-        with contextlib.suppress(OSError):
-            os.close(self._bundles_fd)
+        self._bundles.close()

@@ -22,6 +22,9 @@ class Children:
 
     def __init__(self) -> None:
         self._on_exit: dict[int, OnExit] = {}
+        # Without pid namespaces what a cell leaves behind comes to us, the subreaper, to be ended.
+        self.sweeps = False
+        self._expected = 0
 
     def start_reaping(self, loop: asyncio.AbstractEventLoop) -> None:
         """From now on SIGCHLD is ours."""
@@ -47,6 +50,12 @@ class Children:
         """Call ``on_exit(wait status)`` when this child has been reaped."""
         self._on_exit[pid] = on_exit
 
+    def expect(self, number: int) -> None:
+        """A zygote was asked for so many more cells; until they are adopted they look like strays."""
+        self._expected += number
+        if self.sweeps and not self._expected:
+            self._sweep()
+
     def reap(self) -> None:
         """Collect every dead child; those nobody adopted were orphans of the fronts' or zygotes'."""
         while True:
@@ -55,10 +64,24 @@ class Children:
             except ChildProcessError:
                 return
             if pid == 0:
-                return
+                break
             on_exit = self._on_exit.pop(pid, None)
             if on_exit is not None:
                 on_exit(status)
+        if self.sweeps and not self._expected:
+            self._sweep()
+
+    def strays(self) -> list[int]:
+        """Children that nobody here started; only where they are ours to end."""
+        if not self.sweeps:
+            return []
+        with open(f"/proc/self/task/{os.getpid()}/children") as children:
+            return [pid for pid in map(int, children.read().split()) if pid not in self._on_exit]
+
+    def _sweep(self) -> None:
+        """Kill every stray; each one's end brings us back here."""
+        for pid in self.strays():
+            signal_pid(pid, signal.SIGKILL)
 
 
 def signal_pid(pid: int, number: int) -> None:

@@ -10,9 +10,11 @@ import logging
 import secrets
 from collections.abc import Callable
 
+from supervisor.datagrams import LinkClosed
 from supervisor.runtimes import Runtime
 from supervisor.warden import policy
-from supervisor.warden.cells import Cell, Ending, Kind
+from supervisor.warden.cells import Cell, Ending, Hooks
+from supervisor.warden.confinement import PROOF_TIE, Confinement, Kind
 from supervisor.warden.identities import Slots
 from supervisor.warden.processes import Children
 from supervisor.warden.states import State
@@ -22,6 +24,10 @@ log = logging.getLogger("cellblock.cells")
 
 # Blank cells kept for a runtime that is not the default: enough to check and start a function at once.
 BLANK_OF_OTHER_RUNTIMES = 1
+
+# Cells that end before they have proven themselves, at the start: then something is wrong for good.
+PROOF_TRIES = 5
+BREACHED = "the server's containment failed its own test, so it serves nothing; its operator has to look"
 
 # Called with a blank cell, or with None and the reason there is none.
 OnCell = Callable[[Cell | None, str], None]
@@ -45,14 +51,22 @@ class Registry:
         preload: tuple[str, ...],
         blank_cells: int,
         slots: Slots,
+        confinement: Confinement,
         children: Children,
         on_end: Callable[[Cell, Ending], None],
         on_change: Callable[[], None],
+        on_layers: Callable[[], None],
     ) -> None:
         self._slots = slots
+        self._confinement = confinement
+        self._hooks = Hooks(self._is_blank, self._is_tied, self._is_breached, self._has_ended)
         self._children = children
         self._tell_end = on_end
         self._on_change = on_change
+        self._on_layers = on_layers
+        self._on_proof: dict[str, Callable[[], None]] = {}
+        self._proofs_failed = 0
+        self._loop = asyncio.get_running_loop()
         self._slot_of: dict[str, int] = {}
         self.cells: dict[str, Cell] = {}
         self._wants: list[Want] = []
@@ -68,7 +82,9 @@ class Registry:
         self._default = Kind(runtimes[0].name, "none")
         # Libraries are imported ahead where they are installed: in the full environment.
         self.zygotes = {
-            runtime.name: Zygote(runtime, preload if runtime.full else (), children, self.fill)
+            runtime.name: Zygote(
+                runtime, preload if runtime.full else (), children, self.fill, confinement.bare_code
+            )
             for runtime in runtimes
         }
         # The others wait until the server is ready: they would only take the processor from it.
@@ -80,17 +96,67 @@ class Registry:
             zygote.start()
 
     def is_ready(self) -> bool:
-        """Whether the default runtime has as many blank cells as it should, or all it may have."""
+        """Whether a cell has proven its lock-down, and the default runtime has one to spare."""
         blank = self._count(self._default, State.BLANK)
         return (
-            blank >= min(1, self._wanted_blank[self._default])
+            self._confinement.is_proven
+            and not self._confinement.breach
+            and blank >= min(1, self._wanted_blank[self._default])
             and self.zygotes[self._default.runtime].is_ready
         )
+
+    def prove(self) -> None:
+        """Have one cell prove its lock-down before any function is served; it is killed afterwards."""
+
+        def tie(cell: Cell | None, reason: str) -> None:
+            if cell is None:
+                self._not_proven(reason)
+                return
+            try:
+                cell.tie(PROOF_TIE, None)
+                self._on_proof[cell.name] = lambda: cell.kill("proven")
+            except (LinkClosed, OSError) as error:
+                cell.kill("not started", f"it could not be tied: {error}")
+                self._not_proven(str(error))
+
+        self.want(self._default, tie)
+
+    def _not_proven(self, reason: str) -> None:
+        """The cell that should prove its lock-down ended first, by no breach: again, a few times."""
+        self._proofs_failed += 1
+        if self._proofs_failed >= PROOF_TRIES:
+            self._breach(f"no cell could be locked down: {reason}")
+        elif not self._is_stopping:
+            self._loop.call_later(policy.backoff(self._proofs_failed), self.prove)
+
+    def _is_tied(self, cell: Cell, proof: list[list[str]]) -> None:
+        if self._confinement.believe(proof):
+            self._on_layers()
+        self._on_proof.pop(cell.name, lambda: None)()
+
+    def _is_breached(self, _: Cell, reason: str) -> None:
+        self._breach(reason)
+
+    def _breach(self, reason: str) -> None:
+        """A call succeeded that must not: this tier is not what it claims, so nothing more is served."""
+        if self._confinement.breach:
+            return
+        self._confinement.breach = reason
+        log.critical("CONTAINMENT BREACHED, serving stops: %s", reason)
+        for want in list(self._wants):
+            self._wants.remove(want)
+            want.on_cell(None, BREACHED)
+        for other in list(self.cells.values()):
+            other.kill("breached", reason)
+        self._on_layers()
 
     def want(self, kind: Kind, on_cell: OnCell) -> Want:
         """Ask for a blank cell; ``on_cell`` may be called before this returns."""
         self.zygotes[kind.runtime].start()
         want = Want(kind, on_cell)
+        if self._confinement.breach:
+            on_cell(None, BREACHED)
+            return want
         self._wants.append(want)
         self.fill()
         return want
@@ -120,7 +186,8 @@ class Registry:
         now = asyncio.get_running_loop().time()
         for kind in {*self._wanted_blank, *(want.kind for want in self._wants)}:
             zygote = self.zygotes[kind.runtime]
-            if self._is_stopping or not zygote.is_ready or now < self._not_before.get(kind, 0.0):
+            is_closed = self._is_stopping or self._confinement.breach
+            if is_closed or not zygote.is_ready or now < self._not_before.get(kind, 0.0):
                 continue
             demand = policy.Demand(
                 self._wanted_blank.get(kind, 0),
@@ -136,7 +203,7 @@ class Registry:
         slot = self._slots.take()
         name = secrets.token_hex(5)
         try:
-            cell = Cell(name, kind, self._slots.ids(slot), self._is_blank, self._has_ended)
+            cell = Cell(name, kind, self._slots.ids(slot), self._confinement, self._hooks)
         except OSError as error:  # EMFILE
             self._slots.give_back(slot)
             self._back_off(kind, str(error))
@@ -144,7 +211,7 @@ class Registry:
         self._slot_of[name] = slot
         self.cells[name] = cell
         try:
-            cell.grow(zygote, self._children.adopt)
+            cell.grow(zygote, self._children)
         except OSError as error:  # EMFILE: this cell is never, the next ones wait
             cell.not_grown(str(error))
 
@@ -154,6 +221,8 @@ class Registry:
 
     def _has_ended(self, cell: Cell, ending: Ending) -> None:
         del self.cells[cell.name]
+        if self._on_proof.pop(cell.name, None) is not None:
+            self._not_proven(ending.reason)
         # Only now: what ran under these ids has been reaped.
         self._slots.give_back(self._slot_of.pop(cell.name))
         if ending.cause == "not started" and not self._is_stopping:

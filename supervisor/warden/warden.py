@@ -12,8 +12,9 @@ import logging
 import os
 import resource
 import signal
+import socket
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from supervisor.datagrams import Message
@@ -23,12 +24,18 @@ from supervisor.settings import Settings
 from supervisor.warden import fronts as fronts_
 from supervisor.warden import identities
 from supervisor.warden.cells import Cell, Ending
+from supervisor.warden.code import Bundles
+from supervisor.warden.confinement import Confinement
 from supervisor.warden.fronts import Fronts
 from supervisor.warden.jail import _syscalls as sys_
+from supervisor.warden.jail.cgroups import Cgroups, own_places
 from supervisor.warden.jail.launch import Launch
+from supervisor.warden.jail.probes import Finding
+from supervisor.warden.jail.tiers import Tier
 from supervisor.warden.leases import Desk
 from supervisor.warden.processes import Children
 from supervisor.warden.registry import Registry
+from supervisor.warden.rooms import Rooms, readable_paths
 
 log = logging.getLogger("cellblock.warden")
 
@@ -55,8 +62,12 @@ def within_the_host(settings: Settings) -> Settings:
 OnReady = Callable[[], Awaitable[None]]
 
 
-def harden() -> None:
-    """What the warden does to itself before anything hostile exists."""
+def harden(tier: Tier) -> None:
+    """What the warden does to itself before anything hostile exists; while it has one thread."""
+    if tier is Tier.A_USER:
+        # An ordinary user may make a detached mount of a bundle only in namespaces of its own.
+        sys_.enter_user_namespace(sys_.CLONE_NEWNS)
+        sys_.mount("none", "/", "none", sys_.MS_REC | sys_.MS_PRIVATE)
     sys_.prctl(sys_.PR_SET_DUMPABLE, 0)
     sys_.prctl(sys_.PR_SET_CHILD_SUBREAPER, 1)
     resource.setrlimit(resource.RLIMIT_CORE, (1, 1))  # 1: a core_pattern that is a pipe ignores 0
@@ -79,10 +90,14 @@ def raise_descriptor_limit(cells: int) -> None:
 
 
 class Warden:
-    """One server."""
+    """One server, in the tier that was found and allowed (``supervisor.warden.jail.tiers``)."""
 
-    def __init__(self, settings: Settings, admin_token: str) -> None:
+    def __init__(
+        self, settings: Settings, admin_token: str, tier: Tier, findings: Mapping[str, Finding]
+    ) -> None:
         self._settings = settings = within_the_host(settings)
+        self._tier = tier
+        self._findings = findings
         self._token_digest = hashlib.sha256(admin_token.encode()).hexdigest()
         self.runtimes = self._installed(settings)
         self.front_uid, self.front_gid = identities.front_ids(settings.user)
@@ -102,7 +117,9 @@ class Warden:
     def prepare_data_dir(self) -> None:
         """The folders of the data directory with their owners; idempotent."""
         data_dir, front_dir = self._settings.data_dir, self._settings.front_dir
-        data_dir.mkdir(parents=True, exist_ok=True, mode=0o755)
+        if not data_dir.exists():
+            data_dir.mkdir(parents=True)
+            data_dir.chmod(0o755)  # whatever the umask is; what is private in it is so by itself
         front_dir.mkdir(exist_ok=True, mode=0o700)
         (front_dir / "bundles").mkdir(exist_ok=True, mode=0o755)
         if front_dir.stat().st_uid != self.front_uid:
@@ -115,34 +132,19 @@ class Warden:
         """Serve until SIGTERM or SIGINT; ``on_ready`` runs once, when the first call could be served."""
         settings = self._settings
         loop = asyncio.get_running_loop()
-        harden()
+        harden(self._tier)
         raise_descriptor_limit(settings.max_cells)
         self.prepare_data_dir()
-        try:
-            listener = fronts_.listening_socket(*settings.host_and_port)
-        except OSError as error:
-            raise ConfigurationError(
-                f"cannot listen on {settings.bind}: {error.strerror or error}; choose another --bind"
-            ) from None
-        self.address = listener.getsockname()[:2]
+        listener = self._listen()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop.set)
-        children = Children()
+        children = self.children = Children()
         children.start_reaping(loop)
-        slots = identities.Slots(
-            identities.first_id(settings.data_dir, settings.cell_uid_base), settings.max_cells
-        )
-        desk = Desk(settings.front_dir / "bundles", settings.queue_seconds)
-        registry = Registry(
-            self.runtimes,
-            preload=settings.preload,
-            blank_cells=settings.blank_cells,
-            slots=slots,
-            children=children,
-            on_end=lambda cell, ending: self._cell_ended(desk, cell, ending),
-            on_change=lambda: self._look_if_ready(desk),
-        )
-        desk.registry = self._registry = registry
+        cgroups = self._cgroups()
+        confinement = self._confinement(cgroups, children)
+        desk = Desk(confinement.bundles, settings.queue_seconds)
+        desk.registry = self._registry = registry = self._make_registry(desk, confinement, children)
+        registry.prove()
 
         def joined(sock: Any) -> None:
             desk.join(sock)
@@ -158,6 +160,62 @@ class Warden:
             await self._until_reaped(registry)
             desk.close()
             listener.close()
+            cgroups.close()
+        if confinement.breach:
+            raise ConfigurationError(f"cannot serve: this host does not hold a cell: {confinement.breach}")
+
+    def _listen(self) -> socket.socket:
+        try:
+            listener = fronts_.listening_socket(*self._settings.host_and_port)
+        except OSError as error:
+            raise ConfigurationError(
+                f"cannot listen on {self._settings.bind}: {error.strerror or error}; choose another --bind"
+            ) from None
+        self.address = listener.getsockname()[:2]
+        return listener
+
+    def _make_registry(self, desk: Desk, confinement: Confinement, children: Children) -> Registry:
+        settings = self._settings
+        first_id = identities.first_id(settings.data_dir, settings.cell_uid_base)
+
+        def layers_changed() -> None:
+            desk.publish([layer.as_json() for layer in confinement.layers()])
+            if confinement.breach and not self._is_ready.is_set():
+                self._stop.set()  # nothing was served yet, and nothing will be
+            self._look_if_ready(desk)
+
+        return Registry(
+            self.runtimes,
+            preload=settings.preload,
+            blank_cells=settings.blank_cells,
+            slots=identities.Slots(first_id, settings.max_cells),
+            confinement=confinement,
+            children=children,
+            on_end=lambda cell, ending: self._cell_ended(desk, cell, ending),
+            on_change=lambda: self._look_if_ready(desk),
+            on_layers=layers_changed,
+        )
+
+    def _confinement(self, cgroups: Cgroups, children: Children) -> Confinement:
+        tier, run_dir = self._tier, self._settings.data_dir / "run"
+        bundles = Bundles(self._settings.front_dir.resolve() / "bundles", as_mounts=tier.has_namespaces)
+        if tier.has_namespaces:
+            return Confinement(tier, cgroups, self._findings, bundles, None, {})
+        children.sweeps = True
+        rooms = Rooms(run_dir.resolve(), tier, children)
+        readable = {
+            runtime.name: readable_paths(
+                [*map(str, runtime.host_dirs), str(runtime.libraries), str(rooms.code_dir)]
+            )
+            for runtime in self.runtimes
+        }
+        return Confinement(tier, cgroups, self._findings, bundles, rooms, readable)
+
+    def _cgroups(self) -> Cgroups:
+        """The server's own group, named after its data directory: a restart finds what a crash left."""
+        digest = hashlib.sha256(str(self._settings.data_dir.resolve()).encode()).hexdigest()[:8]
+        with open("/proc/self/cgroup") as groups, open("/proc/self/mountinfo") as mounts:
+            return Cgroups(f"cellblock-{digest}", own_places(groups.read(), mounts.read()))
 
     async def _until_stopped(self, on_ready: OnReady) -> None:
         stopped = asyncio.ensure_future(self._stop.wait())
@@ -171,7 +229,8 @@ class Warden:
 
     async def _until_reaped(self, registry: Registry) -> None:
         deadline = asyncio.get_running_loop().time() + REAP_SECONDS
-        while registry.cells or any(zygote.pids for zygote in registry.zygotes.values()):
+        zygotes = registry.zygotes.values()
+        while registry.cells or any(zygote.pids for zygote in zygotes) or self.children.strays():
             if asyncio.get_running_loop().time() > deadline:
                 log.error("%d cells were not reaped within %.0f s", len(registry.cells), REAP_SECONDS)
                 return
@@ -194,7 +253,9 @@ class Warden:
             "admin_token_sha256": self._token_digest,
             "runtimes": [runtime.name for runtime in self.runtimes],
         }
-        return fronts_.launch_of(settings.front_dir.resolve(), self.front_uid, self.front_gid, config)
+        mounts = self._findings["mounts-as-root" if os.geteuid() == 0 else "mounts"]
+        front_dir = settings.front_dir.resolve()
+        return fronts_.launch_of(front_dir, self.front_uid, self.front_gid, config, mounts.works)
 
 
 def configure_logging(level: str) -> None:

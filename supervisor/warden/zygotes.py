@@ -7,15 +7,16 @@ import logging
 import os
 import socket
 from collections.abc import Callable, Sequence
-from importlib.util import find_spec
 from pathlib import Path
 
 from supervisor.datagrams import Link, LinkClosed, Message, pair
 from supervisor.runtimes import Runtime
 from supervisor.warden import policy
+from supervisor.warden.jail import _syscalls as sys_
 from supervisor.warden.jail.launch import Launch
 from supervisor.warden.jail.root import system_root
 from supervisor.warden.processes import Children, signal_pid
+from supervisor.warden.rooms import package_dir
 
 log = logging.getLogger("cellblock.zygote")
 
@@ -24,24 +25,15 @@ CELLS_PER_ZYGOTE = 1000
 # Imports of the heaviest profile take seconds on a loaded machine; more than this is a hang.
 READY_SECONDS = 120.0
 
+# Where a zygote finds things in a root of its own.
 CODE_PLACE = "/opt/cellblock"
 LIBRARIES_PLACE = "/opt/libraries"
-STANDINS_PLACE = CODE_PLACE + "/worker/standins"
-
-# Ours first; the tenant's /function is appended by the worker.  Never worker/ or function/ itself:
-# with function/ on the path the standard library's ``secrets`` would be ours.
-BOOTSTRAP = (
-    "import sys; "
-    f"sys.path.insert(0, {CODE_PLACE!r}); sys.path += [{LIBRARIES_PLACE!r}, {STANDINS_PLACE!r}]; "
-    "from worker.zygote import main; main()"
-)
 
 ENVIRONMENT = {
     "PATH": "/usr/bin:/bin",
     "HOME": "/tmp",  # noqa: S108 - inside the cell
     "LANG": "C.UTF-8",
     "TZ": "UTC",
-    "PYTHONPATH": f"{CODE_PLACE}:{LIBRARIES_PLACE}:{STANDINS_PLACE}",  # for a function's child interpreters
     "PYTHONDONTWRITEBYTECODE": "1",
     "MPLCONFIGDIR": "/tmp/matplotlib",  # noqa: S108
     # OpenBLAS starts threads at import; a process with threads cannot be forked safely.
@@ -52,25 +44,56 @@ ENVIRONMENT = {
 }
 
 
-def _package_dir(name: str) -> str:
-    # Found, not imported: the warden imports nothing of the worker's but the wire.
-    spec = find_spec(name)
-    assert spec is not None and spec.origin is not None, f"package {name} is not installed"
-    return str(Path(spec.origin).parent)
+def import_path(code: str, libraries: str) -> tuple[str, str, str]:
+    """What is on a cell's path: ours first; the tenant's folder is appended by the worker.
+
+    Never worker/ or function/ itself: with function/ on the path the standard library's ``secrets``
+    would be ours.
+    """
+    return code, libraries, f"{code}/worker/standins"
 
 
-def launch_of(runtime: Runtime, preload: Sequence[str], control_fd: int) -> Launch:
-    """The launch of a zygote: its root holds the runtime, the libraries and our worker code."""
+def bootstrap(path: tuple[str, str, str]) -> str:
+    """The program of a zygote's interpreter."""
+    return (
+        f"import sys; sys.path.insert(0, {path[0]!r}); sys.path += {list(path[1:])!r}; "
+        "from worker.zygote import main; main()"
+    )
+
+
+def launch_of(runtime: Runtime, preload: Sequence[str], control_fd: int, bare_code: Path | None) -> Launch:
+    """The launch of a zygote: its root holds the runtime, the libraries and our worker code.
+
+    ``bare_code`` is the folder of that code for cells without namespaces, which have no such root.
+    """
     root = system_root()
-    for host_dir in runtime.host_dirs:
-        root.read_only[str(host_dir)] = str(host_dir)
-    root.read_only[str(runtime.libraries)] = LIBRARIES_PLACE
-    root.read_only[_package_dir("worker")] = f"{CODE_PLACE}/worker"
-    root.read_only[_package_dir("function")] = f"{CODE_PLACE}/function"
-    root.folders = (*root.folders, "/function")
-    root.with_proc = True
-    argv = [str(runtime.python), "-I", "-S", "-B", "-X", "utf8", "-c", BOOTSTRAP, str(control_fd), *preload]
-    return Launch(argv, ENVIRONMENT, root.as_json(), 0, 0, os.getpid())
+    if bare_code is None:
+        for host_dir in runtime.host_dirs:
+            root.read_only[str(host_dir)] = str(host_dir)
+        root.read_only[str(runtime.libraries)] = LIBRARIES_PLACE
+        root.read_only[str(package_dir("worker"))] = f"{CODE_PLACE}/worker"
+        root.read_only[str(package_dir("function"))] = f"{CODE_PLACE}/function"
+        root.folders = (*root.folders, "/function")
+        root.with_proc = True
+        path = import_path(CODE_PLACE, LIBRARIES_PLACE)
+        # Root's user namespaces need no right; those of hosts that refuse them to others need this one.
+        keeps: tuple[int, ...] = (sys_.CAP_SYS_ADMIN,)
+    else:
+        path = import_path(str(bare_code), str(runtime.libraries))
+        keeps = (sys_.CAP_SETGID, sys_.CAP_SETUID, sys_.CAP_SETPCAP)  # for its cells, which drop them
+    # For a function's child interpreters.
+    environment = {**ENVIRONMENT, "PYTHONPATH": ":".join(path)}
+    arguments = ["-I", "-S", "-B", "-X", "utf8", "-c", bootstrap(path), str(control_fd), *preload]
+    return Launch(
+        [str(runtime.python), *arguments],
+        environment,
+        root.as_json(),
+        os.getuid(),
+        os.getgid(),
+        os.getpid(),
+        has_root=bare_code is None,
+        keeps=keeps,
+    )
 
 
 # Called with the new cell's pid and pidfd, or with the reason there is none.
@@ -88,16 +111,16 @@ class _Process:
         ours, theirs = pair()
         self.link = Link(ours, self._message, self._closed)
         with theirs:
-            launch = launch_of(runtime, preload, theirs.fileno())
+            launch = launch_of(runtime, preload, theirs.fileno(), owner.bare_code)
             self.pid = children.launch(launch, [theirs.fileno()], lambda _: self._gone())
         self._has_exited = False
         self._deadline = asyncio.get_running_loop().call_later(READY_SECONDS, self._too_late)
 
-    def spawn(self, network: str, descriptors: Sequence[int], on_spawned: OnSpawned) -> None:
+    def spawn(self, message: Message, descriptors: Sequence[int], on_spawned: OnSpawned) -> None:
         self.spawned += 1
         self._waiting.append(on_spawned)
         try:
-            self.link.send({"do": "spawn", "network": network}, descriptors)
+            self.link.send({**message, "do": "spawn"}, descriptors)
         except LinkClosed:
             pass  # _closed has answered everybody that waits, this one included
 
@@ -151,8 +174,10 @@ class Zygote:
         preload: Sequence[str],
         children: Children,
         on_change: Callable[[], None],
+        bare_code: Path | None,
     ) -> None:
         self.name = runtime.name
+        self.bare_code = bare_code
         self._runtime = runtime
         self._preload = list(preload)
         self._children = children
@@ -172,12 +197,17 @@ class Zygote:
         """Whether a spawn would be answered now."""
         return self.current is not None
 
-    def spawn(self, network: str, descriptors: Sequence[socket.socket | int], on_spawned: OnSpawned) -> None:
-        """Clone a cell around these descriptors (the cell's set-up socket, then its four pipe ends)."""
+    def spawn(
+        self, message: Message, descriptors: Sequence[socket.socket | int], on_spawned: OnSpawned
+    ) -> None:
+        """Clone a cell around these descriptors (the cell's set-up socket, then its four pipe ends).
+
+        ``message`` has the cell's ``network`` and ``tier``.
+        """
         process = self.current
         assert process is not None, "spawn on a zygote that is not ready"
         numbers = [item if isinstance(item, int) else item.fileno() for item in descriptors]
-        process.spawn(network, numbers, on_spawned)
+        process.spawn(message, numbers, on_spawned)
         if process.spawned == CELLS_PER_ZYGOTE:
             self._start()  # takes over when it is ready; until then this one goes on
 

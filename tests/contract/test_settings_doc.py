@@ -24,7 +24,7 @@ FOUND_OUT = {
     "ceilings": "the column *ceiling* below",
 }
 # Options that are stored and shown and that nothing acts on yet.
-PENDING = {"async_timeout", "memory", "cpu", "fresh"}
+PENDING = {"async_timeout", "fresh"}
 
 
 def sentence_and_unit(field: FieldInfo) -> tuple[str, str]:
@@ -60,7 +60,9 @@ def bounds(field: FieldInfo, unit: str) -> str:
     if "max_length" in found:
         return f"at most {found['max_length']} characters"
     if not found:
-        choices = re.findall(r"'(\w+)'", str(field.annotation)) if "Literal" in str(field.annotation) else []
+        choices = (
+            re.findall(r"'([\w-]+)'", str(field.annotation)) if "Literal" in str(field.annotation) else []
+        )
         return ", ".join(f"`{choice}`" for choice in choices)
     least = f"above {shown(found['gt'])}" if "gt" in found else shown(found["ge"], unit)
     return f"{least} to {shown(found['le'], unit)}"

@@ -11,6 +11,7 @@ import pytest
 
 from supervisor import settings
 from supervisor.runtimes import RUNTIME_NAMES, Runtime
+from supervisor.runtimes.interpreters import own_runtime_name
 from supervisor.runtimes.record import read_record, runtime_of
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -27,6 +28,16 @@ def runtime_or_skip(name: str) -> Runtime:
     if runtime is None:
         pytest.skip(f"runtime {name} is not installed")
     return runtime
+
+
+def only_default_runtime(folder: Path) -> Path:
+    """A runtimes folder below ``folder`` with the default one only: a server starts fewer zygotes."""
+    source = settings.load().runtimes_dir
+    made = folder / "only"
+    made.mkdir()
+    name = own_runtime_name()
+    (made / name).symlink_to(source / name)
+    return made
 
 
 def run_in(runtime: Runtime, driver: Path, *arguments: str) -> Any:

@@ -14,8 +14,9 @@ from typing import Any
 
 import httpx
 
+REPOSITORY = Path(__file__).parents[2]
 TOKEN = "test-token-0123456789abcdef"
-READY_SECONDS = 60.0
+READY_SECONDS = 30.0
 STOP_SECONDS = 40.0
 SPACE = "test"
 
@@ -23,14 +24,33 @@ SPACE = "test"
 class Server:
     """``cellblock serve`` on a free port of loopback, with a data directory of its own."""
 
-    def __init__(self, data_dir: Path, workers: int = 2, **settings: Any) -> None:
+    def __init__(
+        self,
+        data_dir: Path,
+        workers: int = 2,
+        *,
+        python: Path | None = None,
+        uid: int | None = None,
+        environment: dict[str, str] | None = None,
+        **settings: Any,
+    ) -> None:
+        """``python`` is another interpreter than this one, ``uid`` an ordinary user to start it as."""
+        variables = dict(environment or {})
         self.data_dir = data_dir
         self.log_path = data_dir.with_suffix(".log")
         environment = {name: value for name, value in os.environ.items() if not name.startswith("CELLBLOCK_")}
+        environment.update(variables)
         environment["CELLBLOCK_ADMIN_TOKEN"] = TOKEN
         for name, value in settings.items():
             environment[f"CELLBLOCK_{name.upper()}"] = str(value)
-        command = [sys.executable, "-m", "supervisor.cli.main", "serve", "--data-dir", str(data_dir)]
+        command = [str(python or sys.executable), "-m", "supervisor.cli.main", "serve"]
+        command += ["--data-dir", str(data_dir)]
+        if uid is not None:
+            data_dir.mkdir()
+            os.chown(data_dir, uid, uid)
+            environment["HOME"] = str(data_dir)
+            paths = [str(data_dir), *(str(settings[name]) for name in ("runtimes_dir",) if name in settings)]
+            command = [sys.executable, "-m", "tests.support.as_user", str(uid), *paths, "--", *command]
         with self.log_path.open("ab") as log:
             self.process = subprocess.Popen(
                 [*command, "--bind", "127.0.0.1:0", "--workers", str(workers)],
@@ -38,6 +58,8 @@ class Server:
                 stdout=subprocess.PIPE,
                 stderr=log,
                 env=environment,
+                # Where the packages are that it shall import: with -m the working folder comes first.
+                cwd=python.parents[2] if python else REPOSITORY,
                 start_new_session=True,  # a test may signal the whole group, as a terminal does
             )
         self.url = self._wait_until_ready()

@@ -8,6 +8,7 @@ from __future__ import annotations
 import ctypes
 import os
 import struct
+from collections.abc import Collection
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -15,16 +16,29 @@ _NR_OPEN_TREE = 428
 _NR_MOVE_MOUNT = 429
 _NR_OPENAT2 = 437
 _NR_MOUNT_SETATTR = 442
+_NR_LANDLOCK_CREATE_RULESET = 444
 _NR_PIVOT_ROOT = {"x86_64": 155, "aarch64": 41}
+_NR_SECCOMP = {"x86_64": 317, "aarch64": 277}
+_SECCOMP_GET_ACTION_AVAIL = 2
+_LANDLOCK_CREATE_RULESET_VERSION = 1
 
 CLONE_NEWNS = 0x00020000
+CLONE_NEWCGROUP = 0x02000000
 CLONE_NEWUTS = 0x04000000
+CLONE_NEWIPC = 0x08000000
+CLONE_NEWUSER = 0x10000000
+CLONE_NEWPID = 0x20000000
+CLONE_NEWNET = 0x40000000
 MS_NOSUID, MS_NODEV, MS_REC, MS_PRIVATE = 2, 4, 0x4000, 1 << 18
 MNT_DETACH = 2
 PR_SET_PDEATHSIG = 1
 PR_SET_DUMPABLE = 4
+PR_CAPBSET_READ = 23
+PR_CAPBSET_DROP = 24
 PR_SET_CHILD_SUBREAPER = 36
 PR_SET_NO_NEW_PRIVS = 38
+
+CAP_SETGID, CAP_SETUID, CAP_SETPCAP, CAP_SYS_ADMIN = 6, 7, 8, 21
 
 MOUNT_ATTR_RDONLY, MOUNT_ATTR_NOSUID, MOUNT_ATTR_NODEV, MOUNT_ATTR_NOEXEC = 1, 2, 4, 8
 
@@ -52,6 +66,28 @@ def prctl(option: int, value: int) -> None:
     """prctl(2).  Why: no Python wrapper.  Safe because: integers only."""
     zero = ctypes.c_ulong(0)
     _check(_libc.prctl(option, ctypes.c_ulong(value), zero, zero, zero), f"prctl({option})")
+
+
+def drop_bounding_set(keeps: Collection[int]) -> None:
+    """Drop every capability the kernel knows but these; needs CAP_SETPCAP."""
+    for capability in range(64):
+        if _libc.prctl(PR_CAPBSET_READ, ctypes.c_ulong(capability), 0, 0, 0) < 0:
+            return  # EINVAL: past the last one
+        if capability not in keeps:
+            prctl(PR_CAPBSET_DROP, capability)
+
+
+def enter_user_namespace(more: int = 0) -> None:
+    """A user namespace in which an ordinary user has every right over what it makes there.
+
+    ``more`` are the flags of further namespaces.  One thread only.  Safe because: our own id is mapped
+    to itself, and groups are denied first, as the kernel demands of those who may not drop them.
+    """
+    uid, gid = os.geteuid(), os.getegid()
+    unshare(CLONE_NEWUSER | more)
+    for name, text in (("setgroups", "deny"), ("uid_map", f"{uid} {uid} 1"), ("gid_map", f"{gid} {gid} 1")):
+        with open(f"/proc/self/{name}", "w") as file:
+            file.write(text)
 
 
 def mount(source: str, target: str, kind: str, flags: int, data: str = "") -> None:
@@ -106,3 +142,16 @@ def open_beneath(directory_fd: int, name: str) -> int:
     how = struct.pack("=QQQ", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC, 0, resolve)
     result = _libc.syscall(_NR_OPENAT2, directory_fd, name.encode(), how, ctypes.c_size_t(len(how)))
     return _check(result, f"openat2 {name}")
+
+
+def landlock_abi() -> int:
+    """The kernel's version of Landlock's interface; OSError (ENOSYS, EOPNOTSUPP) where it has none."""
+    flags = _LANDLOCK_CREATE_RULESET_VERSION
+    return _check(_libc.syscall(_NR_LANDLOCK_CREATE_RULESET, None, ctypes.c_size_t(0), flags), "landlock")
+
+
+def seccomp_has(action: int) -> None:
+    """Whether the kernel knows a filter's answer ``action``; OSError where it does not."""
+    packed = struct.pack("=I", action)
+    number = _NR_SECCOMP[os.uname().machine]
+    _check(_libc.syscall(number, _SECCOMP_GET_ACTION_AVAIL, 0, packed), f"seccomp action {action:#x}")

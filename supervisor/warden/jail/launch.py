@@ -24,7 +24,11 @@ HOST_NAME = "cell"  # as worker.lockdown names each cell
 
 @dataclass(frozen=True)
 class Launch:
-    """What to become: ``uid`` 0 keeps root; ``parent`` is the warden's pid."""
+    """What to become: ``uid`` 0 keeps root; ``parent`` is the warden's pid.
+
+    Without ``has_root`` (tiers B, C and none) it stays in the host's root, of which ``root`` is ignored.
+    ``keeps`` are the numbers of the capabilities that a process of uid 0 may still have.
+    """
 
     argv: list[str]
     env: dict[str, str]
@@ -33,6 +37,8 @@ class Launch:
     gid: int
     parent: int
     work_dir: str = "/"
+    has_root: bool = True
+    keeps: tuple[int, ...] = ()
 
     def command(self) -> list[str]:
         """The command line that carries this launch out."""
@@ -45,24 +51,38 @@ def _limits(_: Launch) -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (1, 1))
 
 
-def _host_name(_: Launch) -> None:
+def _user_namespace(launch: Launch) -> None:
+    """An ordinary user is root in a user namespace of its own, which is what the next steps ask for."""
+    if launch.has_root and os.geteuid() != 0:
+        sys_.enter_user_namespace()
+
+
+def _host_name(launch: Launch) -> None:
     """No host's name: what a zygote imports remembers it (``platform.uname``), and cells inherit that."""
-    sys_.unshare(sys_.CLONE_NEWUTS)
-    socket.sethostname(HOST_NAME)
+    if launch.has_root:
+        sys_.unshare(sys_.CLONE_NEWUTS)
+        socket.sethostname(HOST_NAME)
 
 
 def _root(launch: Launch) -> None:
     """A root of its own; needs the host's root, so before the ids change."""
-    root_.enter(root_.Root.from_json(launch.root))
+    if launch.has_root:
+        root_.enter(root_.Root.from_json(launch.root))
+
+
+def _capabilities(launch: Launch) -> None:
+    """What it does not keep can never come back, exec of a root program included."""
+    if launch.has_root or os.geteuid() == 0:
+        sys_.drop_bounding_set(launch.keeps)
 
 
 def _identity(launch: Launch) -> None:
-    """Groups are cleared for all; a front loses every capability with its user id."""
-    os.setgroups([])
-    if launch.uid:
+    """Groups are cleared where that is ours to do; a front loses every capability with its user id."""
+    if os.geteuid() == 0:
+        os.setgroups([])
         os.setresgid(launch.gid, launch.gid, launch.gid)
         os.setresuid(launch.uid, launch.uid, launch.uid)
-        sys_.prctl(sys_.PR_SET_NO_NEW_PRIVS, 1)
+    sys_.prctl(sys_.PR_SET_NO_NEW_PRIVS, 1)
 
 
 def _bound_to_the_warden(launch: Launch) -> None:
@@ -79,8 +99,10 @@ def _become(launch: Launch) -> None:
 
 STEPS: tuple[Callable[[Launch], None], ...] = (
     _limits,
+    _user_namespace,
     _host_name,
     _root,
+    _capabilities,
     _identity,
     _bound_to_the_warden,
     _become,

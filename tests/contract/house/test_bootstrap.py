@@ -15,10 +15,10 @@ from typing import Any
 
 import pytest
 
-from supervisor.warden.zygotes import BOOTSTRAP, CODE_PLACE, LIBRARIES_PLACE, STANDINS_PLACE
+from supervisor.warden.zygotes import CODE_PLACE, bootstrap, import_path
 from tests.support.runtimes import ROOT, on_every_runtime, run_in, runtime_or_skip
 from tests.support.server import Server
-from worker.loader import FUNCTION_DIR
+from worker.places import function_dir as FUNCTION_DIR
 
 HERE = Path(__file__).parent
 FIRST_IMPORT = "from worker.zygote import main; main()"
@@ -44,17 +44,10 @@ def said_by(runtime_name: str, places: tuple[Path, Path]) -> tuple[Any, str]:
     """What the driver prints, and where the runtime's libraries are."""
     runtime = runtime_or_skip(runtime_name)
     packages, tenant = places
-    assert BOOTSTRAP.endswith(FIRST_IMPORT)
-    bootstrap = BOOTSTRAP.removesuffix(FIRST_IMPORT)
-    for place, here in (
-        (repr(STANDINS_PLACE), repr(str(packages / "worker/standins"))),
-        (repr(LIBRARIES_PLACE), repr(str(runtime.libraries))),
-        (repr(CODE_PLACE), repr(str(packages))),
-    ):
-        assert place in bootstrap
-        bootstrap = bootstrap.replace(place, here)
+    program = bootstrap(import_path(str(packages), str(runtime.libraries)))
+    assert program.endswith(FIRST_IMPORT)
     driver = HERE / "driver_bootstrap.py"
-    return run_in(runtime, driver, bootstrap, str(tenant)), str(runtime.libraries)
+    return run_in(runtime, driver, program.removesuffix(FIRST_IMPORT), str(tenant)), str(runtime.libraries)
 
 
 @on_every_runtime

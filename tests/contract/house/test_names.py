@@ -24,7 +24,8 @@ PYTHON = {
 CTYPES = {
     "supervisor/warden/jail/_syscalls.py": "the trusted side's system calls",
     "worker/_syscalls.py": "the cell's side's system calls",
-    "supervisor/front/server.py": "prctl(PR_SET_PDEATHSIG); the warden's wrapper is behind the wall",
+    "supervisor/front/hardening.py": "two calls of prctl; the warden's wrapper is behind the wall",
+    "seccomp/install.py": "seccomp(2)",
     "supervisor/runtimes/install.py": "asks the loader for libodbc.so.2; calls nothing in it",
 }
 # Each of these turns bytes into behaviour.

@@ -11,14 +11,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from worker import failure, wire
+from worker import failure, places, wire
 from worker.failure import CODE_MAX_CHARS, INFO_MAX_CHARS, TYPE_MAX_CHARS, Failure, failure_of
 
 
 @pytest.fixture
 def bundle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder that counts as the function's own."""
-    monkeypatch.setattr(failure, "FUNCTION_DIR", str(tmp_path))
+    monkeypatch.setattr(places, "function_dir", str(tmp_path))
     return tmp_path
 
 

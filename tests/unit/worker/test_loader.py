@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from worker import loader
+from worker import loader, places
 from worker.loader import EntryError, entry_of
 
 
@@ -81,7 +81,7 @@ def check(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str | bytes) 
     """What a deploy of this handler.py is told."""
     path = tmp_path / "handler.py"
     path.write_bytes(source if isinstance(source, bytes) else source.encode())
-    monkeypatch.setattr(loader, "HANDLER_FILE", str(path))
+    monkeypatch.setattr(places, "function_dir", str(tmp_path))
     return loader.check()
 
 

@@ -1,0 +1,43 @@
+"""``/healthz`` and ``/readyz``: whether the server stands, takes calls, and what really holds its cells.
+
+``/healthz?verbose`` lists every layer of containment for the administrator.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from supervisor import __version__
+from supervisor.errors import PlatformError
+from supervisor.front import answers
+from supervisor.front.auth import Credentials, unauthenticated
+from supervisor.front.warden_link import WardenLink
+
+PATHS = ("/healthz", "/readyz")
+
+
+def _is_verbose(query: bytes) -> bool:
+    """``?verbose``, with or without a value that means yes."""
+    return any(part in (b"verbose", b"verbose=1", b"verbose=true") for part in query.split(b"&"))
+
+
+def health(scope: dict[str, Any], warden: WardenLink, credentials: Credentials) -> answers.Answer:
+    """The answer to one request for one of PATHS."""
+    if scope["method"] not in ("GET", "HEAD"):
+        error = PlatformError(
+            405, f"method {scope['method']} is not allowed here; use GET", headers={"Allow": "GET, HEAD"}
+        )
+        return answers.refused(error)
+    is_breached = any(layer["status"] == "breached" for layer in warden.layers)
+    if scope["path"] == "/readyz" and (is_breached or not warden.is_up):
+        why = "the server's containment failed its own test" if is_breached else "the server is draining"
+        return answers.refused(PlatformError(503, f"{why}; try again", headers={"Retry-After": "2"}))
+    state: dict[str, Any] = {"status": "breached" if is_breached else "ok", "version": __version__}
+    if scope["path"] == "/healthz" and _is_verbose(scope["query_string"]):
+        # How the cells are held is for those who run them: everybody else learns that they are.
+        if credentials.principal(dict(scope["headers"]).get(b"authorization")) is None:
+            return answers.refused(unauthenticated("the layers are shown to the administrator"))
+        state["layers"] = warden.layers
+    body = json.dumps(state).encode()
+    return answers.Answer(503 if is_breached else 200, [(b"content-type", b"application/json")], body)

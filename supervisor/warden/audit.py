@@ -1,0 +1,222 @@
+"""``cellblock check``: what this host gives, item by item, with the remedy for what it does not.
+
+Reads and tries; writes nothing.  PASS: as it should be.  CAUTION: it serves, weaker than it could.
+FAIL: ``cellblock serve`` would refuse, or cells would not be held.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import resource
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from supervisor.errors import ConfigurationError
+from supervisor.runtimes import load_runtimes
+from supervisor.settings import Settings
+from supervisor.warden import admission, identities
+from supervisor.warden.jail import tiers
+from supervisor.warden.jail.cgroups import CONTROLLERS, Place, own_places
+from supervisor.warden.jail.probes import Finding
+from supervisor.warden.warden import DESCRIPTORS_BESIDES, DESCRIPTORS_PER_CELL
+
+PASS, CAUTION, FAIL = "PASS", "CAUTION", "FAIL"
+# move_mount of detached trees with mount_setattr, and pidfds.
+LEAST_KERNEL = (5, 12)
+# The oldest long-term kernel that still gets fixes of the page-cache-write class when this was written.
+FRESH_KERNEL = (6, 1)
+LANDLOCK_USED_ABI = 6
+
+
+@dataclass(frozen=True)
+class Check:
+    """One line of the audit."""
+
+    status: str
+    what: str
+    found: str
+    remedy: str = ""
+
+
+@dataclass(frozen=True)
+class Knob:
+    """A sysctl that makes kernel bugs harder to use: the least value that is good."""
+
+    path: str
+    least: int
+    why: str
+
+
+KNOBS = (
+    Knob("kernel/unprivileged_bpf_disabled", 1, "BPF is a large surface that no function needs"),
+    Knob("kernel/kptr_restrict", 1, "kernel addresses help every exploit"),
+    Knob("kernel/dmesg_restrict", 1, "the kernel's log shows addresses and other tenants' crashes"),
+    Knob("kernel/perf_event_paranoid", 2, "performance counters are a side channel"),
+    Knob("kernel/yama/ptrace_scope", 1, "processes of one user should not trace each other"),
+)
+
+
+def _kernel(_: Settings, __: Mapping[str, Finding]) -> list[Check]:
+    release = platform.release()
+    parts = release.split("-")[0].split(".")
+    version = (int(parts[0]), int(parts[1])) if len(parts) > 1 and parts[0].isdigit() else (0, 0)
+    if version < LEAST_KERNEL:
+        return [Check(FAIL, "kernel", release, "use Linux 5.12 or later")]
+    if version < FRESH_KERNEL:
+        return [Check(CAUTION, "kernel", release, "use a kernel that still gets security fixes")]
+    return [Check(PASS, "kernel", release)]
+
+
+def _tier(settings: Settings, findings: Mapping[str, Finding]) -> list[Check]:
+    verdict = tiers.decide(findings)
+    try:
+        tier = admission.admitted(settings, findings)
+    except ConfigurationError as error:
+        return [Check(FAIL, "tier", verdict.tier.value, str(error))]
+    if tier is tiers.Tier.A:
+        return [Check(PASS, "tier", tier.value)]
+    return [Check(CAUTION, "tier", tier.value, verdict.why_not(tiers.Tier.A, findings))]
+
+
+def _landlock(_: Settings, findings: Mapping[str, Finding]) -> list[Check]:
+    found = findings["landlock"]
+    if not found.works:
+        return [Check(CAUTION, "landlock", found.evidence, tiers.REMEDIES["landlock"])]
+    abi = int(found.evidence.split()[-1])
+    if abi < LANDLOCK_USED_ABI:
+        return [Check(CAUTION, "landlock", found.evidence, f"a newer kernel has ABI {LANDLOCK_USED_ABI}")]
+    return [Check(PASS, "landlock", found.evidence)]
+
+
+def controller_state(controller: str, place: Place | None) -> tuple[bool, str]:
+    """Whether the server could make groups with this controller, by looking only."""
+    if place is None:
+        return False, "not mounted"
+    if not os.access(place.path, os.W_OK):
+        return False, f"{place.path} is not writable"
+    if place.version == 2:
+        listed = Path(f"{place.path}/cgroup.controllers").read_text().split()
+        if controller not in listed:
+            return False, f"not available in {place.path}"
+    return True, f"cgroup v{place.version} at {place.path}"
+
+
+def _cgroups(_: Settings, __: Mapping[str, Finding]) -> list[Check]:
+    groups, mounts = Path("/proc/self/cgroup").read_text(), Path("/proc/self/mountinfo").read_text()
+    places = own_places(groups, mounts)
+    checks = []
+    for controller in CONTROLLERS:
+        works, found = controller_state(controller, places.get(controller) or places.get(""))
+        remedy = "" if works else "run the server as a unit with Delegate=yes (deploy/cellblock.service)"
+        checks.append(Check(PASS if works else CAUTION, f"cgroup {controller}", found, remedy))
+    return checks
+
+
+def _knobs(_: Settings, __: Mapping[str, Finding]) -> list[Check]:
+    checks = []
+    for knob in KNOBS:
+        name = knob.path.replace("/", ".")
+        try:
+            value = int(Path(f"/proc/sys/{knob.path}").read_text())
+        except (OSError, ValueError):
+            continue  # a kernel without it has not the surface either
+        ok = value >= knob.least
+        remedy = "" if ok else f"sysctl {name}={knob.least}: {knob.why}"
+        checks.append(Check(PASS if ok else CAUTION, name, str(value), remedy))
+    return checks
+
+
+def _processor(_: Settings, __: Mapping[str, Finding]) -> list[Check]:
+    checks = []
+    try:
+        if Path("/sys/devices/system/cpu/smt/active").read_text().strip() == "1":
+            remedy = "siblings of one core can observe each other: boot with nosmt for hostile tenants"
+            checks.append(Check(CAUTION, "smt", "active", remedy))
+        else:
+            checks.append(Check(PASS, "smt", "inactive"))
+    except OSError:
+        checks.append(Check(CAUTION, "smt", "unknown", "ask whoever runs the machine below this one"))
+    folder = Path("/sys/devices/system/cpu/vulnerabilities")
+    open_ones = sorted(
+        path.name for path in folder.glob("*") if path.read_text().startswith("Vulnerable")
+    )  # one line each
+    remedy = "update the kernel and the processor's microcode" if open_ones else ""
+    found = ", ".join(open_ones) or "none that the kernel knows is open"
+    checks.append(Check(CAUTION if open_ones else PASS, "processor", found, remedy))
+    return checks
+
+
+def _descriptors(settings: Settings, _: Mapping[str, Finding]) -> list[Check]:
+    needed = settings.max_cells * DESCRIPTORS_PER_CELL + DESCRIPTORS_BESIDES
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    ok = hard == resource.RLIM_INFINITY or hard >= needed
+    remedy = "" if ok else f"raise LimitNOFILE to {needed} or lower max_cells"
+    return [Check(PASS if ok else FAIL, "descriptors", f"{hard} of {needed} that max_cells needs", remedy)]
+
+
+def _data_dir(settings: Settings, _: Mapping[str, Finding]) -> list[Check]:
+    folder = settings.data_dir
+    if not folder.exists():
+        return [Check(PASS, "data_dir", f"{folder} does not exist yet")]
+    state = folder.stat()
+    if state.st_mode & 0o022:
+        return [Check(FAIL, "data_dir", f"{folder} is writable for others", f"chmod go-w {folder}")]
+    if state.st_uid not in (0, os.geteuid()):
+        remedy = "give it to the user that starts the server"
+        return [Check(FAIL, "data_dir", f"{folder} belongs to user {state.st_uid}", remedy)]
+    return [Check(PASS, "data_dir", str(folder))]
+
+
+def _user_ids(settings: Settings, findings: Mapping[str, Finding]) -> list[Check]:
+    import pwd
+
+    if not findings["root"].works:
+        return []
+    first = identities.first_id(settings.data_dir, settings.cell_uid_base)
+    last = first + settings.max_cells * identities.IDS_PER_CELL - 1
+    taken = sorted(entry.pw_name for entry in pwd.getpwall() if first <= entry.pw_uid <= last)
+    if taken:
+        remedy = "set cell_uid_base to a block of ids that nobody has"
+        return [Check(FAIL, "user ids", f"{first}-{last} includes {', '.join(taken)}", remedy)]
+    return [Check(PASS, "user ids", f"{first}-{last}")]
+
+
+def _runtimes(settings: Settings, _: Mapping[str, Finding]) -> list[Check]:
+    try:
+        found = load_runtimes(settings.runtimes_dir, settings.default_runtime)
+    except ConfigurationError as error:
+        return [Check(FAIL, "runtimes", "none", str(error))]
+    if not found:
+        return [Check(FAIL, "runtimes", "none", "run: cellblock runtimes install")]
+    return [Check(PASS, "runtimes", ", ".join(runtime.name for runtime in found))]
+
+
+def _leftovers(settings: Settings, _: Mapping[str, Finding]) -> list[Check]:
+    groups, mounts = Path("/proc/self/cgroup").read_text(), Path("/proc/self/mountinfo").read_text()
+    left: list[str] = []
+    for place in set(own_places(groups, mounts).values()):
+        for group in Path(place.path).glob("cellblock-*"):
+            try:
+                leaves = [leaf for leaf in group.iterdir() if leaf.is_dir()]
+                is_idle = not any((leaf / "cgroup.procs").read_text().strip() for leaf in leaves)
+            except OSError:  # it is going away while we look
+                continue
+            if is_idle:
+                left.append(str(group))
+    if not left:
+        return [Check(PASS, "leftovers", "none")]
+    remedy = "nothing runs in them: start the server once more with its data_dir, or rmdir them"
+    return [Check(CAUTION, "leftovers", ", ".join(sorted(left)), remedy)]
+
+
+CHECKS: tuple[Callable[[Settings, Mapping[str, Finding]], list[Check]], ...] = (
+    _kernel, _tier, _landlock, _cgroups, _knobs, _processor, _descriptors, _data_dir, _user_ids, _runtimes,
+    _leftovers,
+)  # fmt: skip
+
+
+def audit(settings: Settings, findings: Mapping[str, Finding]) -> list[Check]:
+    """Every check, in the order in which a person would ask."""
+    return [check for one in CHECKS for check in one(settings, findings)]

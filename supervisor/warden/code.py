@@ -1,0 +1,83 @@
+"""A function's code on its way into a cell: a detached mount, or where there are no namespaces a folder.
+
+Bundles are written by the fronts, which are less trusted than the warden: whatever is below
+``bundles_dir`` is opened by ``openat2`` without links and without leaving it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from supervisor.warden.jail import _syscalls as sys_
+
+CODE_ATTRIBUTES = sys_.MOUNT_ATTR_RDONLY | sys_.MOUNT_ATTR_NOSUID | sys_.MOUNT_ATTR_NODEV
+
+
+@dataclass
+class Code:
+    """A bundle for one cell: a detached mount (``descriptor``), or a descriptor of its folder."""
+
+    descriptor: int
+    digest: str
+
+    def close(self) -> None:
+        """The cell has its own copy of the descriptor."""
+        if self.descriptor >= 0:
+            os.close(self.descriptor)
+            self.descriptor = -1
+
+
+class Bundles:
+    """The fronts' bundles, as the warden may touch them."""
+
+    def __init__(self, folder: Path, as_mounts: bool) -> None:
+        self.folder = folder
+        self._as_mounts = as_mounts
+        # The only path of the fronts' that is ever opened; what is below it, by openat2 only.
+        self._descriptor = os.open(folder, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+
+    def open(self, digest: str) -> Code:
+        """The bundle of that digest.  OSError when it is not there."""
+        directory_fd = sys_.open_beneath(self._descriptor, digest)
+        if not self._as_mounts:
+            return Code(directory_fd, digest)
+        try:
+            tree = sys_.clone_tree("", directory_fd)
+        finally:
+            os.close(directory_fd)
+        try:
+            sys_.set_attributes(tree, CODE_ATTRIBUTES)
+        except OSError:
+            os.close(tree)
+            raise
+        return Code(tree, digest)
+
+    def close(self) -> None:
+        """At shutdown."""
+        with contextlib.suppress(OSError):
+            os.close(self._descriptor)
+
+
+def copy_bundle(code: Code, target: Path) -> None:
+    """The files of a bundle below ``target``, for a cell whose user cannot reach the original.
+
+    Only folders and regular files: no link is followed, none is made.
+    """
+    # O_PATH does not list: open the same folder again through its descriptor.
+    source = os.open(f"/proc/self/fd/{code.descriptor}", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        for folder, folders, files, folder_fd in os.fwalk(".", dir_fd=source, follow_symlinks=False):
+            for name in folders:
+                (target / folder / name).mkdir()
+                (target / folder / name).chmod(0o755)  # whatever the umask is
+            for name in files:
+                opened = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder_fd)
+                with os.fdopen(opened, "rb") as original, (target / folder / name).open("xb") as copy:
+                    shutil.copyfileobj(original, copy)
+                (target / folder / name).chmod(0o644)
+    finally:
+        os.close(source)

@@ -1,0 +1,166 @@
+"""What every cell of this server is made with, and what the server publishes about it.
+
+One object for the whole server: the tier, the cgroups, the compiled filters, and the proof that the
+last cell gave.  The cells are made in ``cells``; here nothing happens to a process.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from seccomp.compiler import compile_profile
+from seccomp.profile import load
+from supervisor.datagrams import Message
+from supervisor.warden.code import Bundles, Code
+from supervisor.warden.jail.cgroups import CONTROLLERS, Budget, Cgroups
+from supervisor.warden.jail.probes import Finding
+from supervisor.warden.jail.tiers import REMEDIES, Tier
+from supervisor.warden.rooms import Rooms
+
+# The profile of a cell by the network that its function has.
+PROFILES = {"none": "cell", "host": "cell-network"}
+# Without a network namespace no socket at all: a Unix socket's path is not Landlock's business yet.
+BARE_PROFILE = "cell-bare"
+NAMESPACES = ("user", "mnt", "pid", "net", "ipc", "uts", "cgroup")
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What blank cells differ in; everything else is decided when they are tied."""
+
+    runtime: str
+    network: str
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One layer as it really is: ``status`` is enforced, degraded, absent, or breached (serving stopped)."""
+
+    name: str
+    status: str
+    evidence: str
+
+    def as_json(self) -> dict[str, str]:
+        """For a message and for ``/healthz?verbose``."""
+        return {"layer": self.name, "status": self.status, "evidence": self.evidence}
+
+
+class Confinement:
+    """Shared by all cells; ``proof`` is what the last tied cell reported, ``breach`` ends the service."""
+
+    def __init__(
+        self,
+        tier: Tier,
+        cgroups: Cgroups,
+        findings: Mapping[str, Finding],
+        bundles: Bundles,
+        rooms: Rooms | None,
+        readable: Mapping[str, Sequence[str]],
+    ) -> None:
+        self.tier = tier
+        self.cgroups = cgroups
+        self.bundles = bundles
+        self._rooms = rooms
+        self._readable = readable
+        self._findings = findings
+        machine = os.uname().machine
+        self._programs = {
+            network: compile_profile(load(profile if tier.has_namespaces else BARE_PROFILE), machine)
+            for network, profile in PROFILES.items()
+        }
+        self._namespaces = {kind: os.readlink(f"/proc/self/ns/{kind}") for kind in NAMESPACES}
+        self.proof: Sequence[Layer] = ()
+        self.is_proven = False
+        self.breach = ""
+
+    @property
+    def has_namespaces(self) -> bool:
+        """Whether a cell's code comes as a mount."""
+        return self.tier.has_namespaces
+
+    @property
+    def maps_ids(self) -> bool:
+        """Whether the warden maps two foreign ids into each cell."""
+        return self.tier is Tier.A
+
+    def tie_words(self, name: str, kind: Kind, uid: int, code: Code | None) -> Message:
+        """What a cell's tie carries besides its function's limits."""
+        words: Message = {
+            "filter": self._programs[kind.network],
+            "outsider": os.getpid(),
+            "namespaces": self._namespaces,
+            "function_dir": "/function",
+            "tmp_dir": "/tmp",  # noqa: S108 - the cell's own
+            "readable": [],
+            "uid": uid,
+        }
+        if self._rooms is not None:
+            words["function_dir"] = str(self._rooms.function_dir(name, code, self.bundles))
+            words["tmp_dir"] = str(self._rooms.tmp_dir(name))
+            words["readable"] = self._readable[kind.runtime]
+        return words
+
+    @property
+    def bare_code(self) -> Path | None:
+        """Our worker code for zygotes that have no root of their own."""
+        return None if self._rooms is None else self._rooms.code_dir
+
+    def make_room(self, name: str, uid: int) -> None:
+        """Folders for a cell that has no mounts of its own."""
+        if self._rooms is not None:
+            self._rooms.make(name, uid)
+
+    def drop_room(self, name: str) -> None:
+        """The cell has been reaped."""
+        if self._rooms is not None:
+            self._rooms.drop(name)
+
+    def believe(self, proof: Sequence[Sequence[str]]) -> bool:
+        """Keep a cell's proof; True when it says something new."""
+        layers = tuple(Layer(*words) for words in proof)
+        # Evidence differs from cell to cell (a keyring's number); a changed status is news.
+        states = [[(layer.name, layer.status) for layer in known] for known in (self.proof, layers)]
+        is_news = not self.is_proven or states[0] != states[1]
+        self.proof, self.is_proven = layers, True
+        return is_news
+
+    def layers(self) -> list[Layer]:
+        """Every layer of this server, the strongest claim first; for people and for ``/healthz``."""
+        status = {Tier.A: "enforced", Tier.NONE: "absent"}.get(self.tier, "degraded")
+        if self.breach:
+            status = "breached"
+        found = [Layer("tier", status, self.breach or self.tier.value)]
+        found.append(
+            Layer("own-user-ids", "enforced", "no other process of the host has them")
+            if self.tier in (Tier.A, Tier.B)
+            else Layer("own-user-ids", "absent", f"one id for all cells: {REMEDIES['root']}")
+        )
+        for name in CONTROLLERS:
+            version = self.cgroups.versions.get(name)
+            if version:
+                found.append(Layer(f"cgroup-{name}", "enforced", f"v{version}, limits before the process"))
+            else:
+                found.append(Layer(f"cgroup-{name}", "absent", self.cgroups.missing[name]))
+        found += self.proof
+        # Stated, because nothing stops them: an operator has to know.
+        found.append(Layer("file-locks", "absent", "locks on shared read-only files are a covert channel"))
+        found.append(Layer("page-cache", "absent", "cells share the page cache of the libraries"))
+        return found
+
+
+def budget_of(tie: Message) -> Budget:
+    """The cgroup limits of a function: what it puts into ``/tmp`` is memory too, and comes on top."""
+    return Budget(tie["memory_bytes"] + tie["tmp_bytes"], tie["processes"], tie["cpu"])
+
+
+# A tie for a cell that only has to prove its lock-down: no code, and the least of everything.
+PROOF_TIE: Message = {
+    "tmp_bytes": 1 << 20,
+    "open_files": 64,
+    "processes": 8,
+    "memory_bytes": 128 << 20,
+    "cpu": 1.0,
+}

@@ -1,0 +1,262 @@
+"""A cgroup leaf for each cell: limits first, then the process (v2, v1, or both at once).
+
+Where the server may make groups is found from its own place in each hierarchy; nothing is written
+outside the one group that it makes for itself there.  A controller that cannot be had is a layer that
+is absent, with its reason; nothing else changes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import logging
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+log = logging.getLogger("cellblock.cgroups")
+
+CONTROLLERS = ("memory", "pids", "cpu")
+CPU_PERIOD_US = 100_000
+# The kernel refuses a quota below a millisecond.
+CPU_QUOTA_LEAST_US = 1000
+# A cell before its function is known: the copies a fork makes, and nothing else.
+BLANK_MEMORY_BYTES = 512 << 20
+BLANK_PROCESSES = 64
+# Pid 1 of the cell, which is ours and not the function's.
+PROCESSES_OF_OURS = 1
+
+
+@dataclass(frozen=True)
+class Place:
+    """The server's own group in one hierarchy; ``version`` is 1 or 2."""
+
+    path: str
+    version: int
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What one cell may use: bytes, processes and threads, cores."""
+
+    memory_bytes: int
+    processes: int
+    cpu: float
+
+
+BLANK = Budget(BLANK_MEMORY_BYTES, BLANK_PROCESSES, 0)
+
+
+def own_places(groups: str, mounts: str) -> dict[str, Place]:
+    """Controller → our group, from the texts of ``/proc/self/cgroup`` and ``mountinfo``.
+
+    The key "" is the unified hierarchy, whose controllers are known only by looking.
+    """
+    mounted: dict[str, tuple[str, str, int]] = {}
+    for line in mounts.splitlines():
+        before, _, after = line.partition(" - ")
+        fields, kind_fields = before.split(" "), after.split(" ")
+        if len(fields) < 5 or len(kind_fields) < 3:
+            continue
+        root, point = fields[3], fields[4]
+        if kind_fields[0] == "cgroup2":
+            mounted[""] = (root, point, 2)
+        elif kind_fields[0] == "cgroup":
+            for name in kind_fields[2].split(","):
+                mounted[name] = (root, point, 1)
+    places = {}
+    for line in groups.splitlines():
+        _, names, path = line.split(":", 2)
+        for name in names.split(","):
+            if name not in mounted:
+                continue
+            root, point, version = mounted[name]
+            # In a container the mount shows a part of the hierarchy: what is above it has no name here.
+            below = path[len(root) :] if root != "/" and path.startswith(root) else path
+            places[name] = Place(point + (below if below != "/" else ""), version)
+    return places
+
+
+def _write(path: str, text: str) -> None:
+    # Not Path.write_text: O_TRUNC and O_CREAT have no business in a kernel's file system.
+    descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+    try:
+        os.write(descriptor, text.encode())
+    finally:
+        os.close(descriptor)
+
+
+def _reason(error: OSError) -> str:
+    return f"{errno.errorcode.get(error.errno or 0, error.errno)} at {error.filename or 'a write'}"
+
+
+class Leaf:
+    """One cell's group, in every hierarchy that there is."""
+
+    def __init__(self, folders: Mapping[str, Place]) -> None:
+        self._folders = folders
+        self._paths = sorted({place.path for place in folders.values()})
+
+    def limit(self, budget: Budget) -> None:
+        """Write the limits.  OSError when the kernel refuses one."""
+        for name, place in self._folders.items():
+            for file, text in _settings(name, place.version, budget):
+                try:
+                    _write(f"{place.path}/{file}", text)
+                except FileNotFoundError:
+                    # Swap accounting may be off, and old kernels have no oom.group.
+                    if file not in _OPTIONAL:
+                        raise
+
+    def join(self, pid: int) -> None:
+        """Put a process into it, and read back that it is there."""
+        for path in self._paths:
+            _write(f"{path}/cgroup.procs", str(pid))
+        for path in self._paths:
+            if str(pid) not in Path(f"{path}/cgroup.procs").read_text().split():
+                raise ProcessLookupError(errno.ESRCH, "the cell is not in its group", path)
+
+    def kill(self) -> None:
+        """End every process in it at once, where the kernel can (v2, 5.14); pid 1's end does the same."""
+        for place in self._folders.values():
+            if place.version == 2:
+                with contextlib.suppress(OSError):
+                    _write(f"{place.path}/cgroup.kill", "1")
+
+    def remove(self) -> bool:
+        """Remove it; False while something in it is still ending."""
+        done = True
+        for path in self._paths:
+            try:
+                os.rmdir(path)
+            except FileNotFoundError:
+                continue
+            except OSError:
+                done = False
+        return done
+
+
+_OPTIONAL = ("memory.memsw.limit_in_bytes", "memory.swap.max", "memory.oom.group")
+
+
+def _settings(name: str, version: int, budget: Budget) -> list[tuple[str, str]]:
+    """The files of one controller and what to write, in an order that the kernel takes."""
+    processes = str(budget.processes + PROCESSES_OF_OURS)
+    memory = str(budget.memory_bytes)
+    quota = max(CPU_QUOTA_LEAST_US, int(budget.cpu * CPU_PERIOD_US)) if budget.cpu else 0
+    if name == "pids":
+        return [("pids.max", processes)]
+    if name == "cpu" and version == 2:
+        return [("cpu.max", f"{quota or 'max'} {CPU_PERIOD_US}")]
+    if name == "cpu":
+        return [("cpu.cfs_period_us", str(CPU_PERIOD_US)), ("cpu.cfs_quota_us", str(quota or -1))]
+    if version == 2:
+        # One process killed would leave half a cell: all or none.
+        return [("memory.max", memory), ("memory.swap.max", "0"), ("memory.oom.group", "1")]
+    # Without a limit in between: memsw may never be below the other, whichever way that one moves.
+    return [
+        ("memory.memsw.limit_in_bytes", "-1"),
+        ("memory.limit_in_bytes", memory),
+        ("memory.memsw.limit_in_bytes", memory),
+    ]
+
+
+class Cgroups:
+    """The server's group and the leaves below it."""
+
+    def __init__(self, name: str, places: Mapping[str, Place]) -> None:
+        self._bases: dict[str, Place] = {}
+        self._debris: list[Leaf] = []
+        # Controller → why it cannot be had, for the published layers.
+        self.missing: dict[str, str] = {}
+        for controller in CONTROLLERS:
+            place = places.get(controller) or places.get("")
+            if place is None:
+                self.missing[controller] = "no cgroup hierarchy is mounted"
+                continue
+            try:
+                base = _base_v1(place, name) if place.version == 1 else _base_v2(place, name, controller)
+                self._bases[controller] = base
+            except OSError as error:
+                self.missing[controller] = _reason(error)
+            except LookupError as error:
+                self.missing[controller] = str(error.args[0])
+        self._clear()
+
+    @property
+    def versions(self) -> dict[str, int]:
+        """Controller → version, for those in force."""
+        return {name: place.version for name, place in self._bases.items()}
+
+    def leaf(self, name: str) -> Leaf:
+        """A new leaf with a blank cell's limits.  OSError."""
+        self._debris = [leaf for leaf in self._debris if not leaf.remove()]
+        leaf = Leaf({key: Place(f"{base.path}/{name}", base.version) for key, base in self._bases.items()})
+        try:
+            for path in leaf._paths:
+                os.mkdir(path, 0o755)
+            leaf.limit(BLANK)
+        except OSError:
+            leaf.remove()
+            raise
+        return leaf
+
+    def drop(self, leaf: Leaf) -> None:
+        """Its cell has been reaped; what is not empty yet is removed with the next one."""
+        if not leaf.remove():
+            self._debris.append(leaf)
+
+    def close(self) -> None:
+        """Remove the server's own group, and the leaves of a server that was killed."""
+        self._debris = []
+        self._clear()
+        for base in self._bases.values():
+            with contextlib.suppress(OSError):
+                os.rmdir(base.path)
+
+    def _clear(self) -> None:
+        for path in {base.path for base in self._bases.values()}:
+            with os.scandir(path) as entries:
+                for entry in entries:
+                    # A leaf that still has processes belongs to a server that runs, or is just ending.
+                    if entry.is_dir(follow_symlinks=False):
+                        with contextlib.suppress(OSError):
+                            os.rmdir(entry.path)
+
+
+def _base_v1(place: Place, name: str) -> Place:
+    base = f"{place.path}/{name}"
+    with contextlib.suppress(FileExistsError):
+        os.mkdir(base, 0o755)
+    if not os.access(base, os.W_OK):  # somebody else's server had this data directory
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), base)
+    return Place(base, 1)
+
+
+def _base_v2(place: Place, name: str, controller: str) -> Place:
+    """Our group in the unified hierarchy, with ``controller`` handed down to its leaves."""
+    own = place.path
+    if controller not in Path(f"{own}/cgroup.controllers").read_text().split():
+        raise LookupError(f"the controller is not available in {own}: it needs a delegated group")
+    base = f"{own}/{name}"
+    if controller not in Path(f"{own}/cgroup.subtree_control").read_text().split():
+        _make_inner(own)
+        _write(f"{own}/cgroup.subtree_control", f"+{controller}")
+    with contextlib.suppress(FileExistsError):
+        os.mkdir(base, 0o755)
+    _write(f"{base}/cgroup.subtree_control", f"+{controller}")
+    return Place(base, 2)
+
+
+def _make_inner(own: str) -> None:
+    """A group with processes hands nothing down: the server moves to a leaf beside its cells."""
+    if not os.path.exists(f"{own}/cgroup.type"):
+        # The root of the hierarchy is the host's: what it hands down is not ours to change.
+        raise LookupError(f"{own} hands the controller to nobody: it needs a delegated group")
+    others = [pid for pid in Path(f"{own}/cgroup.procs").read_text().split() if int(pid) != os.getpid()]
+    if others:
+        raise LookupError(f"{own} has other processes than this server: it needs a group of its own")
+    with contextlib.suppress(FileExistsError):
+        os.mkdir(f"{own}/server", 0o755)
+    _write(f"{own}/server/cgroup.procs", str(os.getpid()))

@@ -1,0 +1,202 @@
+"""What this host can give, found by trying it in throw-away children.
+
+Never by reading a version: a container, a security module or a sysctl may refuse what the kernel has.
+Each probe runs in a child of its own and undoes nothing, because its child ends with it.  Nothing
+outside the child's own namespaces is written; a path that should be writable is opened and not written.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import select
+import signal
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from supervisor.warden.jail import _syscalls as sys_
+
+# A probe is a few system calls; on a loaded machine a namespace takes some milliseconds.
+PROBE_SECONDS = 10.0
+EVIDENCE_MAX_BYTES = 500
+
+ALL_NAMESPACES = (
+    sys_.CLONE_NEWUSER | sys_.CLONE_NEWNS | sys_.CLONE_NEWPID | sys_.CLONE_NEWNET | sys_.CLONE_NEWIPC
+    | sys_.CLONE_NEWUTS | sys_.CLONE_NEWCGROUP
+)  # fmt: skip
+SECCOMP_ANSWERS = {"kill": 0x80000000, "errno": 0x00050000, "log": 0x7FFC0000}
+# Any id that is not ours will do; this one the fronts never get either.
+FOREIGN_ID = 1_899_999_999
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that a host can give or not; ``evidence`` is what was seen, an errno or a value."""
+
+    name: str
+    works: bool
+    evidence: str
+
+
+def _user_namespace() -> str:
+    sys_.unshare(sys_.CLONE_NEWUSER)
+    return "made"
+
+
+def _namespaces() -> str:
+    sys_.unshare(ALL_NAMESPACES)
+    return "user, mnt, pid, net, ipc, uts and cgroup made at once"
+
+
+def _mounts() -> str:
+    # Made is not enough: a security module may leave a user namespace without its powers.
+    sys_.enter_user_namespace(sys_.CLONE_NEWNS)
+    return _mount_and_attach()
+
+
+def _mounts_as_root() -> str:
+    sys_.unshare(sys_.CLONE_NEWNS)
+    return _mount_and_attach()
+
+
+def _mount_and_attach() -> str:
+    sys_.mount("none", "/", "none", sys_.MS_REC | sys_.MS_PRIVATE)
+    tree = sys_.clone_tree("/usr")
+    sys_.set_attributes(tree, sys_.MOUNT_ATTR_RDONLY | sys_.MOUNT_ATTR_NOSUID | sys_.MOUNT_ATTR_NODEV)
+    sys_.mount("tmpfs", "/tmp", "tmpfs", sys_.MS_NOSUID | sys_.MS_NODEV, "size=65536")  # noqa: S108
+    os.mkdir("/tmp/tree")  # noqa: S108 - in the tmpfs of a namespace of our own
+    sys_.attach(tree, "/tmp/tree")  # noqa: S108
+    return "a tmpfs mounted, a detached tree attached read-only"
+
+
+def _proc() -> str:
+    # Refused where a part of the host's /proc is masked, as container engines do.
+    sys_.unshare(sys_.CLONE_NEWUSER | sys_.CLONE_NEWNS | sys_.CLONE_NEWPID)
+    pid = os.fork()
+    if pid == 0:
+        try:
+            sys_.mount("none", "/", "none", sys_.MS_REC | sys_.MS_PRIVATE)
+            sys_.mount("proc", "/proc", "proc", sys_.MS_NOSUID, "subset=pid,hidepid=invisible")
+            os._exit(0)
+        except OSError as error:
+            os._exit(error.errno or 255)
+    number = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    if number:
+        raise OSError(number, os.strerror(number))
+    return "mounted with subset=pid in a new pid namespace"
+
+
+def _foreign_ids() -> str:
+    """Two ids of its own for each cell: the right to map ids that are not ours."""
+    read, write = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            sys_.unshare(sys_.CLONE_NEWUSER)
+            os.write(write, b"1")
+            signal.pause()
+        finally:
+            os._exit(1)
+    try:
+        os.close(write)
+        if not os.read(read, 1):
+            raise PermissionError(errno.EPERM, "no user namespace")
+        # A namespace of the child's own, which ends with it.
+        with open(f"/proc/{pid}/uid_map", "w") as file:
+            file.write(f"0 {FOREIGN_ID} 1\n1000 {FOREIGN_ID + 1} 1\n")
+        return "two foreign ids mapped"
+    finally:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+
+
+def _foreign_processes() -> str:
+    """A user id for each worker, without namespaces (tier B)."""
+    os.setgroups([])
+    os.setresgid(FOREIGN_ID, FOREIGN_ID, FOREIGN_ID)
+    os.setresuid(FOREIGN_ID, FOREIGN_ID, FOREIGN_ID)
+    return "changed to a foreign id"
+
+
+def _landlock() -> str:
+    return f"ABI {sys_.landlock_abi()}"
+
+
+def _seccomp() -> str:
+    for action in SECCOMP_ANSWERS.values():
+        sys_.seccomp_has(action)
+    return "answers " + ", ".join(SECCOMP_ANSWERS)
+
+
+def _pidfd() -> str:
+    os.close(os.pidfd_open(os.getpid()))
+    return "opened"
+
+
+PROBES: dict[str, Callable[[], str]] = {
+    "user-namespace": _user_namespace,
+    "namespaces": _namespaces,
+    "mounts": _mounts,
+    "mounts-as-root": _mounts_as_root,
+    "proc": _proc,
+    "foreign-ids": _foreign_ids,
+    "foreign-processes": _foreign_processes,
+    "landlock": _landlock,
+    "seccomp": _seccomp,
+    "pidfd": _pidfd,
+}
+
+
+def probe(name: str, attempt: Callable[[], str]) -> Finding:
+    """Run one probe in a child; a child that hangs or dies is a finding too."""
+    read, write = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        _in_child(write, attempt)
+    os.close(write)
+    deadline = time.monotonic() + PROBE_SECONDS
+    text = b""
+    os.set_blocking(read, False)
+    poll = _readable(read)
+    while poll(max(0.0, deadline - time.monotonic())):
+        data = os.read(read, EVIDENCE_MAX_BYTES)
+        if not data:
+            break
+        text += data
+    os.close(read)
+    try:
+        os.kill(pid, signal.SIGKILL)
+    finally:
+        os.waitpid(pid, 0)
+    if not text:
+        return Finding(name, False, "the probe died or did not end")
+    return Finding(name, text[:1] == b"+", text[1:].decode(errors="replace"))
+
+
+def _readable(descriptor: int) -> Callable[[float], bool]:
+    poll = select.poll()
+    poll.register(descriptor, select.POLLIN)
+    return lambda seconds: bool(poll.poll(seconds * 1000))
+
+
+def _in_child(write: int, attempt: Callable[[], str]) -> None:
+    try:
+        text = "+" + attempt()
+    except OSError as error:
+        number = errno.errorcode.get(error.errno or 0, str(error.errno))
+        text = f"-{number}: {error.strerror or error}"
+    except BaseException as error:  # whatever it was, the host did not give it
+        text = f"-{error!r}"
+    os.write(write, text.encode()[:EVIDENCE_MAX_BYTES])
+    os._exit(0)
+
+
+def probe_host() -> dict[str, Finding]:
+    """Every probe, about 30 ms.  Only while this process has one thread: it forks."""
+    found = {name: probe(name, attempt) for name, attempt in PROBES.items()}
+    for abi in (3, 6):
+        enough = found["landlock"].works and int(found["landlock"].evidence.split()[-1]) >= abi
+        found[f"landlock-{abi}"] = Finding(f"landlock-{abi}", enough, found["landlock"].evidence)
+    found["root"] = Finding("root", os.geteuid() == 0, f"user id {os.geteuid()}")
+    return found

@@ -1,0 +1,84 @@
+"""Servers for the attack suite: complete ones, and weakened ones for the controls."""
+
+from __future__ import annotations
+
+import json
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from tests.escape.canaries import Canaries
+from tests.escape.hostile import SOURCE
+from tests.support.as_user import ORDINARY_UID
+from tests.support.runtimes import only_default_runtime
+from tests.support.server import Server
+from tests.support.weakened import weakened_tree
+
+# Weakened servers at once: each holds a zygote.  Tests are sorted so that few are started twice.
+SERVERS_AT_ONCE = 3
+
+
+class Target:
+    """A server with hostile functions on it."""
+
+    def __init__(self, server: Server, canaries: Canaries) -> None:
+        self.server = server
+        self._canaries = canaries
+        self._deployed: set[str] = set()
+
+    def attack(self, code: str, options: dict[str, Any]) -> Any:
+        """What ``code`` finds when a tenant runs it."""
+        name = "hostile" + "".join(f"-{key}{value}" for key, value in sorted(options.items())).replace(
+            "_", ""
+        )
+        if name not in self._deployed:
+            self.server.deploy(name, SOURCE, **options)
+            self._deployed.add(name)
+        body = json.dumps({"code": code, "know": self._canaries.knowledge(self.server.pid)})
+        answer = self.server.call(name, content=body.encode())
+        assert answer.status_code == 200, answer.text
+        return answer.json()["found"]
+
+
+@pytest.fixture(scope="session")
+def canaries() -> Iterator[Canaries]:
+    """Untouched after every attack."""
+    made = Canaries()
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="session")
+def targets(
+    canaries: Canaries, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Callable[[str, frozenset[str]], Target]]:
+    """``targets(tier, without)``: a server in that tier whose cells lack these layers."""
+    running: OrderedDict[tuple[str, frozenset[str]], Target] = OrderedDict()
+    runtimes = only_default_runtime(tmp_path_factory.mktemp("runtimes"))
+
+    def start(tier: str, without: frozenset[str]) -> Target:
+        folder = tmp_path_factory.mktemp("target")
+        settings: dict[str, Any] = {
+            "runtimes_dir": runtimes, "preload": "[]", "blank_cells": 2, "min_tier": tier,
+        }  # fmt: skip
+        python = weakened_tree(folder, without) if without else None
+        uid = ORDINARY_UID if tier in ("A-user", "C") else None
+        server = Server(
+            folder / "data", 1, python=python, uid=uid, environment=canaries.environment, **settings
+        )
+        return Target(server, canaries)
+
+    def get(tier: str, without: frozenset[str]) -> Target:
+        key = (tier, without)
+        if key not in running:
+            while len(running) >= SERVERS_AT_ONCE:
+                assert running.popitem(last=False)[1].server.stop() == 0
+            running[key] = start(tier, without)
+        running.move_to_end(key)
+        return running[key]
+
+    yield get
+    for target in running.values():
+        assert target.server.stop() == 0, target.server.log

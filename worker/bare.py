@@ -1,0 +1,121 @@
+"""The lock-down of a cell without namespaces: tiers B and C, and none at all for development.
+
+Tier B: the server is root in a plain container; each cell has a user id of its own, Landlock, a filter
+without sockets.  Tier C: an ordinary user; all that separates a cell from the rest are Landlock (with
+its scope of signals), the filter, and that nothing of the server's can be traced.  "none" keeps
+descriptors and clocks in order and holds nobody.
+
+The rules are those of ``lockdown``, whose steps are used again wherever they do not need a namespace.
+"""
+
+import os
+import resource
+from typing import Dict, List, Tuple
+
+from worker import _syscalls as sys_
+from worker import landlock, lockdown, places, selftest
+from worker.lockdown import Step
+from worker.materials import Materials
+
+DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom")
+# What each tier cannot do without (reference: which ABI brought what): truncation; the scope of signals.
+LEAST_ABI = {"B": 3, "C": 6}
+
+
+def _session(_: Materials) -> None:
+    """A session of its own; and what loses its parent below stays ours to end."""
+    os.setsid()
+    sys_.prctl(sys_.PR_SET_CHILD_SUBREAPER, 1)
+
+
+def _places(materials: Materials) -> None:
+    """There is no root of its own: the code and the scratch space are where the warden says."""
+    places.function_dir = materials.tie.function_dir
+
+
+def _rlimits(materials: Materials) -> None:
+    """As everywhere; and without a tmpfs of its own size, no file larger than it would have been."""
+    for kind, most in _rlimits_of(materials):
+        resource.setrlimit(kind, (most, most))
+
+
+def _rlimits_of(materials: Materials) -> Tuple[Tuple[int, int], ...]:
+    return (*lockdown.rlimits_of(materials.tie), (resource.RLIMIT_FSIZE, materials.tie.tmp_bytes))
+
+
+def _own_id(materials: Materials) -> None:
+    """Tier B: a user that no other process of the host is."""
+    uid = materials.tie.uid
+    os.setgroups([])
+    os.setresgid(uid, uid, uid)
+    os.setresuid(uid, uid, uid)
+
+
+def _no_privileges(_: Materials) -> None:
+    """An ordinary user may not drop what it has not: look, and see that none can come back."""
+    sets = sys_.capability_sets()
+    held = {name: bits for name, bits in sets.items() if bits and name != "CapBnd"}
+    if held:
+        raise PermissionError("capabilities are left: %s" % held)
+    sys_.prctl(sys_.PR_SET_NO_NEW_PRIVS, 1)
+
+
+def _landlock(materials: Materials) -> None:
+    """What a mount namespace does elsewhere; without it there is no cell."""
+    version = landlock.abi()
+    if version < LEAST_ABI[materials.tier]:
+        raise PermissionError("tier %s needs Landlock ABI %d" % (materials.tier, LEAST_ABI[materials.tier]))
+    tie = materials.tie
+    readable = tuple(path for path in (*tie.readable, tie.function_dir) if os.path.exists(path))
+    landlock.restrict(landlock.Policy(readable, (tie.tmp_dir,), (), DEVICES, has_network=False), version)
+    evidence = "ABI %d of %d" % (min(version, landlock.NEWEST_ABI), version)
+    materials.proof.append(("landlock", "enforced", evidence))
+
+
+def _layers_hold(materials: Materials) -> None:
+    """Must-fail calls, before the filter would answer for Landlock and the user id."""
+    tie = materials.tie
+    limits = (*_rlimits_of(materials), (resource.RLIMIT_NOFILE, tie.open_files))
+    materials.proof += selftest.without_namespaces(materials.tier, limits, tie.outsider)
+
+
+_HELD: List[Tuple[str, Step]] = [
+    ("bound-to-parent", lockdown._bound_to_parent),
+    ("keyring", lockdown._keyring),
+    ("speculation", lockdown._speculation),
+    ("fresh-randomness", lockdown._fresh_randomness),
+    ("descriptors", lockdown._descriptors),
+    ("landlock", _landlock),
+    ("layers-hold", _layers_hold),
+    ("seccomp", lockdown._seccomp),
+    ("filter-holds", lockdown._filter_holds),
+    ("report", lockdown._report),
+    ("seal", lockdown._seal),
+]
+
+BUILD: List[Tuple[str, Step]] = [("session", _session)]
+
+TIE: Dict[str, List[Tuple[str, Step]]] = {
+    "B": [
+        ("places", _places),
+        ("rlimits", _rlimits),
+        ("capability-bounds", lockdown._capability_bounds),
+        ("own-id", _own_id),
+        ("no-capabilities", lockdown._no_capabilities),
+        *_HELD,
+    ],
+    "C": [
+        ("places", _places),
+        ("rlimits", _rlimits),
+        ("no-privileges", _no_privileges),
+        *_HELD,
+    ],
+    "none": [
+        ("places", _places),
+        ("bound-to-parent", lockdown._bound_to_parent),
+        ("fresh-randomness", lockdown._fresh_randomness),
+        ("descriptors", lockdown._descriptors),
+        ("report", lockdown._report),
+        ("seal", lockdown._seal),
+    ],
+}

@@ -1,0 +1,74 @@
+"""What the steps of the lock-down work on: a cell's descriptors, and the warden's words about it."""
+
+import socket
+from typing import Any, Dict, List, NamedTuple, Sequence, Tuple
+
+INNER_UID = 1000
+INNER_GID = 1000
+REQUEST_FD, REPLY_FD, SETUP_FD = 3, 4, 5
+FIRST_FOREIGN_FD = 6
+# A blank cell's /tmp before its function's size is known: small, it holds nothing yet.
+BLANK_TMP_BYTES = 1 << 20
+# One inode costs about a KiB of kernel memory that no size limit counts.
+BYTES_PER_INODE = 4096
+SHM_BYTES = 16 << 20
+
+
+class Tie(NamedTuple):
+    """What the warden says of the function that a blank cell becomes.
+
+    ``filter`` is the compiled seccomp program, ``outsider`` a process and ``namespaces`` the namespaces
+    that a cell may not be able to reach: the self-test tries.  ``readable`` and ``uid`` are for cells
+    without namespaces.
+    """
+
+    has_code: bool
+    tmp_bytes: int
+    open_files: int
+    processes: int
+    filter: bytes
+    outsider: int
+    namespaces: Dict[str, str]
+    function_dir: str
+    tmp_dir: str
+    readable: Sequence[str]
+    uid: int
+
+
+class Materials:
+    """What the steps work on: descriptors of the cell, and the tie once it is known."""
+
+    def __init__(
+        self,
+        setup: socket.socket,
+        pipes: Tuple[int, int, int, int],
+        network: str,
+        tier: str,
+        outer_ids: Tuple[int, int],
+    ) -> None:
+        self.setup = setup
+        self.request_fd, self.reply_fd, self.stdout_fd, self.stderr_fd = pipes
+        self.network = network
+        self.tier = tier
+        # Before the clone; in the new namespace they are nobody's until a map is written.
+        self.outer_ids = outer_ids
+        self.tie: Tie = Tie(False, BLANK_TMP_BYTES, 256, 64, b"", 0, {}, "/function", "/tmp", (), 0)
+        self.code_fd = -1
+        self.parent_pid = 1
+        # What the warden publishes: (layer, "enforced" or "absent", evidence or reason).
+        self.proof: List[Tuple[str, str, str]] = []
+
+    @property
+    def has_namespaces(self) -> bool:
+        """Whether the cell has a root, processes and a network of its own."""
+        return self.tier in ("A", "A-user")
+
+    @property
+    def has_own_ids(self) -> bool:
+        """Whether the cell has outer ids that no other process of the host has."""
+        return self.tier == "A"
+
+
+def tie_from(message: Dict[str, Any]) -> Tie:
+    """The warden's words as a Tie; it is trusted, so a missing one is our bug and a KeyError."""
+    return Tie(*(message[name] for name in Tie._fields))

@@ -1,0 +1,269 @@
+"""Must-fail calls: what each cell tries in vain, in trusted code, just before its tenant's import.
+
+Two lists, because the filter would answer for the layers below it.  A check either returns its
+evidence or raises Breach; there is no third way.  Nothing here hurts where it should succeed: knobs are
+opened and not written, signals are signal 0, calls that would change something get arguments that the
+kernel refuses after the layer in question.
+
+A breach is not a failure of one cell: the warden stops serving the tier (see ``supervisor.warden``).
+"""
+
+import errno
+import os
+import resource
+import socket
+from typing import Any, Callable, Dict, List, NamedTuple, Tuple
+
+from worker import _syscalls as sys_
+
+# TEST-NET-1 and the metadata address of most clouds: nobody answers the first, nobody may the second.
+FAR_ADDRESSES = ("192.0.2.1", "169.254.169.254")
+# Not /root or /home: a runtime may be mounted below.
+HOSTS_FILES = ("/etc/shadow", "/etc/hostname", "/boot", "/run", "/sys/kernel", "/var/log")
+KNOBS = ("/proc/sys/kernel/core_pattern", "/proc/sysrq-trigger", "/proc/kcore", "/proc/keys")
+DEVICES = ["full", "null", "random", "shm", "urandom", "zero"]
+BAD_FD = -1
+AF_ALG = 38
+NAMESPACES = ("user", "mnt", "pid", "net", "ipc", "uts", "cgroup")
+
+Proof = Tuple[str, str, str]
+
+
+class Breach(Exception):
+    """A call that must fail did not, or failed for another reason than its layer's."""
+
+
+class Expected(NamedTuple):
+    """What this cell was made with; ``namespaces`` and ``outsider`` are the warden's own."""
+
+    network: str
+    tmp_bytes: int
+    rlimits: Tuple[Tuple[int, int], ...]
+    ids: Tuple[int, int]
+    outsider: int
+    namespaces: Dict[str, str]
+
+
+def _name(number: int) -> str:
+    return errno.errorcode.get(number, str(number))
+
+
+def refused(what: str, attempt: Callable[[], Any], *numbers: int) -> str:
+    """``attempt`` must raise OSError with one of these numbers; the evidence."""
+    try:
+        attempt()
+    except OSError as error:
+        if error.errno in numbers:
+            return "%s: %s" % (what, _name(error.errno))
+        raise Breach(
+            "%s answered %s where %s was expected"
+            % (what, _name(error.errno or 0), " or ".join(_name(number) for number in numbers))
+        ) from None
+    raise Breach("%s succeeded" % what)
+
+
+def _same(what: str, found: Any, expected: Any) -> str:
+    if found != expected:
+        raise Breach("%s is %s, not %s" % (what, found, expected))
+    return "%s = %s" % (what, found)
+
+
+def _opened(path: str, flags: int = os.O_RDONLY) -> Callable[[], None]:
+    return lambda: os.close(os.open(path, flags | os.O_CLOEXEC))
+
+
+def _user(expected: Expected) -> str:
+    _same("ids", os.getresuid() + os.getresgid(), (expected.ids[0],) * 3 + (expected.ids[1],) * 3)
+    for name in ("uid_map", "gid_map"):
+        with open("/proc/self/" + name) as file:
+            outer = [int(line.split()[1]) for line in file]
+        if not outer or 0 in outer:
+            raise Breach("%s maps to %s outside: never 0, and never nothing" % (name, outer))
+    return "outer ids are not 0"
+
+
+def _own_namespaces(expected: Expected) -> str:
+    shared = []
+    for kind in NAMESPACES:
+        is_meant = kind == "net" and expected.network != "none"
+        if os.readlink("/proc/self/ns/" + kind) == expected.namespaces[kind] and not is_meant:
+            shared.append(kind)
+    if shared:
+        raise Breach("shares the server's namespaces: %s" % ", ".join(shared))
+    return "none of %s is the server's" % ", ".join(NAMESPACES)
+
+
+def _hosts_files(_: Expected) -> str:
+    return "; ".join(refused(path, _opened(path), errno.ENOENT) for path in HOSTS_FILES)
+
+
+def _read_only(_: Expected) -> str:
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
+    for folder in ("/", "/usr/lib/", "/etc/", "/function/", "/opt/"):
+        refused("a new file in " + folder, _opened(folder + ".cellblock", flags), errno.EROFS)
+    return "a new file in /, /usr/lib, /etc, /function, /opt: EROFS"
+
+
+def _proc(_: Expected) -> str:
+    return "; ".join(refused(path, _opened(path), errno.ENOENT) for path in KNOBS)
+
+
+def _devices(_: Expected) -> str:
+    return _same("/dev", sorted(os.listdir("/dev")), DEVICES)
+
+
+def _others_processes(expected: Expected) -> str:
+    _same("the parent", os.getppid(), 1)
+    return refused("signal 0 to the server", lambda: os.kill(expected.outsider, 0), errno.ESRCH)
+
+
+def _network(expected: Expected) -> str:
+    found = []
+    for address in FAR_ADDRESSES:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+            found.append(
+                refused("connect to " + address, lambda: probe.connect((address, 80)), errno.ENETUNREACH)  # noqa: B023
+            )
+    return "; ".join(found)
+
+
+def _cgroups(_: Expected) -> str:
+    with open("/proc/self/cgroup") as file:
+        seen = sorted({line.rstrip("\n").split(":", 2)[2] for line in file})
+    if seen not in ([], ["/"]):
+        raise Breach("the cell sees the cgroups %s, not the root of its own" % seen)
+    return "every path in /proc/self/cgroup is /"
+
+
+def _no_nesting(_: Expected) -> str:
+    attempt = lambda: sys_.unshare(sys_.CLONE_NEWUSER)  # noqa: E731
+    return refused("unshare(CLONE_NEWUSER)", attempt, errno.ENOSPC, errno.EUSERS)
+
+
+def _tmp(expected: Expected) -> str:
+    for path in ("/tmp", "/dev/shm"):
+        found = os.statvfs(path)
+        size = found.f_blocks * found.f_frsize
+        if path == "/tmp" and size > expected.tmp_bytes + found.f_frsize:
+            raise Breach("/tmp has %d bytes, not %d" % (size, expected.tmp_bytes))
+        if not size or not found.f_files:
+            raise Breach("%s has no limit" % path)
+        if not found.f_flag & os.ST_NOSUID or not found.f_flag & os.ST_NODEV:
+            raise Breach("%s honours set-uid files or devices" % path)
+    return "/tmp has %d bytes; nosuid, nodev" % expected.tmp_bytes
+
+
+def _rlimits(expected: Expected) -> str:
+    for kind, most in expected.rlimits:
+        _same("limit %d" % kind, resource.getrlimit(kind), (most, most))
+    try:
+        resource.setrlimit(resource.RLIMIT_CORE, (2, 2))
+    except (ValueError, PermissionError):  # ValueError is what resource makes of EPERM
+        return "%d limits, none can be raised" % len(expected.rlimits)
+    raise Breach("a limit could be raised")
+
+
+def _capabilities(_: Expected) -> str:
+    held = {name: bits for name, bits in sys_.capability_sets().items() if bits}
+    _same("capability sets", held, {})
+    _same("securebits", sys_.prctl(sys_.PR_GET_SECUREBITS), sys_.SECUREBITS_LOCKED)
+    # A length that no kernel takes, after the capability was looked at.
+    found = refused("sethostname", lambda: sys_.call("sethostname", b"x", 1 << 20), errno.EPERM)
+    mounted = refused("mount", lambda: sys_.mount("none", "/tmp", "none", 0), errno.EPERM)
+    became = refused("setuid(0)", lambda: os.setuid(0), errno.EPERM, errno.EINVAL)
+    return "five empty sets; %s; %s; %s" % (found, mounted, became)
+
+
+def _privileges(_: Expected) -> str:
+    _same("no_new_privs", sys_.prctl(sys_.PR_GET_NO_NEW_PRIVS), 1)
+    _same("dumpable", sys_.prctl(sys_.PR_GET_DUMPABLE), 0)
+    _same("the death signal", sys_.death_signal(), 9)
+    return "no_new_privs, not dumpable, dies with its parent"
+
+
+# (layer, check); "network" is left out where the function was given one.
+BEFORE: List[Tuple[str, Callable[[Expected], str]]] = [
+    ("user-namespace", _user),
+    ("namespaces", _own_namespaces),
+    ("mount-namespace", _hosts_files),
+    ("read-only-root", _read_only),
+    ("proc", _proc),
+    ("devices", _devices),
+    ("pid-namespace", _others_processes),
+    ("network", _network),
+    ("cgroup-namespace", _cgroups),
+    ("no-nested-namespaces", _no_nesting),
+    ("tmp", _tmp),
+    ("rlimits", _rlimits),
+    ("capabilities", _capabilities),
+    ("privileges", _privileges),
+]
+
+
+def before_the_filter(expected: Expected) -> List[Proof]:
+    """Try the layers below the filter; Breach names the first that does not hold."""
+    proof = []
+    for layer, check in BEFORE:
+        if layer == "network" and expected.network != "none":
+            proof.append((layer, "absent", "the function has network = %s" % expected.network))
+            continue
+        try:
+            proof.append((layer, "enforced", check(expected)))
+        except Breach as breach:
+            raise Breach("%s: %s" % (layer, breach)) from None
+    return proof
+
+
+def without_namespaces(tier: str, rlimits: Tuple[Tuple[int, int], ...], outsider: int) -> List[Proof]:
+    """Try what holds a cell of tier B or C; Breach names the first that does not."""
+    limits = Expected("none", 0, rlimits, (0, 0), outsider, {})
+    checks: List[Tuple[str, Callable[[], str]]] = [
+        # World-readable, so only Landlock can have refused it.
+        ("files", lambda: refused("/etc/passwd", _opened("/etc/passwd"), errno.EACCES)),
+        (
+            "read-only",
+            lambda: refused("/usr", _opened("/usr/.cellblock", os.O_CREAT), errno.EACCES, errno.EROFS),
+        ),
+        ("proc", lambda: refused(KNOBS[0], _opened(KNOBS[0]), errno.EACCES)),
+        ("processes", lambda: refused("signal 0 to the server", lambda: os.kill(outsider, 0), errno.EPERM)),
+        ("rlimits", lambda: _rlimits(limits)),
+        ("privileges", lambda: _privileges(limits)),
+    ]
+    proof = []
+    for layer, check in checks:
+        try:
+            proof.append((layer, "enforced", check()))
+        except Breach as breach:
+            raise Breach("%s: %s" % (layer, breach)) from None
+    return proof
+
+
+def landlock_holds(memory_dir: str) -> None:
+    """A call that only Landlock refuses: nothing else keeps a fifo out of ``/dev/shm``."""
+    refused("landlock: mkfifo", lambda: os.mkfifo(memory_dir + "/.cellblock"), errno.EACCES)
+
+
+def after_the_filter(network: str) -> List[Proof]:
+    """Calls whose answer would be another one without the filter, harmless if it is not there."""
+    families = [(AF_ALG, errno.EAFNOSUPPORT)]
+    if network == "none":
+        families.append((socket.AF_INET, errno.EPERM))
+    for family, number in families:
+        refused(
+            "seccomp: socket family %d" % family,
+            lambda: socket.socket(family, socket.SOCK_DGRAM).close(),  # noqa: B023
+            number,
+        )
+    found = [
+        refused("seccomp: " + name, lambda: sys_.call(name, *arguments), number)  # noqa: B023
+        for name, arguments, number in (
+            ("unshare", (sys_.CLONE_NEWUSER,), errno.EPERM),  # ENOSPC without
+            ("clone3", (None, 0), errno.ENOSYS),  # EINVAL without
+            ("io_uring_setup", (0, None), errno.ENOSYS),
+            ("memfd_create", (None, 0), errno.ENOSYS),  # EFAULT without
+            ("splice", (BAD_FD, None, BAD_FD, None, 1, 0), errno.EPERM),  # EBADF without
+            ("keyctl", (-1,), errno.EPERM),  # EOPNOTSUPP without
+            ("mincore", (1, 1, None), errno.EPERM),  # EINVAL without
+        )
+    ]
+    return [("seccomp", "enforced", "; ".join(item.replace("seccomp: ", "") for item in found))]
