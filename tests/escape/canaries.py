@@ -20,6 +20,7 @@ class Listener:
 
     def __init__(self, family: int, address: Any) -> None:
         self.count = 0
+        self._counted = threading.Condition()
         self._socket = socket.socket(family)
         self._socket.bind(address)
         self._socket.listen()
@@ -33,8 +34,15 @@ class Listener:
                 connection, _ = self._socket.accept()
             except OSError:
                 return
-            self.count += 1
+            with self._counted:
+                self.count += 1
+                self._counted.notify_all()
             connection.close()
+
+    def has_more_than(self, before: int, seconds: float) -> bool:
+        """Whether it has seen more connections, within that time: connect returns before accept does."""
+        with self._counted:
+            return self._counted.wait_for(lambda: self.count > before, seconds)
 
     def close(self) -> None:
         """Stop listening; accept() wakes with an error."""
@@ -76,13 +84,14 @@ class Canaries:
         }
 
     @property
+    def listeners(self) -> dict[str, Listener]:
+        """By the name that an attack's ``connects`` has."""
+        return {"path": self.path_listener, "abstract": self.abstract_listener, "http": self.http_listener}
+
+    @property
     def connections(self) -> dict[str, int]:
         """How many connections each listener has seen."""
-        return {
-            "path": self.path_listener.count,
-            "abstract": self.abstract_listener.count,
-            "http": self.http_listener.count,
-        }
+        return {name: listener.count for name, listener in self.listeners.items()}
 
     def leaked_in(self, text: str) -> bool:
         """Whether the token is in ``text``, as it is or in one of the usual disguises."""

@@ -52,6 +52,8 @@ UNFILTERED = {"uretprobe", "uprobe"}
 
 pytestmark = pytest.mark.slow
 every_filter = pytest.mark.parametrize("name", INSTALLED)
+# What a container's filter allows is too much to be made for real; what it refuses is not made.
+every_refusal = pytest.mark.parametrize("name", (*INSTALLED, "container"))
 
 
 def program(name: str) -> bytes:
@@ -114,17 +116,17 @@ def test_every_allowed_call_behaves_as_without_the_filter(name: str) -> None:
         assert is_made, f"{one}: {found}"
 
 
-@every_filter
+@every_refusal
 def test_every_refused_call_is_refused_with_the_filters_own_answer(name: str) -> None:
     profile = rules.content(name)
     refused = sorted(set(OURS) - plain(name) - set(conditional(name)) - UNFILTERED)
     found = perform([call_of(one) for one in refused], program(name), together=True)
     wanted = [said(rules.expected(profile, one, (BAD,) * 6)) for one in refused]
     assert dict(zip(refused, found, strict=True)) == dict(zip(refused, wanted, strict=True))
-    assert len(refused) > 100
+    assert len(refused) > 50
 
 
-@every_filter
+@every_refusal
 def test_every_number_that_no_call_has_does_not_exist(name: str) -> None:
     free = sorted(set(range(601)) - set(OURS.values()))
     found = perform([("call", number, (BAD,) * 6) for number in free], program(name), together=True)
@@ -204,7 +206,7 @@ def test_the_other_ways_into_the_kernel_kill(name: str) -> None:
     assert perform([("int80", 0, ())], program(name)) == ["SIGSYS"]
 
 
-@pytest.mark.parametrize("name", INSTALLED)
+@every_filter
 def test_a_second_filter_cannot_be_put_in_its_place(name: str) -> None:
     """PR_SET_SECCOMP and seccomp(2): the newest listener would win."""
     calls = [call_of("seccomp", (1, 0, 0)), call_of("seccomp", (1, 8, 0)), call_of("prctl", (22, 2, 0))]

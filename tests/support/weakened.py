@@ -60,14 +60,11 @@ _launch_of = launch_of
 def launch_of(*arguments):
     import dataclasses
     launch = _launch_of(*arguments)
-    root = dict(launch.root, files={}, links={})
+    root = dict(launch.root, files={})
+    taken = {place.split("/")[1] for place in root["read_only"].values()} - {"etc"}
     for name in os.listdir("/"):
         path = "/" + name
-        if name in ("proc", "dev", "tmp") or not os.path.isdir(path):
-            continue
-        if os.path.islink(path):
-            root["links"][path] = os.readlink(path)
-        else:
+        if name not in taken | {"proc", "dev", "tmp"} and os.path.isdir(path) and not os.path.islink(path):
             root["read_only"][path] = path
     return dataclasses.replace(launch, root=root)
 """
@@ -93,7 +90,9 @@ WITHOUT: dict[str, tuple[Change, ...]] = {
     "cap": (without_steps("capability-bounds", "unprivileged-ids", "no-capabilities"),
             Change(LOCKDOWN, "\ndef _nnp(_):\n    sys_.prctl(sys_.PR_SET_NO_NEW_PRIVS, 1)\n\n"
                    "TIE.insert(0, ('nnp', _nnp))\n")),
-    "nnp": (Change(LAUNCH, "", old="    sys_.prctl(sys_.PR_SET_NO_NEW_PRIVS, 1)\n"),
+    # The fronts keep it: their filter asks for it.
+    "nnp": (Change(LAUNCH, "    if launch.uid:\n        sys_.prctl(sys_.PR_SET_NO_NEW_PRIVS, 1)\n",
+                   old="    sys_.prctl(sys_.PR_SET_NO_NEW_PRIVS, 1)\n"),
             Change(LOCKDOWN, "", old="    sys_.prctl(sys_.PR_SET_NO_NEW_PRIVS, 1)\n")),
     "knob": (without_steps("no-nested-namespaces"),),
     "memfd": (without_steps("memfd-noexec"),),
@@ -104,8 +103,7 @@ WITHOUT: dict[str, tuple[Change, ...]] = {
     # The host's /proc stays where the zygote has it; pid 1 and the parent are then other numbers.
     "pid": (without_namespace("CLONE_NEWPID"),
             Change(LOCKDOWN, "", old='    sys_.mount("proc", "/proc", "proc", safe | sys_.MS_NOEXEC, '
-                   '"subset=pid,hidepid=invisible")\n'),
-            Change(LOCKDOWN, "    if os.getppid() == 0:\n", old="    if os.getppid() != 1:\n")),
+                   '"subset=pid,hidepid=invisible")\n')),
     "net": (without_namespace("CLONE_NEWNET & ~0"), without_steps("loopback"),
             Change(ZYGOTE, "(0 if network", old="(sys_.CLONE_NEWNET if network")),
     "ipc": (without_namespace("CLONE_NEWIPC"),),

@@ -70,12 +70,14 @@ ATTACKS = [
         "find a descriptor beside the five",
         """
 import fcntl
-found = [number for number in range(1024)
+found = [number for number in range(5, 1024)
          if tried(lambda: (fcntl.fcntl(number, fcntl.F_GETFD), None)[1]) == "ok"]
+found = [number in found for number in (5, 50)]
 """,
-        stopped=([0, 1, 2, 3, 4],),
+        stopped=([False, False],),
         layers=("fd",),
-        succeeds=([0, 1, 2, 3, 4, 50],),
+        succeeds=([False, True],),
+        options={"open_files": 100},  # an instance in which no other attack has opened anything
     ),
     Attack(
         64,
