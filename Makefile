@@ -94,7 +94,7 @@ $(STAMP)/runtimes: $(STAMP)/server $(wildcard supervisor/runtimes/locks/*.txt) |
 $(STAMP)/test: $(STAMP)/server $(LOCKS)/test.txt
 	@echo 'installing what the tests need' >&2
 	@$(INSTALL) --quiet --python $(VENV)/bin/python --require-hashes -r $(LOCKS)/test.txt
-	@deploy/debian curl || true
+	@deploy/debian curl python3-seccomp strace || true
 	@touch $@
 
 $(STAMP)/vm: $(STAMP)/python

@@ -66,7 +66,8 @@ SECUREBITS_LOCKED = 0x01 | 0x02 | 0x04 | 0x08 | 0x20 | 0x40 | 0x80
 _MOVE_MOUNT_F_EMPTY_PATH = 0x4
 _AT_FDCWD = -100
 _CAPABILITY_VERSION_3 = 0x20080522
-_KEYCTL_JOIN_SESSION_KEYRING = 1
+_KEYCTL_GET_KEYRING_ID, _KEYCTL_JOIN_SESSION_KEYRING = 0, 1
+_KEY_SPEC_SESSION_KEYRING = -3
 _SECCOMP_SET_MODE_FILTER = 1
 _SECCOMP_FILTER_FLAG_TSYNC = 1
 _FILTER_INSTRUCTION_BYTES = 8
@@ -199,6 +200,11 @@ def death_signal() -> int:
     return number.value
 
 
+def session_keyring() -> int:
+    """The serial number of the session keyring that this process uses; OSError (ENOSYS) without any."""
+    return call("keyctl", _KEYCTL_GET_KEYRING_ID, _KEY_SPEC_SESSION_KEYRING, 0)
+
+
 def join_new_keyring() -> int:
     """A session keyring of this process's own, with no name; its serial number."""
     return call("keyctl", _KEYCTL_JOIN_SESSION_KEYRING, None)
@@ -219,12 +225,20 @@ def install_filter(program: bytes) -> None:
 
 
 def open_descriptors() -> List[int]:
-    """Open descriptors below 1024, found by asking for each: /proc may be absent."""
-    found = []
-    for descriptor in range(1024):
-        try:
-            fcntl.fcntl(descriptor, fcntl.F_GETFD)
-        except OSError:
-            continue
-        found.append(descriptor)
-    return found
+    """Open descriptors, in order; where /proc is not to be read those below 1024, by asking for each."""
+    try:
+        listed = [int(name) for name in os.listdir("/proc/self/fd")]
+    except OSError:
+        pass
+    else:
+        # The folder itself was open while it was read: it is the one that is closed by now.
+        return sorted(number for number in listed if _is_open(number))
+    return [number for number in range(1024) if _is_open(number)]
+
+
+def _is_open(descriptor: int) -> bool:
+    try:
+        fcntl.fcntl(descriptor, fcntl.F_GETFD)
+    except OSError:
+        return False
+    return True

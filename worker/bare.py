@@ -76,7 +76,7 @@ def _layers_hold(materials: Materials) -> None:
     """Must-fail calls, before the filter would answer for Landlock and the user id."""
     tie = materials.tie
     limits = (*_rlimits_of(materials), (resource.RLIMIT_NOFILE, tie.open_files))
-    materials.proof += selftest.without_namespaces(materials.tier, limits, tie.outsider)
+    materials.proof += selftest.without_namespaces(limits, tie.outsider, tie.keyring)
 
 
 _HELD: List[Tuple[str, Step]] = [

@@ -71,6 +71,8 @@ def run_pid_1(materials: Materials) -> None:
 
 def _reap_until_the_worker_exits(materials: Materials, worker_pid: int, wake_read: int) -> None:
     """Collect the cell's dead; leave with the worker, or when the warden hangs up."""
+    # The worker has its own copy by now; what is left here is waiting.
+    sys_.drop_capability_sets()
     for descriptor in (
         materials.request_fd, materials.reply_fd, materials.stdout_fd, materials.stderr_fd,
     ):  # fmt: skip

@@ -34,8 +34,7 @@ from worker.materials import (
     FIRST_FOREIGN_FD,
     INNER_GID,
     INNER_UID,
-    REPLY_FD,
-    REQUEST_FD,
+    MEMFD_KNOB,
     SETUP_FD,
     SHM_BYTES,
     Materials,
@@ -85,17 +84,9 @@ def _no_executable_memory_files(materials: Materials) -> None:
     While the kernel still takes us for the host's root, which the knob asks for: so before the ids, and
     not for an ordinary user.  It is the pid namespace's own; never that of the host.
     """
-    knob = "/proc/sys/vm/memfd_noexec"
-    if os.getpid() != 1 or not materials.has_own_ids:
-        materials.proof.append(("memfd-noexec", "absent", "needs root; memfd_create is refused by seccomp"))
-        return
-    try:
-        with open(knob, "w") as file:
+    if os.getpid() == 1 and materials.has_memfd_knob:
+        with open(MEMFD_KNOB, "w") as file:
             file.write("2")
-    except FileNotFoundError:
-        materials.proof.append(("memfd-noexec", "absent", "the kernel is older than 6.3"))
-        return
-    materials.proof.append(("memfd-noexec", "enforced", "2"))
 
 
 def _ids(materials: Materials) -> None:
@@ -221,16 +212,13 @@ def _bound_to_parent(materials: Materials) -> None:
         raise ProcessLookupError("pid 1 of the cell is gone")
 
 
-def _keyring(materials: Materials) -> None:
+def _keyring(_: Materials) -> None:
     """A session keyring of its own: keyrings are in no namespace.  A call that the filter forbids."""
     try:
-        serial = sys_.join_new_keyring()
+        sys_.join_new_keyring()
     except OSError as error:
-        if error.errno != errno.ENOSYS:
+        if error.errno != errno.ENOSYS:  # a kernel without keyrings has none to share
             raise
-        materials.proof.append(("keyring", "absent", "the kernel has no keyrings"))
-        return
-    materials.proof.append(("keyring", "enforced", "session keyring %d" % serial))
 
 
 # Which side channel each control is about, by its number in prctl(2).
@@ -293,17 +281,11 @@ def _landlock(materials: Materials) -> None:
     """Per thread, so while there is one; after the descriptors, whose folders it opens itself."""
     version = landlock.abi()
     if version < landlock.LEAST_ABI:
-        reason = "the kernel has ABI %d of it" % version if version else "the kernel has none, or has it off"
-        materials.proof.append(("landlock", "absent", reason))
-        return
+        return  # the proof says so
     policy = landlock.Policy(
         ("/",), ("/tmp",), ("/dev/shm",), ("/dev",), has_network=materials.network != "none"
     )
     landlock.restrict(policy, version)
-    selftest.landlock_holds("/dev/shm")
-    materials.proof.append(
-        ("landlock", "enforced", "ABI %d of %d" % (min(version, landlock.NEWEST_ABI), version))
-    )
 
 
 def _layers_hold(materials: Materials) -> None:
@@ -315,6 +297,9 @@ def _layers_hold(materials: Materials) -> None:
         ids=(INNER_UID, INNER_GID),
         outsider=materials.tie.outsider,
         namespaces=materials.tie.namespaces,
+        keyring=materials.tie.keyring,
+        has_landlock=landlock.abi() >= landlock.LEAST_ABI,
+        has_memfd_knob=materials.has_memfd_knob,
     )
     materials.proof += selftest.before_the_filter(expected)
 
@@ -335,9 +320,9 @@ def _report(materials: Materials) -> None:
 
 
 def _seal(materials: Materials) -> None:
-    """The set-up socket goes: over a pipe a tenant cannot pass descriptors at us."""
-    materials.setup.close()
-    _only([0, 1, 2, REQUEST_FD, REPLY_FD])
+    """The set-up socket goes, and whatever else there may be: over a pipe nobody can pass descriptors."""
+    materials.setup.detach()
+    sys_.close_range(SETUP_FD)
 
 
 TIE: List[Tuple[str, Step]] = [

@@ -1,5 +1,6 @@
 """What the steps of the lock-down work on: a cell's descriptors, and the warden's words about it."""
 
+import os
 import socket
 from typing import Any, Dict, List, NamedTuple, Sequence, Tuple
 
@@ -12,6 +13,7 @@ BLANK_TMP_BYTES = 1 << 20
 # One inode costs about a KiB of kernel memory that no size limit counts.
 BYTES_PER_INODE = 4096
 SHM_BYTES = 16 << 20
+MEMFD_KNOB = "/proc/sys/vm/memfd_noexec"
 
 
 class Tie(NamedTuple):
@@ -33,6 +35,7 @@ class Tie(NamedTuple):
     tmp_dir: str
     readable: Sequence[str]
     uid: int
+    keyring: int
 
 
 class Materials:
@@ -52,9 +55,11 @@ class Materials:
         self.tier = tier
         # Before the clone; in the new namespace they are nobody's until a map is written.
         self.outer_ids = outer_ids
-        self.tie: Tie = Tie(False, BLANK_TMP_BYTES, 256, 64, b"", 0, {}, "/function", "/tmp", (), 0)
+        self.tie: Tie = Tie(False, BLANK_TMP_BYTES, 256, 64, b"", 0, {}, "/function", "/tmp", (), 0, 0)
         self.code_fd = -1
         self.parent_pid = 1
+        # From Linux 6.3, and root's: looked for before any step could forget it.
+        self.has_memfd_knob = self.has_own_ids and os.path.exists(MEMFD_KNOB)
         # What the warden publishes: (layer, "enforced" or "absent", evidence or reason).
         self.proof: List[Tuple[str, str, str]] = []
 

@@ -34,7 +34,7 @@ class Breach(Exception):
 
 
 class Expected(NamedTuple):
-    """What this cell was made with; ``namespaces`` and ``outsider`` are the warden's own."""
+    """What this cell was made with; ``namespaces``, ``outsider`` and ``keyring`` are the warden's own."""
 
     network: str
     tmp_bytes: int
@@ -42,6 +42,9 @@ class Expected(NamedTuple):
     ids: Tuple[int, int]
     outsider: int
     namespaces: Dict[str, str]
+    keyring: int
+    has_landlock: bool
+    has_memfd_knob: bool
 
 
 def _name(number: int) -> str:
@@ -99,9 +102,10 @@ def _hosts_files(_: Expected) -> str:
 
 def _read_only(_: Expected) -> str:
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
-    for folder in ("/", "/usr/lib/", "/etc/", "/function/", "/opt/"):
+    ours = os.path.dirname(__file__) + "/"
+    for folder in ("/", "/usr/lib/", "/etc/", "/function/", ours):
         refused("a new file in " + folder, _opened(folder + ".cellblock", flags), errno.EROFS)
-    return "a new file in /, /usr/lib, /etc, /function, /opt: EROFS"
+    return "a new file in /, /usr/lib, /etc, /function, %s: EROFS" % ours
 
 
 def _proc(_: Expected) -> str:
@@ -181,6 +185,29 @@ def _privileges(_: Expected) -> str:
     return "no_new_privs, not dumpable, dies with its parent"
 
 
+def _descriptors(_: Expected) -> str:
+    return _same("open descriptors", sys_.open_descriptors(), [0, 1, 2, 3, 4, 5])
+
+
+def _keyring(expected: Expected) -> str:
+    try:
+        serial = sys_.session_keyring()
+    except OSError as error:
+        return "the kernel has none: %s" % _name(error.errno or 0)
+    if serial == expected.keyring:
+        raise Breach("the session keyring is the server's own")
+    return "session keyring %d, not the server's" % serial
+
+
+def _landlock(_: Expected) -> str:
+    # Nothing else keeps a fifo out of /dev/shm.
+    return refused("mkfifo in /dev/shm", lambda: os.mkfifo("/dev/shm/.cellblock"), errno.EACCES)
+
+
+def _memfd(_: Expected) -> str:
+    return refused("memfd_create(MFD_EXEC)", lambda: sys_.call("memfd_create", b"", 0x10), errno.EACCES)
+
+
 # (layer, check); "network" is left out where the function was given one.
 BEFORE: List[Tuple[str, Callable[[Expected], str]]] = [
     ("user-namespace", _user),
@@ -197,15 +224,26 @@ BEFORE: List[Tuple[str, Callable[[Expected], str]]] = [
     ("rlimits", _rlimits),
     ("capabilities", _capabilities),
     ("privileges", _privileges),
+    ("descriptors", _descriptors),
+    ("keyring", _keyring),
+    ("landlock", _landlock),
+    ("memfd-noexec", _memfd),
 ]
 
 
 def before_the_filter(expected: Expected) -> List[Proof]:
     """Try the layers below the filter; Breach names the first that does not hold."""
+    absent = {}
+    if expected.network != "none":
+        absent["network"] = "the function has network = %s" % expected.network
+    if not expected.has_landlock:
+        absent["landlock"] = "the kernel has none that is new enough, or has it off"
+    if not expected.has_memfd_knob:
+        absent["memfd-noexec"] = "needs root and Linux 6.3; memfd_create is refused by seccomp"
     proof = []
     for layer, check in BEFORE:
-        if layer == "network" and expected.network != "none":
-            proof.append((layer, "absent", "the function has network = %s" % expected.network))
+        if layer in absent:
+            proof.append((layer, "absent", absent[layer]))
             continue
         try:
             proof.append((layer, "enforced", check(expected)))
@@ -214,9 +252,9 @@ def before_the_filter(expected: Expected) -> List[Proof]:
     return proof
 
 
-def without_namespaces(tier: str, rlimits: Tuple[Tuple[int, int], ...], outsider: int) -> List[Proof]:
+def without_namespaces(rlimits: Tuple[Tuple[int, int], ...], outsider: int, keyring: int) -> List[Proof]:
     """Try what holds a cell of tier B or C; Breach names the first that does not."""
-    limits = Expected("none", 0, rlimits, (0, 0), outsider, {})
+    limits = Expected("none", 0, rlimits, (0, 0), outsider, {}, keyring, True, False)
     checks: List[Tuple[str, Callable[[], str]]] = [
         # World-readable, so only Landlock can have refused it.
         ("files", lambda: refused("/etc/passwd", _opened("/etc/passwd"), errno.EACCES)),
@@ -228,6 +266,8 @@ def without_namespaces(tier: str, rlimits: Tuple[Tuple[int, int], ...], outsider
         ("processes", lambda: refused("signal 0 to the server", lambda: os.kill(outsider, 0), errno.EPERM)),
         ("rlimits", lambda: _rlimits(limits)),
         ("privileges", lambda: _privileges(limits)),
+        ("descriptors", lambda: _descriptors(limits)),
+        ("keyring", lambda: _keyring(limits)),
     ]
     proof = []
     for layer, check in checks:
@@ -236,11 +276,6 @@ def without_namespaces(tier: str, rlimits: Tuple[Tuple[int, int], ...], outsider
         except Breach as breach:
             raise Breach("%s: %s" % (layer, breach)) from None
     return proof
-
-
-def landlock_holds(memory_dir: str) -> None:
-    """A call that only Landlock refuses: nothing else keeps a fifo out of ``/dev/shm``."""
-    refused("landlock: mkfifo", lambda: os.mkfifo(memory_dir + "/.cellblock"), errno.EACCES)
 
 
 def after_the_filter(network: str) -> List[Proof]:

@@ -208,6 +208,8 @@ def _start_failed(failed: StartFailed, call_id: str, is_known: bool) -> Answer:
             return answers.raised(tuple(exception), call_id, is_known)
         raise answers.broke_contract(exception[1], call_id, is_known)
     ending = failed.ending or Ending("exited", 0, 0, "")
+    if (ours := ending.platform_error()) is not None:
+        raise ours
     raise PlatformError(
         502,
         f"the function's instance ended while it was starting: {_how(ending)}",
@@ -232,6 +234,8 @@ def _how(ending: Ending) -> str:
 def _lost(lost: CallLost, limit_s: float, call_id: str) -> PlatformError:
     """What a caller is told whose instance ended under its call."""
     ending = lost.ending
+    if (ours := ending.platform_error()) is not None:
+        return ours
     if ending.cause == "timeout" and lost.is_culprit:
         return PlatformError(
             504,

@@ -58,7 +58,9 @@ class WardenControl:
             return BundleCheck(
                 False, f"handler.py took more than {CHECK_SECONDS:g} s to compile; make it smaller"
             )
-        except StartFailed:
+        except StartFailed as failed:
+            if failed.ending is not None and (ours := failed.ending.platform_error()) is not None:
+                raise ours from None
             return BundleCheck(
                 False, "handler.py cannot be compiled within the limits of a cell; make it smaller"
             )

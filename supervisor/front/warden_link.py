@@ -23,6 +23,11 @@ log = logging.getLogger("cellblock.front")
 ANSWER_SLACK_S = 5.0
 
 
+# Endings in the warden's words that are the platform's own.
+PLATFORM_CAUSES = ("breached", "not started")
+BREACHED = "the server's containment failed its own test, and its operator has to look"
+
+
 class LeaseRefused(Exception):
     """The warden gave no cell; ``reason`` is limit, capacity or broken."""
 
@@ -49,6 +54,13 @@ class Ending:
     signal: int
     code: int
     reason: str
+
+    def platform_error(self) -> PlatformError | None:
+        """The 503 of an ending that is no fault of the function's; None for all others."""
+        if self.cause not in PLATFORM_CAUSES:
+            return None
+        why = BREACHED if self.cause == "breached" else f"a cell could not be made: {self.reason}"
+        return PlatformError(503, f"{why}; try again", {"reason": self.cause}, {"Retry-After": "5"})
 
 
 class WardenLink:

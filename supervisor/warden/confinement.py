@@ -15,6 +15,7 @@ from seccomp.compiler import compile_profile
 from seccomp.profile import load
 from supervisor.datagrams import Message
 from supervisor.warden.code import Bundles, Code
+from supervisor.warden.jail import _syscalls as sys_
 from supervisor.warden.jail.cgroups import CONTROLLERS, Budget, Cgroups
 from supervisor.warden.jail.probes import Finding
 from supervisor.warden.jail.tiers import REMEDIES, Tier
@@ -25,6 +26,22 @@ PROFILES = {"none": "cell", "host": "cell-network"}
 # Without a network namespace no socket at all: a Unix socket's path is not Landlock's business yet.
 BARE_PROFILE = "cell-bare"
 NAMESPACES = ("user", "mnt", "pid", "net", "ipc", "uts", "cgroup")
+
+
+# What a cell's proof has to speak of: a step that was forgotten proves nothing, so its silence counts.
+_HELD = ("rlimits", "privileges", "descriptors", "keyring", "landlock", "proc", "speculation", "seccomp")
+_NAMESPACED = (
+    *_HELD, "user-namespace", "namespaces", "mount-namespace", "read-only-root", "devices", "pid-namespace",
+    "network", "cgroup-namespace", "no-nested-namespaces", "tmp", "capabilities", "memfd-noexec",
+)  # fmt: skip
+_BARE = (*_HELD, "files", "read-only", "processes")
+PROVEN: dict[Tier, frozenset[str]] = {
+    Tier.A: frozenset(_NAMESPACED),
+    Tier.A_USER: frozenset(_NAMESPACED),
+    Tier.B: frozenset(_BARE),
+    Tier.C: frozenset(_BARE),
+    Tier.NONE: frozenset(),
+}
 
 
 @dataclass(frozen=True)
@@ -72,6 +89,7 @@ class Confinement:
             for network, profile in PROFILES.items()
         }
         self._namespaces = {kind: os.readlink(f"/proc/self/ns/{kind}") for kind in NAMESPACES}
+        self._keyring = sys_.session_keyring()
         self.proof: Sequence[Layer] = ()
         self.is_proven = False
         self.breach = ""
@@ -96,6 +114,7 @@ class Confinement:
             "tmp_dir": "/tmp",  # noqa: S108 - the cell's own
             "readable": [],
             "uid": uid,
+            "keyring": self._keyring,
         }
         if self._rooms is not None:
             words["function_dir"] = str(self._rooms.function_dir(name, code, self.bundles))
@@ -117,6 +136,10 @@ class Confinement:
         """The cell has been reaped."""
         if self._rooms is not None:
             self._rooms.drop(name)
+
+    def unproven(self, proof: Sequence[Sequence[str]]) -> list[str]:
+        """The layers of this tier that a proof says nothing of."""
+        return sorted(PROVEN[self.tier] - {words[0] for words in proof})
 
     def believe(self, proof: Sequence[Sequence[str]]) -> bool:
         """Keep a cell's proof; True when it says something new."""

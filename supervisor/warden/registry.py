@@ -26,8 +26,8 @@ log = logging.getLogger("cellblock.cells")
 BLANK_OF_OTHER_RUNTIMES = 1
 
 # Cells that end before they have proven themselves, at the start: then something is wrong for good.
-PROOF_TRIES = 5
-BREACHED = "the server's containment failed its own test, so it serves nothing; its operator has to look"
+PROOF_TRIES = 3
+BREACHED = "the server's containment failed its own test, and its operator has to look"
 
 # Called with a blank cell, or with None and the reason there is none.
 OnCell = Callable[[Cell | None, str], None]
@@ -130,6 +130,9 @@ class Registry:
             self._loop.call_later(policy.backoff(self._proofs_failed), self.prove)
 
     def _is_tied(self, cell: Cell, proof: list[list[str]]) -> None:
+        if unproven := self._confinement.unproven(proof):
+            self._breach(f"a cell proved nothing of {', '.join(unproven)}")
+            return
         if self._confinement.believe(proof):
             self._on_layers()
         self._on_proof.pop(cell.name, lambda: None)()

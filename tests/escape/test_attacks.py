@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -11,6 +11,7 @@ from tests.escape.attack import Attack
 from tests.escape.canaries import Canaries
 from tests.escape.catalogue import ATTACKS
 from tests.escape.conftest import Target
+from tests.escape.matrix import Matrix
 
 # A connection that was made is accepted in far less.
 CONNECTION_SECONDS = 5.0
@@ -41,18 +42,28 @@ COMPLETE = [pytest.param(tier, attack, id=f"{tier}-{attack.id}") for tier in ("A
             for attack in ATTACKS if tier in attack.tiers]  # fmt: skip
 WEAKENED = sorted(
     [
-        (attack.alone(layer), attack, f"{attack.id}-by-{layer}-alone")
+        (attack.alone(layer), attack, layer)
         for attack in ATTACKS
         for layer in attack.layers
         if len(attack.layers) > 1 or attack.also_without
     ]
-    + [(attack.without, attack, f"{attack.id}-control") for attack in ATTACKS if not attack.no_control],
-    key=lambda item: (sorted(item[0]), item[2]),
+    + [(attack.without, attack, "") for attack in ATTACKS if not attack.no_control],
+    key=lambda item: (sorted(item[0]), item[1].id, item[2]),
 )
 
 
+@pytest.fixture(scope="module")
+def matrix() -> Iterator[Matrix]:
+    """Collects what this run sees; a complete one is compared with docs/attacks.md."""
+    seen = Matrix()
+    yield seen
+    seen.settle(ATTACKS)
+
+
 @pytest.mark.parametrize(("tier", "attack"), COMPLETE)
-def test_an_attack_is_stopped(tier: str, attack: Attack, targets: Targets, canaries: Canaries) -> None:
+def test_an_attack_is_stopped(
+    tier: str, attack: Attack, targets: Targets, canaries: Canaries, matrix: Matrix
+) -> None:
     """The error is seen, the canaries are untouched, nobody was connected to, and no token came out."""
     before = canaries.connections
     target = targets(tier, frozenset())
@@ -61,26 +72,33 @@ def test_an_attack_is_stopped(tier: str, attack: Attack, targets: Targets, canar
     assert canaries.connections == before
     assert not canaries.leaked_in(str(found))
     assert not canaries.leaked_in(target.server.log)
+    matrix.stopped(attack, tier)
 
 
 @pytest.mark.parametrize(
-    ("without", "attack", "what"), [pytest.param(*item, id=item[2]) for item in WEAKENED]
+    ("without", "attack", "layer"),
+    [
+        pytest.param(*item, id=f"{item[1].id}-{f'by-{item[2]}-alone' if item[2] else 'control'}")
+        for item in WEAKENED
+    ],
 )
 def test_without_layers(
-    without: frozenset[str], attack: Attack, what: str, targets: Targets, canaries: Canaries
+    without: frozenset[str], attack: Attack, layer: str, targets: Targets, canaries: Canaries, matrix: Matrix
 ) -> None:
     """The control succeeds with all its layers gone; with one of them left it does not."""
     before = canaries.connections
     found = run(targets("A", without), attack, canaries)
-    if what.endswith("-control"):
+    if not layer:
         assert found in attack.succeeds
         if attack.connects:
             listener = canaries.listeners[attack.connects]
             assert listener.has_more_than(before[attack.connects], CONNECTION_SECONDS)
         assert not attack.leaks or "TOKEN" in str(found)
+        matrix.succeeded(attack)
     else:
         assert found in (*attack.stopped, *attack.stopped_by_one)
         assert canaries.connections == before
+        matrix.stopped_by(attack, layer)
 
 
 def test_the_catalogue_has_at_least_ninety_cases() -> None:

@@ -77,9 +77,11 @@ def used_by(runtime: Runtime, folder: Path) -> frozenset[str]:
         capture_output=True, text=True, timeout=DEADLINE_SECONDS, cwd=REPOSITORY, start_new_session=True,
     )  # fmt: skip
     assert (done.returncode, done.stdout) == (0, "done\n"), done.stderr
-    # "% time  seconds  usecs/call  calls  [errors]  syscall", two lines of head, two of foot.
+    # "% time  seconds  usecs/call  calls  [errors]  syscall", two lines of head, two of foot; and of a
+    # process that was killed in a call, "pid ????( <unfinished ...>".
     rows = [line.split() for line in summary.read_text().splitlines()]
-    return frozenset(row[-1] for row in rows if row and row[0][0].isdigit()) - {"total"}
+    names = {row[-1] for row in rows if len(row) >= 5 and row[0][0].isdigit()}
+    return frozenset(name for name in names if name.isidentifier()) - {"total"}
 
 
 @pytest.fixture(scope="module")

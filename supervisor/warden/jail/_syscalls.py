@@ -17,8 +17,10 @@ _NR_MOVE_MOUNT = 429
 _NR_OPENAT2 = 437
 _NR_MOUNT_SETATTR = 442
 _NR_LANDLOCK_CREATE_RULESET = 444
+_NR_KEYCTL = {"x86_64": 250, "aarch64": 219}
 _NR_PIVOT_ROOT = {"x86_64": 155, "aarch64": 41}
 _NR_SECCOMP = {"x86_64": 317, "aarch64": 277}
+_KEYCTL_GET_KEYRING_ID, _SESSION_KEYRING = 0, -3
 _SECCOMP_GET_ACTION_AVAIL = 2
 _LANDLOCK_CREATE_RULESET_VERSION = 1
 
@@ -148,6 +150,12 @@ def landlock_abi() -> int:
     """The kernel's version of Landlock's interface; OSError (ENOSYS, EOPNOTSUPP) where it has none."""
     flags = _LANDLOCK_CREATE_RULESET_VERSION
     return _check(_libc.syscall(_NR_LANDLOCK_CREATE_RULESET, None, ctypes.c_size_t(0), flags), "landlock")
+
+
+def session_keyring() -> int:
+    """The serial number of our own session keyring; 0 where the kernel has no keyrings."""
+    found: int = _libc.syscall(_NR_KEYCTL[os.uname().machine], _KEYCTL_GET_KEYRING_ID, _SESSION_KEYRING, 0)
+    return max(0, found)
 
 
 def seccomp_has(action: int) -> None:

@@ -1,0 +1,28 @@
+"""A server's cgroups from outside: its own group in each hierarchy, and the leaves of its cells."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+from supervisor.warden.jail.cgroups import CONTROLLERS, own_places
+
+
+def groups_of(data_dir: Path) -> dict[str, tuple[Path, int]]:
+    """Controller → (the server's group, 1 or 2), for those that it has."""
+    name = f"cellblock-{hashlib.sha256(str(data_dir.resolve()).encode()).hexdigest()[:8]}"
+    places = own_places(Path("/proc/self/cgroup").read_text(), Path("/proc/self/mountinfo").read_text())
+    found = {}
+    for controller in CONTROLLERS:
+        place = places.get(controller) or places.get("")
+        if place is not None and (Path(place.path) / name).is_dir():
+            found[controller] = (Path(place.path) / name, place.version)
+    return found
+
+
+def leaves(data_dir: Path) -> dict[str, int]:
+    """Controller → how many leaves the server has there now."""
+    return {
+        name: sum(1 for entry in folder.iterdir() if entry.is_dir())
+        for name, (folder, _) in groups_of(data_dir).items()
+    }
