@@ -104,6 +104,7 @@ $(STAMP)/vm: $(STAMP)/python
 # The peer pins another gunicorn than ours: an environment of its own.
 $(STAMP)/bench: $(STAMP)/server $(LOCKS)/bench.txt
 	@deploy/debian wrk
+	@deploy/debian bubblewrap runsc || true
 	@$(UV) venv --quiet --clear --python $(VENV)/bin/python $(BENCH_VENV)
 	@$(INSTALL) --quiet --python $(BENCH_VENV)/bin/python --require-hashes -r $(LOCKS)/bench.txt
 	@touch $@

@@ -54,12 +54,17 @@ def everybody(scratch: Path, fronts: int) -> Iterator[list[Contestant]]:
     """All contestants, checked to give right answers; all stopped at the end."""
     with ExitStack() as stack:
         found = []
-        for count in (1, fronts):
-            server = stack.enter_context(cellblock(scratch / f"cellblock-{count}", count))
+        for count, key, title, options in (
+            (1, "cellblock-1", "Cellblock, 1 front", ()),
+            (fronts, f"cellblock-{fronts}", f"Cellblock, {fronts} fronts", ()),
+            # The same without any containment: what the sandbox costs a warm call.
+            (1, "cellblock-unconfined", "Cellblock, 1 front, --insecure-dev", ("--insecure-dev",)),
+        ):
+            server = stack.enter_context(cellblock(scratch / key, count, *options))
             for workload in WORKLOADS:
                 server.deploy(workload.name, workload.source)
             endpoints = {each.name: Endpoint(server.url_of(each.name), server.pid) for each in WORKLOADS}
-            found.append(Contestant(f"cellblock-{count}", f"Cellblock, {_fronts(count)}", endpoints))
+            found.append(Contestant(key, title, endpoints))
         for count in (1, fronts):
             endpoints = {
                 each.name: stack.enter_context(_peer(scratch, each.name, count)) for each in WORKLOADS
@@ -73,10 +78,6 @@ def everybody(scratch: Path, fronts: int) -> Iterator[list[Contestant]]:
             for workload in WORKLOADS:
                 _check(contestant, workload)
         yield found
-
-
-def _fronts(count: int) -> str:
-    return f"{count} front" + "s" * (count > 1)
 
 
 def _workers(count: int) -> str:
@@ -102,9 +103,10 @@ def _check(contestant: Contestant, workload: Workload) -> None:
 class Cellblock:
     """``cellblock serve`` as a stranger would start it, with its default settings."""
 
-    def __init__(self, url: str, pid: int) -> None:
+    def __init__(self, url: str, pid: int, log: Path) -> None:
         self.url = url
         self.pid = pid
+        self.log = log
 
     def url_of(self, name: str) -> str:
         """Where a function is called."""
@@ -124,15 +126,15 @@ class Cellblock:
 
 
 @contextmanager
-def cellblock(data_dir: Path, fronts: int) -> Iterator[Cellblock]:
-    """A server with an empty data directory of its own."""
+def cellblock(data_dir: Path, fronts: int, *options: str) -> Iterator[Cellblock]:
+    """A server with an empty data directory of its own; ``options`` are further ones of ``serve``."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("CELLBLOCK_")}
     environment["CELLBLOCK_ADMIN_TOKEN"] = TOKEN
     command = [sys.executable, "-m", "supervisor.cli.main", "serve", "--data-dir", str(data_dir)]
-    command += ["--bind", "127.0.0.1:0", "--workers", str(fronts)]
+    command += ["--bind", "127.0.0.1:0", "--workers", str(fronts), *options]
     log = data_dir.with_suffix(".log")
     with _running(command, environment, log, subprocess.PIPE) as process:
-        yield Cellblock(_announced_url(process, log), process.pid)
+        yield Cellblock(_announced_url(process, log), process.pid, log)
 
 
 def _announced_url(process: subprocess.Popen[bytes], log: Path) -> str:

@@ -11,7 +11,7 @@ import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
 
-from bench import coldstart, load, machine, report
+from bench import blankcell, coldstart, load, machine, report
 from bench.contestants import ROOT, TOKEN, Contestant, StartError, cellblock, everybody
 from bench.workloads import WORKLOADS
 
@@ -85,8 +85,11 @@ def _run(given: argparse.Namespace) -> report.Run:
                     _round(contestants, given.seconds, samples)
                     _say(f"round {number + 1} of {given.rounds} done")
         _say("cold starts")
-        with cellblock(scratch / "cold", given.fronts) as server:
+        with cellblock(scratch / "cold", given.fronts, "--log-level", "debug") as server:
             cold_starts = coldstart.measure(server, given.cold_starts)
+            sandboxes = blankcell.of_cells(server.log)
+        _say("other sandboxes")
+        sandboxes += blankcell.of_peers(given.cold_starts)
         fresh = {"plain": coldstart.fresh_process_ms("json"), "pandas": coldstart.fresh_process_ms("pandas")}
     return report.Run(
         machine=machine.describe(),
@@ -98,6 +101,7 @@ def _run(given: argparse.Namespace) -> report.Run:
         connections=CONNECTIONS,
         samples=samples,
         cold_starts=cold_starts,
+        sandboxes=sandboxes,
         fresh_process_ms=fresh,
     )
 

@@ -7,10 +7,13 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
+from bench.blankcell import GOAL_MS, GROWN, TIED, SandboxCost
 from bench.coldstart import ColdStart
 from bench.load import DISTURBED, Sample
 
-OURS, PEER, FLOOR = "cellblock-1", "framework-1", "bare"
+OURS, PEER, FLOOR, UNCONFINED = "cellblock-1", "framework-1", "bare", "cellblock-unconfined"
+# Of the median latency: what two runs of the same thing differ by on a shared machine.
+GOAL_WARM = 0.05
 GOAL_CONNECTIONS, GOAL_THROUGHPUT = 32, 5.0
 GOAL_LATENCY = 2.0
 
@@ -30,6 +33,7 @@ class Run:
     connections: Sequence[int]
     samples: dict[Key, list[Sample]]
     cold_starts: list[ColdStart]
+    sandboxes: list[SandboxCost]
     fresh_process_ms: dict[str, float]
 
     def middle(self, field: str, contestant: str, workload: str, connections: int) -> float:
@@ -74,6 +78,15 @@ def goals(run: Run) -> list[Goal]:
         latency = run.ratio("p50_us", OURS, FLOOR, workload, 1)
         text = f"{title}, 1 connection: a median latency of at most {GOAL_LATENCY:g} x the bare echo's"
         found.append(Goal(text, latency, latency <= GOAL_LATENCY))
+        cost = run.ratio("p50_us", OURS, UNCONFINED, workload, 1)
+        text = f"{title}, 1 connection: the median latency of unconfined functions, within {GOAL_WARM:.0%}"
+        found.append(Goal(text, cost, cost <= 1 + GOAL_WARM))
+    middles = [median(cost.samples_ms) for cost in run.sandboxes if cost.who in (GROWN, TIED)]
+    if middles:
+        found.append(
+            Goal(f"a cell with every layer on, grown and tied, in at most {GOAL_MS:g} ms (median)",
+                 sum(middles), sum(middles) <= GOAL_MS)
+        )  # fmt: skip
     return found
 
 
@@ -83,12 +96,16 @@ def markdown(run: Run) -> str:
     parts.extend(_table(run, workload) for workload in run.workloads)
     if run.cold_starts:
         parts.append(_cold_starts(run))
+    if run.sandboxes:
+        parts.append(_sandboxes(run))
     return "\n\n".join(parts) + "\n"
 
 
 def _heading(run: Run) -> str:
     machine = "; ".join(f"{name} {value}" for name, value in run.machine.items())
     busy = sum(share > DISTURBED for share in run.others)
+    if not run.others:
+        return f"{run.date}. {machine}."
     lines = [
         f"{run.date}, {run.rounds} rounds of {run.seconds} s. {machine}.",
         "",
@@ -148,6 +165,21 @@ def _cold_starts(run: Run) -> str:
     return "\n".join(lines)
 
 
+def _sandboxes(run: Run) -> str:
+    lines = [
+        "**What a sandbox costs** (off every caller's path: cells are made ahead)",
+        "",
+        "| sandbox | n | median | p95 |",
+        "|---|---|---|---|",
+    ]
+    for cost in run.sandboxes:
+        times = sorted(cost.samples_ms)
+        lines.append(
+            f"| {cost.who} | {len(times)} | {median(times):.1f} ms | {percentile(times, 95):.1f} ms |"
+        )
+    return "\n".join(lines)
+
+
 def percentile(ordered: Sequence[float], percent: int) -> float:
     """The smallest value that ``percent`` of an ordered sequence do not exceed."""
     return ordered[max(0, -(-len(ordered) * percent // 100) - 1)]
@@ -172,4 +204,5 @@ def as_json(run: Run) -> dict[str, Any]:
         ],
         "cold_starts": [start.as_json() for start in run.cold_starts],
         "fresh_process_ms": run.fresh_process_ms,
+        "sandboxes": [cost.as_json() for cost in run.sandboxes],
     }

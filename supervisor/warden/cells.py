@@ -7,6 +7,7 @@ import contextlib
 import logging
 import os
 import signal
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -107,11 +108,15 @@ class Cell:
         self._confinement = confinement
         self._hooks = hooks
         self._leaf: Leaf | None = None
+        self._began = 0.0
         self._ending: Ending | None = None
         self._is_cloned = False
         ours, self._theirs = pair()
         self._setup = Link(ours, self._heard, lambda: None)
         self._deadline = self._not_after(GROW_SECONDS, "it was not ready")
+
+    def _took(self, what: str) -> None:
+        log.debug("cell %s was %s in %.2f ms", self.name, what, (time.perf_counter() - self._began) * 1e3)
 
     def _not_after(self, seconds: float, what: str) -> asyncio.TimerHandle:
         return asyncio.get_running_loop().call_later(
@@ -122,6 +127,7 @@ class Cell:
 
     def grow(self, zygote: Zygote, children: Children) -> None:
         """Make its cgroup leaf, then ask the zygote for a process around four fresh pipes."""
+        self._began = time.perf_counter()
         self._leaf = self._confinement.cgroups.leaf(self.name)
         self._confinement.make_room(self.name, self._ids[1])
         self.pipes, theirs = _four_pipes()
@@ -182,11 +188,13 @@ class Cell:
             self._is_cloned = True
             self._confine_when_both_are_here()
         elif what == "blank":
+            self._took("grown")
             self.state = next_state(self.state, Event.BUILT)
             self._deadline.cancel()
             if self.state is State.BLANK:
                 self._hooks.on_blank(self)
         elif what == "tied":
+            self._took("tied")
             self._deadline.cancel()
             self._hooks.on_tied(self, message["proof"])
         elif what == "breached":
@@ -207,6 +215,7 @@ class Cell:
         LinkClosed when the cell is gone, OSError when a limit cannot be set.
         """
         assert self._leaf is not None
+        self._began = time.perf_counter()
         self._leaf.limit(budget_of(message))
         words = self._confinement.tie_words(self.name, self.kind, self._ids[1], code)
         has_mount = code is not None and self._confinement.has_namespaces

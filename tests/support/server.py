@@ -34,7 +34,10 @@ class Server:
         environment: dict[str, str] | None = None,
         **settings: Any,
     ) -> None:
-        """``python`` is another interpreter than this one, ``uid`` an ordinary user to start it as."""
+        """``python`` is another interpreter than this one, ``uid`` a user to start it as.
+
+        With ``uid`` 0 it stays root, and what it needs can be reached by every user: see ``as_user``.
+        """
         variables = dict(environment or {})
         self.data_dir = data_dir
         self.log_path = data_dir.with_suffix(".log")
@@ -50,6 +53,7 @@ class Server:
             os.chown(data_dir, uid, uid)
             environment["HOME"] = str(data_dir)
             paths = [str(data_dir), *(str(settings[name]) for name in ("runtimes_dir",) if name in settings)]
+            paths += [str(python.parents[2])] if python else []
             command = [sys.executable, "-m", "tests.support.as_user", str(uid), *paths, "--", *command]
         with self.log_path.open("ab") as log:
             self.process = subprocess.Popen(

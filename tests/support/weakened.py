@@ -27,7 +27,9 @@ ROOT = "supervisor/warden/jail/root.py"
 ZYGOTES = "supervisor/warden/zygotes.py"
 FRONTS = "supervisor/warden/fronts.py"
 WARDEN = "supervisor/warden/warden.py"
+CONFINEMENT = "supervisor/warden/confinement.py"
 CODE = "supervisor/warden/code.py"
+PROBES = "supervisor/warden/jail/probes.py"
 
 
 @dataclass(frozen=True)
@@ -112,6 +114,7 @@ WITHOUT: dict[str, tuple[Change, ...]] = {
            Change(LOCKDOWN, "", old="    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))\n")),
     "fd": (Change(LAUNCH, _LEFT_OPEN),
            Change(LOCKDOWN, "", old="    sys_.close_range(FIRST_FOREIGN_FD)\n"),
+        Change(LOCKDOWN, "    os.close(SETUP_FD)\n", old="    sys_.close_range(SETUP_FD)\n"),
            Change(LOCKDOWN, "    return\n    left =", old="    left =")),
     # Only what lies in the copy: our worker package there, and the bundles of the test's own server.
     "ro": (Change(ZYGOTES, 'root.writable[str(package_dir("worker"))]',
@@ -122,17 +125,36 @@ WITHOUT: dict[str, tuple[Change, ...]] = {
                    "(size_bytes, max(64, size_bytes // BYTES_PER_INODE))")),
 }  # fmt: skip
 
-_NO_SELF_TEST = without_steps("layers-hold", "filter-holds")
+_NO_SELF_TEST = (
+    without_steps("layers-hold", "filter-holds"),
+    Change(CONFINEMENT, "return []", old="return sorted(PROVEN[self.tier] - {words[0] for words in proof})"),
+)
 
 
-def weakened_tree(folder: Path, without: frozenset[str], *, self_test: bool = False) -> Path:
-    """A copy of our packages below ``folder`` whose cells lack these layers; its interpreter's path."""
+# A host that gives no namespaces, as a plain container or a hardened kernel: tiers B and C.
+NO_NAMESPACES = Change(
+    PROBES,
+    """
+def _none_here() -> str:
+    raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
+
+for _name in ("user-namespace", "namespaces", "mounts", "mounts-as-root", "proc"):
+    PROBES[_name] = _none_here
+""",
+)
+
+
+def weakened_tree(folder: Path, without: frozenset[str], *more: Change, self_test: bool = False) -> Path:
+    """A copy of our packages below ``folder`` whose cells lack these layers; its interpreter's path.
+
+    ``more`` are changes besides; with ``self_test`` its cells prove themselves as everywhere.
+    """
     tree = folder / "tree"
     for package in PACKAGES:
         shutil.copytree(REPOSITORY / package, tree / package, ignore=shutil.ignore_patterns("__pycache__"))
-    changes = [change for name in sorted(without) for change in WITHOUT[name]]
+    changes = [*more, *(change for name in sorted(without) for change in WITHOUT[name])]
     if not self_test:
-        changes.append(_NO_SELF_TEST)
+        changes += _NO_SELF_TEST
     for change in changes:
         apply(tree, change)
     if "ro" in without:
