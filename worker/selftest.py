@@ -170,6 +170,7 @@ def _rlimits(expected: Expected) -> str:
 def _capabilities(_: Expected) -> str:
     held = {name: bits for name, bits in sys_.capability_sets().items() if bits}
     _same("capability sets", held, {})
+    _same("the bounding set", sys_.bounding_set(), 0)
     _same("securebits", sys_.prctl(sys_.PR_GET_SECUREBITS), sys_.SECUREBITS_LOCKED)
     # A length that no kernel takes, after the capability was looked at.
     found = refused("sethostname", lambda: sys_.call("sethostname", b"x", 1 << 20), errno.EPERM)

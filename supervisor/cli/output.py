@@ -90,7 +90,14 @@ def write_table(columns: Sequence[str], rows: Sequence[Sequence[object]], empty:
         table.add_column(column, overflow="fold")
     for row in rows:
         table.add_row(*(_cell(value) for value in row))
-    _console().print(table)
+    console = _console()
+    if terminal:
+        console.print(table)
+        return
+    # Padding is for eyes: in a pipe or a file nobody wants it.
+    with console.capture() as captured:
+        console.print(table)
+    sys.stdout.write("\n".join(line.rstrip() for line in captured.get().split("\n")))
 
 
 def write_facts(facts: Sequence[tuple[str, object]]) -> None:

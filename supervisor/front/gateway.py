@@ -213,8 +213,12 @@ def _start_failed(failed: StartFailed, call_id: str, is_known: bool) -> Answer:
     raise PlatformError(
         502,
         f"the function's instance ended while it was starting: {_how(ending)}",
-        {"reason": "crashed", "signal": ending.signal, "exit_code": ending.code, "call_id": call_id},
+        {"reason": _reason(ending), "signal": ending.signal, "exit_code": ending.code, "call_id": call_id},
     )
+
+
+def _reason(ending: Ending) -> str:
+    return "protocol" if ending.cause == "protocol" else "crashed"
 
 
 def _how(ending: Ending) -> str:
@@ -252,9 +256,8 @@ def _lost(lost: CallLost, limit_s: float, call_id: str) -> PlatformError:
     return PlatformError(
         502,
         f"the function crashed: {_how(ending)}",
-        {"reason": "protocol" if ending.cause == "protocol" else "crashed", "signal": ending.signal,
-         "exit_code": ending.code, "call_id": call_id},
-    )  # fmt: skip
+        {"reason": _reason(ending), "signal": ending.signal, "exit_code": ending.code, "call_id": call_id},
+    )
 
 
 async def _send(answer: Answer, call_id: str, timing: Timing, send: Send) -> None:

@@ -13,7 +13,7 @@ from supervisor.errors import PlatformError
 from supervisor.front import growth
 from supervisor.front.instance import Identity, Instance, Memory, StartFailed
 from supervisor.front.prepared import PreparedCall
-from supervisor.front.warden_link import LeaseRefused, WardenLink
+from supervisor.front.warden_link import Ending, LeaseRefused, WardenLink
 from supervisor.options import ASYNC_CONCURRENCY, MIB, Limits
 from worker import wire
 
@@ -207,7 +207,9 @@ class Pool:
             init, revision = await self._encode_init()
             frame = await instance.start(init, self._init_seconds)
             if frame.kind != wire.READY:
-                instance.violated("it did not say READY")
+                what = "it did not say READY"
+                instance.violated(what)
+                self._fail_waiting(StartFailed(None, Ending("protocol", 0, 0, what)))
                 return
             instance.values_revision = revision
             self._ready(instance, bool(frame.head[0]))

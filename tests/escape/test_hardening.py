@@ -1,0 +1,91 @@
+"""What the server's own processes did to themselves: seen from outside, as an ordinary user's and as root's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.escape.canaries import Canaries
+from tests.escape.conftest import Target
+from tests.support.processes import children_of, command_line, descendants_of, pid_namespace
+
+Targets = Callable[[str, frozenset[str]], Target]
+
+CAP_SYS_ADMIN = 1 << 21
+SECCOMP_FILTER = "2"
+
+pytestmark = pytest.mark.needs_sandbox
+
+
+def status_of(pid: int) -> dict[str, str]:
+    """``/proc/PID/status`` by its names."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return {name: value.strip() for name, _, value in (line.partition(":") for line in lines)}
+
+
+def processes(server_pid: int) -> dict[str, list[int]]:
+    """The server's processes by what they are; cells are not among them."""
+    found: dict[str, list[int]] = {"warden": [server_pid], "front": [], "zygote": []}
+    for pid in descendants_of(server_pid):
+        command = command_line(pid)
+        if "supervisor.front.server" in command:
+            found["front"].append(pid)
+        elif "worker.zygote" in command and pid_namespace(pid) == pid_namespace(server_pid):
+            found["zygote"].append(pid)
+    return found
+
+
+@pytest.mark.promise("T38")
+def test_fronts_have_no_capability_a_filter_of_their_own_and_cannot_be_traced(targets: Targets) -> None:
+    """What an attacker has who got into a front: an ordinary user without exec, mounts or raw sockets."""
+    for pid in processes(targets("A", frozenset()).server.pid)["front"]:
+        status = status_of(pid)
+        assert status["Uid"].split()[0] != "0"
+        assert int(status["CapEff"], 16) == int(status["CapBnd"], 16) == 0
+        assert (status["NoNewPrivs"], status["Seccomp"]) == ("1", SECCOMP_FILTER)
+        # A process that is not dumpable has files that are root's, whoever runs it.
+        assert Path(f"/proc/{pid}/environ").stat().st_uid == 0
+
+
+def test_a_zygote_keeps_the_one_capability_that_makes_namespaces(targets: Targets) -> None:
+    (pid,) = processes(targets("A", frozenset()).server.pid)["zygote"]
+    status = status_of(pid)
+    assert int(status["CapEff"], 16) == int(status["CapBnd"], 16) == CAP_SYS_ADMIN
+    assert (status["NoNewPrivs"], status["Threads"]) == ("1", "1")
+
+
+def test_an_ordinary_users_server_is_out_of_that_users_own_reach(targets: Targets) -> None:
+    """All cells share its id: nothing of the server's may be dumpable."""
+    for pids in processes(targets("A-user", frozenset()).server.pid).values():
+        assert pids
+        for pid in pids:
+            assert status_of(pid)["Uid"].split()[0] != "0"
+            assert Path(f"/proc/{pid}/environ").stat().st_uid == 0
+
+
+def test_a_zygotes_environment_and_memory_hold_nothing_of_the_servers(
+    targets: Targets, canaries: Canaries
+) -> None:
+    """Its children can read all of it."""
+    target = targets("A", frozenset())
+    assert canaries.token in Path(f"/proc/{target.server.pid}/environ").read_text()
+    (pid,) = processes(target.server.pid)["zygote"]
+    assert canaries.token not in Path(f"/proc/{pid}/environ").read_text()
+    token = canaries.token.encode()
+    with open(f"/proc/{pid}/maps") as maps, open(f"/proc/{pid}/mem", "rb", buffering=0) as memory:
+        for line in maps:
+            first, _, last = line.split()[0].partition("-")
+            if "rw" not in line.split()[1]:
+                continue
+            memory.seek(int(first, 16))
+            assert token not in memory.read(int(last, 16) - int(first, 16))
+
+
+def test_no_process_of_the_server_leaves_a_core_file(targets: Targets) -> None:
+    server_pid = targets("A", frozenset()).server.pid
+    for pid in [server_pid, *children_of(server_pid)]:
+        limits = Path(f"/proc/{pid}/limits").read_text()
+        core = next(line for line in limits.splitlines() if line.startswith("Max core file size"))
+        assert core.split()[4:6] == ["1", "1"]
