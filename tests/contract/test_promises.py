@@ -71,24 +71,6 @@ def test_no_number_is_given_twice_and_none_is_left_out() -> None:
         assert ours == list(range(1, len(ours) + 1))
 
 
-def test_every_layer_that_has_its_place_left_is_pending() -> None:
-    from worker.lockdown import PLACES_LEFT
-
-    pending = "\n".join(
-        line
-        for line in (REPOSITORY / PAGES["T"]).read_text(encoding="utf-8").splitlines()
-        if "(pending)" in line
-    )
-    words = {
-        "cgroup": "cgroups",
-        "keyring": "keyring",
-        "landlock": "Landlock",
-        "self-test": "proves its lock-down",
-    }
-    for layer in PLACES_LEFT:
-        assert words.get(layer, layer) in pending, layer
-
-
 @pytest.mark.parametrize(
     "line",
     [

@@ -60,6 +60,7 @@ def matrix() -> Iterator[Matrix]:
     seen.settle(ATTACKS)
 
 
+@pytest.mark.promise("T36")
 @pytest.mark.parametrize(("tier", "attack"), COMPLETE)
 def test_an_attack_is_stopped(
     tier: str, attack: Attack, targets: Targets, canaries: Canaries, matrix: Matrix
@@ -75,6 +76,7 @@ def test_an_attack_is_stopped(
     matrix.stopped(attack, tier)
 
 
+@pytest.mark.promise("T35")
 @pytest.mark.parametrize(
     ("without", "attack", "layer"),
     [

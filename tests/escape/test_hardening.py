@@ -1,4 +1,4 @@
-"""What the server's own processes did to themselves: seen from outside, as an ordinary user's and as root's."""
+"""What the server's own processes did to themselves, seen from outside: as root's and as a user's."""
 
 from __future__ import annotations
 

@@ -116,6 +116,7 @@ def test_every_allowed_call_behaves_as_without_the_filter(name: str) -> None:
         assert is_made, f"{one}: {found}"
 
 
+@pytest.mark.promise("T33")
 @every_refusal
 def test_every_refused_call_is_refused_with_the_filters_own_answer(name: str) -> None:
     profile = rules.content(name)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import select
+import signal
 from pathlib import Path
 
 
@@ -40,6 +41,16 @@ def outer_uid(pid: int) -> int:
         if line.startswith("Uid:"):
             return int(line.split()[1])
     raise AssertionError(f"no Uid of {pid}")
+
+
+def is_deaf(pid: int) -> bool:
+    """Whether it ignores SIGTERM, as nothing of ours does."""
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    ignored = next(int(line.split()[1], 16) for line in lines if line.startswith("SigIgn:"))
+    return bool(ignored >> signal.SIGTERM - 1 & 1)
 
 
 def pid_namespace(pid: int) -> str:

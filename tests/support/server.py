@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,10 +33,12 @@ class Server:
         python: Path | None = None,
         uid: int | None = None,
         environment: dict[str, str] | None = None,
+        wrap: Sequence[str] = (),
         **settings: Any,
     ) -> None:
         """``python`` is another interpreter than this one, ``uid`` a user to start it as.
 
+        ``wrap`` are the words of a program that becomes the server.
         With ``uid`` 0 it stays root, and what it needs can be reached by every user: see ``as_user``.
         """
         variables = dict(environment or {})
@@ -53,11 +56,13 @@ class Server:
             os.chown(data_dir, uid, uid)
             environment["HOME"] = str(data_dir)
             paths = [str(data_dir), *(str(settings[name]) for name in ("runtimes_dir",) if name in settings)]
-            paths += [str(python.parents[2])] if python else []
+            if python:
+                paths.append(str(python.parents[2]))
+                environment["PYTHONPATH"] = str(REPOSITORY)  # after the working folder: for as_user only
             command = [sys.executable, "-m", "tests.support.as_user", str(uid), *paths, "--", *command]
         with self.log_path.open("ab") as log:
             self.process = subprocess.Popen(
-                [*command, "--bind", "127.0.0.1:0", "--workers", str(workers)],
+                [*wrap, *command, "--bind", "127.0.0.1:0", "--workers", str(workers)],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=log,

@@ -99,6 +99,10 @@ WITHOUT: dict[str, tuple[Change, ...]] = {
     "knob": (without_steps("no-nested-namespaces"),),
     "memfd": (without_steps("memfd-noexec"),),
     "keyring": (without_steps("keyring"),),
+    # And without what Python's own random does after os.fork(), which hides that the step is missing.
+    "random": (without_steps("fresh-randomness"),
+               Change(ZYGOTE, "import os\nkept, os.register_at_fork = os.register_at_fork, lambda **_: None\n"
+                      "import random\nos.register_at_fork = kept\nimport gc\n", old="import gc\n")),
     "mnt": (Change(ZYGOTES, _HOSTS_ROOT),),
     "proc": (Change(LOCKDOWN, '"/proc", "proc", safe | sys_.MS_NOEXEC, "")',
                     old='"/proc", "proc", safe | sys_.MS_NOEXEC, "subset=pid,hidepid=invisible")'),),
