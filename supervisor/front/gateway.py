@@ -224,6 +224,8 @@ def _reason(ending: Ending) -> str:
 def _how(ending: Ending) -> str:
     if ending.cause == "protocol":
         return f"it broke the protocol ({ending.reason})"
+    if ending.cause == "memory":
+        return ending.reason
     if ending.signal:
         try:
             name = signal.Signals(ending.signal).name

@@ -108,6 +108,7 @@ class Cell:
         self._confinement = confinement
         self._hooks = hooks
         self._leaf: Leaf | None = None
+        self._oom_event: int | None = None
         self._began = 0.0
         self._ending: Ending | None = None
         self._is_cloned = False
@@ -129,6 +130,9 @@ class Cell:
         """Make its cgroup leaf, then ask the zygote for a process around four fresh pipes."""
         self._began = time.perf_counter()
         self._leaf = self._confinement.cgroups.leaf(self.name)
+        self._oom_event = self._leaf.out_of_memory()
+        if self._oom_event is not None:
+            asyncio.get_running_loop().add_reader(self._oom_event, self._out_of_memory)
         self._confinement.make_room(self.name, self._ids[1])
         self.pipes, theirs = _four_pipes()
 
@@ -245,6 +249,17 @@ class Cell:
         self.state = next_state(self.state, Event.KILLED)
         self._signal()
 
+    def _out_of_memory(self) -> None:
+        """The kernel killed a process of the cell for memory: half a cell would go on."""
+        self._forget_memory()
+        self.kill("memory", "it reached its memory limit")
+
+    def _forget_memory(self) -> None:
+        if self._oom_event is not None:
+            asyncio.get_running_loop().remove_reader(self._oom_event)
+            os.close(self._oom_event)
+            self._oom_event = None
+
     def _signal(self) -> None:
         if self._leaf is not None:
             self._leaf.kill()
@@ -267,6 +282,7 @@ class Cell:
         self.state = next_state(self.state, Event.EXITED)
         self._deadline.cancel()
         self._setup.close()
+        self._forget_memory()  # before the leaf goes, which would wake it too
         self.pipes.close()
         if self._pidfd >= 0:
             os.close(self._pidfd)

@@ -15,6 +15,7 @@ from tests.support.as_user import ORDINARY_UID
 from tests.support.runtimes import only_default_runtime
 from tests.support.server import Server
 from tests.support.weakened import weakened_tree
+from worker._syscalls import join_new_keyring
 
 # Weakened servers at once: each holds a zygote.  Tests are sorted so that few are started twice.
 SERVERS_AT_ONCE = 3
@@ -55,6 +56,8 @@ def targets(
     canaries: Canaries, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Callable[[str, frozenset[str]], Target]]:
     """``targets(tier, without)``: a server in that tier whose cells lack these layers."""
+    # As a login gives its processes one: without it cells of different ids have none to share.
+    join_new_keyring()
     running: OrderedDict[tuple[str, frozenset[str]], Target] = OrderedDict()
     runtimes = only_default_runtime(tmp_path_factory.mktemp("runtimes"))
 

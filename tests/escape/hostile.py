@@ -51,6 +51,15 @@ def sys_(x86, arm, *arguments):
     return "ENOSYS" if number is None else raw(number, *arguments)
 
 
+def made(get, control, *arguments):
+    """Makes a thing of System V by the call ``get`` and removes it by ``control``: "ok", or the errno."""
+    number = libc.syscall(*(ctypes.c_long(item) for item in (get[0 if IS_X86 else 1], *arguments)))
+    if number < 0:
+        return name_of(ctypes.get_errno())
+    libc.syscall(*(ctypes.c_long(item) for item in (control[0 if IS_X86 else 1], number, *([0] * 3))))
+    return "ok"
+
+
 def in_child(attempt):
     """attempt() in a forked child: its result as text, or the name of the signal that ended it."""
     read, write = os.pipe()

@@ -73,8 +73,11 @@ def own_places(groups: str, mounts: str) -> dict[str, Place]:
                 continue
             root, point, version = mounted[name]
             # In a container the mount shows a part of the hierarchy: what is above it has no name here.
-            below = path[len(root) :] if root != "/" and path.startswith(root) else path
-            places[name] = Place(point + (below if below != "/" else ""), version)
+            inside = root.rstrip("/")
+            if path in (root, inside):
+                places[name] = Place(point, version)
+            elif path.startswith(inside + "/"):
+                places[name] = Place(point + path[len(inside) :], version)
     return places
 
 
@@ -116,6 +119,26 @@ class Leaf:
         for path in self._paths:
             if str(pid) not in Path(f"{path}/cgroup.procs").read_text().split():
                 raise ProcessLookupError(errno.ESRCH, "the cell is not in its group", path)
+
+    def out_of_memory(self) -> int | None:
+        """A descriptor that becomes readable when the memory limit was hit; None where nobody has to look.
+
+        v1 kills one process and leaves half a cell; v2 is told to kill all of it (``oom.group``).
+        """
+        place = self._folders.get("memory")
+        if place is None or place.version == 2:
+            return None
+        event = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        try:
+            control = os.open(f"{place.path}/memory.oom_control", os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                _write(f"{place.path}/cgroup.event_control", f"{event} {control}")
+            finally:
+                os.close(control)
+        except OSError:
+            os.close(event)
+            raise
+        return event
 
     def kill(self) -> None:
         """End every process in it at once, where the kernel can (v2, 5.14); pid 1's end does the same."""
@@ -217,12 +240,14 @@ class Cgroups:
 
     def _clear(self) -> None:
         for path in {base.path for base in self._bases.values()}:
-            with os.scandir(path) as entries:
-                for entry in entries:
-                    # A leaf that still has processes belongs to a server that runs, or is just ending.
-                    if entry.is_dir(follow_symlinks=False):
-                        with contextlib.suppress(OSError):
-                            os.rmdir(entry.path)
+            try:
+                entries = [entry.path for entry in os.scandir(path) if entry.is_dir(follow_symlinks=False)]
+            except FileNotFoundError:  # somebody was quicker
+                continue
+            for leaf in entries:
+                # One that still has processes belongs to a server that runs, or is just ending.
+                with contextlib.suppress(OSError):
+                    os.rmdir(leaf)
 
 
 def _base_v1(place: Place, name: str) -> Place:

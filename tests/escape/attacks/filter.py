@@ -49,9 +49,6 @@ REFUSED = {
         ("EBADF", "EFAULT", "ENOSYS"),
     ),
     "read without waiting": (53, 327, 286, "-1, None, 0, 0, 0, 8", "EPERM", ("EBADF",)),
-    "make shared memory of System V": (48, 29, 194, "0, 4096, 0o1600", "EPERM", ("ok",)),
-    "make a message queue of System V": (48, 68, 186, "0, 0o1600", "EPERM", ("ok",)),
-    "make semaphores of System V": (48, 64, 190, "0, 1, 0o1600", "EPERM", ("ok",)),
     "open a POSIX message queue": (48, 240, 180, "b'canary', 0, 0, None", "EPERM", ("ENOENT", "EACCES")),
     "add a key": (49, 248, 217, "b'user', b'canary', b'x', 1, -3", "EPERM", ("ok", "EDQUOT")),
     "request a key": (49, 249, 218, "b'user', b'canary', None, 0", "EPERM", ("ENOKEY", "ok")),
@@ -123,11 +120,24 @@ found = in_child(inject)
             f"found = in_child(lambda: sys_({x86}, {arm}, {arguments}))",
             stopped=(answer,),
             layers=("sec",),
-            # What the kernel itself still asks a capability for.
-            also_without=("ipc",) if "System V" in name else (),
             succeeds=without,
         )
         for name, (number, x86, arm, arguments, answer, without) in REFUSED.items()
+    ),
+    *(
+        Attack(
+            48,
+            name,
+            f"found = made({get}, {control}, {arguments})",
+            stopped=("EPERM",),
+            layers=("sec",),
+            succeeds=("ok",),
+        )
+        for name, get, control, arguments in (
+            ("make shared memory of System V", (29, 194), (31, 195), "0, 4096, 0o1600"),
+            ("make a message queue of System V", (68, 186), (71, 187), "0, 0o1600"),
+            ("make semaphores of System V", (64, 190), (66, 191), "0, 1, 0o1600"),
+        )
     ),
     *(
         Attack(

@@ -1,0 +1,90 @@
+"""Must-fail calls: evidence where one was refused as it should be, a Breach in every other case."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from worker import selftest
+from worker.selftest import BEFORE, Breach, Expected, before_the_filter, refused
+
+
+def raising(number: int) -> Callable[[], Any]:
+    """A call that the kernel answers with this errno."""
+
+    def attempt() -> None:
+        raise OSError(number, os.strerror(number))
+
+    return attempt
+
+
+EXPECTED = Expected("none", 1 << 20, (), (1000, 1000), 1, {}, 0, True, True)
+
+
+def test_a_call_that_is_refused_as_expected_is_evidence() -> None:
+    assert refused("mount", raising(errno.EPERM), errno.EPERM) == "mount: EPERM"
+
+
+def test_one_of_several_answers_is_enough_and_the_evidence_says_which() -> None:
+    assert refused("unshare", raising(errno.EUSERS), errno.ENOSPC, errno.EUSERS) == "unshare: EUSERS"
+
+
+def test_a_call_that_succeeds_is_a_breach() -> None:
+    with pytest.raises(Breach, match="mount succeeded"):
+        refused("mount", lambda: None, errno.EPERM)
+
+
+def test_a_call_that_is_refused_for_another_reason_is_a_breach() -> None:
+    with pytest.raises(Breach, match=r"mount answered EINVAL where EPERM or EACCES was expected"):
+        refused("mount", raising(errno.EINVAL), errno.EPERM, errno.EACCES)
+
+
+def test_a_number_that_has_no_name_is_told_as_a_number() -> None:
+    with pytest.raises(Breach, match="answered 5000 "):
+        refused("odd", raising(5000), errno.EPERM)
+
+
+def test_an_error_that_is_none_of_the_kernels_is_no_evidence() -> None:
+    def attempt() -> None:
+        raise ValueError("a mistake of ours")
+
+    with pytest.raises(ValueError, match="a mistake of ours"):
+        refused("mount", attempt, errno.EPERM)
+
+
+@pytest.mark.parametrize("layer", [layer for layer, _ in BEFORE])
+def test_a_breach_names_its_layer(layer: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def breached(_: Expected) -> str:
+        raise Breach("a call succeeded")
+
+    checks = [(name, breached if name == layer else lambda _: "seen") for name, _ in BEFORE]
+    monkeypatch.setattr(selftest, "BEFORE", checks)
+    with pytest.raises(Breach, match=f"^{layer}: a call succeeded$"):
+        before_the_filter(EXPECTED)
+
+
+@pytest.mark.parametrize(
+    ("changed", "layer"),
+    [({"network": "host"}, "network"), ({"has_landlock": False}, "landlock"),
+     ({"has_memfd_knob": False}, "memfd-noexec")],
+)  # fmt: skip
+def test_what_the_host_cannot_give_is_absent_with_its_reason_and_never_left_out(
+    changed: dict[str, Any], layer: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(selftest, "BEFORE", [(name, lambda _: "seen") for name, _ in BEFORE])
+    proof = before_the_filter(EXPECTED._replace(**changed))
+    assert [words[0] for words in proof] == [name for name, _ in BEFORE]
+    assert [words[:2] for words in proof if words[1] != "enforced"] == [(layer, "absent")]
+    assert all(evidence for _, _, evidence in proof)
+
+
+def test_in_no_cell_at_all_the_first_layers_are_a_breach() -> None:
+    """The control: this test's own process is held by nothing."""
+    for layer in ("user-namespace", "mount-namespace", "read-only-root", "pid-namespace", "rlimits"):
+        check = dict(BEFORE)[layer]
+        with pytest.raises(Breach):
+            check(EXPECTED._replace(rlimits=((7, 3),), outsider=os.getpid()))
