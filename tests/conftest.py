@@ -9,25 +9,35 @@ from typing import Any
 
 import pytest
 
+from supervisor.warden.jail import tiers
+from supervisor.warden.jail.probes import probe_host
+from supervisor.warden.jail.tiers import Tier
 from tests.support.server import Server
 
+# Fixtures that start servers; the second kind starts them as other users and in named tiers, which is root's.
+OF_SERVERS = {"server", "make_server"}
+OF_ROOT = {"targets", "servers", "field", "stage"}
 
-def why_no_sandbox() -> str:
-    """Why this host cannot make cells, or "" when it can."""
-    if os.geteuid() != 0:
-        return "cells need root in this version"
-    return ""
+
+def best_tier() -> Tier:
+    """What this host gives to whoever runs the tests."""
+    return tiers.decide(probe_host()).tier
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Where cells cannot be made their tests are skipped by name, unless REQUIRE_SANDBOX says otherwise."""
-    reason = why_no_sandbox()
-    if not reason or os.environ.get("REQUIRE_SANDBOX") == "1":
-        return  # with REQUIRE_SANDBOX the tests run and fail for themselves
+    if os.environ.get("REQUIRE_SANDBOX") == "1":
+        return  # the tests run and fail for themselves
+    tier = best_tier()
     for item in items:
-        has_server = {"server", "make_server"} & set(getattr(item, "fixturenames", ()))
-        if has_server or item.get_closest_marker("needs_sandbox"):
-            item.add_marker(pytest.mark.skip(reason=reason))
+        fixtures = set(getattr(item, "fixturenames", ()))
+        needs_cells = fixtures & (OF_SERVERS | OF_ROOT) or item.get_closest_marker("needs_sandbox")
+        if needs_cells and not tier.has_namespaces:
+            item.add_marker(
+                pytest.mark.skip(reason=f"this host gives tier {tier.value}: cellblock check says why")
+            )
+        elif tier is not Tier.A and (fixtures & OF_ROOT or item.get_closest_marker("needs_root")):
+            item.add_marker(pytest.mark.skip(reason=f"needs tier A (root); this is {tier.value}"))
 
 
 @pytest.fixture(scope="session")

@@ -13,7 +13,7 @@ from tests.support.server import Server
 
 FILTERS_OF_A_FRONT = "2"  # the container's and its own
 
-pytestmark = pytest.mark.needs_sandbox
+pytestmark = [pytest.mark.needs_sandbox, pytest.mark.needs_root]
 
 
 def test_a_server_makes_its_cells_under_the_profile_for_containers(tmp_path: Path) -> None:

@@ -33,6 +33,9 @@ DEADLINE_SECONDS = 30
 
 Probe = Callable[..., Any]
 
+# The controls are what a process of root's can do.
+pytestmark = pytest.mark.needs_root
+
 
 def outside(code: str) -> Any:
     """What the same code finds as a process of this machine that is in no cell."""

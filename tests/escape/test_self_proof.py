@@ -36,7 +36,7 @@ LEFT_OUT = {
     "tmp": "tmp",
 }
 
-pytestmark = pytest.mark.needs_sandbox
+pytestmark = [pytest.mark.needs_sandbox, pytest.mark.needs_root]
 
 
 def refusal(tree_python: Path, folder: Path) -> str:

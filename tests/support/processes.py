@@ -68,9 +68,11 @@ def fronts_of(warden_pid: int) -> list[int]:
 
 
 def zygotes_of(warden_pid: int) -> list[int]:
-    """The zygotes: children of the warden that are root and run the worker's bootstrap."""
+    """The zygotes: children of the warden that run the worker's bootstrap outside of any cell."""
     return [
-        pid for pid in children_of(warden_pid) if "worker.zygote" in command_line(pid) and outer_uid(pid) == 0
+        pid
+        for pid in children_of(warden_pid)
+        if "worker.zygote" in command_line(pid) and pid_namespace(pid) == pid_namespace(warden_pid)
     ]
 
 

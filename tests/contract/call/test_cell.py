@@ -101,6 +101,7 @@ def cell_of(server: Server, name: str) -> list[int]:
 # ---- processes and identity -----------------------------------------------------------------
 
 
+@pytest.mark.needs_root
 def test_a_cell_has_its_own_namespaces(server: Server, looker: str, neighbour: str) -> None:
     kinds = ("user", "pid", "mnt", "net", "ipc", "uts")
     expression = f"[os.readlink('/proc/self/ns/' + kind) for kind in {kinds!r}]"
@@ -125,6 +126,7 @@ def test_a_function_is_an_ordinary_user_inside(server: Server, looker: str) -> N
     assert look(server, looker, "__import__('pwd').getpwuid(os.getuid()).pw_name") == "cell"
 
 
+@pytest.mark.needs_root
 @pytest.mark.promise("T7")
 def test_outside_its_user_is_neither_root_nor_the_servers_nor_another_cells(
     server: Server, looker: str, neighbour: str

@@ -92,11 +92,13 @@ def nobody_there(name: str) -> pwd.struct_passwd:
     raise KeyError(name)
 
 
+@pytest.mark.needs_root
 def test_the_fronts_have_a_user_even_where_none_was_made(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(identities.pwd, "getpwnam", nobody_there)
     assert front_ids(None) == (DEFAULT_UID, DEFAULT_UID)
 
 
+@pytest.mark.needs_root
 def test_the_fronts_user_is_looked_up_by_name_or_taken_as_a_number(monkeypatch: pytest.MonkeyPatch) -> None:
     nobody = pwd.getpwnam("nobody")
     assert front_ids("nobody") == (nobody.pw_uid, nobody.pw_gid)
@@ -104,6 +106,7 @@ def test_the_fronts_user_is_looked_up_by_name_or_taken_as_a_number(monkeypatch: 
     assert front_ids("1234") == (1234, 1234)
 
 
+@pytest.mark.needs_root
 @pytest.mark.parametrize(
     ("user", "message"),
     [
