@@ -14,7 +14,7 @@ from tests.support.runtimes import only_default_runtime
 from tests.support.server import SPACE, TOKEN, Server
 from tests.support.weakened import WITHOUT, Change, apply, weakened_tree, without_steps
 
-START_SECONDS = 30
+START_SECONDS = 60
 
 # A layer of the attack suite's, and the word that the refusal has for it.
 LEFT_OUT = {
