@@ -9,6 +9,7 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -16,6 +17,7 @@ import pytest
 from tests.escape.attacks import resources
 from tests.escape.conftest import Target
 from tests.escape.neighbour import SMALL, Field, field_of
+from tests.support.groups import groups_of
 from tests.support.processes import all_gone_within, descendants_of, is_deaf, watch
 from tests.support.together import together
 
@@ -101,8 +103,12 @@ def test_057_memory_that_a_function_eats_ends_its_own_cell_only(field: Field) ->
 
 
 def test_057_memory_that_a_grandchild_eats_is_its_own_cells_end(field: Field) -> None:
-    """v1 ends the grandchild only, which the warden hears; v2 ends them all by itself."""
-    assert field.attack(resources.MEMORY_OF_A_GRANDCHILD).status == 502
+    """v2 ends them all by itself; v1 the grandchild only, which the warden hears, maybe after the answer."""
+    outcome = field.attack("sys.modules['marked'] = sys\n" + resources.MEMORY_OF_A_GRANDCHILD)
+    assert outcome.status == 502 or groups_of(field.server.data_dir)["memory"][1] == 1
+    deadline = time.monotonic() + GONE_SECONDS
+    while field.attack("found = 'marked' in sys.modules").found is not False:
+        assert time.monotonic() < deadline, "half a cell goes on"
     assert field.attack("found = 'back'").found == "back"
 
 
