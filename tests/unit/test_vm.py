@@ -114,9 +114,9 @@ def test_the_guest_sees_the_checkout_and_no_folder_twice() -> None:
 
 def test_arguments_reach_the_guest_as_they_are() -> None:
     given = ["tests/escape", "-k", "a or 'b'", "$(x)"]
-    script = main.tests_plan(["root", "user"], given, 10) + 'printf "%s\\n" "$USERS" "$TEST_SECONDS" "$@"'
+    script = main.tests_plan(["root", "user"], given, "kvm") + 'printf "%s\\n" "$USERS" "$TEST_SECONDS" "$@"'
     done = subprocess.run(["sh", "-c", script], capture_output=True, text=True, timeout=30, check=True)
-    assert done.stdout.splitlines() == ["root user", "1200", *given]
+    assert done.stdout.splitlines() == ["root user", "120", *given]
 
 
 def test_a_guest_that_does_not_end_is_ended_at_the_deadline() -> None:
