@@ -14,6 +14,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from bench.contestants import cellblock
+from bench.workloads import FUNCTIONS
 from supervisor.runtimes import load_runtimes
 from supervisor.settings import load
 
@@ -22,6 +24,8 @@ PEER_SECONDS = 30.0
 WARM_UP = 3
 # A gVisor takes ten times as long as the others: fewer of them.
 FEWER = 4
+# From one cell to the next: each is grown alone.
+QUIET_SECONDS = 0.3
 
 GROWN = "a cell, grown: namespaces, cgroup, ids, mounts"
 TIED = "a cell, tied and proven: limits, ids, capabilities, Landlock, seccomp, self-test"
@@ -44,8 +48,17 @@ class SandboxCost:
         return asdict(self)
 
 
-def of_cells(log: Path) -> list[SandboxCost]:
-    """Every cell that a server has made, from its own log at level debug."""
+def of_cells(scratch: Path, count: int) -> list[SandboxCost]:
+    """Cells made one at a time by a server that does nothing else, as its log at level debug tells."""
+    with cellblock(scratch / "cells", 1, log_level="debug", blank_cells="1") as server:
+        for number in range(count + WARM_UP):
+            # Its check takes the only blank cell, and the next one is grown.
+            server.deploy(f"cell-{number}", FUNCTIONS / "noop.py")
+            time.sleep(QUIET_SECONDS)
+        return _from_log(server.log)
+
+
+def _from_log(log: Path) -> list[SandboxCost]:
     found: dict[str, list[float]] = {"grown": [], "tied": []}
     for what, milliseconds in _LINE.findall(log.read_text()):
         found[what].append(float(milliseconds))

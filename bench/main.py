@@ -85,10 +85,10 @@ def _run(given: argparse.Namespace) -> report.Run:
                     _round(contestants, given.seconds, samples)
                     _say(f"round {number + 1} of {given.rounds} done")
         _say("cold starts")
-        with cellblock(scratch / "cold", given.fronts, "--log-level", "debug") as server:
+        with cellblock(scratch / "cold", given.fronts) as server:
             cold_starts = coldstart.measure(server, given.cold_starts)
-            sandboxes = blankcell.of_cells(server.log)
-        _say("other sandboxes")
+        _say("sandboxes")
+        sandboxes = blankcell.of_cells(scratch, given.cold_starts)
         sandboxes += blankcell.of_peers(given.cold_starts)
         fresh = {"plain": coldstart.fresh_process_ms("json"), "pandas": coldstart.fresh_process_ms("pandas")}
     return report.Run(

@@ -24,19 +24,33 @@ def best_tier() -> Tier:
     return tiers.decide(probe_host()).tier
 
 
+def needs_root(item: pytest.Item) -> bool:
+    """Whether the test gives processes other users' ids; one that names tier A-user does not."""
+    fixtures = set(getattr(item, "fixturenames", ()))
+    named = getattr(item, "callspec", None)
+    if "targets" in fixtures and named is not None and named.params.get("tier") == "A-user":
+        return False
+    return bool(fixtures & OF_ROOT) or item.get_closest_marker("needs_root") is not None
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Where cells cannot be made their tests are skipped by name, unless REQUIRE_SANDBOX says otherwise."""
-    if os.environ.get("REQUIRE_SANDBOX") == "1":
-        return  # the tests run and fail for themselves
-    tier = best_tier()
+    """Where cells cannot be made their tests are skipped by name, unless REQUIRE_SANDBOX says otherwise.
+
+    What only root can do is skipped for others whatever it says: no sandbox of theirs lacks it.
+    """
+    is_root = os.geteuid() == 0
+    is_required = os.environ.get("REQUIRE_SANDBOX") == "1"  # the tests run and fail for themselves
+    tier = Tier.A if is_required else best_tier()
     for item in items:
         fixtures = set(getattr(item, "fixturenames", ()))
         needs_cells = fixtures & (OF_SERVERS | OF_ROOT) or item.get_closest_marker("needs_sandbox")
-        if needs_cells and not tier.has_namespaces:
+        if needs_root(item) and not is_root:
+            item.add_marker(pytest.mark.skip(reason="needs root, who gives processes other users' ids"))
+        elif needs_cells and not tier.has_namespaces:
             item.add_marker(
                 pytest.mark.skip(reason=f"this host gives tier {tier.value}: cellblock check says why")
             )
-        elif tier is not Tier.A and (fixtures & OF_ROOT or item.get_closest_marker("needs_root")):
+        elif needs_root(item) and tier is not Tier.A:
             item.add_marker(pytest.mark.skip(reason=f"needs tier A (root); this is {tier.value}"))
 
 

@@ -111,7 +111,7 @@ class Cell:
         self._oom_event: int | None = None
         self._began = 0.0
         self._ending: Ending | None = None
-        self._is_cloned = False
+        self._is_cloned = self._is_warm = False
         ours, self._theirs = pair()
         self._setup = Link(ours, self._heard, lambda: None)
         self._deadline = self._not_after(GROW_SECONDS, "it was not ready")
@@ -133,6 +133,8 @@ class Cell:
         self._oom_event = self._leaf.out_of_memory()
         if self._oom_event is not None:
             asyncio.get_running_loop().add_reader(self._oom_event, self._out_of_memory)
+        # While the zygote clones: the loop has other cells to serve.
+        self._confinement.warm_up().add_done_callback(lambda _: self._groups_are_warm())
         self._confinement.make_room(self.name, self._ids[1])
         self.pipes, theirs = _four_pipes()
 
@@ -146,7 +148,7 @@ class Cell:
             self.pid, self._pidfd = pid, pidfd
             if self.state is State.DYING:
                 self._signal()
-            self._confine_when_both_are_here()
+            self._confine_when_all_is_here()
 
         try:
             children.expect(+1)
@@ -157,13 +159,18 @@ class Cell:
             for descriptor in theirs:
                 os.close(descriptor)
 
-    def _confine_when_both_are_here(self) -> None:
+    def _groups_are_warm(self) -> None:
+        self._is_warm = True
+        self._confine_when_all_is_here()
+
+    def _confine_when_all_is_here(self) -> None:
         """It runs and waits: give it its place and its ids, then let it build.
 
         In this order: pages are charged to the group that touches them first.  The parent writes the maps:
         the cell's own /proc files may belong to the host's root.
         """
-        if not self.pid or not self._is_cloned or self.state is not State.GROWING:
+        is_here = self.pid and self._is_cloned and self._is_warm
+        if not is_here or self.state is not State.GROWING:
             return
         assert self._leaf is not None
         try:
@@ -190,7 +197,7 @@ class Cell:
         what = message.get("is")
         if what == "cloned":
             self._is_cloned = True
-            self._confine_when_both_are_here()
+            self._confine_when_all_is_here()
         elif what == "blank":
             self._took("grown")
             self.state = next_state(self.state, Event.BUILT)

@@ -6,8 +6,10 @@ last cell gave.  The cells are made in ``cells``; here nothing happens to a proc
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -90,6 +92,8 @@ class Confinement:
         }
         self._namespaces = {kind: os.readlink(f"/proc/self/ns/{kind}") for kind in NAMESPACES}
         self._keyring = sys_.session_keyring()
+        # One thread: whoever is second finds what the first waited for.
+        self._waiter = ThreadPoolExecutor(1, "cgroups")
         self.proof: Sequence[Layer] = ()
         self.is_proven = False
         self.breach = ""
@@ -103,6 +107,10 @@ class Confinement:
     def maps_ids(self) -> bool:
         """Whether the warden maps two foreign ids into each cell."""
         return self.tier is Tier.A
+
+    def warm_up(self) -> asyncio.Future[None]:
+        """Done once a cell can join its groups without keeping everybody waiting."""
+        return asyncio.get_running_loop().run_in_executor(self._waiter, self.cgroups.warm_up)
 
     def tie_words(self, name: str, kind: Kind, uid: int, code: Code | None) -> Message:
         """What a cell's tie carries besides its function's limits."""

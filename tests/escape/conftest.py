@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 
 from tests.escape.canaries import Canaries
 from tests.escape.hostile import SOURCE
+from tests.escape.stage import Stage, attacked, standing
 from tests.support.as_user import ORDINARY_UID
 from tests.support.runtimes import only_default_runtime
 from tests.support.server import Server
@@ -67,7 +69,8 @@ def targets(
             "runtimes_dir": runtimes, "preload": "[]", "blank_cells": 2, "min_tier": tier,
         }  # fmt: skip
         python = weakened_tree(folder, without) if without else None
-        uid = ORDINARY_UID if tier in ("A-user", "C") else None
+        # An ordinary user has no other to start it as, and gets the tiers of one.
+        uid = ORDINARY_UID if tier in ("A-user", "C") and os.geteuid() == 0 else None
         server = Server(
             folder / "data", 1, python=python, uid=uid, environment=canaries.environment, **settings
         )
@@ -85,3 +88,17 @@ def targets(
     yield get
     for target in running.values():
         assert target.server.stop() == 0, target.server.log
+
+
+@pytest.fixture(scope="module")
+def ground(server: Server) -> Iterator[Stage]:
+    """The functions of one file, for the attacks on the protocol."""
+    with standing(server) as made:
+        yield made
+
+
+@pytest.fixture
+def stage(ground: Stage) -> Iterator[Stage]:
+    """The checks around one test."""
+    with attacked(ground) as entered:
+        yield entered

@@ -9,16 +9,15 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from tests.escape.attacks import protocol
-from tests.escape.stage import HOSTILE, Stage, attacked, error_of, standing
+from tests.escape.stage import HOSTILE, Stage, error_of
 from tests.support.envelope import assert_envelope
 from tests.support.raw_http import RawAnswer
-from tests.support.server import SPACE, Server
+from tests.support.server import SPACE
 
 QUICKLY = ("X-Timeout", "0.4")
 # The defaults of docs/settings.md, per call.
@@ -28,20 +27,6 @@ STAMP_BYTES = 160
 STAMP = rf"\S+ \S+ INFO cellblock\.function: {SPACE}/{HOSTILE} [0-9a-f]+ "
 
 pytestmark = pytest.mark.needs_sandbox
-
-
-@pytest.fixture(scope="module")
-def ground(server: Server) -> Iterator[Stage]:
-    """The functions of this file."""
-    with standing(server) as made:
-        yield made
-
-
-@pytest.fixture
-def stage(ground: Stage) -> Iterator[Stage]:
-    """The checks around one test."""
-    with attacked(ground) as entered:
-        yield entered
 
 
 def raw(headers: str, status: int = 200) -> str:

@@ -11,12 +11,11 @@ import errno
 import json
 import os
 import secrets
-from collections.abc import Iterator
 
 import pytest
 
 from tests.escape.attacks import protocol
-from tests.escape.stage import GONE_SECONDS, Stage, attacked, error_of, standing
+from tests.escape.stage import GONE_SECONDS, Stage, error_of
 from tests.support.envelope import assert_envelope
 from tests.support.processes import all_gone_within, fronts_of, watch
 from tests.support.server import TOKEN, Server
@@ -27,20 +26,6 @@ CRASHES = 12
 CALLS_IN_WAIT = 300
 
 pytestmark = pytest.mark.needs_sandbox
-
-
-@pytest.fixture(scope="module")
-def ground(server: Server) -> Iterator[Stage]:
-    """The functions of this file."""
-    with standing(server) as made:
-        yield made
-
-
-@pytest.fixture
-def stage(ground: Stage) -> Iterator[Stage]:
-    """The checks around one test."""
-    with attacked(ground) as entered:
-        yield entered
 
 
 def assert_own_or_refused(stage: Stage, code: str) -> None:

@@ -206,6 +206,25 @@ class TestOnAFolderTree:
         assert all("other processes" in made.missing[name] for name in CONTROLLERS)
         assert written == []
 
+    def test_warming_up_says_only_where_the_server_is_already(
+        self, own: Path, written: list[tuple[str, str]]
+    ) -> None:
+        moved = Cgroups("cells", {"": Place(str(own), 2)})
+        (own / "cgroup.subtree_control").write_text("cpu memory pids\n")
+        written.clear()
+        moved.warm_up()
+        assert written == [(f"{own}/server/cgroup.procs", str(os.getpid()))]
+        # Another's group of that name is no place of ours.
+        (own / "server/cgroup.procs").write_text("1\n")
+        stayed = Cgroups("cells", {"": Place(str(own), 2)})
+        written.clear()
+        stayed.warm_up()
+        assert written == [(f"{own}/cgroup.procs", str(os.getpid()))]
+
+    def test_without_groups_there_is_nothing_to_warm_up(self, written: list[tuple[str, str]]) -> None:
+        Cgroups("cells", {}).warm_up()
+        assert written == []
+
     def test_a_controller_that_was_not_delegated_is_missing_and_the_others_are_not(self, own: Path) -> None:
         (own / "cgroup.controllers").write_text("memory pids\n")
         made = Cgroups("cells", {"": Place(str(own), 2)})
@@ -330,6 +349,11 @@ class TestOnARealV1Host:
             child.wait(WAIT_SECONDS)
         real.drop(leaf)
         assert not any(self.path(controller, "c1").exists() for controller in CONTROLLERS)
+
+    def test_warming_up_moves_nobody(self, real: Cgroups) -> None:
+        before = Path("/proc/self/cgroup").read_text()
+        real.warm_up()
+        assert Path("/proc/self/cgroup").read_text() == before
 
     def test_a_process_that_has_ended_cannot_join(self, real: Cgroups) -> None:
         leaf = real.leaf("c1")
