@@ -14,6 +14,7 @@ from tests.escape.canaries import Canaries
 from tests.escape.hostile import SOURCE
 from tests.escape.stage import Stage, attacked, standing
 from tests.support.as_user import ORDINARY_UID
+from tests.support.patience import FACTOR
 from tests.support.runtimes import only_default_runtime
 from tests.support.server import Server
 from tests.support.weakened import weakened_tree
@@ -21,6 +22,8 @@ from worker._syscalls import join_new_keyring
 
 # Weakened servers at once: each holds a zygote.  Tests are sorted so that few are started twice.
 SERVERS_AT_ONCE = 3
+# The product's own default.
+CALL_SECONDS = 10.0
 
 
 class Target:
@@ -37,7 +40,7 @@ class Target:
             "_", ""
         )
         if name not in self._deployed:
-            self.server.deploy(name, SOURCE, **options)
+            self.server.deploy(name, SOURCE, **{"timeout": CALL_SECONDS * FACTOR, **options})
             self._deployed.add(name)
         body = json.dumps({"code": code, "know": self._canaries.knowledge(self.server.pid)})
         answer = self.server.call(name, content=body.encode())

@@ -18,6 +18,7 @@ from tests.escape.attacks import resources
 from tests.escape.conftest import Target
 from tests.escape.neighbour import SMALL, Field, field_of
 from tests.support.groups import groups_of
+from tests.support.patience import FACTOR
 from tests.support.processes import all_gone_within, descendants_of, is_deaf, watch
 from tests.support.together import together
 
@@ -119,7 +120,7 @@ def test_058_pipes_hold_no_more_than_the_cells_memory(field: Field) -> None:
 
 
 def test_058_socket_buffers_hold_no_more_than_the_cells_memory(field: Field) -> None:
-    assert field.attack(resources.SOCKET_BUFFERS, open_files=256, timeout=20.0).status == 502
+    assert field.attack(resources.SOCKET_BUFFERS, open_files=256, timeout=20.0 * FACTOR).status == 502
 
 
 def test_058_descriptors_in_flight_count_as_open_ones(field: Field) -> None:
@@ -171,7 +172,7 @@ def test_060_queued_signals_end_at_their_limit(field: Field) -> None:
 
 @pytest.mark.parametrize("code", ["DEEP_RECURSION", "ZIP_BOMB"])
 def test_061_input_that_blows_up_ends_its_own_cell_only(field: Field, code: str) -> None:
-    assert field.attack(getattr(resources, code), timeout=20.0).status == 502
+    assert field.attack(getattr(resources, code), timeout=20.0 * FACTOR).status == 502
     assert field.attack("found = 'back'").found == "back"
 
 

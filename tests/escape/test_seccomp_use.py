@@ -47,6 +47,7 @@ NOT_SEEN = {
     "renameat2": "coreutils' mv; C libraries that may not replace",
     "restart_syscall": "the kernel itself, after a process was stopped in a sleep",
     "capget": "libcap in C libraries: whether there is a privilege",
+    "sendmmsg": "the resolver, where there is a name server to ask",
     "personality": "the question only: C libraries' start-up code",
 }  # fmt: skip
 # With arguments that a cell may not use, or an errno by rule: seen and not allowed, and the programs go on.

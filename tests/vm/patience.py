@@ -7,13 +7,10 @@ measures is left as it is.
 
 from __future__ import annotations
 
-import os
-
-from tests.support import server
+from tests.support import patience, server
 
 
 def pytest_configure() -> None:
     """Before any test starts a server."""
-    factor = float(os.environ["CELLBLOCK_TEST_PATIENCE"])
-    server.READY_SECONDS *= factor
-    server.STOP_SECONDS *= factor
+    server.READY_SECONDS *= patience.FACTOR
+    server.STOP_SECONDS *= patience.FACTOR
