@@ -217,6 +217,7 @@ def owners(server: Server) -> dict[int, set[str]]:
     return found
 
 
+@pytest.mark.needs_root
 def test_096_no_two_cells_have_the_same_ids_at_any_moment_of_a_storm_of_deaths(crowded: Server) -> None:
     shared: list[dict[int, set[str]]] = []
     pairs: dict[int, set[str]] = {}
