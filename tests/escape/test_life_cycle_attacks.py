@@ -22,6 +22,7 @@ from tests.escape.canaries import Canaries
 from tests.escape.conftest import Target
 from tests.escape.hostile import SOURCE
 from tests.support.groups import groups_of
+from tests.support.patience import FACTOR
 from tests.support.processes import descendants_of, outer_uid, pid_namespace
 from tests.support.runtimes import only_default_runtime
 from tests.support.server import TOKEN, Server
@@ -32,6 +33,8 @@ REPOSITORY = Path(__file__).parents[2]
 Targets = Callable[[str, frozenset[str]], Target]
 # An interpreter and its libraries: a scan that saw less has not looked.
 SCANNED_MIB = 20
+# To look at all of its memory twice; a translated processor takes minutes for that.
+ROOMY = {"memory": 512, "timeout": int(60 * FACTOR)}
 SIBLINGS = 4
 DEATHS, AT_ONCE = 40, 8
 SETTLE_SECONDS = 15.0
@@ -55,7 +58,7 @@ def target(targets: Targets, canaries: Canaries) -> Target:
 
 @pytest.mark.parametrize("how", ["SCAN", "OBJECTS"])
 def test_092_nothing_of_the_servers_secrets_is_in_a_cells_memory(target: Target, how: str) -> None:
-    found = target.attack(f"HOLD = False\n{getattr(life_cycle, how)}", {"memory": 512})
+    found = target.attack(f"HOLD = False\n{getattr(life_cycle, how)}", ROOMY)
     assert found["seen"] == []
     if how == "SCAN":
         assert found["mebibytes"] >= SCANNED_MIB
@@ -66,12 +69,12 @@ def test_092_nothing_of_the_servers_secrets_is_in_a_cells_memory(target: Target,
 
 @pytest.mark.parametrize("how", ["SCAN", "OBJECTS"])
 def test_092_control_a_secret_that_is_there_is_found(target: Target, how: str) -> None:
-    found = target.attack(f"HOLD = True\n{getattr(life_cycle, how)}", {"memory": 512})
+    found = target.attack(f"HOLD = True\n{getattr(life_cycle, how)}", ROOMY)
     assert found["kept"][0] in found["seen"]
 
 
 def test_092_a_cells_memory_is_no_file_to_its_own_code(target: Target) -> None:
-    assert target.attack(life_cycle.MEMORY_FILE, {"memory": 512}) == "EACCES"
+    assert target.attack(life_cycle.MEMORY_FILE, ROOMY) == "EACCES"
 
 
 # ---- 93: randomness -----------------------------------------------------------------------------
