@@ -15,8 +15,11 @@ from typing import Any
 
 import httpx
 
+from tests.support.patience import FACTOR
+
 REPOSITORY = Path(__file__).parents[2]
 TOKEN = "test-token-0123456789abcdef"
+CALL_SECONDS = 60.0
 READY_SECONDS = 30.0
 STOP_SECONDS = 40.0
 SPACE = "test"
@@ -75,7 +78,7 @@ class Server:
         self.client = httpx.Client(
             base_url=self.url,
             headers={"Authorization": f"Bearer {TOKEN}"},
-            timeout=60.0,
+            timeout=CALL_SECONDS * FACTOR,
             limits=httpx.Limits(max_connections=None),
         )
 
