@@ -24,8 +24,9 @@ def copied(at, length):
         at, length = at + count, length - count
     return b"".join(parts)
 for line in open("/proc/self/maps").read().splitlines():
-    bounds, access, *rest = line.split()
-    if access[0] == "r" and not line.endswith(("[vvar]", "[vsyscall]", "[vvar_vclock]")):
+    bounds, access, _, _, _, *path = line.split()
+    # Not what is mapped from a file and cannot be written: nobody's secret is there, and it is the most.
+    if access[0] == "r" and (access[1] == "w" or not path) and not line.endswith(("[vvar]", "[vsyscall]", "[vvar_vclock]")):
         start, end = (int(text, 16) for text in bounds.split("-"))
         readable.append((start, end))
 for start, end in readable:
