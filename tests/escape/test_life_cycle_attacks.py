@@ -31,8 +31,8 @@ from tests.support.weakened import weakened_tree
 
 REPOSITORY = Path(__file__).parents[2]
 Targets = Callable[[str, frozenset[str]], Target]
-# An interpreter and its libraries: a scan that saw less has not looked.
-SCANNED_MIB = 20
+# An interpreter and what it has loaded: a scan that saw less has not looked.
+SCANNED_MIB = 10
 # To look at all of its memory twice; a translated processor takes minutes for that.
 ROOMY = {"memory": 512, "timeout": int(60 * FACTOR)}
 SIBLINGS = 4
