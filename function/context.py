@@ -13,7 +13,21 @@ from typing import Any, List
 
 from function import _seam
 
-__all__ = ["call_id", "function_name", "remaining_ms", "space", "version"]
+__all__ = [
+    "CallCancelled", "CallTimeout", "call_id", "function_name", "remaining_ms", "space", "version",
+]  # fmt: skip
+
+
+class CallTimeout(TimeoutError):
+    """Raised in a handler whose time is up; half a second later its instance is ended.
+
+    An ``async def`` handler gets ``asyncio.CancelledError`` instead, as any cancelled coroutine does.
+    """
+
+
+class CallCancelled(BaseException):
+    """Raised in a handler whose caller has hung up; no Exception, so not caught by accident."""
+
 
 # For type checkers and editors; the values come from __getattr__.
 call_id: str

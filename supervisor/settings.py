@@ -87,6 +87,9 @@ class Settings(BaseSettings):
     init_seconds: float = Field(
         30.0, gt=0, le=600, description="longest import of a function's module, seconds"
     )
+    grace_seconds: float = Field(
+        0.5, ge=0.05, le=60, description="from a call's limit to the end of its instance, seconds"
+    )
     body_seconds: float = Field(
         60.0, gt=0, le=3600, description="longest wait for a caller to send its body, seconds"
     )

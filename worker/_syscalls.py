@@ -135,10 +135,12 @@ def sethostname(name: str) -> None:
         raise _fail("sethostname")
 
 
-def drop_capability_sets() -> None:
-    """Empty the effective, permitted and inheritable sets."""
+def drop_capability_sets(keep: int = 0) -> None:
+    """Empty the effective, permitted and inheritable sets, but for what is held of the bits of ``keep``."""
     header = struct.pack("=Ii", _CAPABILITY_VERSION_3, 0)
-    if _libc.capset(header, struct.pack("=6I", 0, 0, 0, 0, 0, 0)) < 0:
+    if keep:
+        keep &= capability_sets()["CapPrm"]
+    if _libc.capset(header, struct.pack("=6I", keep, keep, 0, 0, 0, 0)) < 0:
         raise _fail("capset")
 
 

@@ -9,6 +9,7 @@ Both hold one end of the *set-up socket*, whose other end only the warden has:
     worker -> warden   {"is": "blank"}                        BUILD has succeeded
     warden -> worker   {"do": "tie", ...} + code descriptor   the worker runs TIE
     worker -> warden   {"is": "tied", "proof"}                every layer holds; it closes the socket
+    warden -> pid 1    {"do": "signal", "name"}               once the worker has closed it: see SIGNALS
     pid 1  -> warden   {"is": "exited", "signal", "code"}     the worker is gone, pid 1 follows
     either -> warden   {"is": "failed", "step", "reason"}
     worker -> warden   {"is": "breached", "step", "reason"}   a call succeeded that must not
@@ -22,13 +23,22 @@ import select
 import signal
 
 from worker import _syscalls as sys_
-from worker import bare, lockdown
+from worker import bare, interrupts, lockdown
 from worker.lockdown import LockdownError
 from worker.materials import Materials, tie_from
 from worker.setup import REASON_MAX_CHARS, hear, tell
 
 # The warden writes a few small files in this time; after it the cell is nobody's.
 SETUP_SECONDS = 10.0
+CAP_KILL = 1 << 5
+# What the warden may have sent, and to whom: the worker, or everything in the cell but pid 1 (-1, which
+# means that only in a pid namespace of its own).  No handler catches the last two.
+SIGNALS = {
+    "look": (0, interrupts.LOOK_SIGNAL),
+    "dump": (0, interrupts.DUMP_SIGNAL),
+    "freeze": (-1, signal.SIGSTOP),
+    "thaw": (-1, signal.SIGCONT),
+}
 
 
 def fail(materials: Materials, step: str, reason: str, is_breach: bool = False) -> None:
@@ -57,6 +67,8 @@ def run_pid_1(materials: Materials) -> None:
         signal.set_wakeup_fd(wake_write, warn_on_full_buffer=False)
         signal.signal(signal.SIGCHLD, lambda *_: None)
         materials.parent_pid = os.getpid()
+        # Its end closes when the worker has closed all that is not its own: then the socket is ours alone.
+        sealed_read, sealed_write = os.pipe()
         worker_pid = os.fork()
         if worker_pid == 0:
             signal.set_wakeup_fd(-1)
@@ -66,46 +78,69 @@ def run_pid_1(materials: Materials) -> None:
         fail(materials, error.step, str(error))
     except BaseException as error:  # the last door: nothing may run on in a half-built cell
         fail(materials, "pid-1", repr(error))
-    _reap_until_the_worker_exits(materials, worker_pid, wake_read)
+    os.close(sealed_write)
+    _serve_until_the_worker_exits(materials, worker_pid, wake_read, sealed_read)
 
 
-def _reap_until_the_worker_exits(materials: Materials, worker_pid: int, wake_read: int) -> None:
-    """Collect the cell's dead; leave with the worker, or when the warden hangs up."""
-    # The worker has its own copy by now; what is left here is waiting.
-    sys_.drop_capability_sets()
+def _serve_until_the_worker_exits(
+    materials: Materials, worker_pid: int, wake_read: int, sealed_read: int
+) -> None:
+    """Collect the cell's dead, pass signals on; leave with the worker, or when the warden hangs up."""
+    # The worker has its own copy by now; what is left here is to wait, and to signal another user id.
+    sys_.drop_capability_sets(keep=CAP_KILL)
     for descriptor in (
         materials.request_fd, materials.reply_fd, materials.stdout_fd, materials.stderr_fd,
     ):  # fmt: skip
         # Else the front would never see the worker's end of a pipe close.
         os.close(descriptor)
+    setup_fd = materials.setup.fileno()
     poll = select.poll()
     poll.register(wake_read, select.POLLIN)
-    poll.register(materials.setup.fileno(), 0)  # 0: hang-up only, messages are the worker's
+    poll.register(sealed_read, 0)  # 0: hang-up only
+    poll.register(setup_fd, 0)  # until the worker is sealed messages are its own
     while True:
         # Checked before each wait: the worker may have exited before the handler was in place.
-        while True:
-            try:
-                pid, status = os.waitpid(-1, os.WNOHANG)
-            except ChildProcessError:
-                os._exit(1)
-            if pid == 0:
-                break
-            if pid == worker_pid:
-                is_signal = os.WIFSIGNALED(status)
-                tell(
-                    materials.setup,
-                    **{
-                        "is": "exited",
-                        "signal": os.WTERMSIG(status) if is_signal else 0,
-                        "code": 0 if is_signal else os.WEXITSTATUS(status),
-                    },
-                )
-                os._exit(0)  # and the kernel kills all the rest of the cell
-        for descriptor, _ in poll.poll():
+        _reap(materials, worker_pid)
+        for descriptor, events in poll.poll():
             if descriptor == wake_read:
                 os.read(wake_read, 512)
+            elif descriptor == sealed_read:
+                poll.unregister(sealed_read)
+                poll.modify(setup_fd, select.POLLIN)
+            elif events & select.POLLIN:
+                _signal(worker_pid, hear(materials.setup)[0]["name"])
             else:
                 os._exit(0)
+
+
+def _reap(materials: Materials, worker_pid: int) -> None:
+    """All that have ended; with the worker the cell ends."""
+    while True:
+        try:
+            pid, status = os.waitpid(-1, os.WNOHANG)
+        except ChildProcessError:
+            os._exit(1)
+        if pid == 0:
+            return
+        if pid == worker_pid:
+            is_signal = os.WIFSIGNALED(status)
+            tell(
+                materials.setup,
+                **{
+                    "is": "exited",
+                    "signal": os.WTERMSIG(status) if is_signal else 0,
+                    "code": 0 if is_signal else os.WEXITSTATUS(status),
+                },
+            )
+            os._exit(0)  # and the kernel kills all the rest of the cell
+
+
+def _signal(worker_pid: int, name: str) -> None:
+    whom, number = SIGNALS[name]
+    try:
+        os.kill(whom or worker_pid, number)
+    except ProcessLookupError:
+        pass  # it has just exited, and SIGCHLD is on its way
 
 
 def _run_worker(materials: Materials) -> None:

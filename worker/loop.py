@@ -11,16 +11,41 @@ import asyncio
 import json
 import os
 import platform
+import resource
 import time
 from typing import Any, Dict, NoReturn, Optional, Tuple
 
 from function import _seam
+from function.context import CallCancelled, CallTimeout
 from function.request import Event
 from worker import capture, failure, loader, response, wire
 from worker.channel import Channel
+from worker.interrupts import Interrupts, number
 from worker.materials import REQUEST_FD
 
 MODE_SERVE, MODE_CHECK = "serve", "check"
+
+
+class _Usage:
+    """What one call uses, from its beginning."""
+
+    __slots__ = ("began", "cpu")
+
+    # Of the pages that the zygote shares with us all are counted as ours when we begin.
+    base_kib = 0
+
+    def __init__(self) -> None:
+        self.began = time.perf_counter()
+        self.cpu = time.process_time()
+
+    def fields(self) -> Tuple[int, int, int]:
+        """Microseconds, microseconds of processor, KiB that the instance has had at its peak."""
+        peak_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - self.base_kib
+        return (
+            int((time.perf_counter() - self.began) * 1e6),
+            int((time.process_time() - self.cpu) * 1e6),
+            max(0, peak_kib),
+        )
 
 
 class _Instance:
@@ -49,7 +74,7 @@ class _Instance:
         invocation = _seam.Invocation(call_id, self.function_name, self.space, self.version, deadline)
         return Event(method, frame.body, list(frame.headers), query, path), invocation
 
-    def answer(self, call: int, result: Any, started: float) -> None:
+    def answer(self, call: int, result: Any, usage: _Usage) -> None:
         """Send what the handler returned, or the mistake in it."""
         try:
             answer = response.answer_of(result, self.text_content_type)
@@ -58,37 +83,36 @@ class _Instance:
                     "the body has %d bytes, above max_response of %d" % (len(answer.body), self.response_max)
                 )
             self.channel.send(
-                wire.ANSWER, call, (answer.status, _microseconds(started)), answer.headers, answer.body
+                wire.ANSWER, call, (answer.status, *usage.fields()), answer.headers, answer.body
             )
         except response.ContractError as error:
-            self._broke(call, str(error), started)
+            self._broke(call, str(error), usage)
         except wire.LocalProtocolError as error:
             # The only way there: too many or too large headers, which the contract cannot name alone.
-            self._broke(call, "the headers do not fit: %s" % error, started)
+            self._broke(call, "the headers do not fit: %s" % error, usage)
         except Exception as error:  # str(body), __iter__ or items() of a tenant's object raised
-            self.raised(call, error, started)
+            self.raised(call, error, usage)
 
-    def _broke(self, call: int, message: str, started: float) -> None:
-        self.channel.send(wire.BROKE, call, (_clean(message), _microseconds(started)))
+    def _broke(self, call: int, message: str, usage: _Usage) -> None:
+        self.channel.send(wire.BROKE, call, (_clean(message), *usage.fields()))
 
-    def raised(self, call: int, error: BaseException, started: float) -> None:
+    def raised(self, call: int, error: BaseException, usage: _Usage) -> None:
         """Send an exception of the handler; its traceback goes to the log."""
-        failure.print_traceback(error)
+        # Where a call stood when it was told to end is in the log already.
+        if not isinstance(error, (CallTimeout, CallCancelled, asyncio.CancelledError)):
+            failure.print_traceback(error)
         found = failure.failure_of(error)
-        self.channel.send(wire.RAISED, call, (*found, _microseconds(started)))
+        self.channel.send(wire.RAISED, call, (*found, *usage.fields()))
 
 
 def _clean(message: str) -> str:
     return message[:8000].encode("utf-8", "replace").decode()
 
 
-def _microseconds(started: float) -> int:
-    return int((time.perf_counter() - started) * 1e6)
-
-
 def run() -> NoReturn:
     """From INIT to the end of the process."""
     capture.install()
+    _Usage.base_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     channel = Channel()
     frames = []
     while not frames:
@@ -102,11 +126,12 @@ def run() -> NoReturn:
     instance = _Instance(channel, init)
     if instance.mode == MODE_CHECK:
         _check(channel)
+    interrupts = Interrupts(channel)
     entry = _load(channel)
     if entry.is_async:
-        asyncio.run(_serve_async(instance, entry, rest))
+        asyncio.run(_serve_async(instance, entry, interrupts, rest))
     else:
-        _serve_sync(instance, entry, rest)
+        _serve_sync(instance, entry, interrupts, rest)
     capture.flush()
     os._exit(0)
 
@@ -125,7 +150,11 @@ def _load(channel: Channel) -> loader.Entry:
         entry = loader.load()
         capture.flush()
         python = platform.python_version()
-        channel.send(wire.READY, 0, (int(entry.is_async), _microseconds(started), entry.name, python))
+        channel.send(
+            wire.READY,
+            0,
+            (int(entry.is_async), int((time.perf_counter() - started) * 1e6), entry.name, python),
+        )
         return entry
     except loader.EntryError as error:
         channel.send(wire.FAILED, 0, ("entry", "EntryError", _clean(str(error)), 0, ""))
@@ -136,7 +165,7 @@ def _load(channel: Channel) -> loader.Entry:
     os._exit(0)
 
 
-def _serve_sync(instance: _Instance, entry: loader.Entry, frames: Any) -> None:
+def _serve_sync(instance: _Instance, entry: loader.Entry, interrupts: Interrupts, frames: Any) -> None:
     """One call after the other until the front hangs up."""
     current = _seam.current
     received: Optional[Any] = frames
@@ -144,26 +173,33 @@ def _serve_sync(instance: _Instance, entry: loader.Entry, frames: Any) -> None:
         for frame in received:
             if frame.kind == wire.CALL:
                 event, invocation = instance.begin(frame)
-                started = time.perf_counter()
+                usage = _Usage()
                 token = current.set(invocation)
                 try:
+                    interrupts.running = frame.call
                     result = entry.call(event)
+                    interrupts.running = 0
                 except BaseException as error:  # sys.exit() in a handler ends the call, not the instance
-                    instance.raised(frame.call, error, started)
+                    interrupts.running = 0
+                    instance.raised(frame.call, error, usage)
                 else:
                     capture.flush()
-                    instance.answer(frame.call, result, started)
+                    instance.answer(frame.call, result, usage)
                 finally:
                     current.reset(token)
             elif frame.kind == wire.VALUES:
                 instance.set_values(json.loads(frame.body))
-            # CANCEL of a sync call has nothing to act on: the front kills the cell at the limit.
-        received = instance.channel.read()
+            # CANCEL of a call that has just ended has nothing to act on.
+        if interrupts.stash:
+            received, interrupts.stash = interrupts.stash, []
+        else:
+            received = instance.channel.read()
 
 
-async def _serve_async(instance: _Instance, entry: loader.Entry, frames: Any) -> None:
+async def _serve_async(instance: _Instance, entry: loader.Entry, interrupts: Interrupts, frames: Any) -> None:
     """Each call a task of this loop until the front hangs up."""
     loop = asyncio.get_running_loop()
+    interrupts.serve_async()
     ended = asyncio.Event()
     tasks: Dict[int, "asyncio.Task[None]"] = {}
 
@@ -176,7 +212,7 @@ async def _serve_async(instance: _Instance, entry: loader.Entry, frames: Any) ->
             elif frame.kind == wire.VALUES:
                 instance.set_values(json.loads(frame.body))
             elif frame.kind == wire.CANCEL and frame.call in tasks:
-                tasks[frame.call].cancel()
+                interrupts.cancel(tasks[frame.call], frame)
 
     def readable() -> None:
         received = instance.channel.read()
@@ -193,12 +229,14 @@ async def _serve_async(instance: _Instance, entry: loader.Entry, frames: Any) ->
 
 async def _call_async(instance: _Instance, entry: loader.Entry, frame: wire.Frame) -> None:
     event, invocation = instance.begin(frame)
-    started = time.perf_counter()
-    _seam.current.set(invocation)  # a task has a context of its own: nothing to reset
+    usage = _Usage()
+    # A task has a context of its own: nothing to reset.
+    _seam.current.set(invocation)
+    number.set(frame.call)
     try:
         result = await entry.call(event)
     except BaseException as error:  # also CancelledError and SystemExit: each call ends in one frame
-        instance.raised(frame.call, error, started)
+        instance.raised(frame.call, error, usage)
     else:
         capture.flush()
-        instance.answer(frame.call, result, started)
+        instance.answer(frame.call, result, usage)

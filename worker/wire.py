@@ -24,7 +24,7 @@ from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 import msgpack
 
-WIRE_VERSION = 1
+WIRE_VERSION = 2
 _TEXT_ONLY = {str}
 
 PREFIX = struct.Struct(">BIII")
@@ -96,10 +96,16 @@ class Kind:
 
 
 INIT, CALL, CANCEL, VALUES = 1, 2, 3, 4
-READY, FAILED, CHECKED, ANSWER, RAISED, BROKE = 16, 17, 18, 19, 20, 21
+READY, FAILED, CHECKED, ANSWER, RAISED, BROKE, WHERE = 16, 17, 18, 19, 20, 21, 22
+# Why a call is to end early: its time is up, or its caller has hung up.
+TIME_IS_UP, CALLER_IS_GONE = 0, 1
 
-# Durations are microseconds; they are the cell's own word and used for display only.
-_MICROSECONDS = Number("exec_us", 0, 1 << 53)
+# What a call used: the cell's own word, for display and for the size of its own function's pool only.
+_USAGE = (
+    Number("exec_us", 0, 1 << 53),
+    Number("cpu_us", 0, 1 << 53),
+    Number("peak_kib", 0, 1 << 40),
+)
 _EXCEPTION = (
     Text("exception_type", 256),
     Text("exception_info", 8192),
@@ -136,7 +142,7 @@ KINDS: Dict[int, Kind] = {
         has_body=True,
         belongs_to_call=True,
     ),
-    CANCEL: Kind("CANCEL", TO_CELL, (), belongs_to_call=True),
+    CANCEL: Kind("CANCEL", TO_CELL, (Number("why", TIME_IS_UP, CALLER_IS_GONE),), belongs_to_call=True),
     VALUES: Kind("VALUES", TO_CELL, (), has_body=True),
     READY: Kind(
         "READY",
@@ -152,13 +158,16 @@ KINDS: Dict[int, Kind] = {
     ANSWER: Kind(
         "ANSWER",
         TO_FRONT,
-        (Number("status", 200, 599), _MICROSECONDS),
+        (Number("status", 200, 599), *_USAGE),
         has_headers=True,
         has_body=True,
         belongs_to_call=True,
     ),
-    RAISED: Kind("RAISED", TO_FRONT, (*_EXCEPTION, _MICROSECONDS), belongs_to_call=True),
-    BROKE: Kind("BROKE", TO_FRONT, (Text("message", 8192), _MICROSECONDS), belongs_to_call=True),
+    RAISED: Kind("RAISED", TO_FRONT, (*_EXCEPTION, *_USAGE), belongs_to_call=True),
+    BROKE: Kind("BROKE", TO_FRONT, (Text("message", 8192), *_USAGE), belongs_to_call=True),
+    # Not the end of its call: where the code stood when it was told to end.  ``is_blocking``: it keeps the
+    # instance's event loop from all others.
+    WHERE: Kind("WHERE", TO_FRONT, (Text("where", 512), Number("is_blocking", 0, 1)), belongs_to_call=True),
 }
 
 

@@ -12,7 +12,8 @@ import logging
 from collections import OrderedDict
 from collections.abc import Callable
 
-from supervisor.front.instance import Identity, Instance
+from supervisor.front.identity import Identity
+from supervisor.front.instance import Instance
 from supervisor.front.limits import limits_in_force
 from supervisor.front.pool import SWEEP_SECONDS, Pool, lease_request
 from supervisor.front.warden_link import Ending, WardenLink
@@ -130,6 +131,7 @@ class Directory:
             limits.log_lines,
             limits.max_response * MIB,
             settings.function_logs,
+            settings.grace_seconds,
         )
 
         async def encode_init() -> tuple[bytes, int]:

@@ -15,7 +15,7 @@ from supervisor.front import answers, calls
 from supervisor.front.answers import Answer
 from supervisor.front.auth import Credentials, Principal, unauthenticated
 from supervisor.front.directory import Directory
-from supervisor.front.instance import CallLost, StartFailed
+from supervisor.front.lost import CallLate, CallLost, StartFailed
 from supervisor.front.patience import Patience
 from supervisor.front.pool import Retired
 from supervisor.front.prepared import PreparedCall
@@ -30,6 +30,9 @@ Send = Callable[[dict[str, Any]], Awaitable[None]]
 
 # A call that finds its version replaced looks again; each time a deploy has been acknowledged.
 RETIRED_MOST = 100
+
+# The tasks that answer a call now: whose connection is lost is cancelled.
+calling: set[asyncio.Task[Any] | None] = set()
 
 
 class Timing:
@@ -76,6 +79,8 @@ class Gateway:
         """One HTTP request whose raw path matched ``calls.INVOKE``."""
         timing = Timing()
         call_id = calls.call_id_of(scope["headers"])
+        task = asyncio.current_task()
+        calling.add(task)
         try:
             answer = await self._answer(scope, match, receive, call_id, timing)
         except PlatformError as error:
@@ -85,6 +90,8 @@ class Gateway:
             log.exception("call %s: our own mistake", call_id)
             message = "the platform made a mistake; its operator finds it in the log by the call id"
             answer = answers.refused(PlatformError(500, message, {"call_id": call_id}))
+        finally:
+            calling.discard(task)
         await _send(answer, call_id, timing, send)
 
     async def _answer(
@@ -171,6 +178,11 @@ class Gateway:
                 return _start_failed(failed, call.call_id, is_known)
             except CallLost as lost:
                 raise _lost(lost, limit_s, call.call_id) from None
+            except CallLate as late:
+                raise _late(late, limit_s, call.call_id) from None
+            except asyncio.CancelledError:
+                function.pool.hang_up(prepared)
+                raise
             finally:
                 timing.take(prepared, time.perf_counter())
             return _from_frame(frame, prepared, is_known)
@@ -237,17 +249,34 @@ def _how(ending: Ending) -> str:
     return ending.reason or ending.cause
 
 
+def _late(late: CallLate, limit_s: float, call_id: str) -> PlatformError:
+    """The call was ended at its limit, or for keeping others waiting, and its instance goes on."""
+    if not late.is_blocking:
+        return _timeout(late.where, limit_s, call_id, "the call was ended")
+    return PlatformError(
+        504,
+        f"the call kept the event loop from all other calls of its instance, at {late.where}; "
+        "await what takes long, or make it run in a thread",
+        {"reason": "blocking", "where": late.where, "call_id": call_id},
+    )
+
+
+def _timeout(where: str, limit_s: float, call_id: str, what: str) -> PlatformError:
+    at = f" at {where}" if where else ""
+    return PlatformError(
+        504,
+        f"the call's time was up: its limit is {limit_s:g} s; {what}{at}",
+        {"reason": "timeout", "limit_s": limit_s, "where": where, "call_id": call_id},
+    )
+
+
 def _lost(lost: CallLost, limit_s: float, call_id: str) -> PlatformError:
     """What a caller is told whose instance ended under its call."""
     ending = lost.ending
     if (ours := ending.platform_error()) is not None:
         return ours
     if ending.cause == "timeout" and lost.is_culprit:
-        return PlatformError(
-            504,
-            f"the call's time was up: its limit is {limit_s:g} s; the code was ended",
-            {"reason": "timeout", "limit_s": limit_s, "call_id": call_id},
-        )
+        return _timeout(lost.where, limit_s, call_id, "the code was ended")
     if not lost.is_culprit:
         return PlatformError(
             503,

@@ -12,14 +12,16 @@ import logging
 import os
 import select
 import time
-from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 
-from supervisor.datagrams import Message
 from supervisor.errors import PlatformError
+from supervisor.front import deadlines, stacks
 from supervisor.front.answers import function_headers
+from supervisor.front.deadlines import Deadlines
+from supervisor.front.identity import Identity, Memory
 from supervisor.front.loglines import LogLines, Stream
+from supervisor.front.lost import CallLate, CallLost, StartFailed, StartLate
+from supervisor.front.outbox import Outbox
 from supervisor.front.prepared import PreparedCall
 from supervisor.front.warden_link import Ending, Lease, WardenLink
 from worker import wire
@@ -30,53 +32,11 @@ READ_BYTES = 1 << 16  # a pipe holds this much
 READS_PER_TURN = 8  # one cell's quota in a turn of the loop: the others are waiting too
 # From the end of a cell's pipe to the warden's word on how it ended.
 ENDING_SECONDS = 1.0
-# An alarm that rings this much early has rung in time.
-CLOCK_GRAIN_S = 0.002
 JOIN_BODY_BYTES = 1 << 16
-
-
-class CallLost(Exception):
-    """The instance ended under a call.  ``is_culprit``: by this call's own doing or limit."""
-
-    def __init__(self, ending: Ending, is_culprit: bool) -> None:
-        super().__init__(ending.cause)
-        self.ending = ending
-        self.is_culprit = is_culprit
-
-
-class StartFailed(Exception):
-    """The instance never got READY: the FAILED frame's fields, or how it ended."""
-
-    def __init__(self, failed: wire.Frame | None, ending: Ending | None) -> None:
-        super().__init__("start failed")
-        self.failed = failed
-        self.ending = ending
-
-
-@dataclass
-class Memory:
-    """What travels with a returned cell to its next front."""
-
-    is_async: int
-    next_call: int
-    served: int
-
-    def as_message(self) -> Message:
-        """For the warden to carry."""
-        return dict(self.__dict__)
-
-
-@dataclass
-class Identity:
-    """Whose instance this is, for frames and log lines."""
-
-    space: str
-    function: str
-    version: int
-    log_bytes: int
-    log_lines: int
-    response_max_bytes: int
-    are_logs_emitted: bool = True
+# Of a stack that the interpreter wrote, what is looked at: faulthandler writes 100 frames of 100 threads.
+STACK_LINES_MOST = 2000
+# A call that no cell has read is sent to another instance; to so many, then it is lost with the last.
+MOVES_MOST = 3
 
 
 class Instance:
@@ -88,9 +48,12 @@ class Instance:
         warden: WardenLink,
         identity: Identity,
         on_free: Callable[[Instance, float], None],
-        on_gone: Callable[[Instance], None],
+        on_gone: Callable[[Instance, list[PreparedCall]], None],
     ) -> None:
-        """``on_free(instance, seconds)`` follows each call that ended well, ``on_gone`` the end."""
+        """``on_free(instance, seconds)`` follows each call that ended well.
+
+        ``on_gone(instance, calls)`` follows the end, with the calls that it never began.
+        """
         self.cell = lease.cell
         self.capacity = 1
         self.served = 0
@@ -104,17 +67,19 @@ class Instance:
         self._warden = warden
         self._on_free = on_free
         self._on_gone = on_gone
-        self._request_fd, self._reply_fd, stdout_fd, stderr_fd = lease.pipes
+        request_fd, self._reply_fd, stdout_fd, stderr_fd = lease.pipes
+        self._outbox = Outbox(request_fd, self._expect_the_end)
         self._streams = (Stream(stdout_fd, "stdout"), Stream(stderr_fd, "stderr"))
         origin = f"{identity.space}/{identity.function} {lease.cell}"
         self._logs = LogLines(origin, identity.log_bytes, identity.log_lines, identity.are_logs_emitted)
         self._decoder = wire.Decoder(wire.TO_FRONT, identity.response_max_bytes)
         self._frames_left = 0  # of those that one read brought, how many are still to be taken
-        self._outbox: deque[memoryview] = deque()
         self._outstanding: dict[int, PreparedCall] = {}
-        # One alarm for all calls, set for the earliest limit or before it: one of its own for each
-        # call would be set and cancelled thousands of times for the one time that it rings.
-        self._alarm: asyncio.TimerHandle | None = None
+        self._steps = deadlines.ladder(False, identity.grace_s)
+        self._deadlines = Deadlines(self._outstanding, lambda: self._steps, self._act)
+        # The stack that the interpreter was made to write, once it was.
+        self._stack: list[bytes] | None = None
+        self._grace_s = identity.grace_s
         self._next_call = 1
         self._culprit: int | None = None
         self._ending: Ending | None = None
@@ -130,14 +95,17 @@ class Instance:
     # ---- starting ---------------------------------------------------------------------------
 
     async def start(self, init: bytes, within_s: float) -> wire.Frame:
-        """Send INIT (already encoded) and wait for READY or CHECKED.  StartFailed, TimeoutError."""
+        """Send INIT (already encoded) and wait for READY or CHECKED.  StartFailed, StartLate."""
         began = time.perf_counter()
-        self._write(init)
+        self._outbox.write(init)
         try:
             frame = await asyncio.wait_for(asyncio.shield(self._started), within_s)
         except TimeoutError:
+            self._ask_for_the_stack()
+            await asyncio.wait({self._started}, timeout=deadlines.DUMP_S)
             self.kill("timeout")
-            raise
+            self._read_logs("")
+            raise StartLate(stacks.where_of(self._stack or ())) from None
         if frame.kind == wire.FAILED:
             self.kill("released")
             raise StartFailed(frame, None)
@@ -151,6 +119,12 @@ class Instance:
         self._next_call = memory.next_call
         self.served = memory.served
         self._started.set_result(wire.Frame(wire.READY, 0, (memory.is_async, 0, "", ""), (), b""))
+
+    def serve(self, is_async: bool, capacity: int) -> None:
+        """It is READY, for so many calls at once."""
+        self.is_async, self.capacity = is_async, capacity
+        self._steps = deadlines.ladder(is_async, self._grace_s)
+        self.last_used = self._loop.time()
 
     # ---- calls ------------------------------------------------------------------------------
 
@@ -171,15 +145,15 @@ class Instance:
         if not self.served:
             call.init_s = self.init_s
         call.sent_at = time.perf_counter()
-        call.until = self._loop.time() + call.timeout_s
+        call.instance = self
         self._outstanding[number] = call
-        if self._alarm is None or self._alarm.when() > call.until:
-            self._set_alarm(call.until)
+        self._deadlines.begin(call)
         if len(call.body) <= JOIN_BODY_BYTES:
-            self._write(data + call.body)
+            self._outbox.write(data + call.body)
         else:
-            self._write(data)
-            self._write(call.body)
+            self._outbox.write(data)
+            self._outbox.write(call.body)
+        call.end_at = self._outbox.total
 
     @property
     def is_ending(self) -> bool:
@@ -191,23 +165,34 @@ class Instance:
         """Calls that are running."""
         return len(self._outstanding)
 
-    def _set_alarm(self, until: float) -> None:
-        if self._alarm is not None:
-            self._alarm.cancel()
-        self._alarm = self._loop.call_at(until, self._look_at_the_clock)
+    def hang_up(self, call: PreparedCall) -> None:
+        """The call's caller is gone: it ends as one does whose time is up."""
+        if call.step == 0 and not self.is_gone:
+            call.why = wire.CALLER_IS_GONE
+            self._deadlines.over(call)
 
-    def _look_at_the_clock(self) -> None:
-        # The clock is ours: whatever the code does, it does not do it longer.
-        self._alarm = None
-        if not self._outstanding:
-            return  # the next call sets it again
-        until, number = min((call.until, number) for number, call in self._outstanding.items())
-        # The loop's clock may be a little behind its own timers (uvloop counts milliseconds).
-        if until > self._loop.time() + CLOCK_GRAIN_S:
-            self._set_alarm(until)
-            return
-        self._culprit = number
-        self.kill("timeout")
+    def _act(self, what: str, number: int, call: PreparedCall) -> None:
+        """One step of ``deadlines.ladder``."""
+        if what == deadlines.TELL:
+            self._outbox.write(wire.encode(wire.CANCEL, number, (call.why,)))
+        elif what == deadlines.LOOK:
+            self._signal("look")
+        elif what == deadlines.DUMP:
+            self._ask_for_the_stack()
+        elif what == deadlines.KILL:
+            self._culprit = number
+            self.kill("timeout" if call.why == wire.TIME_IS_UP else "cancelled")
+
+    def _ask_for_the_stack(self) -> None:
+        if self._stack is None:
+            self._stack = []
+            self._signal("dump")
+
+    def _signal(self, name: str) -> None:
+        try:
+            self._warden.signal(self.cell, name)
+        except PlatformError:
+            log.warning("the warden is gone: cell %s ends with it", self.cell)
 
     def kill(self, cause: str) -> None:
         """End the cell; outstanding calls are lost when the warden confirms, or shortly after."""
@@ -223,7 +208,7 @@ class Instance:
     def give_back(self, is_async: bool) -> None:
         """Return the idle cell to the warden for another front."""
         memory = Memory(int(is_async), self._next_call, self.served).as_message()
-        pipes = [self._request_fd, self._reply_fd, *(stream.descriptor for stream in self._streams)]
+        pipes = [self._outbox.descriptor, self._reply_fd, *(stream.descriptor for stream in self._streams)]
         self._ending = Ending("returned", 0, 0, "")
         try:
             self._warden.give_back(self.cell, memory, pipes)
@@ -234,41 +219,10 @@ class Instance:
     @property
     def is_idle(self) -> bool:
         """No call is running, nothing is half sent or half received."""
-        is_quiet = not self._outbox and not self._frames_left and self._decoder.is_between_frames
+        is_quiet = self._outbox.is_empty and not self._frames_left and self._decoder.is_between_frames
         return is_quiet and not self._outstanding
 
     # ---- bytes ------------------------------------------------------------------------------
-
-    def _write(self, data: bytes) -> None:
-        if self.is_gone:
-            return
-        rest = memoryview(data)
-        if not self._outbox:
-            rest = self._write_some(rest)
-            if not rest:
-                return
-            self._loop.add_writer(self._request_fd, self._writable)
-        # Bounded by the gateway: at most ``capacity`` bodies of at most max_request each.
-        self._outbox.append(rest)
-
-    def _write_some(self, data: memoryview) -> memoryview:
-        try:
-            return data[os.write(self._request_fd, data) :]
-        except BlockingIOError:
-            return data
-        except OSError:  # EPIPE: the cell is gone, its reply pipe says so too
-            self._expect_the_end()
-            return data[len(data) :]
-
-    def _writable(self) -> None:
-        while self._outbox:
-            rest = self._write_some(self._outbox[0])
-            if rest:
-                self._outbox[0] = rest
-                return
-            if self._outbox:
-                self._outbox.popleft()
-        self._loop.remove_writer(self._request_fd)
 
     def _readable(self) -> None:
         for _ in range(READS_PER_TURN):
@@ -307,6 +261,9 @@ class Instance:
         if frame.kind == wire.ANSWER:
             # Our worker checks these before it sends: whoever sends a bad one went round it.
             call.answer_headers = function_headers(frame.headers)
+        elif frame.kind == wire.WHERE:
+            self._stands(call, frame)
+            return
         del self._outstanding[frame.call]
         self.served += 1
         call.answered_at = time.perf_counter()
@@ -325,9 +282,19 @@ class Instance:
         # The next call first: the cell is idle, the caller's answer still has work to be done.
         # How long it ran is its own word (the last field of each of these kinds): our clock would count
         # our own queue as well, and a cell that lies only mis-sizes the pool of its own function.
-        self._on_free(self, frame.head[-1] / 1e6)
-        if not call.future.done():
+        self._on_free(self, frame.head[wire.KINDS[frame.kind].arity - 3] / 1e6)
+        if call.step or (call.is_blocking and frame.kind == wire.RAISED):
+            call.fail(CallLate(call.where, call.is_blocking and not call.step))
+        elif not call.future.done():
             call.future.set_result(frame)
+
+    def _stands(self, call: PreparedCall, frame: wire.Frame) -> None:
+        """Where a call's code stands: told once, by a call that is over or keeps one that is over waiting."""
+        where, is_blocking = frame.head
+        is_asked = any(other.step for other in self._outstanding.values()) if is_blocking else call.step
+        if not is_asked or call.is_blocking or (call.where and not is_blocking):
+            raise wire.RemoteProtocolError("WHERE that nobody asked for")
+        call.where, call.is_blocking = where or call.where, bool(is_blocking)
 
     def violated(self, what: str) -> None:
         """The cell broke the protocol: it is killed, its calls get a 502."""
@@ -346,7 +313,18 @@ class Instance:
             self._loop.remove_reader(stream.descriptor)
             lines += stream.last()
         if lines:
-            self._logs.take(lines, stream.name, self._only_call_id())
+            self._take_lines(lines, stream, self._only_call_id())
+
+    def _take_lines(self, lines: list[bytes], stream: Stream, call_id: str) -> None:
+        if self._stack is not None and stream.name == "stderr":
+            self._stack += lines[: STACK_LINES_MOST - len(self._stack)]
+        self._logs.take(lines, stream.name, call_id)
+
+    def _read_logs(self, call_id: str) -> None:
+        """What is in the pipes now, unfinished lines too."""
+        for stream in self._streams:
+            lines, _ = stream.read()
+            self._take_lines(lines + stream.last(), stream, call_id)
 
     def _only_call_id(self) -> str:
         """Whose a line must be: the call's that runs alone; "" when there are several or none."""
@@ -370,31 +348,41 @@ class Instance:
             return
         self._ending = self._ending or ending
         call_id = self._only_call_id()
-        for stream in self._streams:
-            lines, _ = stream.read()
-            self._logs.take(lines + stream.last(), stream.name, call_id)
+        self._read_logs(call_id)
         self._logs.end_call(call_id or "-")
         if not self._started.done():
             self._started.set_exception(StartFailed(None, ending))
             self._started.exception()  # nobody may be waiting any more
-        outstanding, self._outstanding = self._outstanding, {}
+        unbegun = self._lose_calls(ending)
+        self._close()
+        self._on_gone(self, unbegun)
+
+    def _lose_calls(self, ending: Ending) -> list[PreparedCall]:
+        """Every call that was sent ends here, but those that the cell has not read a whole of: they move."""
+        outstanding = dict(self._outstanding)
+        self._outstanding.clear()  # it is shared with the deadlines
+        read = self._outbox.read_by_cell()
+        unbegun = []
+        where = stacks.where_of(self._stack or ())
         for number, lost in outstanding.items():
             # One call alone is its own culprit; of several only the one whose limit it was.
             is_culprit = number == self._culprit or (self._culprit is None and len(outstanding) == 1)
-            lost.fail(CallLost(ending, is_culprit))
-        self._close()
-        self._on_gone(self)
+            if lost.end_at > read and number != self._culprit and lost.moves < MOVES_MOST:
+                lost.moves += 1
+                unbegun.append(lost)
+            else:
+                lost.fail(CallLost(ending, is_culprit, lost.where or (where if is_culprit else "")))
+        return unbegun
 
     def _close(self) -> None:
         self.is_gone = True
-        for timer in (self._eof_timer, self._alarm):
-            if timer is not None:
-                timer.cancel()
-        self._outbox.clear()
-        self._loop.remove_writer(self._request_fd)
+        if self._eof_timer is not None:
+            self._eof_timer.cancel()
+        self._deadlines.stop()
+        self._outbox.stop()
         self._loop.remove_reader(self._reply_fd)
         for stream in self._streams:
             self._loop.remove_reader(stream.descriptor)
             os.close(stream.descriptor)
-        os.close(self._request_fd)
+        os.close(self._outbox.descriptor)
         os.close(self._reply_fd)

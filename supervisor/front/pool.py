@@ -11,7 +11,9 @@ from collections.abc import Awaitable, Callable
 from supervisor.datagrams import Message
 from supervisor.errors import PlatformError
 from supervisor.front import growth
-from supervisor.front.instance import Identity, Instance, Memory, StartFailed
+from supervisor.front.identity import Identity, Memory
+from supervisor.front.instance import Instance
+from supervisor.front.lost import StartFailed, StartLate
 from supervisor.front.prepared import PreparedCall
 from supervisor.front.warden_link import Ending, LeaseRefused, WardenLink
 from supervisor.options import ASYNC_CONCURRENCY, MIB, Limits
@@ -93,6 +95,11 @@ class Pool:
             # No timer of its own: all wait equally long, so they expire in order, and _grow() looks
             # at the oldest every few milliseconds while anybody waits.
             self._grow()
+
+    def hang_up(self, call: PreparedCall) -> None:
+        """Its caller is gone: while it waits that is all, for nobody sends a call whose future is done."""
+        if call.instance is not None:
+            call.instance.hang_up(call)
 
     def _free_instance(self) -> Instance | None:
         """The most recently used one, whose pages are warm; those at their end are left out for good."""
@@ -215,19 +222,19 @@ class Pool:
             self._ready(instance, bool(frame.head[0]))
         except StartFailed as failed:
             self._fail_waiting(failed)
-        except TimeoutError:
-            message = f"the function's module was still being imported after {self._init_seconds:g} s"
-            self._fail_waiting(PlatformError(504, message, {"reason": "init", "limit_s": self._init_seconds}))
+        except StartLate as late:
+            at = f"; it was at {late.where}" if late.where else ""
+            message = f"the function's module was still being imported after {self._init_seconds:g} s{at}"
+            details = {"reason": "init", "limit_s": self._init_seconds, "where": late.where}
+            self._fail_waiting(PlatformError(504, message, details))
         except PlatformError as error:
             instance.kill("released")
             self._fail_waiting(error)
 
     def _ready(self, instance: Instance, is_async: bool) -> None:
         wanted = self.limits.concurrency or ASYNC_CONCURRENCY
-        instance.capacity = wanted if is_async else 1  # a sync handler serves one call at a time
-        instance.is_async = is_async
+        instance.serve(is_async, wanted if is_async else 1)  # a sync handler serves one call at a time
         self._serving.add(instance)
-        instance.last_used = self._loop.time()
         self._offer(instance)
 
     def _refused(self, refused: LeaseRefused) -> None:
@@ -254,10 +261,16 @@ class Pool:
 
     # ---- letting go -------------------------------------------------------------------------
 
-    def _gone(self, instance: Instance) -> None:
+    def _gone(self, instance: Instance, unbegun: list[PreparedCall]) -> None:
         self.instances.discard(instance)
         self._serving.discard(instance)
         self._list(instance, False)
+        # They have waited longest; and no code has seen them.
+        for call in reversed(unbegun):
+            if self.is_retired:
+                call.fail(Retired())
+            else:
+                self._waiting.appendleft(call)
         self._grow()
 
     def _hand_back(self, instance: Instance) -> None:

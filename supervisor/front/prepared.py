@@ -16,12 +16,21 @@ class ValuesFrame(Protocol):
     frame: bytes
 
 
+class HasCalls(Protocol):
+    """An instance, as a call knows it."""
+
+    def hang_up(self, call: PreparedCall) -> None:
+        """Its caller is gone."""
+
+
 class PreparedCall:
     """Encoded once, before it waits: an instance that comes free gets its next call at once.
 
     ``future`` is the call's frame, or CallLost, Retired, StartFailed or PlatformError.  Times are
     ``perf_counter``'s, as uvloop's clock counts milliseconds; ``sent_at`` is 0.0 while the call
-    waits.  ``until``, its time limit, is on the loop's clock.
+    waits.  ``limit_at``, its time limit, and ``until``, when something is to be done about it next, are on
+    the loop's clock; ``step`` of ``deadlines.ladder`` is next, 0 while its time is not up.  ``why`` is
+    wire.TIME_IS_UP or CALLER_IS_GONE, ``where`` the place where its code stood then.
     """
 
     __slots__ = (
@@ -30,13 +39,21 @@ class PreparedCall:
         "answered_at",
         "body",
         "call_id",
+        "end_at",
         "future",
         "init_s",
+        "instance",
+        "is_blocking",
+        "limit_at",
+        "moves",
         "queued_at",
         "sent_at",
+        "step",
         "timeout_s",
         "until",
         "values",
+        "where",
+        "why",
     )
 
     def __init__(
@@ -55,7 +72,13 @@ class PreparedCall:
         self.timeout_s = timeout_s
         self.values = values
         self.queued_at = time.perf_counter()
-        self.sent_at = self.answered_at = self.init_s = self.until = 0.0
+        self.sent_at = self.answered_at = self.init_s = self.until = self.limit_at = 0.0
+        self.step = self.end_at = self.moves = 0
+        self.why = wire.TIME_IS_UP
+        self.where = ""
+        self.is_blocking = False
+        # Where it runs, for a caller that hangs up.
+        self.instance: HasCalls | None = None
         # Checked as they arrive, so that a bad one costs the cell.
         self.answer_headers: list[tuple[bytes, bytes]] = []
         self.future: asyncio.Future[wire.Frame] = loop.create_future()

@@ -7,7 +7,9 @@ import json
 from supervisor.errors import PlatformError
 from supervisor.front.control import BundleCheck
 from supervisor.front.directory import Directory
-from supervisor.front.instance import Identity, Instance, StartFailed
+from supervisor.front.identity import Identity
+from supervisor.front.instance import Instance
+from supervisor.front.lost import StartFailed, StartLate
 from supervisor.front.pool import lease_request
 from supervisor.front.warden_link import LeaseRefused, WardenLink
 from supervisor.options import Limits
@@ -47,14 +49,14 @@ class WardenControl:
                 headers={"Retry-After": "2"},
             ) from None
         instance = Instance(
-            lease, self._warden, Identity("-", "check", 0, 0, 0, 0, False), lambda *_: None, lambda _: None
+            lease, self._warden, Identity("-", "check", 0, 0, 0, 0, False), lambda *_: None, lambda *_: None
         )
         self._directory.adopt(instance)
         body = json.dumps({"env": {}, "secrets": {}, "variables": {}, "text_content_type": ""}).encode()
         head = (wire.WIRE_VERSION, "check", "-", "-", 0, 0, 0)
         try:
             frame = await instance.start(wire.encode(wire.INIT, 0, head, (), len(body)) + body, CHECK_SECONDS)
-        except TimeoutError:
+        except StartLate:
             return BundleCheck(
                 False, f"handler.py took more than {CHECK_SECONDS:g} s to compile; make it smaller"
             )

@@ -95,6 +95,10 @@ class WardenLink:
         """End a leased cell now."""
         self._tell({"do": "kill", "cell": cell, "cause": cause})
 
+    def signal(self, cell: str, name: str) -> None:
+        """Have a leased cell's worker ``look`` into its pipe, or ``dump`` its stacks."""
+        self._tell({"do": "signal", "cell": cell, "name": name})
+
     def give_back(self, cell: str, memory: Message, pipes: list[int]) -> None:
         """Return an idle cell with copies of our pipe ends; the caller closes its own."""
         self._tell({"do": "return", "cell": cell, "memory": memory}, pipes)

@@ -244,6 +244,12 @@ class Cell:
         """Another front takes it, for the same version."""
         self.state = next_state(self.state, Event.LEASED_AGAIN)
 
+    def signal(self, name: str) -> None:
+        """Have pid 1 send one of ``worker.cell.SIGNALS``, unless the cell is ending."""
+        if self.state in (State.LEASED, State.RETURNED):
+            with contextlib.suppress(LinkClosed):  # it is gone, and about to be reaped
+                self._setup.send({"do": "signal", "name": name})
+
     # ---- the end ----------------------------------------------------------------------------
 
     def kill(self, cause: str, reason: str = "") -> None:

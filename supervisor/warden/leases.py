@@ -7,6 +7,7 @@ Messages of a front (``do``) and to it (``is``); ``ticket`` is the front's own n
              -> refused  ticket reason (limit | capacity | broken) message
     return   cell memory + 4 descriptors    an idle cell that another front may have
     kill     cell cause
+    signal   cell name (look | dump)
     changed  ticket space name              -> done ticket, once every front has said ack
     ack      epoch
     count    ticket space name              -> count ticket replicas
@@ -39,6 +40,9 @@ DIGEST = re.compile(r"[0-9a-f]{64}")
 ACK_SECONDS = 2.0
 # A cell that a front handed back and nobody took: its calls were a moment ago, more may come.
 SPARE_SECONDS = 5.0
+
+# What a front may have sent into its cells (worker.cell.SIGNALS).
+FRONTS_SIGNALS = frozenset({"look", "dump"})
 
 Key = tuple[str, str]
 
@@ -138,6 +142,10 @@ class Desk:
             cell = session.held.get(message["cell"])
             if cell is not None:  # else it has ended already, and the front is about to hear so
                 cell.kill(message["cause"])
+        elif what == "signal":
+            cell = session.held.get(message["cell"])
+            if cell is not None and message["name"] in FRONTS_SIGNALS:
+                cell.signal(message["name"])
         elif what == "changed":
             self._changed(session, message)
         elif what == "ack":

@@ -80,7 +80,8 @@ def launch_of(runtime: Runtime, preload: Sequence[str], control_fd: int, bare_co
         keeps: tuple[int, ...] = (sys_.CAP_SYS_ADMIN,)
     else:
         path = import_path(str(bare_code), str(runtime.libraries))
-        keeps = (sys_.CAP_SETGID, sys_.CAP_SETUID, sys_.CAP_SETPCAP)  # for its cells, which drop them
+        # For its cells, which drop them; a cell's keeper has another user than its worker, which it signals.
+        keeps = (sys_.CAP_KILL, sys_.CAP_SETGID, sys_.CAP_SETUID, sys_.CAP_SETPCAP)
     # For a function's child interpreters.
     environment = {**ENVIRONMENT, "PYTHONPATH": ":".join(path)}
     arguments = ["-I", "-S", "-B", "-X", "utf8", "-c", bootstrap(path), str(control_fd), *preload]

@@ -28,7 +28,7 @@ from tests.escape.attacks import protocol
 from worker import wire
 
 MIB = 1 << 20
-HEAD = msgpack.packb([200, 1])
+HEAD = msgpack.packb([200, 1, 0, 0])
 
 
 def sealed(call: int, head: bytes, body: bytes = b"") -> bytes:

@@ -22,7 +22,7 @@ import os
 from worker import wire
 def handle(req):
     if req.body == b"die":
-        os.write(4, wire.encode(wire.ANSWER, 1, (200, 0), [], 1000)[:9])
+        os.write(4, wire.encode(wire.ANSWER, 1, (200, 0, 0, 0), [], 1000)[:9])
         os._exit(5)
     return {"body": "alive"}
 """

@@ -11,7 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from supervisor.front.instance import Identity, Instance
+from supervisor.front.identity import Identity
+from supervisor.front.instance import Instance
 from supervisor.front.prepared import PreparedCall
 from supervisor.front.warden_link import Lease
 from worker import wire
@@ -24,6 +25,11 @@ class ScriptedWarden:
     kills: list[tuple[str, str]] = field(default_factory=list)
     has_killed: asyncio.Event = field(default_factory=asyncio.Event)
     returned: list[Any] = field(default_factory=list)
+    signals: list[str] = field(default_factory=list)
+
+    def signal(self, _: str, name: str) -> None:
+        """As WardenLink.signal."""
+        self.signals.append(name)
 
     def kill(self, cell: str, cause: str) -> None:
         """As WardenLink.kill."""
@@ -86,15 +92,26 @@ class Cell(Ends):
         super().__init__()
         self.warden = ScriptedWarden()
         self.gone: list[Instance] = []
+        self.unbegun: list[PreparedCall] = []
         self.freed: list[float] = []
         on_free = on_free or (lambda _, seconds: self.freed.append(seconds))
         lease = Lease("cell-1", {}, self.ours)
-        self.instance = Instance(lease, self.warden, identity(**limits), on_free, self.gone.append)  # type: ignore[arg-type]
+        self.instance = Instance(lease, self.warden, identity(**limits), on_free, self._is_gone)  # type: ignore[arg-type]
 
-    def call(self, timeout_s: float = 30.0) -> PreparedCall:
-        """One call, sent."""
+    def _is_gone(self, instance: Instance, unbegun: list[PreparedCall]) -> None:
+        self.gone.append(instance)
+        self.unbegun += unbegun
+
+    def reads(self) -> bytes:
+        """What its front has written."""
+        return os.read(self.requests, 1 << 20)
+
+    def call(self, timeout_s: float = 30.0, is_read: bool = True) -> PreparedCall:
+        """One call, sent, and taken out of the pipe."""
         call = prepared(timeout_s)
         self.instance.send(call)
+        if is_read and not call.future.done():
+            self.reads()
         return call
 
 
@@ -105,4 +122,4 @@ def ready() -> bytes:
 
 def answer(number: int, body: bytes = b"") -> bytes:
     """An answer to that call."""
-    return wire.encode(wire.ANSWER, number, (200, 1), (), len(body)) + body
+    return wire.encode(wire.ANSWER, number, (200, 1, 0, 0), (), len(body)) + body

@@ -85,7 +85,7 @@ def check_valid(wire, vector):
 def check_invalid(wire, vector):
     """Problems with a vector that is none: it must be refused so, however it comes, and for good."""
     data = bytes.fromhex(vector["bytes"])
-    good = wire.encode(wire.CANCEL, 1) if vector["direction"] == wire.TO_CELL else None
+    good = wire.encode(wire.CANCEL, 1, (0,)) if vector["direction"] == wire.TO_CELL else None
     for way, pieces in ways_of(data):
         for before, after in ((b"", b""), (b"", b"more"), (good or b"", b"")):
             decoder = wire.Decoder(vector["direction"], vector.get("body_max", wire.BODY_MAX_BYTES))

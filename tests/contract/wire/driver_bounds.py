@@ -107,7 +107,7 @@ def head_cost(wire, head):
 
 def body_cost(wire, size, piece):
     """What a whole body of ``size`` bytes costs that arrives in pieces of ``piece`` bytes."""
-    data = wire.encode(wire.ANSWER, 1, (200, 1), (), size) + bytes(size)
+    data = wire.encode(wire.ANSWER, 1, (200, 1, 0, 0), (), size) + bytes(size)
     decoder = wire.Decoder(wire.TO_FRONT, size)
     pieces = [data[start : start + piece] for start in range(0, len(data), piece)]
 
@@ -124,7 +124,7 @@ def body_cost(wire, size, piece):
 def announced_cost(wire, announced, sent):
     """What a body costs of which ``announced`` bytes were promised and ``sent`` have come."""
     decoder = wire.Decoder(wire.TO_FRONT)
-    data = wire.encode(wire.ANSWER, 1, (200, 1), (), announced) + bytes(sent)
+    data = wire.encode(wire.ANSWER, 1, (200, 1, 0, 0), (), announced) + bytes(sent)
     _, peak, kept = measured(lambda: decoder.receive(data))
     return {"bytes": sent, "peak": peak, "kept": kept}
 

@@ -126,7 +126,7 @@ def work_of(pieces: list[bytes], monkeypatch: pytest.MonkeyPatch) -> tuple[int, 
 
 def answer(body: int, headers: int = 0) -> bytes:
     """One frame with a body and headers of that size."""
-    return wire.encode(wire.ANSWER, 1, (200, 1), [("n", "v")] * headers, body) + bytes(body)
+    return wire.encode(wire.ANSWER, 1, (200, 1, 0, 0), [("n", "v")] * headers, body) + bytes(body)
 
 
 def in_pieces(data: bytes, size: int) -> list[bytes]:

@@ -34,7 +34,7 @@ def call_number():
         frame = frame.f_back
 
 def answer(number, body, headers=()):
-    return wire.encode(wire.ANSWER, number, (200, 1), headers, len(body)) + body
+    return wire.encode(wire.ANSWER, number, (200, 1, 0, 0), headers, len(body)) + body
 
 def prefix(kind, number, head_bytes, body_bytes):
     return wire.PREFIX.pack(kind, number, head_bytes, body_bytes)
@@ -64,8 +64,8 @@ def wicked(what, number):
         "an-unknown-kind": prefix(255, number, 0, 0),
         "nested-arrays": prefix(wire.ANSWER, number, 60000, 0) + b"\\x91" * 60000,
         "maps": prefix(wire.ANSWER, number, 60000, 0) + b"\\x80" * 60000,
-        "a-status-of-1000": prefix(wire.ANSWER, number, 5, 0) + b"\\x92\\xcd\\x03\\xe8\\x01",
-        "a-body-that-never-ends": prefix(wire.ANSWER, number, 4, 1 << 20) + b"\\x92\\xcc\\xc8\\x01",
+        "a-status-of-1000": prefix(wire.ANSWER, number, 7, 0) + b"\\x94\\xcd\\x03\\xe8\\x01\\0\\0",
+        "a-body-that-never-ends": prefix(wire.ANSWER, number, 6, 1 << 20) + b"\\x94\\xcc\\xc8\\x01\\0\\0",
         "half-a-head": prefix(wire.ANSWER, number, 60, 0) + b"\\x92\\xcc\\xc8",
     }[what]
 

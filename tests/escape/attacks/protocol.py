@@ -12,7 +12,7 @@ import asyncio, atexit, ctypes, fcntl, gc, os, select, signal, socket, struct, s
 import msgpack
 from worker import wire
 
-HEAD = msgpack.packb([200, 1])
+HEAD = msgpack.packb([200, 1, 0, 0])
 INSTANCE = os.urandom(8).hex()
 open("/tmp/" + INSTANCE, "w").close()
 SEEN = []
@@ -71,13 +71,13 @@ def handle(req):
 
 LENGTHS = {
     "a-head-of-four-gigabytes": "send(prefix(wire.ANSWER, n, 0xFFFFFFFF, 0))",
-    "a-body-of-four-gigabytes": "send(prefix(wire.ANSWER, n, 4, 0xFFFFFFFF) + HEAD)",
-    "the-sign-bit": "send(prefix(wire.ANSWER, n, 4, 0x80000000) + HEAD)",
-    "two-gigabytes": "send(prefix(wire.ANSWER, n, 4, 0x7FFFFFFF) + HEAD)",
+    "a-body-of-four-gigabytes": "send(prefix(wire.ANSWER, n, len(HEAD), 0xFFFFFFFF) + HEAD)",
+    "the-sign-bit": "send(prefix(wire.ANSWER, n, len(HEAD), 0x80000000) + HEAD)",
+    "two-gigabytes": "send(prefix(wire.ANSWER, n, len(HEAD), 0x7FFFFFFF) + HEAD)",
     "less-than-nothing": "send(struct.pack('>BIii', wire.ANSWER, n, -1, -1))",
     "no-head": "send(prefix(wire.ANSWER, n, 0, 0))",
     "one-byte-of-head-too-many": "send(prefix(wire.ANSWER, n, (64 << 10) + 1, 0))",
-    "one-byte-of-body-too-many": "send(prefix(wire.ANSWER, n, 4, (1 << 20) + 1) + HEAD)",
+    "one-byte-of-body-too-many": "send(prefix(wire.ANSWER, n, len(HEAD), (1 << 20) + 1) + HEAD)",
     "a-truncated-prefix": "send(prefix(wire.ANSWER, n, 0xFFFFFFFF, 0)[:7])",
     "a-body-where-none-may-be": "send(prefix(wire.RAISED, n, 4, 1))",
     "raw-garbage": "send(b'HTTP/1.1 200 OK\\r\\n\\r\\nhello')",
@@ -106,22 +106,22 @@ RAW_HEADS = {
     "an-array-of-four-billion": "b'\\xdd\\xff\\xff\\xff\\xff'",
     "a-map-of-four-billion": "b'\\xdf\\xff\\xff\\xff\\xff'",
     "a-text-of-four-billion": "b'\\x93\\xcc\\xc8\\x01\\xdb\\xff\\xff\\xff\\xff'",
-    "an-extension-type": "msgpack.packb([200, 1, msgpack.ExtType(5, b'x' * 100), 'b'])",
-    "an-extension-type-of-no-bytes": "msgpack.packb([200, 1, msgpack.ExtType(5, b''), 'b'])",
-    "a-timestamp": "msgpack.packb([200, 1, 'x', msgpack.Timestamp(1, 1)])",
+    "an-extension-type": "msgpack.packb([200, 1, 0, 0, msgpack.ExtType(5, b'x' * 100), 'b'])",
+    "an-extension-type-of-no-bytes": "msgpack.packb([200, 1, 0, 0, msgpack.ExtType(5, b''), 'b'])",
+    "a-timestamp": "msgpack.packb([200, 1, 0, 0, 'x', msgpack.Timestamp(1, 1)])",
     "duplicate-keys": "b'\\x93\\xcc\\xc8\\x01\\x82\\xa1a\\x01\\xa1a\\x02'",
     "bad-utf-8": "b'\\x94\\xcc\\xc8\\x01\\xa3X-A\\xa2\\xff\\xfe'",
     "half-a-surrogate": "b'\\x94\\xcc\\xc8\\x01\\xa3X-A\\xa3\\xed\\xa0\\x80'",
-    "bytes-for-text": "msgpack.packb([200, 1, b'X-A', 'b'])",
-    "a-float-for-a-number": "msgpack.packb([200.0, 1])",
-    "a-bool-for-a-number": "msgpack.packb([200, True])",
-    "nothing-for-a-number": "msgpack.packb([200, None])",
-    "a-number-below-zero": "msgpack.packb([200, -1])",
-    "a-number-of-64-bits": "msgpack.packb([200, (1 << 64) - 1])",
+    "bytes-for-text": "msgpack.packb([200, 1, 0, 0, b'X-A', 'b'])",
+    "a-float-for-a-number": "msgpack.packb([200.0, 1, 0, 0])",
+    "a-bool-for-a-number": "msgpack.packb([200, True, 0, 0])",
+    "nothing-for-a-number": "msgpack.packb([200, None, 0, 0])",
+    "a-number-below-zero": "msgpack.packb([200, -1, 0, 0])",
+    "a-number-of-64-bits": "msgpack.packb([200, (1 << 64) - 1, 0, 0])",
     "too-few-fields": "msgpack.packb([200])",
-    "half-a-header": "msgpack.packb([200, 1, 'X-A'])",
+    "half-a-header": "msgpack.packb([200, 1, 0, 0, 'X-A'])",
     "no-array": "msgpack.packb('200')",
-    "two-heads": "msgpack.packb([200, 1]) * 2",
+    "two-heads": "msgpack.packb([200, 1, 0, 0]) * 2",
 }  # fmt: skip
 HEADS = {name: f"send(sealed(n, {head}))" for name, head in RAW_HEADS.items()}
 
@@ -131,7 +131,7 @@ SLOW = {
     "a-byte-at-a-time": "for byte in answer(n): send(bytes([byte])); time.sleep(0.2)",
     "half-an-answer": "send(answer(n, bytes(1000))[:500]); time.sleep(60)",
     "an-answer-that-never-comes": "signal.pause()",
-    "a-promised-body": "send(prefix(wire.ANSWER, n, 4, 1 << 20) + HEAD)",
+    "a-promised-body": "send(prefix(wire.ANSWER, n, len(HEAD), 1 << 20) + HEAD)",
     "a-promised-head": "send(prefix(wire.ANSWER, n, 64 << 10, 0))",
     "one-byte": "send(b'\\x13'); time.sleep(60)",
     "a-flood-of-log-lines": "while True: os.write(1, b'\\n' * 65536)",
@@ -146,7 +146,7 @@ OUT_OF_TURN = {
     "to-a-call-far-away": "send(answer(n + 1000, b'forged'))",
     "to-the-last-number": "send(answer(0xFFFFFFFF, b'forged'))",
     "to-no-call": "send(answer(0, b'forged'))",
-    "an-exception-of-another-call": "send(wire.encode(wire.RAISED, n + 1, ('E', 'forged', 1, '', 1)))",
+    "an-exception-of-another-call": "send(wire.encode(wire.RAISED, n + 1, ('E', 'forged', 1, '', 1, 0, 0)))",
 }
 TWICE = {
     "twice": "send(answer(n) + answer(n, b'forged'))",
@@ -222,9 +222,9 @@ OTHER_BODIES = {
     # The rest is read as the next frame.
     "longer-than-declared": ("send(sealed(n, HEAD, b'own') + b'X' * 40)", (200, 502)),
     # The worker's own answer is its rest, and not enough.
-    "shorter-than-declared": ("send(prefix(wire.ANSWER, n, 4, 1000) + HEAD + b'own')", (504,)),
+    "shorter-than-declared": ("send(prefix(wire.ANSWER, n, len(HEAD), 1000) + HEAD + b'own')", (504,)),
     # Here the rest is enough, and what is left of the worker's answer is nothing.
-    "shorter-by-a-few": ("send(prefix(wire.ANSWER, n, 4, 10) + HEAD + b'own')", (200, 502)),
+    "shorter-by-a-few": ("send(prefix(wire.ANSWER, n, len(HEAD), 10) + HEAD + b'own')", (200, 502)),
 }  # fmt: skip
 
 # ---- 83: logs ---------------------------------------------------------------------------------

@@ -16,7 +16,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from supervisor.front import instance as module
-from supervisor.front.instance import CallLost, Instance, Memory, StartFailed
+from supervisor.front.identity import Memory
+from supervisor.front.instance import Instance
+from supervisor.front.lost import CallLost, StartFailed
 from supervisor.front.warden_link import Ending
 from tests.support.scripted_cell import Cell, answer, ready
 from tests.support.wire_frames import any_bytes

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
 
-from supervisor.front.instance import CallLost, StartFailed
+from supervisor.front.instance import MOVES_MOST
+from supervisor.front.lost import CallLost, StartFailed
 from supervisor.front.pool import Pool
 from supervisor.front.warden_link import Ending, Lease
 from supervisor.options import Limits
@@ -133,6 +135,7 @@ def test_no_call_is_sent_to_an_instance_that_is_being_killed() -> None:
             ends = await started(made, warden)
             ends.says(ready(is_async=1))
             await turns()
+            os.read(ends.requests, 1 << 16)  # the cell has begun the call
             (instance,) = made.instances
             instance.kill("timeout")  # the warden has not confirmed it yet
             second = prepared()
@@ -148,5 +151,45 @@ def test_no_call_is_sent_to_an_instance_that_is_being_killed() -> None:
             await turns()
             ends.says(answer(1, b"right"))
             assert (await second.future).body == b"right"
+
+    asyncio.run(scenario())
+
+
+def test_a_call_that_its_instance_never_read_is_answered_by_another_one() -> None:
+    async def scenario() -> None:
+        async with pool() as (made, warden):
+            call = prepared()
+            made.submit(call)
+            for _ in range(2):
+                ends = await started(made, warden)
+                ends.says(ready())
+                await turns()
+                (instance,) = made.instances
+                assert instance.load == 1
+                ends.hangs_up()
+                instance.ended(KILLED)
+            ends = await started(made, warden)
+            ends.says(ready())
+            await turns()
+            ends.says(answer(1, b"third"))
+            assert (await call.future).body == b"third"
+
+    asyncio.run(scenario())
+
+
+def test_a_call_moves_a_few_times_and_is_then_lost_with_the_last() -> None:
+    async def scenario() -> None:
+        async with pool() as (made, warden):
+            call = prepared()
+            made.submit(call)
+            for _ in range(1 + MOVES_MOST):
+                ends = await started(made, warden)
+                ends.says(ready())
+                await turns()
+                (instance,) = made.instances
+                ends.hangs_up()
+                instance.ended(KILLED)
+            with pytest.raises(CallLost):
+                await call.future
 
     asyncio.run(scenario())

@@ -36,7 +36,7 @@ def raised_by(path: Path, source: str, argument: Any = None) -> BaseException:
 
 def carried(found: Failure) -> tuple[Any, ...]:
     """The fields after a journey over the wire, which refuses what does not fit."""
-    (frame,) = wire.Decoder(wire.TO_FRONT).receive(wire.encode(wire.RAISED, 1, (*found, 5)))
+    (frame,) = wire.Decoder(wire.TO_FRONT).receive(wire.encode(wire.RAISED, 1, (*found, 5, 0, 0)))
     return frame.head[:4]
 
 

@@ -1,0 +1,34 @@
+"""Whose an instance is, and what of it its next front has to know."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from supervisor.datagrams import Message
+
+
+@dataclass
+class Memory:
+    """What travels with a returned cell to its next front."""
+
+    is_async: int
+    next_call: int
+    served: int
+
+    def as_message(self) -> Message:
+        """For the warden to carry."""
+        return dict(self.__dict__)
+
+
+@dataclass
+class Identity:
+    """Whose instance this is, for frames and log lines."""
+
+    space: str
+    function: str
+    version: int
+    log_bytes: int
+    log_lines: int
+    response_max_bytes: int
+    are_logs_emitted: bool = True
+    grace_s: float = 0.5

@@ -1,0 +1,45 @@
+"""What becomes of a call that gets no frame of its own."""
+
+from __future__ import annotations
+
+from supervisor.front.warden_link import Ending
+from worker import wire
+
+
+class CallLost(Exception):
+    """The instance ended under a call.
+
+    ``is_culprit``: by this call's own doing or limit; ``where`` its code stood, as far as that is known.
+    """
+
+    def __init__(self, ending: Ending, is_culprit: bool, where: str = "") -> None:
+        super().__init__(ending.cause)
+        self.ending = ending
+        self.is_culprit = is_culprit
+        self.where = where
+
+
+class CallLate(Exception):
+    """The call ended after its time was up, and its instance lives; ``is_blocking``: it held up others."""
+
+    def __init__(self, where: str, is_blocking: bool) -> None:
+        super().__init__("late")
+        self.where = where
+        self.is_blocking = is_blocking
+
+
+class StartFailed(Exception):
+    """The instance never got READY: the FAILED frame's fields, or how it ended."""
+
+    def __init__(self, failed: wire.Frame | None, ending: Ending | None) -> None:
+        super().__init__("start failed")
+        self.failed = failed
+        self.ending = ending
+
+
+class StartLate(Exception):
+    """The module was still being imported when its time was up; ``where`` it stood."""
+
+    def __init__(self, where: str) -> None:
+        super().__init__("start late")
+        self.where = where

@@ -1,0 +1,140 @@
+"""Ending a call before its handler does: its time is up, or its caller has hung up.
+
+A worker that runs a handler does not read its pipe.  So the front writes CANCEL and has pid 1 of the
+cell send LOOK_SIGNAL, whose handler looks into the pipe: a signal says nothing, frames do.  An ordinary
+handler gets an exception where it stands, a coroutine is cancelled by its loop.  Shortly before the
+front has the whole cell killed, DUMP_SIGNAL makes every thread's stack appear in the log, even of code
+that holds the interpreter's lock and hears no other signal.
+
+All of this is a courtesy to the author: code that takes these signals away from us loses its own
+stack, and is killed all the same.
+"""
+
+import asyncio
+import faulthandler
+import linecache
+import signal
+import sys
+from contextvars import ContextVar
+from typing import Any, Coroutine, List, NamedTuple, Optional
+
+from function import context
+from worker import places, wire
+from worker.channel import Channel
+
+LOOK_SIGNAL = signal.SIGXCPU
+DUMP_SIGNAL = signal.SIGQUIT
+# What of a stack is shown: the author's innermost frames.
+FRAMES_MOST = 50
+WHERE_MAX_CHARS = 512
+
+# Which call the code that runs now belongs to, its tasks and theirs included.
+number: "ContextVar[int]" = ContextVar("cellblock_call", default=0)
+
+
+class Place(NamedTuple):
+    """A line of code: file and function as the author knows them."""
+
+    file: str
+    line: int
+    function: str
+
+    def __str__(self) -> str:
+        text = "%s:%d in %s" % (self.file.rpartition("/")[2], self.line, self.function)
+        return text[:WHERE_MAX_CHARS].encode("utf-8", "replace").decode()
+
+
+def places_of(frame: Any) -> List[Place]:
+    """The author's own frames of a stack, innermost first; where there is none, the innermost of all."""
+    own: List[Place] = []
+    innermost = None
+    while frame is not None and len(own) < FRAMES_MOST:
+        place = Place(frame.f_code.co_filename, frame.f_lineno or 0, frame.f_code.co_name)
+        innermost = innermost or place
+        if place.file.startswith(places.function_dir):
+            own.append(place)
+        frame = frame.f_back
+    return own or [place for place in (innermost,) if place]
+
+
+def places_of_coroutine(coroutine: Optional[Coroutine[Any, Any, Any]]) -> List[Place]:
+    """The same of a coroutine that waits, found along what it awaits."""
+    waiting: Any = coroutine
+    found: List[Place] = []
+    while waiting is not None and len(found) < FRAMES_MOST:
+        frame = getattr(waiting, "cr_frame", None)
+        if frame is not None and frame.f_code.co_filename.startswith(places.function_dir):
+            found.insert(0, Place(frame.f_code.co_filename, frame.f_lineno or 0, frame.f_code.co_name))
+        waiting = getattr(waiting, "cr_await", None)
+    return found
+
+
+class Interrupts:
+    """Of one instance; made before its module is imported."""
+
+    def __init__(self, channel: Channel) -> None:
+        # The call that an ordinary handler is busy with; 0 while our own code runs.
+        self.running = 0
+        # Frames that the signal's handler read and the loop has not seen.
+        self.stash: List[wire.Frame] = []
+        self._channel = channel
+        self._loop: Optional[asyncio.AbstractEventLoop] = None
+        faulthandler.register(DUMP_SIGNAL, file=2, all_threads=True, chain=False)
+        signal.signal(LOOK_SIGNAL, self._look)
+
+    def serve_async(self) -> None:
+        """From now on a loop reads the pipe."""
+        self._loop = asyncio.get_running_loop()
+
+    def _look(self, _: int, frame: Any) -> None:
+        if self._loop is not None:
+            self._look_at_the_loop(frame)
+        elif self.running:
+            call = self.running
+            # Only while the handler runs: between calls the loop itself reads, and would wait for these.
+            self.stash += self._channel.read_ready()
+            for cancel in [item for item in self.stash if item.kind == wire.CANCEL and item.call == call]:
+                self.stash.remove(cancel)
+                error = error_of(cancel.head[0])
+                self.report(call, places_of(frame), str(error))
+                raise error
+
+    def _look_at_the_loop(self, frame: Any) -> None:
+        """CANCEL was written a while ago, and the loop has not read it: somebody keeps it from turning."""
+        call, stack = number.get(), places_of(frame)
+        if not call or not self._channel.has_input() or self._channel.is_writing:
+            return
+        if not stack or not stack[0].file.startswith(places.function_dir):
+            return  # in the loop's own code: an exception there would end everybody's calls
+        error = context.CallTimeout("it kept the event loop from all other calls of this instance")
+        self.report(call, stack, str(error), is_blocking=True)
+        raise error
+
+    def cancel(self, task: "asyncio.Task[None]", cancel: wire.Frame) -> None:
+        """CANCEL of a call that is a task of our loop."""
+        error = error_of(cancel.head[0])
+        self.report(cancel.call, places_of_coroutine(task.get_coro()), str(error))  # type: ignore[arg-type]
+        task.cancel()
+
+    def report(self, call: int, stack: List[Place], why: str, is_blocking: bool = False) -> None:
+        """Say where a call stands: to the front in a few words, to the log in full."""
+        self._channel.send(wire.WHERE, call, (str(stack[0]) if stack else "", int(is_blocking)))
+        lines = ["%s; it was here (most recent call last):" % why]
+        for place in reversed(stack):
+            lines.append('  File "%s", line %d, in %s' % place)
+            code = linecache.getline(place.file, place.line).strip()
+            if code:
+                lines.append("    %s" % code)
+        stream = sys.__stderr__
+        try:
+            if stream is not None:
+                stream.write("\n".join(lines) + "\n")
+        except Exception:  # noqa: S110 - the author's own doing; the front has its few words
+            pass
+
+
+def error_of(why: int) -> BaseException:
+    """What the handler gets."""
+    if why == wire.CALLER_IS_GONE:
+        return context.CallCancelled("the caller hung up")
+    return context.CallTimeout("the call's time was up")
