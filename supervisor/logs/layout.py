@@ -1,0 +1,107 @@
+"""Where the logs lie: ``ROOT/SPACE/NAME/TIME-WRITER-SEQUENCE.log``.
+
+One folder per function.  In it each process that writes has files of its own, called segments, so
+nobody waits for anybody.  A segment's name tells the time and the sequence of its first record and who
+writes it; after it is full, or its process is gone, nothing in it changes.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+from pathlib import Path
+from typing import NamedTuple
+
+from supervisor.logs.record import NS_PER_SECOND
+
+FOLDER_MODE = 0o700
+FILE_MODE = 0o600
+# How far a record's time may lie before one in front of it in the same segment.  A writer whose clock
+# is set back further begins another segment, so a search by time is exact with this much to spare.
+DISORDER_NS = NS_PER_SECOND
+NAME_MAX_CHARS = 64
+# No dot and no slash: what this lets through names one folder below its parent.
+_NAME = re.compile(r"[a-z0-9_][a-z0-9_-]{0,63}")
+_SEGMENT = re.compile(r"([0-9a-f]{16})-([0-9a-f]{12})-([0-9a-f]{12})\.log")
+WRITER = re.compile(r"[0-9a-f]{12}")
+_WRITER_BYTES = 6
+
+
+class Segment(NamedTuple):
+    """One file of one writer, and what its name says; ``size`` is in bytes, as of its listing."""
+
+    path: Path
+    space: str
+    name: str
+    first_ns: int
+    writer: str
+    first_sequence: int
+    size: int
+    modified_ns: int
+
+
+def new_writer() -> str:
+    """A name that no other writer has."""
+    return secrets.token_hex(_WRITER_BYTES)
+
+
+def segment_file(first_ns: int, writer: str, first_sequence: int) -> str:
+    """The name of a segment's file."""
+    return f"{first_ns:016x}-{writer}-{first_sequence:012x}.log"
+
+
+def checked(name: str, what: str) -> str:
+    """``name``, when it can be a folder's.  ValueError: the store trusts no earlier check."""
+    if not _NAME.fullmatch(name):
+        shown = repr(name[: NAME_MAX_CHARS + 1])
+        raise ValueError(
+            f"cannot use {shown} as a {what}: 1 to {NAME_MAX_CHARS} of a-z, 0-9, - and _, no - first"
+        )
+    return name
+
+
+def folder_of(root: Path, space: str, name: str) -> Path:
+    """The folder of a function, existing or not.  ValueError."""
+    return root / checked(space, "space") / checked(name, "name of a function")
+
+
+def names_in(folder: Path) -> list[str]:
+    """What the folder holds that can be a space or a function, by name; nothing where there is none."""
+    try:
+        with os.scandir(folder) as entries:
+            return sorted(
+                entry.name
+                for entry in entries
+                if _NAME.fullmatch(entry.name) and entry.is_dir(follow_symlinks=False)
+            )
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+
+
+def segments_of(folder: Path) -> list[Segment]:
+    """The segments of a function's folder, oldest name first; nothing where there is none.  OSError.
+
+    All names are read before the first size: where a writer has a next segment, the size of the one
+    before it is final.
+    """
+    try:
+        with os.scandir(folder) as entries:
+            files = sorted(entry.name for entry in entries)
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    found = []
+    for file in files:
+        match = _SEGMENT.fullmatch(file)
+        if match is None:
+            continue
+        path = folder / file
+        try:
+            status = path.lstat()
+        except FileNotFoundError:  # retention was quicker
+            continue
+        first_ns, first_sequence = int(match[1], 16), int(match[3], 16)
+        space, name = folder.parent.name, folder.name
+        size, modified_ns = status.st_size, status.st_mtime_ns
+        found.append(Segment(path, space, name, first_ns, match[2], first_sequence, size, modified_ns))
+    return found
