@@ -101,6 +101,9 @@ class Settings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="the server's own log"
     )
+    call_reports: bool = Field(
+        True, description="write a line for each call, what it took and came to, to the server's stderr"
+    )
     function_logs: bool = Field(True, description="write the functions' log lines to the server's stderr")
 
     @field_validator("bind")

@@ -35,12 +35,13 @@ def _places(materials: Materials) -> None:
 
 def _rlimits(materials: Materials) -> None:
     """As everywhere; and without a tmpfs of its own size, no file larger than it would have been."""
+    materials.data_bytes = lockdown._private_bytes() + materials.tie.memory_bytes
     for kind, most in _rlimits_of(materials):
         resource.setrlimit(kind, (most, most))
 
 
 def _rlimits_of(materials: Materials) -> Tuple[Tuple[int, int], ...]:
-    return (*lockdown.rlimits_of(materials.tie), (resource.RLIMIT_FSIZE, materials.tie.tmp_bytes))
+    return (*lockdown.rlimits_of(materials), (resource.RLIMIT_FSIZE, materials.tie.tmp_bytes))
 
 
 def _own_id(materials: Materials) -> None:

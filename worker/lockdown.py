@@ -157,9 +157,18 @@ def _tmp_size(materials: Materials) -> None:
     sys_.mount("tmpfs", "/tmp", "tmpfs", flags, _tmpfs(materials.tie.tmp_bytes))
 
 
-def rlimits_of(tie: Tie) -> Tuple[Tuple[int, int], ...]:
+def _private_bytes() -> int:
+    """What this process has of private writable memory: RLIMIT_DATA counts it so, touched or not."""
+    with open("/proc/self/statm") as statm:
+        return int(statm.read().split()[5]) * resource.getpagesize()
+
+
+def rlimits_of(materials: Materials) -> Tuple[Tuple[int, int], ...]:
     """Each limit of a cell but that of descriptors; hard = soft."""
+    tie = materials.tie
     return (
+        # Python raises MemoryError at this one; the cgroup kills at a little more.
+        (resource.RLIMIT_DATA, materials.data_bytes),
         # 1 and not 0: a core_pattern that is a pipe ignores 0 and honours 1.
         (resource.RLIMIT_CORE, 1),
         (resource.RLIMIT_NPROC, tie.processes),  # the backstop of the pids controller
@@ -174,7 +183,8 @@ def rlimits_of(tie: Tie) -> Tuple[Tuple[int, int], ...]:
 
 def _rlimits(materials: Materials) -> None:
     """Hard = soft, so that nothing can be raised again; irreversible without capabilities."""
-    for kind, most in rlimits_of(materials.tie):
+    materials.data_bytes = _private_bytes() + materials.tie.memory_bytes
+    for kind, most in rlimits_of(materials):
         resource.setrlimit(kind, (most, most))
 
 
@@ -293,7 +303,7 @@ def _layers_hold(materials: Materials) -> None:
     expected = selftest.Expected(
         network=materials.network,
         tmp_bytes=materials.tie.tmp_bytes,
-        rlimits=(*rlimits_of(materials.tie), (resource.RLIMIT_NOFILE, materials.tie.open_files)),
+        rlimits=(*rlimits_of(materials), (resource.RLIMIT_NOFILE, materials.tie.open_files)),
         ids=(INNER_UID, INNER_GID),
         outsider=materials.tie.outsider,
         namespaces=materials.tie.namespaces,

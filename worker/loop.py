@@ -12,6 +12,7 @@ import json
 import os
 import platform
 import resource
+import threading
 import time
 from typing import Any, Dict, NoReturn, Optional, Tuple
 
@@ -22,6 +23,9 @@ from worker import capture, failure, loader, response, wire
 from worker.channel import Channel
 from worker.interrupts import Interrupts, number
 from worker.materials import REQUEST_FD
+
+# Stacks count against the memory of a function before they are used: 8 MiB each would be few threads.
+THREAD_STACK_BYTES = 1 << 20
 
 MODE_SERVE, MODE_CHECK = "serve", "check"
 
@@ -112,6 +116,7 @@ def _clean(message: str) -> str:
 def run() -> NoReturn:
     """From INIT to the end of the process."""
     capture.install()
+    threading.stack_size(THREAD_STACK_BYTES)
     _Usage.base_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     channel = Channel()
     frames = []

@@ -10,6 +10,7 @@ REQUEST_FD, REPLY_FD, SETUP_FD = 3, 4, 5
 FIRST_FOREIGN_FD = 6
 # A blank cell's /tmp before its function's size is known: small, it holds nothing yet.
 BLANK_TMP_BYTES = 1 << 20
+BLANK_MEMORY_BYTES = 128 << 20
 # One inode costs about a KiB of kernel memory that no size limit counts.
 BYTES_PER_INODE = 4096
 SHM_BYTES = 16 << 20
@@ -25,6 +26,7 @@ class Tie(NamedTuple):
     """
 
     has_code: bool
+    memory_bytes: int
     tmp_bytes: int
     open_files: int
     processes: int
@@ -55,9 +57,11 @@ class Materials:
         self.tier = tier
         # Before the clone; in the new namespace they are nobody's until a map is written.
         self.outer_ids = outer_ids
-        self.tie: Tie = Tie(False, BLANK_TMP_BYTES, 256, 64, b"", 0, {}, "/function", "/tmp", (), 0, 0)
+        self.tie: Tie = Tie(False, BLANK_MEMORY_BYTES, BLANK_TMP_BYTES, 256, 64, b"", 0, {}, "/function", "/tmp", (), 0, 0)
         self.code_fd = -1
         self.parent_pid = 1
+        # What the process may have of private memory, its zygote's share included; known with the tie.
+        self.data_bytes = 0
         # From Linux 6.3, and root's: looked for before any step could forget it.
         self.has_memfd_knob = self.has_own_ids and os.path.exists(MEMFD_KNOB)
         # What the warden publishes: (layer, "enforced" or "absent", evidence or reason).

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from supervisor.errors import PlatformError
+from supervisor.front.outcomes import Outcome
 from worker.wire import RemoteProtocolError
 
 Headers = list[tuple[bytes, bytes]]
@@ -46,6 +47,7 @@ class Answer:
     headers: Headers = field(default_factory=list)
     body: bytes = b""
     is_invoked: bool = False
+    outcome: Outcome = Outcome.ANSWERED
 
 
 def function_headers(headers: tuple[tuple[str, str], ...]) -> Headers:
@@ -109,6 +111,7 @@ def raised(head: tuple[Any, ...], call_id: str, is_known_caller: bool) -> Answer
         details = {"call_id": call_id}
     answer = refused(PlatformError(500, message, details))
     answer.is_invoked = True
+    answer.outcome = Outcome.RAISED
     return answer
 
 

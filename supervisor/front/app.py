@@ -20,6 +20,7 @@ from supervisor.front.api import build_api
 from supervisor.front.auth import Credentials
 from supervisor.front.directory import Directory
 from supervisor.front.gateway import Gateway, Receive, Scope, Send, Timing, _send
+from supervisor.front.reports import Reports
 from supervisor.front.warden_control import WardenControl
 from supervisor.front.warden_link import WardenLink
 from supervisor.settings import Settings
@@ -77,6 +78,7 @@ class Application:
     def __init__(self, config: FrontConfig) -> None:
         self._config = config
         self._parts: _Parts | None = None
+        self._reports: Reports | None = None
         self.running = 0  # requests that are being answered
         self.warden_socket: socket.socket | None = None
 
@@ -105,6 +107,8 @@ class Application:
         self._parts = self._start()
         await send({"type": "lifespan.startup.complete"})
         await receive()
+        if self._reports is not None:
+            self._reports.flush()
         await send({"type": "lifespan.shutdown.complete"})
 
     def _start(self) -> _Parts:
@@ -112,6 +116,7 @@ class Application:
         config, settings = self._config, self._config.settings
         assert self.warden_socket is not None, "no link to the warden"
         credentials = Credentials(config.admin_token_sha256)
+        self._reports = reports = Reports(settings.call_reports)
         store = open_store(config.store_url, Sealer(load_or_create_key(settings.front_dir / KEY_NAME)))
         warden = WardenLink(self.warden_socket, settings.queue_seconds, self._warden_lost)
         directory = Directory(store, settings, warden, lambda template: control.runtime_of(template))
@@ -125,7 +130,9 @@ class Application:
             control=control,
             credentials=credentials,
         )
-        parts = _Parts(warden, credentials, Gateway(directory, credentials, settings.body_seconds), api)
+        parts = _Parts(
+            warden, credentials, Gateway(directory, credentials, reports, settings.body_seconds), api
+        )
         # What start-up made stays for good: without this each full collection walks all of it, tens of
         # milliseconds in which no call moves.
         gc.collect()
@@ -150,13 +157,20 @@ class Application:
             await _send(answer, call_id, timing, send)
             return
 
+        async def received() -> dict[str, Any]:
+            message = await receive()
+            timing.is_body_read = not message.get("more_body")
+            return message
+
         async def stamped(message: dict[str, Any]) -> None:
             if message["type"] == "http.response.start":
                 ours = timing.headers(call_id)
+                if not timing.is_body_read and calls.announces_body(scope["headers"]):
+                    ours.append((b"connection", b"close"))  # gunicorn does not read the rest
                 message = {**message, "headers": [*message.get("headers", ()), *ours]}
             await send(message)
 
-        await self._parts.api(scope, receive, stamped)
+        await self._parts.api(scope, received, stamped)
 
 
 def _without_body(send: Send) -> Send:

@@ -79,6 +79,14 @@ def call_id_of(headers: list[tuple[bytes, bytes]]) -> str:
     return f"{_ids.prefix}-{next(_ids.numbers):08x}"
 
 
+def announces_body(headers: list[tuple[bytes, bytes]]) -> bool:
+    """Whether bytes follow that somebody has to read before the connection's next request."""
+    return any(
+        name == b"transfer-encoding" or (name == b"content-length" and value.strip(b"0 ") != b"")
+        for name, value in headers
+    )
+
+
 def parse(scope: dict[str, Any], match: re.Match[bytes], call_id: str) -> Call:
     """The call of an ASGI scope whose raw path matched INVOKE.  PlatformError 401, 405, 414, 431."""
     method = scope["method"]

@@ -5,21 +5,21 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-import signal
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 from supervisor.errors import PlatformError
-from supervisor.front import answers, calls
+from supervisor.front import answers, calls, outcomes, refusals
 from supervisor.front.answers import Answer
 from supervisor.front.auth import Credentials, Principal, unauthenticated
 from supervisor.front.directory import Directory
 from supervisor.front.lost import CallLate, CallLost, StartFailed
+from supervisor.front.outcomes import Outcome
 from supervisor.front.patience import Patience
 from supervisor.front.pool import Retired
 from supervisor.front.prepared import PreparedCall
-from supervisor.front.warden_link import Ending
+from supervisor.front.reports import Report, Reports
 from worker import wire
 
 log = logging.getLogger("cellblock.front")
@@ -31,6 +31,8 @@ Send = Callable[[dict[str, Any]], Awaitable[None]]
 # A call that finds its version replaced looks again; each time a deploy has been acknowledged.
 RETIRED_MOST = 100
 
+_LATE_BODY = "the request's body did not arrive within {:g} s"
+
 # The tasks that answer a call now: whose connection is lost is cancelled.
 calling: set[asyncio.Task[Any] | None] = set()
 
@@ -38,11 +40,24 @@ calling: set[asyncio.Task[Any] | None] = set()
 class Timing:
     """Where the time of one call went; perf_counter seconds."""
 
-    __slots__ = ("execution_s", "init_s", "queue_s", "started")
+    __slots__ = (
+        "cpu_s",
+        "execution_s",
+        "init_s",
+        "instance",
+        "is_body_read",
+        "peak_bytes",
+        "queue_s",
+        "started",
+        "version",
+    )
 
     def __init__(self) -> None:
         self.started = time.perf_counter()
-        self.queue_s = self.init_s = self.execution_s = 0.0
+        self.queue_s = self.init_s = self.execution_s = self.cpu_s = 0.0
+        self.peak_bytes = self.version = 0
+        self.instance = "-"
+        self.is_body_read = False
 
     def take(self, call: PreparedCall, now: float) -> None:
         """What a call says of its own way; ``now`` on its clock."""
@@ -51,6 +66,8 @@ class Timing:
         self.queue_s += max(0.0, sent - call.queued_at - call.init_s)
         if call.sent_at:
             self.execution_s = (call.answered_at or now) - sent
+            self.instance = call.instance.cell if call.instance is not None else "-"
+            self.cpu_s, self.peak_bytes = call.cpu_us / 1e6, call.peak_bytes
 
     def headers(self, call_id: str) -> answers.Headers:
         """``X-Call-Id``, ``X-Duration-Seconds`` and ``Server-Timing`` (milliseconds)."""
@@ -68,9 +85,12 @@ class Timing:
 class Gateway:
     """Answers invocations."""
 
-    def __init__(self, directory: Directory, credentials: Credentials, body_seconds: float) -> None:
+    def __init__(
+        self, directory: Directory, credentials: Credentials, reports: Reports, body_seconds: float
+    ) -> None:
         self._directory = directory
         self._credentials = credentials
+        self._reports = reports
         self._body_seconds = body_seconds
         self._loop = asyncio.get_running_loop()
         self._patience = Patience(body_seconds)
@@ -83,16 +103,35 @@ class Gateway:
         calling.add(task)
         try:
             answer = await self._answer(scope, match, receive, call_id, timing)
+            outcome = answer.outcome
         except PlatformError as error:
             answer = answers.refused(error)
+            if not timing.is_body_read and calls.announces_body(scope["headers"]):
+                # gunicorn closes it: who keeps connections has to know that before its next request.
+                answer.headers.append((b"connection", b"close"))
+            outcome = outcomes.outcome_of(error.status, error.details)
+        except asyncio.CancelledError:
+            self._report(match, call_id, timing, Outcome.CANCELLED, 0)
+            raise
         except Exception:
             # The door of this path: our bug costs one caller a 500 and nobody a process.
             log.exception("call %s: our own mistake", call_id)
             message = "the platform made a mistake; its operator finds it in the log by the call id"
             answer = answers.refused(PlatformError(500, message, {"call_id": call_id}))
+            outcome = Outcome.FAULT
         finally:
             calling.discard(task)
         await _send(answer, call_id, timing, send)
+        self._report(match, call_id, timing, outcome, answer.status)
+
+    def _report(
+        self, match: re.Match[bytes], call_id: str, timing: Timing, outcome: Outcome, status: int
+    ) -> None:
+        space, name, _ = match.groups()
+        whose = (space.decode("latin-1"), name.decode("latin-1"), timing.version, timing.instance, call_id)
+        total_s = time.perf_counter() - timing.started
+        times = (total_s, timing.queue_s, timing.init_s, timing.execution_s, timing.cpu_s)
+        self._reports.take(Report(time.time(), *whose, outcome, status, *times, timing.peak_bytes))
 
     async def _answer(
         self, scope: Scope, match: re.Match[bytes], receive: Receive, call_id: str, timing: Timing
@@ -113,6 +152,7 @@ class Gateway:
             )
         limit_s = calls.timeout_of(call.timeout, function.limits.timeout)
         body = await self._body(call, function.request_max_bytes, receive) if call.has_body else b""
+        timing.is_body_read = True
         # A credential that is not ours may be the function's own: only what was consumed is removed.
         headers = call.headers if principal is None else call.without_credential()
         return await self._run(call, principal, headers, body, limit_s, timing)
@@ -120,7 +160,7 @@ class Gateway:
     async def _body(self, call: calls.Call, most: int, receive: Receive) -> bytes:
         """The request's body, bounded before it is believed; 413, 408."""
         if call.content_length is not None and call.content_length > most:
-            raise _too_large(most)
+            raise refusals.too_large(most)
         chunks = []
         size = 0
         with self._patience.limit() as limit:
@@ -130,16 +170,16 @@ class Gateway:
                 except asyncio.CancelledError:
                     if not limit.is_over:
                         raise
-                    raise _too_slow(
-                        f"the request's body did not arrive within {self._body_seconds:g} s"
-                    ) from None
+                    raise refusals.too_slow(_LATE_BODY.format(self._body_seconds)) from None
+                if limit.is_over:  # a cancellation that met a byte is lost on its way
+                    raise refusals.too_slow(_LATE_BODY.format(self._body_seconds))
                 if message["type"] != "http.request":
                     # The caller hung up and nobody hears this, or gunicorn had no more patience.
-                    raise _too_slow("the request's body stopped arriving")
+                    raise refusals.too_slow("the request's body stopped arriving")
                 chunk = message.get("body", b"")
                 size += len(chunk)
                 if size > most:
-                    raise _too_large(most)
+                    raise refusals.too_large(most)
                 chunks.append(chunk)
                 if not message.get("more_body"):
                     return chunks[0] if len(chunks) == 1 else b"".join(chunks)
@@ -169,17 +209,18 @@ class Gateway:
                 raise PlatformError(
                     431, f"the request's path and headers do not fit into a call: {error}; send less"
                 ) from None
+            timing.version = function.deployment.version
             function.pool.submit(prepared)
             try:
                 frame = await prepared.future
             except Retired:
                 continue
             except StartFailed as failed:
-                return _start_failed(failed, call.call_id, is_known)
+                return refusals.start_failed(failed, function.limits.memory, call.call_id, is_known)
             except CallLost as lost:
-                raise _lost(lost, limit_s, call.call_id) from None
+                raise refusals.lost(lost, limit_s, function.limits.memory, call.call_id) from None
             except CallLate as late:
-                raise _late(late, limit_s, call.call_id) from None
+                raise refusals.late(late, limit_s, call.call_id) from None
             except asyncio.CancelledError:
                 function.pool.hang_up(prepared)
                 raise
@@ -191,18 +232,6 @@ class Gateway:
         )
 
 
-def _too_slow(what: str) -> PlatformError:
-    return PlatformError(408, f"{what}; send it faster", headers={"Connection": "close"})
-
-
-def _too_large(most: int) -> PlatformError:
-    return PlatformError(
-        413,
-        f"the request's body is larger than {most} bytes, the function's max_request; send less or raise it",
-        {"max_request_bytes": most},
-    )
-
-
 def _from_frame(frame: wire.Frame, call: PreparedCall, is_known: bool) -> Answer:
     """The answer that a call's frame stands for."""
     if frame.kind == wire.ANSWER:
@@ -210,85 +239,6 @@ def _from_frame(frame: wire.Frame, call: PreparedCall, is_known: bool) -> Answer
     if frame.kind == wire.RAISED:
         return answers.raised(frame.head, call.call_id, is_known)
     raise answers.broke_contract(frame.head[0], call.call_id, is_known)
-
-
-def _start_failed(failed: StartFailed, call_id: str, is_known: bool) -> Answer:
-    """Why there is no instance: the module raised, has no entry point, or its cell died."""
-    if failed.failed is not None:
-        stage, *exception = failed.failed.head
-        if stage == "import":
-            return answers.raised(tuple(exception), call_id, is_known)
-        raise answers.broke_contract(exception[1], call_id, is_known)
-    ending = failed.ending or Ending("exited", 0, 0, "")
-    if (ours := ending.platform_error()) is not None:
-        raise ours
-    raise PlatformError(
-        502,
-        f"the function's instance ended while it was starting: {_how(ending)}",
-        {"reason": _reason(ending), "signal": ending.signal, "exit_code": ending.code, "call_id": call_id},
-    )
-
-
-def _reason(ending: Ending) -> str:
-    return "protocol" if ending.cause == "protocol" else "crashed"
-
-
-def _how(ending: Ending) -> str:
-    if ending.cause == "protocol":
-        return f"it broke the protocol ({ending.reason})"
-    if ending.cause == "memory":
-        return ending.reason
-    if ending.signal:
-        try:
-            name = signal.Signals(ending.signal).name
-        except ValueError:
-            name = f"signal {ending.signal}"
-        return f"it was ended by {name}"
-    if ending.cause == "exited" and not ending.reason:
-        return f"its process exited with code {ending.code}"
-    return ending.reason or ending.cause
-
-
-def _late(late: CallLate, limit_s: float, call_id: str) -> PlatformError:
-    """The call was ended at its limit, or for keeping others waiting, and its instance goes on."""
-    if not late.is_blocking:
-        return _timeout(late.where, limit_s, call_id, "the call was ended")
-    return PlatformError(
-        504,
-        f"the call kept the event loop from all other calls of its instance, at {late.where}; "
-        "await what takes long, or make it run in a thread",
-        {"reason": "blocking", "where": late.where, "call_id": call_id},
-    )
-
-
-def _timeout(where: str, limit_s: float, call_id: str, what: str) -> PlatformError:
-    at = f" at {where}" if where else ""
-    return PlatformError(
-        504,
-        f"the call's time was up: its limit is {limit_s:g} s; {what}{at}",
-        {"reason": "timeout", "limit_s": limit_s, "where": where, "call_id": call_id},
-    )
-
-
-def _lost(lost: CallLost, limit_s: float, call_id: str) -> PlatformError:
-    """What a caller is told whose instance ended under its call."""
-    ending = lost.ending
-    if (ours := ending.platform_error()) is not None:
-        return ours
-    if ending.cause == "timeout" and lost.is_culprit:
-        return _timeout(lost.where, limit_s, call_id, "the code was ended")
-    if not lost.is_culprit:
-        return PlatformError(
-            503,
-            "the instance was ended because of another call that ran on it; try again",
-            {"reason": "neighbour", "call_id": call_id},
-            {"Retry-After": "0"},
-        )
-    return PlatformError(
-        502,
-        f"the function crashed: {_how(ending)}",
-        {"reason": _reason(ending), "signal": ending.signal, "exit_code": ending.code, "call_id": call_id},
-    )
 
 
 async def _send(answer: Answer, call_id: str, timing: Timing, send: Send) -> None:

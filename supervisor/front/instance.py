@@ -13,6 +13,7 @@ import os
 import select
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 from supervisor.errors import PlatformError
 from supervisor.front import deadlines, stacks
@@ -140,8 +141,7 @@ class Instance:
         if self.values_revision != call.values.revision:
             self.values_revision = call.values.revision
             data = call.values.frame + data
-        if not self._outstanding:
-            self._logs.begin_call()
+        self._logs.begin_call(len(self._outstanding) + 1)
         if not self.served:
             call.init_s = self.init_s
         call.sent_at = time.perf_counter()
@@ -282,7 +282,10 @@ class Instance:
         # The next call first: the cell is idle, the caller's answer still has work to be done.
         # How long it ran is its own word (the last field of each of these kinds): our clock would count
         # our own queue as well, and a cell that lies only mis-sizes the pool of its own function.
-        self._on_free(self, frame.head[wire.KINDS[frame.kind].arity - 3] / 1e6)
+        usage = wire.KINDS[frame.kind].arity - 3
+        exec_us, call.cpu_us, peak_kib = frame.head[usage : usage + 3]
+        call.peak_bytes = peak_kib << 10
+        self._on_free(self, exec_us / 1e6)
         if call.step or (call.is_blocking and frame.kind == wire.RAISED):
             call.fail(CallLate(call.where, call.is_blocking and not call.step))
         elif not call.future.done():
@@ -341,7 +344,8 @@ class Instance:
     def ended(self, ending: Ending) -> None:
         """The warden's word: the cell has been reaped."""
         # A protocol violation or a limit of ours is the cause; the signal was only its instrument.
-        self._end(self._ending if self._ending is not None else ending)
+        ours = self._ending
+        self._end(ending if ours is None else replace(ours, peak_bytes=ending.peak_bytes))
 
     def _end(self, ending: Ending) -> None:
         if self.is_gone:
@@ -371,6 +375,7 @@ class Instance:
                 lost.moves += 1
                 unbegun.append(lost)
             else:
+                lost.peak_bytes = ending.peak_bytes
                 lost.fail(CallLost(ending, is_culprit, lost.where or (where if is_culprit else "")))
         return unbegun
 

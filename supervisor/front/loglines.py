@@ -90,19 +90,28 @@ class LogLines:
         self._max_bytes = max_bytes
         self._max_lines = max_lines
         self._is_emitted = is_emitted
-        self._bytes = self._lines = self._dropped = 0
+        self._bytes_left, self._lines_left = max_bytes, max_lines
+        self._dropped = 0
 
-    def begin_call(self) -> None:
-        """A call starts on an instance that had none: the caps start again."""
-        self.end_call("-")  # what a thread wrote that an earlier call left behind
-        self._bytes = self._lines = self._dropped = 0
+    def begin_call(self, running: int) -> None:
+        """Another call runs, so many with it: the caps of an idle instance start again.
+
+        Of a busy one nobody can tell whose a line is: each call brings its own caps along, and what is
+        left of them is never more than those of the calls that run.
+        """
+        if running == 1:
+            self.end_call("-")  # what a thread wrote that an earlier call left behind
+            self._bytes_left, self._lines_left = self._max_bytes, self._max_lines
+            return
+        self._bytes_left = min(max(0, self._bytes_left) + self._max_bytes, running * self._max_bytes)
+        self._lines_left = min(max(0, self._lines_left) + self._max_lines, running * self._max_lines)
 
     def take(self, lines: list[bytes], stream: str, call_id: str) -> None:
         """Emit what is within the caps; count the rest."""
         for line in lines:
-            self._lines += 1
-            self._bytes += len(line)
-            if self._lines > self._max_lines or self._bytes > self._max_bytes:
+            self._lines_left -= 1
+            self._bytes_left -= len(line)
+            if self._lines_left < 0 or self._bytes_left < 0:
                 self._dropped += 1
             elif self._is_emitted:
                 text = CONTROL.sub(_escape, line.decode("utf-8", "backslashreplace"))

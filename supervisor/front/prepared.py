@@ -19,6 +19,8 @@ class ValuesFrame(Protocol):
 class HasCalls(Protocol):
     """An instance, as a call knows it."""
 
+    cell: str
+
     def hang_up(self, call: PreparedCall) -> None:
         """Its caller is gone."""
 
@@ -39,6 +41,7 @@ class PreparedCall:
         "answered_at",
         "body",
         "call_id",
+        "cpu_us",
         "end_at",
         "future",
         "init_s",
@@ -46,6 +49,7 @@ class PreparedCall:
         "is_blocking",
         "limit_at",
         "moves",
+        "peak_bytes",
         "queued_at",
         "sent_at",
         "step",
@@ -73,7 +77,7 @@ class PreparedCall:
         self.values = values
         self.queued_at = time.perf_counter()
         self.sent_at = self.answered_at = self.init_s = self.until = self.limit_at = 0.0
-        self.step = self.end_at = self.moves = 0
+        self.step = self.end_at = self.moves = self.cpu_us = self.peak_bytes = 0
         self.why = wire.TIME_IS_UP
         self.where = ""
         self.is_blocking = False

@@ -23,6 +23,8 @@ log = logging.getLogger("cellblock.front")
 ANSWER_SLACK_S = 5.0
 
 
+PIPES = 4  # that come with a lease
+
 # Endings in the warden's words that are the platform's own.
 PLATFORM_CAUSES = ("breached", "not started")
 BREACHED = "the server's containment failed its own test, and its operator has to look"
@@ -54,6 +56,7 @@ class Ending:
     signal: int
     code: int
     reason: str
+    peak_bytes: int = 0
 
     def platform_error(self) -> PlatformError | None:
         """The 503 of an ending that is no fault of the function's; None for all others."""
@@ -89,6 +92,10 @@ class WardenLink:
         answer, descriptors = await self._ask({**request, "do": "lease"})
         if answer["is"] == "refused":
             raise LeaseRefused(answer["reason"], answer["message"])
+        if len(descriptors) != PIPES:
+            # The kernel leaves out what there is no room for.
+            self._unwanted(answer, descriptors)
+            raise LeaseRefused("capacity", "this front has no descriptors left for its pipes")
         return Lease(answer["cell"], answer["memory"], descriptors)
 
     def kill(self, cell: str, cause: str) -> None:
@@ -146,7 +153,8 @@ class WardenLink:
                 return
             self._unwanted(message, descriptors)
         elif what == "ended":
-            ending = Ending(message["cause"], message["signal"], message["code"], message["reason"])
+            names = ("cause", "signal", "code", "reason", "peak_bytes")
+            ending = Ending(*(message[name] for name in names))
             self.on_ended(message["cell"], ending)
         elif what == "changed":
             self.on_changed(message["space"], message["name"])

@@ -17,6 +17,8 @@ from supervisor.front.protocol import Protocol
 
 # How often the drain looks whether the last request is through.
 LOOK_SECONDS = 0.02
+# Connections that nobody has accepted yet; as the warden's own.
+LISTEN_BACKLOG = 2048
 
 _protocols: weakref.WeakSet[Any] = weakref.WeakSet()
 
@@ -24,9 +26,16 @@ _protocols: weakref.WeakSet[Any] = weakref.WeakSet()
 class TrackedProtocol(Protocol):
     """A connection that the drain can find."""
 
+    _is_deep = False
+
     def connection_made(self, transport: Any) -> None:
         """Remember the connection for as long as it lives."""
         _protocols.add(self)
+        if not TrackedProtocol._is_deep:
+            # uvloop has listened again on the warden's socket, with a backlog of 100.
+            TrackedProtocol._is_deep = True
+            for listener in self.worker.sockets:
+                listener.sock.listen(LISTEN_BACKLOG)
         super().connection_made(transport)
 
 

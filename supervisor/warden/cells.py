@@ -9,7 +9,7 @@ import os
 import signal
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from supervisor.datagrams import Link, LinkClosed, Message, pair
 from supervisor.warden.code import Code
@@ -39,6 +39,7 @@ class Ending:
     signal: int = 0
     code: int = 0
     reason: str = ""
+    peak_bytes: int = 0  # of memory; 0 where nobody counts it
 
 
 def _four_pipes() -> tuple[Pipes, list[int]]:
@@ -146,7 +147,9 @@ class Cell:
                 self._ended(Ending("not started", reason=error))
                 return
             self.pid, self._pidfd = pid, pidfd
-            if self.state is State.DYING:
+            if pidfd < 0:
+                self.kill("not started", "the server has no descriptor left for it")
+            elif self.state is State.DYING:
                 self._signal()
             self._confine_when_all_is_here()
 
@@ -276,16 +279,27 @@ class Cell:
     def _signal(self) -> None:
         if self._leaf is not None:
             self._leaf.kill()
-        if self._pidfd >= 0:
-            with contextlib.suppress(ProcessLookupError):  # it is exiting by itself
+        with contextlib.suppress(ProcessLookupError):  # it is exiting by itself
+            if self._pidfd >= 0:
                 signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
+            elif self.pid:  # not reaped yet, or this cell would be DEAD: the number is still its own
+                os.kill(self.pid, signal.SIGKILL)
 
     def _reaped(self, status: int) -> None:
         self._setup.drain_now()  # "exited" may still be on its way
         if self._ending is None:
             code = os.waitstatus_to_exitcode(status)
             self._ending = Ending("exited", max(0, -code), max(0, code))
-        self._ended(self._ending)
+        self._ended(self._with_memory(self._ending))
+
+    def _with_memory(self, ending: Ending) -> Ending:
+        """The kernel says whether it was memory: with v2 it kills the whole cell by itself."""
+        used = self._leaf.memory() if self._leaf is not None else None
+        if used is None:
+            return ending
+        if used.kills and ending.cause == "exited" and ending.signal == signal.SIGKILL:
+            ending = replace(ending, cause="memory", reason="it reached its memory limit")
+        return replace(ending, peak_bytes=used.peak_bytes)
 
     def not_grown(self, reason: str) -> None:
         """There was no asking the zygote: this cell never was."""
@@ -294,6 +308,7 @@ class Cell:
     def _ended(self, ending: Ending) -> None:
         self.state = next_state(self.state, Event.EXITED)
         self._deadline.cancel()
+        self._theirs.close()  # if it was never handed over
         self._setup.close()
         self._forget_memory()  # before the leaf goes, which would wake it too
         self.pipes.close()

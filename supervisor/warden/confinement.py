@@ -182,9 +182,15 @@ class Confinement:
         return found
 
 
+# Above a function's own memory: the pages of its interpreter that it changes and so has copied (most of
+# a zygote's with pandas in it), page tables, pid 1.  So that Python can raise MemoryError before.
+OVERHEAD_BYTES = 48 << 20
+
+
 def budget_of(tie: Message) -> Budget:
     """The cgroup limits of a function: what it puts into ``/tmp`` is memory too, and comes on top."""
-    return Budget(tie["memory_bytes"] + tie["tmp_bytes"], tie["processes"], tie["cpu"])
+    memory = tie["memory_bytes"] + tie["tmp_bytes"] + OVERHEAD_BYTES
+    return Budget(memory, tie["processes"], tie["cpu"])
 
 
 # A tie for a cell that only has to prove its lock-down: no code, and the least of everything.

@@ -89,7 +89,21 @@ class Fronts:
         self._link = Link(ours, self._joined, lambda: None)
         with theirs:
             numbers = {"control_fd": theirs.fileno(), "listen_fd": self._listener.fileno()}
-            self.pid = self._children.launch(self._launch(numbers), list(numbers.values()), self._ended)
+            try:
+                self.pid = self._children.launch(self._launch(numbers), list(numbers.values()), self._ended)
+            except OSError:
+                self._link.close()
+                raise
+
+    def _start_again(self) -> None:
+        """As often as it takes: a machine without a process or a descriptor to spare gets some back."""
+        try:
+            self._start()
+        except OSError as error:
+            self._failures += 1
+            delay = policy.backoff(self._failures)
+            log.error("the fronts cannot be started (%s); next try in %.1f s", error, delay)
+            asyncio.get_running_loop().call_later(delay, self._start_again)
 
     def _joined(self, message: Message, descriptors: list[int]) -> None:
         if message.get("do") == "join" and len(descriptors) == 1:
@@ -109,7 +123,7 @@ class Fronts:
         self._failures += 1
         delay = policy.backoff(self._failures)
         log.error("the fronts ended with status %d; they start again in %.1f s", status, delay)
-        asyncio.get_running_loop().call_later(delay, self._start)
+        asyncio.get_running_loop().call_later(delay, self._start_again)
 
     async def stop(self, drain_seconds: float) -> None:
         """SIGTERM, let running calls finish, SIGKILL at the deadline."""

@@ -11,7 +11,7 @@ Messages of a front (``do``) and to it (``is``); ``ticket`` is the front's own n
     changed  ticket space name              -> done ticket, once every front has said ack
     ack      epoch
     count    ticket space name              -> count ticket replicas
-    (none)                                  <- ended cell cause signal code reason
+    (none)                                  <- ended cell cause signal code reason peak_bytes
                                             <- changed epoch space name
                                             <- reclaim space name | reclaim (any idle one)
                                             <- layers layers, at the start and when one changed
@@ -262,6 +262,8 @@ class Desk:
         if cell is None or cell.state is not State.LEASED or len(descriptors) != 4:
             for descriptor in descriptors:
                 os.close(descriptor)
+            if cell is not None:
+                cell.kill("released")  # without its pipes it is of no use to anybody
             return
         del session.held[cell.name]
         del self._holder[cell.name]
@@ -332,6 +334,7 @@ class Desk:
                     "signal": ending.signal,
                     "code": ending.code,
                     "reason": ending.reason,
+                    "peak_bytes": ending.peak_bytes,
                 }
             )
         if cell in self._spare:

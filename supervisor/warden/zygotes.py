@@ -113,7 +113,11 @@ class _Process:
         self.link = Link(ours, self._message, self._closed)
         with theirs:
             launch = launch_of(runtime, preload, theirs.fileno(), owner.bare_code)
-            self.pid = children.launch(launch, [theirs.fileno()], lambda _: self._gone())
+            try:
+                self.pid = children.launch(launch, [theirs.fileno()], lambda _: self._gone())
+            except OSError:
+                self.link.close()
+                raise
         self._has_exited = False
         self._deadline = asyncio.get_running_loop().call_later(READY_SECONDS, self._too_late)
 
@@ -141,7 +145,8 @@ class _Process:
         if "error" in message:
             on_spawned(0, -1, message["error"])
         else:
-            on_spawned(message["pid"], descriptors[0], "")
+            # Without room for another descriptor here the kernel leaves the pidfd out.
+            on_spawned(message["pid"], descriptors[0] if descriptors else -1, "")
         if self._owner.current is not self:
             self.retire()
 
@@ -229,9 +234,12 @@ class Zygote:
             self.current = None
         if self._is_stopping or self.current is not None or self._processes:
             return
+        self._try_later("ended")
+
+    def _try_later(self, why: str) -> None:
         self._failures += 1
         delay = policy.backoff(self._failures)
-        log.error("zygote %s ended; another starts in %.1f s", self.name, delay)
+        log.error("zygote %s %s; another starts in %.1f s", self.name, why, delay)
         asyncio.get_running_loop().call_later(delay, self._start)
 
     def stop(self) -> None:
@@ -246,5 +254,9 @@ class Zygote:
         return [process.pid for process in self._processes]
 
     def _start(self) -> None:
-        if not self._is_stopping:
+        if self._is_stopping:
+            return
+        try:
             self._processes.append(_Process(self, self._runtime, self._preload, self._children))
+        except OSError as error:
+            self._try_later(f"cannot be started ({error})")

@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 import secrets
 
 import pytest
@@ -174,8 +175,9 @@ def test_086_who_lies_in_wait_for_the_next_call_forges_its_own_functions_answers
         if answer.body != before.encode():
             break
         answer = stage.call("/")
-    # Not stopped: what a function says is what its own code says.
-    assert (answer.status, answer.body) == (200, b"forged") or answer.status == 502
+    # Not stopped: what a function says is what its own code says.  Or its cell was ended before it had read
+    # the call, which another one then answered.
+    assert answer.status == 502 or answer.body == b"forged" or re.fullmatch(rb"[0-9a-f]{16}", answer.body)
     assert all_gone_within(cell, GONE_SECONDS), "two answers to one call"
     assert stage.instance() != before
     stage.answered_since(asked, 2)

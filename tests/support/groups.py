@@ -26,3 +26,9 @@ def leaves(data_dir: Path) -> dict[str, int]:
         name: sum(1 for entry in folder.iterdir() if entry.is_dir())
         for name, (folder, _) in groups_of(data_dir).items()
     }
+
+
+def leaf_names(data_dir: Path) -> set[str]:
+    """The names of the leaves that there are now in any hierarchy: no two cells have the same."""
+    folders = [folder for folder, _ in groups_of(data_dir).values()]
+    return {entry.name for folder in folders for entry in folder.iterdir() if entry.is_dir()}

@@ -27,6 +27,7 @@ BLANK_PROCESSES = 64
 READ_BYTES = 4096
 # Where the server itself goes on v2: a group with processes hands nothing down.
 INNER = "server"
+V1_MEMORY_FILES = ("memory.max_usage_in_bytes", "memory.oom_control")
 # Pid 1 of the cell, which is ours and not the function's.
 PROCESSES_OF_OURS = 1
 
@@ -46,6 +47,14 @@ class Budget:
     memory_bytes: int
     processes: int
     cpu: float
+
+
+@dataclass(frozen=True)
+class MemoryUse:
+    """Bytes at the peak, and how many processes the kernel has killed for more."""
+
+    peak_bytes: int
+    kills: int
 
 
 BLANK = Budget(BLANK_MEMORY_BYTES, BLANK_PROCESSES, 0)
@@ -151,6 +160,19 @@ class Leaf:
             os.close(event)
             raise
         return event
+
+    def memory(self) -> MemoryUse | None:
+        """What it has had, while the leaf is there; None where memory is not counted, or has no peak."""
+        place = self._folders.get("memory")
+        if place is None:
+            return None
+        peak, events = ("memory.peak", "memory.events") if place.version == 2 else V1_MEMORY_FILES
+        try:
+            words = _read(f"{place.path}/{events}").split()
+            kills = int(words[words.index(b"oom_kill") + 1])
+            return MemoryUse(int(_read(f"{place.path}/{peak}")), kills)
+        except (OSError, ValueError):  # memory.peak is Linux 5.19's
+            return None
 
     def kill(self) -> None:
         """End every process in it at once, where the kernel can (v2, 5.14); pid 1's end does the same."""

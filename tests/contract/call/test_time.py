@@ -29,7 +29,8 @@ DEAF = "sum(range(1 << 60))"
 def function(body: str, keyword: str = "def") -> str:
     """A handler that does ``body`` when it is told to, else answers with its instance's mark."""
     lines = "\n        ".join(body.splitlines())
-    return f"{MARKED}\n{keyword} handle(req):\n    if req.body == b'now':\n        {lines}\n    return {{'body': MARK}}"
+    when_told = f"    if req.body == b'now':\n        {lines}\n"
+    return f"{MARKED}\n{keyword} handle(req):\n{when_told}    return {{'body': MARK}}"
 
 
 def line_of(source: str, text: str) -> int:
@@ -104,10 +105,10 @@ def test_code_that_does_not_stop_is_ended_with_its_instance_and_its_place_is_sai
 def test_a_coroutine_whose_time_is_up_is_cancelled_and_its_neighbours_go_on(
     server: Server, deploy: Deploy
 ) -> None:
-    source = function(
-        "try:\n    await asyncio.sleep(60)\nexcept asyncio.CancelledError:\n    print('was cancelled')\n    raise",
-        "async def",
-    ).replace("    return", "    await asyncio.sleep(0.6)\n    return")
+    told = "except asyncio.CancelledError:\n    print('was cancelled')\n    raise"
+    source = function(f"try:\n    await asyncio.sleep(60)\n{told}", "async def").replace(
+        "    return", "    await asyncio.sleep(0.6)\n    return"
+    )
     name = deploy("cancelled", source, timeout=5.0)
     mark = server.call(name).text
     limit = {"X-Timeout": "0.3"}

@@ -39,7 +39,7 @@ def sealed(call, head, body=b"", kind=wire.ANSWER):
 
 def answer(call, body=b"own", headers=(), status=200):
     """An answer that no rule of ours has looked at."""
-    items = [status, 1]
+    items = [status, 1, 0, 0]
     for pair in headers:
         items.extend(pair)
     return sealed(call, msgpack.packb(items), body)
@@ -127,14 +127,16 @@ HEADS = {name: f"send(sealed(n, {head}))" for name, head in RAW_HEADS.items()}
 
 # ---- 78: time ---------------------------------------------------------------------------------
 
+# Deaf to what would end its call and not its cell.
+DEAF = "signal.signal(signal.SIGXCPU, signal.SIG_IGN)"
 SLOW = {
-    "a-byte-at-a-time": "for byte in answer(n): send(bytes([byte])); time.sleep(0.2)",
-    "half-an-answer": "send(answer(n, bytes(1000))[:500]); time.sleep(60)",
-    "an-answer-that-never-comes": "signal.pause()",
+    "a-byte-at-a-time": f"{DEAF}\nfor byte in answer(n): send(bytes([byte])); time.sleep(0.2)",
+    "half-an-answer": f"{DEAF}; send(answer(n, bytes(1000))[:500]); time.sleep(60)",
+    "an-answer-that-never-comes": f"{DEAF}\nwhile True: signal.pause()",
     "a-promised-body": "send(prefix(wire.ANSWER, n, len(HEAD), 1 << 20) + HEAD)",
     "a-promised-head": "send(prefix(wire.ANSWER, n, 64 << 10, 0))",
-    "one-byte": "send(b'\\x13'); time.sleep(60)",
-    "a-flood-of-log-lines": "while True: os.write(1, b'\\n' * 65536)",
+    "one-byte": f"{DEAF}; send(b'\\x13'); time.sleep(60)",
+    "a-flood-of-log-lines": f"{DEAF}\nwhile True: os.write(1, b'\\n' * 65536)",
     "a-pipe-that-leads-nowhere": "os.dup2(os.open('/dev/null', os.O_WRONLY), 4)",
 }
 

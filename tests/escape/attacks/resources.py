@@ -82,16 +82,24 @@ found = "ok"
 """
 
 # Three times what the limit is, and touched.
-MEMORY = "kept = bytearray(b'x') * (200 << 20)\nfound = len(kept) >> 20\ndel kept"
-MEMORY_OF_A_GRANDCHILD = """
+# What one process asks for is refused before it is touched.
+MEMORY = "found = tried(lambda: len(bytearray(b'x') * (200 << 20)) >> 20)"
+# Each of these may have so much: it is the cell that may not.
+EATERS = """
+import time
 def eat():
-    pid = os.fork()
-    if pid == 0:
-        kept = bytearray(b"x") * (200 << 20)
-        os._exit(0)
-    return os.WTERMSIG(os.waitpid(pid, 0)[1])
-found = in_child(eat)
+    pids = []
+    for _ in range(6):
+        pid = os.fork()
+        if pid == 0:
+            kept = bytearray(b"x") * (32 << 20)
+            time.sleep(1)
+            os._exit(0)
+        pids.append(pid)
+    return max(os.WTERMSIG(os.waitpid(pid, 0)[1]) for pid in pids)
 """
+MEMORY_OF_CHILDREN = f"{EATERS}found = eat()"
+MEMORY_OF_A_GRANDCHILD = f"{EATERS}found = in_child(eat)"
 
 FILL = """
 def fill():
@@ -283,7 +291,7 @@ ZIP_BOMB = """
 import zlib
 packer = zlib.compressobj(1)
 packed = b"".join([packer.compress(bytes(1 << 20)) for _ in range(300)] + [packer.flush()])
-found = len(zlib.decompress(packed)) >> 20
+found = tried(lambda: len(zlib.decompress(packed)) >> 20)
 """
 AST_BOMB = """
 import ast

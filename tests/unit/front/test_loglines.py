@@ -160,7 +160,7 @@ def test_what_is_above_a_calls_caps_is_dropped_and_counted(
     logged: pytest.LogCaptureFixture, most_bytes: int, most_lines: int, kept: int
 ) -> None:
     lines = LogLines("o", most_bytes, most_lines, True)
-    lines.begin_call()
+    lines.begin_call(1)
     lines.take([b"x" * 10] * 5, "stdout", "c")
     lines.end_call("c")
     said = emitted(logged)
@@ -175,7 +175,7 @@ def test_what_is_above_a_calls_caps_is_dropped_and_counted(
 def test_every_call_starts_with_full_caps(logged: pytest.LogCaptureFixture) -> None:
     lines = LogLines("o", 1000, 1, True)
     for call in ("a", "b"):
-        lines.begin_call()
+        lines.begin_call(1)
         lines.take([b"1"], "stdout", call)
         lines.end_call(call)
     assert emitted(logged) == ["o a stdout: 1", "o b stdout: 1"]
@@ -185,7 +185,7 @@ def test_lines_dropped_between_calls_are_counted_too(logged: pytest.LogCaptureFi
     # A thread that a call left behind goes on writing; nothing is lost in silence.
     lines = LogLines("o", 1000, 1, True)
     lines.take([b"1", b"2", b"3"], "stdout", "")
-    lines.begin_call()
+    lines.begin_call(1)
     assert emitted(logged) == [
         "o - stdout: 1", "o -: 2 log lines were dropped: the call's limit is 1 lines, 1000 bytes",
     ]  # fmt: skip

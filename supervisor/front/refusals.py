@@ -1,0 +1,116 @@
+"""What a caller is told when its call got no answer of the function's: what, why, what to do.  Pure."""
+
+from __future__ import annotations
+
+import signal
+from typing import Any
+
+from supervisor.errors import PlatformError
+from supervisor.front import answers
+from supervisor.front.answers import Answer
+from supervisor.front.lost import CallLate, CallLost, StartFailed
+from supervisor.front.warden_link import Ending
+from supervisor.options import MIB
+
+
+def too_slow(what: str) -> PlatformError:
+    """408; ``what`` did not come in time."""
+    return PlatformError(408, f"{what}; send it faster")
+
+
+def too_large(most: int) -> PlatformError:
+    """413; ``most`` bytes may come."""
+    return PlatformError(
+        413,
+        f"the request's body is larger than {most} bytes, the function's max_request; send less or raise it",
+        {"max_request_bytes": most},
+    )
+
+
+def start_failed(failed: StartFailed, memory_mib: int, call_id: str, is_known: bool) -> Answer:
+    """Why there is no instance: the module raised, has no entry point, or its cell died."""
+    if failed.failed is not None:
+        stage, *exception = failed.failed.head
+        if stage == "import":
+            return answers.raised(tuple(exception), call_id, is_known)
+        raise answers.broke_contract(exception[1], call_id, is_known)
+    ending = failed.ending or Ending("exited", 0, 0, "")
+    if (ours := ending.platform_error()) is not None:
+        raise ours
+    what = "the function's instance ended while it was starting"
+    raise _ended(what, ending, memory_mib, call_id)
+
+
+def _reason(ending: Ending) -> str:
+    return ending.cause if ending.cause in ("protocol", "memory") else "crashed"
+
+
+def _how(ending: Ending) -> str:
+    if ending.cause == "protocol":
+        return f"it broke the protocol ({ending.reason})"
+    if ending.signal:
+        try:
+            name = signal.Signals(ending.signal).name
+        except ValueError:
+            name = f"signal {ending.signal}"
+        return f"it was ended by {name}"
+    if ending.cause == "exited" and not ending.reason:
+        return f"its process exited with code {ending.code}"
+    return ending.reason or ending.cause
+
+
+def late(late: CallLate, limit_s: float, call_id: str) -> PlatformError:
+    """The call was ended at its limit, or for keeping others waiting, and its instance goes on."""
+    if not late.is_blocking:
+        return _timeout(late.where, limit_s, call_id, "the call was ended")
+    return PlatformError(
+        504,
+        f"the call kept the event loop from all other calls of its instance, at {late.where}; "
+        "await what takes long, or make it run in a thread",
+        {"reason": "blocking", "where": late.where, "call_id": call_id},
+    )
+
+
+def _timeout(where: str, limit_s: float, call_id: str, what: str) -> PlatformError:
+    at = f" at {where}" if where else ""
+    return PlatformError(
+        504,
+        f"the call's time was up: its limit is {limit_s:g} s; {what}{at}",
+        {"reason": "timeout", "limit_s": limit_s, "where": where, "call_id": call_id},
+    )
+
+
+def lost(lost: CallLost, limit_s: float, memory_mib: int, call_id: str) -> PlatformError:
+    """What a caller is told whose instance ended under its call."""
+    ending = lost.ending
+    if (ours := ending.platform_error()) is not None:
+        return ours
+    if ending.cause == "timeout" and lost.is_culprit:
+        return _timeout(lost.where, limit_s, call_id, "the code was ended")
+    if not lost.is_culprit:
+        return PlatformError(
+            503,
+            "the instance was ended because of another call that ran on it; try again",
+            {"reason": "neighbour", "call_id": call_id},
+            {"Retry-After": "0"},
+        )
+    return _ended("the function crashed", ending, memory_mib, call_id)
+
+
+def _ended(what: str, ending: Ending, memory_mib: int, call_id: str) -> PlatformError:
+    """502 of an instance that ended by its own doing."""
+    details: dict[str, Any] = {
+        "reason": _reason(ending), "signal": ending.signal, "exit_code": ending.code, "call_id": call_id,
+    }  # fmt: skip
+    if ending.peak_bytes:
+        details["peak_bytes"] = ending.peak_bytes
+    if ending.cause == "memory":
+        details["limit_mib"] = memory_mib
+        peak = f", it had {ending.peak_bytes / MIB:.0f} MiB at its peak" if ending.peak_bytes else ""
+        return PlatformError(
+            502,
+            f"{what}: it ran out of memory; its limit is {memory_mib} MiB{peak}, what it had put into /tmp "
+            "included; use less or raise it",
+            details,
+        )
+    return PlatformError(502, f"{what}: {_how(ending)}", details)

@@ -1,0 +1,90 @@
+"""One record for each call: what it took and what it came to.  Written in batches, never in a call's way."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import time
+from collections.abc import Callable
+from typing import NamedTuple, TextIO
+
+from supervisor.front.outcomes import TABLE, Outcome
+
+# A reader of the log waits no longer for a call that has ended.
+FLUSH_SECONDS = 0.05
+# Of more in that time the rest is counted: 200,000 calls a second are beyond any front.
+PENDING_MOST = 10_000
+MIB = 1 << 20
+
+
+class Report(NamedTuple):
+    """Seconds and bytes; ``at`` on the wall clock.  Names are ``-`` where there is none."""
+
+    at: float
+    space: str
+    function: str
+    version: int
+    instance: str
+    call_id: str
+    outcome: Outcome
+    status: int
+    total_s: float
+    queue_s: float
+    init_s: float
+    exec_s: float
+    cpu_s: float
+    peak_bytes: int
+
+
+def line_of(report: Report) -> str:
+    """The record as a line of the server's log, ``key=value`` after whose it is."""
+    clock = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(report.at))
+    level = TABLE[report.outcome].level.upper()
+    return (
+        f"{clock},{int(report.at % 1 * 1000):03d} {level} cellblock.report: "
+        f"{report.space}/{report.function} {report.instance} {report.call_id} "
+        f"outcome={report.outcome.value} status={report.status} version={report.version} "
+        f"duration_ms={report.total_s * 1e3:.3f} queue_ms={report.queue_s * 1e3:.3f} "
+        f"init_ms={report.init_s * 1e3:.3f} exec_ms={report.exec_s * 1e3:.3f} "
+        f"cpu_ms={report.cpu_s * 1e3:.3f} peak_mib={report.peak_bytes / MIB:.1f}\n"
+    )
+
+
+class Reports:
+    """Of one front.  ``listeners`` get each batch before it is written."""
+
+    def __init__(self, is_written: bool = True, stream: TextIO | None = None) -> None:
+        self.dropped = 0
+        self._is_written = is_written
+        self._stream = stream or sys.stderr
+        self._pending: list[Report] = []
+        self._listeners: list[Callable[[list[Report]], None]] = []
+        self._timer: asyncio.TimerHandle | None = None
+        self._loop = asyncio.get_running_loop()
+
+    def take(self, report: Report) -> None:
+        """A call has ended."""
+        if len(self._pending) >= PENDING_MOST:
+            self.dropped += 1
+            return
+        self._pending.append(report)
+        if self._timer is None:
+            self._timer = self._loop.call_later(FLUSH_SECONDS, self.flush)
+
+    def flush(self) -> None:
+        """Write what there is."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        batch, self._pending = self._pending, []
+        for listener in self._listeners:
+            listener(batch)
+        text = "".join(map(line_of, batch)) if self._is_written else ""
+        if self.dropped:
+            text += f"{self.dropped} reports were dropped: more than {PENDING_MOST} in {FLUSH_SECONDS} s\n"
+            self.dropped = 0
+        try:
+            self._stream.write(text)
+            self._stream.flush()
+        except OSError:
+            pass  # the server's own log is full or gone: calls go on

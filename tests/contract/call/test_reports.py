@@ -1,0 +1,77 @@
+"""Every call leaves one record: what it took and what it came to."""
+
+from __future__ import annotations
+
+import re
+import secrets
+
+import pytest
+
+from tests.contract.call.conftest import Deploy
+from tests.support.eventually import eventually
+from tests.support.server import Server
+
+REPORT = re.compile(
+    r"(\w+) cellblock\.report: (\S+)/(\S+) (\S+) (\S+) outcome=(\S+) status=(\d+) version=(\d+) "
+    r"duration_ms=([\d.]+) queue_ms=([\d.]+) init_ms=([\d.]+) exec_ms=([\d.]+) cpu_ms=([\d.]+) "
+    r"peak_mib=([\d.]+)"
+)
+SOURCE = """
+import os, time
+def handle(req):
+    exec(req.body)
+    return {"body": "x"}
+"""
+
+
+def report_of(server: Server, call_id: str) -> re.Match[str]:
+    """The one record of a call, once it is written."""
+
+    def found() -> list[re.Match[str]]:
+        return [match for match in REPORT.finditer(server.log) if match[5] == call_id]
+
+    eventually(lambda: bool(found()))
+    (report,) = found()
+    return report
+
+
+@pytest.mark.promise("S59")
+@pytest.mark.parametrize(
+    ("code", "status", "level", "outcome"),
+    [
+        ("pass", 200, "INFO", "answered"),
+        ("raise ValueError", 500, "ERROR", "raised"),
+        ("os._exit(3)", 502, "ERROR", "crashed"),
+        ("time.sleep(60)", 504, "ERROR", "timeout"),
+        ("os.write(4, b'x' * 100)", 502, "ERROR", "protocol"),
+    ],
+)
+def test_every_call_leaves_one_record_with_its_outcome(
+    server: Server, deploy: Deploy, code: str, status: int, level: str, outcome: str
+) -> None:
+    name = deploy("reported", SOURCE, timeout=0.3)
+    call_id = secrets.token_hex(8)
+    answer = server.call(name, content=code, headers={"X-Call-Id": call_id})
+    assert answer.status_code == status
+    report = report_of(server, call_id)
+    assert (report[1], report[3], report[6], int(report[7])) == (level, "reported", outcome, status)
+
+
+def test_a_record_says_what_the_call_took(server: Server, deploy: Deploy) -> None:
+    name = deploy("worked", SOURCE, memory=256)
+    call_id = secrets.token_hex(8)
+    work = (
+        "kept = b'x' * (50 << 20)\nbegan = time.process_time()\nwhile time.process_time() < began + 0.1: pass"
+    )
+    assert server.call(name, content=work, headers={"X-Call-Id": call_id}).status_code == 200
+    total, queue, init, took, cpu, peak = map(float, report_of(server, call_id).groups()[8:])
+    assert total >= took >= cpu >= 100
+    assert total >= queue + init + took - 1
+    assert init > 0, "the first call waited for the start of its instance"
+    assert 50 <= peak < 100
+
+
+def test_a_refused_call_leaves_one_too(server: Server) -> None:
+    call_id = secrets.token_hex(8)
+    assert server.call("never-deployed", headers={"X-Call-Id": call_id}).status_code == 404
+    assert report_of(server, call_id)[6] == "refused"

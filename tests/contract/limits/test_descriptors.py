@@ -1,0 +1,75 @@
+"""``open_files``: descriptors of a process.  OSError, too many open files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from tests.contract.limits.conftest import Limited
+from tests.support.bystander import Bystander
+from tests.support.envelope import assert_envelope
+
+MOST = 24
+# Standard input, output and error, and the two pipes of the platform.
+OF_OURS = 5
+OPEN = """
+kept = []
+def open_many():
+    for _ in range(100):
+        kept.append({one})
+what = seen(open_many)
+found = [what, len(kept)]
+"""
+CLOSE = """
+for one in kept:
+    for end in one if isinstance(one, tuple) else [one]:
+        os.close(end) if isinstance(end, int) else end.close()
+"""
+
+
+@pytest.fixture
+def few(limited: Callable[..., Limited]) -> Limited:
+    return limited("descriptors", open_files=MOST)
+
+
+@pytest.mark.parametrize(
+    ("one", "each"),
+    [("open('/dev/null')", 1), ("os.pipe()", 2), ("socket.socketpair()", 2), ("tempfile.TemporaryFile()", 1)],
+    ids=["files", "pipes", "sockets", "temporary"],
+)
+def test_one_descriptor_too_many_is_an_os_error_whatever_it_stands_for(
+    few: Limited, bystander: Bystander, one: str, each: int
+) -> None:
+    for _ in range(2):  # what was closed can be opened again
+        what, made = few.run(OPEN.format(one=one) + CLOSE)
+        assert (what["type"], what["errno"]) == ("OSError", "EMFILE")
+        assert "Too many open files" in what["text"]
+        assert made * each in (MOST - OF_OURS, MOST - OF_OURS - 1)
+
+
+def test_too_many_that_a_function_does_not_catch_are_its_own_500_and_the_instance_lives_on(
+    few: Limited, bystander: Bystander
+) -> None:
+    before = few.state()
+    code = "kept = [open('/dev/null') for _ in range(100)]"
+    error = assert_envelope(few.send(code), 500, "OSError", "Too many open files", is_invoked=True)
+    assert error["details"]["exception_type"] == "OSError"
+    assert few.state()["instance"] == before["instance"]
+
+
+def test_descriptors_that_are_never_closed_leave_the_way_of_a_call_open(
+    few: Limited, limited: Callable[..., Limited], bystander: Bystander
+) -> None:
+    leak = (
+        "sys.modules['kept'] = kept = []\nfound = seen(lambda: [kept.append(os.dup(0)) for _ in range(99)])"
+    )
+    before = few.state(leak)
+    assert before["found"]["errno"] == "EMFILE"
+    # The platform's own are open already: calls go on, with their bodies and their log.
+    for number in range(5):
+        after = few.state(f"print('a line', {number})\nfound = 'x' * 100_000")
+        assert (after["instance"], len(after["found"])) == (before["instance"], 100_000)
+    assert few.run("found = seen(lambda: open('/dev/null'))")["errno"] == "EMFILE"
+    other = limited("descriptors-other", open_files=MOST)
+    assert other.run("found = seen(lambda: open('/dev/null').close())") is None

@@ -1,0 +1,100 @@
+"""Everything that a server holds, counted from outside: what is the same before and after was not leaked."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from tests.support.groups import leaves
+from tests.support.processes import command_line, descendants_of, fronts_of
+from tests.support.server import Server
+
+SETTLE_SECONDS = 15.0
+POLL_SECONDS = 0.02
+# Connections that clients keep, and threads that a front keeps for its next blocking work.
+USUAL = {"front descriptors": 12, "front threads": 12, "warden descriptors": 3}
+# Names of what is on its way to the bundle store or out of it.
+ON_THE_WAY = (".incoming-", ".removed-")
+
+
+def _descriptors(pid: int) -> int:
+    return len(os.listdir(f"/proc/{pid}/fd"))
+
+
+def _threads(pid: int) -> int:
+    return len(os.listdir(f"/proc/{pid}/task"))
+
+
+def _files(folder: Path, besides: Path | None = None) -> int:
+    """Files and folders below, without those on the way to ``besides`` and in it."""
+    found = list(folder.rglob("*"))
+    if besides is not None:
+        root = folder.parent / str(besides).lstrip("/")
+        found = [path for path in found if path not in root.parents and not path.is_relative_to(root)]
+    return len(found)
+
+
+def holdings(server: Server) -> dict[str, int]:
+    """What a server holds now; ProcessLookupError or FileNotFoundError when something is just ending."""
+    fronts = fronts_of(server.pid)
+    below = descendants_of(server.pid)
+    data = Path(f"/proc/{server.pid}/root{server.data_dir.resolve()}")
+    on_the_way = [path for path in (data / "front/bundles").iterdir() if path.name.startswith(ON_THE_WAY)]
+    return {
+        "warden descriptors": _descriptors(server.pid),
+        "warden threads": _threads(server.pid),
+        "front descriptors": sum(_descriptors(pid) for pid in fronts),
+        "front threads": sum(_threads(pid) for pid in fronts),
+        "fronts": len(fronts),
+        "processes": len(below),
+        "zombies": sum(1 for pid in below if not command_line(pid)),
+        "mounts": len(Path(f"/proc/{server.pid}/mountinfo").read_text().splitlines()),
+        "uploads on their way": len(on_the_way),
+        "files of a running server": _files(data / "run") if (data / "run").is_dir() else 0,
+        "temporary files": sum(
+            _files(Path(f"/proc/{pid}/root/tmp"), server.data_dir.resolve()) for pid in fronts[:1]
+        ),
+        **{f"leaves of {name}": number for name, number in leaves(server.data_dir).items()},
+    }
+
+
+def settled(server: Server) -> dict[str, int]:
+    """``holdings`` once they have stayed the same for a moment."""
+    seen: dict[str, int] = {}
+    same_since = deadline = time.monotonic() + SETTLE_SECONDS
+    while time.monotonic() < deadline:
+        with contextlib.suppress(ProcessLookupError, FileNotFoundError):
+            now = holdings(server)
+            if now != seen:
+                seen, same_since = now, time.monotonic()
+            elif time.monotonic() > same_since + 10 * POLL_SECONDS:
+                break
+        time.sleep(POLL_SECONDS)
+    return seen
+
+
+def excess(server: Server, baseline: dict[str, int]) -> dict[str, int]:
+    """By how much the server holds more or less than it did, once that is nothing, or at the deadline."""
+    found: dict[str, int] = {"nothing was counted": 1}
+    deadline = time.monotonic() + SETTLE_SECONDS
+    while found and time.monotonic() < deadline:
+        with contextlib.suppress(ProcessLookupError, FileNotFoundError):
+            now = holdings(server)
+            found = {
+                name: now[name] - number
+                for name, number in baseline.items()
+                if not -USUAL.get(name, 0) <= now[name] - number <= USUAL.get(name, 0)
+            }
+        time.sleep(POLL_SECONDS)
+    return found
+
+
+def wait_until(condition: Callable[[], object], what: str, seconds: float = SETTLE_SECONDS) -> None:
+    """Poll for a condition; AssertionError with ``what`` at the deadline."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, what
+        time.sleep(POLL_SECONDS)
