@@ -19,7 +19,7 @@ from supervisor.front.outcomes import Outcome
 from supervisor.front.patience import Patience
 from supervisor.front.pool import Retired
 from supervisor.front.prepared import PreparedCall
-from supervisor.front.reports import Report, Reports
+from supervisor.front.reports import Report, Reports, now
 from worker import wire
 
 log = logging.getLogger("cellblock.front")
@@ -131,7 +131,7 @@ class Gateway:
         whose = (space.decode("latin-1"), name.decode("latin-1"), timing.version, timing.instance, call_id)
         total_s = time.perf_counter() - timing.started
         times = (total_s, timing.queue_s, timing.init_s, timing.execution_s, timing.cpu_s)
-        self._reports.take(Report(time.time(), *whose, outcome, status, *times, timing.peak_bytes))
+        self._reports.take(Report(now(), *whose, outcome, status, *times, timing.peak_bytes))
 
     async def _answer(
         self, scope: Scope, match: re.Match[bytes], receive: Receive, call_id: str, timing: Timing

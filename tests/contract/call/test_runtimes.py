@@ -109,7 +109,7 @@ def test_the_libraries_of_the_oldest_page_are_there_on_it(
 def test_every_library_of_the_pages_list_can_be_imported_on_the_default_runtime(
     server: Server, deploy: Deploy
 ) -> None:
-    name = deploy("imports-of-the-page", IMPORTS, timeout=60)
+    name = deploy("imports-of-the-page", IMPORTS, timeout=60, memory=512)  # all of them at once
     missing = as_json(server.call(name, content=" ".join((*PAGE, *EVERYWHERE))))
     if "libodbc.so" in missing.get("pyodbc", ""):
         del missing["pyodbc"]  # it is installed; the host's own library that it loads is not

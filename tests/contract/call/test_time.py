@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -24,6 +25,14 @@ def busy():
 """
 # No bytecode runs and no other thread gets the interpreter's lock: no signal's handler is ever called.
 DEAF = "sum(range(1 << 60))"
+
+
+@pytest.fixture(scope="module")
+def one_front(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """Where calls at once meet on one instance: two fronts would have one each."""
+    running = Server(tmp_path_factory.mktemp("one-front") / "data", 1)
+    yield running
+    assert running.stop() == 0, running.log
 
 
 def function(body: str, keyword: str = "def") -> str:
@@ -102,38 +111,38 @@ def test_code_that_does_not_stop_is_ended_with_its_instance_and_its_place_is_sai
     assert server.call(name).text != mark
 
 
-def test_a_coroutine_whose_time_is_up_is_cancelled_and_its_neighbours_go_on(
-    server: Server, deploy: Deploy
-) -> None:
+def test_a_coroutine_whose_time_is_up_is_cancelled_and_its_neighbours_go_on(one_front: Server) -> None:
     told = "except asyncio.CancelledError:\n    print('was cancelled')\n    raise"
     source = function(f"try:\n    await asyncio.sleep(60)\n{told}", "async def").replace(
         "    return", "    await asyncio.sleep(0.6)\n    return"
     )
-    name = deploy("cancelled", source, timeout=5.0)
-    mark = server.call(name).text
+    name = "cancelled"
+    one_front.deploy(name, source, timeout=5.0)
+    mark = one_front.call(name).text
     limit = {"X-Timeout": "0.3"}
     late, neighbour = together(
-        [lambda: server.call(name, content=b"now", headers=limit), lambda: server.call(name)]
+        [lambda: one_front.call(name, content=b"now", headers=limit), lambda: one_front.call(name)]
     )
     timed_out(late, f"handler.py:{line_of(source, 'sleep(60)')} in handle")
     assert neighbour.text == mark
-    eventually(lambda: "was cancelled" in server.log)
+    eventually(lambda: "was cancelled" in one_front.log)
 
 
 @pytest.mark.promise("S56")
 def test_a_coroutine_that_blocks_the_loop_is_named_and_stopped_and_its_neighbours_go_on(
-    server: Server, deploy: Deploy
+    one_front: Server,
 ) -> None:
     source = function("await asyncio.sleep(0.1)\nbusy()", "async def").replace(
         "    return", "    await asyncio.sleep(0.3)\n    return"
     )
-    name = deploy("blocks", source, timeout=5.0)
-    mark = server.call(name).text
+    name = "blocks"
+    one_front.deploy(name, source, timeout=5.0)
+    mark = one_front.call(name).text
     blocker, hurried, patient = together(
         [
-            lambda: server.call(name, content=b"now"),
-            lambda: server.call(name, headers={"X-Timeout": "0.2"}),
-            lambda: server.call(name),
+            lambda: one_front.call(name, content=b"now"),
+            lambda: one_front.call(name, headers={"X-Timeout": "0.2"}),
+            lambda: one_front.call(name),
         ]
     )
     error = assert_envelope(blocker, 504, "kept the event loop", "in busy")
@@ -144,18 +153,19 @@ def test_a_coroutine_that_blocks_the_loop_is_named_and_stopped_and_its_neighbour
 
 @pytest.mark.promise("S57")
 def test_neighbours_of_a_coroutine_that_hears_nothing_may_retry_and_calls_not_begun_are_moved(
-    server: Server, deploy: Deploy
+    one_front: Server,
 ) -> None:
     source = function(f"await asyncio.sleep(0.2)\n{DEAF}", "async def").replace(
         "    return", "    await asyncio.sleep(0.4)\n    return"
     )
-    name = deploy("deaf-loop", source, timeout=5.0)
-    mark = server.call(name).text
+    name = "deaf-loop"
+    one_front.deploy(name, source, timeout=5.0)
+    mark = one_front.call(name).text
     began = together(
         [
-            lambda: server.call(name, content=b"now", headers={"X-Timeout": "0.5"}),
-            lambda: server.call(name),
-            lambda: _after(0.3, server, name),
+            lambda: one_front.call(name, content=b"now", headers={"X-Timeout": "0.5"}),
+            lambda: one_front.call(name),
+            lambda: _after(0.3, one_front, name),
         ]
     )
     blocker, neighbour, unbegun = began
