@@ -38,7 +38,6 @@ from worker.materials import (
     SETUP_FD,
     SHM_BYTES,
     Materials,
-    Tie,
 )
 from worker.setup import tell
 

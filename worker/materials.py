@@ -57,7 +57,8 @@ class Materials:
         self.tier = tier
         # Before the clone; in the new namespace they are nobody's until a map is written.
         self.outer_ids = outer_ids
-        self.tie: Tie = Tie(False, BLANK_MEMORY_BYTES, BLANK_TMP_BYTES, 256, 64, b"", 0, {}, "/function", "/tmp", (), 0, 0)
+        sizes = (BLANK_MEMORY_BYTES, BLANK_TMP_BYTES, 256, 64)
+        self.tie: Tie = Tie(False, *sizes, b"", 0, {}, "/function", "/tmp", (), 0, 0)
         self.code_fd = -1
         self.parent_pid = 1
         # What the process may have of private memory, its zygote's share included; known with the tie.
