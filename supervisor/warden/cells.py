@@ -149,6 +149,7 @@ class Cell:
             self.pid, self._pidfd = pid, pidfd
             if pidfd < 0:
                 self.kill("not started", "the server has no descriptor left for it")
+                self._setup.close()  # pid 1 leaves when this hangs up; a number alone is never signalled
             elif self.state is State.DYING:
                 self._signal()
             self._confine_when_all_is_here()
@@ -279,11 +280,9 @@ class Cell:
     def _signal(self) -> None:
         if self._leaf is not None:
             self._leaf.kill()
-        with contextlib.suppress(ProcessLookupError):  # it is exiting by itself
-            if self._pidfd >= 0:
+        if self._pidfd >= 0:
+            with contextlib.suppress(ProcessLookupError):  # it is exiting by itself
                 signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
-            elif self.pid:  # not reaped yet, or this cell would be DEAD: the number is still its own
-                os.kill(self.pid, signal.SIGKILL)
 
     def _reaped(self, status: int) -> None:
         self._setup.drain_now()  # "exited" may still be on its way

@@ -71,7 +71,8 @@ def test_a_server_whose_monotonic_clock_is_another_than_the_hosts_keeps_its_dead
         server.deploy("busy", source, max_instances=1)
         wait_until(lambda: server.call("busy", content=b"0").status_code == 200, "it never starts")
         answers = together([lambda: server.call("busy", content=b"1")] * 2)
-        assert sorted(answer.status_code for answer in answers) == [200, 429]
+        # 429 where its own front has the instance, 503 where the other one has.
+        assert sorted(answer.status_code for answer in answers) in ([200, 429], [200, 503])
         for answer in answers:
             if answer.status_code == 429:
                 assert_envelope(answer, 429, "stayed busy")

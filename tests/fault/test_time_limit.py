@@ -71,13 +71,16 @@ def test_x_timeout_lowers_the_limit_of_one_call_and_never_raises_it(server: Serv
 def test_other_calls_on_an_instance_whose_call_timed_out_may_try_again(server: Server) -> None:
     server.deploy(
         "shared-loop",
-        "import asyncio\nasync def handle(req):\n    await asyncio.sleep(600)\n",
-        timeout=5.0,
+        "import asyncio\n"
+        "async def handle(req):\n"
+        "    await asyncio.sleep(0.2)\n"
+        "    return {'body': sum(range(1 << 60))} if req.body else await asyncio.sleep(600)\n",
+        timeout=2.0,
         max_instances=1,
     )
     with ThreadPoolExecutor(3) as callers:
         long = [callers.submit(server.call, "shared-loop") for _ in range(2)]
-        short = callers.submit(server.call, "shared-loop", headers={"X-Timeout": "1"})
+        short = callers.submit(server.call, "shared-loop", content=b"deaf", headers={"X-Timeout": "0.5"})
         assert short.result().status_code == 504
         answers = [call.result() for call in long]
     # Each was on the culprit's instance (503, try again) or on another one (its own 504).
