@@ -90,6 +90,15 @@ class Settings(BaseSettings):
     grace_seconds: float = Field(
         0.5, ge=0.05, le=60, description="from a call's limit to the end of its instance, seconds"
     )
+    freeze_seconds: float = Field(
+        2.0, gt=0, le=86_400, description="an instance that has been idle so long is frozen, seconds"
+    )
+    recycle_calls: int = Field(
+        100_000, ge=1, le=1 << 32, description="calls after which an instance makes way for a new one"
+    )
+    recycle_seconds: float = Field(
+        86_400.0, gt=0, le=1e9, description="age at which an instance makes way for a new one, seconds"
+    )
     body_seconds: float = Field(
         60.0, gt=0, le=3600, description="longest wait for a caller to send its body, seconds"
     )

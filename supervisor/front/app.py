@@ -68,6 +68,7 @@ class _Parts:
 
     warden: WardenLink
     credentials: Credentials
+    directory: Directory
     gateway: Gateway
     api: Any
 
@@ -105,6 +106,7 @@ class Application:
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         await receive()
         self._parts = self._start()
+        self._parts.directory.begin_to_keep()
         await send({"type": "lifespan.startup.complete"})
         await receive()
         if self._reports is not None:
@@ -131,7 +133,11 @@ class Application:
             credentials=credentials,
         )
         parts = _Parts(
-            warden, credentials, Gateway(directory, credentials, reports, settings.body_seconds), api
+            warden,
+            credentials,
+            directory,
+            Gateway(directory, credentials, reports, settings.body_seconds),
+            api,
         )
         # What start-up made stays for good: without this each full collection walks all of it, tens of
         # milliseconds in which no call moves.

@@ -12,6 +12,7 @@ import logging
 from collections import OrderedDict
 from collections.abc import Callable
 
+from supervisor.front import recycling
 from supervisor.front.identity import Identity
 from supervisor.front.instance import Instance
 from supervisor.front.limits import limits_in_force
@@ -47,10 +48,13 @@ class Values:
 class Function:
     """A function's active version with its limits, and the pool of its instances here."""
 
-    def __init__(self, deployment: Deployment, limits: Limits, pool: Pool) -> None:
+    def __init__(
+        self, deployment: Deployment, limits: Limits, pool: Pool, allowance: recycling.Allowance
+    ) -> None:
         self.deployment = deployment
         self.limits = limits
         self.pool = pool
+        self.allowance = allowance
         self.request_max_bytes = limits.max_request * MIB
 
 
@@ -76,6 +80,7 @@ class Directory:
         # Versions that were replaced and still finish calls: their cells' endings are ours to hear.
         self._retired: set[Pool] = set()
         self._others: set[Instance] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
         self._generation: dict[Key, int] = {}
         self._value_generation: dict[str, int] = {}
         self._revision = 0
@@ -157,7 +162,8 @@ class Directory:
             queue_depth=settings.queue_depth,
             init_seconds=settings.init_seconds,
         )
-        return Function(deployment, limits, pool)
+        allowance = recycling.Allowance(settings.recycle_calls, settings.recycle_seconds, limits.memory * MIB)
+        return Function(deployment, limits, pool, allowance)
 
     # ---- values -----------------------------------------------------------------------------
 
@@ -195,6 +201,33 @@ class Directory:
         if function is not None:
             function.pool.retire()
             self._retired.add(function.pool)
+
+        self._keep(self._loop.create_task(self._start_to_keep([key])))
+
+    def _keep(self, task: asyncio.Task[None]) -> None:
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def begin_to_keep(self) -> None:
+        """Once, when the front starts."""
+        self._keep(self._loop.create_task(self._keep_all()))
+
+    async def _keep_all(self) -> None:
+        """Know every function that keeps instances: nobody has called them yet."""
+        rows = await asyncio.to_thread(self._store.options)
+        await self._start_to_keep(
+            [
+                (space, name)
+                for space, name, options in rows
+                if limits_in_force(dict(options), self._settings).min_instances
+            ]
+        )
+
+    async def _start_to_keep(self, keys: list[Key]) -> None:
+        for key in keys:
+            function = await self.find(*key)
+            if function is not None and function.limits.min_instances:
+                function.pool.keep()
 
     def _reclaim(self, space: str, name: str) -> None:
         if name:
@@ -237,5 +270,8 @@ class Directory:
         for function in self.functions.values():
             limits = function.limits
             function.pool.drop_idle(now - limits.idle_seconds, keep=limits.min_instances)
+            function.pool.look_after(now - self._settings.freeze_seconds, function.allowance)
+            if limits.min_instances:
+                function.pool.keep()
         self._retired = {pool for pool in self._retired if pool.instances}
         self._sweeper = self._loop.call_later(SWEEP_SECONDS, self._sweep)

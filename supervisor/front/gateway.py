@@ -14,7 +14,7 @@ from supervisor.front import answers, calls, outcomes, refusals
 from supervisor.front.answers import Answer
 from supervisor.front.auth import Credentials, Principal, unauthenticated
 from supervisor.front.directory import Directory
-from supervisor.front.lost import CallLate, CallLost, StartFailed
+from supervisor.front.lost import CallLate, CallLost, CircuitOpen, StartFailed
 from supervisor.front.outcomes import Outcome
 from supervisor.front.patience import Patience
 from supervisor.front.pool import Retired
@@ -219,6 +219,8 @@ class Gateway:
                 return refusals.start_failed(failed, function.limits.memory, call.call_id, is_known)
             except CallLost as lost:
                 raise refusals.lost(lost, limit_s, function.limits.memory, call.call_id) from None
+            except CircuitOpen as refused:
+                raise refusals.circuit(refused, call.call_id, is_known) from None
             except CallLate as late:
                 raise refusals.late(late, limit_s, call.call_id) from None
             except asyncio.CancelledError:

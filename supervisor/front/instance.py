@@ -10,17 +10,17 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import select
 import time
 from collections.abc import Callable
 from dataclasses import replace
 
 from supervisor.errors import PlatformError
-from supervisor.front import deadlines, stacks
+from supervisor.front import deadlines
 from supervisor.front.answers import function_headers
 from supervisor.front.deadlines import Deadlines
 from supervisor.front.identity import Identity, Memory
-from supervisor.front.loglines import LogLines, Stream
+from supervisor.front.loglines import LogLines
+from supervisor.front.logpipes import LogPipes
 from supervisor.front.lost import CallLate, CallLost, StartFailed, StartLate
 from supervisor.front.outbox import Outbox
 from supervisor.front.prepared import PreparedCall
@@ -34,8 +34,6 @@ READS_PER_TURN = 8  # one cell's quota in a turn of the loop: the others are wai
 # From the end of a cell's pipe to the warden's word on how it ended.
 ENDING_SECONDS = 1.0
 JOIN_BODY_BYTES = 1 << 16
-# Of a stack that the interpreter wrote, what is looked at: faulthandler writes 100 frames of 100 threads.
-STACK_LINES_MOST = 2000
 # A call that no cell has read is sent to another instance; to so many, then it is lost with the last.
 MOVES_MOST = 3
 
@@ -58,7 +56,9 @@ class Instance:
         self.cell = lease.cell
         self.capacity = 1
         self.served = 0
-        self.last_used = 0.0
+        self.last_used = self.ready_at = 0.0
+        self.peak_bytes = 0
+        self.is_frozen = False
         self.values_revision = -1
         self.init_s = 0.0
         self.is_gone = False
@@ -70,16 +70,14 @@ class Instance:
         self._on_gone = on_gone
         request_fd, self._reply_fd, stdout_fd, stderr_fd = lease.pipes
         self._outbox = Outbox(request_fd, self._expect_the_end)
-        self._streams = (Stream(stdout_fd, "stdout"), Stream(stderr_fd, "stderr"))
         origin = f"{identity.space}/{identity.function} {lease.cell}"
-        self._logs = LogLines(origin, identity.log_bytes, identity.log_lines, identity.are_logs_emitted)
+        lines = LogLines(origin, identity.log_bytes, identity.log_lines, identity.are_logs_emitted)
+        self._logs = LogPipes(stdout_fd, stderr_fd, lines, self._only_call_id)
         self._decoder = wire.Decoder(wire.TO_FRONT, identity.response_max_bytes)
         self._frames_left = 0  # of those that one read brought, how many are still to be taken
         self._outstanding: dict[int, PreparedCall] = {}
         self._steps = deadlines.ladder(False, identity.grace_s)
         self._deadlines = Deadlines(self._outstanding, lambda: self._steps, self._act)
-        # The stack that the interpreter was made to write, once it was.
-        self._stack: list[bytes] | None = None
         self._grace_s = identity.grace_s
         self._next_call = 1
         self._culprit: int | None = None
@@ -88,10 +86,6 @@ class Instance:
         self._loop = asyncio.get_running_loop()
         self._started: asyncio.Future[wire.Frame] = self._loop.create_future()
         self._loop.add_reader(self._reply_fd, self._readable)
-        self._log_poll = select.poll()
-        for stream in self._streams:
-            self._loop.add_reader(stream.descriptor, self._log_readable, stream)
-            self._log_poll.register(stream.descriptor, select.POLLIN)
 
     # ---- starting ---------------------------------------------------------------------------
 
@@ -105,8 +99,8 @@ class Instance:
             self._ask_for_the_stack()
             await asyncio.wait({self._started}, timeout=deadlines.DUMP_S)
             self.kill("timeout")
-            self._read_logs("")
-            raise StartLate(stacks.where_of(self._stack or ())) from None
+            self._logs.read_to_the_end("")
+            raise StartLate(self._logs.where()) from None
         if frame.kind == wire.FAILED:
             self.kill("released")
             raise StartFailed(frame, None)
@@ -126,6 +120,7 @@ class Instance:
         self.is_async, self.capacity = is_async, capacity
         self._steps = deadlines.ladder(is_async, self._grace_s)
         self.last_used = self._loop.time()
+        self.ready_at = self.ready_at or self.last_used
 
     # ---- calls ------------------------------------------------------------------------------
 
@@ -141,9 +136,10 @@ class Instance:
         if self.values_revision != call.values.revision:
             self.values_revision = call.values.revision
             data = call.values.frame + data
-        self._logs.begin_call(len(self._outstanding) + 1)
+        self._logs.lines.begin_call(len(self._outstanding) + 1)
         if not self.served:
             call.init_s = self.init_s
+        self._thaw()
         call.sent_at = time.perf_counter()
         call.instance = self
         self._outstanding[number] = call
@@ -184,8 +180,7 @@ class Instance:
             self.kill("timeout" if call.why == wire.TIME_IS_UP else "cancelled")
 
     def _ask_for_the_stack(self) -> None:
-        if self._stack is None:
-            self._stack = []
+        if self._logs.expect_a_stack():
             self._signal("dump")
 
     def _signal(self, name: str) -> None:
@@ -205,10 +200,22 @@ class Instance:
             log.warning("the warden is gone: cell %s ends with it", self.cell)
         self._expect_the_end()
 
+    def freeze(self) -> None:
+        """Nothing of it runs until its next call: an idle instance takes no processor from others."""
+        if self.is_idle and not self.is_ending and not self.is_frozen:
+            self.is_frozen = True
+            self._signal("freeze")
+
+    def _thaw(self) -> None:
+        if self.is_frozen:
+            self.is_frozen = False
+            self._signal("thaw")
+
     def give_back(self, is_async: bool) -> None:
         """Return the idle cell to the warden for another front."""
+        self._thaw()
         memory = Memory(int(is_async), self._next_call, self.served).as_message()
-        pipes = [self._outbox.descriptor, self._reply_fd, *(stream.descriptor for stream in self._streams)]
+        pipes = [self._outbox.descriptor, self._reply_fd, *self._logs.descriptors]
         self._ending = Ending("returned", 0, 0, "")
         try:
             self._warden.give_back(self.cell, memory, pipes)
@@ -269,22 +276,13 @@ class Instance:
         call.answered_at = time.perf_counter()
         self.last_used = self._loop.time()
         # Lines written before the answer are this call's: read them before it is told.
-        call_id = call.call_id if not self._outstanding else ""
-        has_more = self._log_poll.poll(0)  # one system call, where two reads nearly always find nothing
-        for stream in self._streams:
-            if has_more or stream.has_rest:
-                lines = stream.read()[0] if has_more else []
-                if not self._outstanding:
-                    lines += stream.last()  # nobody is left who would end it
-                if lines:
-                    self._logs.take(lines, stream.name, call_id)
-        self._logs.end_call(call.call_id)
+        self._logs.read_for_answer(call.call_id, not self._outstanding)
         # The next call first: the cell is idle, the caller's answer still has work to be done.
         # How long it ran is its own word (the last field of each of these kinds): our clock would count
         # our own queue as well, and a cell that lies only mis-sizes the pool of its own function.
         usage = wire.KINDS[frame.kind].arity - 3
         exec_us, call.cpu_us, peak_kib = frame.head[usage : usage + 3]
-        call.peak_bytes = peak_kib << 10
+        call.peak_bytes = self.peak_bytes = peak_kib << 10
         self._on_free(self, exec_us / 1e6)
         if call.step or (call.is_blocking and frame.kind == wire.RAISED):
             call.fail(CallLate(call.where, call.is_blocking and not call.step))
@@ -310,25 +308,6 @@ class Instance:
                 log.warning("the warden is gone: cell %s ends with it", self.cell)
         self._end(self._ending)
 
-    def _log_readable(self, stream: Stream) -> None:
-        lines, is_end = stream.read()
-        if is_end:
-            self._loop.remove_reader(stream.descriptor)
-            lines += stream.last()
-        if lines:
-            self._take_lines(lines, stream, self._only_call_id())
-
-    def _take_lines(self, lines: list[bytes], stream: Stream, call_id: str) -> None:
-        if self._stack is not None and stream.name == "stderr":
-            self._stack += lines[: STACK_LINES_MOST - len(self._stack)]
-        self._logs.take(lines, stream.name, call_id)
-
-    def _read_logs(self, call_id: str) -> None:
-        """What is in the pipes now, unfinished lines too."""
-        for stream in self._streams:
-            lines, _ = stream.read()
-            self._take_lines(lines + stream.last(), stream, call_id)
-
     def _only_call_id(self) -> str:
         """Whose a line must be: the call's that runs alone; "" when there are several or none."""
         calls = list(self._outstanding.values())
@@ -352,8 +331,8 @@ class Instance:
             return
         self._ending = self._ending or ending
         call_id = self._only_call_id()
-        self._read_logs(call_id)
-        self._logs.end_call(call_id or "-")
+        self._logs.read_to_the_end(call_id)
+        self._logs.lines.end_call(call_id or "-")
         if not self._started.done():
             self._started.set_exception(StartFailed(None, ending))
             self._started.exception()  # nobody may be waiting any more
@@ -367,7 +346,7 @@ class Instance:
         self._outstanding.clear()  # it is shared with the deadlines
         read = self._outbox.read_by_cell()
         unbegun = []
-        where = stacks.where_of(self._stack or ())
+        where = self._logs.where()
         for number, lost in outstanding.items():
             # One call alone is its own culprit; of several only the one whose limit it was.
             is_culprit = number == self._culprit or (self._culprit is None and len(outstanding) == 1)
@@ -386,8 +365,6 @@ class Instance:
         self._deadlines.stop()
         self._outbox.stop()
         self._loop.remove_reader(self._reply_fd)
-        for stream in self._streams:
-            self._loop.remove_reader(stream.descriptor)
-            os.close(stream.descriptor)
+        self._logs.close()
         os.close(self._outbox.descriptor)
         os.close(self._reply_fd)

@@ -43,3 +43,13 @@ class StartLate(Exception):
     def __init__(self, where: str) -> None:
         super().__init__("start late")
         self.where = where
+
+
+class CircuitOpen(Exception):
+    """The function's instances failed to start too often: none is tried for ``retry_s`` seconds."""
+
+    def __init__(self, failures: int, retry_s: float, last: StartFailed | StartLate) -> None:
+        super().__init__("circuit open")
+        self.failures = failures
+        self.retry_s = retry_s
+        self.last = last

@@ -10,10 +10,10 @@ from collections.abc import Awaitable, Callable
 
 from supervisor.datagrams import Message
 from supervisor.errors import PlatformError
-from supervisor.front import growth
+from supervisor.front import circuit, growth, recycling
 from supervisor.front.identity import Identity, Memory
 from supervisor.front.instance import Instance
-from supervisor.front.lost import StartFailed, StartLate
+from supervisor.front.lost import CircuitOpen, StartFailed, StartLate
 from supervisor.front.prepared import PreparedCall
 from supervisor.front.warden_link import Ending, LeaseRefused, WardenLink
 from supervisor.options import ASYNC_CONCURRENCY, MIB, Limits
@@ -68,6 +68,8 @@ class Pool:
         # What a call of this version usually takes, seconds; 0.0 until one has ended.
         self._typical_s = 0.0
         self._starting: set[asyncio.Task[None]] = set()
+        self._circuit = circuit.CLOSED
+        self._last_failure: StartFailed | StartLate | None = None
         self._growth_timer: asyncio.TimerHandle | None = None
         self._is_asked_for = False
         self._ask_again_at = 0.0
@@ -90,6 +92,8 @@ class Pool:
                     {"Retry-After": "1"},
                 )
             )
+        elif (refusal := self._refusal_of_the_circuit()) is not None:
+            call.fail(refusal)
         else:
             self._waiting.append(call)
             # No timer of its own: all wait equally long, so they expire in order, and _grow() looks
@@ -108,6 +112,13 @@ class Pool:
                 return self._free[-1]
             self._list(self._free[-1], False)
         return None
+
+    def _refusal_of_the_circuit(self) -> CircuitOpen | None:
+        """Why no instance is started for a call now, and there is none; None where one may be."""
+        left = self._circuit.seconds_left(self._loop.time())
+        if not left or self._serving or self._starting or self._last_failure is None:
+            return None
+        return CircuitOpen(self._circuit.failures, left, self._last_failure)
 
     def _send(self, instance: Instance, call: PreparedCall) -> None:
         instance.send(call)
@@ -183,9 +194,7 @@ class Pool:
         )
         if self._loop.time() >= self._ask_again_at:
             for _ in range(growth.to_start(snapshot)):
-                task = self._loop.create_task(self._start_one())
-                self._starting.add(task)
-                task.add_done_callback(self._starting.discard)
+                self._start(self._request)
         if self._growth_timer is None:
             self._growth_timer = self._loop.call_later(growth.GROW_AFTER_S, self._grow_later)
 
@@ -193,12 +202,25 @@ class Pool:
         self._growth_timer = None
         self._grow()
 
-    async def _start_one(self) -> None:
+    def _start(self, request: Message) -> None:
+        task = self._loop.create_task(self._start_one(request))
+        self._starting.add(task)
+        task.add_done_callback(self._starting.discard)
+
+    def keep(self) -> None:
+        """Start what is missing of ``min_instances``, over all fronts: the warden counts them."""
+        missing = self.limits.min_instances - len(self.instances) - len(self._starting)
+        if missing > 0 and not self.is_retired and not self._circuit.seconds_left(self._loop.time()):
+            # One at a time: callers' own come first.
+            self._start({**self._request, "mode": "keep", "max_instances": self.limits.min_instances})
+
+    async def _start_one(self, request: Message) -> None:
         """Lease, INIT, READY; whatever goes wrong is told to those who wait for it."""
         try:
-            lease = await self._warden.lease(self._request)
+            lease = await self._warden.lease(request)
         except LeaseRefused as refused:
-            self._refused(refused)
+            if request["mode"] != "keep":
+                self._refused(refused)
             return
         except PlatformError as error:
             self._fail_waiting(error)
@@ -221,8 +243,10 @@ class Pool:
             instance.values_revision = revision
             self._ready(instance, bool(frame.head[0]))
         except StartFailed as failed:
+            self._has_failed(failed)
             self._fail_waiting(failed)
         except StartLate as late:
+            self._has_failed(late)
             at = f"; it was at {late.where}" if late.where else ""
             message = f"the function's module was still being imported after {self._init_seconds:g} s{at}"
             details = {"reason": "init", "limit_s": self._init_seconds, "where": late.where}
@@ -231,7 +255,14 @@ class Pool:
             instance.kill("released")
             self._fail_waiting(error)
 
+    def _has_failed(self, failure: StartFailed | StartLate) -> None:
+        """A start of the function's own fault."""
+        ending = failure.ending if isinstance(failure, StartFailed) else None
+        if ending is None or ending.platform_error() is None:
+            self._circuit, self._last_failure = self._circuit.failed(self._loop.time()), failure
+
     def _ready(self, instance: Instance, is_async: bool) -> None:
+        self._circuit = circuit.CLOSED
         wanted = self.limits.concurrency or ASYNC_CONCURRENCY
         instance.serve(is_async, wanted if is_async else 1)  # a sync handler serves one call at a time
         self._serving.add(instance)
@@ -313,6 +344,21 @@ class Pool:
                 instance.kill("released")
                 dropped += 1
         return dropped
+
+    def look_after(self, frozen_before: float, allowance: recycling.Allowance) -> None:
+        """Freeze what has been idle since then; have those that have served long enough make way."""
+        now = self._loop.time()
+        for instance in list(self._serving):
+            life = recycling.Life(instance.served, now - instance.ready_at, instance.peak_bytes)
+            why = recycling.reason_to_recycle(life, allowance)
+            if why and not instance.is_retiring:
+                log.info("cell %s makes way for a new one: %s", instance.cell, why)
+                instance.is_retiring = True
+                self._list(instance, False)
+                if instance.load == 0:
+                    instance.kill("recycled")
+            elif instance.last_used <= frozen_before:
+                instance.freeze()
 
     def retire(self) -> None:
         """Replaced or deleted: who waits looks again, what is idle ends, what is busy finishes first."""

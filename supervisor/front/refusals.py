@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import signal
 from typing import Any
 
 from supervisor.errors import PlatformError
 from supervisor.front import answers
 from supervisor.front.answers import Answer
-from supervisor.front.lost import CallLate, CallLost, StartFailed
+from supervisor.front.lost import CallLate, CallLost, CircuitOpen, StartFailed, StartLate
 from supervisor.front.warden_link import Ending
 from supervisor.options import MIB
 
@@ -39,6 +40,27 @@ def start_failed(failed: StartFailed, memory_mib: int, call_id: str, is_known: b
         raise ours
     what = "the function's instance ended while it was starting"
     raise _ended(what, ending, memory_mib, call_id)
+
+
+def circuit(refused: CircuitOpen, call_id: str, is_known: bool) -> PlatformError:
+    """503 of a function that is not tried for now; why is told to who holds a credential of the space."""
+    last, seconds = refused.last, math.ceil(refused.retry_s)
+    if not is_known:
+        what = "its owner finds the reason in the log"
+    elif isinstance(last, StartLate):
+        what = f"its import took too long{f', at {last.where}' if last.where else ''}"
+    elif last.failed is not None:
+        _, exception_type, exception_info, line, _ = last.failed.head
+        what = f"{exception_type} at line {line}: {exception_info}"
+    else:
+        what = _how(last.ending or Ending("exited", 0, 0, ""))
+    return PlatformError(
+        503,
+        f"the function's instances failed to start {refused.failures} times in a row, so none is tried for "
+        f"{seconds} s; the last time: {what}; repair and deploy it, or try again then",
+        {"reason": "circuit", "failures": refused.failures, "call_id": call_id},
+        {"Retry-After": str(seconds)},
+    )
 
 
 def _reason(ending: Ending) -> str:

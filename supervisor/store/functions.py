@@ -5,6 +5,7 @@ No function here begins or ends a transaction; ``Store`` does.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
@@ -57,6 +58,12 @@ def deployment(connection: sa.Connection, space: str, name: str) -> Deployment |
         env=content.env,
         options=content.options,
     )
+
+
+def options(connection: sa.Connection) -> tuple[tuple[str, str, Mapping[str, Any]], ...]:
+    """Space, name and options of every function's active version."""
+    rows = (_function(row) for row in connection.execute(_active))
+    return tuple((function.space, function.name, function.active.content.options) for function in rows)
 
 
 def create(connection: sa.Connection, space: str, name: str, content: Content, now: datetime) -> Function:

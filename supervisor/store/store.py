@@ -7,7 +7,7 @@ many threads at once, and belongs to the process that opened it.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any, cast
 
@@ -78,6 +78,10 @@ class Store:
     def deployment(self, space: str, name: str) -> Deployment | None:
         """The active version of a function, ``None`` when there is no such function."""
         return self._db.read(lambda connection: functions.deployment(connection, space, name))
+
+    def options(self) -> tuple[tuple[str, str, Mapping[str, Any]], ...]:
+        """Space, name and options of every function."""
+        return self._db.read(functions.options)
 
     def function(self, space: str, name: str) -> Function:
         """A function; PlatformError 404."""

@@ -27,6 +27,8 @@ GROW_SECONDS = 15.0
 # From the tie to the cell's proof; a few milliseconds when nothing is wrong.
 TIE_SECONDS = 15.0
 
+NAMESPACED_SIGNALS = frozenset({"freeze", "thaw"})
+
 # The cell's inner ids; worker.lockdown becomes them in this order.
 INNER_ROOT, INNER_TENANT = 0, 1000
 
@@ -250,6 +252,8 @@ class Cell:
 
     def signal(self, name: str) -> None:
         """Have pid 1 send one of ``worker.cell.SIGNALS``, unless the cell is ending."""
+        if name in NAMESPACED_SIGNALS and not self._confinement.has_namespaces:
+            return  # they are for all that runs in the cell's pid namespace
         if self.state in (State.LEASED, State.RETURNED):
             with contextlib.suppress(LinkClosed):  # it is gone, and about to be reaped
                 self._setup.send({"do": "signal", "name": name})

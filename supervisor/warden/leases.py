@@ -7,7 +7,7 @@ Messages of a front (``do``) and to it (``is``); ``ticket`` is the front's own n
              -> refused  ticket reason (limit | capacity | broken) message
     return   cell memory + 4 descriptors    an idle cell that another front may have
     kill     cell cause
-    signal   cell name (look | dump)
+    signal   cell name (look | dump | freeze | thaw)
     changed  ticket space name              -> done ticket, once every front has said ack
     ack      epoch
     count    ticket space name              -> count ticket replicas
@@ -42,7 +42,7 @@ ACK_SECONDS = 2.0
 SPARE_SECONDS = 5.0
 
 # What a front may have sent into its cells (worker.cell.SIGNALS).
-FRONTS_SIGNALS = frozenset({"look", "dump"})
+FRONTS_SIGNALS = frozenset({"look", "dump", "freeze", "thaw"})
 
 Key = tuple[str, str]
 
@@ -57,6 +57,8 @@ class Request:
         self.digest: str = message["digest"]
         self.version: int = message["version"]
         self.is_check: bool = message["mode"] == "check"
+        # For nobody's call: it waits for no other instance, and takes none away.
+        self.is_keep: bool = message["mode"] == "keep"
         self.kind = Kind(message["runtime"], message["network"])
         self.most: int = message["max_instances"]
         self.tie: Message = message["tie"]
@@ -180,7 +182,7 @@ class Desk:
                 for other in self.sessions
                 if any(self._tied[name].key == request.key for name in other.held)
             ]
-            if request.session in holders or not holders:
+            if request.is_keep or request.session in holders or not holders:
                 # It waits for its own; or all are about to be somebody's: it will ask again.
                 self._refuse(request, "limit", f"all {request.most} instances are in use")
                 return

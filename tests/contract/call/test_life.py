@@ -1,0 +1,123 @@
+"""The life of instances: kept, frozen, replaced, and not tried again and again when they cannot start."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.contract.call.conftest import Deploy
+from tests.support.envelope import assert_envelope
+from tests.support.eventually import eventually
+from tests.support.processes import descendants_of, pid_namespace
+from tests.support.server import SPACE, Server
+
+MARKED = "import os, secrets\nMARK = secrets.token_hex(4)\ndef handle(req):\n    return {'body': MARK}\n"
+WHERE = "import os\ndef handle(req):\n    return {'body': os.readlink('/proc/self/ns/pid')}\n"
+MakeServer = Callable[..., Server]
+
+
+def replicas(server: Server, name: str) -> int:
+    """Instances of a function over all fronts."""
+    found: int = server.client.get(f"/spaces/{SPACE}/functions/{name}").json()["replicas"]
+    return found
+
+
+def state_of(pid: int) -> str:
+    """R, S, T, …; "" for one that is gone."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
+
+
+@pytest.mark.promise("S46")
+def test_instances_that_are_to_be_kept_are_there_without_a_call_and_after_a_restart(
+    make_server: MakeServer,
+) -> None:
+    server = make_server()
+    server.deploy("kept", MARKED, min_instances=2)
+    eventually(lambda: replicas(server, "kept") == 2)
+    assert server.call("kept").headers["server-timing"].count("init;dur=0.000") == 1, "no cold start"
+    assert server.stop() == 0
+    again = make_server()
+    eventually(lambda: replicas(again, "kept") == 2)
+
+
+def test_of_two_fronts_not_each_keeps_its_own(make_server: MakeServer) -> None:
+    server = make_server()
+    server.deploy("kept", MARKED, min_instances=1)
+    eventually(lambda: replicas(server, "kept") == 1)
+    # Two rounds of both fronts' sweeps: whoever has none asks again each time.
+    until = time.monotonic() + 2.5
+    while time.monotonic() < until:
+        assert replicas(server, "kept") == 1
+    assert {server.call("kept").text for _ in range(4)} != set()
+
+
+@pytest.mark.promise("T39")
+def test_an_idle_instance_is_frozen_and_thawed_by_its_next_call(make_server: MakeServer) -> None:
+    server = make_server(freeze_seconds=0.2)
+    server.deploy("idle", WHERE, max_instances=1)
+    namespace = server.call("idle").text
+    worker = max(pid for pid in descendants_of(server.pid) if pid_namespace(pid) == namespace)
+    eventually(lambda: state_of(worker) == "T")
+    assert server.call("idle").text == namespace
+    eventually(lambda: state_of(worker) == "T")
+    server.deploy("idle", WHERE.replace("body", "body"), timeout=5)  # a frozen one can be ended
+    eventually(lambda: state_of(worker) == "")
+    assert server.call("idle").status_code == 200
+
+
+def test_what_a_function_left_running_is_frozen_too(make_server: MakeServer) -> None:
+    server = make_server(freeze_seconds=0.2)
+    source = (
+        "import os, subprocess, sys\n"
+        "BUSY = subprocess.Popen([sys.executable, '-c', 'while True: pass'])\n"
+        "def handle(req):\n    return {'body': os.readlink('/proc/self/ns/pid')}\n"
+    )
+    server.deploy("busy", source)
+    namespace = server.call("busy").text
+    cell = sorted(pid for pid in descendants_of(server.pid) if pid_namespace(pid) == namespace)
+    assert len(cell) == 3
+    eventually(lambda: [state_of(pid) for pid in cell[1:]] == ["T", "T"])
+    assert state_of(cell[0]) == "S", "pid 1, which thaws them"
+
+
+def test_an_instance_that_has_served_its_calls_makes_way(make_server: MakeServer) -> None:
+    server = make_server(recycle_calls=5)
+    server.deploy("spent", MARKED, max_instances=1)
+    first = server.call("spent").text
+    for _ in range(5):
+        assert server.call("spent").status_code == 200
+    eventually(lambda: server.call("spent").text != first)
+    assert "it has served" in server.log
+
+
+@pytest.mark.promise("S60")
+@pytest.mark.parametrize(
+    ("source", "status", "says"),
+    [
+        ("import os\nos._exit(3)\n", 502, "exited with code 3"),
+        ("raise ValueError('no')\n", 500, "ValueError at line 1: no"),
+    ],
+    ids=["dies", "raises"],
+)
+def test_a_function_that_fails_at_import_again_and_again_is_not_tried_for_a_while(
+    server: Server, deploy: Deploy, source: str, status: int, says: str
+) -> None:
+    name = deploy(f"stillborn-{status}", source, max_instances=1)
+    answers: list[Any] = []
+    while not answers or answers[-1].status_code == status:
+        answers.append(server.call(name))
+        assert len(answers) < 50
+    assert len(answers) > 3, "a few are told in full"
+    error = assert_envelope(answers[-1], 503, "failed to start", "in a row", says)
+    assert error["details"]["reason"] == "circuit"
+    assert 1 <= int(answers[-1].headers["retry-after"]) <= 60
+    # A deploy is a new function.
+    deploy(name, MARKED)
+    assert server.call(name).status_code == 200
