@@ -60,7 +60,7 @@ class Instance:
         self.peak_bytes = 0
         self.is_frozen = False
         self.values_revision = -1
-        self.init_s = 0.0
+        self.init_s = self._ready_since = 0.0
         self.is_gone = False
         self.is_retiring = False
         self.is_listed = False  # the pool's: among those with a free place
@@ -106,7 +106,8 @@ class Instance:
             raise StartFailed(frame, None)
         if frame.kind == wire.READY and self._ending is not None:  # it has died or lied since it said so
             raise StartFailed(None, self._ending)
-        self.init_s = time.perf_counter() - began
+        self._ready_since = time.perf_counter()
+        self.init_s = self._ready_since - began
         return frame
 
     def continue_from(self, memory: Memory) -> None:
@@ -137,8 +138,8 @@ class Instance:
             self.values_revision = call.values.revision
             data = call.values.frame + data
         self._logs.lines.begin_call(len(self._outstanding) + 1)
-        if not self.served:
-            call.init_s = self.init_s
+        if not self.served and call.queued_at < self._ready_since:
+            call.init_s = self.init_s  # it waited for that
         self._thaw()
         call.sent_at = time.perf_counter()
         call.instance = self
