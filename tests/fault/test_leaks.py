@@ -20,12 +20,15 @@ SOURCES = {
     "lies": "import os\ndef handle(req):\n    os.write(4, b'x' * 100)\n    return {}\n",
     "breaks-the-contract": "def handle(req):\n    return 42\n",
 }
-STATUS = {"crashes": 502, "hangs": 504, "raises-at-import": 500, "lies": 502, "breaks-the-contract": 502}
+STATUS = {
+    "crashes": {502}, "hangs": {504}, "lies": {502}, "breaks-the-contract": {502},
+    "raises-at-import": {500, 503},  # after a few no instance is tried for a while
+}  # fmt: skip
 
 
 def _round(server: Server, number: int) -> None:
     for name in SOURCES:
-        assert server.call(name).status_code == STATUS[name]
+        assert server.call(name).status_code in STATUS[name]
     syntax_error = base64.b64encode(b"def handle(req:\n").decode()
     path = f"/spaces/{SPACE}/functions"
     refused = server.client.post(path, json={"name": "never", "source": {"code": syntax_error}})
