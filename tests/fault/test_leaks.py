@@ -40,6 +40,7 @@ def _round(server: Server, number: int) -> None:
     assert server.call("changes").status_code == 404
 
 
+@pytest.mark.needs_root
 @pytest.mark.timeout(300)
 def test_fifty_rounds_of_mistakes_leave_nothing_behind(make_server: Callable[..., Server]) -> None:
     server = make_server(blank_cells=2)

@@ -39,6 +39,7 @@ sys.stdin.readline()
 """
 
 
+@pytest.mark.needs_root
 @pytest.mark.slow
 @pytest.mark.timeout(180)
 def test_ten_thousand_idle_connections_are_kept_and_nobody_notices(small_server: MakeSmall) -> None:

@@ -57,6 +57,7 @@ def _call_in_background(server: Server) -> tuple[threading.Thread, list[object]]
     return thread, outcome
 
 
+@pytest.mark.needs_root
 @pytest.mark.promise("S26")
 def test_a_front_that_is_killed_takes_only_its_own_calls_and_no_process_stays(fragile: Server) -> None:
     thread, outcome = _call_in_background(fragile)
@@ -97,6 +98,7 @@ def test_nothing_is_left_when_the_warden_is_told_to_stop(fragile: Server) -> Non
     assert all_gone_within(watched, 1.0)
 
 
+@pytest.mark.needs_root
 @pytest.mark.promise("S28")
 def test_a_zygote_that_is_killed_is_replaced_and_its_cells_go_on(fragile: Server) -> None:
     zygotes = zygotes_of(fragile.pid)

@@ -78,6 +78,7 @@ def test_a_function_that_takes_too_much_gets_memory_error_and_goes_on(
     assert server.call(greedy, content=b"who").text == mark
 
 
+@pytest.mark.needs_root
 def test_children_that_eat_count_too_and_the_502_says_limit_and_peak(server: Server, greedy: str) -> None:
     mark = server.call(greedy, content=b"who").text
     zygotes = zygotes_of(server.pid)

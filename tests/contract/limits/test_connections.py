@@ -71,6 +71,7 @@ def test_hundreds_of_idle_connections_are_kept_and_each_may_still_be_used(single
             assert connection.ask("POST", target("counts"), (), b"").body == b"%d" % number
 
 
+@pytest.mark.needs_root
 def test_connections_that_never_say_a_word_cost_nobody_a_call(single: Server) -> None:
     (front,) = fronts_of(single.pid)
     before = open_in(front)

@@ -72,6 +72,7 @@ def six(limited: Callable[..., Limited]) -> Limited:
     return limited("processes", processes=MOST)
 
 
+@pytest.mark.needs_root
 def test_one_process_too_many_is_a_blocking_io_error_and_the_next_call_may_start_as_many(
     six: Limited, bystander: Bystander
 ) -> None:
@@ -81,6 +82,7 @@ def test_one_process_too_many_is_a_blocking_io_error_and_the_next_call_may_start
         assert made == MOST - 1, "the function itself is one of them"
 
 
+@pytest.mark.needs_root
 def test_one_thread_too_many_is_a_runtime_error_and_the_next_call_may_start_as_many(
     six: Limited, bystander: Bystander
 ) -> None:
@@ -90,6 +92,7 @@ def test_one_thread_too_many_is_a_runtime_error_and_the_next_call_may_start_as_m
         assert made == MOST - 1
 
 
+@pytest.mark.needs_root
 def test_threads_and_processes_are_counted_together(six: Limited, bystander: Bystander) -> None:
     what, made = six.run(BOTH % FORKS)
     assert (what["type"], made) == ("BlockingIOError", MOST - 3)
@@ -113,6 +116,7 @@ def test_what_a_function_does_not_catch_of_it_is_its_own_500_and_the_instance_li
     assert (after["instance"], after["calls"]) == (before["instance"], before["calls"] + 2)
 
 
+@pytest.mark.needs_root
 def test_processes_that_a_call_left_behind_hold_the_places_of_their_own_instance_only(
     six: Limited, limited: Callable[..., Limited], bystander: Bystander
 ) -> None:
