@@ -170,9 +170,7 @@ class Application:
 
         async def stamped(message: dict[str, Any]) -> None:
             if message["type"] == "http.response.start":
-                ours = timing.headers(call_id)
-                if not timing.is_body_read and calls.announces_body(scope["headers"]):
-                    ours.append((b"connection", b"close"))  # gunicorn does not read the rest
+                ours = timing.headers(call_id) + timing.closing(scope["headers"])
                 message = {**message, "headers": [*message.get("headers", ()), *ours]}
             await send(message)
 

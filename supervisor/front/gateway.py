@@ -69,6 +69,11 @@ class Timing:
             self.instance = call.instance.cell if call.instance is not None else "-"
             self.cpu_s, self.peak_bytes = call.cpu_us / 1e6, call.peak_bytes
 
+    def closing(self, request_headers: answers.Headers) -> answers.Headers:
+        """``Connection: close`` where the request's body was not read: gunicorn does not read it either."""
+        is_left = not self.is_body_read and calls.announces_body(request_headers)
+        return [(b"connection", b"close")] if is_left else []
+
     def headers(self, call_id: str) -> answers.Headers:
         """``X-Call-Id``, ``X-Duration-Seconds`` and ``Server-Timing`` (milliseconds)."""
         return [
@@ -106,9 +111,7 @@ class Gateway:
             outcome = answer.outcome
         except PlatformError as error:
             answer = answers.refused(error)
-            if not timing.is_body_read and calls.announces_body(scope["headers"]):
-                # gunicorn closes it: who keeps connections has to know that before its next request.
-                answer.headers.append((b"connection", b"close"))
+            answer.headers += timing.closing(scope["headers"])
             outcome = outcomes.outcome_of(error.status, error.details)
         except asyncio.CancelledError:
             self._report(match, call_id, timing, Outcome.CANCELLED, 0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 import time
-from collections.abc import Callable
+from functools import lru_cache
 from typing import NamedTuple, TextIO
 
 from supervisor.front.outcomes import TABLE, Outcome
@@ -41,9 +41,15 @@ def now() -> float:
     return time.time()
 
 
+@lru_cache(maxsize=2)
+def _second(at: int) -> str:
+    # A batch is of one second or two, and this is the dearest part of a line.
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(at))
+
+
 def line_of(report: Report) -> str:
     """The record as a line of the server's log, ``key=value`` after whose it is."""
-    clock = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(report.at))
+    clock = _second(int(report.at))
     level = TABLE[report.outcome].level.upper()
     return (
         f"{clock},{int(report.at % 1 * 1000):03d} {level} cellblock.report: "
@@ -56,21 +62,22 @@ def line_of(report: Report) -> str:
 
 
 class Reports:
-    """Of one front.  ``listeners`` get each batch before it is written."""
+    """Of one front."""
 
     def __init__(self, is_written: bool = True, stream: TextIO | None = None) -> None:
-        self.dropped = 0
+        self._dropped = 0
         self._is_written = is_written
         self._stream = stream or sys.stderr
         self._pending: list[Report] = []
-        self._listeners: list[Callable[[list[Report]], None]] = []
         self._timer: asyncio.TimerHandle | None = None
         self._loop = asyncio.get_running_loop()
 
     def take(self, report: Report) -> None:
         """A call has ended."""
+        if not self._is_written:
+            return
         if len(self._pending) >= PENDING_MOST:
-            self.dropped += 1
+            self._dropped += 1
             return
         self._pending.append(report)
         if self._timer is None:
@@ -82,12 +89,10 @@ class Reports:
             self._timer.cancel()
             self._timer = None
         batch, self._pending = self._pending, []
-        for listener in self._listeners:
-            listener(batch)
-        text = "".join(map(line_of, batch)) if self._is_written else ""
-        if self.dropped:
-            text += f"{self.dropped} reports were dropped: more than {PENDING_MOST} in {FLUSH_SECONDS} s\n"
-            self.dropped = 0
+        text = "".join(map(line_of, batch))
+        if self._dropped:
+            text += f"{self._dropped} reports were dropped: more than {PENDING_MOST} in {FLUSH_SECONDS} s\n"
+            self._dropped = 0
         try:
             self._stream.write(text)
             self._stream.flush()

@@ -25,7 +25,7 @@ from urllib.parse import urlsplit
 from tests.escape.attacks.protocol import SOURCE
 from tests.escape.neighbour import NEIGHBOUR, Tenant
 from tests.support.envelope import assert_envelope
-from tests.support.processes import all_gone_within, descendants_of, fronts_of, watch
+from tests.support.processes import all_gone_within, fronts_of, processes_of_mark, watch
 from tests.support.raw_http import BEARER, DEADLINE_SECONDS, RawAnswer, target
 from tests.support.server import Server
 
@@ -154,12 +154,7 @@ class Stage:
 
     def processes_of(self, instance: str) -> list[int]:
         """The processes of the cell in whose private /tmp this instance left its mark."""
-        found = []
-        for pid in descendants_of(self.server.pid):
-            with contextlib.suppress(OSError):  # it is gone, or has no such file
-                if Path(f"/proc/{pid}/root/tmp/{instance}").exists():
-                    found.append(pid)
-        return found
+        return processes_of_mark(self.server.pid, instance)
 
     # ---- the neighbour --------------------------------------------------------------------------
 

@@ -14,7 +14,7 @@ from tests.fault.conftest import HELLO, MakeSmall, recovers
 from tests.support.bystander import bystander_on
 from tests.support.envelope import assert_envelope
 from tests.support.holdings import excess, settled, wait_until
-from tests.support.processes import descendants_of, fronts_of, pid_namespace
+from tests.support.processes import descendants_of, fronts_of, pid_namespace, private_tmp
 from tests.support.raw_http import BEARER, read_answer, target
 from tests.support.server import SPACE, Server
 
@@ -85,7 +85,7 @@ def waiting_file(server: Server) -> Path:
     """The file that a call of ``waits`` waits for."""
     namespace = server.call("waits").text
     worker = [pid for pid in descendants_of(server.pid) if pid_namespace(pid) == namespace][-1]
-    return Path(f"/proc/{worker}/root/tmp/waits")
+    return private_tmp(worker) / "waits"
 
 
 @pytest.mark.needs_root  # TCP_REPAIR, and another user's /tmp

@@ -12,7 +12,6 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -30,6 +29,7 @@ from tests.support.processes import (
     descendants_of,
     fronts_of,
     pid_namespace,
+    private_tmp,
     watch,
     zygotes_of,
 )
@@ -155,7 +155,7 @@ def at_point(server: Server, point: str, who: str) -> httpx.Response | str | Non
         return None
     targets = victims(server, who)
     if point == "in-a-call":
-        folder = Path(f"/proc/{family_of(server)[1]}/root/tmp")
+        folder = private_tmp(family_of(server)[1])
         request = Background(server, lambda client: client.post(f"{FUNCTIONS}/family/invoke", content="wait"))
         wait_until((folder / "waits").exists, "the call does not run")
         kill(targets)

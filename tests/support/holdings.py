@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tests.support.groups import leaves
-from tests.support.processes import command_line, descendants_of, fronts_of
+from tests.support.processes import command_line, descendants_of, fronts_of, private_tmp
 from tests.support.server import Server
 
 SETTLE_SECONDS = 15.0
@@ -54,9 +54,7 @@ def holdings(server: Server) -> dict[str, int]:
         "mounts": len(Path(f"/proc/{server.pid}/mountinfo").read_text().splitlines()),
         "uploads on their way": len(on_the_way),
         "files of a running server": _files(data / "run") if (data / "run").is_dir() else 0,
-        "temporary files": sum(
-            _files(Path(f"/proc/{pid}/root/tmp"), server.data_dir.resolve()) for pid in fronts[:1]
-        ),
+        "temporary files": sum(_files(private_tmp(pid), server.data_dir.resolve()) for pid in fronts[:1]),
         **{f"leaves of {name}": number for name, number in leaves(server.data_dir).items()},
     }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import signal
@@ -51,6 +52,21 @@ def is_deaf(pid: int) -> bool:
         return False
     ignored = next(int(line.split()[1], 16) for line in lines if line.startswith("SigIgn:"))
     return bool(ignored >> signal.SIGTERM - 1 & 1)
+
+
+def private_tmp(pid: int) -> Path:
+    """The /tmp that a process has in its own root."""
+    return Path("/proc", str(pid), "root", "tmp")
+
+
+def processes_of_mark(server_pid: int, mark: str) -> list[int]:
+    """The processes of the cell in whose private /tmp an instance left this file."""
+    found = []
+    for pid in descendants_of(server_pid):
+        with contextlib.suppress(OSError):  # it is gone, or is another user's
+            if (private_tmp(pid) / mark).exists():
+                found.append(pid)
+    return found
 
 
 def pid_namespace(pid: int) -> str:

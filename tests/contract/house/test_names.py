@@ -36,7 +36,7 @@ CALLS_ALLOWED = {"worker/loader.py": {"compile"}}
 
 # Put together here, so that this file does not name them itself.
 THIS_MACHINE = {
-    "a home of root": re.compile(r"(?<![\w}>.*-])/" + "root/"),
+    "a home of root": re.compile(r"(?<![\w>.-])/" + "root/"),
     "a folder of the development machine": re.compile(r"(?<![\w}>.*-])/" + "work/"),
     "an interpreter manager's folder": re.compile(r"\." + "pyenv"),
     "a package registry": re.compile(
@@ -127,8 +127,9 @@ def test_no_file_names_a_place_that_exists_only_here(what: str) -> None:
     ("what", "text", "is_named"),
     [
         ("a home of root", "see /" + "root/x", True),
-        ("a home of root", "/proc/{pid}/" + "root/tmp", False),
-        ("a home of root", "/proc/*/" + "root/tmp", False),
+        # Another process's own root too: whoever reads over a list of paths cannot tell them apart.
+        ("a home of root", "/proc/{pid}/" + "root/tmp", True),
+        ("a home of root", "/proc/*/" + "root/tmp", True),
         ("a folder of the development machine", "'/" + "work/main'", True),
         ("a folder of the development machine", "the network/" + "work/main", False),
         ("a package registry", "https://" + "pypi" + ".org/simple", True),

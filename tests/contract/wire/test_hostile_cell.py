@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from tests.support.processes import all_gone_within, descendants_of, watch
+from tests.support.processes import all_gone_within, processes_of_mark, watch
 from tests.support.server import SPACE, TOKEN, Server
 
 GONE_SECONDS = 10.0
@@ -114,25 +114,13 @@ def instance_of(client: httpx.Client, name: str) -> str:
     return answer.text
 
 
-def processes_of(server: Server, instance: str) -> list[int]:
-    """The processes of the cell in whose private /tmp this instance left its mark."""
-    found = []
-    for pid in descendants_of(server.pid):
-        try:
-            with open(f"/proc/{pid}/root/tmp/{instance}"):
-                found.append(pid)
-        except OSError:
-            continue  # it is gone, or it is another's
-    return found
-
-
 def assert_only_the_hostile_cell_ends(
     server: Server, client: httpx.Client, what: str, **headers: str
 ) -> httpx.Response:
     """Make the hostile call between honest ones; its answer."""
     neighbour = instance_of(client, "neighbour")
     before = instance_of(client, "hostile")
-    cell = watch(processes_of(server, before))
+    cell = watch(processes_of_mark(server.pid, before))
     assert cell, "the cell's processes were not found"
     answer = client.post(f"/hostile/invoke/{what}", headers=headers)
     assert all_gone_within(cell, GONE_SECONDS), f"the cell outlived {what}"
