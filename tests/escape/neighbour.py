@@ -6,15 +6,17 @@ import base64
 import contextlib
 import json
 import secrets
-import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import httpx
+
 from tests.escape.hostile import SOURCE
 from tests.support import leaks
+from tests.support.asked import Asked
 from tests.support.groups import leaves
 from tests.support.processes import descendants_of, zygotes_of
 from tests.support.server import Server
@@ -24,8 +26,6 @@ NEIGHBOUR_SECONDS = 10.0
 SETTLE_SECONDS = 15.0
 # Nothing has come or gone for so long: the blank cells are there.
 STEADY_SECONDS = 0.4
-# Between its calls: a neighbour, not a second attacker.
-PACE_SECONDS = 0.02
 # What an attacker is given here, unless a test says otherwise.
 SMALL: dict[str, Any] = {
     "processes": 8, "memory": 64, "tmp": 1, "open_files": 32, "timeout": 2.0, "cpu": 0.5,
@@ -75,16 +75,13 @@ class Outcome:
 
 
 @dataclass
-class Field:
+class Field(Asked):
     """Where an attack takes place; ``slowest`` is the neighbour's longest wait, in seconds."""
 
     server: Server
     attacker: Tenant
     neighbour: Tenant
     secret: str
-    slowest: float = 0.0
-    answered: int = 0
-    wrong: list[str] = field(default_factory=list)
     _deployed: set[str] = field(default_factory=set)
 
     def attack(self, code: str, **options: Any) -> Outcome:
@@ -100,18 +97,13 @@ class Field:
         found = answer.json()["found"] if answer.status_code == 200 else None
         return Outcome(answer.status_code, found, time.monotonic() - began)
 
-    def ask(self) -> None:
+    def send(self, word: str) -> httpx.Response:
         """One call of the neighbour's."""
-        word = secrets.token_hex(4)
-        began = time.monotonic()
-        try:
-            answer = self.neighbour.call("peer", word.encode(), NEIGHBOUR_SECONDS)
-            if (answer.status_code, answer.text) != (200, self.secret + word):
-                self.wrong.append(f"{answer.status_code}: {answer.text}")
-        except Exception as error:  # whatever kept the answer away is the finding
-            self.wrong.append(repr(error))
-        self.slowest = max(self.slowest, time.monotonic() - began)
-        self.answered += 1
+        return self.neighbour.call("peer", word.encode(), NEIGHBOUR_SECONDS)
+
+    def right(self, word: str) -> str:
+        """As NEIGHBOUR answers."""
+        return self.secret + word
 
     def clean_up(self) -> None:
         """Remove what was deployed to attack."""
@@ -143,20 +135,13 @@ def field_of(server: Server) -> Iterator[Field]:
     found.ask()
     before = _settled(found, None)
     zygotes = zygotes_of(server.pid)
-    over = threading.Event()
-
-    def keep_asking() -> None:
-        while not over.wait(PACE_SECONDS):
-            found.ask()
-
-    asking = threading.Thread(target=keep_asking)
-    asking.start()
     try:
-        yield found
+        with found.meanwhile(2 * NEIGHBOUR_SECONDS):
+            try:
+                yield found
+            finally:
+                found.ask()  # at least once while the attack's cell is still there
     finally:
-        found.ask()  # at least once while the attack's cell is still there
-        over.set()
-        asking.join(2 * NEIGHBOUR_SECONDS)
         found.clean_up()
     assert not found.wrong, found.wrong[:5]
     assert found.slowest < NEIGHBOUR_SECONDS

@@ -14,16 +14,18 @@ import re
 import secrets
 import select
 import socket
-import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import httpx
+
 from tests.escape.attacks.protocol import SOURCE
 from tests.escape.neighbour import NEIGHBOUR, Tenant
+from tests.support.asked import Asked
 from tests.support.envelope import assert_envelope
 from tests.support.processes import all_gone_within, fronts_of, processes_of_mark, watch
 from tests.support.raw_http import BEARER, DEADLINE_SECONDS, RawAnswer, target
@@ -36,9 +38,6 @@ FRONT_GROWTH_BYTES = 8 << 20
 GONE_SECONDS = 5.0
 # A call takes milliseconds; the cores are shared.
 NEIGHBOUR_SECONDS = 10.0
-# Between its calls: a neighbour, not a second attacker.
-PACE_SECONDS = 0.01
-
 STATUS_LINE = re.compile(rb"HTTP/1\.1 (\d{3}) [\x20-\x7e]*")
 HEADER_LINE = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+): ([\t\x20-\x7e\x80-\xff]*)")
 
@@ -110,15 +109,13 @@ def _memory(pid: int, name: str) -> int:
 
 
 @dataclass
-class Stage:
+class Stage(Asked):
     """A test's view of it; ``growth`` is the most that a front held above its start, bytes."""
 
     server: Server
     neighbour: Tenant
     secret: str
     line: KeptAlive | None = None  # of the test that is on
-    answered: int = 0
-    wrong: list[str] = field(default_factory=list)
     most_growth: int = FRONT_GROWTH_BYTES
 
     # ---- the hostile side -----------------------------------------------------------------------
@@ -158,19 +155,13 @@ class Stage:
 
     # ---- the neighbour --------------------------------------------------------------------------
 
-    def ask(self) -> None:
+    def send(self, word: str) -> httpx.Response:
         """One call of the neighbour's."""
-        word = secrets.token_hex(4)
-        began = time.monotonic()
-        try:
-            answer = self.neighbour.call("peer", word.encode(), NEIGHBOUR_SECONDS)
-            if (answer.status_code, answer.text) != (200, self.secret + word):
-                self.wrong.append(f"{answer.status_code}: {answer.text}")
-        except Exception as error:  # whatever kept the answer away is the finding
-            self.wrong.append(repr(error))
-        if time.monotonic() - began > NEIGHBOUR_SECONDS:
-            self.wrong.append("too slow")
-        self.answered += 1
+        return self.neighbour.call("peer", word.encode(), NEIGHBOUR_SECONDS)
+
+    def right(self, word: str) -> str:
+        """As NEIGHBOUR answers."""
+        return self.secret + word
 
     def answered_since(self, asked: int, times: int) -> None:
         """Wait until the neighbour has had ``times`` more answers, all of them looked at in the end."""
@@ -196,7 +187,7 @@ def standing(server: Server) -> Iterator[Stage]:
 def attacked(stage: Stage) -> Iterator[Stage]:
     """One test: see the module's docstring."""
     stage.wrong.clear()
-    stage.answered = 0
+    stage.answered, stage.slowest = 0, 0.0
     stage.most_growth = FRONT_GROWTH_BYTES
     stage.line = KeptAlive(stage.server)
     stage.instance()
@@ -206,25 +197,16 @@ def attacked(stage: Stage) -> Iterator[Stage]:
     for pid in fronts:
         Path(f"/proc/{pid}/clear_refs").write_text("5")  # the peak starts again from here
     before = {pid: _memory(pid, "VmRSS") for pid in fronts}
-    over = threading.Event()
-
-    def keep_asking() -> None:
-        stage.ask()
-        while not over.wait(PACE_SECONDS):
-            stage.ask()
-
-    asking = threading.Thread(target=keep_asking)
-    asking.start()
     try:
-        yield stage
-        stage.instance()  # on the same connection
+        with stage.meanwhile(2 * NEIGHBOUR_SECONDS):
+            yield stage
+            stage.instance()  # on the same connection
     finally:
-        over.set()
-        asking.join(2 * NEIGHBOUR_SECONDS)
         stage.line.close()
     stage.ask()
     assert stage.answered >= 3
     assert not stage.wrong, stage.wrong[:5]
+    assert stage.slowest <= NEIGHBOUR_SECONDS
     assert fronts_of(stage.server.pid) == fronts, "a front was lost"
     growth = {pid: _memory(pid, "VmHWM") - before[pid] for pid in fronts}
     assert max(growth.values()) < stage.most_growth, growth
