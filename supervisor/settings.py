@@ -102,6 +102,18 @@ class Settings(BaseSettings):
     body_seconds: float = Field(
         60.0, gt=0, le=3600, description="longest wait for a caller to send its body, seconds"
     )
+    keepalive_seconds: float = Field(
+        75.0,
+        gt=0,
+        le=86_400,
+        description="a connection that brings no request for so long is closed, seconds",
+    )
+    unread_seconds: float = Field(
+        30.0,
+        gt=0,
+        le=3600,
+        description="a connection whose caller reads nothing of an answer for so long is ended, seconds",
+    )
     drain_seconds: float = Field(
         30.0, gt=0, le=3600, description="how long SIGTERM waits for running calls, seconds"
     )

@@ -49,6 +49,16 @@ class Answer:
     is_invoked: bool = False
     outcome: Outcome = Outcome.ANSWERED
 
+    def complete(self, stamps: Headers) -> Headers:
+        """All headers: its own, the length of its body, whose it is, and ``stamps``."""
+        headers = self.headers
+        if self.status not in (204, 304):
+            headers.append((b"content-length", b"%d" % len(self.body)))
+        if self.is_invoked:
+            headers.append((b"x-invoked", b"true"))
+        headers += stamps
+        return headers
+
 
 def function_headers(headers: tuple[tuple[str, str], ...]) -> Headers:
     """The headers that are taken from a function; RemoteProtocolError for one that is no header."""

@@ -11,16 +11,20 @@ import logging
 import os
 import signal
 import socket
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
 from supervisor.bundles import BundleStore
-from supervisor.front import calls, health
+from supervisor.front import answers, calls, health
+from supervisor.front.answers import Answer
 from supervisor.front.api import build_api
 from supervisor.front.auth import Credentials
 from supervisor.front.directory import Directory
-from supervisor.front.gateway import Gateway, Receive, Scope, Send, Timing, _send
+from supervisor.front.exchange import Exchange, Receive, Reply
+from supervisor.front.gateway import Gateway, Timing
 from supervisor.front.reports import Reports
+from supervisor.front.stale import Watch
 from supervisor.front.warden_control import WardenControl
 from supervisor.front.warden_link import WardenLink
 from supervisor.settings import Settings
@@ -28,6 +32,9 @@ from supervisor.store import open_store
 from supervisor.store.sealing import Sealer, load_or_create_key
 
 log = logging.getLogger("cellblock.front")
+
+Scope = dict[str, Any]
+Send = Callable[[dict[str, Any]], Awaitable[None]]
 
 DATABASE_NAME = "cellblock.db"
 KEY_NAME = "sealing.key"
@@ -82,26 +89,31 @@ class Application:
         self._reports: Reports | None = None
         self.running = 0  # requests that are being answered
         self.warden_socket: socket.socket | None = None
+        self.stale = Watch(config.settings.keepalive_seconds, config.settings.unread_seconds)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """An ASGI connection."""
         if scope["type"] == "http":
-            match = calls.INVOKE.fullmatch(scope["raw_path"])
-            assert self._parts is not None, "a request before the lifespan started"
             if scope["method"] == "HEAD":
                 send = _without_body(send)
             self.running += 1
             try:
-                if match is not None:
-                    await self._parts.gateway(scope, match, receive, send)
-                else:
-                    await self._other(scope, receive, send)
+                await self._other(scope, receive, send)
             finally:
                 self.running -= 1
         elif scope["type"] == "lifespan":
             await self._lifespan(receive, send)
         else:
             raise ValueError(f"no {scope['type']} here")
+
+    async def invoke(self, exchange: Exchange, receive: Receive, reply: Reply) -> None:
+        """A request to a function; it never gets as far as ASGI."""
+        assert self._parts is not None, "a request before the lifespan started"
+        self.running += 1
+        try:
+            await self._parts.gateway(exchange, receive, reply)
+        finally:
+            self.running -= 1
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         await receive()
@@ -158,8 +170,13 @@ class Application:
         assert self._parts is not None
         timing = Timing()
         call_id = calls.call_id_of(scope["headers"])
+        answer = None
         if scope["path"] in health.PATHS:
             answer = health.health(scope, self._parts.warden, self._parts.credentials)
+        elif scope["method"] == "HEAD" and calls.INVOKE.fullmatch(scope["raw_path"]):
+            answer = answers.refused(calls.not_a_method("HEAD"))
+            answer.headers += timing.closing(scope["headers"])
+        if answer is not None:
             await _send(answer, call_id, timing, send)
             return
 
@@ -175,6 +192,12 @@ class Application:
             await send(message)
 
         await self._parts.api(scope, received, stamped)
+
+
+async def _send(answer: Answer, call_id: str, timing: Timing, send: Send) -> None:
+    headers = answer.complete(timing.headers(call_id))
+    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+    await send({"type": "http.response.body", "body": answer.body})
 
 
 def _without_body(send: Send) -> Send:

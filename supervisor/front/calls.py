@@ -6,7 +6,7 @@ import itertools
 import re
 import secrets
 from dataclasses import dataclass
-from typing import Any
+from typing import Protocol
 from urllib.parse import unquote_to_bytes
 
 from supervisor.errors import PlatformError, shown
@@ -28,6 +28,15 @@ PATH_MAX_CHARS = 32_768
 HEADERS_MAX_BYTES = 32 * 1024
 
 _HOP_BY_HOP = frozenset(name.encode() for name in HOP_BY_HOP)
+
+
+class Request(Protocol):
+    """What is read of an HTTP request; ``match`` is INVOKE's of its raw path."""
+
+    match: re.Match[bytes]
+    method: str
+    query_string: bytes
+    headers: list[tuple[bytes, bytes]]
 
 
 class _Ids:
@@ -87,17 +96,22 @@ def announces_body(headers: list[tuple[bytes, bytes]]) -> bool:
     )
 
 
-def parse(scope: dict[str, Any], match: re.Match[bytes], call_id: str) -> Call:
-    """The call of an ASGI scope whose raw path matched INVOKE.  PlatformError 401, 405, 414, 431."""
-    method = scope["method"]
+def not_a_method(method: str) -> PlatformError:
+    """The 405 of an invocation."""
+    return PlatformError(
+        405,
+        f"method {shown(method)} never reaches a function; use one of {', '.join(METHODS)}",
+        headers={"Allow": ", ".join(METHODS)},
+    )
+
+
+def parse(request: Request, call_id: str) -> Call:
+    """The call that a request is.  PlatformError 401, 405, 414, 431."""
+    method = request.method
     if method not in METHODS:
-        raise PlatformError(
-            405,
-            f"method {shown(method)} never reaches a function; use one of {', '.join(METHODS)}",
-            headers={"Allow": ", ".join(METHODS)},
-        )
-    space, name, tail = match.groups()
-    raw_query = scope["query_string"]
+        raise not_a_method(method)
+    space, name, tail = request.match.groups()
+    raw_query = request.query_string
     if not raw_query.isascii():
         # Not a URL, but what many clients send of one: as if it had been escaped, so it is decoded once.
         raw_query = NOT_ASCII.sub(lambda found: b"%%%02X" % found[0][0], raw_query)
@@ -120,7 +134,7 @@ def parse(scope: dict[str, Any], match: re.Match[bytes], call_id: str) -> Call:
         None,
         False,
     )
-    _sort_headers(call, scope["headers"])
+    _sort_headers(call, request.headers)
     return call
 
 

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import re
 import time
-from collections.abc import Awaitable, Callable
 from typing import Any
 
 from supervisor.errors import PlatformError
@@ -14,6 +12,7 @@ from supervisor.front import answers, calls, outcomes, refusals
 from supervisor.front.answers import Answer
 from supervisor.front.auth import Credentials, Principal, unauthenticated
 from supervisor.front.directory import Directory
+from supervisor.front.exchange import Exchange, Receive, Reply
 from supervisor.front.lost import CallLate, CallLost, CircuitOpen, StartFailed
 from supervisor.front.outcomes import Outcome
 from supervisor.front.patience import Patience
@@ -23,10 +22,6 @@ from supervisor.front.reports import Report, Reports, now
 from worker import wire
 
 log = logging.getLogger("cellblock.front")
-
-Scope = dict[str, Any]
-Receive = Callable[[], Awaitable[dict[str, Any]]]
-Send = Callable[[dict[str, Any]], Awaitable[None]]
 
 # A call that finds its version replaced looks again; each time a deploy has been acknowledged.
 RETIRED_MOST = 100
@@ -100,21 +95,21 @@ class Gateway:
         self._loop = asyncio.get_running_loop()
         self._patience = Patience(body_seconds)
 
-    async def __call__(self, scope: Scope, match: re.Match[bytes], receive: Receive, send: Send) -> None:
-        """One HTTP request whose raw path matched ``calls.INVOKE``."""
+    async def __call__(self, request: Exchange, receive: Receive, reply: Reply) -> None:
+        """One HTTP request to a function, to the end of its answer."""
         timing = Timing()
-        call_id = calls.call_id_of(scope["headers"])
+        call_id = calls.call_id_of(request.headers)
         task = asyncio.current_task()
         calling.add(task)
         try:
-            answer = await self._answer(scope, match, receive, call_id, timing)
+            answer = await self._answer(request, receive, call_id, timing)
             outcome = answer.outcome
         except PlatformError as error:
             answer = answers.refused(error)
-            answer.headers += timing.closing(scope["headers"])
+            answer.headers += timing.closing(request.headers)
             outcome = outcomes.outcome_of(error.status, error.details)
         except asyncio.CancelledError:
-            self._report(match, call_id, timing, Outcome.CANCELLED, 0)
+            self._report(request, call_id, timing, Outcome.CANCELLED, 0)
             raise
         except Exception:
             # The door of this path: our bug costs one caller a 500 and nobody a process.
@@ -124,22 +119,18 @@ class Gateway:
             outcome = Outcome.FAULT
         finally:
             calling.discard(task)
-        await _send(answer, call_id, timing, send)
-        self._report(match, call_id, timing, outcome, answer.status)
+        await reply(answer.status, answer.complete(timing.headers(call_id)), answer.body)
+        self._report(request, call_id, timing, outcome, answer.status)
 
-    def _report(
-        self, match: re.Match[bytes], call_id: str, timing: Timing, outcome: Outcome, status: int
-    ) -> None:
-        space, name, _ = match.groups()
+    def _report(self, request: Exchange, call_id: str, timing: Timing, outcome: Outcome, status: int) -> None:
+        space, name, _ = request.match.groups()
         whose = (space.decode("latin-1"), name.decode("latin-1"), timing.version, timing.instance, call_id)
         total_s = time.perf_counter() - timing.started
         times = (total_s, timing.queue_s, timing.init_s, timing.execution_s, timing.cpu_s)
         self._reports.take(Report(now(), *whose, outcome, status, *times, timing.peak_bytes))
 
-    async def _answer(
-        self, scope: Scope, match: re.Match[bytes], receive: Receive, call_id: str, timing: Timing
-    ) -> Answer:
-        call = calls.parse(scope, match, call_id)
+    async def _answer(self, request: Exchange, receive: Receive, call_id: str, timing: Timing) -> Answer:
+        call = calls.parse(request, call_id)
         principal = self._credentials.principal(call.authorization)
         function = self._directory.functions.get((call.space, call.name)) or await self._directory.find(
             call.space, call.name
@@ -244,14 +235,3 @@ def _from_frame(frame: wire.Frame, call: PreparedCall, is_known: bool) -> Answer
     if frame.kind == wire.RAISED:
         return answers.raised(frame.head, call.call_id, is_known)
     raise answers.broke_contract(frame.head[0], call.call_id, is_known)
-
-
-async def _send(answer: Answer, call_id: str, timing: Timing, send: Send) -> None:
-    headers = answer.headers
-    if answer.status not in (204, 304):
-        headers.append((b"content-length", b"%d" % len(answer.body)))
-    if answer.is_invoked:
-        headers.append((b"x-invoked", b"true"))
-    headers += timing.headers(call_id)
-    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
-    await send({"type": "http.response.body", "body": answer.body})

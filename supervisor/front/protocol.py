@@ -15,6 +15,8 @@ from gunicorn.asgi.protocol import ASGIProtocol
 
 from supervisor.errors import SHOWN_MAX_CHARS, PlatformError
 from supervisor.front import answers, calls
+from supervisor.front.answers import Headers
+from supervisor.front.exchange import Body, Exchange, head_of
 from supervisor.front.gateway import Timing, calling
 
 # The optional C parser's errors share no base class with gunicorn's own.
@@ -25,6 +27,8 @@ WHY = {
     414: "the request's first line is too long: {}; use the body",
     431: "the request's headers are too many or too large: {}; send fewer",
 }
+# Above it two writes are cheaper than a copy.
+JOIN_BODY_BYTES = 1 << 16
 OUR_MISTAKE = "the platform made a mistake; its operator finds it in the log"
 
 
@@ -47,6 +51,13 @@ class Protocol(ASGIProtocol):  # type: ignore[misc]
     """One connection."""
 
     _task: asyncio.Task[Any] | None
+    _closed: bool
+    _current_request: Any
+
+    # gunicorn's idle timer costs every request a timer and never rings: ``stale`` looks instead.
+    def _arm_keepalive_timer(self) -> None: ...
+
+    def _cancel_keepalive_timer(self) -> None: ...
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The caller is gone: a call is cancelled now.
@@ -58,6 +69,46 @@ class Protocol(ASGIProtocol):  # type: ignore[misc]
         task = self._task
         if task is not None and task in calling:
             task.cancel()
+
+    # ---- the short way of an invocation ---------------------------------------------------------
+
+    def _on_headers_complete(self) -> bool:
+        exchange = None if self._h2c_upgrade_ok else Exchange.of(self._callback_parser)
+        if exchange is None:
+            is_bodyless: bool = super()._on_headers_complete()
+            request = self._current_request
+            self._body_receiver = Body(request, self, request.headers_bytes)
+            return is_bodyless
+        self._current_request = exchange
+        self._body_receiver = Body(exchange, self, exchange.headers)
+        self._request_ready.set()
+        return False
+
+    async def _handle_http_request(self, request: Any, sockname: Any, peername: Any) -> bool:
+        if type(request) is not Exchange:
+            keeps_alive: bool = await super()._handle_http_request(request, sockname, peername)
+            return keeps_alive
+        try:
+            await self.app.invoke(request, self._body_receiver.receive, self._reply)
+        except asyncio.CancelledError:  # the caller is gone
+            return False
+        return self.worker.alive and not request.must_close
+
+    async def _reply(self, status: int, headers: Headers, body: bytes) -> None:
+        """One answer in one write; waits where the caller does not read."""
+        if self._closed:
+            return
+        head = head_of(self._current_request.version, status, headers)
+        if len(body) <= JOIN_BODY_BYTES:
+            self._safe_write(head + body)
+            return
+        self._safe_write(head)
+        self._safe_write(body)
+        await self._flow_control.drain()
+
+    def write(self, data: bytes) -> None:
+        """Some bytes of an answer; a caller that is gone does not mind."""
+        self._safe_write(data)
 
     @classmethod
     def _check_h1c_protocol_available(cls) -> bool:

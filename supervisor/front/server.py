@@ -6,6 +6,7 @@ The warden's launcher has already given this process its root, its user and its 
 from __future__ import annotations
 
 import logging
+import math
 import os
 import socket
 import sys
@@ -23,7 +24,6 @@ from supervisor.store.sealing import load_or_create_key
 CONFIG_VARIABLE = "CELLBLOCK_FRONT"
 # gunicorn kills a worker whose event loop does not turn for this long.
 HEARTBEAT_SECONDS = 30
-KEEPALIVE_SECONDS = 75
 # Connections beside running calls: idle keep-alive ones cost a descriptor and a few KiB each.
 CONNECTIONS_PER_WORKER = 20_000
 # gunicorn's most: twice what it allows by itself, and what other servers and proxies take.
@@ -51,7 +51,7 @@ class FrontServer(BaseApplication):  # type: ignore[misc]
             "preload_app": True,
             "timeout": HEARTBEAT_SECONDS,
             "graceful_timeout": max(1, int(settings.drain_seconds)),
-            "keepalive": KEEPALIVE_SECONDS,
+            "keepalive": math.ceil(settings.keepalive_seconds),
             "worker_connections": CONNECTIONS_PER_WORKER,
             "worker_tmp_dir": "/tmp",  # noqa: S108 - the front's own
             "control_socket_disable": True,

@@ -7,6 +7,8 @@ for the full drain time.  We wait for requests instead, then close what is idle.
 from __future__ import annotations
 
 import asyncio
+import socket
+import struct
 import weakref
 from typing import Any
 
@@ -14,11 +16,18 @@ from gunicorn.workers import gasgi
 from gunicorn.workers.gasgi import ASGIWorker
 
 from supervisor.front.protocol import Protocol
+from supervisor.front.stale import State
 
 # How often the drain looks whether the last request is through.
 LOOK_SECONDS = 0.02
 # Connections that nobody has accepted yet; as the warden's own.
 LISTEN_BACKLOG = 2048
+
+# How often all connections are looked at: of thousands that is some milliseconds in which no call moves.
+SWEEP_SECONDS = 5.0
+
+# on, 0 seconds
+LINGER_NOT = struct.pack("ii", 1, 0)
 
 _protocols: weakref.WeakSet[Any] = weakref.WeakSet()
 
@@ -38,6 +47,24 @@ class TrackedProtocol(Protocol):
                 listener.sock.listen(LISTEN_BACKLOG)
         super().connection_made(transport)
 
+    def state(self) -> State:
+        """What ``stale`` wants to know."""
+        transport = self.transport
+        unsent = transport.get_write_buffer_size() if transport is not None else 0
+        return State(self.req_count, self._current_request is None, unsent)
+
+    def end(self, at_once: bool) -> None:
+        """Close it; ``at_once``: with what nobody reads."""
+        if self.transport is None:
+            return
+        if at_once:
+            # The kernel too would hold what nobody reads, for minutes.
+            connection = self.transport.get_extra_info("socket")
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, LINGER_NOT)
+            self.transport.abort()
+        else:
+            self.transport.close()
+
 
 # The worker makes its connections from this name of its module; it offers no other place.
 gasgi.ASGIProtocol = TrackedProtocol
@@ -47,6 +74,20 @@ class FrontWorker(ASGIWorker):  # type: ignore[misc]
     """One front: everything as gunicorn does it but the drain."""
 
     _quick_shutdown: bool
+
+    def init_process(self) -> None:
+        """Settle the configuration: gunicorn looks a value up twice, twelve times a request."""
+        self.cfg.__dict__.update({name: setting.get() for name, setting in self.cfg.settings.items()})
+        self._next_sweep = 0.0
+        super().init_process()
+
+    def notify(self) -> None:
+        """Once a second: say that the loop turns, and at times look for connections that give nothing."""
+        super().notify()
+        now = self.loop.time()
+        if now >= self._next_sweep:
+            self._next_sweep = now + min(SWEEP_SECONDS, self.asgi.stale.patience_s / 4)
+            self.asgi.stale.sweep(list(_protocols), now)
 
     async def _shutdown(self) -> None:
         for server in self.servers:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import select
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -164,3 +165,59 @@ def test_heads_that_are_written_a_byte_at_a_time_cost_nobody_else_a_call(unharme
             answer = read_answer(connection, "POST")
             assert (answer.status, answer.body) == (200, b"hello")
     assert fronts_of(unharmed.pid) == [front]
+
+
+@pytest.fixture(scope="module")
+def impatient(small_server: MakeSmall) -> Iterator[Server]:
+    with small_server(workers=1, keepalive_seconds=1, unread_seconds=1) as running:
+        running.deploy("hello", HELLO)
+        running.deploy("large", f"def handle(req):\n    return {{'body': b'x' * {LARGE}}}\n")
+        yield running
+
+
+@pytest.mark.parametrize("first", ["", f"POST {target('hello')} HTT"], ids=["nothing", "half a head"])
+@pytest.mark.parametrize("calls", [0, 1])
+def test_a_connection_that_brings_no_request_is_closed(impatient: Server, first: str, calls: int) -> None:
+    with connect(impatient) as connection:
+        for _ in range(calls):
+            connection.sendall(request("hello"))
+            assert read_answer(connection, "POST").status == 200
+        connection.sendall(first.encode())
+        assert connection.recv(1) == b""
+
+
+def test_an_answer_that_nobody_reads_is_held_for_a_while_and_no_longer(impatient: Server) -> None:
+    with connect(impatient, 4096) as unread, connect(impatient, 4096) as slow:
+        for connection in (unread, slow):
+            connection.sendall(request("large"))
+        # One that reads a little of it now and then gets it all.
+        answer = read_answer(slow, "POST")
+        assert (answer.status, answer.body) == (200, b"x" * LARGE)
+        kernel_has_all = select.poll()
+        kernel_has_all.register(unread, select.POLLHUP | select.POLLERR)
+        assert kernel_has_all.poll(20_000), "a connection that nobody reads from is kept"
+        with pytest.raises(ConnectionResetError):
+            while unread.recv(1 << 16):
+                pass
+
+
+def test_a_caller_that_waits_to_be_asked_for_its_body_is_asked(impatient: Server) -> None:
+    for path in (target("hello"), f"/spaces/{SPACE}/variables/colour"):
+        with connect(impatient) as connection:
+            body = b'{"value": 1}'
+            connection.sendall(
+                f"PUT {path} HTTP/1.1\r\nHost: x\r\n{BEARER[0]}: {BEARER[1]}\r\nExpect: 100-continue\r\n"
+                f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n".encode()
+            )
+            assert connection.recv(1 << 16) == b"HTTP/1.1 100 Continue\r\n\r\n"
+            connection.sendall(body)
+            assert read_answer(connection, "PUT").status in (200, 201, 204)
+
+
+def test_a_caller_whose_body_is_not_wanted_is_not_asked_for_it(impatient: Server) -> None:
+    with connect(impatient) as connection:
+        connection.sendall(
+            f"POST {target('hello')} HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\n"
+            f"Content-Length: 10\r\n\r\n".encode()
+        )
+        assert read_answer(connection, "POST").status == 401

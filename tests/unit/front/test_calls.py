@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -25,17 +26,25 @@ from worker import wire
 Headers = list[tuple[bytes, bytes]]
 
 
+class Request:
+    match: re.Match[bytes]
+    method: str
+    query_string: bytes
+    headers: Headers
+
+
 def call(
     raw_path: bytes = b"/spaces/demo/functions/f/invoke",
     method: str = "POST",
     query: bytes = b"",
     headers: Headers | None = None,
 ) -> Call:
-    """The call of an ASGI scope."""
+    """The call of a request."""
     match = INVOKE.fullmatch(raw_path)
     assert match is not None, raw_path
-    scope: dict[str, Any] = {"method": method, "query_string": query, "headers": headers or []}
-    return parse(scope, match, "call-1")
+    request = Request()
+    request.match, request.method, request.query_string, request.headers = match, method, query, headers or []
+    return parse(request, "call-1")
 
 
 def refusal(*arguments: Any, **keywords: Any) -> PlatformError:
