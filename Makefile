@@ -44,7 +44,7 @@ run: setup
 	@exec $(VENV)/bin/cellblock serve --data-dir $(DATA_DIR) --bind $(BIND) --examples examples
 
 test: setup $(STAMP)/test lint
-	$(VENV)/bin/python -m pytest $(ARGS)
+	@$(VENV)/bin/python tests/run $(ARGS)
 
 # Debian's kernel has cgroup v2 and Landlock, which the machine at hand may lack; also without root.
 test-vm: setup $(STAMP)/test $(STAMP)/vm

@@ -106,7 +106,7 @@ class Settings(BaseSettings):
         75.0,
         gt=0,
         le=86_400,
-        description="a connection that brings no request for so long is closed, seconds",
+        description="a connection without a request for so long is closed, seconds",
     )
     unread_seconds: float = Field(
         30.0,
