@@ -68,7 +68,7 @@ def serve(
         Path | None, typer.Option(help="Deploy each folder in here into space demo, and say what to type.")
     ] = None,
 ) -> None:
-    """Start the server and stay in the foreground; SIGTERM or Ctrl-C drains it.
+    """Start the server and stay in the foreground; SIGTERM or Ctrl-C drains it, SIGHUP reads settings again.
 
     Every setting is also a CELLBLOCK_* variable and a line of the TOML file, in this order:
     option, variable, file, default.
@@ -80,21 +80,21 @@ def serve(
     from supervisor.warden.jail.probes import probe_host
     from supervisor.warden.warden import Warden, configure_logging
 
-    settings = load(
-        config,
-        data_dir=data_dir.absolute() if data_dir else None,
-        bind=bind,
-        workers=workers,
-        runtimes_dir=runtimes_dir.absolute() if runtimes_dir else None,
-        log_level=log_level,
-        insecure_dev=insecure_dev,
-    )
+    given = {
+        "data_dir": data_dir.absolute() if data_dir else None,
+        "bind": bind,
+        "workers": workers,
+        "runtimes_dir": runtimes_dir.absolute() if runtimes_dir else None,
+        "log_level": log_level,
+        "insecure_dev": insecure_dev,
+    }
+    settings = load(config, **given)
     configure_logging(settings.log_level)
     # Before anything starts a thread: the probes fork.
     findings = probe_host()
     tier = admitted(settings, findings)
     token, is_new = admin_token(settings)
-    warden = Warden(settings, token, tier, findings)
+    warden = Warden(settings, token, tier, findings, lambda: load(config, **given))
 
     async def ready() -> None:
         host, port = warden.address

@@ -5,6 +5,7 @@ Every answer, whoever gives it, carries ``X-Call-Id``, ``X-Duration-Seconds`` an
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import json
 import logging
@@ -15,6 +16,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
+from supervisor import reloading
 from supervisor.bundles import BundleStore
 from supervisor.front import answers, calls, health
 from supervisor.front.answers import Answer
@@ -38,6 +40,8 @@ Send = Callable[[dict[str, Any]], Awaitable[None]]
 
 DATABASE_NAME = "cellblock.db"
 KEY_NAME = "sealing.key"
+# The warden tells them in answer to the link; this much later it is stuck, and calls need not wait for it.
+TOLD_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
@@ -85,6 +89,7 @@ class Application:
 
     def __init__(self, config: FrontConfig) -> None:
         self._config = config
+        self.settings = config.settings  # as the warden last told them
         self._parts: _Parts | None = None
         self._reports: Reports | None = None
         self.running = 0  # requests that are being answered
@@ -118,6 +123,11 @@ class Application:
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         await receive()
         self._parts = self._start()
+        try:
+            # This process may be a new one of an old server, whose settings are no longer those of its start.
+            await asyncio.wait_for(self._parts.warden.is_told.wait(), TOLD_SECONDS)
+        except TimeoutError:
+            log.error("the warden did not tell its settings within %.0f s", TOLD_SECONDS)
         self._parts.directory.begin_to_keep()
         await send({"type": "lifespan.startup.complete"})
         await receive()
@@ -144,6 +154,7 @@ class Application:
             control=control,
             credentials=credentials,
         )
+        warden.on_settings = self._told
         parts = _Parts(
             warden,
             credentials,
@@ -159,6 +170,18 @@ class Application:
         # every ten calls.
         gc.set_threshold(10_000, 20, 20)
         return parts
+
+    def _told(self, values: dict[str, Any]) -> None:
+        """The warden's settings, at the start and whenever they change."""
+        assert self._parts is not None
+        settings = reloading.told(self.settings, values)
+        if settings == self.settings:
+            return
+        self.settings = settings
+        logging.getLogger().setLevel(settings.log_level.upper())
+        self._parts.warden.retune(settings.queue_seconds)
+        self._parts.api.state.context.settings = settings
+        self._parts.directory.retune(settings)
 
     def _warden_lost(self) -> None:
         # Either the warden is dead, and this process is about to be, or it gave this front up as

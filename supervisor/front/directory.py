@@ -165,6 +165,20 @@ class Directory:
         allowance = recycling.Allowance(settings.recycle_calls, settings.recycle_seconds, limits.memory * MIB)
         return Function(deployment, limits, pool, allowance)
 
+    def retune(self, settings: Settings) -> None:
+        """Other settings from now on: instances that were made with other limits make way for new ones."""
+        before, self._settings = self._settings, settings
+        for key, function in list(self.functions.items()):
+            after = self._function(function.deployment)
+            is_same = (after.limits, after.pool.identity) == (function.limits, function.pool.identity)
+            if not is_same or settings.text_content_type != before.text_content_type:
+                self.changed(*key)
+                continue
+            function.allowance = after.allowance
+            for name in ("queue_seconds", "queue_depth", "init_seconds"):
+                setattr(function.pool, name, getattr(settings, name))
+        self.begin_to_keep()
+
     # ---- values -----------------------------------------------------------------------------
 
     async def values_of(self, space: str) -> Values:
@@ -209,7 +223,7 @@ class Directory:
         task.add_done_callback(self._tasks.discard)
 
     def begin_to_keep(self) -> None:
-        """Once, when the front starts."""
+        """When the front starts, and when other functions may have to be kept."""
         self._keep(self._loop.create_task(self._keep_all()))
 
     async def _keep_all(self) -> None:

@@ -60,9 +60,9 @@ class Pool:
         self._request = request
         self._warden = warden
         self._encode_init = encode_init
-        self._queue_seconds = queue_seconds
-        self._queue_depth = queue_depth
-        self._init_seconds = init_seconds
+        self.queue_seconds = queue_seconds
+        self.queue_depth = queue_depth
+        self.init_seconds = init_seconds
         self._free: list[Instance] = []
         self._waiting: deque[PreparedCall] = deque()
         # What a call of this version usually takes, seconds; 0.0 until one has ended.
@@ -83,12 +83,12 @@ class Pool:
             call.fail(Retired())
         elif not self._waiting and (instance := self._free_instance()) is not None:
             self._send(instance, call)
-        elif len(self._waiting) >= self._queue_depth:
+        elif len(self._waiting) >= self.queue_depth:
             call.fail(
                 PlatformError(
                     429,
-                    f"the function's queue is full: {self._queue_depth} calls are waiting; try again",
-                    {"reason": "queue", "queue_depth": self._queue_depth},
+                    f"the function's queue is full: {self.queue_depth} calls are waiting; try again",
+                    {"reason": "queue", "queue_depth": self.queue_depth},
                     {"Retry-After": "1"},
                 )
             )
@@ -125,7 +125,7 @@ class Pool:
         self._list(instance, instance.load < instance.capacity)
 
     def _no_place(self) -> PlatformError:
-        waited = f"{self._queue_seconds:g} s"
+        waited = f"{self.queue_seconds:g} s"
         if self._serving:
             return PlatformError(
                 429,
@@ -178,7 +178,7 @@ class Pool:
         while self._waiting:
             oldest = self._waiting[0]
             if not oldest.future.done():
-                if now - oldest.queued_at < self._queue_seconds:
+                if now - oldest.queued_at < self.queue_seconds:
                     break
                 oldest.fail(self._no_place())
             self._waiting.popleft()
@@ -234,7 +234,7 @@ class Pool:
                 self._ready(instance, bool(memory.is_async))
                 return
             init, revision = await self._encode_init()
-            frame = await instance.start(init, self._init_seconds)
+            frame = await instance.start(init, self.init_seconds)
             if frame.kind != wire.READY:
                 what = "it did not say READY"
                 instance.violated(what)
@@ -248,8 +248,8 @@ class Pool:
         except StartLate as late:
             self._has_failed(late)
             at = f"; it was at {late.where}" if late.where else ""
-            message = f"the function's module was still being imported after {self._init_seconds:g} s{at}"
-            details = {"reason": "init", "limit_s": self._init_seconds, "where": late.where}
+            message = f"the function's module was still being imported after {self.init_seconds:g} s{at}"
+            details = {"reason": "init", "limit_s": self.init_seconds, "where": late.where}
             self._fail_waiting(PlatformError(504, message, details))
         except PlatformError as error:
             instance.kill("released")

@@ -24,6 +24,9 @@ from supervisor.store.sealing import load_or_create_key
 CONFIG_VARIABLE = "CELLBLOCK_FRONT"
 # gunicorn kills a worker whose event loop does not turn for this long.
 HEARTBEAT_SECONDS = 30
+# The master waits for its workers' own drain, which goes by the setting of the moment; the warden has the
+# last word.  So its own limit is the highest that the setting can have.
+GRACEFUL_SECONDS = 3600
 # Connections beside running calls: idle keep-alive ones cost a descriptor and a few KiB each.
 CONNECTIONS_PER_WORKER = 20_000
 # gunicorn's most: twice what it allows by itself, and what other servers and proxies take.
@@ -50,7 +53,7 @@ class FrontServer(BaseApplication):  # type: ignore[misc]
             "asgi_lifespan": "on",
             "preload_app": True,
             "timeout": HEARTBEAT_SECONDS,
-            "graceful_timeout": max(1, int(settings.drain_seconds)),
+            "graceful_timeout": GRACEFUL_SECONDS,
             "keepalive": math.ceil(settings.keepalive_seconds),
             "worker_connections": CONNECTIONS_PER_WORKER,
             "worker_tmp_dir": "/tmp",  # noqa: S108 - the front's own

@@ -77,10 +77,13 @@ class WardenLink:
         self._waiting: dict[int, asyncio.Future[Any]] = {}
         # What is really in force, in the warden's words; see supervisor.warden.confinement.
         self.layers: list[dict[str, str]] = []
+        # Set once the warden has said which settings are in force.
+        self.is_told = asyncio.Event()
         # Wired by the front before the first message can arrive.
         self.on_ended: Callable[[str, Ending], None] = lambda cell, ending: None
         self.on_changed: Callable[[str, str], None] = lambda space, name: None
         self.on_reclaim: Callable[[str, str], None] = lambda space, name: None
+        self.on_settings: Callable[[Message], None] = lambda values: None
 
     @property
     def is_up(self) -> bool:
@@ -120,6 +123,16 @@ class WardenLink:
         replicas: int = answer["replicas"]
         return replicas
 
+    async def renew(self) -> list[str]:
+        """Have every zygote that runs replaced; the names of their runtimes."""
+        answer, _ = await self._ask({"do": "renew"})
+        names: list[str] = answer["runtimes"]
+        return names
+
+    def retune(self, answer_seconds: float) -> None:
+        """The warden has so long for a lease from now on."""
+        self._answer_seconds = answer_seconds + ANSWER_SLACK_S
+
     async def _ask(self, message: Message) -> tuple[Message, list[int]]:
         ticket = next(self._tickets)
         future: asyncio.Future[tuple[Message, list[int]]] = asyncio.get_running_loop().create_future()
@@ -146,7 +159,7 @@ class WardenLink:
 
     def _heard(self, message: Message, descriptors: list[int]) -> None:
         what = message["is"]
-        if what in ("leased", "refused", "done", "count"):
+        if what in ("leased", "refused", "done", "count", "renewed"):
             future = self._waiting.pop(message["ticket"], None)
             if future is not None and not future.done():
                 future.set_result((message, descriptors))
@@ -161,6 +174,9 @@ class WardenLink:
             self._tell({"do": "ack", "epoch": message["epoch"]})
         elif what == "layers":
             self.layers = message["layers"]
+        elif what == "settings":
+            self.on_settings(message["settings"])
+            self.is_told.set()
         elif what == "reclaim":
             self.on_reclaim(message["space"], message["name"])
 

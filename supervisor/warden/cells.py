@@ -106,6 +106,7 @@ class Cell:
         self.state = State.GROWING
         self.pipes = Pipes(-1, -1, -1, -1)
         self.pid = 0
+        self.zygote_number = 0  # of the process that it is a copy of
         self._pidfd = -1
         self._ids = ids
         self._confinement = confinement
@@ -132,6 +133,7 @@ class Cell:
     def grow(self, zygote: Zygote, children: Children) -> None:
         """Make its cgroup leaf, then ask the zygote for a process around four fresh pipes."""
         self._began = time.perf_counter()
+        self.zygote_number = zygote.number
         self._leaf = self._confinement.cgroups.leaf(self.name)
         self._oom_event = self._leaf.out_of_memory()
         if self._oom_event is not None:

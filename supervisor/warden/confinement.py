@@ -82,8 +82,8 @@ class Confinement:
         self.tier = tier
         self.cgroups = cgroups
         self.bundles = bundles
-        self._rooms = rooms
-        self._readable = readable
+        self.rooms = rooms
+        self.readable = readable
         self._findings = findings
         machine = os.uname().machine
         self._programs = {
@@ -124,26 +124,26 @@ class Confinement:
             "uid": uid,
             "keyring": self._keyring,
         }
-        if self._rooms is not None:
-            words["function_dir"] = str(self._rooms.function_dir(name, code, self.bundles))
-            words["tmp_dir"] = str(self._rooms.tmp_dir(name))
-            words["readable"] = self._readable[kind.runtime]
+        if self.rooms is not None:
+            words["function_dir"] = str(self.rooms.function_dir(name, code, self.bundles))
+            words["tmp_dir"] = str(self.rooms.tmp_dir(name))
+            words["readable"] = self.readable[kind.runtime]
         return words
 
     @property
     def bare_code(self) -> Path | None:
         """Our worker code for zygotes that have no root of their own."""
-        return None if self._rooms is None else self._rooms.code_dir
+        return None if self.rooms is None else self.rooms.code_dir
 
     def make_room(self, name: str, uid: int) -> None:
         """Folders for a cell that has no mounts of its own."""
-        if self._rooms is not None:
-            self._rooms.make(name, uid)
+        if self.rooms is not None:
+            self.rooms.make(name, uid)
 
     def drop_room(self, name: str) -> None:
         """The cell has been reaped."""
-        if self._rooms is not None:
-            self._rooms.drop(name)
+        if self.rooms is not None:
+            self.rooms.drop(name)
 
     def unproven(self, proof: Sequence[Sequence[str]]) -> list[str]:
         """The layers of this tier that a proof says nothing of."""

@@ -57,8 +57,15 @@ class Slots:
 
     def __init__(self, first: int, most: int) -> None:
         self._first = first
+        self._most = most
         self._free = list(range(most))
         heapq.heapify(self._free)
+        self._taken: set[int] = set()
+
+    def resize(self, most: int) -> None:
+        """From now on ``most`` in all; those above it that are taken stay so until they are given back."""
+        self._most = most
+        self._free = [slot for slot in range(most) if slot not in self._taken]
 
     @property
     def free(self) -> int:
@@ -67,11 +74,15 @@ class Slots:
 
     def take(self) -> int:
         """A slot; IndexError when none is free, which the caller has to have looked at."""
-        return heapq.heappop(self._free)
+        slot = heapq.heappop(self._free)
+        self._taken.add(slot)
+        return slot
 
     def give_back(self, slot: int) -> None:
         """Only once the owner has been reaped: nothing of it can still act under these ids."""
-        heapq.heappush(self._free, slot)
+        self._taken.discard(slot)
+        if slot < self._most:
+            heapq.heappush(self._free, slot)
 
     def ids(self, slot: int) -> tuple[int, int]:
         """The outer ids of the cell's root and of its tenant."""

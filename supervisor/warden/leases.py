@@ -15,6 +15,7 @@ Messages of a front (``do``) and to it (``is``); ``ticket`` is the front's own n
                                             <- changed epoch space name
                                             <- reclaim space name | reclaim (any idle one)
                                             <- layers layers, at the start and when one changed
+                                            <- settings settings, likewise
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ import os
 import re
 import socket
 from collections import Counter
+from collections.abc import Callable
 
 from supervisor.datagrams import Link, LinkClosed, Message
 from supervisor.warden.cells import Cell, Ending
@@ -45,6 +47,8 @@ SPARE_SECONDS = 5.0
 FRONTS_SIGNALS = frozenset({"look", "dump", "freeze", "thaw"})
 
 Key = tuple[str, str]
+# What two requests have in common that may have each other's cell.
+SAME_VERSION = ("key", "digest", "version", "tie")
 
 
 class Request:
@@ -96,7 +100,7 @@ class Desk:
 
     def __init__(self, bundles: Bundles, wait_seconds: float) -> None:
         self._bundles = bundles
-        self._wait_seconds = wait_seconds
+        self.wait_seconds = wait_seconds
         self.sessions: set[Session] = set()
         self.registry: Registry | None = None
         self._holder: dict[str, Session] = {}
@@ -106,7 +110,10 @@ class Desk:
         # Cells handed back that nobody has taken yet, and what their fronts remembered of them.
         self._spare: list[Cell] = []
         self._memories: dict[str, Message] = {}
-        self._layers: Message = {"is": "layers", "layers": []}
+        # What every front knows: the last message of each kind.
+        self._news: dict[str, Message] = {}
+        # Messages of fronts that are for others than the desk, by their name.
+        self.others: dict[str, Callable[[Session, Message], None]] = {}
         self._epoch = 0
         self._unacked: dict[int, tuple[set[Session], Session, int, asyncio.TimerHandle]] = {}
 
@@ -114,13 +121,14 @@ class Desk:
         """A new front worker's end."""
         session = Session(self, sock)
         self.sessions.add(session)
-        session.tell(self._layers)
+        for message in self._news.values():
+            session.tell(message)
 
-    def publish(self, layers: list[dict[str, str]]) -> None:
-        """Every front learns what is really in force, and those to come will."""
-        self._layers = {"is": "layers", "layers": layers}
+    def publish(self, message: Message) -> None:
+        """Every front learns it, and those to come will, until there is a newer one of its kind."""
+        self._news[message["is"]] = message
         for session in list(self.sessions):
-            session.tell(self._layers)
+            session.tell(message)
 
     def left(self, session: Session) -> None:
         """A front is gone: its calls are lost, so its cells die with it."""
@@ -155,13 +163,15 @@ class Desk:
         elif what == "count":
             replicas = self._claims[(message["space"], message["name"])]
             session.tell({"is": "count", "ticket": message["ticket"], "replicas": replicas})
+        elif what in self.others:
+            self.others[what](session, message)
 
     # ---- leases -----------------------------------------------------------------------------
 
     def _lease(self, session: Session, message: Message) -> None:
         request = Request(session, message)
         request.deadline = asyncio.get_running_loop().call_later(
-            self._wait_seconds, lambda: self._too_late(request)
+            self.wait_seconds, lambda: self._too_late(request)
         )
         if not DIGEST.fullmatch(request.digest):
             self._refuse(request, "broken", "the bundle's digest is not one")
@@ -297,7 +307,8 @@ class Desk:
 
     @staticmethod
     def _is_same_version(request: Request, tied: Request) -> bool:
-        return (request.key, request.digest, request.version) == (tied.key, tied.digest, tied.version)
+        # The limits too: they may have changed without a deploy, when the settings did.
+        return all(getattr(request, name) == getattr(tied, name) for name in SAME_VERSION)
 
     def _lease_again(self, request: Request, cell: Cell) -> None:
         tied = self._tied[cell.name]
@@ -312,7 +323,7 @@ class Desk:
             self._at_limit.remove(request)
             self._refuse(request, "limit", f"all {request.most} instances stayed in use")
         else:
-            self._refuse(request, "capacity", f"no cell came free in {self._wait_seconds:g} s")
+            self._refuse(request, "capacity", f"no cell came free in {self.wait_seconds:g} s")
 
     def _refuse(self, request: Request, reason: str, message: str) -> None:
         if request.want is not None and self.registry is not None:

@@ -18,7 +18,7 @@ from supervisor.warden.confinement import PROOF_TIE, Confinement, Kind
 from supervisor.warden.identities import Slots
 from supervisor.warden.processes import Children
 from supervisor.warden.states import State
-from supervisor.warden.zygotes import Zygote
+from supervisor.warden.zygotes import ENDED_FIRST, Zygote
 
 log = logging.getLogger("cellblock.cells")
 
@@ -73,12 +73,7 @@ class Registry:
         self._failures: dict[Kind, int] = {}
         self._not_before: dict[Kind, float] = {}
         self._is_stopping = False
-        self._wanted_blank = {
-            Kind(runtime.name, "none"): blank_cells
-            if index == 0
-            else min(blank_cells, BLANK_OF_OTHER_RUNTIMES)
-            for index, runtime in enumerate(runtimes)
-        }
+        self._wanted_blank = _wanted(runtimes, blank_cells)
         self._default = Kind(runtimes[0].name, "none")
         # Libraries are imported ahead where they are installed: in the full environment.
         self.zygotes = {
@@ -94,6 +89,30 @@ class Registry:
         """Start those that are not there yet."""
         for zygote in self.zygotes.values():
             zygote.start()
+
+    def retune(
+        self, runtimes: tuple[Runtime, ...], preload: tuple[str, ...], blank_cells: int, max_cells: int
+    ) -> None:
+        """Other numbers, or other libraries, from now on; cells that are somebody's stay as they are."""
+        self._slots.resize(max_cells)
+        for runtime in runtimes:
+            zygote = self.zygotes.get(runtime.name)
+            if zygote is not None and zygote.load(runtime, preload if runtime.full else ()):
+                log.info("zygote %s is being replaced: its libraries changed", runtime.name)
+        self._wanted_blank = _wanted(tuple(r for r in runtimes if r.name in self.zygotes), blank_cells)
+        for kind, wanted in self._wanted_blank.items():
+            blank = [cell for cell in self.cells.values() if self._is_blank_of(cell, kind)]
+            for cell in blank[wanted:]:
+                cell.kill("spare")
+        self.fill()
+
+    def renew_zygotes(self) -> list[str]:
+        """Replace each zygote that runs, while calls go on; the runtimes' names."""
+        running = [name for name, zygote in self.zygotes.items() if zygote.pids]
+        for name in running:
+            self.zygotes[name].renew()
+        log.info("zygotes are being replaced: %s", ", ".join(running) or "none is running")
+        return running
 
     def is_ready(self) -> bool:
         """Whether a cell has proven its lock-down, and the default runtime has one to spare."""
@@ -192,9 +211,14 @@ class Registry:
             is_closed = self._is_stopping or self._confinement.breach
             if is_closed or not zygote.is_ready or now < self._not_before.get(kind, 0.0):
                 continue
+            blank = self._count(kind, State.BLANK)
+            stale = self._stale(kind)
+            # Copies of a zygote that was replaced are used up, and make way as soon as there are others.
+            for cell in stale[: max(0, blank - self._wanted_blank.get(kind, 0))]:
+                cell.kill("renewed")
             demand = policy.Demand(
                 self._wanted_blank.get(kind, 0),
-                self._count(kind, State.BLANK),
+                blank - len(stale),
                 self._count(kind, State.GROWING),
                 sum(want.kind == kind for want in self._wants),
             )
@@ -228,8 +252,8 @@ class Registry:
             self._not_proven(ending.reason)
         # Only now: what ran under these ids has been reaped.
         self._slots.give_back(self._slot_of.pop(cell.name))
-        if ending.cause == "not started" and not self._is_stopping:
-            self._back_off(cell.kind, ending.reason)
+        if ending.cause == "not started" and not self._is_stopping and ending.reason != ENDED_FIRST:
+            self._back_off(cell.kind, ending.reason)  # else: whoever waits does so for the next zygote
         self._tell_end(cell, ending)
         if not self._is_stopping:
             self.fill()
@@ -255,11 +279,19 @@ class Registry:
                 cell.kill("made room")
                 return
 
+    def _is_blank_of(self, cell: Cell, kind: Kind) -> bool:
+        return cell.state is State.BLANK and cell.kind == kind
+
+    def _stale(self, kind: Kind) -> list[Cell]:
+        """Blank cells that are copies of a zygote that was replaced, or died."""
+        number = self.zygotes[kind.runtime].number
+        blank = (cell for cell in self.cells.values() if self._is_blank_of(cell, kind))
+        return [cell for cell in blank if number and cell.zygote_number != number]
+
     def _blank(self, kind: Kind) -> Cell | None:
-        for cell in self.cells.values():
-            if cell.state is State.BLANK and cell.kind == kind:
-                return cell
-        return None
+        """The one with the newest libraries."""
+        blank = (cell for cell in self.cells.values() if self._is_blank_of(cell, kind))
+        return max(blank, key=lambda cell: cell.zygote_number, default=None)
 
     def _count(self, kind: Kind, state: State) -> int:
         return sum(cell.state is state and cell.kind == kind for cell in self.cells.values())
@@ -271,3 +303,11 @@ class Registry:
             zygote.stop()
         for cell in list(self.cells.values()):
             cell.kill("shutdown")
+
+
+def _wanted(runtimes: tuple[Runtime, ...], blank_cells: int) -> dict[Kind, int]:
+    """How many blank cells to keep of each kind; the default runtime is the first."""
+    return {
+        Kind(runtime.name, "none"): blank_cells if index == 0 else min(blank_cells, BLANK_OF_OTHER_RUNTIMES)
+        for index, runtime in enumerate(runtimes)
+    }

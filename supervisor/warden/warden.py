@@ -14,7 +14,7 @@ import resource
 import signal
 import socket
 import sys
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any
 
 from supervisor.datagrams import Message
@@ -36,6 +36,7 @@ from supervisor.warden.leases import Desk
 from supervisor.warden.processes import Children
 from supervisor.warden.registry import Registry
 from supervisor.warden.rooms import Rooms, readable_paths
+from supervisor.warden.tuning import Tuning
 
 log = logging.getLogger("cellblock.warden")
 
@@ -93,8 +94,15 @@ class Warden:
     """One server, in the tier that was found and allowed (``supervisor.warden.jail.tiers``)."""
 
     def __init__(
-        self, settings: Settings, admin_token: str, tier: Tier, findings: Mapping[str, Finding]
+        self,
+        settings: Settings,
+        admin_token: str,
+        tier: Tier,
+        findings: Mapping[str, Finding],
+        read_settings: Callable[[], Settings],
     ) -> None:
+        """``read_settings()`` reads them again, at SIGHUP; ConfigurationError."""
+        self._given, self._read_settings = settings, read_settings
         self._settings = settings = within_the_host(settings)
         self._tier = tier
         self._findings = findings
@@ -132,6 +140,7 @@ class Warden:
         """Serve until SIGTERM or SIGINT; ``on_ready`` runs once, when the first call could be served."""
         settings = self._settings
         loop = asyncio.get_running_loop()
+        had_terminal = has_terminal()
         harden(self._tier)
         raise_descriptor_limit(settings.max_cells)
         self.prepare_data_dir()
@@ -145,6 +154,15 @@ class Warden:
         desk = Desk(confinement.bundles, settings.queue_seconds)
         desk.registry = self._registry = registry = self._make_registry(desk, confinement, children)
         registry.prove()
+        tuning = self._tuning(desk, registry, confinement)
+
+        def hung_up() -> None:
+            if had_terminal and not has_terminal():
+                self._stop.set()  # nobody looks any more, and nobody is left to press Ctrl-C
+            else:
+                tuning.reload()
+
+        loop.add_signal_handler(signal.SIGHUP, hung_up)
 
         def joined(sock: Any) -> None:
             desk.join(sock)
@@ -154,8 +172,9 @@ class Warden:
         try:
             await self._until_stopped(on_ready)
         finally:
-            log.info("draining: running calls have %.0f s", settings.drain_seconds)
-            await fronts.stop(settings.drain_seconds)
+            drain_seconds = self._settings.drain_seconds  # as it is now
+            log.info("draining: running calls have %.0f s", drain_seconds)
+            await fronts.stop(drain_seconds)
             registry.stop()
             await self._until_reaped(registry)
             desk.close()
@@ -179,7 +198,8 @@ class Warden:
         first_id = identities.first_id(settings.data_dir, settings.cell_uid_base)
 
         def layers_changed() -> None:
-            desk.publish([layer.as_json() for layer in confinement.layers()])
+            layers = [layer.as_json() for layer in confinement.layers()]
+            desk.publish({"is": "layers", "layers": layers})
             if confinement.breach and not self._is_ready.is_set():
                 self._stop.set()  # nothing was served yet, and nothing will be
             self._look_if_ready(desk)
@@ -196,6 +216,22 @@ class Warden:
             on_layers=layers_changed,
         )
 
+    def _tuning(self, desk: Desk, registry: Registry, confinement: Confinement) -> Tuning:
+        def changed(settings: Settings, runtimes: tuple[Runtime, ...]) -> None:
+            self._settings = settings
+            if confinement.rooms is not None:
+                confinement.readable = readable_of(runtimes, confinement.rooms)
+
+        return Tuning(
+            self._given,
+            self._read_settings,
+            desk,
+            registry,
+            within_the_host=within_the_host,
+            make_room=raise_descriptor_limit,
+            on_change=changed,
+        )
+
     def _confinement(self, cgroups: Cgroups, children: Children) -> Confinement:
         tier, run_dir = self._tier, self._settings.data_dir / "run"
         bundles = Bundles(self._settings.front_dir.resolve() / "bundles", as_mounts=tier.has_namespaces)
@@ -203,12 +239,7 @@ class Warden:
             return Confinement(tier, cgroups, self._findings, bundles, None, {})
         children.sweeps = True
         rooms = Rooms(run_dir.resolve(), tier, children)
-        readable = {
-            runtime.name: readable_paths(
-                [*map(str, runtime.host_dirs), str(runtime.libraries), str(rooms.code_dir)]
-            )
-            for runtime in self.runtimes
-        }
+        readable = readable_of(self.runtimes, rooms)
         return Confinement(tier, cgroups, self._findings, bundles, rooms, readable)
 
     def _cgroups(self) -> Cgroups:
@@ -256,6 +287,25 @@ class Warden:
         mounts = self._findings["mounts-as-root" if os.geteuid() == 0 else "mounts"]
         front_dir = settings.front_dir.resolve()
         return fronts_.launch_of(front_dir, self.front_uid, self.front_gid, config, mounts.works)
+
+
+def readable_of(runtimes: Iterable[Runtime], rooms: Rooms) -> dict[str, list[str]]:
+    """What cells without a root of their own may read, by runtime."""
+    return {
+        runtime.name: readable_paths(
+            [*map(str, runtime.host_dirs), str(runtime.libraries), str(rooms.code_dir)]
+        )
+        for runtime in runtimes
+    }
+
+
+def has_terminal() -> bool:
+    """Whether a terminal controls this process now."""
+    try:
+        os.close(os.open("/dev/tty", os.O_RDONLY | os.O_NOCTTY | os.O_CLOEXEC))
+    except OSError:
+        return False
+    return True
 
 
 def configure_logging(level: str) -> None:

@@ -25,6 +25,9 @@ CELLS_PER_ZYGOTE = 1000
 # Imports of the heaviest profile take seconds on a loaded machine; more than this is a hang.
 READY_SECONDS = 120.0
 
+# The reason of a spawn that its zygote did not live to answer: the next zygote does.
+ENDED_FIRST = "the zygote ended"
+
 # Where a zygote finds things in a root of its own.
 CODE_PLACE = "/opt/cellblock"
 LIBRARIES_PLACE = "/opt/libraries"
@@ -106,6 +109,7 @@ class _Process:
 
     def __init__(self, owner: Zygote, runtime: Runtime, preload: Sequence[str], children: Children) -> None:
         self._owner = owner
+        self.number = owner.numbered()
         self._waiting: list[OnSpawned] = []
         self.spawned = 0
         self.is_ready = False
@@ -157,7 +161,7 @@ class _Process:
     def _closed(self) -> None:
         waiting, self._waiting = self._waiting, []
         for on_spawned in waiting:
-            on_spawned(0, -1, "the zygote ended")
+            on_spawned(0, -1, ENDED_FIRST)
 
     def _gone(self) -> None:
         self._has_exited = True
@@ -191,12 +195,40 @@ class Zygote:
         self._processes: list[_Process] = []
         self._failures = 0
         self._is_stopping = False
+        self._last_number = 0
+        # Processes of lower numbers are to be replaced: too many have their layout, or other libraries.
+        self._wanted_number = 1
+        self._timer: asyncio.TimerHandle | None = None
         self.current: _Process | None = None
 
     def start(self) -> None:
-        """Start the first process, unless there is one."""
-        if not self._processes and self.current is None:
+        """Start the first process, unless there is one or will be."""
+        if not self._processes and self.current is None and self._timer is None:
             self._start()
+
+    def renew(self) -> None:
+        """Start another process, which takes over once it is ready; until then the present one goes on."""
+        if self._processes:
+            self._wanted_number = self._last_number + 1
+            self._start()
+
+    def load(self, runtime: Runtime, preload: Sequence[str]) -> bool:
+        """From now on these; renewed if they are others than before, which it says."""
+        if (runtime, list(preload)) == (self._runtime, self._preload):
+            return False
+        self._runtime, self._preload = runtime, list(preload)
+        self.renew()
+        return True
+
+    def numbered(self) -> int:
+        """The number of the next process."""
+        self._last_number += 1
+        return self._last_number
+
+    @property
+    def number(self) -> int:
+        """Of the process that clones now; 0 where there is none."""
+        return self.current.number if self.current is not None else 0
 
     @property
     def is_ready(self) -> bool:
@@ -215,12 +247,15 @@ class Zygote:
         numbers = [item if isinstance(item, int) else item.fileno() for item in descriptors]
         process.spawn(message, numbers, on_spawned)
         if process.spawned == CELLS_PER_ZYGOTE:
-            self._start()  # takes over when it is ready; until then this one goes on
+            self.renew()
 
     def ready(self, process: _Process, missing: list[str]) -> None:
         """``process`` has imported everything: it is the one to ask from now on."""
         if missing:
             log.info("zygote %s: not installed, so not imported ahead: %s", self.name, ", ".join(missing))
+        if process.number < self.number:  # it took longer than the one that was to replace it
+            process.retire()
+            return
         previous, self.current = self.current, process
         self._failures = 0
         if previous is not None:
@@ -232,15 +267,16 @@ class Zygote:
         self._processes.remove(process)
         if self.current is process:
             self.current = None
-        if self._is_stopping or self.current is not None or self._processes:
-            return
-        self._try_later("ended")
+        if not any(other.number >= self._wanted_number for other in self._processes):
+            self._try_later("ended")
 
     def _try_later(self, why: str) -> None:
+        if self._is_stopping or self._timer is not None:
+            return
         self._failures += 1
         delay = policy.backoff(self._failures)
         log.error("zygote %s %s; another starts in %.1f s", self.name, why, delay)
-        asyncio.get_running_loop().call_later(delay, self._start)
+        self._timer = asyncio.get_running_loop().call_later(delay, self._start)
 
     def stop(self) -> None:
         """End every process, and start no other."""
@@ -254,6 +290,9 @@ class Zygote:
         return [process.pid for process in self._processes]
 
     def _start(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
         if self._is_stopping:
             return
         try:

@@ -11,6 +11,7 @@ from typing import Any
 from pydantic.fields import FieldInfo
 
 from supervisor.options import DEFAULT_CEILINGS, MIB, Limits, Options
+from supervisor.reloading import LIVE
 from supervisor.settings import Settings, load
 
 REPOSITORY = Path(__file__).parents[2]
@@ -105,6 +106,12 @@ def test_the_page_says_of_every_setting_what_the_code_says() -> None:
 
 def test_the_page_says_of_every_option_what_the_code_says() -> None:
     assert section("Options of a function") == option_rows()
+
+
+def test_the_page_says_which_settings_change_at_sighup() -> None:
+    (listed,) = re.findall(r"while the server runs, and no call is lost for it: (.*?);", PAGE)
+    assert re.findall(r"`(\w+)`", listed) == sorted(LIVE)
+    assert set(LIVE) <= set(Settings.model_fields)
 
 
 def test_an_option_has_the_same_bounds_for_a_tenant_as_in_the_limits() -> None:
