@@ -11,7 +11,7 @@ import os
 import socket
 from array import array
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import msgpack
@@ -20,6 +20,8 @@ MESSAGE_MAX_BYTES = 32 * 1024
 DESCRIPTORS_MAX = 8
 # Messages waiting for a peer that does not read; one that is this far behind is lost.
 OUTBOX_MAX = 10_000
+# Rows of a long answer go page by page; what else is in such a message fits into the rest.
+PAGE_BYTES = MESSAGE_MAX_BYTES - 4 * 1024
 
 Message = dict[str, Any]
 
@@ -58,6 +60,21 @@ def send(sock: socket.socket, message: Message, descriptors: Sequence[int] = ())
     assert len(data) <= MESSAGE_MAX_BYTES, f"message of {len(data)} bytes"
     rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array("i", descriptors))] if descriptors else []
     sock.sendmsg([data], rights, socket.MSG_NOSIGNAL)
+
+
+def pages(rows: Iterable[list[Any]]) -> Iterator[list[list[Any]]]:
+    """The rows in pages that fit into a message; lazily.  No row is larger than PAGE_BYTES."""
+    page: list[list[Any]] = []
+    size = 0
+    for row in rows:
+        length = len(msgpack.packb(row))
+        if page and size + length > PAGE_BYTES:
+            yield page
+            page, size = [], 0
+        page.append(row)
+        size += length
+    if page:
+        yield page
 
 
 class Link:

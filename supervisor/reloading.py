@@ -36,9 +36,7 @@ class Change:
 
 def between(running: Settings, wanted: Settings) -> Change:
     """What of ``wanted`` a server that runs with ``running`` takes over; pure."""
-    differing = [
-        name for name in Settings.model_fields if getattr(running, name) != getattr(wanted, name)
-    ]
+    differing = [name for name in Settings.model_fields if getattr(running, name) != getattr(wanted, name)]
     changed = tuple(name for name in differing if name in LIVE)
     update = {name: getattr(wanted, name) for name in changed}
     deferred = tuple(name for name in differing if name not in LIVE)

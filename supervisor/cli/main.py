@@ -21,7 +21,7 @@ from typer.core import TyperGroup
 from typer.main import get_command, get_group
 
 from supervisor import __version__
-from supervisor.cli import functions, output, values
+from supervisor.cli import activity, functions, output, values
 from supervisor.cli.deploy import deploy
 from supervisor.cli.failures import OK, REFUSED, USAGE, Failure
 from supervisor.cli.invoke import invoke
@@ -101,6 +101,9 @@ def _stand_in() -> None:
 for _name, (_, _summary) in LAZY.items():
     app.command(_name, help=_summary, rich_help_panel=_SERVER)(_stand_in)
 app.command("layers", rich_help_panel=_SERVER)(layers)
+app.command("top", rich_help_panel=_SERVER)(activity.top)
+app.command("instances", rich_help_panel=_SERVER)(activity.instances)
+app.command("renew", rich_help_panel=_SERVER)(activity.renew)
 app.command("deploy", rich_help_panel=_DEPLOYED)(deploy)
 app.command("invoke", rich_help_panel=_DEPLOYED)(invoke)
 app.add_typer(functions.app, name="functions", rich_help_panel=_DEPLOYED)

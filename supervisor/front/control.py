@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
+from supervisor.front.survey import Survey
+
 
 @dataclass(frozen=True)
 class BundleCheck:
@@ -39,6 +41,14 @@ class Control(Protocol):
 
     async def instances(self, space: str, name: str) -> tuple[int, int]:
         """``(replicas, available_replicas)`` over all fronts."""
+        ...
+
+    async def survey(self, space: str) -> Survey:
+        """What goes on in all fronts now, of one space or with "" of all."""
+        ...
+
+    async def renew_zygotes(self) -> list[str]:
+        """Have the zygotes replaced while calls go on; the names of their runtimes."""
         ...
 
     def runtimes(self) -> tuple[str, ...]:

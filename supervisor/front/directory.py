@@ -13,6 +13,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 
 from supervisor.front import recycling
+from supervisor.front.activity import Activity
 from supervisor.front.identity import Identity
 from supervisor.front.instance import Instance
 from supervisor.front.limits import limits_in_force
@@ -73,6 +74,7 @@ class Directory:
         self._warden = warden
         self._runtime_of = runtime_of
         self.functions: dict[Key, Function] = {}
+        self.activity = Activity(self.functions)
         self.values: dict[str, Values] = {}
         self._unknown: OrderedDict[Key, None] = OrderedDict()
         self._lookups: dict[Key, asyncio.Task[Function | None]] = {}
@@ -87,6 +89,7 @@ class Directory:
         warden.on_changed = self.changed
         warden.on_reclaim = self._reclaim
         warden.on_ended = self._ended
+        warden.on_survey = lambda space: self.activity.rows(space, self._loop.time())
         self._loop = asyncio.get_running_loop()
         self._sweeper = self._loop.call_later(SWEEP_SECONDS, self._sweep)
 
@@ -116,6 +119,7 @@ class Directory:
         if generation != self._generation.get(key, 0):
             return None
         if deployment is None:
+            self.activity.forget(*key)
             self._unknown[key] = None
             if len(self._unknown) > UNKNOWN_MAX:
                 self._unknown.popitem(last=False)

@@ -126,6 +126,7 @@ class Gateway:
         space, name, _ = request.match.groups()
         whose = (space.decode("latin-1"), name.decode("latin-1"), timing.version, timing.instance, call_id)
         total_s = time.perf_counter() - timing.started
+        self._directory.activity.ended(whose[0], whose[1], outcome, total_s)
         times = (total_s, timing.queue_s, timing.init_s, timing.execution_s, timing.cpu_s)
         self._reports.take(Report(now(), *whose, outcome, status, *times, timing.peak_bytes))
 

@@ -75,6 +75,11 @@ class Pool:
         self._ask_again_at = 0.0
         self._loop = asyncio.get_running_loop()
 
+    @property
+    def waiting(self) -> int:
+        """Calls that wait for an instance."""
+        return len(self._waiting)
+
     # ---- for calls --------------------------------------------------------------------------
 
     def submit(self, call: PreparedCall) -> None:

@@ -11,6 +11,7 @@ from supervisor.front.identity import Identity
 from supervisor.front.instance import Instance
 from supervisor.front.lost import StartFailed, StartLate
 from supervisor.front.pool import lease_request
+from supervisor.front.survey import Survey, merged
 from supervisor.front.warden_link import LeaseRefused, WardenLink
 from supervisor.options import Limits
 from worker import wire
@@ -87,3 +88,16 @@ class WardenControl:
         """Instances that exist, and those of them that answer: the same once they are counted."""
         replicas = await self._warden.count(space, name)
         return replicas, replicas
+
+    async def survey(self, space: str) -> Survey:
+        """What goes on in all fronts; some may not answer in time, and are counted."""
+        last, pages = await self._warden.survey(space)
+        survey = merged(pages)
+        if space:  # whose the other cells are is nobody's business in it
+            survey.cells.clear()
+        survey.fronts, survey.missing, survey.left_out = last["fronts"], last["missing"], last["left_out"]
+        return survey
+
+    async def renew_zygotes(self) -> list[str]:
+        """By the warden; calls go on meanwhile."""
+        return await self._warden.renew()

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from supervisor.datagrams import Link, LinkClosed, Message
+from supervisor.datagrams import Link, LinkClosed, Message, pages
 from supervisor.errors import PlatformError
 
 log = logging.getLogger("cellblock.front")
@@ -22,6 +22,9 @@ log = logging.getLogger("cellblock.front")
 # The warden answers a lease within queue_seconds and a change within 2 s; this much later it is stuck.
 ANSWER_SLACK_S = 5.0
 
+
+# Rows of a survey, and the pid of the front that they are from; 0 is the warden.
+Page = tuple[int, list[list[Any]]]
 
 PIPES = 4  # that come with a lease
 
@@ -83,6 +86,8 @@ class WardenLink:
         self.on_ended: Callable[[str, Ending], None] = lambda cell, ending: None
         self.on_changed: Callable[[str, str], None] = lambda space, name: None
         self.on_reclaim: Callable[[str, str], None] = lambda space, name: None
+        self.on_survey: Callable[[str], tuple[list[list[Any]], int]] = lambda space: ([], 0)
+        self._pages: dict[int, list[Page]] = {}
         self.on_settings: Callable[[Message], None] = lambda values: None
 
     @property
@@ -129,12 +134,28 @@ class WardenLink:
         names: list[str] = answer["runtimes"]
         return names
 
+    async def survey(self, space: str) -> tuple[Message, list[Page]]:
+        """What every front told of the space's functions ("" for all), and the last word of the warden."""
+        ticket = next(self._tickets)
+        rows = self._pages[ticket] = []
+        try:
+            last, _ = await self._ask({"do": "survey", "space": space}, ticket)
+        finally:
+            del self._pages[ticket]
+        return last, rows
+
+    def _tell_pages(self, number: int, rows: list[list[Any]], left_out: int) -> None:
+        told = {"do": "page", "number": number, "front": os.getpid()}
+        for page in pages(rows):
+            self._tell({**told, "rows": page, "is_last": False})
+        self._tell({**told, "rows": [], "is_last": True, "left_out": left_out})
+
     def retune(self, answer_seconds: float) -> None:
         """The warden has so long for a lease from now on."""
         self._answer_seconds = answer_seconds + ANSWER_SLACK_S
 
-    async def _ask(self, message: Message) -> tuple[Message, list[int]]:
-        ticket = next(self._tickets)
+    async def _ask(self, message: Message, ticket: int = 0) -> tuple[Message, list[int]]:
+        ticket = ticket or next(self._tickets)
         future: asyncio.Future[tuple[Message, list[int]]] = asyncio.get_running_loop().create_future()
         self._waiting[ticket] = future
         try:
@@ -159,7 +180,7 @@ class WardenLink:
 
     def _heard(self, message: Message, descriptors: list[int]) -> None:
         what = message["is"]
-        if what in ("leased", "refused", "done", "count", "renewed"):
+        if what in ("leased", "refused", "done", "count", "renewed", "surveyed"):
             future = self._waiting.pop(message["ticket"], None)
             if future is not None and not future.done():
                 future.set_result((message, descriptors))
@@ -174,6 +195,11 @@ class WardenLink:
             self._tell({"do": "ack", "epoch": message["epoch"]})
         elif what == "layers":
             self.layers = message["layers"]
+        elif what == "survey":
+            self._tell_pages(message["number"], *self.on_survey(message["space"]))
+        elif what == "page":
+            if message["ticket"] in self._pages:
+                self._pages[message["ticket"]].append((message["front"], message["rows"]))
         elif what == "settings":
             self.on_settings(message["settings"])
             self.is_told.set()

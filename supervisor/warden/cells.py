@@ -306,6 +306,10 @@ class Cell:
             ending = replace(ending, cause="memory", reason="it reached its memory limit")
         return replace(ending, peak_bytes=used.peak_bytes)
 
+    def memory_bytes(self) -> int:
+        """What it has now, by its cgroup; 0 where nobody counts."""
+        return self._leaf.used_bytes() if self._leaf is not None else 0
+
     def not_grown(self, reason: str) -> None:
         """There was no asking the zygote: this cell never was."""
         self._ended(Ending("not started", reason=reason))

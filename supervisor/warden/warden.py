@@ -36,6 +36,7 @@ from supervisor.warden.leases import Desk
 from supervisor.warden.processes import Children
 from supervisor.warden.registry import Registry
 from supervisor.warden.rooms import Rooms, readable_paths
+from supervisor.warden.surveys import Surveys
 from supervisor.warden.tuning import Tuning
 
 log = logging.getLogger("cellblock.warden")
@@ -155,6 +156,7 @@ class Warden:
         desk.registry = self._registry = registry = self._make_registry(desk, confinement, children)
         registry.prove()
         tuning = self._tuning(desk, registry, confinement)
+        Surveys(desk, registry)
 
         def hung_up() -> None:
             if had_terminal and not has_terminal():

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,22 +16,21 @@ import pytest
 
 from tests.fault.conftest import HELLO, MakeSmall, client_of
 from tests.support.eventually import eventually
-from tests.support.processes import descendants_of, fronts_of, zygotes_of
+from tests.support.processes import fronts_of, zygotes_of
 from tests.support.server import SPACE, Server
 
 ASLEEP = "import time\ndef handle(req):\n    time.sleep(0.4)\n    return {'body': 'woken'}\n"
+# Not ``import requests``: whether somebody else did.
+PRELOADED = "import sys\ndef handle(req):\n    return {'body': str('requests' in sys.modules)}\n"
 CALLERS = 4
 
 
 @pytest.fixture(scope="module")
-def tuned(
-    small_server: MakeSmall, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[tuple[Server, Path]]:
-    """A server with a settings file, which is empty."""
+def tuned(small_server: MakeSmall, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, Path]]:
+    """A server with a settings file, of its own."""
     path = tmp_path_factory.mktemp("settings") / "cellblock.toml"
-    path.write_text("")
-    # What a variable says wins over the file: only what no test changes is said by one.
-    with small_server(environment={"CELLBLOCK_CONFIG": str(path)}) as server:
+    path.write_text("preload = []\nblank_cells = 1")
+    with small_server(environment={"CELLBLOCK_CONFIG": str(path)}, preload=None, blank_cells=None) as server:
         server.deploy("hello", HELLO)
         server.deploy("asleep", ASLEEP)
         yield server, path
@@ -38,11 +39,11 @@ def tuned(
 def reload(server: Server, path: Path, text: str) -> str:
     """Write the file, send SIGHUP; what the server logged until it said what came of it."""
     already = len(server.log)
+    for name, usual in (("preload", "[]"), ("blank_cells", "1")):
+        text = text if name in text else f"{name} = {usual}\n{text}"
     path.write_text(text)
     os.kill(server.pid, signal.SIGHUP)
-    eventually(
-        lambda: any(word in server.log[already:] for word in ("read again", "SIGHUP changed nothing"))
-    )
+    eventually(lambda: any(word in server.log[already:] for word in ("read again", "SIGHUP changed nothing")))
     return server.log[already:]
 
 
@@ -136,11 +137,46 @@ def test_a_front_that_starts_after_a_reload_has_the_new_settings(tuned: tuple[Se
 
 
 @pytest.mark.promise("S62")
-def test_a_zygote_is_replaced_under_load_and_no_call_is_lost(tuned: tuple[Server, Path]) -> None:
+def test_zygotes_are_replaced_under_load_and_no_call_is_lost(tuned: tuple[Server, Path]) -> None:
     server, path = tuned
-    first = zygotes_of(server.pid)
     with load(server) as wrong:
-        server.deploy("hello", HELLO + "# again\n")  # so that cells are made meanwhile
-        assert "is being replaced" in reload(server, path, "")  # by a variable: preload stays, see below
+        for replace in (
+            lambda: reload(server, path, 'preload = ["requests"]'),
+            lambda: server.client.post("/zygotes/renew").raise_for_status(),
+            lambda: [os.kill(pid, signal.SIGKILL) for pid in zygotes_of(server.pid)],
+        ):
+            before = zygotes_of(server.pid)
+            replace()
+            server.deploy("hello", HELLO + f"# {before}\n")  # cells are wanted meanwhile
+            eventually(functools.partial(is_replaced, server, before))
+        server.deploy("preloaded", PRELOADED)
+        assert server.call("preloaded").text == "True"
     assert wrong == []
-    assert first
+    reload(server, path, "")
+
+
+def is_replaced(server: Server, before: list[int]) -> bool:
+    """Whether other zygotes have taken over and the old ones have ended."""
+    now = zygotes_of(server.pid)
+    return len(now) == 1 and not set(now) & set(before)
+
+
+def test_blank_cells_of_a_zygote_that_was_replaced_make_way_for_new_ones(tuned: tuple[Server, Path]) -> None:
+    server, path = tuned
+    reload(server, path, 'blank_cells = 3\npreload = ["requests"]')
+
+    def blank() -> int:
+        return server.client.get("/activity").json()["cells"].get("blank", 0)
+
+    eventually(lambda: blank() == 3)
+    reload(server, path, "blank_cells = 1")
+    eventually(lambda: blank() == 1)
+
+    def is_newest() -> bool:
+        server.deploy("preloaded", f"{PRELOADED}# {time.monotonic()}\n")  # a new version: a new instance
+        return server.call("preloaded").text == "False"
+
+    eventually(is_newest)
+    # With none of the old zygote's left it stays so.
+    assert all(is_newest() for _ in range(3))
+    reload(server, path, "")

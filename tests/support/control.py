@@ -7,6 +7,7 @@ import ast
 from supervisor.bundles import BundleStore
 from supervisor.errors import PlatformError
 from supervisor.front.control import BundleCheck
+from supervisor.front.survey import Survey
 
 
 class FakeControl:
@@ -53,6 +54,17 @@ class FakeControl:
     def runtimes(self) -> tuple[str, ...]:
         """As given."""
         return self._runtimes
+
+    async def survey(self, space: str) -> Survey:
+        """Nothing goes on."""
+        self._reach()
+        return Survey(fronts=1)
+
+    async def renew_zygotes(self) -> list[str]:
+        """Kept in ``told``."""
+        self._reach()
+        self.told.append(("zygotes",))
+        return list(self._runtimes)
 
     def _reach(self) -> None:
         if self.fails:

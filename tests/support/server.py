@@ -51,7 +51,8 @@ class Server:
         environment.update(variables)
         environment["CELLBLOCK_ADMIN_TOKEN"] = TOKEN
         for name, value in settings.items():
-            environment[f"CELLBLOCK_{name.upper()}"] = str(value)
+            if value is not None:  # else it is the file's to say
+                environment[f"CELLBLOCK_{name.upper()}"] = str(value)
         command = [str(python or sys.executable), "-m", "supervisor.cli.main", "serve"]
         command += ["--data-dir", str(data_dir)]
         if uid is not None:

@@ -12,7 +12,7 @@ from fastapi_offline import FastAPIOffline
 
 from supervisor import __version__
 from supervisor.bundles import BundleStore
-from supervisor.front.api import docs, errors, functions, values, versions
+from supervisor.front.api import docs, errors, functions, operations, values, versions
 from supervisor.front.api.context import Context
 from supervisor.front.api.gate import Gate, json_only
 from supervisor.front.api.housekeeping import collect_bundles
@@ -52,7 +52,7 @@ def build_api(
     )
     app.state.context = Context(store=store, bundles=bundles, settings=settings, control=control)
     routes: list[APIRoute] = []
-    for router in (functions.router, versions.router, values.router):
+    for router in (functions.router, versions.router, values.router, operations.router):
         app.include_router(router)
         routes += [route for route in router.routes if isinstance(route, APIRoute)]
     errors.install(app, routes)

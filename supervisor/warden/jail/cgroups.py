@@ -174,6 +174,17 @@ class Leaf:
         except (OSError, ValueError):  # memory.peak is Linux 5.19's
             return None
 
+    def used_bytes(self) -> int:
+        """Memory that is charged to it now; 0 where that is not counted."""
+        place = self._folders.get("memory")
+        if place is None:
+            return 0
+        file = "memory.current" if place.version == 2 else "memory.usage_in_bytes"
+        try:
+            return int(_read(f"{place.path}/{file}"))
+        except (OSError, ValueError):  # it has just ended
+            return 0
+
     def kill(self) -> None:
         """End every process in it at once, where the kernel can (v2, 5.14); pid 1's end does the same."""
         for place in self._folders.values():

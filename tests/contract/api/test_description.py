@@ -29,6 +29,9 @@ def test_openapi_describes_every_resource_and_every_reference_in_it_leads_somewh
         "/spaces/{space}/secrets/{name}",
         "/spaces/{space}/variables",
         "/spaces/{space}/variables/{name}",
+        "/spaces/{space}/activity",
+        "/activity",
+        "/zygotes/renew",
         "/healthz",
         "/readyz",
     }
