@@ -183,6 +183,11 @@ class Application:
         self._parts.api.state.context.settings = settings
         self._parts.directory.retune(settings)
 
+    def leave(self) -> None:
+        """The drain's time is up: who still waits is told so, whatever still runs is ended."""
+        if self._parts is not None:
+            self._parts.directory.leave()
+
     def _warden_lost(self) -> None:
         # Either the warden is dead, and this process is about to be, or it gave this front up as
         # stuck: gunicorn starts another one.

@@ -12,13 +12,13 @@ import logging
 from collections import OrderedDict
 from collections.abc import Callable
 
-from supervisor.front import recycling
+from supervisor.front import recycling, refusals
 from supervisor.front.activity import Activity
 from supervisor.front.identity import Identity
 from supervisor.front.instance import Instance
 from supervisor.front.limits import limits_in_force
 from supervisor.front.pool import SWEEP_SECONDS, Pool, lease_request
-from supervisor.front.warden_link import Ending, WardenLink
+from supervisor.front.warden_link import DRAINED, Ending, WardenLink
 from supervisor.options import MIB, Limits
 from supervisor.settings import Settings
 from supervisor.store import Deployment, Store
@@ -86,6 +86,7 @@ class Directory:
         self._generation: dict[Key, int] = {}
         self._value_generation: dict[str, int] = {}
         self._revision = 0
+        self._is_leaving = False
         warden.on_changed = self.changed
         warden.on_reclaim = self._reclaim
         warden.on_ended = self._ended
@@ -99,6 +100,8 @@ class Directory:
         """The function, from the table or the store; None when there is none."""
         key = (space, name)
         while True:
+            if self._is_leaving:
+                raise refusals.leaving()
             found = self.functions.get(key)
             if found is not None:
                 return found
@@ -182,6 +185,17 @@ class Directory:
             for name in ("queue_seconds", "queue_depth", "init_seconds"):
                 setattr(function.pool, name, getattr(settings, name))
         self.begin_to_keep()
+
+    def leave(self) -> None:
+        """The server ends now: calls that wait are refused, those that run end with their instances."""
+        self._is_leaving = True
+        for function in self.functions.values():
+            function.pool.retire()
+            self._retired.add(function.pool)
+        self.functions.clear()
+        for pool in self._retired:
+            for instance in list(pool.instances):
+                instance.kill(DRAINED)
 
     # ---- values -----------------------------------------------------------------------------
 

@@ -28,6 +28,9 @@ RETIRED_MOST = 100
 
 _LATE_BODY = "the request's body did not arrive within {:g} s"
 
+# What every answer carries besides, whoever gives it: the drain says that the connection ends.
+every_answer: answers.Headers = []
+
 # The tasks that answer a call now: whose connection is lost is cancelled.
 calling: set[asyncio.Task[Any] | None] = set()
 
@@ -79,6 +82,7 @@ class Timing:
                 b"queue;dur=%.3f, init;dur=%.3f, exec;dur=%.3f"
                 % (self.queue_s * 1e3, self.init_s * 1e3, self.execution_s * 1e3),
             ),
+            *every_answer,
         ]
 
 

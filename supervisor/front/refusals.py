@@ -81,6 +81,11 @@ def _how(ending: Ending) -> str:
     return ending.reason or ending.cause
 
 
+def leaving() -> PlatformError:
+    """A call that had not begun when the server's time to drain was up."""
+    return PlatformError(503, "the server is shutting down; try again", headers={"Retry-After": "2"})
+
+
 def late(late: CallLate, limit_s: float, call_id: str) -> PlatformError:
     """The call was ended at its limit, or for keeping others waiting, and its instance goes on."""
     if not late.is_blocking:

@@ -30,6 +30,7 @@ PIPES = 4  # that come with a lease
 
 # Endings in the warden's words that are the platform's own.
 PLATFORM_CAUSES = ("breached", "not started")
+DRAINED = "drained"  # the cause of ours that ends calls which outlast the drain
 BREACHED = "the server's containment failed its own test, and its operator has to look"
 
 
@@ -63,6 +64,9 @@ class Ending:
 
     def platform_error(self) -> PlatformError | None:
         """The 503 of an ending that is no fault of the function's; None for all others."""
+        if self.cause == DRAINED:
+            why = "the server is shutting down and the call did not end in time: it may have happened in part"
+            return PlatformError(503, why, headers={"Retry-After": "2"})
         if self.cause not in PLATFORM_CAUSES:
             return None
         why = BREACHED if self.cause == "breached" else f"a cell could not be made: {self.reason}"

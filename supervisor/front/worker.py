@@ -1,7 +1,9 @@
 """gunicorn's ``asgi`` worker with a drain of our own.
 
 gunicorn waits for connections to close; with keep-alive an idle one would hold the whole server up
-for the full drain time.  We wait for requests instead, then close what is idle.
+for the full drain time.  We wait for requests instead, then close what is idle.  Nothing that has reached
+us is lost: answers say that the connection ends, connections that nobody has accepted yet are, and
+at the deadline whoever still waits is answered too.
 """
 
 from __future__ import annotations
@@ -15,11 +17,16 @@ from typing import Any
 from gunicorn.workers import gasgi
 from gunicorn.workers.gasgi import ASGIWorker
 
+from supervisor.front import gateway
 from supervisor.front.protocol import Protocol
 from supervisor.front.stale import State
 
 # How often the drain looks whether the last request is through.
 LOOK_SECONDS = 0.02
+# So many looks in a row without a request: what was on its way between two calls has arrived by then.
+QUIET_LOOKS = 4
+# For calls that were ended at the deadline: until their cells' ends are told and their answers written.
+LAST_WORDS_SECONDS = 0.8
 # Connections that nobody has accepted yet; as the warden's own.
 LISTEN_BACKLOG = 2048
 
@@ -74,6 +81,14 @@ class FrontWorker(ASGIWorker):  # type: ignore[misc]
     """One front: everything as gunicorn does it but the drain."""
 
     _quick_shutdown: bool
+    _told_at: float | None = None
+
+    def handle_exit_signal(self) -> None:
+        """SIGTERM: the drain's time runs from here; its main loop begins with it within a second."""
+        if self._told_at is None:
+            self._told_at = self.loop.time()
+            gateway.every_answer.append((b"connection", b"close"))
+        super().handle_exit_signal()
 
     def init_process(self) -> None:
         """Settle the configuration: gunicorn looks a value up twice, twelve times a request."""
@@ -90,11 +105,14 @@ class FrontWorker(ASGIWorker):  # type: ignore[misc]
             self.asgi.stale.sweep(list(_protocols), now)
 
     async def _shutdown(self) -> None:
-        for server in self.servers:
-            server.close()
-        deadline = self.loop.time() + self.asgi.settings.drain_seconds
-        while self.asgi.running and self.loop.time() < deadline and not self._quick_shutdown:  # noqa: ASYNC110
-            await asyncio.sleep(LOOK_SECONDS)  # gunicorn's numbers: nothing to wait on
+        await self._accept_the_last()
+        began = self.loop.time() if self._told_at is None else self._told_at
+        deadline = began + self.asgi.settings.drain_seconds
+        await self._until_quiet(deadline)
+        if self.asgi.running and not self._quick_shutdown:
+            self.asgi.leave()
+            deadline = self.loop.time() + LAST_WORDS_SECONDS
+            await self._until_quiet(deadline)
         for protocol in list(_protocols):
             transport = protocol.transport
             if transport is not None:
@@ -103,3 +121,30 @@ class FrontWorker(ASGIWorker):  # type: ignore[misc]
             await asyncio.sleep(LOOK_SECONDS)  # gunicorn's numbers: nothing to wait on
         self._quick_shutdown = True  # all that the rest of gunicorn's shutdown would wait for is over
         await super()._shutdown()
+
+    async def _until_quiet(self, deadline: float) -> None:
+        quiet = 0
+        while quiet < QUIET_LOOKS and self.loop.time() < deadline and not self._quick_shutdown:
+            # Without a connection there is nobody to wait for.
+            quiet = quiet + 1 if not self.asgi.running else 0
+            if not quiet or self.nr_conns:
+                await asyncio.sleep(LOOK_SECONDS)  # gunicorn's numbers: nothing to wait on
+
+    async def _accept_the_last(self) -> None:
+        """Stop listening, and take what the kernel has accepted for us: closing would reset it."""
+        listeners = [listener.sock.dup() for listener in self.sockets]
+        for server in self.servers:
+            server.close()
+        for listener in listeners:
+            listener.setblocking(False)
+            with listener:
+                for _ in range(LISTEN_BACKLOG):
+                    try:
+                        connection, _ = listener.accept()
+                    except (BlockingIOError, ConnectionAbortedError):
+                        break
+                    await self._take(connection)
+
+    async def _take(self, connection: socket.socket) -> None:
+        connection.setblocking(False)
+        await self.loop.connect_accepted_socket(lambda: TrackedProtocol(self), connection)

@@ -128,12 +128,14 @@ class Fronts:
     async def stop(self, drain_seconds: float) -> None:
         """SIGTERM, let running calls finish, SIGKILL at the deadline."""
         self._is_stopping = True
+        # Whoever comes once the last front has closed its own is refused, and not left to be reset.
+        self._listener.close()
         if not self.pid:
             return
         signal_pid(self.pid, signal.SIGTERM)
         try:
             # gunicorn itself gives up at drain_seconds; the rest is for its own way out.
-            await asyncio.wait_for(self.gone.wait(), drain_seconds + 2.0)
+            await asyncio.wait_for(self.gone.wait(), drain_seconds + 2.5)
         except TimeoutError:
             log.error("the fronts did not end within %.0f s: killing them", drain_seconds)
             # Its workers have a death signal on it.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import http.client
 import os
 import signal
 import socket
@@ -13,6 +14,7 @@ from collections.abc import Callable
 import httpx
 import pytest
 
+from tests.support.eventually import eventually
 from tests.support.server import SPACE, TOKEN, Server
 
 # Says that it has started by way of the log, which the test reads.
@@ -27,6 +29,17 @@ def handle(req):
 
 def _slow_call(server: Server, seconds: float) -> tuple[threading.Thread, list[httpx.Response | Exception]]:
     """A call that is running inside its function when this returns."""
+    thread, outcome = _in_background(server, seconds)
+    deadline = time.monotonic() + 20
+    while "stderr: begun" not in server.log:
+        assert time.monotonic() < deadline, server.log
+    return thread, outcome
+
+
+def _in_background(
+    server: Server, seconds: float = 0
+) -> tuple[threading.Thread, list[httpx.Response | Exception]]:
+    """A call that has been sent, or is about to be."""
     outcome: list[httpx.Response | Exception] = []
 
     def call() -> None:
@@ -44,9 +57,6 @@ def _slow_call(server: Server, seconds: float) -> tuple[threading.Thread, list[h
 
     thread = threading.Thread(target=call, daemon=True)
     thread.start()
-    deadline = time.monotonic() + 20
-    while "stderr: begun" not in server.log:
-        assert time.monotonic() < deadline, server.log
     return thread, outcome
 
 
@@ -100,3 +110,86 @@ def test_a_call_that_outlasts_the_drain_is_ended_at_its_deadline(make_server: Ca
     assert time.monotonic() - began < 10.0
     thread.join(20)
     assert len(outcome) == 1
+
+
+ONE_BY_ONE = "import time\ndef handle(req):\n    time.sleep(0.3)\n    return {'body': 'in turn'}\n"
+QUICK = "def handle(req):\n    return {'body': 'quick'}\n"
+
+
+class Caller(threading.Thread):
+    """Calls until nobody takes its connections any more; ``lost`` are calls that got no answer."""
+
+    def __init__(self, server: Server, name: str, keeps_alive: bool) -> None:
+        super().__init__(daemon=True)
+        self._address = ("127.0.0.1", int(server.url.rpartition(":")[2]))
+        self._keeps_alive = keeps_alive
+        self._request = (
+            f"POST /spaces/{SPACE}/functions/{name}/invoke HTTP/1.1\r\nHost: test\r\nContent-Length: 0\r\n"
+            f"Authorization: Bearer {TOKEN}\r\n\r\n"
+        ).encode()
+        self.statuses: list[int] = []
+        self.lost: list[str] = []
+
+    def run(self) -> None:
+        while True:
+            try:
+                stream = socket.create_connection(self._address, 30)
+            except ConnectionRefusedError:
+                return  # not accepted: nothing is lost
+            with stream:
+                while self._is_answered(stream) and self._keeps_alive:
+                    pass
+            if self.lost:
+                return
+
+    def _is_answered(self, stream: socket.socket) -> bool:
+        """Send one call; False when the connection ends with its answer, as that said, or without one."""
+        try:
+            stream.sendall(self._request)
+            answer = http.client.HTTPResponse(stream)
+            answer.begin()
+            answer.read()
+        except (OSError, http.client.HTTPException) as error:
+            self.lost.append(repr(error))
+            return False
+        self.statuses.append(answer.status)
+        return not answer.will_close
+
+
+@pytest.mark.promise("S64")
+def test_under_load_no_call_is_lost_or_reset_queued_ones_neither(make_server: Callable[..., Server]) -> None:
+    server = make_server(blank_cells=2, preload="[]")
+    server.deploy("quick", QUICK)
+    server.deploy("in-turn", ONE_BY_ONE, max_instances=1)
+    callers = [Caller(server, "quick", keeps_alive) for keeps_alive in (True, False) * 4]
+    # One runs, the others wait: for the one instance that there may be.
+    callers += [Caller(server, "in-turn", True) for _ in range(6)]
+    for caller in callers:
+        caller.start()
+    eventually(lambda: all(caller.statuses for caller in callers))
+    server.process.send_signal(signal.SIGTERM)
+    assert server.process.wait(30) == 0
+    for caller in callers:
+        caller.join(30)
+    assert [caller.lost for caller in callers if caller.lost] == []
+    assert {status for caller in callers for status in caller.statuses} == {200}
+
+
+def test_calls_that_outlast_the_drain_are_answered_at_its_deadline(
+    make_server: Callable[..., Server],
+) -> None:
+    server = make_server(blank_cells=1, preload="[]", drain_seconds=1)
+    server.deploy("slow", SLOW, timeout=120, max_instances=1)
+    thread, outcome = _slow_call(server, 100)
+    waiting, answers = _in_background(server)
+    eventually(lambda: server.client.get(f"/spaces/{SPACE}/activity").json()["functions"][0]["waiting"] == 1)
+    began = time.monotonic()
+    assert server.stop() == 0
+    assert time.monotonic() - began < 5.0
+    thread.join(20)
+    waiting.join(20)
+    running, queued = outcome[0], answers[0]
+    assert isinstance(running, httpx.Response) and isinstance(queued, httpx.Response), (outcome, answers)
+    assert (running.status_code, queued.status_code) == (503, 503)
+    assert "may have happened in part" in running.text
+    assert "in part" not in queued.text and queued.headers["Retry-After"]
