@@ -11,7 +11,7 @@ import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
 
-from bench import blankcell, coldstart, load, machine, report
+from bench import blankcell, coldstart, load, machine, report, restart
 from bench.contestants import ROOT, TOKEN, Contestant, StartError, cellblock, everybody
 from bench.workloads import WORKLOADS
 
@@ -90,6 +90,8 @@ def _run(given: argparse.Namespace) -> report.Run:
         _say("sandboxes")
         sandboxes = blankcell.of_cells(scratch, given.cold_starts)
         sandboxes += blankcell.of_peers(given.cold_starts)
+        _say("restarts")
+        restarts = restart.measure(scratch, given.cold_starts)
         fresh = {"plain": coldstart.fresh_process_ms("json"), "pandas": coldstart.fresh_process_ms("pandas")}
     return report.Run(
         machine=machine.describe(),
@@ -103,6 +105,7 @@ def _run(given: argparse.Namespace) -> report.Run:
         cold_starts=cold_starts,
         sandboxes=sandboxes,
         fresh_process_ms=fresh,
+        restarts=restarts,
     )
 
 

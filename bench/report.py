@@ -10,6 +10,8 @@ from typing import Any
 from bench.blankcell import GOAL_MS, GROWN, TIED, SandboxCost
 from bench.coldstart import ColdStart
 from bench.load import DISTURBED, Sample
+from bench.restart import FUNCTION, Restart
+from bench.restart import GOAL_MS as RESTART_GOAL_MS
 
 OURS, PEER, FLOOR, UNCONFINED = "cellblock-1", "framework-1", "bare", "cellblock-unconfined"
 # Of the median latency: what two runs of the same thing differ by on a shared machine.
@@ -35,6 +37,7 @@ class Run:
     cold_starts: list[ColdStart]
     sandboxes: list[SandboxCost]
     fresh_process_ms: dict[str, float]
+    restarts: list[Restart]
 
     def middle(self, field: str, contestant: str, workload: str, connections: int) -> float:
         """The median over the rounds."""
@@ -87,6 +90,12 @@ def goals(run: Run) -> list[Goal]:
             Goal(f"a cell with every layer on, grown and tied, in at most {GOAL_MS:g} ms (median)",
                  sum(middles), sum(middles) <= GOAL_MS)
         )  # fmt: skip
+    for one in run.restarts:
+        if one.what == FUNCTION:
+            found.append(
+                Goal(f"after kill -9 of everything a function answers within {RESTART_GOAL_MS:g} ms (median)",
+                     median(one.samples_ms), median(one.samples_ms) <= RESTART_GOAL_MS)
+            )  # fmt: skip
     return found
 
 
@@ -98,6 +107,8 @@ def markdown(run: Run) -> str:
         parts.append(_cold_starts(run))
     if run.sandboxes:
         parts.append(_sandboxes(run))
+    if run.restarts:
+        parts.append(_restarts(run))
     return "\n\n".join(parts) + "\n"
 
 
@@ -180,6 +191,23 @@ def _sandboxes(run: Run) -> str:
     return "\n".join(lines)
 
 
+def _restarts(run: Run) -> str:
+    lines = [
+        "**Restart** after kill -9 of everything, from the start of the process",
+        "",
+        "| until | n | median | p95 |",
+        "|---|---|---|---|",
+    ]
+    for one in run.restarts:
+        times = sorted(one.samples_ms)
+        lines.append(
+            f"| {one.what} | {len(times)} | {median(times):.0f} ms | {percentile(times, 95):.0f} ms |"
+        )
+    pandas = run.fresh_process_ms["pandas"]
+    lines.append(f"| a new process that imports pandas | | {pandas:.0f} ms | |")
+    return "\n".join(lines)
+
+
 def percentile(ordered: Sequence[float], percent: int) -> float:
     """The smallest value that ``percent`` of an ordered sequence do not exceed."""
     return ordered[max(0, -(-len(ordered) * percent // 100) - 1)]
@@ -204,5 +232,6 @@ def as_json(run: Run) -> dict[str, Any]:
         ],
         "cold_starts": [start.as_json() for start in run.cold_starts],
         "fresh_process_ms": run.fresh_process_ms,
+        "restarts": [one.as_json() for one in run.restarts],
         "sandboxes": [cost.as_json() for cost in run.sandboxes],
     }

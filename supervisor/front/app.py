@@ -20,11 +20,11 @@ from supervisor import reloading
 from supervisor.bundles import BundleStore
 from supervisor.front import answers, calls, health
 from supervisor.front.answers import Answer
-from supervisor.front.api import build_api
 from supervisor.front.auth import Credentials
 from supervisor.front.directory import Directory
 from supervisor.front.exchange import Exchange, Receive, Reply
 from supervisor.front.gateway import Gateway, Timing
+from supervisor.front.late_api import LateApi
 from supervisor.front.reports import Reports
 from supervisor.front.stale import Watch
 from supervisor.front.warden_control import WardenControl
@@ -81,7 +81,7 @@ class _Parts:
     credentials: Credentials
     directory: Directory
     gateway: Gateway
-    api: Any
+    api: LateApi
 
 
 class Application:
@@ -145,15 +145,10 @@ class Application:
         warden = WardenLink(self.warden_socket, settings.queue_seconds, self._warden_lost)
         directory = Directory(store, settings, warden, lambda template: control.runtime_of(template))
         control = WardenControl(directory, warden, config.runtimes)
-        api = build_api(
-            store=store,
-            bundles=BundleStore(
-                settings.front_dir / "bundles", settings.bundle_max_bytes, settings.bundle_max_entries
-            ),
-            settings=settings,
-            control=control,
-            credentials=credentials,
+        bundles = BundleStore(
+            settings.front_dir / "bundles", settings.bundle_max_bytes, settings.bundle_max_entries
         )
+        api = LateApi(store, bundles, control, credentials, lambda: self.settings)
         warden.on_settings = self._told
         parts = _Parts(
             warden,
@@ -180,7 +175,7 @@ class Application:
         self.settings = settings
         logging.getLogger().setLevel(settings.log_level.upper())
         self._parts.warden.retune(settings.queue_seconds)
-        self._parts.api.state.context.settings = settings
+        self._parts.api.retune(settings)
         self._parts.directory.retune(settings)
 
     def leave(self) -> None:
