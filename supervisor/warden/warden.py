@@ -7,6 +7,7 @@ it, and cells also see its end of their set-up socket close.
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import hashlib
 import logging
 import os
@@ -15,6 +16,7 @@ import signal
 import socket
 import sys
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 from supervisor.datagrams import Message
@@ -129,6 +131,7 @@ class Warden:
         if not data_dir.exists():
             data_dir.mkdir(parents=True)
             data_dir.chmod(0o755)  # whatever the umask is; what is private in it is so by itself
+        self._lock(data_dir)
         front_dir.mkdir(exist_ok=True, mode=0o700)
         (front_dir / "bundles").mkdir(exist_ok=True, mode=0o755)
         if front_dir.stat().st_uid != self.front_uid:
@@ -136,6 +139,19 @@ class Warden:
             for folder, folders, files in os.walk(front_dir):
                 for name in (".", *folders, *files):
                     os.chown(f"{folder}/{name}", self.front_uid, self.front_gid, follow_symlinks=False)
+
+    def _lock(self, data_dir: Path) -> None:
+        """One server for one data directory: what it finds of another there is a dead one's, to be removed.
+
+        The kernel unlocks it when this process ends, however it does.
+        """
+        self._data_fd = os.open(data_dir, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            fcntl.flock(self._data_fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ConfigurationError(
+                f"cannot serve: another server uses {data_dir}; stop it, or choose another --data-dir"
+            ) from None
 
     async def run(self, on_ready: OnReady) -> None:
         """Serve until SIGTERM or SIGINT; ``on_ready`` runs once, when the first call could be served."""

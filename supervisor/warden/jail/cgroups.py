@@ -252,7 +252,8 @@ class Cgroups:
                 self.missing[controller] = _reason(error)
             except LookupError as error:
                 self.missing[controller] = str(error.args[0])
-        self._clear()
+        # Those that a killed server's last processes are just leaving are removed with the next cell's end.
+        self._debris = [Leaf({"": Place(path, 0)}) for path in self._clear()]
 
     @property
     def versions(self) -> dict[str, int]:
@@ -296,16 +297,21 @@ class Cgroups:
             with contextlib.suppress(OSError):
                 os.rmdir(base.path)
 
-    def _clear(self) -> None:
+    def _clear(self) -> list[str]:
+        """Remove what is empty in our own group; what is not is in the answer."""
+        left = []
         for path in {base.path for base in self._bases.values()}:
             try:
                 entries = [entry.path for entry in os.scandir(path) if entry.is_dir(follow_symlinks=False)]
             except FileNotFoundError:  # somebody was quicker
                 continue
             for leaf in entries:
-                # One that still has processes belongs to a server that runs, or is just ending.
-                with contextlib.suppress(OSError):
+                # One that still has processes is just ending: no other server has this data directory.
+                try:
                     os.rmdir(leaf)
+                except OSError:
+                    left.append(leaf)
+        return left
 
 
 def _seat_of(place: Place) -> str:

@@ -1,0 +1,91 @@
+"""kill -9 of everything at once: the next start finds what was left, removes what is ours, and answers."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.fault.conftest import HELLO, SMALL
+from tests.support.eventually import eventually
+from tests.support.groups import groups_of, leaf_names
+from tests.support.processes import all_gone_within, descendants_of, watch
+from tests.support.server import REPOSITORY, Server
+
+DEAD = "0123456789"  # as a leaf of a cell is named
+
+
+def kill_everything(server: Server) -> None:
+    """All processes of a server at the same moment."""
+    pids = [server.pid, *descendants_of(server.pid)]
+    watched = watch(pids)
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    server.process.wait()
+    assert all_gone_within(watched, 10.0)
+
+
+@contextlib.contextmanager
+def group_of_another(server: Server) -> Iterator[list[Path]]:
+    """Empty leaves of a server that is not this one, beside its own."""
+    made = [
+        folder.parent / f"{folder.name}x" / DEAD
+        for folder in {each for each, _ in groups_of(server.data_dir).values()}
+    ]
+    for leaf in made:
+        leaf.mkdir(parents=True)
+    try:
+        yield made
+    finally:
+        for leaf in made:
+            leaf.rmdir()
+            leaf.parent.rmdir()
+
+
+@pytest.mark.needs_root
+@pytest.mark.promise("S65")
+def test_after_kill_9_of_everything_the_next_start_removes_what_was_left_and_answers(
+    make_server: Callable[..., Server], one_runtime: Path
+) -> None:
+    settings = {**SMALL, "runtimes_dir": one_runtime}
+    first = make_server(**settings)
+    first.deploy("hello", HELLO)
+    assert first.call("hello").text == "hello"
+    kill_everything(first)
+    left = leaf_names(first.data_dir)
+    for folder, _ in groups_of(first.data_dir).values():
+        (folder / DEAD).mkdir(exist_ok=True)
+    (first.data_dir / "admin-token.new").write_text("half a tok")
+    with group_of_another(first) as anothers:
+        again = make_server(**settings)  # the same data directory
+        assert again.call("hello").text == "hello"
+        eventually(lambda: not leaf_names(again.data_dir) & {*left, DEAD})
+        # A leaf for each cell that there is, and nothing else.
+        cells = again.client.get("/activity").json()["cells"]
+        if groups_of(again.data_dir):
+            assert len(leaf_names(again.data_dir)) == sum(cells.values())
+        assert all(leaf.is_dir() for leaf in anothers)
+    assert again.stop() == 0
+    assert not groups_of(again.data_dir)
+
+
+def test_a_second_server_on_the_same_data_directory_is_refused(
+    make_server: Callable[..., Server], one_runtime: Path
+) -> None:
+    server = make_server(**{**SMALL, "runtimes_dir": one_runtime})
+    server.deploy("hello", HELLO)
+    command = [sys.executable, "-m", "supervisor.cli.main", "serve", "--data-dir", str(server.data_dir)]
+    done = subprocess.run(
+        [*command, "--bind", "127.0.0.1:0"],
+        cwd=REPOSITORY, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert f"another server uses {server.data_dir}; stop it" in done.stderr
+    assert server.call("hello").text == "hello"
