@@ -10,7 +10,7 @@ from typing import Any
 from bench.blankcell import GOAL_MS, GROWN, TIED, SandboxCost
 from bench.coldstart import ColdStart
 from bench.load import DISTURBED, Sample
-from bench.restart import FUNCTION, Restart
+from bench.restart import FLOOR, FUNCTION, Restart
 from bench.restart import GOAL_MS as RESTART_GOAL_MS
 
 OURS, PEER, FLOOR, UNCONFINED = "cellblock-1", "framework-1", "bare", "cellblock-unconfined"
@@ -195,16 +195,17 @@ def _restarts(run: Run) -> str:
     lines = [
         "**Restart** after kill -9 of everything, from the start of the process",
         "",
-        "| until | n | median | p95 |",
-        "|---|---|---|---|",
+        "| until | n | median | p95 | x the bare imports |",
+        "|---|---|---|---|---|",
     ]
+    (floor,) = [one.samples_ms for one in run.restarts if one.what == FLOOR]
     for one in run.restarts:
         times = sorted(one.samples_ms)
-        lines.append(
-            f"| {one.what} | {len(times)} | {median(times):.0f} ms | {percentile(times, 95):.0f} ms |"
-        )
+        ratio = median(mine / bare for mine, bare in zip(one.samples_ms, floor, strict=True))
+        middle, high = median(times), percentile(times, 95)
+        lines.append(f"| {one.what} | {len(times)} | {middle:.0f} ms | {high:.0f} ms | {ratio:.2f} |")
     pandas = run.fresh_process_ms["pandas"]
-    lines.append(f"| a new process that imports pandas | | {pandas:.0f} ms | |")
+    lines.append(f"| a new process that imports pandas | | {pandas:.0f} ms | | |")
     return "\n".join(lines)
 
 

@@ -151,7 +151,8 @@ def _write_view(now: dict[str, Any], found: list[FunctionRate], is_live: bool) -
     if is_live:
         sys.stdout.write(HOME_AND_CLEAR)
     cells = now.get("cells")
-    of_cells = ", ".join(f"{number} {state}" for state, number in sorted(cells.items())) if cells else ""
+    known = sorted(cells.items()) if isinstance(cells, dict) else ()
+    of_cells = ", ".join(f"{number} {state}" for state, number in known)
     total = sum(one.calls_per_s for one in found)
     output.write_line(
         f"{total:.1f} calls/s, {now.get('fronts')} fronts" + (of_cells and f"; cells: {of_cells}")
