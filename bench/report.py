@@ -10,7 +10,7 @@ from typing import Any
 from bench.blankcell import GOAL_MS, GROWN, TIED, SandboxCost
 from bench.coldstart import ColdStart
 from bench.load import DISTURBED, Sample
-from bench.restart import FLOOR, FUNCTION, Restart
+from bench.restart import FUNCTION, IMPORTS, Restart
 from bench.restart import GOAL_MS as RESTART_GOAL_MS
 
 OURS, PEER, FLOOR, UNCONFINED = "cellblock-1", "framework-1", "bare", "cellblock-unconfined"
@@ -198,7 +198,7 @@ def _restarts(run: Run) -> str:
         "| until | n | median | p95 | x the bare imports |",
         "|---|---|---|---|---|",
     ]
-    (floor,) = [one.samples_ms for one in run.restarts if one.what == FLOOR]
+    (floor,) = [one.samples_ms for one in run.restarts if one.what == IMPORTS]
     for one in run.restarts:
         times = sorted(one.samples_ms)
         ratio = median(mine / bare for mine, bare in zip(one.samples_ms, floor, strict=True))

@@ -25,8 +25,8 @@ from bench.workloads import FUNCTIONS
 
 HEALTH, FUNCTION = "first answer of `/healthz`", "first answer of a function"
 # Nothing of a start can be quicker than this one process, which answers nothing yet.
-FLOOR = "a new process that imports gunicorn, uvloop and fastapi"
-FLOOR_IMPORTS = "import gunicorn.app.base, gunicorn.arbiter, gunicorn.workers.gasgi, uvloop, fastapi"
+IMPORTS = "a new process that imports gunicorn, uvloop and fastapi"
+IMPORTED = "import gunicorn.app.base, gunicorn.arbiter, gunicorn.workers.gasgi, uvloop, fastapi"
 GOAL_MS = 300.0
 ANSWER_SECONDS = 30.0
 POLL_SECONDS = 0.002
@@ -54,13 +54,13 @@ def measure(scratch: Path, count: int) -> list[Restart]:
     data_dir = scratch / "restart"
     with contestants.cellblock(data_dir, 2) as server:
         server.deploy("restarted", FUNCTIONS / "noop.py")
-    found = {what: Restart(what, []) for what in (HEALTH, FUNCTION, FLOOR)}
+    found = {what: Restart(what, []) for what in (HEALTH, FUNCTION, IMPORTS)}
     for _ in range(count):
         for what, milliseconds in _one(data_dir, port, environment).items():
             found[what].samples_ms.append(milliseconds)
         began = time.perf_counter()
-        subprocess.run([sys.executable, "-c", FLOOR_IMPORTS], check=True)
-        found[FLOOR].samples_ms.append((time.perf_counter() - began) * 1e3)
+        subprocess.run([sys.executable, "-c", IMPORTED], check=True)
+        found[IMPORTS].samples_ms.append((time.perf_counter() - began) * 1e3)
         time.sleep(SETTLE_SECONDS)
     return list(found.values())
 
