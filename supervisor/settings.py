@@ -156,6 +156,11 @@ class Settings(BaseSettings):
         return self.data_dir / "front"
 
     @property
+    def logs_dir(self) -> Path:
+        """The functions' logs (``supervisor.logs``), which every front writes and reads."""
+        return self.front_dir / "logs"
+
+    @property
     def host_and_port(self) -> tuple[str, int]:
         """``bind`` taken apart; an IPv6 host without its brackets."""
         host, _, port = self.bind.rpartition(":")

@@ -23,6 +23,7 @@ from supervisor.front.auth import Credentials
 from supervisor.front.directory import Directory
 from supervisor.front.exchange import Exchange, Receive, Reply
 from supervisor.front.gateway import Gateway, Timing
+from supervisor.front.recorder import Recorder
 from supervisor.front.reports import Reports
 from supervisor.front.stale import Watch
 from supervisor.front.warden_control import WardenControl
@@ -77,6 +78,7 @@ class _Parts:
     credentials: Credentials
     directory: Directory
     gateway: Gateway
+    recorder: Recorder
     api: Any
 
 
@@ -123,6 +125,7 @@ class Application:
         await receive()
         if self._reports is not None:
             self._reports.flush()
+        await self._parts.recorder.close()
         await send({"type": "lifespan.shutdown.complete"})
 
     def _start(self) -> _Parts:
@@ -133,7 +136,10 @@ class Application:
         self._reports = reports = Reports(settings.call_reports)
         store = open_store(config.store_url, Sealer(load_or_create_key(settings.front_dir / KEY_NAME)))
         warden = WardenLink(self.warden_socket, settings.queue_seconds, self._warden_lost)
-        directory = Directory(store, settings, warden, lambda template: control.runtime_of(template))
+        recorder = Recorder(settings.logs_dir)
+        directory = Directory(
+            store, settings, warden, lambda template: control.runtime_of(template), recorder
+        )
         control = WardenControl(directory, warden, config.runtimes)
         api = build_api(
             store=store,
@@ -149,6 +155,7 @@ class Application:
             credentials,
             directory,
             Gateway(directory, credentials, reports, settings.body_seconds),
+            recorder,
             api,
         )
         # What start-up made stays for good: without this each full collection walks all of it, tens of

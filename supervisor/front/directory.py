@@ -17,6 +17,7 @@ from supervisor.front.identity import Identity
 from supervisor.front.instance import Instance
 from supervisor.front.limits import limits_in_force
 from supervisor.front.pool import SWEEP_SECONDS, Pool, lease_request
+from supervisor.front.recorder import Recorder
 from supervisor.front.warden_link import Ending, WardenLink
 from supervisor.options import MIB, Limits
 from supervisor.settings import Settings
@@ -67,11 +68,13 @@ class Directory:
         settings: Settings,
         warden: WardenLink,
         runtime_of: Callable[[str], str],
+        recorder: Recorder | None = None,
     ) -> None:
         self._store = store
         self._settings = settings
         self._warden = warden
         self._runtime_of = runtime_of
+        self._recorder = recorder
         self.functions: dict[Key, Function] = {}
         self.values: dict[str, Values] = {}
         self._unknown: OrderedDict[Key, None] = OrderedDict()
@@ -137,6 +140,7 @@ class Directory:
             limits.max_response * MIB,
             settings.function_logs,
             settings.grace_seconds,
+            self._recorder,
         )
 
         async def encode_init() -> tuple[bytes, int]:

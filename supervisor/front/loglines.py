@@ -10,6 +10,9 @@ import logging
 import os
 import re
 
+from supervisor.front.recorder import Journal
+from supervisor.logs import Stream as StreamName
+
 log = logging.getLogger("cellblock.function")
 
 READ_BYTES = 1 << 16
@@ -28,7 +31,7 @@ def _escape(match: re.Match[str]) -> str:
 class Stream:
     """One pipe of an instance: bytes in, lines out."""
 
-    def __init__(self, descriptor: int, name: str) -> None:
+    def __init__(self, descriptor: int, name: StreamName) -> None:
         self.descriptor = descriptor
         self.name = name
         self._rest = bytearray()
@@ -85,11 +88,14 @@ class Stream:
 class LogLines:
     """Counts and emits the lines of one instance."""
 
-    def __init__(self, origin: str, max_bytes: int, max_lines: int, is_emitted: bool) -> None:
+    def __init__(
+        self, origin: str, max_bytes: int, max_lines: int, is_emitted: bool, journal: Journal | None = None
+    ) -> None:
         self._origin = origin
         self._max_bytes = max_bytes
         self._max_lines = max_lines
         self._is_emitted = is_emitted
+        self._journal = journal
         self._bytes_left, self._lines_left = max_bytes, max_lines
         self._dropped = 0
 
@@ -106,22 +112,28 @@ class LogLines:
         self._bytes_left = min(max(0, self._bytes_left) + self._max_bytes, running * self._max_bytes)
         self._lines_left = min(max(0, self._lines_left) + self._max_lines, running * self._max_lines)
 
-    def take(self, lines: list[bytes], stream: str, call_id: str) -> None:
+    def take(self, lines: list[bytes], stream: StreamName, call_id: str) -> None:
         """Emit what is within the caps; count the rest."""
         for line in lines:
             self._lines_left -= 1
             self._bytes_left -= len(line)
             if self._lines_left < 0 or self._bytes_left < 0:
                 self._dropped += 1
-            elif self._is_emitted:
-                text = CONTROL.sub(_escape, line.decode("utf-8", "backslashreplace"))
+                continue
+            text = CONTROL.sub(_escape, line.decode("utf-8", "backslashreplace"))
+            if self._is_emitted:
                 log.info("%s %s %s: %s", self._origin, call_id or "-", stream, text)
+            if self._journal is not None:
+                self._journal.add(call_id, stream, "info", text)
 
     def end_call(self, call_id: str) -> None:
         """Say how much was dropped, if anything was."""
         if self._dropped:
-            log.warning(
-                "%s %s: %d log lines were dropped: the call's limit is %d lines, %d bytes",
-                self._origin, call_id, self._dropped, self._max_lines, self._max_bytes,
-            )  # fmt: skip
+            text = (
+                f"{self._dropped} log lines were dropped: "
+                f"the call's limit is {self._max_lines} lines, {self._max_bytes} bytes"
+            )
+            log.warning("%s %s: %s", self._origin, call_id, text)
+            if self._journal is not None:
+                self._journal.add("" if call_id == "-" else call_id, "platform", "warning", text)
             self._dropped = 0
