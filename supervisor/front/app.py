@@ -23,13 +23,15 @@ from supervisor.front.auth import Credentials
 from supervisor.front.directory import Directory
 from supervisor.front.exchange import Exchange, Receive, Reply
 from supervisor.front.gateway import Gateway, Timing
+from supervisor.front.logkeeping import LogKeeper
 from supervisor.front.recorder import Recorder
 from supervisor.front.reports import Reports
 from supervisor.front.stale import Watch
 from supervisor.front.warden_control import WardenControl
 from supervisor.front.warden_link import WardenLink
+from supervisor.logs import Retention
 from supervisor.settings import Settings
-from supervisor.store import open_store
+from supervisor.store import Store, open_store
 from supervisor.store.sealing import Sealer, load_or_create_key
 
 log = logging.getLogger("cellblock.front")
@@ -79,6 +81,7 @@ class _Parts:
     directory: Directory
     gateway: Gateway
     recorder: Recorder
+    log_keeper: LogKeeper
     api: Any
 
 
@@ -136,7 +139,8 @@ class Application:
         self._reports = reports = Reports(settings.call_reports)
         store = open_store(config.store_url, Sealer(load_or_create_key(settings.front_dir / KEY_NAME)))
         warden = WardenLink(self.warden_socket, settings.queue_seconds, self._warden_lost)
-        recorder = Recorder(settings.logs_dir)
+        kept = _retention(settings)
+        recorder = Recorder(settings.logs_dir, kept)
         directory = Directory(
             store, settings, warden, lambda template: control.runtime_of(template), recorder
         )
@@ -156,6 +160,7 @@ class Application:
             directory,
             Gateway(directory, credentials, reports, settings.body_seconds),
             recorder,
+            LogKeeper(settings.logs_dir, kept, lambda: _known(store)),
             api,
         )
         # What start-up made stays for good: without this each full collection walks all of it, tens of
@@ -205,6 +210,12 @@ async def _send(answer: Answer, call_id: str, timing: Timing, send: Send) -> Non
     headers = answer.complete(timing.headers(call_id))
     await send({"type": "http.response.start", "status": answer.status, "headers": headers})
     await send({"type": "http.response.body", "body": answer.body})
+def _retention(settings: Settings) -> Retention:
+    return Retention(settings.log_keep_seconds, settings.log_function_max_bytes, settings.log_total_max_bytes)
+
+
+def _known(store: Store) -> set[tuple[str, str]]:
+    return {(space, name) for space, name, _ in store.options()}
 
 
 def _without_body(send: Send) -> Send:

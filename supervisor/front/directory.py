@@ -208,6 +208,16 @@ class Directory:
 
         self._keep(self._loop.create_task(self._start_to_keep([key])))
 
+    async def forget_logs(self, space: str, name: str) -> None:
+        """The function was deleted: so is what it has logged, and calls that still run log nothing more."""
+        if self._recorder is None:
+            return
+        for pool in self._retired:
+            if (pool.identity.space, pool.identity.function) == (space, name):
+                for instance in pool.instances:
+                    instance.mute()
+        await self._recorder.forget(space, name)
+
     def _keep(self, task: asyncio.Task[None]) -> None:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -230,7 +240,9 @@ class Directory:
     async def _start_to_keep(self, keys: list[Key]) -> None:
         for key in keys:
             function = await self.find(*key)
-            if function is not None and function.limits.min_instances:
+            if function is None:
+                await self.forget_logs(*key)
+            elif function.limits.min_instances:
                 function.pool.keep()
 
     def _reclaim(self, space: str, name: str) -> None:

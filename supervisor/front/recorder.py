@@ -11,7 +11,8 @@ import logging
 import time
 from pathlib import Path
 
-from supervisor.logs import Level, Record, Stream, Writer
+from supervisor.logs import Level, Record, Retention, Stream, Writer, delete
+from supervisor.logs.outlet import SEGMENT_AGE_S, SEGMENT_BYTES
 
 log = logging.getLogger("cellblock.front")
 
@@ -19,15 +20,25 @@ log = logging.getLogger("cellblock.front")
 FLUSH_SECONDS = 0.01
 # More lines than this in that time are a flood, whose functions have limits of their own.
 PENDING_MOST = 20_000
+# Of a function's share of the disk, in segments: deleting one takes no more than this part of it.
+SEGMENTS_LEAST = 8
+KEPT = Retention()
 
 
 class Recorder:
     """Of one front."""
 
-    def __init__(self, root: Path) -> None:
-        """``root`` is the folder of all logs; it is made when something is first written to it."""
+    def __init__(self, root: Path, limits: Retention = KEPT) -> None:
+        """``root`` is the folder of all logs; it is made when something is first written to it.
+
+        ``limits`` are what is kept: what is deleted is deleted by segments, so they are small beside it.
+        """
         self.root = root
-        self._writer = Writer(root)
+        self._writer = Writer(
+            root,
+            segment_bytes=min(SEGMENT_BYTES, limits.function_bytes // SEGMENTS_LEAST),
+            segment_age_s=min(SEGMENT_AGE_S, limits.age_s / SEGMENTS_LEAST),
+        )
         self._pending: list[Record] = []
         self._timer: asyncio.TimerHandle | None = None
         self._loop = asyncio.get_running_loop()
@@ -56,10 +67,14 @@ class Recorder:
         except ValueError:  # the API lets no such name in: a mistake of ours, which costs these lines only
             log.exception("%d lines of functions' logs cannot be recorded", len(batch))
 
-    def forget(self, space: str, name: str) -> None:
-        """The function is gone: what waits of it is not written any more."""
+    async def forget(self, space: str, name: str) -> None:
+        """The function is gone, and with it what it has logged."""
         self._pending = [record for record in self._pending if record[:2] != (space, name)]
         self._writer.forget(space, name)
+        try:
+            await asyncio.to_thread(delete, self.root, space, name)
+        except OSError as error:  # the keeper finds them: nobody knows the function any more
+            log.warning("cannot delete the logs of %s/%s: %s", space, name, error)
 
     async def close(self) -> None:
         """Write what waits, as far as the disk lets us."""

@@ -27,6 +27,7 @@ KEEPERS = (
     "supervisor/bundles.py",
     "supervisor/front/reports.py",
     "supervisor/front/recorder.py",
+    "supervisor/front/logkeeping.py",
 )
 AHEAD_SECONDS = 400 * 86_400
 
