@@ -210,6 +210,8 @@ async def _send(answer: Answer, call_id: str, timing: Timing, send: Send) -> Non
     headers = answer.complete(timing.headers(call_id))
     await send({"type": "http.response.start", "status": answer.status, "headers": headers})
     await send({"type": "http.response.body", "body": answer.body})
+
+
 def _retention(settings: Settings) -> Retention:
     return Retention(settings.log_keep_seconds, settings.log_function_max_bytes, settings.log_total_max_bytes)
 
