@@ -50,7 +50,7 @@ class Server:
         environment = {name: value for name, value in os.environ.items() if not name.startswith("CELLBLOCK_")}
         environment.update(variables)
         environment["CELLBLOCK_ADMIN_TOKEN"] = TOKEN
-        environment["CELLBLOCK_FUNCTION_LOGS"] = "true"  # where most tests read what a function wrote
+        environment.setdefault("CELLBLOCK_FUNCTION_LOGS", "true")  # where most tests read what one wrote
         for name, value in settings.items():
             environment[f"CELLBLOCK_{name.upper()}"] = str(value)
         command = [str(python or sys.executable), "-m", "supervisor.cli.main", "serve"]
