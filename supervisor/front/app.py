@@ -11,12 +11,12 @@ import logging
 import os
 import signal
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from supervisor.bundles import BundleStore
-from supervisor.front import answers, calls, health
+from supervisor.front import answers, calls, health, remarks
 from supervisor.front.answers import Answer
 from supervisor.front.api import build_api
 from supervisor.front.auth import Credentials
@@ -25,7 +25,7 @@ from supervisor.front.exchange import Exchange, Receive, Reply
 from supervisor.front.gateway import Gateway, Timing
 from supervisor.front.logkeeping import LogKeeper
 from supervisor.front.recorder import Recorder
-from supervisor.front.reports import Reports
+from supervisor.front.reports import Report, Reports
 from supervisor.front.stale import Watch
 from supervisor.front.warden_control import WardenControl
 from supervisor.front.warden_link import WardenLink
@@ -136,11 +136,18 @@ class Application:
         config, settings = self._config, self._config.settings
         assert self.warden_socket is not None, "no link to the warden"
         credentials = Credentials(config.admin_token_sha256)
-        self._reports = reports = Reports(settings.call_reports)
         store = open_store(config.store_url, Sealer(load_or_create_key(settings.front_dir / KEY_NAME)))
         warden = WardenLink(self.warden_socket, settings.queue_seconds, self._warden_lost)
         kept = _retention(settings)
         recorder = Recorder(settings.logs_dir, kept)
+
+        def keep(batch: Sequence[Report]) -> None:
+            for report in batch:
+                if report.version:  # else anybody could make logs of functions that do not exist
+                    recorder.take(remarks.of_call(report))
+            recorder.flush()  # a batch already
+
+        self._reports = reports = Reports(settings.call_reports, keep=keep)
         directory = Directory(
             store, settings, warden, lambda template: control.runtime_of(template), recorder
         )

@@ -129,6 +129,8 @@ class Directory:
 
     def _function(self, deployment: Deployment) -> Function:
         settings = self._settings
+        if self._recorder is not None:
+            self._recorder.know(deployment.space, deployment.name)
         limits = limits_in_force(deployment.options, settings)
         runtime = self._runtime_of(deployment.template)
         identity = Identity(
@@ -212,10 +214,6 @@ class Directory:
         """The function was deleted: so is what it has logged, and calls that still run log nothing more."""
         if self._recorder is None:
             return
-        for pool in self._retired:
-            if (pool.identity.space, pool.identity.function) == (space, name):
-                for instance in pool.instances:
-                    instance.mute()
         await self._recorder.forget(space, name)
 
     def _keep(self, task: asyncio.Task[None]) -> None:

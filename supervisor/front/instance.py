@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from supervisor.errors import PlatformError
-from supervisor.front import deadlines
+from supervisor.front import deadlines, remarks
 from supervisor.front.answers import function_headers
 from supervisor.front.deadlines import Deadlines
 from supervisor.front.identity import Identity, Memory
@@ -113,6 +113,8 @@ class Instance:
             raise StartFailed(None, self._ending)
         self._ready_since = time.perf_counter()
         self.init_s = self._ready_since - began
+        if frame.kind == wire.READY:
+            self._logs.lines.say("info", remarks.of_start(self.init_s, frame.head[1]))
         return frame
 
     def continue_from(self, memory: Memory) -> None:
@@ -216,10 +218,6 @@ class Instance:
         if self.is_frozen:
             self.is_frozen = False
             self._signal("thaw")
-
-    def mute(self) -> None:
-        """Its function was deleted: what it still writes is in nobody's log."""
-        self._logs.lines.mute()
 
     def give_back(self, is_async: bool) -> None:
         """Return the idle cell to the warden for another front."""

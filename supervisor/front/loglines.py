@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable
 
 from supervisor.front.logstream import Line
 from supervisor.front.recorder import Journal
-from supervisor.logs import Stream
+from supervisor.logs import Level, Stream
 
 log = logging.getLogger("cellblock.function")
 
@@ -103,9 +103,10 @@ class LogLines:
             if self._shared.take(size, count):
                 self._tell(call_id, stream, line)
 
-    def mute(self) -> None:
-        """Its function was deleted: nobody keeps what it still writes."""
-        self._is_emitted, self._journal = False, None
+    def say(self, level: Level, text: str, call_id: str = "") -> None:
+        """The platform's own word, among the function's."""
+        if self._journal is not None:
+            self._journal.add(call_id, "platform", level, text)
 
     def _tell(self, call_id: str, stream: Stream, line: Line) -> None:
         if not self._is_emitted and self._journal is None:
@@ -133,5 +134,4 @@ class LogLines:
         )
         caps.dropped = 0
         log.warning("%s %s: %s", self._origin, call_id or "-", text)
-        if self._journal is not None:
-            self._journal.add(call_id, "platform", "warning", text)
+        self.say("warning", text, call_id)

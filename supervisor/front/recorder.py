@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections import OrderedDict
 from pathlib import Path
 
 from supervisor.logs import Level, Record, Retention, Stream, Writer, delete
@@ -22,6 +23,8 @@ FLUSH_SECONDS = 0.01
 PENDING_MOST = 20_000
 # Of a function's share of the disk, in segments: deleting one takes no more than this part of it.
 SEGMENTS_LEAST = 8
+# Remembered as deleted; of more, a call that still runs would write a log that the keeper deletes.
+GONE_MOST = 1000
 KEPT = Retention()
 
 
@@ -40,6 +43,8 @@ class Recorder:
             segment_age_s=min(SEGMENT_AGE_S, limits.age_s / SEGMENTS_LEAST),
         )
         self._pending: list[Record] = []
+        # Functions that were deleted: calls of theirs still run, and their logs are gone already.
+        self._gone: OrderedDict[tuple[str, str], None] = OrderedDict()
         self._timer: asyncio.TimerHandle | None = None
         self._loop = asyncio.get_running_loop()
 
@@ -50,6 +55,8 @@ class Recorder:
 
     def take(self, record: Record) -> None:
         """A line has come."""
+        if self._gone and record[:2] in self._gone:
+            return
         self._pending.append(record)
         if len(self._pending) >= PENDING_MOST:
             self.flush()
@@ -67,8 +74,15 @@ class Recorder:
         except ValueError:  # the API lets no such name in: a mistake of ours, which costs these lines only
             log.exception("%d lines of functions' logs cannot be recorded", len(batch))
 
+    def know(self, space: str, name: str) -> None:
+        """The function is there, perhaps again."""
+        self._gone.pop((space, name), None)
+
     async def forget(self, space: str, name: str) -> None:
-        """The function is gone, and with it what it has logged."""
+        """The function is gone, and with it what it has logged; calls that still run log nothing more."""
+        self._gone[space, name] = None
+        if len(self._gone) > GONE_MOST:
+            self._gone.popitem(last=False)
         self._pending = [record for record in self._pending if record[:2] != (space, name)]
         self._writer.forget(space, name)
         try:

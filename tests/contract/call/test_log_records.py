@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -221,6 +222,70 @@ def test_half_a_line_of_a_call_that_is_killed_is_its_own(server: Server, deploy:
         ("stderr", " a line"),
         ("stdout", "half"),
     ]
+
+
+# ---- the platform's own ---------------------------------------------------------------------
+
+
+def remarks(server: Server, name: str, call_id: str = "") -> list[Record]:
+    """What the platform says in the function's log of that call, or of none."""
+    query = Query(call_id=call_id, stream="platform")
+    return read(server.data_dir / "front/logs", SPACE, name, query).records
+
+
+@pytest.mark.promise("S65")
+def test_every_call_leaves_one_report_and_a_cold_start_the_time_of_its_import(
+    server: Server, deploy: Deploy
+) -> None:
+    source = "import time\ntime.sleep(0.2)\ndef handle(req):\n    if req.body: exec(req.body)\n"
+    name = deploy("reported", source, max_instances=1, timeout=1, memory=64)
+    codes = {
+        "reported-1": "",
+        "reported-2": "1 / 0",
+        "reported-3": "while True: pass",
+    }
+    for call_id, code in codes.items():
+        server.call(name, content=code, headers={"X-Call-Id": call_id})
+    for call_id in codes:
+        eventually(lambda call_id=call_id: bool(remarks(server, name, call_id)))
+    found = {call_id: remarks(server, name, call_id) for call_id in codes}
+    assert {call_id: len(records) for call_id, records in found.items()} == dict.fromkeys(codes, 1)
+    first, raised, late = (found[f"reported-{number}"][0] for number in (1, 2, 3))
+    assert re.fullmatch(
+        r"report outcome=answered status=200 duration_ms=[\d.]+ queue_ms=[\d.]+ init_ms=[\d.]+ "
+        r"exec_ms=[\d.]+ cpu_ms=[\d.]+ peak_mib=[\d.]+",
+        first.text,
+    )
+    assert (first.level, raised.level, late.level) == ("info", "error", "error")
+    assert "outcome=raised status=500" in raised.text
+    assert "outcome=timeout status=504" in late.text
+    assert "limit is 1 s" in late.text and late.text.endswith("at handler.py:4 in handle")
+    started = [record for record in remarks(server, name) if record.text.startswith("instance started")]
+    assert started
+    for record in started:
+        import_ms = float(record.text.rpartition("import_ms=")[2])
+        assert 200 <= import_ms <= float(record.text.split("=")[1].split(" ")[0]) and record.instance
+
+
+def test_a_child_that_takes_all_memory_is_reported_with_the_peak(server: Server, deploy: Deploy) -> None:
+    source = (
+        "import subprocess, sys\ndef handle(req):\n"
+        "    subprocess.run([sys.executable, '-c', 'x = []\\nwhile True: x.append(bytes(1 << 20))'])\n"
+    )
+    name = deploy("reported-memory", source, max_instances=1, memory=48)
+    answer = server.call(name, headers={"X-Call-Id": "reported-5"})
+    eventually(lambda: bool(remarks(server, name, "reported-5")))
+    (record,) = remarks(server, name, "reported-5")
+    if answer.status_code == 502:  # where the host gives no limit to a cell, the child has its own
+        assert "outcome=memory" in record.text and re.search(r"peak.*MiB", record.text)
+
+
+def test_a_caller_makes_no_log_of_a_function_that_does_not_exist(server: Server, writer: str) -> None:
+    assert server.call("recorded-nowhere").status_code == 404
+    assert server.call(writer, content="pass", headers={"X-Call-Id": "after-404"}).status_code == 200
+    records(server, writer, "after-404")
+    eventually(lambda: bool(remarks(server, writer, "after-404")))
+    assert not (server.data_dir / "front/logs" / SPACE / "recorded-nowhere").exists()
 
 
 # ---- forgery --------------------------------------------------------------------------------
