@@ -6,6 +6,7 @@ call of an async handler) is said in frames of ``worker.logwire``.  Code that wr
 itself, or replaces ``sys.stderr``, gets what it asks for: its bytes as they are.
 """
 
+import builtins
 import io
 import itertools
 import logging
@@ -30,6 +31,7 @@ _LEVELS = (
 )
 _entries = itertools.count(1)
 _print_exception = traceback.print_exception
+_print = print
 
 
 def _no_call() -> int:
@@ -66,6 +68,29 @@ class _Pipe(io.RawIOBase):
         else:
             _put(self._descriptor, data)
         return len(data)
+
+
+class _Print:
+    """``print``, which writes its words, the spaces between them and the newline one by one.
+
+    Into a pipe that is a system call each, and in the front as many pieces to put together.  An object and no
+    function: a class may have ``print`` for an attribute, and builtins do not become methods there.
+    """
+
+    __name__ = __qualname__ = "print"
+    __module__ = "builtins"
+    __doc__ = print.__doc__
+
+    def __call__(
+        self, *words: Any, sep: Any = None, end: Any = None, file: Any = None, flush: Any = False
+    ) -> None:
+        stream = sys.stdout if file is None else file
+        is_ours = stream is not None and (stream is _Streams.stdout or stream is _Streams.stderr)
+        if is_ours and (sep is None or type(sep) is str) and (end is None or type(end) is str):
+            text = (" " if sep is None else sep).join(map(str, words))
+            stream.write(text + ("\n" if end is None else end))
+        else:
+            _print(*words, sep=sep, end=end, file=file, flush=flush)
 
 
 def _put(descriptor: int, data: bytes) -> None:
@@ -132,6 +157,7 @@ def put_entry(text: str, level: str) -> None:
 class _Streams:
     """Ours, to be known again."""
 
+    stdout: Optional[io.TextIOWrapper] = None
     stderr: Optional[io.TextIOWrapper] = None
 
 
@@ -151,7 +177,8 @@ def install() -> None:
         )
         setattr(sys, name, stream)
         setattr(sys, "__%s__" % name, stream)
-        _Streams.stderr = stream
+        setattr(_Streams, name, stream)
+    builtins.print = _Print()  # type: ignore[assignment]
     root = logging.getLogger()
     root.handlers[:] = []
     handler = _Handler()

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from supervisor.front import stacks
 from supervisor.front.loglines import LogLines
-from supervisor.front.logstream import Line, Stream
+from supervisor.front.logstream import READS_TO_THE_BOTTOM, Line, Stream
 
 # Of a stack that the interpreter wrote, what is looked at: faulthandler writes 100 frames of 100 threads.
 STACK_LINES_MOST = 2000
@@ -59,7 +59,7 @@ class LogPipes:
         has_more = self._poll.poll(0)  # one system call, where two reads nearly always find nothing
         for stream in self._streams:
             if has_more or stream.has_rest:
-                lines = stream.read()[0] if has_more else []
+                lines = stream.read(READS_TO_THE_BOTTOM)[0] if has_more else []
                 lines += stream.last() if is_last else stream.last_of(number)
                 if lines:
                     self._take(lines, stream)
@@ -69,7 +69,7 @@ class LogPipes:
         """All that is there, unfinished lines too."""
         for stream in self._streams:
             for _ in range(TURNS_TO_THE_END):
-                lines, is_end = stream.read()
+                lines, is_end = stream.read(READS_TO_THE_BOTTOM)
                 self._take(lines, stream)
                 if is_end or not lines:
                     break

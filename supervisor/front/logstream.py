@@ -14,10 +14,12 @@ from supervisor.logs import Stream as StreamName
 from worker import logwire
 from worker.logwire import ENTRY_MAX_BYTES, FRAME_MAX_BYTES, MARK
 
-READ_BYTES = 1 << 16
+READ_BYTES = 1 << 14
 LINE_MAX_BYTES = 16 * 1024  # the contract's: a longer line is cut
-# From one pipe in one turn of the loop: a flood must not starve the front's other work.
-READS_PER_TURN = 4
+# From one pipe in one turn of the loop, some 400 lines: a flood must not keep other calls waiting.
+READS_PER_TURN = 1
+# A pipe holds 64 KiB; its bottom is reached when a read finds less than it could take.
+READS_TO_THE_BOTTOM = 5
 # Unfinished lines of calls that run at once, together; above it they are lines as they stand.
 HELD_MAX_BYTES = 256 * 1024
 # What holding one costs beside its bytes: empty ones are not for nothing.
@@ -81,10 +83,10 @@ class Stream:
         self._parts: dict[tuple[int, bytes], _Part] = {}
         self._held = 0
 
-    def read(self) -> tuple[list[Line], bool]:
+    def read(self, reads: int = READS_PER_TURN) -> tuple[list[Line], bool]:
         """Lines that have come, and whether the pipe has ended."""
         lines: list[Line] = []
-        for _ in range(READS_PER_TURN):
+        for _ in range(reads):
             try:
                 data = os.read(self.descriptor, READ_BYTES)
             except BlockingIOError:
