@@ -222,6 +222,7 @@ class Instance:
     def give_back(self, is_async: bool) -> None:
         """Return the idle cell to the warden for another front."""
         self._thaw()
+        self._logs.read_to_the_end()  # what a thread has begun that a call left behind
         memory = Memory(int(is_async), self._next_call, self.served).as_message()
         pipes = [self._outbox.descriptor, self._reply_fd, *self._logs.descriptors]
         self._ending = Ending("returned", 0, 0, "")

@@ -267,17 +267,22 @@ def test_every_call_leaves_one_report_and_a_cold_start_the_time_of_its_import(
         assert 200 <= import_ms <= float(record.text.split("=")[1].split(" ")[0]) and record.instance
 
 
-def test_a_child_that_takes_all_memory_is_reported_with_the_peak(server: Server, deploy: Deploy) -> None:
+@pytest.mark.needs_root
+def test_an_instance_that_is_ended_for_its_memory_is_reported_with_the_peak(
+    server: Server, deploy: Deploy
+) -> None:
     source = (
-        "import subprocess, sys\ndef handle(req):\n"
-        "    subprocess.run([sys.executable, '-c', 'x = []\\nwhile True: x.append(bytes(1 << 20))'])\n"
+        "import subprocess, sys\nCHILD = 'import sys; kept = bytearray(40 << 20); sys.stdin.read()'\n"
+        "def handle(req):\n"
+        "    python = [sys.executable, '-c', CHILD]\n"
+        "    for child in [subprocess.Popen(python, stdin=subprocess.PIPE) for _ in range(4)]: child.wait()\n"
     )
-    name = deploy("reported-memory", source, max_instances=1, memory=48)
-    answer = server.call(name, headers={"X-Call-Id": "reported-5"})
+    name = deploy("reported-memory", source, max_instances=1, memory=64)
+    assert server.call(name, headers={"X-Call-Id": "reported-5"}).status_code == 502
     eventually(lambda: bool(remarks(server, name, "reported-5")))
     (record,) = remarks(server, name, "reported-5")
-    if answer.status_code == 502:  # where the host gives no limit to a cell, the child has its own
-        assert "outcome=memory" in record.text and re.search(r"peak.*MiB", record.text)
+    assert "outcome=memory status=502" in record.text and record.level == "error"
+    assert re.search(r"its limit is 64 MiB, it had \d+ MiB at its peak", record.text), record.text
 
 
 def test_a_caller_makes_no_log_of_a_function_that_does_not_exist(server: Server, writer: str) -> None:
