@@ -32,6 +32,7 @@ _LEVELS = (
 _entries = itertools.count(1)
 _print_exception = traceback.print_exception
 _print = print
+_emit_text = logging.StreamHandler.emit
 
 
 def _no_call() -> int:
@@ -92,6 +93,9 @@ class _Print:
         else:
             _print(*words, sep=sep, end=end, file=file, flush=flush)
 
+    def __reduce__(self) -> str:
+        return "print"  # pickled as the builtin that it is known as
+
 
 def _put(descriptor: int, data: bytes) -> None:
     rest: Any = data
@@ -118,14 +122,20 @@ class _Handler(logging.StreamHandler):
     def stream(self):  # type: ignore[no-untyped-def,override]
         return sys.stderr
 
-    def emit(self, record: logging.LogRecord) -> None:
-        """One entry, its traceback included."""
-        try:
-            entry(self.format(record), level_of(record.levelno))
-        except RecursionError:
-            raise
-        except Exception:
-            self.handleError(record)
+
+def _emit(handler: Any, record: logging.LogRecord) -> None:
+    """``StreamHandler.emit``: on one of our streams a record is one entry, whoever made the handler."""
+    stream = handler.stream
+    descriptor = 1 if stream is _Streams.stdout else 2 if stream is _Streams.stderr else 0
+    if stream is None or not descriptor or handler.terminator != "\n":
+        _emit_text(handler, record)
+        return
+    try:
+        put_entry(handler.format(record), level_of(record.levelno), descriptor)
+    except RecursionError:
+        raise
+    except Exception:
+        handler.handleError(record)
 
 
 def level_of(number: int) -> str:
@@ -145,13 +155,13 @@ def entry(text: str, level: str) -> None:
         stream.write(text.rstrip("\n") + "\n")
 
 
-def put_entry(text: str, level: str) -> None:
+def put_entry(text: str, level: str, descriptor: int = 2) -> None:
     """One entry, whatever ``sys.stderr`` is."""
     data = text.rstrip("\n").encode("utf-8", "backslashreplace")
     # A key of its own: threads, and children that were forked, may be writing entries too.
     key = (os.getpid() << 16) ^ next(_entries)
     for frame in logwire.entry(data, level, _Calls.current(), key):
-        _put(2, frame)
+        _put(descriptor, frame)
 
 
 class _Streams:
@@ -184,6 +194,7 @@ def install() -> None:
     handler = _Handler()
     handler.setFormatter(logging.Formatter("%(levelname)s %(name)s: %(message)s"))
     root.addHandler(handler)
+    logging.StreamHandler.emit = _emit  # type: ignore[method-assign]
     logging.captureWarnings(False)
     logging.raiseExceptions = False
     warnings.simplefilter("default")

@@ -45,7 +45,7 @@ def test_an_entry_goes_to_the_pipe_or_to_the_stream_that_the_author_put_there() 
 
 def test_print_does_what_it_did() -> None:
     code = """
-import builtins, contextlib, json
+import contextlib, json, pickle
 class Shop:
     say = print
 found = []
@@ -67,6 +67,7 @@ try:
     print(Broken())
 except ValueError:
     found.append("ValueError")
+found.append(str(pickle.loads(pickle.dumps(print)) is print))
 found.append(print.__name__ + " " + print.__module__ + " " + str(callable(print)))
 sys.stdout = None
 print("nowhere")
@@ -80,5 +81,23 @@ print(json.dumps(found))
     assert [line.data for line in plain] == [b"a, 1, None.", b"", b"not a method"]
     assert json.loads(found.data) == [
         "redirected-1!", "other\n", "TypeError", "TypeError", "TypeError", "ValueError",
-        "print builtins True",
+        "True", "print builtins True",
     ]  # fmt: skip
+
+
+def test_a_record_is_one_entry_with_its_level_whoever_made_the_handler() -> None:
+    code = """
+import logging
+log = logging.getLogger("shop")
+log.propagate = False
+log.addHandler(logging.StreamHandler(sys.stdout))
+log.handlers[0].setFormatter(logging.Formatter("<%(message)s>"))
+log.critical("two\\nlines")
+log.handlers[0].terminator = "... "
+log.error("as text")
+text = io.StringIO()
+log.handlers[0].setStream(text)
+log.error("elsewhere")
+print(text.getvalue())
+"""
+    assert lines(code) == [Line(b"<two\nlines>", 0, "critical"), Line(b"<as text>... <elsewhere>... ")]
