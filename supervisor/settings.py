@@ -125,7 +125,22 @@ class Settings(BaseSettings):
     call_reports: bool = Field(
         True, description="write a line for each call, what it took and came to, to the server's stderr"
     )
-    function_logs: bool = Field(True, description="write the functions' log lines to the server's stderr")
+    function_logs: bool = Field(
+        False,
+        description="write the functions' log lines to the server's stderr too, where nothing bounds them",
+    )
+    log_keep_seconds: float = Field(
+        7 * 86_400.0, ge=60, le=1e9, description="age at which the functions' logs are deleted, seconds"
+    )
+    log_function_max_bytes: int = Field(
+        256 << 20, ge=1 << 20, le=1 << 40, description="logs kept of one function, the latest, bytes"
+    )
+    log_total_max_bytes: int = Field(
+        4 << 30,
+        ge=1 << 20,
+        le=1 << 44,
+        description="logs kept of all functions; who has most loses first, bytes",
+    )
 
     @field_validator("bind")
     @classmethod
@@ -154,6 +169,11 @@ class Settings(BaseSettings):
     def front_dir(self) -> Path:
         """What the fronts own: the store, the bundles and the sealing key."""
         return self.data_dir / "front"
+
+    @property
+    def logs_dir(self) -> Path:
+        """The functions' logs (``supervisor.logs``), which every front writes and reads."""
+        return self.front_dir / "logs"
 
     @property
     def host_and_port(self) -> tuple[str, int]:

@@ -5,7 +5,7 @@ import sys
 import traceback
 from typing import Any, NamedTuple
 
-from worker import places
+from worker import capture, places
 
 TYPE_MAX_CHARS = 256
 INFO_MAX_CHARS = 4096
@@ -78,7 +78,7 @@ def print_traceback(error: BaseException) -> None:
         trace = trace.tb_next
     try:
         lines = traceback.format_exception(type(error), error, trace or error.__traceback__)
-        sys.stderr.write("".join(lines))
+        capture.entry("".join(lines), "error")
     except Exception as second:  # the tenant may have replaced sys.stderr, or __str__ may raise
         fallback = "%s (its traceback cannot be shown: %s)\n" % (type(error).__name__, type(second).__name__)
         stream = sys.__stderr__

@@ -14,12 +14,11 @@ import asyncio
 import faulthandler
 import linecache
 import signal
-import sys
 from contextvars import ContextVar
 from typing import Any, Coroutine, List, NamedTuple, Optional
 
 from function import context
-from worker import places, wire
+from worker import capture, places, wire
 from worker.channel import Channel
 
 LOOK_SIGNAL = signal.SIGXCPU
@@ -125,10 +124,8 @@ class Interrupts:
             code = linecache.getline(place.file, place.line).strip()
             if code:
                 lines.append("    %s" % code)
-        stream = sys.__stderr__
         try:
-            if stream is not None:
-                stream.write("\n".join(lines) + "\n")
+            capture.put_entry("\n".join(lines), "error")
         except Exception:  # noqa: S110 - the author's own doing; the front has its few words
             pass
 

@@ -132,6 +132,7 @@ def run() -> NoReturn:
     interrupts = Interrupts(channel)
     entry = _load(channel)
     if entry.is_async:
+        capture.attribute(number.get)
         asyncio.run(_serve_async(instance, entry, interrupts, rest))
     else:
         _serve_sync(instance, entry, interrupts, rest)

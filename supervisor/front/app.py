@@ -12,25 +12,28 @@ import logging
 import os
 import signal
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from supervisor import reloading
 from supervisor.bundles import BundleStore
-from supervisor.front import answers, calls, health
+from supervisor.front import answers, calls, health, remarks
 from supervisor.front.answers import Answer
 from supervisor.front.auth import Credentials
 from supervisor.front.directory import Directory
 from supervisor.front.exchange import Exchange, Receive, Reply
 from supervisor.front.gateway import Gateway, Timing
 from supervisor.front.late_api import LateApi
-from supervisor.front.reports import Reports
+from supervisor.front.logkeeping import LogKeeper
+from supervisor.front.recorder import Recorder
+from supervisor.front.reports import Report, Reports
 from supervisor.front.stale import Watch
 from supervisor.front.warden_control import WardenControl
 from supervisor.front.warden_link import WardenLink
+from supervisor.logs import Retention
 from supervisor.settings import Settings
-from supervisor.store import open_store
+from supervisor.store import Store, open_store
 from supervisor.store.sealing import Sealer, load_or_create_key
 
 log = logging.getLogger("cellblock.front")
@@ -81,6 +84,8 @@ class _Parts:
     credentials: Credentials
     directory: Directory
     gateway: Gateway
+    recorder: Recorder
+    log_keeper: LogKeeper
     api: LateApi
 
 
@@ -133,6 +138,7 @@ class Application:
         await receive()
         if self._reports is not None:
             self._reports.flush()
+        await self._parts.recorder.close()
         await send({"type": "lifespan.shutdown.complete"})
 
     def _start(self) -> _Parts:
@@ -140,10 +146,21 @@ class Application:
         config, settings = self._config, self._config.settings
         assert self.warden_socket is not None, "no link to the warden"
         credentials = Credentials(config.admin_token_sha256)
-        self._reports = reports = Reports(settings.call_reports)
         store = open_store(config.store_url, Sealer(load_or_create_key(settings.front_dir / KEY_NAME)))
         warden = WardenLink(self.warden_socket, settings.queue_seconds, self._warden_lost)
-        directory = Directory(store, settings, warden, lambda template: control.runtime_of(template))
+        kept = _retention(settings)
+        recorder = Recorder(settings.logs_dir, kept)
+
+        def keep(batch: Sequence[Report]) -> None:
+            for report in batch:
+                if report.version:  # else anybody could make logs of functions that do not exist
+                    recorder.take(remarks.of_call(report))
+            recorder.flush()  # a batch already
+
+        self._reports = reports = Reports(settings.call_reports, keep=keep)
+        directory = Directory(
+            store, settings, warden, lambda template: control.runtime_of(template), recorder
+        )
         control = WardenControl(directory, warden, config.runtimes)
         bundles = BundleStore(
             settings.front_dir / "bundles", settings.bundle_max_bytes, settings.bundle_max_entries
@@ -155,6 +172,8 @@ class Application:
             credentials,
             directory,
             Gateway(directory, credentials, reports, settings.body_seconds),
+            recorder,
+            LogKeeper(settings.logs_dir, kept, lambda: _known(store)),
             api,
         )
         # What start-up made stays for good: without this each full collection walks all of it, tens of
@@ -221,6 +240,14 @@ async def _send(answer: Answer, call_id: str, timing: Timing, send: Send) -> Non
     headers = answer.complete(timing.headers(call_id))
     await send({"type": "http.response.start", "status": answer.status, "headers": headers})
     await send({"type": "http.response.body", "body": answer.body})
+
+
+def _retention(settings: Settings) -> Retention:
+    return Retention(settings.log_keep_seconds, settings.log_function_max_bytes, settings.log_total_max_bytes)
+
+
+def _known(store: Store) -> set[tuple[str, str]]:
+    return {(space, name) for space, name, _ in store.options()}
 
 
 def _without_body(send: Send) -> Send:

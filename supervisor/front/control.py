@@ -35,6 +35,10 @@ class Control(Protocol):
         """Return once no front answers a new call with the previous version."""
         ...
 
+    async def function_deleted(self, space: str, name: str) -> None:
+        """The same of a function that is gone; what it has logged is gone then, too."""
+        ...
+
     async def values_changed(self, space: str) -> None:
         """Return once every front will hand the space's new secrets and variables to the next call."""
         ...

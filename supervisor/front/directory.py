@@ -18,6 +18,7 @@ from supervisor.front.identity import Identity
 from supervisor.front.instance import Instance
 from supervisor.front.limits import limits_in_force
 from supervisor.front.pool import SWEEP_SECONDS, Pool, lease_request
+from supervisor.front.recorder import Recorder
 from supervisor.front.warden_link import DRAINED, Ending, WardenLink
 from supervisor.options import MIB, Limits
 from supervisor.settings import Settings
@@ -68,11 +69,13 @@ class Directory:
         settings: Settings,
         warden: WardenLink,
         runtime_of: Callable[[str], str],
+        recorder: Recorder | None = None,
     ) -> None:
         self._store = store
         self._settings = settings
         self._warden = warden
         self._runtime_of = runtime_of
+        self._recorder = recorder
         self.functions: dict[Key, Function] = {}
         self.activity = Activity(self.functions)
         self.values: dict[str, Values] = {}
@@ -133,6 +136,8 @@ class Directory:
 
     def _function(self, deployment: Deployment) -> Function:
         settings = self._settings
+        if self._recorder is not None:
+            self._recorder.know(deployment.space, deployment.name)
         limits = limits_in_force(deployment.options, settings)
         runtime = self._runtime_of(deployment.template)
         identity = Identity(
@@ -144,6 +149,7 @@ class Directory:
             limits.max_response * MIB,
             settings.function_logs,
             settings.grace_seconds,
+            self._recorder,
         )
 
         async def encode_init() -> tuple[bytes, int]:
@@ -236,6 +242,12 @@ class Directory:
 
         self._keep(self._loop.create_task(self._start_to_keep([key])))
 
+    async def forget_logs(self, space: str, name: str) -> None:
+        """The function was deleted: so is what it has logged, and calls that still run log nothing more."""
+        if self._recorder is None:
+            return
+        await self._recorder.forget(space, name)
+
     def _keep(self, task: asyncio.Task[None]) -> None:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -258,7 +270,9 @@ class Directory:
     async def _start_to_keep(self, keys: list[Key]) -> None:
         for key in keys:
             function = await self.find(*key)
-            if function is not None and function.limits.min_instances:
+            if function is None:
+                await self.forget_logs(*key)
+            elif function.limits.min_instances:
                 function.pool.keep()
 
     def _reclaim(self, space: str, name: str) -> None:

@@ -102,6 +102,7 @@ class Gateway:
     async def __call__(self, request: Exchange, receive: Receive, reply: Reply) -> None:
         """One HTTP request to a function, to the end of its answer."""
         timing = Timing()
+        told = ""
         call_id = calls.call_id_of(request.headers)
         task = asyncio.current_task()
         calling.add(task)
@@ -111,28 +112,30 @@ class Gateway:
         except PlatformError as error:
             answer = answers.refused(error)
             answer.headers += timing.closing(request.headers)
-            outcome = outcomes.outcome_of(error.status, error.details)
+            outcome, told = outcomes.outcome_of(error.status, error.details), error.message
         except asyncio.CancelledError:
-            self._report(request, call_id, timing, Outcome.CANCELLED, 0)
+            self._report(request, call_id, timing, Outcome.CANCELLED, 0, "")
             raise
         except Exception:
             # The door of this path: our bug costs one caller a 500 and nobody a process.
             log.exception("call %s: our own mistake", call_id)
             message = "the platform made a mistake; its operator finds it in the log by the call id"
             answer = answers.refused(PlatformError(500, message, {"call_id": call_id}))
-            outcome = Outcome.FAULT
+            outcome, told = Outcome.FAULT, message
         finally:
             calling.discard(task)
         await reply(answer.status, answer.complete(timing.headers(call_id)), answer.body)
-        self._report(request, call_id, timing, outcome, answer.status)
+        self._report(request, call_id, timing, outcome, answer.status, told)
 
-    def _report(self, request: Exchange, call_id: str, timing: Timing, outcome: Outcome, status: int) -> None:
+    def _report(
+        self, request: Exchange, call_id: str, timing: Timing, outcome: Outcome, status: int, told: str
+    ) -> None:
         space, name, _ = request.match.groups()
         whose = (space.decode("latin-1"), name.decode("latin-1"), timing.version, timing.instance, call_id)
         total_s = time.perf_counter() - timing.started
         self._directory.activity.ended(whose[0], whose[1], outcome, total_s)
         times = (total_s, timing.queue_s, timing.init_s, timing.execution_s, timing.cpu_s)
-        self._reports.take(Report(now(), *whose, outcome, status, *times, timing.peak_bytes))
+        self._reports.take(Report(now(), *whose, outcome, status, *times, timing.peak_bytes, told))
 
     async def _answer(self, request: Exchange, receive: Receive, call_id: str, timing: Timing) -> Answer:
         call = calls.parse(request, call_id)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from supervisor.datagrams import Message
+from supervisor.front.recorder import Recorder
 
 
 @dataclass
@@ -32,3 +33,5 @@ class Identity:
     response_max_bytes: int
     are_logs_emitted: bool = True
     grace_s: float = 0.5
+    # None: its lines are kept nowhere.
+    recorder: Recorder | None = None

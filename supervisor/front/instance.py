@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from supervisor.errors import PlatformError
-from supervisor.front import deadlines
+from supervisor.front import deadlines, remarks
 from supervisor.front.answers import function_headers
 from supervisor.front.deadlines import Deadlines
 from supervisor.front.identity import Identity, Memory
@@ -24,6 +24,7 @@ from supervisor.front.logpipes import LogPipes
 from supervisor.front.lost import CallLate, CallLost, StartFailed, StartLate
 from supervisor.front.outbox import Outbox
 from supervisor.front.prepared import PreparedCall
+from supervisor.front.recorder import Journal
 from supervisor.front.warden_link import Ending, Lease, WardenLink
 from worker import wire
 
@@ -71,8 +72,12 @@ class Instance:
         request_fd, self._reply_fd, stdout_fd, stderr_fd = lease.pipes
         self._outbox = Outbox(request_fd, self._expect_the_end)
         origin = f"{identity.space}/{identity.function} {lease.cell}"
-        lines = LogLines(origin, identity.log_bytes, identity.log_lines, identity.are_logs_emitted)
-        self._logs = LogPipes(stdout_fd, stderr_fd, lines, self._only_call_id)
+        journal = None
+        if identity.recorder is not None:
+            whose = (identity.space, identity.function, identity.version, lease.cell)
+            journal = Journal(identity.recorder, *whose)
+        lines = LogLines(origin, identity.log_bytes, identity.log_lines, identity.are_logs_emitted, journal)
+        self._logs = LogPipes(stdout_fd, stderr_fd, lines, self._whose)
         self._decoder = wire.Decoder(wire.TO_FRONT, identity.response_max_bytes)
         self._frames_left = 0  # of those that one read brought, how many are still to be taken
         self._outstanding: dict[int, PreparedCall] = {}
@@ -99,7 +104,7 @@ class Instance:
             self._ask_for_the_stack()
             await asyncio.wait({self._started}, timeout=deadlines.DUMP_S)
             self.kill("timeout")
-            self._logs.read_to_the_end("")
+            self._logs.read_to_the_end()
             raise StartLate(self._logs.where()) from None
         if frame.kind == wire.FAILED:
             self.kill("released")
@@ -108,6 +113,8 @@ class Instance:
             raise StartFailed(None, self._ending)
         self._ready_since = time.perf_counter()
         self.init_s = self._ready_since - began
+        if frame.kind == wire.READY:
+            self._logs.lines.say("info", remarks.of_start(self.init_s, frame.head[1]))
         return frame
 
     def continue_from(self, memory: Memory) -> None:
@@ -215,6 +222,7 @@ class Instance:
     def give_back(self, is_async: bool) -> None:
         """Return the idle cell to the warden for another front."""
         self._thaw()
+        self._logs.read_to_the_end()  # what a thread has begun that a call left behind
         memory = Memory(int(is_async), self._next_call, self.served).as_message()
         pipes = [self._outbox.descriptor, self._reply_fd, *self._logs.descriptors]
         self._ending = Ending("returned", 0, 0, "")
@@ -272,12 +280,12 @@ class Instance:
         elif frame.kind == wire.WHERE:
             self._stands(call, frame)
             return
+        # Lines written before the answer are this call's: read them before it is told, while it runs.
+        self._logs.read_for_answer(frame.call, call.call_id, len(self._outstanding) == 1)
         del self._outstanding[frame.call]
         self.served += 1
         call.answered_at = time.perf_counter()
         self.last_used = self._loop.time()
-        # Lines written before the answer are this call's: read them before it is told.
-        self._logs.read_for_answer(call.call_id, not self._outstanding)
         # The next call first: the cell is idle, the caller's answer still has work to be done.
         # How long it ran is its own word (the last field of each of these kinds): our clock would count
         # our own queue as well, and a cell that lies only mis-sizes the pool of its own function.
@@ -309,10 +317,14 @@ class Instance:
                 log.warning("the warden is gone: cell %s ends with it", self.cell)
         self._end(self._ending)
 
-    def _only_call_id(self) -> str:
-        """Whose a line must be: the call's that runs alone; "" when there are several or none."""
-        calls = list(self._outstanding.values())
-        return calls[0].call_id if len(calls) == 1 else ""
+    def _whose(self, number: int) -> str:
+        """Whose a line is that names this call, if it runs; one that names none (0) is the only one's."""
+        if number:
+            call = self._outstanding.get(number)
+            return call.call_id if call is not None else ""
+        if len(self._outstanding) == 1:
+            return next(iter(self._outstanding.values())).call_id
+        return ""
 
     # ---- the end ----------------------------------------------------------------------------
 
@@ -331,9 +343,10 @@ class Instance:
         if self.is_gone:
             return
         self._ending = self._ending or ending
-        call_id = self._only_call_id()
-        self._logs.read_to_the_end(call_id)
-        self._logs.lines.end_call(call_id or "-")
+        self._logs.read_to_the_end()
+        for number, call in self._outstanding.items():
+            self._logs.lines.end_call(call.call_id, number, len(self._outstanding) == 1)
+        self._logs.lines.end_call("")
         if not self._started.done():
             self._started.set_exception(StartFailed(None, ending))
             self._started.exception()  # nobody may be waiting any more

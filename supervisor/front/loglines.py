@@ -1,23 +1,26 @@
-"""The log pipes of one instance: always drained, cut into lines, stamped here and nowhere else.
+"""What an instance writes, counted, stamped here and nowhere else, and told to whoever keeps it.
 
-A line carries text only.  Whose it is, of which call and when is our word, so a function cannot
-forge another's record.  Caps count per call; what is above them is dropped and counted.
+A line is text, and what a frame says of it is the cell's word.  Whose it is, of which call and when is ours:
+a call that does not run on that instance at that moment is not believed, so a function cannot forge
+another's record.  Caps count per call; what is above them is dropped and counted.
 """
 
 from __future__ import annotations
 
 import logging
-import os
 import re
+from collections.abc import Callable, Iterable
+
+from supervisor.front.logstream import Line
+from supervisor.front.recorder import Journal
+from supervisor.logs import Level, Stream
 
 log = logging.getLogger("cellblock.function")
 
-READ_BYTES = 1 << 16
-LINE_MAX_BYTES = 16 * 1024  # the contract's: a longer line is cut
-# From one pipe in one turn of the loop: a flood must not starve the front's other work.
-READS_PER_TURN = 4
 # What a terminal acts on, C1 and the bidirectional controls included, and what other readers end a line at.
 CONTROL = re.compile("[\x00-\x08\x0a-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+# The same of an entry of many lines.
+CONTROL_IN_ENTRY = re.compile(CONTROL.pattern.replace("\x0a", "\x0b", 1))
 
 
 def _escape(match: re.Match[str]) -> str:
@@ -25,103 +28,110 @@ def _escape(match: re.Match[str]) -> str:
     return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
 
 
-class Stream:
-    """One pipe of an instance: bytes in, lines out."""
+def text_of(data: bytes) -> str:
+    """A line or an entry as text that no terminal and no reader of lines acts on."""
+    text = data.decode("utf-8", "backslashreplace")
+    if text.isprintable():
+        return text
+    return (CONTROL_IN_ENTRY if "\n" in text else CONTROL).sub(_escape, text)
 
-    def __init__(self, descriptor: int, name: str) -> None:
-        self.descriptor = descriptor
-        self.name = name
-        self._rest = bytearray()
-        self._is_cutting = False
 
-    def read(self) -> tuple[list[bytes], bool]:
-        """Lines that have come, and whether the pipe has ended."""
-        lines: list[bytes] = []
-        for _ in range(READS_PER_TURN):
-            try:
-                data = os.read(self.descriptor, READ_BYTES)
-            except BlockingIOError:
-                return lines, False
-            if not data:
-                return lines, True
-            self._cut(data, lines)
-            if len(data) < READ_BYTES:
-                return lines, False
-        return lines, False
+class _Caps:
+    """What is left, and what was dropped."""
 
-    def _cut(self, data: bytes, lines: list[bytes]) -> None:
-        # From here on the bytes are hostile.
-        *whole, rest = data.split(b"\n")
-        for part in whole:
-            self._extend(part)
-            lines.append(bytes(self._rest))
-            self._rest.clear()
-            self._is_cutting = False
-        self._extend(rest)
+    __slots__ = ("bytes_left", "dropped", "lines_left")
 
-    def _extend(self, part: bytes) -> None:
-        if self._is_cutting:
-            return
-        room = LINE_MAX_BYTES - len(self._rest)
-        if len(part) > room:
-            self._rest += part[:room] + b"... (cut)"
-            self._is_cutting = True
-        else:
-            self._rest += part
+    def __init__(self, bytes_left: int, lines_left: int) -> None:
+        self.bytes_left = bytes_left
+        self.lines_left = lines_left
+        self.dropped = 0
 
-    @property
-    def has_rest(self) -> bool:
-        """Whether a line has begun that has not ended."""
-        return bool(self._rest)
-
-    def last(self) -> list[bytes]:
-        """What was written without a newline before the end, of a call or of all."""
-        rest = bytes(self._rest)
-        self._rest.clear()
-        self._is_cutting = False
-        return [rest] if rest else []
+    def take(self, size: int, lines: int) -> bool:
+        """Whether so much more is within them; once it was not, what is smaller is not either."""
+        self.bytes_left -= size
+        self.lines_left -= lines
+        if self.bytes_left < 0 or self.lines_left < 0:
+            self.dropped += lines
+            return False
+        return True
 
 
 class LogLines:
-    """Counts and emits the lines of one instance."""
+    """Counts the lines of one instance and tells them on."""
 
-    def __init__(self, origin: str, max_bytes: int, max_lines: int, is_emitted: bool) -> None:
+    def __init__(
+        self, origin: str, max_bytes: int, max_lines: int, is_emitted: bool, journal: Journal | None = None
+    ) -> None:
+        """``is_emitted`` to the server's own log, a line each; ``journal`` keeps them."""
         self._origin = origin
         self._max_bytes = max_bytes
         self._max_lines = max_lines
         self._is_emitted = is_emitted
-        self._bytes_left, self._lines_left = max_bytes, max_lines
-        self._dropped = 0
+        self._journal = journal
+        self._shared = _Caps(max_bytes, max_lines)
+        # Of calls that run at once and say which line is theirs.
+        self._own: dict[int, _Caps] = {}
 
     def begin_call(self, running: int) -> None:
         """Another call runs, so many with it: the caps of an idle instance start again.
 
-        Of a busy one nobody can tell whose a line is: each call brings its own caps along, and what is
-        left of them is never more than those of the calls that run.
+        Of a busy one nobody can tell whose an unnamed line is: each call brings its own caps along, and
+        what is left of them is never more than those of the calls that run.
         """
+        shared = self._shared
         if running == 1:
-            self.end_call("-")  # what a thread wrote that an earlier call left behind
-            self._bytes_left, self._lines_left = self._max_bytes, self._max_lines
+            self._say_dropped(shared, "")  # what a thread wrote that an earlier call left behind
+            shared.bytes_left, shared.lines_left = self._max_bytes, self._max_lines
             return
-        self._bytes_left = min(max(0, self._bytes_left) + self._max_bytes, running * self._max_bytes)
-        self._lines_left = min(max(0, self._lines_left) + self._max_lines, running * self._max_lines)
+        shared.bytes_left = min(max(0, shared.bytes_left) + self._max_bytes, running * self._max_bytes)
+        shared.lines_left = min(max(0, shared.lines_left) + self._max_lines, running * self._max_lines)
 
-    def take(self, lines: list[bytes], stream: str, call_id: str) -> None:
-        """Emit what is within the caps; count the rest."""
+    def take(self, lines: Iterable[Line], stream: Stream, whose: Callable[[int], str]) -> None:
+        """Tell what is within the caps; count the rest.
+
+        ``whose(call)`` is the id of a call that runs here by its number, else ""; of 0 the only one's.
+        """
         for line in lines:
-            self._lines_left -= 1
-            self._bytes_left -= len(line)
-            if self._lines_left < 0 or self._bytes_left < 0:
-                self._dropped += 1
-            elif self._is_emitted:
-                text = CONTROL.sub(_escape, line.decode("utf-8", "backslashreplace"))
-                log.info("%s %s %s: %s", self._origin, call_id or "-", stream, text)
+            call_id = whose(line.call)
+            size, count = len(line.data), line.lines
+            if line.call and call_id:
+                own = self._own.get(line.call)
+                if own is None:
+                    own = self._own[line.call] = _Caps(self._max_bytes, self._max_lines)
+                if not own.take(size, count):
+                    continue
+            if self._shared.take(size, count):
+                self._tell(call_id, stream, line)
 
-    def end_call(self, call_id: str) -> None:
-        """Say how much was dropped, if anything was."""
-        if self._dropped:
-            log.warning(
-                "%s %s: %d log lines were dropped: the call's limit is %d lines, %d bytes",
-                self._origin, call_id, self._dropped, self._max_lines, self._max_bytes,
-            )  # fmt: skip
-            self._dropped = 0
+    def say(self, level: Level, text: str, call_id: str = "") -> None:
+        """The platform's own word, among the function's."""
+        if self._journal is not None:
+            self._journal.add(call_id, "platform", level, text)
+
+    def _tell(self, call_id: str, stream: Stream, line: Line) -> None:
+        if not self._is_emitted and self._journal is None:
+            return
+        text = text_of(line.data)
+        if self._is_emitted:
+            for part in text.split("\n"):
+                log.info("%s %s %s: %s", self._origin, call_id or "-", stream, part)
+        if self._journal is not None:
+            self._journal.add(call_id, stream, line.level, text)
+
+    def end_call(self, call_id: str, number: int = 0, is_last: bool = True) -> None:
+        """Say how much was dropped, if anything was; ``is_last``: no other call runs."""
+        if self._own and (own := self._own.pop(number, None)) is not None:
+            self._say_dropped(own, call_id)
+        if self._shared.dropped:
+            self._say_dropped(self._shared, call_id if is_last else "")
+
+    def _say_dropped(self, caps: _Caps, call_id: str) -> None:
+        if not caps.dropped:
+            return
+        text = (
+            f"{caps.dropped} log lines were dropped: "
+            f"the call's limit is {self._max_lines} lines, {self._max_bytes} bytes"
+        )
+        caps.dropped = 0
+        log.warning("%s %s: %s", self._origin, call_id or "-", text)
+        self.say("warning", text, call_id)

@@ -8,16 +8,22 @@ import select
 from collections.abc import Callable
 
 from supervisor.front import stacks
-from supervisor.front.loglines import LogLines, Stream
+from supervisor.front.loglines import LogLines
+from supervisor.front.logstream import READS_TO_THE_BOTTOM, Line, Stream
 
 # Of a stack that the interpreter wrote, what is looked at: faulthandler writes 100 frames of 100 threads.
 STACK_LINES_MOST = 2000
+# A pipe holds 64 KiB, or a mebibyte where its writer made it larger.
+TURNS_TO_THE_END = 8
 
 
 class LogPipes:
-    """Owns the descriptors of stdout and stderr.  ``whose()`` is the call id of a line that comes now."""
+    """Owns the descriptors of stdout and stderr.
 
-    def __init__(self, stdout: int, stderr: int, lines: LogLines, whose: Callable[[], str]) -> None:
+    ``whose(call)`` is the call id of a line that comes now and names that call, or (0) none.
+    """
+
+    def __init__(self, stdout: int, stderr: int, lines: LogLines, whose: Callable[[int], str]) -> None:
         self.lines = lines
         # What the interpreter was made to write, once it was.
         self._stack: list[bytes] | None = None
@@ -45,23 +51,29 @@ class LogPipes:
         """The place that the expected stack names; "" for none."""
         return stacks.where_of(self._stack or ())
 
-    def read_for_answer(self, call_id: str, is_last: bool) -> None:
-        """What was written before an answer; ``is_last``: no other call runs that would end a line."""
+    def read_for_answer(self, number: int, call_id: str, is_last: bool) -> None:
+        """What was written before an answer, of a call that still counts as running.
+
+        ``is_last``: no other runs that would end a line.
+        """
         has_more = self._poll.poll(0)  # one system call, where two reads nearly always find nothing
         for stream in self._streams:
             if has_more or stream.has_rest:
-                lines = stream.read()[0] if has_more else []
-                if is_last:
-                    lines += stream.last()
+                lines = stream.read(READS_TO_THE_BOTTOM)[0] if has_more else []
+                lines += stream.last() if is_last else stream.last_of(number)
                 if lines:
-                    self._take(lines, stream, call_id if is_last else "")
-        self.lines.end_call(call_id)
+                    self._take(lines, stream)
+        self.lines.end_call(call_id, number, is_last)
 
-    def read_to_the_end(self, call_id: str) -> None:
+    def read_to_the_end(self) -> None:
         """All that is there, unfinished lines too."""
         for stream in self._streams:
-            lines, _ = stream.read()
-            self._take(lines + stream.last(), stream, call_id)
+            for _ in range(TURNS_TO_THE_END):
+                lines, is_end = stream.read(READS_TO_THE_BOTTOM)
+                self._take(lines, stream)
+                if is_end or not lines:
+                    break
+            self._take(stream.last(), stream)
 
     def close(self) -> None:
         """Listen no more."""
@@ -75,9 +87,11 @@ class LogPipes:
             self._loop.remove_reader(stream.descriptor)
             lines += stream.last()
         if lines:
-            self._take(lines, stream, self._whose())
+            self._take(lines, stream)
 
-    def _take(self, lines: list[bytes], stream: Stream, call_id: str) -> None:
+    def _take(self, lines: list[Line], stream: Stream) -> None:
         if self._stack is not None and stream.name == "stderr":
-            self._stack += lines[: STACK_LINES_MOST - len(self._stack)]
-        self.lines.take(lines, stream.name, call_id)
+            # The interpreter itself writes no frames.
+            room = STACK_LINES_MOST - len(self._stack)
+            self._stack += [line.data for line in lines if not line.call][:room]
+        self.lines.take(lines, stream.name, self._whose)

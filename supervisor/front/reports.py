@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 import time
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import NamedTuple, TextIO
 
@@ -18,7 +19,11 @@ MIB = 1 << 20
 
 
 class Report(NamedTuple):
-    """Seconds and bytes; ``at`` on the wall clock.  Names are ``-`` where there is none."""
+    """Seconds and bytes; ``at`` on the wall clock.  Names are ``-`` where there is none.
+
+    ``version`` is 0 where the call reached no function; ``message`` is what its caller was told, if that
+    was the platform's word.
+    """
 
     at: float
     space: str
@@ -34,6 +39,7 @@ class Report(NamedTuple):
     exec_s: float
     cpu_s: float
     peak_bytes: int
+    message: str = ""
 
 
 def now() -> float:
@@ -64,9 +70,16 @@ def line_of(report: Report) -> str:
 class Reports:
     """Of one front."""
 
-    def __init__(self, is_written: bool = True, stream: TextIO | None = None) -> None:
+    def __init__(
+        self,
+        is_written: bool = True,
+        stream: TextIO | None = None,
+        keep: Callable[[Sequence[Report]], None] | None = None,
+    ) -> None:
+        """``is_written`` to ``stream``, a line each; ``keep`` gets them by the batch."""
         self._dropped = 0
         self._is_written = is_written
+        self._keep = keep
         self._stream = stream or sys.stderr
         self._pending: list[Report] = []
         self._timer: asyncio.TimerHandle | None = None
@@ -74,7 +87,7 @@ class Reports:
 
     def take(self, report: Report) -> None:
         """A call has ended."""
-        if not self._is_written:
+        if not self._is_written and self._keep is None:
             return
         if len(self._pending) >= PENDING_MOST:
             self._dropped += 1
@@ -89,6 +102,12 @@ class Reports:
             self._timer.cancel()
             self._timer = None
         batch, self._pending = self._pending, []
+        if self._keep is not None:
+            self._keep(batch)
+        if self._is_written:
+            self._write(batch)
+
+    def _write(self, batch: Sequence[Report]) -> None:
         text = "".join(map(line_of, batch))
         if self._dropped:
             text += f"{self._dropped} reports were dropped: more than {PENDING_MOST} in {FLUSH_SECONDS} s\n"

@@ -79,6 +79,11 @@ class WardenControl:
         self._directory.changed(space, name)
         await self._warden.changed(space, name)
 
+    async def function_deleted(self, space: str, name: str) -> None:
+        """Each front finds out for itself that it is gone; ours is done with its logs before we return."""
+        await self.function_changed(space, name)
+        await self._directory.forget_logs(space, name)
+
     async def values_changed(self, space: str) -> None:
         """Here first, then everywhere else."""
         self._directory.changed(space, "")

@@ -62,7 +62,8 @@ def part_of(module: str) -> str:
     if first == "supervisor":
         folder = rest.partition(".")[0]
         return f"supervisor.{folder}" if folder and (REPOSITORY / "supervisor" / folder).is_dir() else first
-    return "worker.wire" if module.startswith("worker.wire") else first
+    shared = ".".join(module.split(".")[:2])
+    return shared if shared in ("worker.wire", "worker.logwire") else first
 
 
 def imports() -> dict[str, set[str]]:

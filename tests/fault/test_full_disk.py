@@ -10,9 +10,11 @@ from pathlib import Path
 import httpx
 import pytest
 
+from supervisor.logs import Query, Record, read
 from tests.fault.conftest import HELLO, MakeSmall, recovers
 from tests.support.bystander import bystander_on
 from tests.support.envelope import assert_envelope
+from tests.support.eventually import eventually
 from tests.support.holdings import excess, settled
 from tests.support.packing import CODE
 from tests.support.server import SPACE, Server
@@ -110,4 +112,36 @@ def test_a_value_that_cannot_be_stored_is_refused_and_the_one_before_it_stays(cr
     assert stored.status_code == 204, stored.text
     assert cramped.call("reads").text == "second"
     assert cramped.client.delete(f"{FUNCTIONS}/reads").status_code == 204
+    recovers(cramped)
+
+
+CHATTY = """
+def handle(req):
+    for number in range(1000):
+        print(req.body.decode(), number, 'x' * 900)
+"""
+
+
+@pytest.mark.promise("S69")
+def test_a_log_that_cannot_be_written_stops_no_call_is_counted_and_goes_on_by_itself(cramped: Server) -> None:
+    cramped.deploy("chatty", CHATTY, max_instances=1)
+    root = Path(f"/proc/{cramped.pid}/root{cramped.data_dir.resolve()}/front/logs")
+
+    def records(query: Query) -> list[Record]:
+        return read(root, SPACE, "chatty", query).records
+
+    with Filler(cramped):
+        # More than a front keeps for one function while it waits for room.
+        for _ in range(12):
+            assert cramped.call("chatty", content="full").status_code == 200
+        assert cramped.call("hello").text == "hello"
+    eventually(lambda: bool(records(Query(q="records were dropped"))))
+    dropped = sum(
+        int(record.text.split(" ")[0]) for record in records(Query(q="records were dropped", limit=10_000))
+    )
+    assert cramped.call("chatty", content="room", headers={"X-Call-Id": "room"}).status_code == 200
+    eventually(lambda: len(records(Query(call_id="room", stream="stdout"))) == 1000)
+    eventually(lambda: len(records(Query(q="full ", tail=10_000))) + dropped == 12_000)
+    assert cramped.client.delete(f"{FUNCTIONS}/chatty").status_code == 204
+    assert not (root / SPACE / "chatty").exists()
     recovers(cramped)

@@ -42,6 +42,10 @@ class FakeControl:
         self._reach()
         self.told.append(("function", space, name))
 
+    async def function_deleted(self, space: str, name: str) -> None:
+        """The same."""
+        await self.function_changed(space, name)
+
     async def values_changed(self, space: str) -> None:
         """Kept in ``told``."""
         self._reach()

@@ -50,6 +50,7 @@ class Server:
         environment = {name: value for name, value in os.environ.items() if not name.startswith("CELLBLOCK_")}
         environment.update(variables)
         environment["CELLBLOCK_ADMIN_TOKEN"] = TOKEN
+        environment.setdefault("CELLBLOCK_FUNCTION_LOGS", "true")  # where most tests read what one wrote
         for name, value in settings.items():
             if value is not None:  # else it is the file's to say
                 environment[f"CELLBLOCK_{name.upper()}"] = str(value)

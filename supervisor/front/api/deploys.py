@@ -112,7 +112,7 @@ async def delete(context: Context, space: str, name: str) -> None:
         digests = await context.blocking(context.store.delete_function, space, name)
         # Its calls may still run: their bundles are kept for a while from now.
         await context.blocking(context.bundles.touch, digests)
-        await context.control.function_changed(space, name)
+        await context.control.function_deleted(space, name)
 
     await context.to_its_end(commit())
 

@@ -12,7 +12,7 @@ from tests.support.eventually import eventually
 from tests.support.server import Server
 
 REPORT = re.compile(
-    r"(\w+) cellblock\.report: (\S+)/(\S+) (\S+) (\S+) outcome=(\S+) status=(\d+) version=(\d+) "
+    r"\b(\w+) cellblock\.report: (\S+)/(\S+) (\S+) (\S+) outcome=(\S+) status=(\d+) version=(\d+) "
     r"duration_ms=([\d.]+) queue_ms=([\d.]+) init_ms=([\d.]+) exec_ms=([\d.]+) cpu_ms=([\d.]+) "
     r"peak_mib=([\d.]+)"
 )

@@ -19,16 +19,18 @@ FIRST_PARTY: dict[str, tuple[str, ...]] = {
     "function": ("function",),
     "worker": ("worker", "function"),
     "worker.wire": (),  # shared with the trusted side: it may know nothing of either
+    "worker.logwire": (),
     "worker.response": (),
     "worker.standins": (),
     # No cell sees it: a filter is compiled outside and handed in.
     "seccomp": ("seccomp",),
-    "supervisor": ("supervisor", "worker.wire", "seccomp"),
+    "supervisor": ("supervisor", "worker.wire", "worker.logwire", "seccomp"),
 }
 THIRD_PARTY: dict[str, tuple[str, ...]] = {
     "function": ("werkzeug",),
     "worker": ("msgpack", "werkzeug"),
     "worker.wire": ("msgpack",),
+    "worker.logwire": (),
     # Stand-ins are on the path of functions, not of ours, and use what functions have.
     "worker.standins": ("requests", "swx"),
 }
@@ -49,7 +51,8 @@ WALLS: dict[str, tuple[str, ...]] = {
 }
 # Decisions are pure: they are given times and bytes, and can be tested without either.
 PURE = (
-    "worker.wire", "worker.response", "supervisor.warden.states", "supervisor.warden.policy",
+    "worker.wire", "worker.logwire", "worker.response",
+    "supervisor.warden.states", "supervisor.warden.policy",
     "supervisor.front.growth", "supervisor.front.answers", "supervisor.front.limits", "supervisor.options",
     "supervisor.errors", "function.request", "seccomp.compiler", "seccomp.tables",
 )  # fmt: skip

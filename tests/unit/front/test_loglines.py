@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from supervisor.front.loglines import LINE_MAX_BYTES, READ_BYTES, READS_PER_TURN, LogLines, Stream
+from supervisor.front.loglines import LogLines
+from supervisor.front.logstream import LINE_MAX_BYTES, READ_BYTES, READS_PER_TURN, Line, Stream
 
 CUT = b"... (cut)"
 
@@ -19,13 +20,13 @@ CUT = b"... (cut)"
 def cut(data: bytes, sizes: list[int] | None = None) -> list[bytes]:
     """The lines of ``data`` when it comes in pieces of these sizes."""
     stream = Stream(-1, "stdout")
-    lines: list[bytes] = []
+    lines: list[Line] = []
     start = 0
     for size in sizes or []:
         stream._cut(data[start : start + size], lines)
         start += size
     stream._cut(data[start:], lines)
-    return lines + stream.last()
+    return [line.data for line in lines + stream.last()]
 
 
 @pytest.mark.parametrize(
@@ -60,10 +61,10 @@ def test_lines_are_the_same_however_they_arrive_and_none_is_too_long(
 
 def test_an_endless_line_is_held_in_no_more_than_a_line() -> None:
     stream = Stream(-1, "stdout")
-    lines: list[bytes] = []
+    lines: list[Line] = []
     for _ in range(100):
         stream._cut(b"x" * READ_BYTES, lines)
-        assert len(stream._rest) <= LINE_MAX_BYTES + len(CUT)
+        assert len(stream._rest.data) <= LINE_MAX_BYTES + len(CUT)
     assert lines == []
 
 
@@ -80,12 +81,12 @@ def test_a_pipe_is_read_until_it_is_empty_and_its_end_is_told(pipe: tuple[int, i
     stream = Stream(read, "stderr")
     assert stream.read() == ([], False)
     os.write(write, b"one\ntw")
-    assert stream.read() == ([b"one"], False)
+    assert stream.read() == ([Line(b"one")], False)
     os.write(write, b"o\nthree")
-    assert stream.read() == ([b"two"], False)
+    assert stream.read() == ([Line(b"two")], False)
     os.close(write)
     assert stream.read() == ([], True)
-    assert stream.last() == [b"three"]
+    assert stream.last() == [Line(b"three")]
     assert stream.last() == []
     assert stream.read() == ([], True)
 
@@ -101,7 +102,7 @@ def test_a_flood_gets_its_share_of_a_turn_and_no_more(
         reads += 1
         return b"x\n" * (size // 2)
 
-    monkeypatch.setattr("supervisor.front.loglines.os.read", endless)
+    monkeypatch.setattr("supervisor.front.logstream.os.read", endless)
     lines, is_end = Stream(read, "stdout").read()
     monkeypatch.undo()
     os.close(write)
@@ -121,12 +122,12 @@ def logged(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
 
 
 def test_a_line_names_its_function_its_call_and_its_stream(logged: pytest.LogCaptureFixture) -> None:
-    LogLines("demo/f cell-1", 100, 10, True).take([b"hello"], "stdout", "call-1")
+    LogLines("demo/f cell-1", 100, 10, True).take([Line(b"hello")], "stdout", lambda _: "call-1")
     assert emitted(logged) == ["demo/f cell-1 call-1 stdout: hello"]
 
 
 def test_a_line_of_no_call_is_nobodys(logged: pytest.LogCaptureFixture) -> None:
-    LogLines("demo/f cell-1", 100, 10, True).take([b"hello"], "stderr", "")
+    LogLines("demo/f cell-1", 100, 10, True).take([Line(b"hello")], "stderr", lambda _: "")
     assert emitted(logged) == ["demo/f cell-1 - stderr: hello"]
 
 
@@ -147,7 +148,7 @@ def test_a_line_of_no_call_is_nobodys(logged: pytest.LogCaptureFixture) -> None:
 def test_no_line_can_be_taken_for_another_record(
     logged: pytest.LogCaptureFixture, line: bytes, text: str
 ) -> None:
-    LogLines("o", 100, 10, True).take([line], "stdout", "c")
+    LogLines("o", 100, 10, True).take([Line(line)], "stdout", lambda _: "c")
     assert emitted(logged) == [f"o c stdout: {text}"]
     assert not re.search(r"[\x00-\x08\x0a-\x1f\x7f-\x9f]", emitted(logged)[0])
 
@@ -161,7 +162,7 @@ def test_what_is_above_a_calls_caps_is_dropped_and_counted(
 ) -> None:
     lines = LogLines("o", most_bytes, most_lines, True)
     lines.begin_call(1)
-    lines.take([b"x" * 10] * 5, "stdout", "c")
+    lines.take([Line(b"x" * 10)] * 5, "stdout", lambda _: "c")
     lines.end_call("c")
     said = emitted(logged)
     assert said[:-1] == [f"o c stdout: {'x' * 10}"] * kept
@@ -176,7 +177,7 @@ def test_every_call_starts_with_full_caps(logged: pytest.LogCaptureFixture) -> N
     lines = LogLines("o", 1000, 1, True)
     for call in ("a", "b"):
         lines.begin_call(1)
-        lines.take([b"1"], "stdout", call)
+        lines.take([Line(b"1")], "stdout", lambda _, call=call: call)
         lines.end_call(call)
     assert emitted(logged) == ["o a stdout: 1", "o b stdout: 1"]
 
@@ -184,7 +185,7 @@ def test_every_call_starts_with_full_caps(logged: pytest.LogCaptureFixture) -> N
 def test_lines_dropped_between_calls_are_counted_too(logged: pytest.LogCaptureFixture) -> None:
     # A thread that a call left behind goes on writing; nothing is lost in silence.
     lines = LogLines("o", 1000, 1, True)
-    lines.take([b"1", b"2", b"3"], "stdout", "")
+    lines.take([Line(b"1"), Line(b"2"), Line(b"3")], "stdout", lambda _: "")
     lines.begin_call(1)
     assert emitted(logged) == [
         "o - stdout: 1", "o -: 2 log lines were dropped: the call's limit is 1 lines, 1000 bytes",
@@ -193,6 +194,6 @@ def test_lines_dropped_between_calls_are_counted_too(logged: pytest.LogCaptureFi
 
 def test_the_caps_count_when_nothing_is_emitted(logged: pytest.LogCaptureFixture) -> None:
     lines = LogLines("o", 1000, 1, False)
-    lines.take([b"1", b"2"], "stdout", "c")
+    lines.take([Line(b"1"), Line(b"2")], "stdout", lambda _: "c")
     lines.end_call("c")
     assert emitted(logged) == ["o c: 1 log lines were dropped: the call's limit is 1 lines, 1000 bytes"]

@@ -1,0 +1,211 @@
+"""One log pipe of an instance: bytes in, lines and entries out, whatever the bytes are.
+
+Everything between two newlines is a line, but for frames of ``worker.logwire``, which name a call and a
+level and may be entries of many lines.  What has begun and not ended is held, within a bound.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import NamedTuple
+
+from supervisor.logs import Level
+from supervisor.logs import Stream as StreamName
+from worker import logwire
+from worker.logwire import ENTRY_MAX_BYTES, FRAME_MAX_BYTES, MARK
+
+READ_BYTES = 1 << 14
+LINE_MAX_BYTES = 16 * 1024  # the contract's: a longer line is cut
+# From one pipe in one turn of the loop, some 400 lines: a flood must not keep other calls waiting.
+READS_PER_TURN = 1
+# A pipe holds 64 KiB; its bottom is reached when a read finds less than it could take.
+READS_TO_THE_BOTTOM = 5
+# Unfinished lines of calls that run at once, together; above it they are lines as they stand.
+HELD_MAX_BYTES = 256 * 1024
+# What holding one costs beside its bytes: empty ones are not for nothing.
+HELD_BYTES = 256
+CUT = b"... (cut)"
+
+
+class Line(NamedTuple):
+    """A line, or (with newlines in it) an entry; ``call`` is what the cell says, 0 where it says nothing."""
+
+    data: bytes
+    call: int = 0
+    level: Level = "info"
+
+    @property
+    def lines(self) -> int:
+        """Lines that it stands for."""
+        return 1 + self.data.count(b"\n")
+
+
+class _Part:
+    """What has begun and not ended."""
+
+    __slots__ = ("data", "is_cut", "level", "most")
+
+    def __init__(self, most: int, level: Level = "info") -> None:
+        self.data = bytearray()
+        self.most = most
+        self.level: Level = level
+        self.is_cut = False
+
+    def add(self, piece: bytes) -> None:
+        """Some more of it; nothing is held above ``most``."""
+        if self.is_cut:
+            return
+        room = self.most - len(self.data)
+        if len(piece) > room:
+            self.data += piece[:room] + CUT
+            self.is_cut = True
+        else:
+            self.data += piece
+
+    def take(self) -> bytes:
+        """All of it; the next begins."""
+        data = bytes(self.data)
+        self.data.clear()
+        self.is_cut = False
+        return data
+
+
+class Stream:
+    """One pipe of an instance."""
+
+    def __init__(self, descriptor: int, name: StreamName) -> None:
+        self.descriptor = descriptor
+        self.name = name
+        self._rest = _Part(LINE_MAX_BYTES)
+        # A frame of which more is to come, or what may be the beginning of one.
+        self._open = b""
+        # Of framed text by call, of framed entries by call and key.
+        self._parts: dict[tuple[int, bytes], _Part] = {}
+        self._held = 0
+
+    def read(self, reads: int = READS_PER_TURN) -> tuple[list[Line], bool]:
+        """Lines that have come, and whether the pipe has ended."""
+        lines: list[Line] = []
+        for _ in range(reads):
+            try:
+                data = os.read(self.descriptor, READ_BYTES)
+            except BlockingIOError:
+                return lines, False
+            if not data:
+                return lines, True
+            self._cut(data, lines)
+            if len(data) < READ_BYTES:
+                return lines, False
+        return lines, False
+
+    def _cut(self, data: bytes, lines: list[Line]) -> None:
+        # From here on the bytes are hostile.
+        if self._open:
+            data, self._open = self._open + data, b""
+        begun = b""
+        if data[-1:] == MARK[:1]:
+            data, begun = data[:-1], MARK[:1]
+        text, *frames = data.split(MARK)
+        self._cut_text(text, lines)
+        if frames:
+            for piece in frames[:-1]:
+                self._frame(piece, lines)
+            if b"\n" in frames[-1] or len(frames[-1]) > FRAME_MAX_BYTES:
+                self._frame(frames[-1], lines)
+            else:
+                self._open = MARK + frames[-1]
+        self._open += begun
+
+    def _cut_text(self, data: bytes, lines: list[Line]) -> None:
+        *whole, rest = data.split(b"\n")
+        for part in whole:
+            self._rest.add(part)
+            lines.append(Line(self._rest.take()))
+        self._rest.add(rest)
+
+    def _frame(self, piece: bytes, lines: list[Line]) -> None:
+        """What follows a MARK: a frame and then text, or all text."""
+        data, newline, text = piece.partition(b"\n")
+        frame = logwire.decode(data) if newline else None
+        if frame is None:
+            self._cut_text(MARK + piece, lines)
+            return
+        if frame.kind == logwire.TEXT:
+            self._framed_text(frame, lines)
+        else:
+            self._framed_entry(frame, lines)
+        if self._held > HELD_MAX_BYTES:
+            lines += self._all_held()
+        if text:
+            self._cut_text(text, lines)
+
+    def _framed_text(self, frame: logwire.Frame, lines: list[Line]) -> None:
+        call = frame.call
+        *whole, rest = frame.payload.split(b"\0")
+        if whole:
+            first = whole[0][:LINE_MAX_BYTES]
+            if self._parts:
+                first = self._take((call, b""), first, lines)
+            lines.append(Line(first, call))
+            lines += [Line(part, call) for part in whole[1:]]
+        if rest:
+            self._hold((call, b""), rest, LINE_MAX_BYTES, "info")
+
+    def _framed_entry(self, frame: logwire.Frame, lines: list[Line]) -> None:
+        payload = frame.payload.replace(b"\0", b"\n")
+        key = (frame.call, frame.key)
+        if frame.kind == logwire.MORE:
+            self._hold(key, payload, ENTRY_MAX_BYTES, frame.level)
+            return
+        if self._parts:
+            payload = self._take(key, payload, lines)
+        lines.append(Line(payload, frame.call, frame.level))
+
+    def _hold(self, key: tuple[int, bytes], piece: bytes, most: int, level: Level) -> None:
+        part = self._parts.get(key)
+        if part is None:
+            part = self._parts[key] = _Part(most, level)
+            self._held += HELD_BYTES
+        before = len(part.data)
+        part.add(piece)
+        self._held += len(part.data) - before
+
+    def _take(self, key: tuple[int, bytes], piece: bytes, lines: list[Line]) -> bytes:
+        """``piece`` behind what is held of it."""
+        part = self._parts.pop(key, None)
+        if part is None:
+            return piece
+        self._held -= len(part.data) + HELD_BYTES
+        part.add(piece)
+        return part.take()
+
+    def _all_held(self) -> list[Line]:
+        found = [Line(part.take(), call, part.level) for (call, _), part in self._parts.items()]
+        self._parts.clear()
+        self._held = 0
+        return found
+
+    @property
+    def has_rest(self) -> bool:
+        """Whether a line has begun that has not ended."""
+        return bool(self._rest.data or self._parts or self._open)
+
+    def last_of(self, call: int) -> list[Line]:
+        """What a call that has ended wrote without a newline, of its own by its own word."""
+        if not self._parts:
+            return []
+        part = self._parts.pop((call, b""), None)
+        if part is None:
+            return []
+        self._held -= len(part.data) + HELD_BYTES
+        return [Line(part.take(), call)]
+
+    def last(self) -> list[Line]:
+        """What was written without a newline before the end, of a call that was alone or of all."""
+        found: list[Line] = []
+        if self._open:  # a frame is in the pipe as a whole: this was none
+            data, self._open = self._open, b""
+            self._cut_text(data, found)
+        if self._rest.data:
+            found.append(Line(self._rest.take()))
+        return found + self._all_held() if self._parts else found

@@ -1,0 +1,40 @@
+"""What the platform itself says in a function's log, in words.  Pure."""
+
+from __future__ import annotations
+
+from supervisor.front.outcomes import TABLE
+from supervisor.front.reports import MIB, Report
+from supervisor.logs import LEVELS, Level, Record
+from supervisor.logs.record import NS_PER_SECOND
+
+_LEVELS: dict[str, Level] = {level: level for level in LEVELS}
+
+
+def of_call(report: Report) -> Record:
+    """The one record of a call that reached its function: what it came to, and what it took.
+
+    Where it got no answer of the function's, its caller's message follows: the place of a timeout, the
+    peak of a memory kill, the signal of a crash.
+    """
+    text = (
+        f"report outcome={report.outcome.value} status={report.status} "
+        f"duration_ms={report.total_s * 1e3:.3f} queue_ms={report.queue_s * 1e3:.3f} "
+        f"init_ms={report.init_s * 1e3:.3f} exec_ms={report.exec_s * 1e3:.3f} "
+        f"cpu_ms={report.cpu_s * 1e3:.3f} peak_mib={report.peak_bytes / MIB:.1f}"
+    )
+    return Record(
+        report.space,
+        report.function,
+        report.version,
+        "" if report.instance == "-" else report.instance,
+        report.call_id,
+        int(report.at * NS_PER_SECOND),
+        "platform",
+        _LEVELS[TABLE[report.outcome].level],
+        f"{text}: {report.message}" if report.message else text,
+    )
+
+
+def of_start(ready_s: float, import_us: int) -> str:
+    """A cold start; the time of the import is the instance's own word."""
+    return f"instance started: ready_ms={ready_s * 1e3:.3f} import_ms={import_us / 1e3:.3f}"

@@ -1,0 +1,103 @@
+"""What Python writes in a cell is in the pipe at once, and ``print`` is what it was."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+from supervisor.front.logstream import Line, Stream
+
+ROOT = Path(__file__).parents[3]
+PRELUDE = "import os, sys, io\nfrom worker import capture\ncapture.install()\n"
+
+
+def lines(code: str, descriptor: int = 1) -> list[Line]:
+    """The lines that a process with our streams wrote, which then ended without a word to anybody."""
+    command = [sys.executable, "-c", f"{PRELUDE}{code}\nos._exit(0)"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, timeout=30, check=True)
+    found: list[Line] = []
+    stream = Stream(-1, "stdout")
+    stream._cut(done.stdout if descriptor == 1 else done.stderr, found)
+    return found + stream.last()
+
+
+def test_what_was_written_is_there_though_the_process_ends_at_once() -> None:
+    assert lines("sys.stdout.write('half')") == [Line(b"half")]
+    assert lines("print('half', end='')") == [Line(b"half")]
+    assert lines("sys.stdout.buffer.write(b'\\xff')") == [Line(b"\xff")]
+
+
+def test_text_of_a_call_is_framed_with_its_number_and_text_of_none_is_not() -> None:
+    code = "capture.attribute(lambda: number)\nfor number in (0, 7): "
+    code += "print('x' * 10_000); sys.stdout.write('y\\nz')"
+    assert lines(code) == [
+        Line(b"x" * 10_000), Line(b"y"), Line(b"x" * 10_000, 7), Line(b"y", 7), Line(b"z"), Line(b"z", 7),
+    ]  # fmt: skip
+
+
+def test_an_entry_goes_to_the_pipe_or_to_the_stream_that_the_author_put_there() -> None:
+    assert lines("capture.entry('a\\nb\\n', 'error')", 2) == [Line(b"a\nb", 0, "error")]
+    code = "sys.stderr = io.StringIO()\ncapture.entry('a\\nb', 'error')\nprint(repr(sys.stderr.getvalue()))"
+    assert lines(code) == [Line(b"'a\\nb\\n'")]
+
+
+def test_print_does_what_it_did() -> None:
+    code = """
+import contextlib, json, pickle
+class Shop:
+    say = print
+found = []
+with contextlib.redirect_stdout(io.StringIO()) as buffer:
+    print("redirected", 1, sep="-", end="!")
+found.append(buffer.getvalue())
+other = io.StringIO()
+print("other", file=other, flush=True)
+found.append(other.getvalue())
+for wrong in ({"sep": 1}, {"end": b""}, {"nonsense": 1}):
+    try:
+        print("x", **wrong)
+    except TypeError:
+        found.append("TypeError")
+class Broken:
+    def __str__(self):
+        raise ValueError("mine")
+try:
+    print(Broken())
+except ValueError:
+    found.append("ValueError")
+found.append(str(pickle.loads(pickle.dumps(print)) is print))
+found.append(print.__name__ + " " + print.__module__ + " " + str(callable(print)))
+sys.stdout = None
+print("nowhere")
+sys.stdout = sys.__stdout__
+print("a", 1, None, sep=", ", end=".\\n")
+print()
+Shop().say("not a method")
+print(json.dumps(found))
+"""
+    *plain, found = lines(code)
+    assert [line.data for line in plain] == [b"a, 1, None.", b"", b"not a method"]
+    assert json.loads(found.data) == [
+        "redirected-1!", "other\n", "TypeError", "TypeError", "TypeError", "ValueError",
+        "True", "print builtins True",
+    ]  # fmt: skip
+
+
+def test_a_record_is_one_entry_with_its_level_whoever_made_the_handler() -> None:
+    code = """
+import logging
+log = logging.getLogger("shop")
+log.propagate = False
+log.addHandler(logging.StreamHandler(sys.stdout))
+log.handlers[0].setFormatter(logging.Formatter("<%(message)s>"))
+log.critical("two\\nlines")
+log.handlers[0].terminator = "... "
+log.error("as text")
+text = io.StringIO()
+log.handlers[0].setStream(text)
+log.error("elsewhere")
+print(text.getvalue())
+"""
+    assert lines(code) == [Line(b"<two\nlines>", 0, "critical"), Line(b"<as text>... <elsewhere>... ")]
