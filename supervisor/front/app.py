@@ -27,6 +27,7 @@ from supervisor.front.logkeeping import LogKeeper
 from supervisor.front.recorder import Recorder
 from supervisor.front.reports import Report, Reports
 from supervisor.front.stale import Watch
+from supervisor.front.tails import Tails
 from supervisor.front.warden_control import WardenControl
 from supervisor.front.warden_link import WardenLink
 from supervisor.logs import Retention
@@ -82,6 +83,7 @@ class _Parts:
     gateway: Gateway
     recorder: Recorder
     log_keeper: LogKeeper
+    tails: Tails
     api: Any
 
 
@@ -120,6 +122,11 @@ class Application:
         finally:
             self.running -= 1
 
+    def drain(self) -> None:
+        """The server ends: what would go on for ever is told so, what is being answered is not."""
+        if self._parts is not None:
+            self._parts.tails.drain()
+
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         await receive()
         self._parts = self._start()
@@ -151,6 +158,8 @@ class Application:
         directory = Directory(
             store, settings, warden, lambda template: control.runtime_of(template), recorder
         )
+        tails = Tails(settings.logs_dir, store.has_function)
+        directory.on_changed = tails.changed
         control = WardenControl(directory, warden, config.runtimes)
         api = build_api(
             store=store,
@@ -160,6 +169,7 @@ class Application:
             settings=settings,
             control=control,
             credentials=credentials,
+            tails=tails,
         )
         parts = _Parts(
             warden,
@@ -168,6 +178,7 @@ class Application:
             Gateway(directory, credentials, reports, settings.body_seconds),
             recorder,
             LogKeeper(settings.logs_dir, kept, lambda: _known(store)),
+            tails,
             api,
         )
         # What start-up made stays for good: without this each full collection walks all of it, tens of

@@ -87,6 +87,8 @@ class Directory:
         self._generation: dict[Key, int] = {}
         self._value_generation: dict[str, int] = {}
         self._revision = 0
+        # Who else wants to know that a function was deployed or deleted.
+        self.on_changed: Callable[[str, str], None] = lambda space, name: None
         warden.on_changed = self.changed
         warden.on_reclaim = self._reclaim
         warden.on_ended = self._ended
@@ -207,7 +209,7 @@ class Directory:
         if function is not None:
             function.pool.retire()
             self._retired.add(function.pool)
-
+        self.on_changed(space, name)
         self._keep(self._loop.create_task(self._start_to_keep([key])))
 
     async def forget_logs(self, space: str, name: str) -> None:

@@ -92,6 +92,7 @@ class FrontWorker(ASGIWorker):  # type: ignore[misc]
     async def _shutdown(self) -> None:
         for server in self.servers:
             server.close()
+        self.asgi.drain()
         deadline = self.loop.time() + self.cfg.graceful_timeout
         while self.asgi.running and self.loop.time() < deadline and not self._quick_shutdown:  # noqa: ASYNC110
             await asyncio.sleep(LOOK_SECONDS)  # gunicorn's numbers: nothing to wait on
