@@ -29,8 +29,12 @@ ROUND_S = REFRESH_S * 1.1
 SHARE = 0.25
 # Of one round: what those who start further back may take from those who are up to date.
 CATCH_UP_S = 0.02
-# A channel that is behind reads on: 16 polls of the store are 8000 records.
-POLLS_OF_A_ROUND = 16
+# Of a channel in one round, in steps of so many records: a burst comes in parts that a follower who reads
+# can take in between.  A flood beyond it is read later and not lost.
+ROUND_BYTES = 256 * 1024
+STEP_RECORDS = 50
+# What a step counts for at least that found nothing.
+STEP_BYTES = 4096
 # The event loop takes what it is given within a turn; should it hang, this thread looks again.
 HANDED_SECONDS = 5.0
 COMPLAIN_EVERY_S = 60.0
@@ -159,12 +163,17 @@ class Tailing:
         """What is new in a channel, for all its readers."""
         channel = self._channels[wanted]
         try:
-            for _ in range(POLLS_OF_A_ROUND):
-                batch = channel.follower.poll()
+            size = 0
+            while size < ROUND_BYTES:
+                batch = channel.follower.poll(STEP_RECORDS)
                 if batch.records or batch.gap:
-                    self._out.append(Delivery(tuple(channel.readers), SAY[wanted.form].pieces(batch)))
+                    pieces = SAY[wanted.form].pieces(batch)
+                    size += sum(len(piece.data) for piece in pieces)
+                    self._out.append(Delivery(tuple(channel.readers), pieces))
                 if not batch.more:
                     break
+                if not batch.records:
+                    size += STEP_BYTES  # looked at, and not what is wanted
         except OSError as error:
             self._complain(wanted, error)
         except Exception:
@@ -203,7 +212,7 @@ class Tailing:
                 return self._is_live(reader, channel)  # from now on is from where the channel stands
             space, name, query, _ = wanted
             reader.follower = self._followers.follow(space, name, query, reader.cursor)
-        batch = reader.follower.poll()
+        batch = reader.follower.poll(2 * STEP_RECORDS)
         if batch.records or batch.gap:
             reader.is_ready = False
             self._out.append(Delivery((reader,), SAY[wanted.form].pieces(batch), is_own=True))

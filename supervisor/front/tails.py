@@ -20,8 +20,8 @@ from supervisor.front.tailing import Delivery, Reader, Tailing, Wanted
 FOLLOWERS_MAX = 2000
 FOLLOWERS_OF_SPACE_MAX = 1000
 RETRY_AFTER_S = "5"
-# What a connection has not taken: of one, a fifth of a second of a flood; of all, what a front can spare.
-PLACE_MAX_BYTES = 512 * 1024
+# What a connection has not taken: of one, four rounds of a flood; of all, what a front can spare.
+PLACE_MAX_BYTES = 1 << 20
 PLACES_MAX_BYTES = 64 << 20
 # Sent at once, beside what the transport holds (gunicorn's 64 KiB).
 SEND_BYTES = PIECE_BYTES

@@ -16,6 +16,10 @@ from supervisor.front.tails import Place, Tails
 from supervisor.logs import Batch
 
 
+# A comment: the headers go out with the first bytes, and a reader wants to know that it is heard.
+BEGUN = b": following\n\n"
+
+
 class LogStream(Response):
     """Sends parts; ``close`` is called once, however it ends.
 
@@ -93,6 +97,8 @@ def of_place(form: Form, tails: Tails, place: Place, history: list[bytes]) -> Lo
 
     async def follow() -> AsyncIterator[bytes]:
         place.task = asyncio.current_task()
+        if form == "sse":
+            yield BEGUN
         for part in history:
             place.touch()
             yield part
