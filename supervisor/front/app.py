@@ -158,8 +158,8 @@ class Application:
         directory = Directory(
             store, settings, warden, lambda template: control.runtime_of(template), recorder
         )
-        tails = Tails(settings.logs_dir, store.has_function)
-        directory.on_changed = tails.changed
+        tails = Tails(settings.logs_dir)
+        directory.on_deleted = tails.deleted
         control = WardenControl(directory, warden, config.runtimes)
         api = build_api(
             store=store,

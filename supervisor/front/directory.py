@@ -87,8 +87,8 @@ class Directory:
         self._generation: dict[Key, int] = {}
         self._value_generation: dict[str, int] = {}
         self._revision = 0
-        # Who else wants to know that a function was deployed or deleted.
-        self.on_changed: Callable[[str, str], None] = lambda space, name: None
+        # Who else wants to know that a function was deleted.
+        self.on_deleted: Callable[[str, str], None] = lambda space, name: None
         warden.on_changed = self.changed
         warden.on_reclaim = self._reclaim
         warden.on_ended = self._ended
@@ -209,11 +209,12 @@ class Directory:
         if function is not None:
             function.pool.retire()
             self._retired.add(function.pool)
-        self.on_changed(space, name)
+
         self._keep(self._loop.create_task(self._start_to_keep([key])))
 
     async def forget_logs(self, space: str, name: str) -> None:
         """The function was deleted: so is what it has logged, and calls that still run log nothing more."""
+        self.on_deleted(space, name)
         if self._recorder is None:
             return
         await self._recorder.forget(space, name)

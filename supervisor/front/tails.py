@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter, deque
-from collections.abc import Callable
 from pathlib import Path
 
 from supervisor.errors import PlatformError, shown
@@ -27,8 +26,6 @@ PLACES_MAX_BYTES = 64 << 20
 SEND_BYTES = PIECE_BYTES
 # Proxies close what is silent for a minute.
 KEEP_ALIVE_S = 15.0
-# Whoever takes nothing for so long is let go, and may come again to where it was.
-STALLED_S = 60.0
 LOOK_EVERY_S = 1.0
 # Followers that are woken in one turn of the loop, so that calls come in between.
 WOKEN_AT_ONCE = 25
@@ -40,7 +37,6 @@ class Place:
     def __init__(self, wanted: Wanted, cursor: str | None, tails: Tails) -> None:
         self.wanted = wanted
         self.reader = Reader(wanted, cursor)
-        self.task: asyncio.Task[object] | None = None
         self.ended = ""
         self.lost = 0
         self.size = 0
@@ -69,10 +65,6 @@ class Place:
         """Nothing comes any more; what is here is still sent."""
         self.ended = self.ended or why
         self.wake()
-
-    def touch(self) -> None:
-        """Something was sent that is not from here."""
-        self.active_at = time.monotonic()
 
     def wake(self) -> None:
         """Let whoever waits look."""
@@ -103,13 +95,11 @@ class Place:
         return b""
 
     def look(self, now: float) -> None:
-        """Keep a silent connection alive, let go of one that takes nothing."""
+        """Keep a silent connection alive.  One that takes nothing is ended by ``stale``, as any other."""
         if self._waiter is not None:
             self.reader.is_ready = self._tails.size < PLACES_MAX_BYTES
             if now - self.active_at >= KEEP_ALIVE_S and self.cursor:
                 self.put([Piece(SAY[self.wanted.form].position(self.cursor), 0, self.cursor)])
-        elif now - self.active_at >= STALLED_S and self.task is not None:
-            self.task.cancel()
 
     def forget(self) -> None:
         """Its follower is gone."""
@@ -127,11 +117,9 @@ class Place:
 class Tails:
     """All followers of one front; used from its event loop only."""
 
-    def __init__(self, root: Path, exists: Callable[[str, str], bool]) -> None:
-        """``root`` is the folder of all logs; ``exists`` says, blocking, whether a space has a function."""
+    def __init__(self, root: Path) -> None:
+        """``root`` is the folder of all logs."""
         self.size = 0
-        self._exists = exists
-        self._tasks: set[asyncio.Task[None]] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._places: dict[Reader, Place] = {}
         self._of_space: Counter[str] = Counter()
@@ -180,16 +168,8 @@ class Tails:
             place.forget()
             self._tailing.leave(place.reader)
 
-    def changed(self, space: str, name: str) -> None:
-        """A function was deployed or deleted: in the second case its followers are told and let go."""
-        if any(place.wanted[:2] == (space, name) for place in self._places.values()):
-            task = asyncio.create_task(self._let_go_if_deleted(space, name))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
-
-    async def _let_go_if_deleted(self, space: str, name: str) -> None:
-        if await asyncio.to_thread(self._exists, space, name):
-            return
+    def deleted(self, space: str, name: str) -> None:
+        """A function is gone: its followers are told and let go."""
         for place in self._places.values():
             if place.wanted[:2] == (space, name):
                 place.end("deleted")

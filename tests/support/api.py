@@ -51,7 +51,7 @@ class Front:
             settings=self.settings,
             control=self.control,
             credentials=Credentials(hashlib.sha256(TOKEN.encode()).digest()),
-            tails=Tails(self.settings.logs_dir, self.store.has_function),
+            tails=Tails(self.settings.logs_dir),
         )
         self._runner = runner
 

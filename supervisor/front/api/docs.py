@@ -9,6 +9,8 @@ from typing import Any
 
 from fastapi import FastAPI
 
+from supervisor.front.api.logs import LogEntry
+
 METHODS = ("get", "post", "put", "patch", "delete")
 SUMMARY = "Host other people's Python functions, each in its own sandboxed process."
 ENVELOPE = {"$ref": "#/components/schemas/ErrorEnvelope"}
@@ -32,6 +34,8 @@ def completed(schema: dict[str, Any]) -> dict[str, Any]:
         "bearer": {"type": "http", "scheme": "bearer", "description": "a token of this server"}
     }
     schema["security"] = [{"bearer": []}]
+    # No route returns it as it is: it is one line of an answer that goes on.
+    schema["components"]["schemas"]["LogEntry"] = LogEntry.model_json_schema()
     base = "/spaces/{space}/functions/{name}/invoke"
     schema["paths"][base] = {
         "parameters": _parameters("space", "name"),

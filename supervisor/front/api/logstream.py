@@ -15,7 +15,6 @@ from supervisor.front.logreads import Pages
 from supervisor.front.tails import Place, Tails
 from supervisor.logs import Batch
 
-
 # A comment: the headers go out with the first bytes, and a reader wants to know that it is heard.
 BEGUN = b": following\n\n"
 
@@ -96,11 +95,9 @@ def of_place(form: Form, tails: Tails, place: Place, history: list[bytes]) -> Lo
     """What there was, then what comes, until there is no more."""
 
     async def follow() -> AsyncIterator[bytes]:
-        place.task = asyncio.current_task()
         if form == "sse":
             yield BEGUN
         for part in history:
-            place.touch()
             yield part
         history.clear()
         tails.begin(place)
