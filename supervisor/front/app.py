@@ -24,6 +24,7 @@ from supervisor.front.directory import Directory
 from supervisor.front.exchange import Exchange, Receive, Reply
 from supervisor.front.gateway import Gateway, Timing
 from supervisor.front.logkeeping import LogKeeper
+from supervisor.front.logtail import ASKED, LogTail
 from supervisor.front.recorder import Recorder
 from supervisor.front.reports import Report, Reports
 from supervisor.front.stale import Watch
@@ -84,6 +85,7 @@ class _Parts:
     recorder: Recorder
     log_keeper: LogKeeper
     tails: Tails
+    log_tail: LogTail
     api: Any
 
 
@@ -116,6 +118,8 @@ class Application:
     async def invoke(self, exchange: Exchange, receive: Receive, reply: Reply) -> None:
         """A request to a function; it never gets as far as ASGI."""
         assert self._parts is not None, "a request before the lifespan started"
+        if ASKED in exchange.headers:
+            reply = self._parts.log_tail.beside(exchange, reply)
         self.running += 1
         try:
             await self._parts.gateway(exchange, receive, reply)
@@ -179,6 +183,7 @@ class Application:
             recorder,
             LogKeeper(settings.logs_dir, kept, lambda: _known(store)),
             tails,
+            LogTail(recorder, credentials),
             api,
         )
         # What start-up made stays for good: without this each full collection walks all of it, tens of

@@ -83,6 +83,12 @@ def _invoke(method: str, suffix: str) -> dict[str, Any]:
                 "schema": {"type": "string"},
             },
             {
+                "name": "X-Cellblock-Logs",
+                "in": "header",
+                "description": "tail: the last 4 KiB of the call's log come beside the answer",
+                "schema": {"type": "string", "enum": ["tail"]},
+            },
+            {
                 "name": "X-Call-Id",
                 "in": "header",
                 "description": "an id of the caller's own for this call",
@@ -95,6 +101,10 @@ def _invoke(method: str, suffix: str) -> dict[str, Any]:
                 "headers": {
                     "X-Invoked": {"description": "true: the function answered", "schema": {"type": "string"}},
                     "X-Call-Id": {"description": "the id of the call", "schema": {"type": "string"}},
+                    "X-Cellblock-Log-Tail": {
+                        "description": "with X-Cellblock-Logs: tail and a credential; base64 of UTF-8",
+                        "schema": {"type": "string"},
+                    },
                 },
                 "content": {"*/*": {}},
             },
