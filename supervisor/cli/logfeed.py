@@ -45,15 +45,18 @@ class Feed:
         self,
         client: Client,
         url: str,
-        query: Mapping[str, str],
+        query: Mapping[str, str | None],
         *,
         on_broken: Callable[[], None],
         pause: Callable[[float], None] = time.sleep,
     ) -> None:
-        """``on_broken`` is told once for each time that the server is away."""
+        """What is None in ``query`` is not asked for.
+
+        ``on_broken`` is told once for each time that the server is away.
+        """
         self._client = client
         self._url = url
-        self._query = dict(query)
+        self._query = {name: value for name, value in query.items() if value is not None}
         self._on_broken = on_broken
         self._pause = pause
         self.cursor = ""

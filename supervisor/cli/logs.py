@@ -84,15 +84,14 @@ def logs(
       cellblock logs hello --since 10m --grep Traceback
       cellblock logs --call 3f81ec44c9782cdf-00000003 --json
     """
-    client = connect(url, token, space)
     asked = {
         "tail": None if tail is None else str(tail), "since": since, "until": until,
         "level": level.value if level else None, "call_id": call,
         "stream": stream.value if stream else None, "instance": instance, "q": grep,
     }  # fmt: skip
-    query = {key: value for key, value in asked.items() if value is not None}
-    address = client.in_space("functions", name, "logs") if name is not None else client.in_space("logs")
-    feed = Feed(client, address, query, on_broken=_say_broken)
+    client = connect(url, token, space)
+    address = client.in_space(*(("functions", name) if name is not None else ()), "logs")
+    feed = Feed(client, address, asked, on_broken=_say_broken)
     try:
         _print(feed.follow() if follow else feed.read(), as_json, with_name=name is None)
     except KeyboardInterrupt:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -24,9 +25,14 @@ def handle(req):
 
 
 @pytest.fixture(scope="package")
-def talking(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """Two fronts, one runtime."""
-    runtimes = only_default_runtime(tmp_path_factory.mktemp("runtimes"))
+def runtimes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with one runtime, which is quick to start with."""
+    return only_default_runtime(tmp_path_factory.mktemp("runtimes"))
+
+
+@pytest.fixture(scope="package")
+def talking(tmp_path_factory: pytest.TempPathFactory, runtimes: Path) -> Iterator[Server]:
+    """Two fronts."""
     running = Server(
         tmp_path_factory.mktemp("talking") / "data", runtimes_dir=runtimes, preload="[]", function_logs=False
     )

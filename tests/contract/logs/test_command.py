@@ -126,6 +126,7 @@ def test_the_options_reach_the_server_and_json_is_an_object_a_line(run: Run, rec
     assert sent.header("accept") == "text/event-stream" and sent.header("authorization") == f"Bearer {TOKEN}"
 
 
+@pytest.mark.promise("T43")
 def test_a_terminal_gets_colours_by_level_and_nothing_that_it_would_obey(
     recorder: HttpRecorder, environment: dict[str, str]
 ) -> None:
@@ -225,6 +226,7 @@ def following(environment: dict[str, str]) -> Iterator[Callable[..., Following]]
         one.process.wait()
 
 
+@pytest.mark.promise("S69")
 def test_following_goes_on_at_another_front_where_its_own_is_killed(
     talking: Server, following: Callable[..., Following]
 ) -> None:

@@ -9,6 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.contract.logs.conftest import TALK
 from tests.support.eventually import eventually
 from tests.support.processes import fronts_of
@@ -35,6 +37,7 @@ def two_fronts(server: Server, **query: Any) -> tuple[Tailer, Tailer]:
     raise AssertionError("all connections went to one front")
 
 
+@pytest.mark.promise("S61")
 def test_what_is_written_reaches_followers_at_both_fronts_in_order_once(talking: Server) -> None:
     first, other = two_fronts(talking)
     with first, other:
@@ -62,6 +65,7 @@ def test_a_follower_gets_what_there_was_and_then_what_comes_in_either_form(talki
                 assert texts(tailer.until_text("was 3")) == ["was 3"]
 
 
+@pytest.mark.promise("S62")
 def test_whoever_comes_again_with_its_last_id_loses_nothing_and_gets_nothing_twice(talking: Server) -> None:
     got: list[str] = []
     last_id = ""
@@ -81,6 +85,7 @@ def test_whoever_comes_again_with_its_last_id_loses_nothing_and_gets_nothing_twi
     assert got == [f"resumed-{part}-{number}" for part in range(6) for number in range(10)]
 
 
+@pytest.mark.promise("S63")
 def test_a_follower_who_does_not_read_loses_with_a_counted_gap_and_slows_nobody(talking: Server) -> None:
     sent = SLOW_CALLS * SLOW_LINES
     with (
@@ -105,6 +110,7 @@ def test_a_follower_who_does_not_read_loses_with_a_counted_gap_and_slows_nobody(
         assert len(texts(events)) - 1 + lost == sent
 
 
+@pytest.mark.promise("S64")
 def test_hundreds_of_followers_all_get_a_line_and_are_let_go_when_they_leave(talking: Server) -> None:
     with contextlib.ExitStack() as stack:
         tailers = [
@@ -153,10 +159,11 @@ def test_only_who_may_read_a_space_may_follow_it(talking: Server) -> None:
         assert answer.status_code == 401 and "talk" not in answer.text
 
 
+@pytest.mark.promise("S65")
 def test_followers_end_with_the_server_which_does_not_wait_for_them(
-    make_server: Callable[..., Server],
+    make_server: Callable[..., Server], runtimes: Path
 ) -> None:
-    server = make_server(preload="[]", drain_seconds=30)
+    server = make_server(preload="[]", drain_seconds=30, runtimes_dir=runtimes)
     server.deploy("talk", TALK)
     with (
         Tailer(server, "talk", follow=True) as sse,
