@@ -123,5 +123,5 @@ class Tailer:
 
 
 def texts(events: list[Event]) -> list[str]:
-    """What the entries among them say."""
-    return [event.text for event in events if not event.kind]
+    """What the function said; the server's own entries say it of each call besides."""
+    return [event.text for event in events if not event.kind and event.data["stream"] != "platform"]

@@ -103,7 +103,7 @@ def test_an_entry_says_whose_it_is_when_and_what_to_the_nanosecond(api: Front) -
         ({"q": "r", "level": "error", "tail": 1}, [OWN[-2]]),
     ],
 )
-@pytest.mark.promise("S66")
+@pytest.mark.promise("S71")
 def test_each_parameter_selects(api: Front, query: dict[str, Any], found: list[str]) -> None:
     assert texts(ask(api, **query)) == found
 
@@ -160,7 +160,7 @@ BAD: dict[str, list[str]] = {
 
 
 @pytest.mark.parametrize(("field", "query"), [(field, query) for field in BAD for query in BAD[field]])
-@pytest.mark.promise("S67")
+@pytest.mark.promise("S72")
 def test_a_bad_parameter_is_a_422_that_names_it(api: Front, field: str, query: str) -> None:
     for path in (LOGS, OF_SPACE):
         error = refused(api("GET", f"{path}?{query}"), 422, field)
@@ -181,7 +181,7 @@ def test_a_function_that_is_not_there_has_no_logs(api: Front) -> None:
 
 
 @pytest.mark.parametrize("path", [LOGS, OF_SPACE, f"{LOGS}?follow=1", f"{OF_SPACE}?follow=1"])
-@pytest.mark.promise("T44")
+@pytest.mark.promise("T45")
 def test_without_a_credential_there_is_nothing_to_see(api: Front, path: str) -> None:
     for header in ("", "Bearer another-token", "Basic dDBrZW4="):
         error = refused(api("GET", path, headers={"Authorization": header}), 401)

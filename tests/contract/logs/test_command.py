@@ -126,7 +126,7 @@ def test_the_options_reach_the_server_and_json_is_an_object_a_line(run: Run, rec
     assert sent.header("accept") == "text/event-stream" and sent.header("authorization") == f"Bearer {TOKEN}"
 
 
-@pytest.mark.promise("T43")
+@pytest.mark.promise("T44")
 def test_a_terminal_gets_colours_by_level_and_nothing_that_it_would_obey(
     recorder: HttpRecorder, environment: dict[str, str]
 ) -> None:
@@ -204,8 +204,8 @@ class Following:
 
     @property
     def texts(self) -> list[str]:
-        lines = self.said.read_text().split("\n")[:-1]
-        return [json.loads(line)["text"] for line in lines]
+        entries = map(json.loads, self.said.read_text().split("\n")[:-1])
+        return [entry["text"] for entry in entries if entry.get("stream", "platform") != "platform"]
 
     def wait_for(self, text: str) -> None:
         eventually(lambda: text in self.texts)
@@ -226,7 +226,7 @@ def following(environment: dict[str, str]) -> Iterator[Callable[..., Following]]
         one.process.wait()
 
 
-@pytest.mark.promise("S69")
+@pytest.mark.promise("S74")
 def test_following_goes_on_at_another_front_where_its_own_is_killed(
     talking: Server, following: Callable[..., Following]
 ) -> None:

@@ -39,7 +39,7 @@ def test_whoever_asks_gets_the_last_of_the_calls_own_lines_beside_the_answer(tal
     assert tail_of(talking.call("talk", "/many/1?size=9000", headers=ASK)) == "." * 4095 + "\n"
 
 
-@pytest.mark.promise("S68")
+@pytest.mark.promise("S73")
 def test_it_is_given_when_asked_for_only_and_to_who_may_read_the_log_only(talking: Server) -> None:
     talking.deploy("forges", FORGES, public=True)
     assert "x-cellblock-log-tail" not in talking.call("forges", content="here").headers
