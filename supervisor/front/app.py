@@ -5,6 +5,7 @@ Every answer, whoever gives it, carries ``X-Call-Id``, ``X-Duration-Seconds`` an
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import json
 import logging
@@ -13,10 +14,10 @@ import signal
 import socket
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from supervisor.bundles import BundleStore
-from supervisor.front import answers, calls, health, remarks
+from supervisor.front import answers, calls, forwarding, health, remarks
 from supervisor.front.answers import Answer
 from supervisor.front.api import build_api
 from supervisor.front.auth import Credentials
@@ -35,6 +36,9 @@ from supervisor.logs import Retention
 from supervisor.settings import Settings
 from supervisor.store import Store, open_store
 from supervisor.store.sealing import Sealer, load_or_create_key
+
+if TYPE_CHECKING:
+    from supervisor.front.exporter import Exporter
 
 log = logging.getLogger("cellblock.front")
 
@@ -96,6 +100,7 @@ class Application:
         self._config = config
         self._parts: _Parts | None = None
         self._reports: Reports | None = None
+        self._exporter: Exporter | None = None
         self.running = 0  # requests that are being answered
         self.warden_socket: socket.socket | None = None
         self.stale = Watch(config.settings.keepalive_seconds, config.settings.unread_seconds)
@@ -118,6 +123,8 @@ class Application:
     async def invoke(self, exchange: Exchange, receive: Receive, reply: Reply) -> None:
         """A request to a function; it never gets as far as ASGI."""
         assert self._parts is not None, "a request before the lifespan started"
+        if self._exporter is not None:
+            forwarding.begin(exchange.headers)
         if ASKED in exchange.headers:
             reply = self._parts.log_tail.beside(exchange, reply)
         self.running += 1
@@ -140,6 +147,8 @@ class Application:
         if self._reports is not None:
             self._reports.flush()
         await self._parts.recorder.close()
+        if self._exporter is not None:
+            await asyncio.to_thread(self._exporter.close)
         await send({"type": "lifespan.shutdown.complete"})
 
     def _start(self) -> _Parts:
@@ -150,7 +159,12 @@ class Application:
         store = open_store(config.store_url, Sealer(load_or_create_key(settings.front_dir / KEY_NAME)))
         warden = WardenLink(self.warden_socket, settings.queue_seconds, self._warden_lost)
         kept = _retention(settings)
-        recorder = Recorder(settings.logs_dir, kept)
+        self._exporter = exporter = forwarding.exporter_of(settings)
+        recorder = (
+            forwarding.ExportedRecorder(settings.logs_dir, kept, exporter)
+            if exporter
+            else Recorder(settings.logs_dir, kept)
+        )
 
         def keep(batch: Sequence[Report]) -> None:
             for report in batch:
@@ -158,7 +172,7 @@ class Application:
                     recorder.take(remarks.of_call(report))
             recorder.flush()  # a batch already
 
-        self._reports = reports = Reports(settings.call_reports, keep=keep)
+        self._reports = reports = forwarding.ForwardedReports(settings, keep, exporter)
         directory = Directory(
             store, settings, warden, lambda template: control.runtime_of(template), recorder
         )

@@ -13,7 +13,6 @@ import os
 import resource
 import signal
 import socket
-import sys
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
@@ -256,10 +255,3 @@ class Warden:
         mounts = self._findings["mounts-as-root" if os.geteuid() == 0 else "mounts"]
         front_dir = settings.front_dir.resolve()
         return fronts_.launch_of(front_dir, self.front_uid, self.front_gid, config, mounts.works)
-
-
-def configure_logging(level: str) -> None:
-    """The server's own log, on stderr."""
-    logging.basicConfig(
-        stream=sys.stderr, level=level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-    )
