@@ -13,7 +13,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -42,7 +42,10 @@ FAILED = "failed"
 
 
 class Wanted(NamedTuple):
-    """What somebody follows, and how it is to be said; ``name`` None is the whole space."""
+    """What somebody follows, and how it is to be said; ``name`` None is the whole space.
+
+    A ``since`` that is over belongs to its reader and not in here: it would tell followers of the same apart.
+    """
 
     space: str
     name: str | None
@@ -56,6 +59,7 @@ class Reader:
 
     wanted: Wanted
     cursor: str | None
+    since_ns: int | None = None
     follower: Follower | None = None
     is_ready: bool = True
 
@@ -208,9 +212,11 @@ class Tailing:
         wanted = reader.wanted
         channel = self._channels.get(wanted)
         if reader.follower is None:
-            if reader.cursor is None and channel is not None and wanted.query.since is None:
+            if reader.cursor is None and channel is not None and reader.since_ns is None:
                 return self._is_live(reader, channel)  # from now on is from where the channel stands
             space, name, query, _ = wanted
+            if reader.since_ns is not None:
+                query = replace(query, since=reader.since_ns)
             reader.follower = self._followers.follow(space, name, query, reader.cursor)
         batch = reader.follower.poll(2 * STEP_RECORDS)
         if batch.records or batch.gap:

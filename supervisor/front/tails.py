@@ -34,9 +34,9 @@ WOKEN_AT_ONCE = 25
 class Place:
     """What one follower is to be sent."""
 
-    def __init__(self, wanted: Wanted, cursor: str | None, tails: Tails) -> None:
+    def __init__(self, wanted: Wanted, cursor: str | None, since_ns: int | None, tails: Tails) -> None:
         self.wanted = wanted
-        self.reader = Reader(wanted, cursor)
+        self.reader = Reader(wanted, cursor, since_ns)
         self.ended = ""
         self.lost = 0
         self.size = 0
@@ -143,10 +143,10 @@ class Tails:
             why = "is draining" if self._is_draining else f"has {FOLLOWERS_MAX} followers of logs already"
             raise PlatformError(503, f"the server {why}; try again", headers={"Retry-After": RETRY_AFTER_S})
 
-    def open(self, wanted: Wanted, cursor: str | None) -> Place:
-        """A place, from behind the cursor or from now on.  PlatformError as ``check_room``."""
+    def open(self, wanted: Wanted, cursor: str | None, since_ns: int | None = None) -> Place:
+        """A place, from behind the cursor, from a time, or from now on.  PlatformError as ``check_room``."""
         self.check_room(wanted.space)
-        place = Place(wanted, cursor, self)
+        place = Place(wanted, cursor, since_ns, self)
         self._places[place.reader] = place
         self._of_space[wanted.space] += 1
         if self._loop is None:

@@ -132,8 +132,11 @@ async def _answer(
         if query.tail:
             batch = await context.reads.tail(space, name, query)
             history, cursor = [piece.data for piece in SAY[form].tail(batch)], batch.cursor
-        wanted = Wanted(space, name, dataclasses.replace(query, tail=None), form)
-        return logstream.of_place(form, context.tails, context.tails.open(wanted, cursor), history)
+        since = query.since
+        is_over = since is not None and since <= moment("0s")
+        plain = dataclasses.replace(query, tail=None, since=None if is_over else since)
+        place = context.tails.open(Wanted(space, name, plain, form), cursor, since)
+        return logstream.of_place(form, context.tails, place, history)
     if query.tail is not None:
         return logstream.of_tail(form, await context.reads.tail(space, name, query))
     pages = Pages(context.reads, space, name, query, cursor)

@@ -51,7 +51,7 @@ def test_a_follower_gets_what_there_was_and_then_what_comes_in_either_form(talki
     for accept in ("text/event-stream", NDJSON):
         for number in range(3):
             talking.call("talk", content=f"was {number}")
-        eventually(lambda: "was 2" in talking.client.get(f"/spaces/{SPACE}/logs?tail=1").text)
+        eventually(lambda: "was 2" in talking.client.get(f"/spaces/{SPACE}/logs?tail=1&q=was").text)
         with (
             Tailer(talking, "talk", accept=accept, follow=True, tail=2, q="was ") as tail,
             Tailer(talking, None, accept=accept, follow=True, since="10m", q="was ") as since,
