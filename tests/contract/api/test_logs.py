@@ -137,6 +137,27 @@ def test_server_sent_events_carry_an_id_from_which_each_can_be_gone_on(api: Fron
             assert texts(rest) == found[number + 1 :]
 
 
+def test_what_was_deleted_before_it_could_be_read_is_a_counted_gap(api: Front) -> None:
+    deploy(api, "flood")
+    writer = Writer(api.settings.logs_dir, segment_bytes=1000)
+    for part in range(10):
+        writer.append([record(f"{part}{number}", 4 - part / 10, name="flood") for number in range(10)])
+        assert writer.flush()
+    assert writer.close()
+    where = "/spaces/demo/functions/flood/logs"
+    first = entries(ask(api, where, since="1h", limit=10))
+    segments = sorted((api.settings.logs_dir / "demo" / "flood").iterdir())
+    assert len(segments) > 3
+    for segment in segments[1:3]:
+        segment.unlink()
+    rest = entries(ask(api, where, cursor=first[-1]["cursor"]))
+    gaps = [one for one in rest if one.get("event") == "gap"]
+    assert {one["reason"] for one in gaps} == {"lost"}
+    assert 10 + len(rest) - len(gaps) + sum(one["count"] for one in gaps) == 100
+    events = ask(api, where, "text/event-stream", cursor=first[-1]["cursor"]).text
+    assert events.count("event: gap\n") == len(gaps) > 0
+
+
 # Each parameter with what it does not take, as the query says it.
 BAD: dict[str, list[str]] = {
     "since": [
