@@ -11,6 +11,7 @@ import pytest
 
 from supervisor.front import exporter as exporting
 from supervisor.front.exporter import Exporter
+from supervisor.warden.fronts import TO_FIND_NAMES, launch_of
 from tests.support.eventually import eventually
 from tests.support.http_recorder import Answer, HttpRecorder, json_answer
 from tests.support.logrecords import lines, record
@@ -83,6 +84,14 @@ def test_records_and_a_span_for_each_call_reach_a_collector_and_the_callers_trac
     log = [json.loads(line) for line in server.log.splitlines()]
     assert {"cellblock.report", "cellblock.function", "cellblock.warden"} <= {one["logger"] for one in log}
     assert {one["function"] for one in log if one["logger"] == "cellblock.report"} == {"says", "nobody"}
+
+
+def test_a_front_can_look_for_a_collector_by_its_name_and_only_then(tmp_path: Path) -> None:
+    for endpoint in (None, "http://collector.example:4318"):
+        launch = launch_of(tmp_path, 1000, 1000, {"settings": {"otlp_endpoint": endpoint}}, True)
+        for name in TO_FIND_NAMES:
+            if Path(name).exists():
+                assert (launch.root["files"][name] == Path(name).read_text()) == (endpoint is not None)
 
 
 def test_what_a_collector_does_not_take_at_once_is_sent_again_and_what_it_never_takes_is_counted(
