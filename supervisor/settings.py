@@ -22,6 +22,7 @@ from pydantic_settings import (
 
 from supervisor.errors import ConfigurationError
 from supervisor.options import DEFAULT_CEILINGS, Options
+from supervisor.serverlog import LogFormat
 
 
 def _default_data_dir() -> Path:
@@ -121,6 +122,16 @@ class Settings(BaseSettings):
     bundle_max_entries: int = Field(10_000, ge=1, le=1_000_000, description="files and folders of a bundle")
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="the server's own log"
+    )
+    log_format: LogFormat = Field("text", description="lines for people, or an object a line for programs")
+    otlp_endpoint: str | None = Field(
+        None,
+        pattern=r"^https?://[^\s/?#]+(/[^\s?#]*)?$",
+        max_length=2000,
+        description="an OpenTelemetry collector (OTLP over HTTP) that gets functions' logs and a span a call",
+    )
+    otlp_headers: dict[str, str] = Field(
+        default_factory=dict, description="headers for the collector, such as its credential"
     )
     call_reports: bool = Field(
         True, description="write a line for each call, what it took and came to, to the server's stderr"

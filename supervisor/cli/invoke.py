@@ -30,6 +30,8 @@ Wait = Annotated[
     typer.Option("--wait", help="Seconds to wait for the answer.", min=0.1, max=86_400, metavar="SECONDS"),
 ]
 
+Logs = Annotated[bool, typer.Option("--logs", help="Print the end of the call's log on stderr.")]
+
 
 def invoke(
     name: Annotated[str, typer.Argument(help="The function.", metavar="NAME", show_default=False)],
@@ -54,6 +56,7 @@ def invoke(
     include: Annotated[
         bool, typer.Option("--include", "-i", help="Print the status and the headers before the body.")
     ] = False,
+    logs: Logs = False,
     wait: Wait = WAIT_SECONDS,
     space: Space = None,
     as_json: Json = False,
@@ -72,7 +75,7 @@ def invoke(
     Examples:
 
       cellblock invoke hello -d '{"name": "Ada"}'
-      cellblock invoke resize -d @photo.jpg -H 'Accept: image/png' > out.png
+      cellblock invoke resize -d @photo.jpg --logs > out.png
       cellblock invoke stock -X GET --path /market/today --query company=Acme
     """
     body = arguments.read_data(data)
@@ -84,8 +87,10 @@ def invoke(
     client = connect(url, token, space)
     address = client.in_space("functions", name, "invoke") + call_path(path) + call_query(query or ())
     deadline = time.monotonic() + wait
+    headers += [(b"x-cellblock-logs", b"tail")] if logs else []
     with client.stream(method.upper(), address, headers, body, wait) as response:
         start = _write_json(response, deadline) if as_json else _write(response, deadline, include)
+    _write_log(response)
     if response.status_code >= 400:
         raise refused(_complaint(client, name, response, start))
 
@@ -159,6 +164,17 @@ def _write_json(response: httpx.Response, deadline: float) -> bytes:
         document["body_base64"] = base64.b64encode(body).decode("ascii")
     output.write_json(document)
     return bytes(body[:ERROR_MAX_BYTES])
+
+
+def _write_log(response: httpx.Response) -> None:
+    """The end of the call's log onto stderr, where it was asked for and came beside the answer."""
+    sys.stdout.flush()
+    try:
+        tail = base64.b64decode(response.headers.get("x-cellblock-log-tail", ""), validate=True)
+    except ValueError:
+        raise refused("the server's header X-Cellblock-Log-Tail is not base64") from None
+    sys.stderr.write(output.safe_lines(tail.decode("utf-8", "backslashreplace")))
+    sys.stderr.flush()
 
 
 def _complaint(client: Client, name: str, response: httpx.Response, start: bytes) -> str:

@@ -26,6 +26,7 @@ from supervisor.cli.deploy import deploy
 from supervisor.cli.failures import OK, REFUSED, USAGE, Failure
 from supervisor.cli.invoke import invoke
 from supervisor.cli.layers import layers
+from supervisor.cli.logs import logs
 from supervisor.cli.parameters import Json, Url, target
 from supervisor.errors import ConfigurationError, PlatformError
 
@@ -106,6 +107,7 @@ app.command("instances", rich_help_panel=_SERVER)(activity.instances)
 app.command("renew", rich_help_panel=_SERVER)(activity.renew)
 app.command("deploy", rich_help_panel=_DEPLOYED)(deploy)
 app.command("invoke", rich_help_panel=_DEPLOYED)(invoke)
+app.command("logs", rich_help_panel=_DEPLOYED)(logs)
 app.add_typer(functions.app, name="functions", rich_help_panel=_DEPLOYED)
 app.command("code", rich_help_panel=_DEPLOYED)(functions.code)
 app.add_typer(values.secrets, name="secrets", rich_help_panel=_SPACE)

@@ -13,6 +13,7 @@ from typing import Annotated
 
 import typer
 
+from supervisor import serverlog
 from supervisor.errors import ConfigurationError
 from supervisor.settings import Settings, load
 
@@ -78,7 +79,7 @@ def serve(
     # Heavy, and of no use to the other commands.
     from supervisor.warden.admission import TIER_WORDS, admitted
     from supervisor.warden.jail.probes import probe_host
-    from supervisor.warden.warden import Warden, configure_logging
+    from supervisor.warden.warden import Warden
 
     given = {
         "data_dir": data_dir.absolute() if data_dir else None,
@@ -89,7 +90,7 @@ def serve(
         "insecure_dev": insecure_dev,
     }
     settings = load(config, **given)
-    configure_logging(settings.log_level)
+    serverlog.configure(settings.log_level, settings.log_format)
     # Before anything starts a thread: the probes fork.
     findings = probe_host()
     tier = admitted(settings, findings)

@@ -14,11 +14,11 @@ import signal
 import socket
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from supervisor import reloading
 from supervisor.bundles import BundleStore
-from supervisor.front import answers, calls, health, remarks
+from supervisor.front import answers, calls, forwarding, health, remarks
 from supervisor.front.answers import Answer
 from supervisor.front.auth import Credentials
 from supervisor.front.directory import Directory
@@ -26,15 +26,20 @@ from supervisor.front.exchange import Exchange, Receive, Reply
 from supervisor.front.gateway import Gateway, Timing
 from supervisor.front.late_api import LateApi
 from supervisor.front.logkeeping import LogKeeper
+from supervisor.front.logtail import ASKED, LogTail
 from supervisor.front.recorder import Recorder
 from supervisor.front.reports import Report, Reports
 from supervisor.front.stale import Watch
+from supervisor.front.tails import Tails
 from supervisor.front.warden_control import WardenControl
 from supervisor.front.warden_link import WardenLink
 from supervisor.logs import Retention
 from supervisor.settings import Settings
 from supervisor.store import Store, open_store
 from supervisor.store.sealing import Sealer, load_or_create_key
+
+if TYPE_CHECKING:
+    from supervisor.front.exporter import Exporter
 
 log = logging.getLogger("cellblock.front")
 
@@ -86,6 +91,8 @@ class _Parts:
     gateway: Gateway
     recorder: Recorder
     log_keeper: LogKeeper
+    tails: Tails
+    log_tail: LogTail
     api: LateApi
 
 
@@ -97,6 +104,7 @@ class Application:
         self.settings = config.settings  # as the warden last told them
         self._parts: _Parts | None = None
         self._reports: Reports | None = None
+        self._exporter: Exporter | None = None
         self.running = 0  # requests that are being answered
         self.warden_socket: socket.socket | None = None
         self.stale = Watch(config.settings.keepalive_seconds, config.settings.unread_seconds)
@@ -119,11 +127,20 @@ class Application:
     async def invoke(self, exchange: Exchange, receive: Receive, reply: Reply) -> None:
         """A request to a function; it never gets as far as ASGI."""
         assert self._parts is not None, "a request before the lifespan started"
+        if self._exporter is not None:
+            forwarding.begin(exchange.headers)
+        if ASKED in exchange.headers:
+            reply = self._parts.log_tail.beside(exchange, reply)
         self.running += 1
         try:
             await self._parts.gateway(exchange, receive, reply)
         finally:
             self.running -= 1
+
+    def drain(self) -> None:
+        """The server ends: what would go on for ever is told so, what is being answered is not."""
+        if self._parts is not None:
+            self._parts.tails.drain()
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         await receive()
@@ -139,6 +156,8 @@ class Application:
         if self._reports is not None:
             self._reports.flush()
         await self._parts.recorder.close()
+        if self._exporter is not None:
+            await asyncio.to_thread(self._exporter.close)
         await send({"type": "lifespan.shutdown.complete"})
 
     def _start(self) -> _Parts:
@@ -149,7 +168,12 @@ class Application:
         store = open_store(config.store_url, Sealer(load_or_create_key(settings.front_dir / KEY_NAME)))
         warden = WardenLink(self.warden_socket, settings.queue_seconds, self._warden_lost)
         kept = _retention(settings)
-        recorder = Recorder(settings.logs_dir, kept)
+        self._exporter = exporter = forwarding.exporter_of(settings)
+        recorder = (
+            forwarding.ExportedRecorder(settings.logs_dir, kept, exporter)
+            if exporter
+            else Recorder(settings.logs_dir, kept)
+        )
 
         def keep(batch: Sequence[Report]) -> None:
             for report in batch:
@@ -157,15 +181,17 @@ class Application:
                     recorder.take(remarks.of_call(report))
             recorder.flush()  # a batch already
 
-        self._reports = reports = Reports(settings.call_reports, keep=keep)
+        self._reports = reports = forwarding.ForwardedReports(settings, keep, exporter)
         directory = Directory(
             store, settings, warden, lambda template: control.runtime_of(template), recorder
         )
+        tails = Tails(settings.logs_dir)
+        directory.on_deleted = tails.deleted
         control = WardenControl(directory, warden, config.runtimes)
         bundles = BundleStore(
             settings.front_dir / "bundles", settings.bundle_max_bytes, settings.bundle_max_entries
         )
-        api = LateApi(store, bundles, control, credentials, lambda: self.settings)
+        api = LateApi(store, bundles, control, credentials, tails, lambda: self.settings)
         warden.on_settings = self._told
         parts = _Parts(
             warden,
@@ -174,6 +200,8 @@ class Application:
             Gateway(directory, credentials, reports, settings.body_seconds),
             recorder,
             LogKeeper(settings.logs_dir, kept, lambda: _known(store)),
+            tails,
+            LogTail(recorder, credentials),
             api,
         )
         # What start-up made stays for good: without this each full collection walks all of it, tens of

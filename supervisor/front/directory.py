@@ -90,6 +90,8 @@ class Directory:
         self._value_generation: dict[str, int] = {}
         self._revision = 0
         self._is_leaving = False
+        # Who else wants to know that a function was deleted.
+        self.on_deleted: Callable[[str, str], None] = lambda space, name: None
         warden.on_changed = self.changed
         warden.on_reclaim = self._reclaim
         warden.on_ended = self._ended
@@ -244,6 +246,7 @@ class Directory:
 
     async def forget_logs(self, space: str, name: str) -> None:
         """The function was deleted: so is what it has logged, and calls that still run log nothing more."""
+        self.on_deleted(space, name)
         if self._recorder is None:
             return
         await self._recorder.forget(space, name)

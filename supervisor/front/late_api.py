@@ -14,6 +14,7 @@ from typing import Any
 from supervisor.bundles import BundleStore
 from supervisor.front.auth import Credentials
 from supervisor.front.control import Control
+from supervisor.front.tails import Tails
 from supervisor.settings import Settings
 from supervisor.store import Store
 
@@ -30,10 +31,17 @@ class LateApi:
         bundles: BundleStore,
         control: Control,
         credentials: Credentials,
+        tails: Tails,
         settings: Callable[[], Settings],
     ) -> None:
         """``settings()`` are those in force at that moment."""
-        self._parts = {"store": store, "bundles": bundles, "control": control, "credentials": credentials}
+        self._parts = {
+            "store": store,
+            "bundles": bundles,
+            "control": control,
+            "credentials": credentials,
+            "tails": tails,
+        }
         self._settings = settings
         self._app: Any = None
         self._making: asyncio.Task[None] | None = None

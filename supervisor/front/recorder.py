@@ -10,6 +10,7 @@ import asyncio
 import logging
 import time
 from collections import OrderedDict
+from collections.abc import Callable
 from pathlib import Path
 
 from supervisor.logs import Level, Record, Retention, Stream, Writer, delete
@@ -77,6 +78,11 @@ class Recorder:
     def know(self, space: str, name: str) -> None:
         """The function is there, perhaps again."""
         self._gone.pop((space, name), None)
+
+    def settled(self) -> Callable[[], bool]:
+        """What to call in a thread to have all that has come so far on disk, as far as the disk lets us."""
+        self.flush()
+        return self._writer.flush
 
     async def forget(self, space: str, name: str) -> None:
         """The function is gone, and with it what it has logged; calls that still run log nothing more."""

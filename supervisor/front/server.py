@@ -9,12 +9,12 @@ import logging
 import math
 import os
 import socket
-import sys
 from typing import Any
 
 from gunicorn.app.base import BaseApplication
+from gunicorn.glogging import Logger
 
-from supervisor import datagrams
+from supervisor import datagrams, serverlog
 from supervisor.front import calls, hardening
 from supervisor.front.app import KEY_NAME, Application, FrontConfig
 from supervisor.front.worker import FrontWorker
@@ -31,6 +31,16 @@ GRACEFUL_SECONDS = 3600
 CONNECTIONS_PER_WORKER = 20_000
 # gunicorn's most: twice what it allows by itself, and what other servers and proxies take.
 REQUEST_LINE_MAX_BYTES = 8190
+
+
+class JsonLog(Logger):  # type: ignore[misc]
+    """gunicorn's own log, an object a line."""
+
+    def setup(self, cfg: Any) -> None:
+        """As gunicorn does it, in the server's form."""
+        super().setup(cfg)
+        for handler in self.error_log.handlers:
+            handler.setFormatter(serverlog.JsonFormatter())
 
 
 class FrontServer(BaseApplication):  # type: ignore[misc]
@@ -59,6 +69,7 @@ class FrontServer(BaseApplication):  # type: ignore[misc]
             "worker_tmp_dir": "/tmp",  # noqa: S108 - the front's own
             "control_socket_disable": True,
             "loglevel": "warning",
+            **({"logger_class": JsonLog} if settings.log_format == "json" else {}),
             "proc_name": "cellblock-front",
             "post_fork": self._post_fork,
         }.items():
@@ -83,11 +94,7 @@ def main() -> None:
     """Confine itself, migrate the store, then serve."""
     hardening.confine()
     config = FrontConfig.from_json(os.environ.pop(CONFIG_VARIABLE))
-    logging.basicConfig(
-        stream=sys.stderr,
-        level=config.settings.log_level.upper(),
-        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
-    )
+    serverlog.configure(config.settings.log_level, config.settings.log_format)
     logging.getLogger("alembic").setLevel(logging.WARNING)
     migrate(config.store_url)
     load_or_create_key(config.settings.front_dir / KEY_NAME)  # once, before the workers race for it

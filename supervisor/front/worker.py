@@ -106,6 +106,7 @@ class FrontWorker(ASGIWorker):  # type: ignore[misc]
 
     async def _shutdown(self) -> None:
         await self._accept_the_last()
+        self.asgi.drain()
         began = self.loop.time() if self._told_at is None else self._told_at
         deadline = began + self.asgi.settings.drain_seconds
         await self._until_quiet(deadline)

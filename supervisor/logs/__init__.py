@@ -2,12 +2,13 @@
 
 Reading order: ``record`` and ``encoding`` (what), ``layout`` (where), ``backlog``, ``outlet`` and
 ``writer`` (in), ``segment``, ``cursor``, ``catalogue``, ``trail``, ``reader`` and ``follower`` (out),
-``retention`` and ``sweep`` (away).
+``retention`` and ``sweep`` (away); ``moment`` reads the times that people write.
 """
 
 from supervisor.logs.batch import Batch
 from supervisor.logs.cursor import Cursor
 from supervisor.logs.follower import Follower, Followers
+from supervisor.logs.moment import moment
 from supervisor.logs.query import Query
 from supervisor.logs.reader import read
 from supervisor.logs.record import LEVELS, STREAMS, Level, Record, Stream, rfc3339
@@ -30,6 +31,7 @@ __all__ = [
     "Swept",
     "Writer",
     "delete",
+    "moment",
     "read",
     "rfc3339",
     "sweep",

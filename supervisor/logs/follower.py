@@ -122,6 +122,15 @@ class Follower:
             for writer, end in self._cursor.had.items()
         )
 
+    def is_beside(self, other: Follower) -> bool:
+        """Whether both read the same window and have had the same of it: one can read on for both."""
+        return (
+            self._window is other._window
+            and self._trail is None
+            and other._trail is None
+            and self._next == other._next
+        )
+
     def close(self) -> None:
         """Nobody polls it any more."""
         self._window.followers -= 1

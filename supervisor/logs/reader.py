@@ -22,15 +22,18 @@ from supervisor.logs.trail import PASSED_COST_SHIFT, Trail
 # What one read looks at before it gives what it has, with a cursor to go on: a second or so where every
 # line has to be taken apart, and far less where a needle lets it pass over blocks.
 READ_MAX_BYTES = 256 << 20
+# Of the texts of one tail, which is held in memory whole: 10,000 lines of usual length many times over.
+TAIL_MAX_CHARS = 16 << 20
 
 
 def read(root: Path, space: str, name: str | None, query: Query, cursor: str | None = None) -> Batch:
     """What fits the query, oldest first, of a function or (``name`` None) of a whole space.
 
-    With ``tail`` the last so many; ``more`` then says that READ_MAX_BYTES were looked at before that
-    many were found, and the cursor is the end of what there was, from where a follower goes on without
-    loss or repetition.  Without, the first ``limit`` behind the cursor; ``more`` says to go on from the
-    batch's cursor with the same query.  ValueError for names, a cursor, or a tail with a cursor; OSError.
+    With ``tail`` the last so many; ``more`` then says that READ_MAX_BYTES were looked at, or TAIL_MAX_CHARS
+    found, before that many were found.  The cursor is the end of what there was, from where a follower
+    goes on without loss or repetition.  Without, the first ``limit`` behind the cursor; ``more`` says to go
+    on from the batch's cursor with the same query.  ValueError for names, a cursor, or a tail with a
+    cursor; OSError.
     """
     start = Cursor.parse(cursor) if cursor is not None else Cursor()
     catalogue = Catalogue(root, space, name)
@@ -42,12 +45,14 @@ def read(root: Path, space: str, name: str | None, query: Query, cursor: str | N
     end = Trail(catalogue, None).cursor
     found: list[Record] = []
     search = _Backwards(selection, catalogue)
+    chars_left = TAIL_MAX_CHARS
     for record in search.records():
-        if len(found) == query.tail:
+        if len(found) == query.tail or chars_left <= 0:
             break
         found.append(record)
+        chars_left -= len(record.text)
     found.reverse()
-    is_short = search.bytes_left <= 0 and len(found) < query.tail
+    is_short = (search.bytes_left <= 0 or chars_left <= 0) and len(found) < query.tail
     return Batch(found, 0, search.bad, is_short, end, end)
 
 

@@ -14,7 +14,6 @@ import os
 import resource
 import signal
 import socket
-import sys
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -324,10 +323,3 @@ def has_terminal() -> bool:
     except OSError:
         return False
     return True
-
-
-def configure_logging(level: str) -> None:
-    """The server's own log, on stderr."""
-    logging.basicConfig(
-        stream=sys.stderr, level=level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-    )

@@ -22,6 +22,7 @@ FOUND_OUT = {
     "data_dir": "`/var/lib/cellblock` for root, else `~/.local/share/cellblock`",
     "runtimes_dir": "`share/cellblock/runtimes` in the server's environment",
     "defaults": "none named",
+    "otlp_headers": "none",
     "ceilings": "the column *ceiling* below",
 }
 # Options that are stored and shown and that nothing acts on yet.

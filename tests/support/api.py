@@ -15,6 +15,7 @@ import httpx
 from supervisor.bundles import BundleStore
 from supervisor.front.api import build_api
 from supervisor.front.auth import Credentials
+from supervisor.front.tails import Tails
 from supervisor.settings import Settings
 from supervisor.store import Sealer, Store, migrate, open_store
 from tests.support.control import FakeControl
@@ -50,6 +51,7 @@ class Front:
             settings=self.settings,
             control=self.control,
             credentials=Credentials(hashlib.sha256(TOKEN.encode()).digest()),
+            tails=Tails(self.settings.logs_dir),
         )
         self._runner = runner
 

@@ -1,7 +1,8 @@
-"""The REST API: functions, versions, secrets and variables, described by ``/openapi.json``.
+"""The REST API: functions, versions, secrets, variables and logs, described by ``/openapi.json``.
 
-Reading order: ``gate`` (who enters), ``functions``, ``versions``, ``values`` (routes), ``deploys``
-(what a deploy does), ``models`` (what is valid), ``errors`` (the one shape of a refusal), ``docs``.
+Reading order: ``gate`` (who enters), ``functions``, ``versions``, ``values``, ``logs`` (routes),
+``deploys`` (what a deploy does), ``logstream`` (an answer that goes on),
+``models`` (what is valid), ``errors`` (the one shape of a refusal), ``docs``.
 """
 
 from __future__ import annotations
@@ -12,12 +13,13 @@ from fastapi_offline import FastAPIOffline
 
 from supervisor import __version__
 from supervisor.bundles import BundleStore
-from supervisor.front.api import docs, errors, functions, operations, values, versions
+from supervisor.front.api import docs, errors, functions, logs, operations, values, versions
 from supervisor.front.api.context import Context
 from supervisor.front.api.gate import Gate, json_only
 from supervisor.front.api.housekeeping import collect_bundles
 from supervisor.front.auth import Credentials
 from supervisor.front.control import Control
+from supervisor.front.tails import Tails
 from supervisor.settings import Settings
 from supervisor.store import Store
 
@@ -31,6 +33,7 @@ def build_api(
     settings: Settings,
     control: Control,
     credentials: Credentials,
+    tails: Tails,
 ) -> FastAPI:
     """The API as an ASGI application; it owns none of what it is given.
 
@@ -50,9 +53,9 @@ def build_api(
         responses={"default": {"model": errors.ErrorEnvelope, "description": "Refused"}},
         generate_unique_id_function=lambda route: route.name,
     )
-    app.state.context = Context(store=store, bundles=bundles, settings=settings, control=control)
+    app.state.context = Context(store=store, bundles=bundles, settings=settings, control=control, tails=tails)
     routes: list[APIRoute] = []
-    for router in (functions.router, versions.router, values.router, operations.router):
+    for router in (functions.router, versions.router, values.router, operations.router, logs.router):
         app.include_router(router)
         routes += [route for route in router.routes if isinstance(route, APIRoute)]
     errors.install(app, routes)

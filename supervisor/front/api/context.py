@@ -13,6 +13,8 @@ from supervisor.bundles import BundleStore
 from supervisor.front.api.housekeeping import Housekeeping
 from supervisor.front.control import Control
 from supervisor.front.limits import limits_in_force
+from supervisor.front.logreads import LogReads
+from supervisor.front.tails import Tails
 from supervisor.options import Limits, Options, resolve
 from supervisor.settings import Settings
 from supervisor.store import Store
@@ -24,8 +26,12 @@ T = TypeVar("T")
 class Context:
     """The API's collaborators."""
 
-    def __init__(self, *, store: Store, bundles: BundleStore, settings: Settings, control: Control) -> None:
+    def __init__(
+        self, *, store: Store, bundles: BundleStore, settings: Settings, control: Control, tails: Tails
+    ) -> None:
         self.store = store
+        self.tails = tails
+        self.reads = LogReads(settings.logs_dir)
         self.bundles = bundles
         self.settings = settings
         self.control = control

@@ -9,6 +9,8 @@ from typing import Any
 
 from fastapi import FastAPI
 
+from supervisor.front.api.logs import LogEntry
+
 METHODS = ("get", "post", "put", "patch", "delete")
 SUMMARY = "Host other people's Python functions, each in its own sandboxed process."
 ENVELOPE = {"$ref": "#/components/schemas/ErrorEnvelope"}
@@ -32,6 +34,8 @@ def completed(schema: dict[str, Any]) -> dict[str, Any]:
         "bearer": {"type": "http", "scheme": "bearer", "description": "a token of this server"}
     }
     schema["security"] = [{"bearer": []}]
+    # No route returns it as it is: it is one line of an answer that goes on.
+    schema["components"]["schemas"]["LogEntry"] = LogEntry.model_json_schema()
     base = "/spaces/{space}/functions/{name}/invoke"
     schema["paths"][base] = {
         "parameters": _parameters("space", "name"),
@@ -79,6 +83,12 @@ def _invoke(method: str, suffix: str) -> dict[str, Any]:
                 "schema": {"type": "string"},
             },
             {
+                "name": "X-Cellblock-Logs",
+                "in": "header",
+                "description": "tail: the last 4 KiB of the call's log come beside the answer",
+                "schema": {"type": "string", "enum": ["tail"]},
+            },
+            {
                 "name": "X-Call-Id",
                 "in": "header",
                 "description": "an id of the caller's own for this call",
@@ -91,6 +101,10 @@ def _invoke(method: str, suffix: str) -> dict[str, Any]:
                 "headers": {
                     "X-Invoked": {"description": "true: the function answered", "schema": {"type": "string"}},
                     "X-Call-Id": {"description": "the id of the call", "schema": {"type": "string"}},
+                    "X-Cellblock-Log-Tail": {
+                        "description": "with X-Cellblock-Logs: tail and a credential; base64 of UTF-8",
+                        "schema": {"type": "string"},
+                    },
                 },
                 "content": {"*/*": {}},
             },

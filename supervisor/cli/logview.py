@@ -1,0 +1,63 @@
+"""Log entries for eyes: local time, colour by level, and nothing that a terminal would obey."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, TextIO
+
+from supervisor.cli.output import safe
+
+# Select Graphic Rendition of ECMA-48, which every terminal of today knows.
+RESET = "\x1b[0m"
+DIM = "\x1b[2m"
+COLOURS = {"debug": DIM, "warning": "\x1b[33m", "error": "\x1b[31m", "critical": "\x1b[1;31m"}
+PLATFORM = "\x1b[36m"
+LEVEL_CHARS = 8  # of "critical", the longest
+INDENT = "    "
+NAME_MAX_CHARS = 128  # of what should be a name and is what a server says
+
+
+def wants_colour(out: TextIO | None = None) -> bool:
+    """Whether to colour: on a terminal that can, unless NO_COLOR says otherwise (no-color.org)."""
+    out = out or sys.stdout
+    return out.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+def entry_lines(entry: Mapping[str, Any], *, in_colour: bool, with_name: bool) -> str:
+    """An entry as a line, its further lines indented below it.  From here on the bytes are hostile."""
+    level, text = _name(entry, "level"), str(entry.get("text", ""))
+    first, *others = text.removesuffix("\n").split("\n")
+    call = _name(entry, "call_id") or "-"
+    head = f"{local_time(_name(entry, 'timestamp'))} {level:<{LEVEL_CHARS}} {call}"
+    name = f"{_name(entry, 'name')}: " if with_name else ""
+    lines = [name + safe(first, keep="\t"), *(INDENT + safe(line, keep="\t") for line in others)]
+    body = "\n".join(lines)
+    if not in_colour:
+        return f"{head} {body}\n"
+    colour = COLOURS.get(level) or (PLATFORM if entry.get("stream") == "platform" else "")
+    return f"{DIM}{head}{RESET} {colour}{body}{RESET if colour else ''}\n"
+
+
+def local_time(timestamp: str) -> str:
+    """RFC 3339 in this machine's time zone, to the ms; what is none as it is.
+
+    >>> local_time("never")
+    'never'
+    """
+    try:
+        # Python's datetime has six digits of the nine.
+        return (
+            datetime.fromisoformat(timestamp)
+            .astimezone()
+            .replace(tzinfo=None)
+            .isoformat(" ", timespec="milliseconds")
+        )
+    except (ValueError, OverflowError):
+        return timestamp
+
+
+def _name(entry: Mapping[str, Any], field: str) -> str:
+    return safe(str(entry.get(field, ""))[:NAME_MAX_CHARS])

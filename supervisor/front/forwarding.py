@@ -1,0 +1,103 @@
+"""What a front forwards of its logs and calls, where the operator wants it: JSON on stderr, OpenTelemetry.
+
+Stands in the place of the recorder and the reports, which know nothing of it.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Sequence
+from contextvars import ContextVar
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from supervisor.front import otlp
+from supervisor.front.answers import Headers
+from supervisor.front.outcomes import TABLE
+from supervisor.front.recorder import Recorder
+from supervisor.front.reports import Report, Reports
+from supervisor.logs import Record, Retention
+from supervisor.serverlog import timestamp_of
+from supervisor.settings import Settings
+
+if TYPE_CHECKING:
+    from supervisor.front.exporter import Exporter
+
+# The trace of the request that the running task answers.
+_trace: ContextVar[otlp.Trace | None] = ContextVar("trace", default=None)
+
+
+def exporter_of(settings: Settings) -> Exporter | None:
+    """An exporter, if there is a collector."""
+    if settings.otlp_endpoint is None:
+        return None
+    # With an HTTP client, which a front has no other use for.
+    from supervisor.front.exporter import Exporter
+
+    return Exporter(settings.otlp_endpoint, settings.otlp_headers)
+
+
+def begin(headers: Headers) -> None:
+    """A request to a function has come, with these headers."""
+    _trace.set(otlp.trace_of(headers))
+
+
+class ExportedRecorder(Recorder):
+    """A recorder whose records are exported too."""
+
+    def __init__(self, root: Path, limits: Retention, exporter: Exporter) -> None:
+        super().__init__(root, limits)
+        self._exporter = exporter
+
+    def take(self, record: Record) -> None:
+        """A line has come."""
+        super().take(record)
+        self._exporter.record(record)
+
+
+class ForwardedReports(Reports):
+    """Reports as the settings want them: as text or JSON, exported or not."""
+
+    def __init__(
+        self, settings: Settings, keep: Callable[[Sequence[Report]], None], exporter: Exporter | None
+    ) -> None:
+        super().__init__(settings.call_reports, keep=keep)
+        self._is_json = settings.log_format == "json"
+        self._exporter = exporter
+
+    def take(self, report: Report) -> None:
+        """A call has ended, in the task that answered it."""
+        super().take(report)
+        # Without a version it reached no function: anybody could fill the collector with those.
+        if self._exporter is not None and report.version:
+            self._exporter.call(report, _trace.get())
+
+    def _write(self, batch: Sequence[Report]) -> None:
+        if not self._is_json:
+            super()._write(batch)
+            return
+        text = "".join(map(json_of, batch))
+        if self._dropped:
+            text += (
+                json.dumps({"level": "warning", "logger": "cellblock.report", "dropped": self._dropped})
+                + "\n"
+            )
+            self._dropped = 0
+        try:
+            sys.stderr.write(text)
+            sys.stderr.flush()
+        except OSError:
+            pass  # the server's own log is full or gone: calls go on
+
+
+def json_of(report: Report) -> str:
+    """A report as an object a line, times in seconds and memory in bytes."""
+    fields = report._asdict()
+    fields["outcome"] = report.outcome.value
+    head = {
+        "timestamp": timestamp_of(fields.pop("at")),
+        "level": TABLE[report.outcome].level,
+        "logger": "cellblock.report",
+    }
+    return json.dumps({**head, **fields}) + "\n"

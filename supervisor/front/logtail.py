@@ -1,0 +1,89 @@
+"""``X-Cellblock-Logs: tail``: the end of a call's own log beside its answer, for whoever asks for it.
+
+A caller that does not ask pays one comparison.  One that does waits until the store has the call's lines,
+some ms; a disk that refuses costs the header and not the answer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import logging
+import time
+from collections.abc import Iterable
+
+from supervisor.errors import PlatformError
+from supervisor.front.answers import Headers
+from supervisor.front.auth import Credentials
+from supervisor.front.exchange import Exchange, Reply
+from supervisor.front.logreads import LogReads
+from supervisor.front.recorder import Recorder
+from supervisor.front.reports import now
+from supervisor.logs import Query, Record
+
+log = logging.getLogger("cellblock.logs")
+
+ASKED = (b"x-cellblock-logs", b"tail")
+TAIL_HEADER = b"x-cellblock-log-tail"
+# In base64 5.4 KiB: with all other headers below the 8 KiB that clients and proxies take.
+TAIL_BYTES = 4096
+# Of one call: more short lines than this fit, and nobody reads them in a header.
+TAIL_RECORDS = 256
+TAIL_SECONDS = 1.0
+# Callers that wait for theirs; beyond them the header is left out.
+WAITING_MOST = 64
+# Earlier than the call's begin by this front's clock nothing of it was written, some disorder allowed.
+SLACK_S = 2.0
+
+
+class LogTail:
+    """Of one front."""
+
+    def __init__(self, recorder: Recorder, credentials: Credentials) -> None:
+        self._recorder = recorder
+        self._credentials = credentials
+        self._reads = LogReads(recorder.root)
+        self._waiting = 0
+
+    def beside(self, request: Exchange, reply: Reply) -> Reply:
+        """``reply``, with the tail among the headers where the caller holds a credential of the space."""
+        given = [value for name, value in request.headers if name == b"authorization"]
+        if len(given) != 1 or self._credentials.principal(given[0]) is None:
+            return reply
+        space, name, _ = (group.decode("latin-1") if group else "" for group in request.match.groups())
+        started = time.monotonic()
+
+        async def with_tail(status: int, headers: Headers, body: bytes) -> None:
+            call_id = next((value for name, value in headers if name == b"x-call-id"), b"")
+            tail = await self._tail(space, name, call_id.decode("latin-1"), time.monotonic() - started)
+            await reply(status, headers if tail is None else [*headers, (TAIL_HEADER, tail)], body)
+
+        return with_tail
+
+    async def _tail(self, space: str, name: str, call_id: str, age_s: float) -> bytes | None:
+        """The header's value; None when it cannot be had."""
+        if self._waiting >= WAITING_MOST:
+            return None
+        self._waiting += 1
+        try:
+            async with asyncio.timeout(TAIL_SECONDS):
+                await self._reads.do(self._recorder.settled())
+                since = int((now() - age_s - SLACK_S) * 1e9)
+                query = Query(since=max(0, since), tail=TAIL_RECORDS, call_id=call_id)
+                batch = await self._reads.tail(space, name, query)
+        except (TimeoutError, PlatformError, ValueError) as error:  # ValueError: no name that there can be
+            log.info("no log beside the answer of call %s: %s", call_id, error)
+            return None
+        finally:
+            self._waiting -= 1
+        return base64.b64encode(last_bytes(batch.records))
+
+
+def last_bytes(records: Iterable[Record]) -> bytes:
+    """The texts, a line each, of which the last TAIL_BYTES are given, whole lines where there is one."""
+    text = "".join(f"{record.text}\n" for record in records).encode("utf-8", "replace")
+    if len(text) <= TAIL_BYTES:
+        return text
+    end = text[-TAIL_BYTES:]
+    _, newline, whole = end.partition(b"\n")
+    return whole if newline and whole else end.decode("utf-8", "ignore").encode()

@@ -1,0 +1,62 @@
+"""The end of a call's log beside its answer."""
+
+from __future__ import annotations
+
+import base64
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.contract.logs.conftest import TALK
+from tests.support.server import SPACE, TOKEN, Server
+
+ASK = {"X-Cellblock-Logs": "tail"}
+COMMAND = Path(sys.executable).with_name("cellblock")
+FORGES = TALK.replace(
+    "return {}",
+    'return {"headers": {"X-Cellblock-Log-Tail": "Zm9yZ2Vk"}} if not b"raise" in req.body else 1 / 0',
+)
+
+
+def tail_of(answer: httpx.Response) -> str:
+    return base64.b64decode(answer.headers["x-cellblock-log-tail"], validate=True).decode()
+
+
+def test_whoever_asks_gets_the_last_of_the_calls_own_lines_beside_the_answer(talking: Server) -> None:
+    talking.call("talk", content="another call's")
+    answer = talking.call("talk", content="first\nsecond ü", headers=ASK)
+    assert answer.headers["x-invoked"] == "true"
+    assert tail_of(answer) == "first\nsecond ü\n"
+    assert tail_of(talking.call("talk", headers=ASK)) == ""
+    long = tail_of(talking.call("talk", "/many/1000?size=100", headers=ASK)).splitlines()
+    assert [line.rstrip(".") for line in long] == [str(n) for n in range(1000 - len(long), 1000)]
+    assert 4096 - 101 <= 101 * len(long) <= 4096
+    # One line that is larger than what there is room for.
+    assert tail_of(talking.call("talk", "/many/1?size=9000", headers=ASK)) == "." * 4095 + "\n"
+
+
+@pytest.mark.promise("S78")
+def test_it_is_given_when_asked_for_only_and_to_who_may_read_the_log_only(talking: Server) -> None:
+    talking.deploy("forges", FORGES, public=True)
+    assert "x-cellblock-log-tail" not in talking.call("forges", content="here").headers
+    assert tail_of(talking.call("forges", content="here", headers=ASK)) == "here\n"  # the control
+    answer = talking.call("forges", content="raise", headers=ASK)
+    assert answer.status_code == 500 and tail_of(answer).startswith("raise\n")
+    url = f"{talking.url}/spaces/{SPACE}/functions/forges/invoke"
+    for headers in (ASK, {**ASK, "Authorization": "Bearer another-token"}):
+        answer = httpx.post(url, content="here", headers=headers)
+        assert answer.status_code == 200 and "x-cellblock-log-tail" not in answer.headers
+
+
+def test_the_command_prints_it_on_stderr(talking: Server, tmp_path: Path) -> None:
+    done = subprocess.run(
+        [str(COMMAND), "invoke", "talk", "-s", SPACE, "-d", "\x1b[31mred", "--logs"],
+        capture_output=True, text=True, timeout=30,
+        env={"PATH": os.environ["PATH"], "HOME": str(tmp_path), "CELLBLOCK_URL": talking.url,
+             "CELLBLOCK_TOKEN": TOKEN},
+    )  # fmt: skip
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "\\x1b[31mred\n")
