@@ -21,9 +21,11 @@ kernel kills whatever is left in its pid namespace.
 import os
 import select
 import signal
+from typing import NoReturn
 
 from worker import _syscalls as sys_
 from worker import bare, interrupts, lockdown
+from worker.keeper import Keeper
 from worker.lockdown import LockdownError
 from worker.materials import Materials, tie_from
 from worker.setup import REASON_MAX_CHARS, hear, tell
@@ -31,6 +33,9 @@ from worker.setup import REASON_MAX_CHARS, hear, tell
 # The warden writes a few small files in this time; after it the cell is nobody's.
 SETUP_SECONDS = 10.0
 CAP_KILL = 1 << 5
+# What the worker says of its function before it seals itself off: each call has a process of its own here,
+# or has to have a cell of its own; nothing where calls share one.
+FORKS, WHOLE = b"F", b"W"
 # What the warden may have sent, and to whom: the worker, or everything in the cell but pid 1 (-1, which
 # means that only in a pid namespace of its own).  No handler catches the last two.
 SIGNALS = {
@@ -68,7 +73,9 @@ def run_pid_1(materials: Materials) -> None:
         signal.signal(signal.SIGCHLD, lambda *_: None)
         materials.parent_pid = os.getpid()
         # Its end closes when the worker has closed all that is not its own: then the socket is ours alone.
-        sealed_read, sealed_write = os.pipe()
+        sealed_read, materials.sealed_fd = os.pipe()
+        said_read, materials.said_fd = os.pipe()
+        materials.leave_fd, leave_write = os.pipe()
         worker_pid = os.fork()
         if worker_pid == 0:
             signal.set_wakeup_fd(-1)
@@ -78,12 +85,21 @@ def run_pid_1(materials: Materials) -> None:
         fail(materials, error.step, str(error))
     except BaseException as error:  # the last door: nothing may run on in a half-built cell
         fail(materials, "pid-1", repr(error))
-    os.close(sealed_write)
-    _serve_until_the_worker_exits(materials, worker_pid, wake_read, sealed_read)
+    for descriptor in (materials.sealed_fd, materials.said_fd, materials.leave_fd):
+        os.close(descriptor)
+    keeper = Keeper(
+        said_read,
+        leave_write,
+        materials.word_fd,
+        wake_read,
+        lambda: _reap(materials, worker_pid),
+        lambda number, code: _leave(materials, number, code),
+    )
+    _serve_until_the_worker_exits(materials, worker_pid, wake_read, sealed_read, keeper)
 
 
 def _serve_until_the_worker_exits(
-    materials: Materials, worker_pid: int, wake_read: int, sealed_read: int
+    materials: Materials, worker_pid: int, wake_read: int, sealed_read: int, keeper: Keeper
 ) -> None:
     """Collect the cell's dead, pass signals on; leave with the worker, or when the warden hangs up."""
     # The worker has its own copy by now; what is left here is to wait, and to signal another user id.
@@ -94,10 +110,11 @@ def _serve_until_the_worker_exits(
         # Else the front would never see the worker's end of a pipe close.
         os.close(descriptor)
     setup_fd = materials.setup.fileno()
+    freshness = b""
     poll = select.poll()
     poll.register(wake_read, select.POLLIN)
-    poll.register(sealed_read, 0)  # 0: hang-up only
-    poll.register(setup_fd, 0)  # until the worker is sealed messages are its own
+    poll.register(sealed_read, select.POLLIN)
+    poll.register(setup_fd, 0)  # 0: hang-up only; until the worker is sealed messages are its own
     while True:
         # Checked before each wait: the worker may have exited before the handler was in place.
         _reap(materials, worker_pid)
@@ -105,10 +122,22 @@ def _serve_until_the_worker_exits(
             if descriptor == wake_read:
                 os.read(wake_read, 512)
             elif descriptor == sealed_read:
+                if events & select.POLLIN:
+                    freshness = os.read(sealed_read, 1)
+                    continue
                 poll.unregister(sealed_read)
                 poll.modify(setup_fd, select.POLLIN)
+                if freshness == FORKS:
+                    poll.register(keeper.said_fd, select.POLLIN)
+                elif freshness == WHOLE:
+                    keeper.cannot()
+                else:
+                    keeper.close()
+            elif descriptor == keeper.said_fd:
+                if not keeper.hear():
+                    poll.unregister(keeper.said_fd)
             elif events & select.POLLIN:
-                _signal(worker_pid, hear(materials.setup)[0]["name"])
+                _signal(keeper.serving or worker_pid, hear(materials.setup)[0]["name"])
             else:
                 os._exit(0)
 
@@ -124,15 +153,17 @@ def _reap(materials: Materials, worker_pid: int) -> None:
             return
         if pid == worker_pid:
             is_signal = os.WIFSIGNALED(status)
-            tell(
-                materials.setup,
-                **{
-                    "is": "exited",
-                    "signal": os.WTERMSIG(status) if is_signal else 0,
-                    "code": 0 if is_signal else os.WEXITSTATUS(status),
-                },
+            _leave(
+                materials,
+                os.WTERMSIG(status) if is_signal else 0,
+                0 if is_signal else os.WEXITSTATUS(status),
             )
-            os._exit(0)  # and the kernel kills all the rest of the cell
+
+
+def _leave(materials: Materials, number: int, code: int) -> NoReturn:
+    """By which signal or with which code it ended that was the cell's reason to be."""
+    tell(materials.setup, **{"is": "exited", "signal": number, "code": code})
+    os._exit(0)  # and the kernel kills all the rest of the cell
 
 
 def _signal(worker_pid: int, name: str) -> None:
@@ -155,10 +186,12 @@ def _run_worker(materials: Materials) -> None:
         if materials.tie.has_code:
             (materials.code_fd,) = descriptors
         tmp_dir = materials.tie.tmp_dir
+        if materials.tie.is_fresh:
+            os.write(materials.sealed_fd, FORKS if materials.forks_calls else WHOLE)
         os.environ.update(HOME=tmp_dir, TMPDIR=tmp_dir, USER="cell", LOGNAME="cell")
         lockdown.run(lockdown.TIE if materials.has_namespaces else bare.TIE[materials.tier], materials)
     except LockdownError as error:
         fail(materials, error.step, str(error), error.is_breach)
     except BaseException as error:  # the last door, as above
         fail(materials, "tie", repr(error))
-    loop.run()
+    loop.run(materials.forks_calls)

@@ -31,7 +31,6 @@ from worker import landlock, places, selftest
 from worker.materials import (
     BLANK_TMP_BYTES,
     BYTES_PER_INODE,
-    FIRST_FOREIGN_FD,
     INNER_GID,
     INNER_UID,
     MEMFD_KNOB,
@@ -250,20 +249,22 @@ def _speculation(materials: Materials) -> None:
 def _descriptors(materials: Materials) -> None:
     """0 /dev/null, 1 and 2 the log pipes, 3 and 4 the channel, nothing else (CVE-2024-21626).
 
-    And 5, the set-up socket, for the steps that are left; the last one closes it.
+    And 5, the set-up socket, for the steps that are left; the last one closes it.  6 and 7 where the worker
+    forks a process for each call: pid 1's two pipes.
     """
     null = os.open("/dev/null", os.O_RDONLY)
     wanted = (
         null, materials.stdout_fd, materials.stderr_fd, materials.request_fd, materials.reply_fd,
         materials.setup.detach(),
+        *((materials.said_fd, materials.leave_fd) if materials.forks_calls else ()),
     )  # fmt: skip
     # Out of the way first: a wanted descriptor may stand where another has to go.
     high = [os.dup2(source, 64 + index, inheritable=False) for index, source in enumerate(wanted)]
     for target, source in enumerate(high):
         os.dup2(source, target, inheritable=target <= 2)
     materials.setup = socket.socket(fileno=SETUP_FD)
-    sys_.close_range(FIRST_FOREIGN_FD)
-    _only(list(range(FIRST_FOREIGN_FD)))
+    sys_.close_range(materials.first_foreign_fd)
+    _only(list(range(materials.first_foreign_fd)))
     # Not among the rlimits: under a small limit there would be no number to go out of the way to.
     most = materials.tie.open_files
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
@@ -277,6 +278,10 @@ def _only(expected: List[int]) -> None:
 
 
 def _fresh_randomness(_: Materials) -> None:
+    fresh_randomness()
+
+
+def fresh_randomness() -> None:
     """Siblings of one zygote share its generators' state; the operating system's needs nothing."""
     import sys
 
@@ -309,6 +314,7 @@ def _layers_hold(materials: Materials) -> None:
         keyring=materials.tie.keyring,
         has_landlock=landlock.abi() >= landlock.LEAST_ABI,
         has_memfd_knob=materials.has_memfd_knob,
+        descriptors=materials.first_foreign_fd,
     )
     materials.proof += selftest.before_the_filter(expected)
 
@@ -330,8 +336,8 @@ def _report(materials: Materials) -> None:
 
 def _seal(materials: Materials) -> None:
     """The set-up socket goes, and whatever else there may be: over a pipe nobody can pass descriptors."""
-    materials.setup.detach()
-    sys_.close_range(SETUP_FD)
+    os.close(materials.setup.detach())
+    sys_.close_range(materials.first_foreign_fd)
 
 
 TIE: List[Tuple[str, Step]] = [

@@ -19,7 +19,7 @@ from typing import Any, Dict, NoReturn, Optional, Tuple
 from function import _seam
 from function.context import CallCancelled, CallTimeout
 from function.request import Event
-from worker import capture, failure, loader, response, wire
+from worker import capture, failure, loader, response, template, wire
 from worker.channel import Channel
 from worker.interrupts import Interrupts, number
 from worker.materials import REQUEST_FD
@@ -57,6 +57,7 @@ class _Instance:
 
     def __init__(self, channel: Channel, init: wire.Frame) -> None:
         self.channel = channel
+        self.is_single = False  # this process serves one call
         (_, self.mode, self.space, self.function_name, self.version, self.concurrency, self.response_max) = (
             init.head
         )
@@ -89,6 +90,7 @@ class _Instance:
             self.channel.send(
                 wire.ANSWER, call, (answer.status, *usage.fields()), answer.headers, answer.body
             )
+            self._ended()
         except response.ContractError as error:
             self._broke(call, str(error), usage)
         except wire.LocalProtocolError as error:
@@ -99,6 +101,7 @@ class _Instance:
 
     def _broke(self, call: int, message: str, usage: _Usage) -> None:
         self.channel.send(wire.BROKE, call, (_clean(message), *usage.fields()))
+        self._ended()
 
     def raised(self, call: int, error: BaseException, usage: _Usage) -> None:
         """Send an exception of the handler; its traceback goes to the log."""
@@ -107,14 +110,21 @@ class _Instance:
             failure.print_traceback(error)
         found = failure.failure_of(error)
         self.channel.send(wire.RAISED, call, (*found, *usage.fields()))
+        self._ended()
+
+    def _ended(self) -> None:
+        """Where each call has a process of its own, this was its call."""
+        if self.is_single:
+            capture.flush()
+            os._exit(0)
 
 
 def _clean(message: str) -> str:
     return message[:8000].encode("utf-8", "replace").decode()
 
 
-def run() -> NoReturn:
-    """From INIT to the end of the process."""
+def run(forks_calls: bool) -> NoReturn:
+    """From INIT to the end of the process, or of one forked from it where each call has its own."""
     capture.install()
     threading.stack_size(THREAD_STACK_BYTES)
     _Usage.base_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -133,6 +143,8 @@ def run() -> NoReturn:
         _check(channel)
     interrupts = Interrupts(channel)
     entry = _load(channel)
+    if forks_calls:
+        instance.is_single = template.serve()
     if entry.is_async:
         asyncio.run(_serve_async(instance, entry, interrupts, rest))
     else:

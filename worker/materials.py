@@ -8,6 +8,8 @@ INNER_UID = 1000
 INNER_GID = 1000
 REQUEST_FD, REPLY_FD, SETUP_FD = 3, 4, 5
 FIRST_FOREIGN_FD = 6
+# Of a worker that forks a process for each call: what it says to pid 1, and pid 1's leave to go on.
+SAID_FD, LEAVE_FD = 6, 7
 # A blank cell's /tmp before its function's size is known: small, it holds nothing yet.
 BLANK_TMP_BYTES = 1 << 20
 BLANK_MEMORY_BYTES = 128 << 20
@@ -22,7 +24,7 @@ class Tie(NamedTuple):
 
     ``filter`` is the compiled seccomp program, ``outsider`` a process and ``namespaces`` the namespaces
     that a cell may not be able to reach: the self-test tries.  ``readable`` and ``uid`` are for cells
-    without namespaces.
+    without namespaces.  ``is_fresh``: no process of it may serve two calls.
     """
 
     has_code: bool
@@ -38,6 +40,7 @@ class Tie(NamedTuple):
     readable: Sequence[str]
     uid: int
     keyring: int
+    is_fresh: bool
 
 
 class Materials:
@@ -46,19 +49,22 @@ class Materials:
     def __init__(
         self,
         setup: socket.socket,
-        pipes: Tuple[int, int, int, int],
+        pipes: Tuple[int, int, int, int, int],
         network: str,
         tier: str,
         outer_ids: Tuple[int, int],
     ) -> None:
         self.setup = setup
-        self.request_fd, self.reply_fd, self.stdout_fd, self.stderr_fd = pipes
+        # The last is pid 1's own: its word to the front (``worker.keeper``).
+        self.request_fd, self.reply_fd, self.stdout_fd, self.stderr_fd, self.word_fd = pipes
+        # Between the worker and pid 1, which makes them: see ``worker.cell``.
+        self.sealed_fd = self.said_fd = self.leave_fd = -1
         self.network = network
         self.tier = tier
         # Before the clone; in the new namespace they are nobody's until a map is written.
         self.outer_ids = outer_ids
         sizes = (BLANK_MEMORY_BYTES, BLANK_TMP_BYTES, 256, 64)
-        self.tie: Tie = Tie(False, *sizes, b"", 0, {}, "/function", "/tmp", (), 0, 0)
+        self.tie: Tie = Tie(False, *sizes, b"", 0, {}, "/function", "/tmp", (), 0, 0, False)
         self.code_fd = -1
         self.parent_pid = 1
         # What the process may have of private memory, its zygote's share included; known with the tie.
@@ -72,6 +78,16 @@ class Materials:
     def has_namespaces(self) -> bool:
         """Whether the cell has a root, processes and a network of its own."""
         return self.tier in ("A", "A-user")
+
+    @property
+    def forks_calls(self) -> bool:
+        """Whether the worker forks a process for each call: pid 1 can tell only here that nothing is left."""
+        return self.tie.is_fresh and self.has_namespaces
+
+    @property
+    def first_foreign_fd(self) -> int:
+        """From here on a worker has no descriptor once it is tied."""
+        return LEAVE_FD + 1 if self.forks_calls else FIRST_FOREIGN_FD
 
     @property
     def has_own_ids(self) -> bool:

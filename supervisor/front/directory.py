@@ -15,8 +15,9 @@ from collections.abc import Callable
 from supervisor.front import recycling
 from supervisor.front.identity import Identity
 from supervisor.front.instance import Instance
+from supervisor.front.lease_request import lease_request
 from supervisor.front.limits import limits_in_force
-from supervisor.front.pool import SWEEP_SECONDS, Pool, lease_request
+from supervisor.front.pool import SWEEP_SECONDS, Pool
 from supervisor.front.warden_link import Ending, WardenLink
 from supervisor.options import MIB, Limits
 from supervisor.settings import Settings

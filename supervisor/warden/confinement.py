@@ -200,4 +200,5 @@ PROOF_TIE: Message = {
     "processes": 8,
     "memory_bytes": 128 << 20,
     "cpu": 1.0,
+    "is_fresh": False,
 }

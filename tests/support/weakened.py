@@ -117,8 +117,7 @@ WITHOUT: dict[str, tuple[Change, ...]] = {
     "rl": (without_steps("rlimits"),
            Change(LOCKDOWN, "", old="    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))\n")),
     "fd": (Change(LAUNCH, _LEFT_OPEN),
-           Change(LOCKDOWN, "", old="    sys_.close_range(FIRST_FOREIGN_FD)\n"),
-        Change(LOCKDOWN, "    os.close(SETUP_FD)\n", old="    sys_.close_range(SETUP_FD)\n"),
+           Change(LOCKDOWN, "", old="    sys_.close_range(materials.first_foreign_fd)\n"),
            Change(LOCKDOWN, "    return\n    left =", old="    left =")),
     # Only what lies in the copy: our worker package there, and the bundles of the test's own server.
     "ro": (Change(ZYGOTES, 'root.writable[str(package_dir("worker"))]',
