@@ -5,14 +5,16 @@
 Both hold one end of the *set-up socket*, whose other end only the warden has:
 
     pid 1  -> warden   {"is": "cloned"}                       waits for its id maps and its cgroup
-    warden -> pid 1    {"do": "build"}
-    worker -> warden   {"is": "blank"}                        BUILD has succeeded
-    warden -> worker   {"do": "tie", ...} + code descriptor   the worker runs TIE
+    warden -> pid 1    {"do": "build", ...}                   pid 1 runs BUILD, the worker PREPARE
+    worker -> warden   {"is": "blank"}                        both have succeeded
+    warden -> pid 1    {"do": "tie", ...} + code descriptor   pid 1 runs PLACE, the worker TIE
     worker -> warden   {"is": "tied", "proof"}                every layer holds; it closes the socket
     warden -> pid 1    {"do": "signal", "name"}               once the worker has closed it: see SIGNALS
     pid 1  -> warden   {"is": "exited", "signal", "code"}     the worker is gone, pid 1 follows
     either -> warden   {"is": "failed", "step", "reason"}
     worker -> warden   {"is": "breached", "step", "reason"}   a call succeeded that must not
+
+Without namespaces the worker itself hears "tie", and runs all of its lock-down then.
 
 Pid 1 keeps its end as a lifeline: when the warden dies the socket hangs up, pid 1 leaves, and the
 kernel kills whatever is left in its pid namespace.
@@ -23,16 +25,17 @@ import select
 import signal
 from typing import NoReturn
 
+import msgpack
+
 from worker import _syscalls as sys_
 from worker import bare, interrupts, lockdown
 from worker.keeper import Keeper
 from worker.lockdown import LockdownError
-from worker.materials import Materials, tie_from
-from worker.setup import REASON_MAX_CHARS, hear, tell
+from worker.materials import Materials, surroundings_from, tie_from
+from worker.setup import MESSAGE_MAX_BYTES, REASON_MAX_CHARS, hear, tell
 
 # The warden writes a few small files in this time; after it the cell is nobody's.
 SETUP_SECONDS = 10.0
-CAP_KILL = 1 << 5
 # What the worker says of its function before it seals itself off: each call has a process of its own here,
 # or has to have a cell of its own; nothing where calls share one.
 FORKS, WHOLE = b"F", b"W"
@@ -61,7 +64,8 @@ def run_pid_1(materials: Materials) -> None:
         # With CLONE_PARENT our parent is the warden itself.
         tell(setup, **{"is": "cloned"})
         setup.settimeout(SETUP_SECONDS)
-        hear(setup)
+        message, _ = hear(setup)
+        materials.surroundings = surroundings_from(message)
         setup.settimeout(None)
         lockdown.run(lockdown.BUILD if materials.has_namespaces else bare.BUILD, materials)
         sys_.prctl(sys_.PR_SET_DUMPABLE, 0)
@@ -74,6 +78,7 @@ def run_pid_1(materials: Materials) -> None:
         materials.parent_pid = os.getpid()
         # Its end closes when the worker has closed all that is not its own: then the socket is ours alone.
         sealed_read, materials.sealed_fd = os.pipe()
+        materials.tie_fd, tie_write = os.pipe()
         said_read, materials.said_fd = os.pipe()
         materials.leave_fd, leave_write = os.pipe()
         worker_pid = os.fork()
@@ -85,7 +90,7 @@ def run_pid_1(materials: Materials) -> None:
         fail(materials, error.step, str(error))
     except BaseException as error:  # the last door: nothing may run on in a half-built cell
         fail(materials, "pid-1", repr(error))
-    for descriptor in (materials.sealed_fd, materials.said_fd, materials.leave_fd):
+    for descriptor in (materials.sealed_fd, materials.said_fd, materials.leave_fd, materials.tie_fd):
         os.close(descriptor)
     keeper = Keeper(
         said_read,
@@ -95,15 +100,32 @@ def run_pid_1(materials: Materials) -> None:
         lambda: _reap(materials, worker_pid),
         lambda number, code: _leave(materials, number, code),
     )
-    _serve_until_the_worker_exits(materials, worker_pid, wake_read, sealed_read, keeper)
+    _serve_until_the_worker_exits(materials, worker_pid, wake_read, sealed_read, tie_write, keeper)
+
+
+def _place(materials: Materials, tie_write: int) -> None:
+    """What the cell becomes: what needs rights is done here, the rest is the worker's."""
+    try:
+        message, descriptors = hear(materials.setup)
+        materials.tie = tie_from(message)
+        if materials.tie.has_code:
+            (materials.code_fd,) = descriptors
+        lockdown.run(lockdown.PLACE, materials)
+        os.write(tie_write, msgpack.packb(message))
+        os.close(tie_write)
+    except LockdownError as error:
+        fail(materials, error.step, str(error))
+    except BaseException as error:  # the last door, as above
+        fail(materials, "place", repr(error))
 
 
 def _serve_until_the_worker_exits(
-    materials: Materials, worker_pid: int, wake_read: int, sealed_read: int, keeper: Keeper
+    materials: Materials, worker_pid: int, wake_read: int, sealed_read: int, tie_write: int, keeper: Keeper
 ) -> None:
     """Collect the cell's dead, pass signals on; leave with the worker, or when the warden hangs up."""
-    # The worker has its own copy by now; what is left here is to wait, and to signal another user id.
-    sys_.drop_capability_sets(keep=CAP_KILL)
+    is_placed = not materials.has_namespaces
+    if is_placed:
+        lockdown._only_signals(materials)
     for descriptor in (
         materials.request_fd, materials.reply_fd, materials.stdout_fd, materials.stderr_fd,
     ):  # fmt: skip
@@ -114,7 +136,8 @@ def _serve_until_the_worker_exits(
     poll = select.poll()
     poll.register(wake_read, select.POLLIN)
     poll.register(sealed_read, select.POLLIN)
-    poll.register(setup_fd, 0)  # 0: hang-up only; until the worker is sealed messages are its own
+    # 0: hang-up only.  Until the worker is sealed the only message for us is what to be tied to.
+    poll.register(setup_fd, 0 if is_placed else select.POLLIN)
     while True:
         # Checked before each wait: the worker may have exited before the handler was in place.
         _reap(materials, worker_pid)
@@ -136,6 +159,10 @@ def _serve_until_the_worker_exits(
             elif descriptor == keeper.said_fd:
                 if not keeper.hear():
                     poll.unregister(keeper.said_fd)
+            elif events & select.POLLIN and not is_placed:
+                is_placed = True
+                poll.modify(setup_fd, 0)
+                _place(materials, tie_write)
             elif events & select.POLLIN:
                 _signal(keeper.serving or worker_pid, hear(materials.setup)[0]["name"])
             else:
@@ -178,13 +205,18 @@ def _run_worker(materials: Materials) -> None:
     """Blank until tied, then locked down, then the loop.  Never returns."""
     from worker import loop  # already imported by the zygote; here to keep the layers one way
 
-    setup = materials.setup
     try:
-        tell(setup, **{"is": "blank"})
-        message, descriptors = hear(setup)
+        if materials.has_namespaces:
+            lockdown.run(lockdown.PREPARE, materials)
+            tell(materials.setup, **{"is": "blank"})
+            data = os.read(materials.tie_fd, MESSAGE_MAX_BYTES)
+            if not data:
+                os._exit(0)  # the warden is gone, or pid 1 has said what went wrong
+            message = msgpack.unpackb(data)
+        else:
+            tell(materials.setup, **{"is": "blank"})
+            message, _ = hear(materials.setup)
         materials.tie = tie_from(message)
-        if materials.tie.has_code:
-            (materials.code_fd,) = descriptors
         tmp_dir = materials.tie.tmp_dir
         if materials.tie.is_fresh:
             os.write(materials.sealed_fd, FORKS if materials.forks_calls else WHOLE)

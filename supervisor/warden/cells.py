@@ -194,7 +194,7 @@ class Cell:
             self._leaf.join(self.pid)
             if self._confinement.maps_ids:
                 self._write_maps()
-            self._setup.send({"do": "build"})
+            self._setup.send({"do": "build", **self._confinement.surroundings(self.kind)})
         except (OSError, LinkClosed) as error:
             self.kill("not started", f"it could not be confined: {error}")
 
