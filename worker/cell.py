@@ -28,7 +28,7 @@ from typing import NoReturn
 import msgpack
 
 from worker import _syscalls as sys_
-from worker import bare, interrupts, lockdown
+from worker import bare, interrupts, lockdown, rehearsal
 from worker.keeper import Keeper
 from worker.lockdown import LockdownError
 from worker.materials import Materials, surroundings_from, tie_from
@@ -206,6 +206,7 @@ def _run_worker(materials: Materials) -> None:
     from worker import loop  # already imported by the zygote; here to keep the layers one way
 
     try:
+        rehearsal.rehearse()
         if materials.has_namespaces:
             lockdown.run(lockdown.PREPARE, materials)
             tell(materials.setup, **{"is": "blank"})
