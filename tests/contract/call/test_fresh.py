@@ -217,6 +217,7 @@ def test_why_calls_get_a_whole_instance_is_logged_once(whole: Function, server: 
     assert 1 <= len(said) <= 2, "once for each front"
 
 
+@pytest.mark.promise("S61")
 @pytest.mark.parametrize(
     ("name", "source", "why"),
     [
@@ -246,6 +247,7 @@ def test_a_process_that_is_left_reads_no_call_of_another(fresh: Function, kept: 
     assert kept.send("found = 1", headers={"X-Timeout": "1"}).status_code == 504
 
 
+@pytest.mark.promise("T43")
 def test_a_process_that_is_left_answers_no_call_of_another(make: Any) -> None:
     for is_fresh, answer in ((True, "own"), (False, "forged")):
         function = make(f"fresh-forged-{answer}", fresh=is_fresh)
