@@ -46,7 +46,7 @@ FORKING = (
 
 @dataclass(frozen=True)
 class Cost:
-    """Of one function: milliseconds of each call by one caller, back to back and paced, and what eight callers got through."""
+    """Of one function: milliseconds of each call by one caller, and what eight callers got through."""
 
     name: str
     fresh_ms: list[float]
@@ -152,9 +152,9 @@ def markdown(found: Found) -> str:
     """The tables, and what the limit is."""
     goals = ", ".join(f"{least:,} calls/s {TITLES[name]}" for name, least in GOAL_CALLS_PER_S.items())
     lines = [
-        f"**`fresh`**: one caller, a call each {PACE_S * 1e3:g} ms; the same caller back to back; calls/s with "
-        f"{CONNECTIONS} connections. Goals: at 5 ms a median of at most {GOAL_MEDIAN:g} x and a p95 of at most "
-        f"{GOAL_P95:g} x the same without; {goals}.",
+        f"**`fresh`**: one caller, a call each {PACE_S * 1e3:g} ms; the same back to back; calls/s with "
+        f"{CONNECTIONS} connections. Goals: at 5 ms a median of at most {GOAL_MEDIAN:g} x and a p95 of "
+        f"at most {GOAL_P95:g} x the same without; {goals}.",
         "",
         "| function | | median | without | ratio | p95 | without | ratio | calls/s | without |",
         "|---|---|---|---|---|---|---|---|---|---|",
