@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
+from bench import freshness
 from bench.blankcell import GOAL_MS, GROWN, TIED, SandboxCost
 from bench.coldstart import ColdStart
 from bench.load import DISTURBED, Sample
@@ -35,6 +36,7 @@ class Run:
     cold_starts: list[ColdStart]
     sandboxes: list[SandboxCost]
     fresh_process_ms: dict[str, float]
+    calls_fresh: freshness.Found
 
     def middle(self, field: str, contestant: str, workload: str, connections: int) -> float:
         """The median over the rounds."""
@@ -98,6 +100,7 @@ def markdown(run: Run) -> str:
         parts.append(_cold_starts(run))
     if run.sandboxes:
         parts.append(_sandboxes(run))
+    parts.append(freshness.markdown(run.calls_fresh))
     return "\n\n".join(parts) + "\n"
 
 
@@ -204,5 +207,6 @@ def as_json(run: Run) -> dict[str, Any]:
         ],
         "cold_starts": [start.as_json() for start in run.cold_starts],
         "fresh_process_ms": run.fresh_process_ms,
+        "calls_fresh": run.calls_fresh.as_json(),
         "sandboxes": [cost.as_json() for cost in run.sandboxes],
     }

@@ -109,6 +109,8 @@ class Keeper:
         self._expected = () if why else (FORKED,)
 
     def _forked(self, pid: int) -> None:
+        if pid < 2:
+            self._leave(0, 1)  # a signal to it would be one to us or to all
         for folder in FOLDERS:
             if os.listdir(folder):
                 self._leave(0, 1)  # the worker has said by its fork that it is empty

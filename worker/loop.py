@@ -99,6 +99,14 @@ class _Instance:
         except Exception as error:  # str(body), __iter__ or items() of a tenant's object raised
             self.raised(call, error, usage)
 
+    def rehearse(self) -> None:
+        """Touch what every call needs, ahead of it: a forked process copies a page when it first uses it."""
+        data = wire.encode(wire.CALL, 1, ("POST", "/", "", "-", 0), (("accept", "*/*"),))
+        for frame in wire.Decoder(wire.TO_CELL).receive(data):
+            self.begin(frame)
+            answer = response.answer_of({"body": {}}, self.text_content_type)
+            wire.encode(wire.ANSWER, 1, (answer.status, *_Usage().fields()), answer.headers)
+
     def _broke(self, call: int, message: str, usage: _Usage) -> None:
         self.channel.send(wire.BROKE, call, (_clean(message), *usage.fields()))
         self._ended()
@@ -145,6 +153,8 @@ def run(forks_calls: bool) -> NoReturn:
     entry = _load(channel)
     if forks_calls:
         instance.is_single = template.serve()
+        if instance.is_single:
+            instance.rehearse()
     if entry.is_async:
         asyncio.run(_serve_async(instance, entry, interrupts, rest))
     else:

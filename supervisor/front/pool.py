@@ -213,9 +213,10 @@ class Pool:
         task.add_done_callback(self._starting.discard)
 
     def _start_ahead(self) -> None:
-        """With ``fresh`` an instance that has served a call is not free at once: have one that is."""
-        is_soon_free = self._free or self._starting or any(other.is_dirty for other in self._serving)
-        if not is_soon_free and not self.is_retired and len(self.instances) < self.limits.max_instances:
+        """With ``fresh`` an instance that has served a call is not free at once: have others that are."""
+        soon_free = len(self._free) + len(self._starting) + sum(other.is_dirty for other in self._serving)
+        have = len(self.instances) + len(self._starting)
+        if soon_free < growth.FRESH_AHEAD and have < self.limits.max_instances and not self.is_retired:
             self._start({**self._request, "mode": "keep"})
 
     def keep(self) -> None:

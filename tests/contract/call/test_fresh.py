@@ -202,6 +202,14 @@ def test_no_state_of_a_call_is_there_in_the_next(fresh: Function, make: Any, sta
     assert survives(control, state)
 
 
+def test_one_template_forks_the_processes_of_its_calls(fresh: Function, whole: Function) -> None:
+    """Else the tests above would try whole instances only."""
+    (first, parent), (second, other) = (fresh.run("found = [os.getpid(), os.getppid()]") for _ in range(2))
+    assert parent == other == 2, "pid 1 forks the worker, and nothing else"
+    assert second > first > parent
+    assert whole.run("found = [os.getpid(), os.getppid()]") == [2, 1]
+
+
 @pytest.mark.parametrize("state", ["a global", "a file in /tmp", "a process", "an open file"])
 def test_an_import_that_cannot_be_forked_gets_a_whole_instance_for_each_call(
     whole: Function, state: str
@@ -217,6 +225,7 @@ def test_why_calls_get_a_whole_instance_is_logged_once(whole: Function, server: 
     assert 1 <= len(said) <= 2, "once for each front"
 
 
+@pytest.mark.promise("S61")
 @pytest.mark.parametrize(
     ("name", "source", "why"),
     [
@@ -246,6 +255,7 @@ def test_a_process_that_is_left_reads_no_call_of_another(fresh: Function, kept: 
     assert kept.send("found = 1", headers={"X-Timeout": "1"}).status_code == 504
 
 
+@pytest.mark.promise("T43")
 def test_a_process_that_is_left_answers_no_call_of_another(make: Any) -> None:
     for is_fresh, answer in ((True, "own"), (False, "forged")):
         function = make(f"fresh-forged-{answer}", fresh=is_fresh)
