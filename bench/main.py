@@ -11,7 +11,7 @@ import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
 
-from bench import blankcell, coldstart, load, machine, report, restart
+from bench import blankcell, coldstart, freshness, load, machine, report, restart
 from bench.contestants import ROOT, TOKEN, Contestant, StartError, cellblock, everybody
 from bench.workloads import WORKLOADS
 
@@ -28,6 +28,11 @@ def main() -> int:
     # Ended from outside or by Ctrl-C: both stop the servers on the way out.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
+        if given.fresh_only:
+            with tempfile.TemporaryDirectory(prefix="cellblock-bench-") as folder:
+                Path(folder).chmod(0o755)
+                print(freshness.markdown(_fresh(Path(folder), given.seconds)))
+            return 0
         run = _run(given)
     except KeyboardInterrupt:
         print("bench: interrupted; every server is stopped", file=sys.stderr)
@@ -56,6 +61,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--fronts", type=int, default=2, help="of the second Cellblock (default: 2)")
     parser.add_argument("--quick", action="store_true", help="2 rounds of 1 s, 5 cold starts")
     parser.add_argument("--cold-only", action="store_true", help="measure cold starts only")
+    parser.add_argument("--fresh-only", action="store_true", help="measure `fresh` only, and keep nothing")
     parser.add_argument("--record", action="store_true", help="also write docs/benchmarks.md")
     given = parser.parse_args()
     for name, full, quick in (("seconds", 3, 1), ("rounds", 5, 2), ("cold_starts", 20, 5)):
@@ -66,6 +72,12 @@ def _arguments() -> argparse.Namespace:
     if given.fronts < 2:
         parser.error("--fronts must be at least 2: one front is measured anyway")
     return given
+
+
+def _fresh(scratch: Path, seconds: int) -> freshness.Found:
+    """What ``fresh`` costs, on a server of its own."""
+    with cellblock(scratch / "fresh", 1) as server:
+        return freshness.measure_all(server, seconds)
 
 
 def _run(given: argparse.Namespace) -> report.Run:
@@ -87,6 +99,8 @@ def _run(given: argparse.Namespace) -> report.Run:
         _say("cold starts")
         with cellblock(scratch / "cold", given.fronts) as server:
             cold_starts = coldstart.measure(server, given.cold_starts)
+        _say("fresh")
+        calls_fresh = _fresh(scratch, given.seconds)
         _say("sandboxes")
         sandboxes = blankcell.of_cells(scratch, given.cold_starts)
         sandboxes += blankcell.of_peers(given.cold_starts)
@@ -106,6 +120,7 @@ def _run(given: argparse.Namespace) -> report.Run:
         sandboxes=sandboxes,
         fresh_process_ms=fresh,
         restarts=restarts,
+        calls_fresh=calls_fresh,
     )
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
+from bench import freshness
 from bench.blankcell import GOAL_MS, GROWN, TIED, SandboxCost
 from bench.coldstart import ColdStart
 from bench.load import DISTURBED, Sample
@@ -38,6 +39,7 @@ class Run:
     sandboxes: list[SandboxCost]
     fresh_process_ms: dict[str, float]
     restarts: list[Restart]
+    calls_fresh: freshness.Found
 
     def middle(self, field: str, contestant: str, workload: str, connections: int) -> float:
         """The median over the rounds."""
@@ -109,6 +111,7 @@ def markdown(run: Run) -> str:
         parts.append(_sandboxes(run))
     if run.restarts:
         parts.append(_restarts(run))
+    parts.append(freshness.markdown(run.calls_fresh))
     return "\n\n".join(parts) + "\n"
 
 
@@ -234,5 +237,6 @@ def as_json(run: Run) -> dict[str, Any]:
         "cold_starts": [start.as_json() for start in run.cold_starts],
         "fresh_process_ms": run.fresh_process_ms,
         "restarts": [one.as_json() for one in run.restarts],
+        "calls_fresh": run.calls_fresh.as_json(),
         "sandboxes": [cost.as_json() for cost in run.sandboxes],
     }

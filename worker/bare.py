@@ -76,7 +76,8 @@ def _layers_hold(materials: Materials) -> None:
     """Must-fail calls, before the filter would answer for Landlock and the user id."""
     tie = materials.tie
     limits = (*_rlimits_of(materials), (resource.RLIMIT_NOFILE, tie.open_files))
-    materials.proof += selftest.without_namespaces(limits, tie.outsider, tie.keyring)
+    known = materials.surroundings
+    materials.proof += selftest.without_namespaces(limits, known.outsider, known.keyring)
 
 
 _HELD: List[Tuple[str, Step]] = [
@@ -85,6 +86,8 @@ _HELD: List[Tuple[str, Step]] = [
     ("speculation", lockdown._speculation),
     ("fresh-randomness", lockdown._fresh_randomness),
     ("descriptors", lockdown._descriptors),
+    ("open-files", lockdown._open_files),
+    ("function-dir", lockdown._function_dir),
     ("landlock", _landlock),
     ("layers-hold", _layers_hold),
     ("seccomp", lockdown._seccomp),
@@ -115,6 +118,8 @@ TIE: Dict[str, List[Tuple[str, Step]]] = {
         ("bound-to-parent", lockdown._bound_to_parent),
         ("fresh-randomness", lockdown._fresh_randomness),
         ("descriptors", lockdown._descriptors),
+        ("open-files", lockdown._open_files),
+        ("function-dir", lockdown._function_dir),
         ("report", lockdown._report),
         ("seal", lockdown._seal),
     ],

@@ -6,8 +6,11 @@ Files.  ``_syscalls`` makes the calls, ``landlock`` and ``selftest`` are steps o
 file says what is done and why in their order.
 
 Actors.  *pid 1* is made by the zygote with all its namespaces at once; the warden gives it id maps and
-a cgroup leaf, then it runs BUILD and forks the *worker*.  The worker waits, blank, until the warden
-ties it to a function; then it runs TIE.  When TIE has ended the tenant's code may be imported.
+a cgroup leaf, then it runs BUILD and forks the *worker*.  The worker runs PREPARE, which gives away every
+right there is, and waits, blank.  When the warden ties the cell to a function, pid 1 puts in place what
+needs rights (PLACE), and the worker runs TIE.  When TIE has ended the tenant's code may be imported.
+
+Whatever does not depend on the function is done ahead: a caller waits for PLACE and TIE.
 
 Rule 1: every step raises when it fails, and a cell whose step raised never serves.
 Rule 2: an order is a list; each step says why it stands where it stands.
@@ -31,12 +34,14 @@ from worker import landlock, places, selftest
 from worker.materials import (
     BLANK_TMP_BYTES,
     BYTES_PER_INODE,
-    FIRST_FOREIGN_FD,
     INNER_GID,
     INNER_UID,
     MEMFD_KNOB,
+    SEALED_FD,
     SETUP_FD,
     SHM_BYTES,
+    TIE_FD,
+    UNUSED_FD,
     Materials,
 )
 from worker.setup import tell
@@ -140,20 +145,38 @@ BUILD: List[Tuple[str, Step]] = [
 ]
 
 
-# ---- TIE: the worker, once it belongs to a function ------------------------------------------
+# ---- PLACE: pid 1, inner root, once the cell belongs to a function ----------------------------
 
 
 def _code(materials: Materials) -> None:
-    """The bundle at /function, by a detached mount: needs CAP_SYS_ADMIN of the cell, so first."""
+    """The bundle at /function, by a detached mount: needs CAP_SYS_ADMIN of the cell."""
     if materials.tie.has_code:
         sys_.move_mount(materials.code_fd, places.function_dir)
         os.close(materials.code_fd)
 
 
 def _tmp_size(materials: Materials) -> None:
-    """/tmp at this function's size: a remount, so while CAP_SYS_ADMIN is still there."""
+    """/tmp at this function's size: a remount needs it too."""
     flags = sys_.MS_REMOUNT | sys_.MS_NOSUID | sys_.MS_NODEV
     sys_.mount("tmpfs", "/tmp", "tmpfs", flags, _tmpfs(materials.tie.tmp_bytes))
+
+
+CAP_KILL = 1 << 5
+
+
+def _only_signals(_: Materials) -> None:
+    """What is left for pid 1 is to wait, and to signal another user id: before there is tenant code."""
+    sys_.drop_capability_sets(keep=CAP_KILL)
+
+
+PLACE: List[Tuple[str, Step]] = [
+    ("code", _code),
+    ("tmp-size", _tmp_size),
+    ("only-signals", _only_signals),
+]
+
+
+# ---- PREPARE and TIE: the worker, before and after it belongs to a function -------------------
 
 
 def _private_bytes() -> int:
@@ -250,23 +273,33 @@ def _speculation(materials: Materials) -> None:
 def _descriptors(materials: Materials) -> None:
     """0 /dev/null, 1 and 2 the log pipes, 3 and 4 the channel, nothing else (CVE-2024-21626).
 
-    And 5, the set-up socket, for the steps that are left; the last one closes it.
+    And the set-up socket and the pipes between worker and pid 1 for the steps that are left; the last one
+    closes them, but for two where the worker forks a process for each call.
     """
     null = os.open("/dev/null", os.O_RDONLY)
     wanted = (
         null, materials.stdout_fd, materials.stderr_fd, materials.request_fd, materials.reply_fd,
         materials.setup.detach(),
+        materials.said_fd, materials.leave_fd, materials.tie_fd, materials.sealed_fd,
     )  # fmt: skip
     # Out of the way first: a wanted descriptor may stand where another has to go.
     high = [os.dup2(source, 64 + index, inheritable=False) for index, source in enumerate(wanted)]
     for target, source in enumerate(high):
         os.dup2(source, target, inheritable=target <= 2)
     materials.setup = socket.socket(fileno=SETUP_FD)
-    sys_.close_range(FIRST_FOREIGN_FD)
-    _only(list(range(FIRST_FOREIGN_FD)))
-    # Not among the rlimits: under a small limit there would be no number to go out of the way to.
+    materials.tie_fd, materials.sealed_fd = TIE_FD, SEALED_FD
+    sys_.close_range(UNUSED_FD)
+    _only(list(range(UNUSED_FD)))
+
+
+def _open_files(materials: Materials) -> None:
+    """Not among the rlimits: under a small limit descriptors could not go out of each other's way."""
     most = materials.tie.open_files
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
+def _function_dir(_: Materials) -> None:
+    """Relative paths of the author's are those of the bundle."""
     os.chdir(places.function_dir)
 
 
@@ -277,6 +310,10 @@ def _only(expected: List[int]) -> None:
 
 
 def _fresh_randomness(_: Materials) -> None:
+    fresh_randomness()
+
+
+def fresh_randomness() -> None:
     """Siblings of one zygote share its generators' state; the operating system's needs nothing."""
     import sys
 
@@ -301,12 +338,10 @@ def _layers_hold(materials: Materials) -> None:
     """Must-fail calls, before the filter: it would answer for the layers below it."""
     expected = selftest.Expected(
         network=materials.network,
-        tmp_bytes=materials.tie.tmp_bytes,
-        rlimits=(*rlimits_of(materials), (resource.RLIMIT_NOFILE, materials.tie.open_files)),
         ids=(INNER_UID, INNER_GID),
-        outsider=materials.tie.outsider,
-        namespaces=materials.tie.namespaces,
-        keyring=materials.tie.keyring,
+        outsider=materials.surroundings.outsider,
+        namespaces=materials.surroundings.namespaces,
+        keyring=materials.surroundings.keyring,
         has_landlock=landlock.abi() >= landlock.LEAST_ABI,
         has_memfd_knob=materials.has_memfd_knob,
     )
@@ -315,12 +350,18 @@ def _layers_hold(materials: Materials) -> None:
 
 def _seccomp(materials: Materials) -> None:
     """Last of the layers: no later step may need a call that it refuses."""
-    sys_.install_filter(materials.tie.filter)
+    sys_.install_filter(materials.surroundings.filter)
 
 
 def _filter_holds(materials: Materials) -> None:
     """Must-fail calls whose answer can only come from the filter."""
     materials.proof += selftest.after_the_filter(materials.network)
+
+
+def _limits_hold(materials: Materials) -> None:
+    """Must-fail calls about what came with the function; no layer above answers for these."""
+    limits = (*rlimits_of(materials), (resource.RLIMIT_NOFILE, materials.tie.open_files))
+    materials.proof += selftest.of_the_function(limits, materials.tie.tmp_bytes)
 
 
 def _report(materials: Materials) -> None:
@@ -330,14 +371,12 @@ def _report(materials: Materials) -> None:
 
 def _seal(materials: Materials) -> None:
     """The set-up socket goes, and whatever else there may be: over a pipe nobody can pass descriptors."""
-    materials.setup.detach()
-    sys_.close_range(SETUP_FD)
+    os.close(materials.setup.detach())
+    sys_.close_range(materials.first_foreign_fd)
+    _only([fd for fd in range(materials.first_foreign_fd) if fd != SETUP_FD])
 
 
-TIE: List[Tuple[str, Step]] = [
-    ("code", _code),
-    ("tmp-size", _tmp_size),
-    ("rlimits", _rlimits),
+PREPARE: List[Tuple[str, Step]] = [
     ("capability-bounds", _capability_bounds),
     ("unprivileged-ids", _unprivileged_ids),
     ("no-capabilities", _no_capabilities),
@@ -350,6 +389,13 @@ TIE: List[Tuple[str, Step]] = [
     ("layers-hold", _layers_hold),
     ("seccomp", _seccomp),
     ("filter-holds", _filter_holds),
+]
+
+TIE: List[Tuple[str, Step]] = [
+    ("rlimits", _rlimits),
+    ("open-files", _open_files),
+    ("function-dir", _function_dir),
+    ("limits-hold", _limits_hold),
     ("report", _report),
     ("seal", _seal),
 ]

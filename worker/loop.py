@@ -19,7 +19,7 @@ from typing import Any, Dict, NoReturn, Optional, Tuple
 from function import _seam
 from function.context import CallCancelled, CallTimeout
 from function.request import Event
-from worker import capture, failure, loader, response, wire
+from worker import capture, failure, loader, response, template, wire
 from worker.channel import Channel
 from worker.interrupts import Interrupts, number
 from worker.materials import REQUEST_FD
@@ -55,6 +55,7 @@ class _Instance:
 
     def __init__(self, channel: Channel, init: wire.Frame) -> None:
         self.channel = channel
+        self.is_single = False  # this process serves one call
         (_, self.mode, self.space, self.function_name, self.version, self.concurrency, self.response_max) = (
             init.head
         )
@@ -87,6 +88,7 @@ class _Instance:
             self.channel.send(
                 wire.ANSWER, call, (answer.status, *usage.fields()), answer.headers, answer.body
             )
+            self._ended()
         except response.ContractError as error:
             self._broke(call, str(error), usage)
         except wire.LocalProtocolError as error:
@@ -95,8 +97,17 @@ class _Instance:
         except Exception as error:  # str(body), __iter__ or items() of a tenant's object raised
             self.raised(call, error, usage)
 
+    def rehearse(self) -> None:
+        """Touch what every call needs, ahead of it: a forked process copies a page when it first uses it."""
+        data = wire.encode(wire.CALL, 1, ("POST", "/", "", "-", 0), (("accept", "*/*"),))
+        for frame in wire.Decoder(wire.TO_CELL).receive(data):
+            self.begin(frame)
+            answer = response.answer_of({"body": {}}, self.text_content_type)
+            wire.encode(wire.ANSWER, 1, (answer.status, *_Usage().fields()), answer.headers)
+
     def _broke(self, call: int, message: str, usage: _Usage) -> None:
         self.channel.send(wire.BROKE, call, (_clean(message), *usage.fields()))
+        self._ended()
 
     def raised(self, call: int, error: BaseException, usage: _Usage) -> None:
         """Send an exception of the handler; its traceback goes to the log."""
@@ -105,14 +116,21 @@ class _Instance:
             failure.print_traceback(error)
         found = failure.failure_of(error)
         self.channel.send(wire.RAISED, call, (*found, *usage.fields()))
+        self._ended()
+
+    def _ended(self) -> None:
+        """Where each call has a process of its own, this was its call."""
+        if self.is_single:
+            capture.flush()
+            os._exit(0)
 
 
 def _clean(message: str) -> str:
     return message[:8000].encode("utf-8", "replace").decode()
 
 
-def run() -> NoReturn:
-    """From INIT to the end of the process."""
+def run(forks_calls: bool) -> NoReturn:
+    """From INIT to the end of the process, or of one forked from it where each call has its own."""
     capture.install()
     threading.stack_size(THREAD_STACK_BYTES)
     _Usage.base_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -131,6 +149,10 @@ def run() -> NoReturn:
         _check(channel)
     interrupts = Interrupts(channel)
     entry = _load(channel)
+    if forks_calls:
+        instance.is_single = template.serve()
+        if instance.is_single:
+            instance.rehearse()
     if entry.is_async:
         capture.attribute(number.get)
         asyncio.run(_serve_async(instance, entry, interrupts, rest))

@@ -8,6 +8,12 @@ INNER_UID = 1000
 INNER_GID = 1000
 REQUEST_FD, REPLY_FD, SETUP_FD = 3, 4, 5
 FIRST_FOREIGN_FD = 6
+# Of a worker that forks a process for each call: what it says to pid 1, and pid 1's leave to go on.
+SAID_FD, LEAVE_FD = 6, 7
+# Until it is sealed: what it is to be tied to, and the end whose closing says that it is sealed.
+TIE_FD, SEALED_FD = 8, 9
+# From here on nothing is a worker's, tied or not.
+UNUSED_FD = 10
 # A blank cell's /tmp before its function's size is known: small, it holds nothing yet.
 BLANK_TMP_BYTES = 1 << 20
 BLANK_MEMORY_BYTES = 128 << 20
@@ -20,9 +26,8 @@ MEMFD_KNOB = "/proc/sys/vm/memfd_noexec"
 class Tie(NamedTuple):
     """What the warden says of the function that a blank cell becomes.
 
-    ``filter`` is the compiled seccomp program, ``outsider`` a process and ``namespaces`` the namespaces
-    that a cell may not be able to reach: the self-test tries.  ``readable`` and ``uid`` are for cells
-    without namespaces.
+    ``readable`` and ``uid`` are for cells without namespaces.  ``is_fresh``: no process of it may serve
+    two calls.
     """
 
     has_code: bool
@@ -30,13 +35,23 @@ class Tie(NamedTuple):
     tmp_bytes: int
     open_files: int
     processes: int
-    filter: bytes
-    outsider: int
-    namespaces: Dict[str, str]
     function_dir: str
     tmp_dir: str
     readable: Sequence[str]
     uid: int
+    is_fresh: bool
+
+
+class Surroundings(NamedTuple):
+    """What the warden says before it knows the function.
+
+    ``filter`` is the compiled seccomp program; ``outsider`` is a process, ``namespaces`` and ``keyring`` are
+    those that a cell may not be able to reach: the self-test tries.
+    """
+
+    filter: bytes
+    outsider: int
+    namespaces: Dict[str, str]
     keyring: int
 
 
@@ -46,19 +61,23 @@ class Materials:
     def __init__(
         self,
         setup: socket.socket,
-        pipes: Tuple[int, int, int, int],
+        pipes: Tuple[int, int, int, int, int],
         network: str,
         tier: str,
         outer_ids: Tuple[int, int],
     ) -> None:
         self.setup = setup
-        self.request_fd, self.reply_fd, self.stdout_fd, self.stderr_fd = pipes
+        # The last is pid 1's own: its word to the front (``worker.keeper``).
+        self.request_fd, self.reply_fd, self.stdout_fd, self.stderr_fd, self.word_fd = pipes
+        # Between the worker and pid 1, which makes them: see ``worker.cell``.
+        self.sealed_fd = self.said_fd = self.leave_fd = self.tie_fd = -1
         self.network = network
         self.tier = tier
         # Before the clone; in the new namespace they are nobody's until a map is written.
         self.outer_ids = outer_ids
         sizes = (BLANK_MEMORY_BYTES, BLANK_TMP_BYTES, 256, 64)
-        self.tie: Tie = Tie(False, *sizes, b"", 0, {}, "/function", "/tmp", (), 0, 0)
+        self.tie: Tie = Tie(False, *sizes, "/function", "/tmp", (), 0, False)
+        self.surroundings = Surroundings(b"", 0, {}, 0)
         self.code_fd = -1
         self.parent_pid = 1
         # What the process may have of private memory, its zygote's share included; known with the tie.
@@ -74,6 +93,16 @@ class Materials:
         return self.tier in ("A", "A-user")
 
     @property
+    def forks_calls(self) -> bool:
+        """Whether the worker forks a process for each call: pid 1 can tell only here that nothing is left."""
+        return self.tie.is_fresh and self.has_namespaces
+
+    @property
+    def first_foreign_fd(self) -> int:
+        """From here on a worker has no descriptor once it is tied."""
+        return LEAVE_FD + 1 if self.forks_calls else FIRST_FOREIGN_FD
+
+    @property
     def has_own_ids(self) -> bool:
         """Whether the cell has outer ids that no other process of the host has."""
         return self.tier == "A"
@@ -82,3 +111,8 @@ class Materials:
 def tie_from(message: Dict[str, Any]) -> Tie:
     """The warden's words as a Tie; it is trusted, so a missing one is our bug and a KeyError."""
     return Tie(*(message[name] for name in Tie._fields))
+
+
+def surroundings_from(message: Dict[str, Any]) -> Surroundings:
+    """The same of what it says first."""
+    return Surroundings(*(message[name] for name in Surroundings._fields))

@@ -15,6 +15,7 @@ import socket
 from typing import Any, Callable, Dict, List, NamedTuple, Tuple
 
 from worker import _syscalls as sys_
+from worker.materials import UNUSED_FD
 
 # TEST-NET-1 and the metadata address of most clouds: nobody answers the first, nobody may the second.
 FAR_ADDRESSES = ("192.0.2.1", "169.254.169.254")
@@ -37,8 +38,6 @@ class Expected(NamedTuple):
     """What this cell was made with; ``namespaces``, ``outsider`` and ``keyring`` are the warden's own."""
 
     network: str
-    tmp_bytes: int
-    rlimits: Tuple[Tuple[int, int], ...]
     ids: Tuple[int, int]
     outsider: int
     namespaces: Dict[str, str]
@@ -103,9 +102,9 @@ def _hosts_files(_: Expected) -> str:
 def _read_only(_: Expected) -> str:
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
     ours = os.path.dirname(__file__) + "/"
-    for folder in ("/", "/usr/lib/", "/etc/", "/function/", ours):
+    for folder in ("/", "/usr/lib/", "/etc/", ours):
         refused("a new file in " + folder, _opened(folder + ".cellblock", flags), errno.EROFS)
-    return "a new file in /, /usr/lib, /etc, /function, %s: EROFS" % ours
+    return "a new file in /, /usr/lib, /etc, %s: EROFS" % ours
 
 
 def _proc(_: Expected) -> str:
@@ -144,26 +143,31 @@ def _no_nesting(_: Expected) -> str:
     return refused("unshare(CLONE_NEWUSER)", attempt, errno.ENOSPC, errno.EUSERS)
 
 
-def _tmp(expected: Expected) -> str:
+def _code() -> str:
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
+    return refused("a new file in /function", _opened("/function/.cellblock", flags), errno.EROFS)
+
+
+def _tmp(most: int) -> str:
     for path in ("/tmp", "/dev/shm"):
         found = os.statvfs(path)
         size = found.f_blocks * found.f_frsize
-        if path == "/tmp" and size > expected.tmp_bytes + found.f_frsize:
-            raise Breach("/tmp has %d bytes, not %d" % (size, expected.tmp_bytes))
+        if path == "/tmp" and size > most + found.f_frsize:
+            raise Breach("/tmp has %d bytes, not %d" % (size, most))
         if not size or not found.f_files:
             raise Breach("%s has no limit" % path)
         if not found.f_flag & os.ST_NOSUID or not found.f_flag & os.ST_NODEV:
             raise Breach("%s honours set-uid files or devices" % path)
-    return "/tmp has %d bytes; nosuid, nodev" % expected.tmp_bytes
+    return "/tmp has %d bytes; nosuid, nodev" % most
 
 
-def _rlimits(expected: Expected) -> str:
-    for kind, most in expected.rlimits:
+def _rlimits(rlimits: Tuple[Tuple[int, int], ...]) -> str:
+    for kind, most in rlimits:
         _same("limit %d" % kind, resource.getrlimit(kind), (most, most))
     try:
         resource.setrlimit(resource.RLIMIT_CORE, (2, 2))
     except (ValueError, PermissionError):  # ValueError is what resource makes of EPERM
-        return "%d limits, none can be raised" % len(expected.rlimits)
+        return "%d limits, none can be raised" % len(rlimits)
     raise Breach("a limit could be raised")
 
 
@@ -187,7 +191,7 @@ def _privileges(_: Expected) -> str:
 
 
 def _descriptors(_: Expected) -> str:
-    return _same("open descriptors", sys_.open_descriptors(), [0, 1, 2, 3, 4, 5])
+    return _same("open descriptors", sys_.open_descriptors(), list(range(UNUSED_FD)))
 
 
 def _keyring(expected: Expected) -> str:
@@ -221,8 +225,6 @@ BEFORE: List[Tuple[str, Callable[[Expected], str]]] = [
     ("network", _network),
     ("cgroup-namespace", _cgroups),
     ("no-nested-namespaces", _no_nesting),
-    ("tmp", _tmp),
-    ("rlimits", _rlimits),
     ("capabilities", _capabilities),
     ("privileges", _privileges),
     ("descriptors", _descriptors),
@@ -253,9 +255,14 @@ def before_the_filter(expected: Expected) -> List[Proof]:
     return proof
 
 
+def of_the_function(rlimits: Tuple[Tuple[int, int], ...], tmp_bytes: int) -> List[Proof]:
+    """Try what a cell got with its function; Breach names the first that does not hold."""
+    return _tried([("code", _code), ("tmp", lambda: _tmp(tmp_bytes)), ("rlimits", lambda: _rlimits(rlimits))])
+
+
 def without_namespaces(rlimits: Tuple[Tuple[int, int], ...], outsider: int, keyring: int) -> List[Proof]:
     """Try what holds a cell of tier B or C; Breach names the first that does not."""
-    limits = Expected("none", 0, rlimits, (0, 0), outsider, {}, keyring, True, False)
+    limits = Expected("none", (0, 0), outsider, {}, keyring, True, False)
     checks: List[Tuple[str, Callable[[], str]]] = [
         # World-readable, so only Landlock can have refused it.
         ("files", lambda: refused("/etc/passwd", _opened("/etc/passwd"), errno.EACCES)),
@@ -265,11 +272,15 @@ def without_namespaces(rlimits: Tuple[Tuple[int, int], ...], outsider: int, keyr
         ),
         ("proc", lambda: refused(KNOBS[0], _opened(KNOBS[0]), errno.EACCES)),
         ("processes", lambda: refused("signal 0 to the server", lambda: os.kill(outsider, 0), errno.EPERM)),
-        ("rlimits", lambda: _rlimits(limits)),
+        ("rlimits", lambda: _rlimits(rlimits)),
         ("privileges", lambda: _privileges(limits)),
         ("descriptors", lambda: _descriptors(limits)),
         ("keyring", lambda: _keyring(limits)),
     ]
+    return _tried(checks)
+
+
+def _tried(checks: List[Tuple[str, Callable[[], str]]]) -> List[Proof]:
     proof = []
     for layer, check in checks:
         try:

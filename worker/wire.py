@@ -100,6 +100,21 @@ READY, FAILED, CHECKED, ANSWER, RAISED, BROKE, WHERE = 16, 17, 18, 19, 20, 21, 2
 # Why a call is to end early: its time is up, or its caller has hung up.
 TIME_IS_UP, CALLER_IS_GONE = 0, 1
 
+# Of a function with ``fresh``, one byte each, from pid 1 of its cell, which runs no code of the function's:
+# nothing of the last call is left and the next may be sent; or why a cell of it can serve one call only.
+CLEAN = b"c"
+WHOLE_THREADS, WHOLE_PROCESSES, WHOLE_FILES, WHOLE_MEMORY = b"t", b"p", b"f", b"m"
+WHOLE_TMP, WHOLE_NO_NAMESPACES, WHOLE_NO_LIST = b"d", b"n", b"l"
+WHOLE: Dict[bytes, str] = {
+    WHOLE_THREADS: "its import starts threads",
+    WHOLE_PROCESSES: "its import starts processes",
+    WHOLE_FILES: "its import opens files or sockets and keeps them open",
+    WHOLE_MEMORY: "its import makes shared memory",
+    WHOLE_TMP: "its import leaves files in /tmp or /dev/shm",
+    WHOLE_NO_NAMESPACES: "this host has no namespaces",
+    WHOLE_NO_LIST: "this host's kernel does not list a process's children",
+}
+
 # What a call used: the cell's own word, for display and for the size of its own function's pool only.
 _USAGE = (
     Number("exec_us", 0, 1 << 53),

@@ -4,8 +4,8 @@ It runs in a root of its own with a scrubbed environment, one thread and no secr
 holds, every cell can read.  It hears one kind of message from the warden, over the descriptor that
 its first argument names:
 
-    {"do": "spawn", "network": "none" | "host", "tier"} with five descriptors:
-        the cell's end of its set-up socket, then its request, reply, stdout and stderr pipe ends
+    {"do": "spawn", "network": "none" | "host", "tier"} with six descriptors:
+        the cell's end of its set-up socket, then its request, reply, stdout, stderr and word pipe ends
 
 and answers ``{"pid": n}``, with the cell's pidfd, or ``{"error": text}``.  Cells are the warden's
 children (CLONE_PARENT), so the zygote reaps nothing and may be replaced while they live.
@@ -23,11 +23,11 @@ from typing import List
 import msgpack
 
 from worker import _syscalls as sys_
-from worker import cell
+from worker import cell, rehearsal
 from worker.materials import Materials
 
 MESSAGE_MAX_BYTES = 4096
-DESCRIPTORS_PER_CELL = 5
+DESCRIPTORS_PER_CELL = 6
 ANCILLARY_BYTES = socket.CMSG_SPACE(4 * DESCRIPTORS_PER_CELL)
 
 # What nearly every function imports, and what the loop itself needs: once here, free in each cell.
@@ -68,6 +68,8 @@ def main() -> None:
     control = socket.socket(fileno=int(sys.argv[1]))
     control.set_inheritable(False)
     missing = import_ahead([*LEAN_IMPORTS, *sys.argv[2:]])
+    # What a first run finds out about our own code is found out once.
+    rehearsal.rehearse()
     # Objects of now are never looked at by a child's collector, so their pages stay shared.
     gc.collect()
     gc.freeze()
@@ -99,8 +101,8 @@ def _spawn(control: socket.socket, network: str, tier: str, descriptors: List[in
     if pid == 0:
         control.close()
         setup, *pipes = descriptors
-        request_fd, reply_fd, stdout_fd, stderr_fd = pipes
-        pipes_of_the_cell = (request_fd, reply_fd, stdout_fd, stderr_fd)
+        request_fd, reply_fd, stdout_fd, stderr_fd, word_fd = pipes
+        pipes_of_the_cell = (request_fd, reply_fd, stdout_fd, stderr_fd, word_fd)
         cell.run_pid_1(Materials(socket.socket(fileno=setup), pipes_of_the_cell, network, tier, outer_ids))
         os._exit(1)  # run_pid_1 never returns; if it did, this process would serve as a zygote
     for descriptor in descriptors:

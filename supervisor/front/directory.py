@@ -16,8 +16,9 @@ from supervisor.front import recycling, refusals
 from supervisor.front.activity import Activity
 from supervisor.front.identity import Identity
 from supervisor.front.instance import Instance
+from supervisor.front.lease_request import lease_request
 from supervisor.front.limits import limits_in_force
-from supervisor.front.pool import SWEEP_SECONDS, Pool, lease_request
+from supervisor.front.pool import SWEEP_SECONDS, Pool
 from supervisor.front.recorder import Recorder
 from supervisor.front.warden_link import DRAINED, Ending, WardenLink
 from supervisor.options import MIB, Limits

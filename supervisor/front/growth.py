@@ -10,6 +10,8 @@ from dataclasses import dataclass
 GROW_AFTER_S = 0.005
 # The oldest waits this long although calls are usually quick: those that run now are not.
 STUCK_AFTER_S = 0.02
+# With ``fresh``, besides those that serve: one is being cleaned up while another is free.
+FRESH_AHEAD = 2
 
 
 @dataclass(frozen=True)

@@ -42,6 +42,9 @@ MOVES_MOST = 3
 class Instance:
     """Owns the four pipe ends of a leased cell."""
 
+    # A space's values that were sent once are still there at the next call.
+    remembers_values = True
+
     def __init__(
         self,
         lease: Lease,
@@ -66,10 +69,13 @@ class Instance:
         self.is_retiring = False
         self.is_listed = False  # the pool's: among those with a free place
         self.is_async = False
+        # With ``fresh``: a call was answered and may have left something; why a cell can serve one call only.
+        self.is_dirty = False
+        self.whole = ""
         self._warden = warden
         self._on_free = on_free
         self._on_gone = on_gone
-        request_fd, self._reply_fd, stdout_fd, stderr_fd = lease.pipes
+        request_fd, self._reply_fd, stdout_fd, stderr_fd = lease.pipes[:4]
         self._outbox = Outbox(request_fd, self._expect_the_end)
         origin = f"{identity.space}/{identity.function} {lease.cell}"
         journal = None
@@ -109,13 +115,16 @@ class Instance:
         if frame.kind == wire.FAILED:
             self.kill("released")
             raise StartFailed(frame, None)
-        if frame.kind == wire.READY and self._ending is not None:  # it has died or lied since it said so
-            raise StartFailed(None, self._ending)
+        self._check_started(frame)
         self._ready_since = time.perf_counter()
         self.init_s = self._ready_since - began
         if frame.kind == wire.READY:
             self._logs.lines.say("info", remarks.of_start(self.init_s, frame.head[1]))
         return frame
+
+    def _check_started(self, frame: wire.Frame) -> None:
+        if frame.kind == wire.READY and self._ending is not None:  # it has died or lied since it said so
+            raise StartFailed(None, self._ending)
 
     def continue_from(self, memory: Memory) -> None:
         """A cell that another front had: it is READY already, and counts on."""
@@ -142,7 +151,8 @@ class Instance:
         self._next_call = number + 1 if number < wire.CALL_MAX else 1
         data = call.numbered(number)
         if self.values_revision != call.values.revision:
-            self.values_revision = call.values.revision
+            if self.remembers_values:
+                self.values_revision = call.values.revision
             data = call.values.frame + data
         self._logs.lines.begin_call(len(self._outstanding) + 1)
         if not self.served and call.queued_at < self._ready_since:
@@ -166,8 +176,8 @@ class Instance:
 
     @property
     def load(self) -> int:
-        """Calls that are running."""
-        return len(self._outstanding)
+        """Calls that are running, or of which something may be left."""
+        return len(self._outstanding) + self.is_dirty
 
     def hang_up(self, call: PreparedCall) -> None:
         """The call's caller is gone: it ends as one does whose time is up."""
@@ -236,7 +246,7 @@ class Instance:
     def is_idle(self) -> bool:
         """No call is running, nothing is half sent or half received."""
         is_quiet = self._outbox.is_empty and not self._frames_left and self._decoder.is_between_frames
-        return is_quiet and not self._outstanding
+        return is_quiet and not self.load
 
     # ---- bytes ------------------------------------------------------------------------------
 
@@ -292,11 +302,15 @@ class Instance:
         usage = wire.KINDS[frame.kind].arity - 3
         exec_us, call.cpu_us, peak_kib = frame.head[usage : usage + 3]
         call.peak_bytes = self.peak_bytes = peak_kib << 10
-        self._on_free(self, exec_us / 1e6)
+        self._finished(call, exec_us / 1e6)
         if call.step or (call.is_blocking and frame.kind == wire.RAISED):
             call.fail(CallLate(call.where, call.is_blocking and not call.step))
         elif not call.future.done():
             call.future.set_result(frame)
+
+    def _finished(self, call: PreparedCall, seconds: float) -> None:
+        """Answered, after so long: the cell is free for another call."""
+        self._on_free(self, seconds)
 
     def _stands(self, call: PreparedCall, frame: wire.Frame) -> None:
         """Where a call's code stands: told once, by a call that is over or keeps one that is over waiting."""
@@ -309,10 +323,14 @@ class Instance:
     def violated(self, what: str) -> None:
         """The cell broke the protocol: it is killed, its calls get a 502."""
         log.warning("cell %s broke the protocol (%s): killing it", self.cell, what)
+        self._end_as(Ending("protocol", 0, 0, what))
+
+    def _end_as(self, ending: Ending) -> None:
+        """Kill it, and tell its calls at once how it ended."""
         if self._ending is None:
-            self._ending = Ending("protocol", 0, 0, what)
+            self._ending = ending
             try:
-                self._warden.kill(self.cell, "protocol")
+                self._warden.kill(self.cell, ending.cause)
             except PlatformError:
                 log.warning("the warden is gone: cell %s ends with it", self.cell)
         self._end(self._ending)

@@ -11,6 +11,12 @@ from collections import deque
 from collections.abc import Callable
 
 
+def bytes_in(descriptor: int) -> int:
+    """How many bytes a pipe holds; either end of it tells."""
+    in_pipe = fcntl.ioctl(descriptor, termios.FIONREAD, b"\0\0\0\0")
+    return int(struct.unpack("i", in_pipe)[0])
+
+
 class Outbox:
     """The request pipe's end.  Bounded by the gateway: ``concurrency`` bodies of ``max_request`` each."""
 
@@ -40,8 +46,7 @@ class Outbox:
 
     def read_by_cell(self) -> int:
         """How many of all bytes the cell has taken out of the pipe; true also when it is dead."""
-        in_pipe = fcntl.ioctl(self.descriptor, termios.FIONREAD, b"\0\0\0\0")
-        return self.total - int(struct.unpack("i", in_pipe)[0]) - sum(map(len, self._waiting))
+        return self.total - bytes_in(self.descriptor) - sum(map(len, self._waiting))
 
     def stop(self) -> None:
         """Write no more; the descriptor stays."""

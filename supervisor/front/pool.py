@@ -11,12 +11,13 @@ from collections.abc import Awaitable, Callable
 from supervisor.datagrams import Message
 from supervisor.errors import PlatformError
 from supervisor.front import circuit, growth, recycling
+from supervisor.front.fresh import FreshInstance
 from supervisor.front.identity import Identity, Memory
 from supervisor.front.instance import Instance
 from supervisor.front.lost import CircuitOpen, StartFailed, StartLate
 from supervisor.front.prepared import PreparedCall
 from supervisor.front.warden_link import Ending, LeaseRefused, WardenLink
-from supervisor.options import ASYNC_CONCURRENCY, MIB, Limits
+from supervisor.options import ASYNC_CONCURRENCY, Limits
 from worker import wire
 
 log = logging.getLogger("cellblock.front")
@@ -71,7 +72,7 @@ class Pool:
         self._circuit = circuit.CLOSED
         self._last_failure: StartFailed | StartLate | None = None
         self._growth_timer: asyncio.TimerHandle | None = None
-        self._is_asked_for = False
+        self._is_asked_for = self._has_said_whole = False
         self._ask_again_at = 0.0
         self._loop = asyncio.get_running_loop()
 
@@ -128,6 +129,8 @@ class Pool:
     def _send(self, instance: Instance, call: PreparedCall) -> None:
         instance.send(call)
         self._list(instance, instance.load < instance.capacity)
+        if self.limits.fresh:
+            self._start_ahead()
 
     def _no_place(self) -> PlatformError:
         waited = f"{self.queue_seconds:g} s"
@@ -166,6 +169,8 @@ class Pool:
             call = self._waiting.popleft()
             if not call.future.done():
                 instance.send(call)
+                if self.limits.fresh:
+                    self._start_ahead()
         self._list(instance, instance.load < instance.capacity)
 
     def _list(self, instance: Instance, has_place: bool) -> None:
@@ -212,6 +217,13 @@ class Pool:
         self._starting.add(task)
         task.add_done_callback(self._starting.discard)
 
+    def _start_ahead(self) -> None:
+        """With ``fresh`` an instance that has served a call is not free at once: have others that are."""
+        soon_free = len(self._free) + len(self._starting) + sum(other.is_dirty for other in self._serving)
+        have = len(self.instances) + len(self._starting)
+        if soon_free < growth.FRESH_AHEAD and have < self.limits.max_instances and not self.is_retired:
+            self._start({**self._request, "mode": "keep"})
+
     def keep(self) -> None:
         """Start what is missing of ``min_instances``, over all fronts: the warden counts them."""
         missing = self.limits.min_instances - len(self.instances) - len(self._starting)
@@ -230,7 +242,8 @@ class Pool:
         except PlatformError as error:
             self._fail_waiting(error)
             return
-        instance = Instance(lease, self._warden, self.identity, self._is_free, self._gone)
+        kind = FreshInstance if self.limits.fresh else Instance
+        instance = kind(lease, self._warden, self.identity, self._is_free, self._gone)
         self.instances.add(instance)
         try:
             if lease.memory:
@@ -269,7 +282,14 @@ class Pool:
     def _ready(self, instance: Instance, is_async: bool) -> None:
         self._circuit = circuit.CLOSED
         wanted = self.limits.concurrency or ASYNC_CONCURRENCY
-        instance.serve(is_async, wanted if is_async else 1)  # a sync handler serves one call at a time
+        # A sync handler serves one call at a time.
+        instance.serve(is_async, wanted if is_async and not self.limits.fresh else 1)
+        if instance.whole and not self._has_said_whole:
+            self._has_said_whole = True
+            log.warning(
+                "%s/%s: with fresh each call gets a whole new instance, which takes longer, because %s",
+                self.identity.space, self.identity.function, instance.whole,
+            )  # fmt: skip
         self._serving.add(instance)
         self._offer(instance)
 
@@ -375,24 +395,3 @@ class Pool:
             if instance.load == 0:
                 self._list(instance, False)
                 instance.kill("released")
-
-
-def lease_request(space: str, name: str, version: int, digest: str, runtime: str, limits: Limits) -> Message:
-    """The words of a lease for the warden (``supervisor.warden.leases``)."""
-    return {
-        "mode": "serve",
-        "space": space,
-        "name": name,
-        "version": version,
-        "digest": digest,
-        "runtime": runtime,
-        "network": limits.network,
-        "max_instances": limits.max_instances,
-        "tie": {
-            "tmp_bytes": limits.tmp * MIB,
-            "open_files": limits.open_files,
-            "processes": limits.processes,
-            "memory_bytes": limits.memory * MIB,
-            "cpu": limits.cpu,
-        },
-    }

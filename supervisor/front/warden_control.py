@@ -9,8 +9,8 @@ from supervisor.front.control import BundleCheck
 from supervisor.front.directory import Directory
 from supervisor.front.identity import Identity
 from supervisor.front.instance import Instance
+from supervisor.front.lease_request import lease_request
 from supervisor.front.lost import StartFailed, StartLate
-from supervisor.front.pool import lease_request
 from supervisor.front.survey import Survey, merged
 from supervisor.front.warden_link import LeaseRefused, WardenLink
 from supervisor.options import Limits

@@ -26,7 +26,7 @@ ANSWER_SLACK_S = 5.0
 # Rows of a survey, and the pid of the front that they are from; 0 is the warden.
 Page = tuple[int, list[list[Any]]]
 
-PIPES = 4  # that come with a lease
+PIPES = 4  # that come with a lease, and one more where no process may serve two calls
 
 # Endings in the warden's words that are the platform's own.
 PLATFORM_CAUSES = ("breached", "not started")
@@ -45,7 +45,7 @@ class LeaseRefused(Exception):
 
 @dataclass(frozen=True)
 class Lease:
-    """A cell for one version: its name, what a former holder remembered of it, four pipe ends."""
+    """A cell for one version: its name, what a former holder remembered of it, its pipe ends."""
 
     cell: str
     memory: Message
@@ -104,7 +104,7 @@ class WardenLink:
         answer, descriptors = await self._ask({**request, "do": "lease"})
         if answer["is"] == "refused":
             raise LeaseRefused(answer["reason"], answer["message"])
-        if len(descriptors) != PIPES:
+        if len(descriptors) != PIPES + request["tie"]["is_fresh"]:
             # The kernel leaves out what there is no room for.
             self._unwanted(answer, descriptors)
             raise LeaseRefused("capacity", "this front has no descriptors left for its pipes")

@@ -44,11 +44,11 @@ class Ending:
     peak_bytes: int = 0  # of memory; 0 where nobody counts it
 
 
-def _four_pipes() -> tuple[Pipes, list[int]]:
-    """Our ends and the cell's of request, reply, stdout and stderr; all or, on OSError, none."""
+def _five_pipes() -> tuple[Pipes, list[int]]:
+    """Our ends and the cell's of request, reply, stdout, stderr and word; all or, on OSError, none."""
     made: list[tuple[int, int]] = []
     try:
-        for _ in range(4):
+        for _ in range(5):
             made.append(os.pipe())
     except OSError:
         for pipe in made:
@@ -56,8 +56,8 @@ def _four_pipes() -> tuple[Pipes, list[int]]:
                 os.close(descriptor)
         raise
     (request_read, request_write), *to_us = made
-    (reply, stdout, stderr) = (read for read, _ in to_us)
-    ours = Pipes(request_write, reply, stdout, stderr)
+    (reply, stdout, stderr, word) = (read for read, _ in to_us)
+    ours = Pipes(request_write, reply, stdout, stderr, word)
     for descriptor in ours.as_list():
         # Flags of our own ends: a cell shares none of these open file descriptions.
         os.set_blocking(descriptor, False)
@@ -66,23 +66,34 @@ def _four_pipes() -> tuple[Pipes, list[int]]:
 
 @dataclass
 class Pipes:
-    """The trusted ends: what a front gets with a lease."""
+    """The trusted ends: what a front gets with a lease.
+
+    ``word``, what pid 1 has to say between calls, is there only for functions with ``fresh``.
+    """
 
     request: int
     reply: int
     stdout: int
     stderr: int
+    word: int = -1
 
     def as_list(self) -> list[int]:
         """In the order in which a lease carries them."""
-        return [self.request, self.reply, self.stdout, self.stderr]
+        four = [self.request, self.reply, self.stdout, self.stderr]
+        return four if self.word < 0 else [*four, self.word]
+
+    def close_word(self) -> None:
+        """There will be none."""
+        if self.word >= 0:
+            os.close(self.word)
+            self.word = -1
 
     def close(self) -> None:
         """Close what is still ours; after it the numbers are nobody's."""
         for descriptor in self.as_list():
             if descriptor >= 0:
                 os.close(descriptor)
-        self.request = self.reply = self.stdout = self.stderr = -1
+        self.request = self.reply = self.stdout = self.stderr = self.word = -1
 
 
 @dataclass(frozen=True)
@@ -131,7 +142,7 @@ class Cell:
     # ---- growing ----------------------------------------------------------------------------
 
     def grow(self, zygote: Zygote, children: Children) -> None:
-        """Make its cgroup leaf, then ask the zygote for a process around four fresh pipes."""
+        """Make its cgroup leaf, then ask the zygote for a process around five new pipes."""
         self._began = time.perf_counter()
         self.zygote_number = zygote.number
         self._leaf = self._confinement.cgroups.leaf(self.name)
@@ -141,7 +152,7 @@ class Cell:
         # While the zygote clones: the loop has other cells to serve.
         self._confinement.warm_up().add_done_callback(lambda _: self._groups_are_warm())
         self._confinement.make_room(self.name, self._ids[1])
-        self.pipes, theirs = _four_pipes()
+        self.pipes, theirs = _five_pipes()
 
         def spawned(pid: int, pidfd: int, error: str) -> None:
             if pid:
@@ -185,7 +196,7 @@ class Cell:
             self._leaf.join(self.pid)
             if self._confinement.maps_ids:
                 self._write_maps()
-            self._setup.send({"do": "build"})
+            self._setup.send({"do": "build", **self._confinement.surroundings(self.kind)})
         except (OSError, LinkClosed) as error:
             self.kill("not started", f"it could not be confined: {error}")
 
@@ -236,6 +247,8 @@ class Cell:
         assert self._leaf is not None
         self._began = time.perf_counter()
         self._leaf.limit(budget_of(message))
+        if not message["is_fresh"]:
+            self.pipes.close_word()
         words = self._confinement.tie_words(self.name, self.kind, self._ids[1], code)
         has_mount = code is not None and self._confinement.has_namespaces
         descriptors = [code.descriptor] if code is not None and has_mount else []

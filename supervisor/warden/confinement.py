@@ -34,7 +34,7 @@ NAMESPACES = ("user", "mnt", "pid", "net", "ipc", "uts", "cgroup")
 _HELD = ("rlimits", "privileges", "descriptors", "keyring", "landlock", "proc", "speculation", "seccomp")
 _NAMESPACED = (
     *_HELD, "user-namespace", "namespaces", "mount-namespace", "read-only-root", "devices", "pid-namespace",
-    "network", "cgroup-namespace", "no-nested-namespaces", "tmp", "capabilities", "memfd-noexec",
+    "network", "cgroup-namespace", "no-nested-namespaces", "code", "tmp", "capabilities", "memfd-noexec",
 )  # fmt: skip
 _BARE = (*_HELD, "files", "read-only", "processes")
 PROVEN: dict[Tier, frozenset[str]] = {
@@ -112,17 +112,22 @@ class Confinement:
         """Done once a cell can join its groups without keeping everybody waiting."""
         return asyncio.get_running_loop().run_in_executor(self._waiter, self.cgroups.warm_up)
 
-    def tie_words(self, name: str, kind: Kind, uid: int, code: Code | None) -> Message:
-        """What a cell's tie carries besides its function's limits."""
-        words: Message = {
+    def surroundings(self, kind: Kind) -> Message:
+        """What every cell of a kind is told before it belongs to a function."""
+        return {
             "filter": self._programs[kind.network],
             "outsider": os.getpid(),
             "namespaces": self._namespaces,
+            "keyring": self._keyring,
+        }
+
+    def tie_words(self, name: str, kind: Kind, uid: int, code: Code | None) -> Message:
+        """What a cell's tie carries besides its function's limits."""
+        words: Message = {
             "function_dir": "/function",
             "tmp_dir": "/tmp",  # noqa: S108 - the cell's own
             "readable": [],
             "uid": uid,
-            "keyring": self._keyring,
         }
         if self.rooms is not None:
             words["function_dir"] = str(self.rooms.function_dir(name, code, self.bundles))
@@ -200,4 +205,5 @@ PROOF_TIE: Message = {
     "processes": 8,
     "memory_bytes": 128 << 20,
     "cpu": 1.0,
+    "is_fresh": False,
 }

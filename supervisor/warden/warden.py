@@ -42,8 +42,8 @@ from supervisor.warden.tuning import Tuning
 
 log = logging.getLogger("cellblock.warden")
 
-# Each cell has four pipe ends, a set-up socket, a pidfd and a memory event here, if only for a moment.
-DESCRIPTORS_PER_CELL = 9
+# Each cell has five pipe ends, a set-up socket, a pidfd and a memory event here, if only for a moment.
+DESCRIPTORS_PER_CELL = 10
 DESCRIPTORS_BESIDES = 256
 # Cells that were killed at shutdown are reaped within this; the kernel tears their memory down.
 REAP_SECONDS = 5.0

@@ -238,7 +238,7 @@ class Zygote:
     def spawn(
         self, message: Message, descriptors: Sequence[socket.socket | int], on_spawned: OnSpawned
     ) -> None:
-        """Clone a cell around these descriptors (the cell's set-up socket, then its four pipe ends).
+        """Clone a cell around these descriptors (the cell's set-up socket, then its five pipe ends).
 
         ``message`` has the cell's ``network`` and ``tier``.
         """

@@ -35,6 +35,8 @@ def rows(title: str) -> list[list[str]]:
 
 def test_the_steps_of_a_cell_are_the_ones_that_run() -> None:
     assert numbered("BUILD of `worker/lockdown.py`") == [name for name, _ in lockdown.BUILD]
+    assert numbered("PREPARE of `worker/lockdown.py`") == [name for name, _ in lockdown.PREPARE]
+    assert numbered("PLACE of `worker/lockdown.py`") == [name for name, _ in lockdown.PLACE]
     assert numbered("TIE of `worker/lockdown.py`") == [name for name, _ in lockdown.TIE]
 
 

@@ -26,7 +26,7 @@ FOUND_OUT = {
     "ceilings": "the column *ceiling* below",
 }
 # Options that are stored and shown and that nothing acts on yet.
-PENDING = {"async_timeout", "fresh"}
+PENDING = {"async_timeout"}
 
 
 def sentence_and_unit(field: FieldInfo) -> tuple[str, str]:

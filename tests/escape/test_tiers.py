@@ -166,6 +166,30 @@ def test_a_server_of_every_tier_answers_and_publishes_what_it_is(
         assert layer["evidence"] or layer["status"] == "enforced", layer
 
 
+FRESH = """
+import os, tempfile
+state = []
+def handle(req):
+    folder = tempfile.gettempdir()
+    found = [len(state), os.path.exists(folder + "/mark"), os.getppid() != PARENT]
+    state.append(1)
+    open(folder + "/mark", "w").close()
+    return {"body": {"found": found}}
+PARENT = os.getppid()
+"""
+
+
+@pytest.mark.parametrize("tier", HOSTS, ids=lambda tier: tier.value)
+def test_in_every_tier_a_fresh_call_finds_nothing_of_another(
+    tier: Tier, servers: Callable[[Tier], Target]
+) -> None:
+    """Forked from a template where pid 1 can tell that nothing is left, else in a cell of its own."""
+    server = servers(tier).server
+    server.deploy("fresh", FRESH, fresh=True, max_instances=2)
+    is_forked = HOSTS[tier][1]
+    assert [server.call("fresh").json()["found"] for _ in range(4)] == [[0, False, is_forked]] * 4
+
+
 @pytest.mark.parametrize("tier", [Tier.B, Tier.C], ids=lambda tier: tier.value)
 def test_a_tier_without_namespaces_names_none_of_them_as_a_layer(
     tier: Tier, servers: Callable[[Tier], Target]

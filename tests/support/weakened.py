@@ -46,6 +46,8 @@ def without_steps(*names: str) -> Change:
     return Change(
         LOCKDOWN,
         f"\nBUILD[:] = [step for step in BUILD if step[0] not in {names!r}]\n"
+        f"PREPARE[:] = [step for step in PREPARE if step[0] not in {names!r}]\n"
+        f"PLACE[:] = [step for step in PLACE if step[0] not in {names!r}]\n"
         f"TIE[:] = [step for step in TIE if step[0] not in {names!r}]\n",
     )
 
@@ -91,7 +93,7 @@ WITHOUT: dict[str, tuple[Change, ...]] = {
     # Inner 0 with every capability of its user namespace, as a careless jail leaves it.
     "cap": (without_steps("capability-bounds", "unprivileged-ids", "no-capabilities"),
             Change(LOCKDOWN, "\ndef _nnp(_):\n    sys_.prctl(sys_.PR_SET_NO_NEW_PRIVS, 1)\n\n"
-                   "TIE.insert(0, ('nnp', _nnp))\n")),
+                   "PREPARE.insert(0, ('nnp', _nnp))\n")),
     # The fronts keep it: their filter asks for it.
     "nnp": (Change(LAUNCH, "    if launch.uid:\n        sys_.prctl(sys_.PR_SET_NO_NEW_PRIVS, 1)\n",
                    old="    sys_.prctl(sys_.PR_SET_NO_NEW_PRIVS, 1)\n"),
@@ -114,11 +116,10 @@ WITHOUT: dict[str, tuple[Change, ...]] = {
             Change(ZYGOTE, "(0 if network", old="(sys_.CLONE_NEWNET if network")),
     "ipc": (without_namespace("CLONE_NEWIPC"),),
     "cg": (Change(WARDEN, "own_places('', '')", old="own_places(groups.read(), mounts.read())"),),
-    "rl": (without_steps("rlimits"),
-           Change(LOCKDOWN, "", old="    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))\n")),
+    "rl": (without_steps("rlimits", "open-files"),),
     "fd": (Change(LAUNCH, _LEFT_OPEN),
-           Change(LOCKDOWN, "", old="    sys_.close_range(FIRST_FOREIGN_FD)\n"),
-        Change(LOCKDOWN, "    os.close(SETUP_FD)\n", old="    sys_.close_range(SETUP_FD)\n"),
+           Change(LOCKDOWN, "", old="    sys_.close_range(UNUSED_FD)\n"),
+           Change(LOCKDOWN, "", old="    sys_.close_range(materials.first_foreign_fd)\n"),
            Change(LOCKDOWN, "    return\n    left =", old="    left =")),
     # Only what lies in the copy: our worker package there, and the bundles of the test's own server.
     "ro": (Change(ZYGOTES, 'root.writable[str(package_dir("worker"))]',
@@ -130,7 +131,7 @@ WITHOUT: dict[str, tuple[Change, ...]] = {
 }  # fmt: skip
 
 _NO_SELF_TEST = (
-    without_steps("layers-hold", "filter-holds"),
+    without_steps("layers-hold", "filter-holds", "limits-hold"),
     Change(CONFINEMENT, "return []", old="return sorted(PROVEN[self.tier] - {words[0] for words in proof})"),
 )
 

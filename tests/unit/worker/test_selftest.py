@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from worker import selftest
-from worker.selftest import BEFORE, Breach, Expected, before_the_filter, refused
+from worker.selftest import BEFORE, Breach, Expected, before_the_filter, of_the_function, refused
 
 
 def raising(number: int) -> Callable[[], Any]:
@@ -22,7 +22,7 @@ def raising(number: int) -> Callable[[], Any]:
     return attempt
 
 
-EXPECTED = Expected("none", 1 << 20, (), (1000, 1000), 1, {}, 0, True, True)
+EXPECTED = Expected("none", (1000, 1000), 1, {}, 0, True, True)
 
 
 def test_a_call_that_is_refused_as_expected_is_evidence() -> None:
@@ -84,7 +84,14 @@ def test_what_the_host_cannot_give_is_absent_with_its_reason_and_never_left_out(
 
 def test_in_no_cell_at_all_the_first_layers_are_a_breach() -> None:
     """The control: this test's own process is held by nothing."""
-    for layer in ("user-namespace", "mount-namespace", "read-only-root", "pid-namespace", "rlimits"):
+    for layer in ("user-namespace", "mount-namespace", "read-only-root", "pid-namespace"):
         check = dict(BEFORE)[layer]
         with pytest.raises(Breach):
-            check(EXPECTED._replace(rlimits=((7, 3),), outsider=os.getpid()))
+            check(EXPECTED._replace(outsider=os.getpid()))
+
+
+def test_what_a_cell_did_not_get_with_its_function_is_a_breach() -> None:
+    with pytest.raises(
+        Breach, match="code: a new file in /function"
+    ):  # nobody has made /function read-only here, or at all
+        of_the_function((), 1 << 20)

@@ -1,0 +1,29 @@
+"""What a front asks the warden for: a function's version and limits in the words of a lease."""
+
+from __future__ import annotations
+
+from supervisor.datagrams import Message
+from supervisor.options import MIB, Limits
+
+
+def lease_request(space: str, name: str, version: int, digest: str, runtime: str, limits: Limits) -> Message:
+    """The words of a lease for the warden (``supervisor.warden.leases``)."""
+    return {
+        "mode": "serve",
+        "space": space,
+        "name": name,
+        "version": version,
+        "digest": digest,
+        "runtime": runtime,
+        "network": limits.network,
+        "max_instances": limits.max_instances,
+        "tie": {
+            "tmp_bytes": limits.tmp * MIB,
+            "open_files": limits.open_files,
+            # With ``fresh`` the process that they are forked from is beside them.
+            "processes": limits.processes + limits.fresh,
+            "memory_bytes": limits.memory * MIB,
+            "cpu": limits.cpu,
+            "is_fresh": limits.fresh,
+        },
+    }

@@ -1,0 +1,339 @@
+"""``fresh``: nothing of a call is there in the next.  Every state is left in the same way by a function
+without it, which finds it again: else a test that finds nothing would say nothing."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from tests.contract.call.conftest import Deploy
+from tests.support.envelope import assert_envelope
+from tests.support.eventually import eventually
+from tests.support.server import SPACE, Server
+
+# Runs the code of its body in the module's own names; what that leaves in ``found`` is the answer.
+SOURCE = """
+import json, logging, os, random, resource, signal, socket, sys, tempfile, threading, time
+import function.context, function.secrets
+
+heard = 0
+def hear(*_):
+    global heard
+    heard += 1
+signal.signal(signal.SIGUSR2, hear)
+
+def handle(req):
+    exec(req.body, globals())
+    return {"body": json.dumps(globals().get("found"))}
+"""
+ASYNC = SOURCE.replace("def handle(req):", "import asyncio\nasync def handle(req):")
+# An import that a fork would share.
+WITH_A_FILE = SOURCE + "\nkept = open('/function/handler.py')\n"
+
+# What is left, and how the next call would see it; ``left`` is what the first one found.
+STATES = {
+    "a global": ("mark = 1", "found = 'mark' in globals()"),
+    "an attribute of a module": ("json.mark = 1", "found = hasattr(json, 'mark')"),
+    "an imported module": ("import wave", "found = 'wave' in sys.modules"),
+    "a variable of the environment": ("os.environ['MARK'] = '1'", "found = 'MARK' in os.environ"),
+    "the working folder": ("os.chdir('/tmp')", "found = os.getcwd() == '/tmp'"),
+    "the umask": ("os.umask(0o123)", "found = os.umask(0) == 0o123"),
+    "a file in /tmp": ("open('/tmp/mark', 'w').close()", "found = os.listdir('/tmp')"),
+    "a tree in /tmp": (
+        "os.makedirs('/tmp/a/b/c'); os.symlink('/function', '/tmp/a/link')", "found = os.listdir('/tmp')",
+    ),
+    "a folder that nobody may enter": (
+        "os.makedirs('/tmp/a/b'); os.chmod('/tmp/a', 0)", "found = os.listdir('/tmp')",
+    ),
+    "the time of /tmp": (
+        "open('/tmp/mark', 'w').close(); os.unlink('/tmp/mark'); found = os.stat('/tmp').st_mtime_ns",
+        "found = os.stat('/tmp').st_mtime_ns == left",
+    ),
+    "shared memory": (
+        "open('/dev/shm/mark', 'w').close()",
+        "found = os.listdir('/dev/shm')",
+    ),
+    "an open file": (
+        "kept = open('/tmp/open', 'w+'); found = kept.fileno()",
+        "found = os.path.exists('/proc/self/fd/%d' % left)",
+    ),
+    "a file that has no name": (
+        "kept = tempfile.TemporaryFile(); found = kept.fileno()",
+        "found = os.path.exists('/proc/self/fd/%d' % left)",
+    ),
+    "an abstract socket": (
+        "kept = socket.socket(socket.AF_UNIX); kept.bind('\\0mark'); kept.listen()\n"
+        "if os.fork() == 0:\n    while True: time.sleep(9)",
+        "found = socket.socket(socket.AF_UNIX).connect_ex('\\0mark') == 0",
+    ),
+    "a thread": (
+        "threading.Thread(target=time.sleep, args=(600,), daemon=True).start()",
+        "found = threading.active_count() > 1",
+    ),
+    "a process": (
+        "found = os.fork()\nif not found:\n    while True: time.sleep(9)",
+        "found = True\ntry: os.kill(left, 0)\nexcept ProcessLookupError: found = False",
+    ),
+    "a daemon that hears no signal": (
+        "r, w = os.pipe()\n"
+        "if os.fork() == 0:\n"
+        "    os.setsid()\n"
+        "    for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:\n"
+        "        if number not in (32, 33): signal.signal(number, signal.SIG_IGN)\n"
+        "    if os.fork(): os._exit(0)\n"
+        "    os.write(w, b'%d' % os.getpid())\n"
+        "    while True: time.sleep(9)\n"
+        "found = int(os.read(r, 10))",
+        "found = True\ntry: os.kill(left, 0)\nexcept ProcessLookupError: found = False",
+    ),
+    "the state of random": ("random.seed(1)", "found = random.random() == random.Random(1).random()"),
+    "the state of numpy's random": (
+        "import numpy.random; numpy.random.seed(1)",
+        "import numpy.random\n"
+        "found = numpy.random.random() == numpy.random.RandomState(1).random_sample()",
+    ),
+    "a signal's handler": (
+        "signal.signal(signal.SIGUSR1, signal.SIG_IGN)",
+        "found = signal.getsignal(signal.SIGUSR1) == signal.SIG_IGN",
+    ),
+    "a blocked signal": (
+        "signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1])",
+        "found = signal.SIGUSR1 in signal.pthread_sigmask(signal.SIG_BLOCK, [])",
+    ),
+    "a timer": (
+        "signal.setitimer(signal.ITIMER_REAL, 600)", "found = signal.getitimer(signal.ITIMER_REAL)[0]",
+    ),
+    "a limit": (
+        "resource.setrlimit(resource.RLIMIT_NOFILE, (99, 99))",
+        "found = resource.getrlimit(resource.RLIMIT_NOFILE)[0] == 99",
+    ),
+    "a priority": ("os.nice(3)", "found = os.nice(0)"),
+    "the processors": (
+        "os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})",
+        "found = len(os.sched_getaffinity(0)) == 1",
+    ),
+    "a log level": ("logging.getLogger().setLevel(7)", "found = logging.getLogger().level == 7"),
+    "a signal to the parent": (
+        "os.kill(os.getppid() if os.getppid() > 1 else os.getpid(), signal.SIGUSR2)",
+        "found = heard",
+    ),
+}  # fmt: skip
+
+# Takes the next call out of the pipe, from a process that outlives its own.
+THIEF = """
+if os.fork() == 0:
+    os.setsid()
+    while os.read(3, 1 << 16):
+        pass
+"""
+# Waits for the next call to run, the second of its instance, then answers it.
+FORGER = """
+from worker import wire
+if os.fork() == 0:
+    os.setsid()
+    time.sleep(0.3)
+    body = b'"forged"'
+    os.write(4, wire.encode(wire.ANSWER, 2, (200, 1, 1, 1), (), len(body)) + body)
+    os._exit(0)
+"""
+
+
+class Function:
+    """One of them, with one instance at most: each call meets what the last one left."""
+
+    def __init__(self, server: Server, name: str) -> None:
+        self.server = server
+        self.name = name
+
+    def send(self, code: str, **keywords: Any) -> Any:
+        """The caller's view of a call that runs ``code``."""
+        return self.server.call(self.name, content=code.encode(), **keywords)
+
+    def run(self, code: str, **keywords: Any) -> Any:
+        """What ``code`` left in ``found``."""
+        answer = self.send(code, **keywords)
+        assert answer.status_code == 200, answer.text
+        return json.loads(answer.content)
+
+
+@pytest.fixture(scope="module")
+def make(server: Server, deploy: Deploy) -> Callable[..., Function]:
+    """``make(name, source, **options)``"""
+    return lambda name, source=SOURCE, **options: Function(
+        server, deploy(name, source, **{"max_instances": 1, **options})
+    )
+
+
+@pytest.fixture(scope="module")
+def fresh(make: Callable[..., Function]) -> Function:
+    """Each call in a process of its own, forked ahead."""
+    return make("fresh-forked", fresh=True)
+
+
+@pytest.fixture(scope="module")
+def kept(make: Callable[..., Function]) -> Function:
+    """The control."""
+    return make("fresh-not")
+
+
+@pytest.fixture(scope="module")
+def whole(make: Callable[..., Function]) -> Function:
+    """Each call in a cell of its own: it cannot be forked from."""
+    return make("fresh-whole", WITH_A_FILE, fresh=True)
+
+
+def survives(function: Function, state: str) -> bool:
+    """Whether what one call leaves is there in the next."""
+    leave, find = STATES[state]
+    left = function.run(leave)
+    return bool(function.run(f"left = {left!r}\n{find}"))
+
+
+@pytest.mark.promise("S45")
+@pytest.mark.parametrize("state", STATES)
+def test_no_state_of_a_call_is_there_in_the_next(fresh: Function, make: Any, state: str) -> None:
+    """The control is new for each state: what is left there would be in the way of the others."""
+    assert not survives(fresh, state)
+    control = make("fresh-control", SOURCE + f"\n# {state}\n")
+    assert survives(control, state)
+
+
+def test_one_template_forks_the_processes_of_its_calls(fresh: Function, whole: Function) -> None:
+    """Else the tests above would try whole instances only."""
+    (first, parent), (second, other) = (fresh.run("found = [os.getpid(), os.getppid()]") for _ in range(2))
+    assert parent == other == 2, "pid 1 forks the worker, and nothing else"
+    assert second > first > parent
+    assert whole.run("found = [os.getpid(), os.getppid()]") == [2, 1]
+
+
+@pytest.mark.parametrize("state", ["a global", "a file in /tmp", "a process", "an open file"])
+def test_an_import_that_cannot_be_forked_gets_a_whole_instance_for_each_call(
+    whole: Function, state: str
+) -> None:
+    assert not survives(whole, state)
+
+
+def test_why_calls_get_a_whole_instance_is_logged_once(whole: Function, server: Server) -> None:
+    for _ in range(3):
+        whole.run("")
+    said = [line for line in server.log.splitlines() if f"{SPACE}/{whole.name}: with fresh" in line]
+    assert all("its import opens files" in line for line in said)
+    assert 1 <= len(said) <= 2, "once for each front"
+
+
+@pytest.mark.promise("S80")
+@pytest.mark.parametrize(
+    ("name", "source", "why"),
+    [
+        ("threads", "import threading, time\n"
+         "threading.Thread(target=time.sleep, args=(600,), daemon=True).start()", "starts threads"),
+        ("processes", "import os, time\nif os.fork() == 0:\n    while True: time.sleep(9)",
+         "starts processes"),
+        ("daemons", "import os, time\nif os.fork() == 0:\n    if os.fork() == 0:\n"
+         "        while True: time.sleep(9)\n    os._exit(0)\nos.wait()", "starts processes"),
+        ("memory", "import mmap\nkept = mmap.mmap(-1, 4096)", "shared memory"),
+        ("tmp", "open('/tmp/mark', 'w').close()", "leaves files"),
+    ],
+)  # fmt: skip
+def test_what_an_import_leaves_is_never_shared_by_two_calls(
+    make: Any, server: Server, name: str, source: str, why: str
+) -> None:
+    function = make(f"fresh-{name}", f"{source}\n{SOURCE}", fresh=True)
+    assert function.run("mark = 1; found = os.path.exists('/tmp/mark')") is (name == "tmp")
+    assert function.run("found = 'mark' in globals()") is False
+    assert any(function.name in line and why in line for line in server.log.splitlines())
+
+
+def test_a_process_that_is_left_reads_no_call_of_another(fresh: Function, kept: Function) -> None:
+    fresh.run(THIEF)
+    assert [fresh.run(f"found = {number}") for number in range(5)] == list(range(5))
+    kept.run(THIEF)
+    assert kept.send("found = 1", headers={"X-Timeout": "1"}).status_code == 504
+
+
+@pytest.mark.promise("T46")
+def test_a_process_that_is_left_answers_no_call_of_another(make: Any) -> None:
+    for is_fresh, answer in ((True, "own"), (False, "forged")):
+        function = make(f"fresh-forged-{answer}", fresh=is_fresh)
+        function.run(FORGER)
+        assert function.run("time.sleep(0.6); found = 'own'") == answer
+
+
+def test_a_thread_that_is_left_answers_no_call_of_another(make: Any) -> None:
+    function = make("fresh-threads-left", fresh=True)
+    late = FORGER.replace("if os.fork() == 0:\n    os.setsid()", "def late():").replace("os._exit(0)", "pass")
+    function.run(late + "threading.Thread(target=late).start()")
+    assert function.run("time.sleep(0.6); found = 'own'") == "own"
+
+
+@pytest.mark.parametrize("name", ["SIGKILL", "SIGSTOP", "SIGTERM", "SIGUSR1", "SIGCHLD", "SIGRTMIN"])
+def test_a_call_that_signals_its_parent_is_nobody_elses_concern(fresh: Function, name: str) -> None:
+    fresh.send(f"os.kill(os.getppid(), signal.{name}); found = 1")
+    assert fresh.run("found = [heard, 'mark' in globals()]") == [0, False]
+
+
+@pytest.mark.parametrize(
+    "crash",
+    ["os.kill(os.getpid(), signal.SIGSEGV)", "os._exit(0)", "os._exit(3)", "os.kill(0, signal.SIGKILL)"],
+)
+def test_a_call_that_crashes_costs_one_caller_a_502(fresh: Function, crash: str) -> None:
+    assert_envelope(fresh.send(crash), 502)
+    assert fresh.run("found = 1") == 1
+
+
+def test_time_limits_hold(make: Any) -> None:
+    function = make("fresh-late", fresh=True, timeout=0.3)
+    soft = function.send("while True: pass")
+    assert_envelope(soft, 504)
+    assert "in handle" in soft.text
+    assert function.run("found = 1") == 1
+    hard = function.send("signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())\ntime.sleep(60)")
+    assert_envelope(hard, 504)
+    assert function.run("found = 1") == 1
+
+
+def test_memory_limits_hold(make: Any) -> None:
+    function = make("fresh-greedy", fresh=True, memory=64)
+    for _ in range(3):
+        too_much = function.send("kept = bytearray(100 << 20)")
+        assert too_much.status_code == 500
+        assert "MemoryError" in too_much.text
+        assert function.run("kept = bytearray(20 << 20); found = 1") == 1
+
+
+def test_a_call_may_have_as_many_processes_as_without(make: Any) -> None:
+    fork = (
+        "children = []\ntry:\n    while True:\n        pid = os.fork()\n"
+        "        if not pid:\n            while True: time.sleep(9)\n        children.append(pid)\n"
+        "except BlockingIOError: pass\nfound = len(children)"
+    )
+    functions = [make(f"fresh-forks-{fresh:d}", fresh=fresh, processes=6) for fresh in (True, False)]
+    assert [function.run(fork) for function in functions] == [5, 5]
+    assert functions[0].run(fork) == 5
+
+
+def test_context_values_and_logs_are_the_calls_own(fresh: Function, server: Server) -> None:
+    code = "print('marked-line'); found = [function.context.call_id, function.secrets.get('FRESH')]"
+    path = f"/spaces/{SPACE}/secrets/FRESH"
+    for value in ("one", "two"):
+        assert server.client.put(path, json={"value": value}).status_code in (201, 204)
+        for _ in range(2):
+            assert fresh.run(code, headers={"X-Call-Id": f"call-{value}"}) == [f"call-{value}", value]
+    eventually(lambda: server.log.count("call-two stdout: marked-line") == 2)
+    server.client.delete(path)
+
+
+def test_coroutines_get_a_process_each(make: Any) -> None:
+    function = make("fresh-async", ASYNC, fresh=True)
+    assert [function.run("mark = globals().get('mark', 0) + 1; found = mark") for _ in range(3)] == [1, 1, 1]
+
+
+def test_many_callers_at_once_meet_nothing_of_each_other(make: Any) -> None:
+    function = make("fresh-crowded", fresh=True, max_instances=4)
+    code = "found = ['mark' in globals(), os.listdir('/tmp')]; mark = 1; open('/tmp/mark', 'w').close()"
+    with ThreadPoolExecutor(8) as callers:
+        assert list(callers.map(lambda _: function.run(code), range(50))) == [[False, []]] * 50
