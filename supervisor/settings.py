@@ -134,7 +134,7 @@ class Settings(BaseSettings):
         default_factory=dict, description="headers for the collector, such as its credential"
     )
     call_reports: bool = Field(
-        True, description="write a line for each call, what it took and came to, to the server's stderr"
+        False, description="write a line for each call, what it took and came to, to the server's stderr"
     )
     function_logs: bool = Field(
         False,

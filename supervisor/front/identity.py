@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from supervisor.datagrams import Message
-from supervisor.front.recorder import Recorder
+from supervisor.front.loglines import LogLines
+from supervisor.front.recorder import Journal, Recorder
 
 
 @dataclass
@@ -35,3 +36,11 @@ class Identity:
     grace_s: float = 0.5
     # None: its lines are kept nowhere.
     recorder: Recorder | None = None
+
+    def lines_of(self, cell: str) -> LogLines:
+        """Counts and keeps the lines of one instance."""
+        kept = None
+        if self.recorder is not None:
+            kept = Journal(self.recorder, self.space, self.function, self.version, cell)
+        origin = f"{self.space}/{self.function} {cell}"
+        return LogLines(origin, self.log_bytes, self.log_lines, self.are_logs_emitted, kept)

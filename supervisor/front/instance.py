@@ -19,12 +19,10 @@ from supervisor.front import deadlines, remarks
 from supervisor.front.answers import function_headers
 from supervisor.front.deadlines import Deadlines
 from supervisor.front.identity import Identity, Memory
-from supervisor.front.loglines import LogLines
 from supervisor.front.logpipes import LogPipes
 from supervisor.front.lost import CallLate, CallLost, StartFailed, StartLate
 from supervisor.front.outbox import Outbox
 from supervisor.front.prepared import PreparedCall
-from supervisor.front.recorder import Journal
 from supervisor.front.warden_link import Ending, Lease, WardenLink
 from worker import wire
 
@@ -77,13 +75,7 @@ class Instance:
         self._on_gone = on_gone
         request_fd, self._reply_fd, stdout_fd, stderr_fd = lease.pipes[:4]
         self._outbox = Outbox(request_fd, self._expect_the_end)
-        origin = f"{identity.space}/{identity.function} {lease.cell}"
-        journal = None
-        if identity.recorder is not None:
-            whose = (identity.space, identity.function, identity.version, lease.cell)
-            journal = Journal(identity.recorder, *whose)
-        lines = LogLines(origin, identity.log_bytes, identity.log_lines, identity.are_logs_emitted, journal)
-        self._logs = LogPipes(stdout_fd, stderr_fd, lines, self._whose)
+        self._logs = LogPipes(stdout_fd, stderr_fd, identity.lines_of(lease.cell), self._whose)
         self._decoder = wire.Decoder(wire.TO_FRONT, identity.response_max_bytes)
         self._frames_left = 0  # of those that one read brought, how many are still to be taken
         self._outstanding: dict[int, PreparedCall] = {}

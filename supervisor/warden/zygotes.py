@@ -131,7 +131,7 @@ class _Process:
         try:
             self.link.send({**message, "do": "spawn"}, descriptors)
         except LinkClosed:
-            pass  # _closed has answered everybody that waits, this one included
+            self._closed()  # it may have closed before this one asked
 
     def retire(self) -> None:
         """Let it end once it has answered; its cells live on, they are the warden's children."""
@@ -159,6 +159,8 @@ class _Process:
         signal_pid(self.pid, 9)
 
     def _closed(self) -> None:
+        # First: whoever is answered may ask for another cell at once.
+        self._owner.lost(self)
         waiting, self._waiting = self._waiting, []
         for on_spawned in waiting:
             on_spawned(0, -1, ENDED_FIRST)
@@ -262,11 +264,16 @@ class Zygote:
             previous.retire()
         self._on_change()
 
+    def lost(self, process: _Process) -> None:
+        """Nobody can ask this one any more; it ends, or has."""
+        if self.current is process:
+            self.current = None
+            process.kill()
+
     def ended(self, process: _Process) -> None:
         """A process of ours was reaped."""
         self._processes.remove(process)
-        if self.current is process:
-            self.current = None
+        self.lost(process)
         if not any(other.number >= self._wanted_number for other in self._processes):
             self._try_later("ended")
 

@@ -19,7 +19,8 @@ from tests.support.eventually import eventually
 from tests.support.processes import fronts_of, zygotes_of
 from tests.support.server import SPACE, Server
 
-ASLEEP = "import time\ndef handle(req):\n    time.sleep(0.4)\n    return {'body': 'woken'}\n"
+# More than a MiB: what a ceiling of ``max_response`` cuts needs no clock.
+LARGE = "def handle(req):\n    return {'body': 'x' * (2 << 20)}\n"
 # Not ``import requests``: whether somebody else did.
 PRELOADED = "import sys\ndef handle(req):\n    return {'body': str('requests' in sys.modules)}\n"
 CALLERS = 4
@@ -32,7 +33,7 @@ def tuned(small_server: MakeSmall, tmp_path_factory: pytest.TempPathFactory) -> 
     path.write_text("preload = []\nblank_cells = 1")
     with small_server(environment={"CELLBLOCK_CONFIG": str(path)}, preload=None, blank_cells=None) as server:
         server.deploy("hello", HELLO)
-        server.deploy("asleep", ASLEEP)
+        server.deploy("large", LARGE)
         yield server, path
 
 
@@ -85,18 +86,17 @@ def test_limits_change_at_sighup_and_no_call_is_lost(tuned: tuple[Server, Path])
     server, path = tuned
     fronts = sorted(fronts_of(server.pid))
     with load(server) as wrong:
-        said = reload(server, path, "log_level = 'debug'\n[ceilings]\ntimeout = 0.2\n")
+        said = reload(server, path, "log_level = 'debug'\n[ceilings]\nmax_response = 1\n")
         assert "changed: ceilings, log_level" in said
         # The ceiling cuts what is deployed already, and holds for the next deploy, on every front.
         for _ in range(6):
             with client_of(server) as client:
-                answer = client.post(f"/spaces/{SPACE}/functions/asleep/invoke")
-                assert answer.status_code == 504, answer.text
-                body = {"options": {"timeout": 1}}
+                answer = client.post(f"/spaces/{SPACE}/functions/large/invoke")
+                assert answer.status_code == 502, answer.text
+                body = {"options": {"max_response": 2}}
                 assert client.put(f"/spaces/{SPACE}/functions/hello", json=body).status_code == 422
         assert "changed: ceilings, log_level" in reload(server, path, "")
-        answer = server.call("asleep")
-        assert (answer.status_code, answer.text) == (200, "woken")
+        assert server.call("large").status_code == 200
     assert wrong == []
     assert sorted(fronts_of(server.pid)) == fronts
 
@@ -107,11 +107,11 @@ def test_a_bad_file_changes_nothing_and_the_log_says_why(tuned: tuple[Server, Pa
         ("queue_depth = 0", "queue_depth"),
         ("queue_depth = 1\nno_such_setting = 1", "no_such_setting"),
         ("queue_depth = ", "cannot read the settings file"),
-        ("[ceilings]\ntimeout = 0.1\nno_such_option = 2", "no_such_option"),
+        ("[ceilings]\nmax_response = 1\nno_such_option = 2", "no_such_option"),
     ):
         said = reload(server, path, text)
         assert "SIGHUP changed nothing" in said and why in said, said
-        assert server.call("asleep").text == "woken"
+        assert server.call("large").status_code == 200
     said = reload(server, path, "body_seconds = 7\ngrace_seconds = 0.7")
     assert "setting body_seconds stays as it is until the server is restarted" in said
     assert "changed: grace_seconds" in said
@@ -120,7 +120,7 @@ def test_a_bad_file_changes_nothing_and_the_log_says_why(tuned: tuple[Server, Pa
 
 def test_a_front_that_starts_after_a_reload_has_the_new_settings(tuned: tuple[Server, Path]) -> None:
     server, path = tuned
-    reload(server, path, "[ceilings]\ntimeout = 0.2\n")
+    reload(server, path, "[ceilings]\nmax_response = 1\n")
     before = set(fronts_of(server.pid))
     for front in before:
         os.kill(front, signal.SIGKILL)
@@ -128,7 +128,7 @@ def test_a_front_that_starts_after_a_reload_has_the_new_settings(tuned: tuple[Se
 
     def is_cut() -> bool:
         with contextlib.suppress(httpx.HTTPError), client_of(server) as client:
-            return client.post(f"/spaces/{SPACE}/functions/asleep/invoke").status_code == 504
+            return client.post(f"/spaces/{SPACE}/functions/large/invoke").status_code == 502
         return False
 
     eventually(is_cut)
