@@ -51,6 +51,7 @@ class Server:
         environment.update(variables)
         environment["CELLBLOCK_ADMIN_TOKEN"] = TOKEN
         environment.setdefault("CELLBLOCK_FUNCTION_LOGS", "true")  # where most tests read what one wrote
+        environment.setdefault("CELLBLOCK_CALL_REPORTS", "true")
         for name, value in settings.items():
             if value is not None:  # else it is the file's to say
                 environment[f"CELLBLOCK_{name.upper()}"] = str(value)
