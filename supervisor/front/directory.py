@@ -12,10 +12,11 @@ import logging
 from collections import OrderedDict
 from collections.abc import Callable
 
-from supervisor.front import recycling
+from supervisor.front import making_room, recycling
 from supervisor.front.identity import Identity
 from supervisor.front.instance import Instance
 from supervisor.front.limits import limits_in_force
+from supervisor.front.making_room import Held
 from supervisor.front.pool import SWEEP_SECONDS, Pool, lease_request
 from supervisor.front.warden_link import Ending, WardenLink
 from supervisor.options import MIB, Limits
@@ -229,21 +230,19 @@ class Directory:
             if function is not None and function.limits.min_instances:
                 function.pool.keep()
 
-    def _reclaim(self, space: str, name: str) -> None:
+    def _reclaim(self, space: str, name: str, number: int) -> None:
         if name:
             function = self.functions.get((space, name))
             if function is not None:
                 function.pool.reclaim()
             return
-        # Any will do: the one that has been idle longest.
-        idle = [
-            (since, function.pool)
-            for function in self.functions.values()
-            if (since := function.pool.idle_since()) is not None
+        held = [
+            Held(key[0], each.last_used, each.load == 0, each.is_retiring, (function.pool, each))
+            for key, function in self.functions.items()
+            for each in function.pool.serving
         ]
-        if idle:
-            since, pool = min(idle, key=lambda pair: pair[0])
-            pool.drop_idle(since)
+        for pool, instance in making_room.chosen(held, space, number):
+            pool.make_way(instance, "released")
 
     def adopt(self, instance: Instance) -> None:
         """An instance of no pool whose end must reach it all the same."""

@@ -328,9 +328,10 @@ class Pool:
                 return True
         return False
 
-    def idle_since(self) -> float | None:
-        """When the longest idle instance was last used; None when none is idle."""
-        return min((instance.last_used for instance in self._free if instance.load == 0), default=None)
+    @property
+    def serving(self) -> list[Instance]:
+        """Those that have said READY."""
+        return list(self._serving)
 
     def drop_idle(self, not_used_since: float, keep: int = 0) -> int:
         """End instances idle since before ``not_used_since``, all but ``keep``; says how many."""
@@ -339,11 +340,16 @@ class Pool:
             if len(self.instances) - dropped <= keep:
                 break
             if instance.load == 0 and instance.last_used <= not_used_since:
-                self._list(instance, False)
-                instance.is_retiring = True
-                instance.kill("released")
+                self.make_way(instance, "released")
                 dropped += 1
         return dropped
+
+    def make_way(self, instance: Instance, cause: str) -> None:
+        """It takes no more calls, and ends with ``cause`` now or with its last one."""
+        instance.is_retiring = True
+        self._list(instance, False)
+        if instance.load == 0:
+            instance.kill(cause)
 
     def look_after(self, frozen_before: float, allowance: recycling.Allowance) -> None:
         """Freeze what has been idle since then; have those that have served long enough make way."""
@@ -353,10 +359,7 @@ class Pool:
             why = recycling.reason_to_recycle(life, allowance)
             if why and not instance.is_retiring:
                 log.info("cell %s makes way for a new one: %s", instance.cell, why)
-                instance.is_retiring = True
-                self._list(instance, False)
-                if instance.load == 0:
-                    instance.kill("recycled")
+                self.make_way(instance, "recycled")
             elif instance.last_used <= frozen_before:
                 instance.freeze()
 

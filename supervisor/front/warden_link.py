@@ -80,7 +80,7 @@ class WardenLink:
         # Wired by the front before the first message can arrive.
         self.on_ended: Callable[[str, Ending], None] = lambda cell, ending: None
         self.on_changed: Callable[[str, str], None] = lambda space, name: None
-        self.on_reclaim: Callable[[str, str], None] = lambda space, name: None
+        self.on_reclaim: Callable[[str, str, int], None] = lambda space, name, number: None
 
     @property
     def is_up(self) -> bool:
@@ -162,7 +162,7 @@ class WardenLink:
         elif what == "layers":
             self.layers = message["layers"]
         elif what == "reclaim":
-            self.on_reclaim(message["space"], message["name"])
+            self.on_reclaim(message["space"], message["name"], message["number"])
 
     def _unwanted(self, message: Message, descriptors: list[int]) -> None:
         """An answer that nobody waits for any more: a cell among them must not be forgotten."""

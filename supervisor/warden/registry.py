@@ -15,8 +15,10 @@ from supervisor.runtimes import Runtime
 from supervisor.warden import policy
 from supervisor.warden.cells import Cell, Ending, Hooks
 from supervisor.warden.confinement import PROOF_TIE, Confinement, Kind
+from supervisor.warden.fairness import Asking
 from supervisor.warden.identities import Slots
 from supervisor.warden.processes import Children
+from supervisor.warden.shares import Shares
 from supervisor.warden.states import State
 from supervisor.warden.zygotes import Zygote
 
@@ -34,11 +36,14 @@ OnCell = Callable[[Cell | None, str], None]
 
 
 class Want:
-    """A lease that waits for a blank cell."""
+    """A lease that waits for a blank cell; one that ``is_modest`` takes no room from anybody."""
 
-    def __init__(self, kind: Kind, on_cell: OnCell) -> None:
+    def __init__(self, kind: Kind, on_cell: OnCell, space: str, is_modest: bool) -> None:
         self.kind = kind
         self.on_cell = on_cell
+        self.space = space
+        self.is_modest = is_modest
+        self.since = asyncio.get_running_loop().time()
 
 
 class Registry:
@@ -53,6 +58,7 @@ class Registry:
         slots: Slots,
         confinement: Confinement,
         children: Children,
+        shares: Shares,
         on_end: Callable[[Cell, Ending], None],
         on_change: Callable[[], None],
         on_layers: Callable[[], None],
@@ -61,6 +67,8 @@ class Registry:
         self._confinement = confinement
         self._hooks = Hooks(self._is_blank, self._is_tied, self._is_breached, self._has_ended)
         self._children = children
+        self._shares = shares
+        shares.crowd = self._crowd
         self._tell_end = on_end
         self._on_change = on_change
         self._on_layers = on_layers
@@ -153,10 +161,10 @@ class Registry:
             other.kill("breached", reason)
         self._on_layers()
 
-    def want(self, kind: Kind, on_cell: OnCell) -> Want:
-        """Ask for a blank cell; ``on_cell`` may be called before this returns."""
+    def want(self, kind: Kind, on_cell: OnCell, space: str = "", is_modest: bool = False) -> Want:
+        """Ask for a blank cell for a space; ``on_cell`` may be called before this returns."""
         self.zygotes[kind.runtime].start()
-        want = Want(kind, on_cell)
+        want = Want(kind, on_cell, space, is_modest)
         if self._confinement.breach:
             on_cell(None, BREACHED)
             return want
@@ -171,21 +179,27 @@ class Registry:
         self._wants.remove(want)
         return True
 
-    @property
-    def has_room(self) -> bool:
-        """Whether another cell could be started."""
-        return self._slots.free > 0
+    def _crowd(self) -> tuple[list[Asking], int]:
+        """Who waits, and for how many of them there is room, or a cell that begins or ends."""
+        asking = [Asking(want.space, want.since) for want in self._wants if not want.is_modest]
+        passing = sum(cell.state in (State.GROWING, State.DYING) for cell in self.cells.values())
+        return asking, self._slots.free + passing
+
+    def _hand_out(self, kind: Kind) -> None:
+        """Blank cells to those who wait for one, each space in its turn."""
+        while wants := [want for want in self._wants if want.kind == kind]:
+            cell = self._blank(kind)
+            if cell is None:
+                self._make_room(kind)
+                return
+            want = wants[self._shares.next([want.space for want in wants])]
+            self._wants.remove(want)
+            want.on_cell(cell, "")
 
     def fill(self) -> None:
         """Match what is blank with what is wanted, then start what is missing."""
-        for want in list(self._wants):
-            cell = self._blank(want.kind)
-            if cell is None:
-                self._make_room(want.kind)
-                continue
-            if want in self._wants:  # an answer below may have come back here
-                self._wants.remove(want)
-                want.on_cell(cell, "")
+        for kind in {want.kind for want in self._wants}:
+            self._hand_out(kind)
         now = asyncio.get_running_loop().time()
         for kind in {*self._wanted_blank, *(want.kind for want in self._wants)}:
             zygote = self.zygotes[kind.runtime]

@@ -191,6 +191,7 @@ class Warden:
             slots=identities.Slots(first_id, settings.max_cells),
             confinement=confinement,
             children=children,
+            shares=desk.shares,
             on_end=lambda cell, ending: self._cell_ended(desk, cell, ending),
             on_change=lambda: self._look_if_ready(desk),
             on_layers=layers_changed,

@@ -50,7 +50,8 @@ WALLS: dict[str, tuple[str, ...]] = {
 # Decisions are pure: they are given times and bytes, and can be tested without either.
 PURE = (
     "worker.wire", "worker.response", "supervisor.warden.states", "supervisor.warden.policy",
-    "supervisor.front.growth", "supervisor.front.answers", "supervisor.front.limits", "supervisor.options",
+    "supervisor.front.growth", "supervisor.front.making_room", "supervisor.warden.fairness",
+    "supervisor.front.answers", "supervisor.front.limits", "supervisor.options",
     "supervisor.errors", "function.request", "seccomp.compiler", "seccomp.tables",
 )  # fmt: skip
 IMPURE = (
