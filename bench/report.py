@@ -9,6 +9,7 @@ from typing import Any
 
 from bench.blankcell import GOAL_MS, GROWN, TIED, SandboxCost
 from bench.coldstart import ColdStart
+from bench.endings import CASES, Ending
 from bench.load import DISTURBED, Sample
 
 OURS, PEER, FLOOR, UNCONFINED = "cellblock-1", "framework-1", "bare", "cellblock-unconfined"
@@ -16,6 +17,7 @@ OURS, PEER, FLOOR, UNCONFINED = "cellblock-1", "framework-1", "bare", "cellblock
 GOAL_WARM = 0.05
 GOAL_CONNECTIONS, GOAL_THROUGHPUT = 32, 5.0
 GOAL_LATENCY = 2.0
+GOAL_NEIGHBOUR = 2.0
 
 Key = tuple[str, str, int]  # contestant, workload, connections
 
@@ -35,6 +37,7 @@ class Run:
     cold_starts: list[ColdStart]
     sandboxes: list[SandboxCost]
     fresh_process_ms: dict[str, float]
+    endings: list[Ending]
 
     def middle(self, field: str, contestant: str, workload: str, connections: int) -> float:
         """The median over the rounds."""
@@ -87,7 +90,24 @@ def goals(run: Run) -> list[Goal]:
             Goal(f"a cell with every layer on, grown and tied, in at most {GOAL_MS:g} ms (median)",
                  sum(middles), sum(middles) <= GOAL_MS)
         )  # fmt: skip
+    for case in CASES:
+        ends = [end for end in run.endings if end.case == case.name]
+        if not ends:
+            continue
+        gone = percentile(sorted(end.gone_ms for end in ends), 99)
+        text = f"{case.title}: all of the cell gone within {case.goal_ms:g} ms of the kill (p99)"
+        found.append(Goal(text, gone, gone <= case.goal_ms))
+        before, meanwhile = _neighbours(ends)
+        ratio = percentile(meanwhile, 99) / percentile(before, 99)
+        text = f"{case.title}: another function's p99 meanwhile, at most {GOAL_NEIGHBOUR:g} x what it was"
+        found.append(Goal(text, ratio, ratio <= GOAL_NEIGHBOUR))
     return found
+
+
+def _neighbours(ends: Sequence[Ending]) -> tuple[list[float], list[float]]:
+    """Its latencies, microseconds, in order: before the kills, and meanwhile."""
+    before = sorted(latency for end in ends for latency in end.before_us)
+    return before, sorted(latency for end in ends for latency in end.meanwhile_us)
 
 
 def markdown(run: Run) -> str:
@@ -98,6 +118,8 @@ def markdown(run: Run) -> str:
         parts.append(_cold_starts(run))
     if run.sandboxes:
         parts.append(_sandboxes(run))
+    if run.endings:
+        parts.append(_endings(run))
     return "\n\n".join(parts) + "\n"
 
 
@@ -180,6 +202,27 @@ def _sandboxes(run: Run) -> str:
     return "\n".join(lines)
 
 
+def _endings(run: Run) -> str:
+    lines = [
+        "**How soon a cell is gone** (from the kill to the end of its last process; beside it the same for "
+        "processes in no cell, and another function's latency)",
+        "",
+        "| what ran in it | n | median | p99 | in no cell, median | p99 | neighbour's p99 before "
+        "| meanwhile |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for case in CASES:
+        ends = [end for end in run.endings if end.case == case.name]
+        gone, bare = sorted(end.gone_ms for end in ends), sorted(end.bare_ms for end in ends)
+        before, meanwhile = _neighbours(ends)
+        lines.append(
+            f"| {case.title} | {len(ends)} | {median(gone):.1f} ms | {percentile(gone, 99):.1f} ms "
+            f"| {median(bare):.1f} ms | {percentile(bare, 99):.1f} ms "
+            f"| {_time(percentile(before, 99))} | {_time(percentile(meanwhile, 99))} |"
+        )
+    return "\n".join(lines)
+
+
 def percentile(ordered: Sequence[float], percent: int) -> float:
     """The smallest value that ``percent`` of an ordered sequence do not exceed."""
     return ordered[max(0, -(-len(ordered) * percent // 100) - 1)]
@@ -204,5 +247,6 @@ def as_json(run: Run) -> dict[str, Any]:
         ],
         "cold_starts": [start.as_json() for start in run.cold_starts],
         "fresh_process_ms": run.fresh_process_ms,
+        "endings": [end.as_json() for end in run.endings],
         "sandboxes": [cost.as_json() for cost in run.sandboxes],
     }

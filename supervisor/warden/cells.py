@@ -15,6 +15,7 @@ from supervisor.datagrams import Link, LinkClosed, Message, pair
 from supervisor.warden.code import Code
 from supervisor.warden.confinement import OVERHEAD_BYTES, Confinement, Kind, budget_of
 from supervisor.warden.guard import EVIDENCE
+from supervisor.warden.jail import members
 from supervisor.warden.jail.cgroups import Leaf
 from supervisor.warden.processes import Children
 from supervisor.warden.states import Event, State, next_state
@@ -281,6 +282,7 @@ class Cell:
         self._ending = self._ending or Ending(cause, signal.SIGKILL, reason=reason)
         self.state = next_state(self.state, Event.KILLED)
         self._signal()
+        log.debug("cell %s was killed (%s) at %.6f", self.name, cause, time.perf_counter())
 
     def _out_of_memory(self) -> None:
         """The kernel killed a process of the cell for memory: half a cell would go on."""
@@ -301,6 +303,8 @@ class Cell:
     def _signal(self) -> None:
         if self._leaf is not None:
             self._leaf.kill()
+            if self.pid and self._confinement.has_namespaces:
+                members.kill(self.pid, self._leaf.processes())
         if self._pidfd >= 0:
             with contextlib.suppress(ProcessLookupError):  # it is exiting by itself
                 signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
