@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 from supervisor.datagrams import LinkClosed
 from supervisor.runtimes import Runtime
-from supervisor.warden import policy
+from supervisor.warden import pace, policy
 from supervisor.warden.cells import Cell, Ending, Hooks
 from supervisor.warden.confinement import PROOF_TIE, Confinement, Kind
 from supervisor.warden.fairness import Asking
@@ -26,6 +26,9 @@ log = logging.getLogger("cellblock.cells")
 
 # Blank cells kept for a runtime that is not the default: enough to check and start a function at once.
 BLANK_OF_OTHER_RUNTIMES = 1
+
+# How often blank cells are looked at that were kept for a burst; those no longer wanted are ended.
+TRIM_EVERY_S = 1.0
 
 # Cells that end before they have proven themselves, at the start: then something is wrong for good.
 PROOF_TRIES = 3
@@ -55,6 +58,7 @@ class Registry:
         *,
         preload: tuple[str, ...],
         blank_cells: int,
+        blank_most: int,
         slots: Slots,
         confinement: Confinement,
         children: Children,
@@ -81,6 +85,9 @@ class Registry:
         self._failures: dict[Kind, int] = {}
         self._not_before: dict[Kind, float] = {}
         self._is_stopping = False
+        self._blank_most = blank_most
+        self._pace: dict[Kind, pace.Pace] = {}
+        self._trimmer: asyncio.TimerHandle | None = None
         self._wanted_blank = {
             Kind(runtime.name, "none"): blank_cells
             if index == 0
@@ -169,6 +176,8 @@ class Registry:
             on_cell(None, BREACHED)
             return want
         self._wants.append(want)
+        self._pace[kind] = pace.after_one(self._pace.get(kind, pace.Pace()), self._blank_most, want.since)
+        self._trim_later()
         self.fill()
         return want
 
@@ -178,6 +187,27 @@ class Registry:
             return False
         self._wants.remove(want)
         return True
+
+    def _to_keep(self, kind: Kind) -> int:
+        least, asked = self._wanted_blank.get(kind, 0), self._pace.get(kind, pace.Pace())
+        return pace.to_keep(asked, least, self._blank_most, self._slots.free, self._loop.time())
+
+    def _trim_later(self) -> None:
+        if self._trimmer is None:
+            self._trimmer = self._loop.call_later(TRIM_EVERY_S, self._trim)
+
+    def _trim(self) -> None:
+        """End blank cells that are kept for more demand than there is, until it is as in quiet times."""
+        self._trimmer = None
+        if self._is_stopping:
+            return
+        for kind, least in self._wanted_blank.items():
+            wanted = self._to_keep(kind)
+            blank = [cell for cell in self.cells.values() if cell.state is State.BLANK and cell.kind == kind]
+            for cell in blank[wanted:]:
+                cell.kill("spare")
+            if wanted > least or len(blank) + self._count(kind, State.GROWING) > least:
+                self._trim_later()
 
     def _crowd(self) -> tuple[list[Asking], int]:
         """Who waits, and for how many of them there is room, or a cell that begins or ends."""
@@ -207,7 +237,7 @@ class Registry:
             if is_closed or not zygote.is_ready or now < self._not_before.get(kind, 0.0):
                 continue
             demand = policy.Demand(
-                self._wanted_blank.get(kind, 0),
+                self._to_keep(kind),
                 self._count(kind, State.BLANK),
                 self._count(kind, State.GROWING),
                 sum(want.kind == kind for want in self._wants),

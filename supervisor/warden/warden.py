@@ -188,6 +188,7 @@ class Warden:
             self.runtimes,
             preload=settings.preload,
             blank_cells=settings.blank_cells,
+            blank_most=settings.blank_cells_most,
             slots=identities.Slots(first_id, settings.max_cells),
             confinement=confinement,
             children=children,

@@ -51,7 +51,7 @@ WALLS: dict[str, tuple[str, ...]] = {
 PURE = (
     "worker.wire", "worker.response", "supervisor.warden.states", "supervisor.warden.policy",
     "supervisor.front.growth", "supervisor.front.making_room", "supervisor.warden.fairness",
-    "supervisor.warden.memory",
+    "supervisor.warden.memory", "supervisor.warden.pace",
     "supervisor.front.answers", "supervisor.front.limits", "supervisor.options",
     "supervisor.errors", "function.request", "seccomp.compiler", "seccomp.tables",
 )  # fmt: skip
