@@ -29,6 +29,8 @@ log = logging.getLogger("cellblock.front")
 Key = tuple[str, str]
 # Names that do not exist are remembered too, or each anonymous call to one would cost a query.
 UNKNOWN_MAX = 10_000
+# An instance that has been idle so long is handed to another front that has a call for it and none.
+SPARE_AFTER_S = 1.0
 # A space's secrets and variables as one frame body; the API bounds what goes in.
 VALUES_MAX_BYTES = 4 * MIB
 
@@ -87,6 +89,7 @@ class Directory:
         self._revision = 0
         warden.on_changed = self.changed
         warden.on_reclaim = self._reclaim
+        warden.on_spare = self._spare
         warden.on_ended = self._ended
         self._loop = asyncio.get_running_loop()
         self._sweeper = self._loop.call_later(SWEEP_SECONDS, self._sweep)
@@ -243,6 +246,11 @@ class Directory:
         ]
         for pool, instance in making_room.chosen(held, space, number):
             pool.make_way(instance, "released")
+
+    def _spare(self, space: str, name: str) -> bool:
+        """Another front has a call for it and no instance: one that nobody here has used for a while."""
+        function = self.functions.get((space, name))
+        return function is not None and function.pool.hand_back_idle(self._loop.time() - SPARE_AFTER_S)
 
     def adopt(self, instance: Instance) -> None:
         """An instance of no pool whose end must reach it all the same."""

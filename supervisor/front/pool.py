@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable
@@ -314,16 +315,17 @@ class Pool:
 
     def reclaim(self) -> None:
         """Another front waits for an instance of this version and may start none: hand one over."""
-        if not self._hand_back_an_idle_one():
+        if not self.hand_back_idle(math.inf):
             self._loop.call_later(KEEP_WHEN_ASKED_S, self._reclaim_now)
 
     def _reclaim_now(self) -> None:
-        if not self._hand_back_an_idle_one():
+        if not self.hand_back_idle(math.inf):
             self._is_asked_for = True  # the next that comes free, or that arrives
 
-    def _hand_back_an_idle_one(self) -> bool:
+    def hand_back_idle(self, not_used_since: float) -> bool:
+        """Return one to the warden that has been idle since then; False when there is none."""
         for instance in self._free:
-            if instance.is_idle:
+            if instance.is_idle and instance.last_used <= not_used_since:
                 self._hand_back(instance)
                 return True
         return False

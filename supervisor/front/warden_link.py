@@ -81,6 +81,7 @@ class WardenLink:
         self.on_ended: Callable[[str, Ending], None] = lambda cell, ending: None
         self.on_changed: Callable[[str, str], None] = lambda space, name: None
         self.on_reclaim: Callable[[str, str, int], None] = lambda space, name, number: None
+        self.on_spare: Callable[[str, str], bool] = lambda space, name: False
 
     @property
     def is_up(self) -> bool:
@@ -161,6 +162,9 @@ class WardenLink:
             self._tell({"do": "ack", "epoch": message["epoch"]})
         elif what == "layers":
             self.layers = message["layers"]
+        elif what == "reclaim" and "ask" in message:
+            if not self.on_spare(message["space"], message["name"]):
+                self._tell({"do": "none", "ask": message["ask"]})
         elif what == "reclaim":
             self.on_reclaim(message["space"], message["name"], message["number"])
 

@@ -8,12 +8,14 @@ Messages of a front (``do``) and to it (``is``); ``ticket`` is the front's own n
     return   cell memory + 4 descriptors    an idle cell that another front may have
     kill     cell cause
     signal   cell name (look | dump | freeze | thaw)
+    none     ask                            no instance is idle for long: to a reclaim with number 0
     changed  ticket space name              -> done ticket, once every front has said ack
     ack      epoch
     count    ticket space name              -> count ticket replicas
     (none)                                  <- ended cell cause signal code reason peak_bytes
                                             <- changed epoch space name
-                                            <- reclaim space name (an idle one, to be returned)
+                                            <- reclaim space name (an idle one, to be returned; with
+                                               number 0 and an ask: one that has been idle for long)
                                             <- reclaim space number | reclaim number (to be ended)
                                             <- layers layers, at the start and when one changed
 """
@@ -21,6 +23,7 @@ Messages of a front (``do``) and to it (``is``); ``ticket`` is the front's own n
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 import os
 import re
@@ -41,6 +44,9 @@ log = logging.getLogger("cellblock.leases")
 DIGEST = re.compile(r"[0-9a-f]{64}")
 # A cell that a front handed back and nobody took: its calls were a moment ago, more may come.
 SPARE_SECONDS = 5.0
+
+# How long a lease waits for a front to give up an instance that it does not need: it answers at once.
+SPARE_ASK_S = 0.02
 
 # What a front may have sent into its cells (worker.cell.SIGNALS).
 FRONTS_SIGNALS = frozenset({"look", "dump", "freeze", "thaw"})
@@ -109,6 +115,9 @@ class Desk:
         self._tied: dict[str, Request] = {}
         self._claims: Counter[Key] = Counter()
         self._at_limit: list[Request] = []
+        # Of them, those who may start an instance of their own if no front has one to spare, by their ask.
+        self._hoping: dict[int, Request] = {}
+        self._asks = itertools.count(1)
         # Cells handed back that nobody has taken yet, and what their fronts remembered of them.
         self._spare: list[Cell] = []
         self._memories: dict[str, Message] = {}
@@ -156,6 +165,8 @@ class Desk:
             self._changes.announce(session, message["ticket"], message["space"], message["name"])
         elif what == "ack":
             self._changes.acknowledged(session, message["epoch"])
+        elif what == "none":
+            self._start_its_own(message["ask"])
         elif what == "count":
             replicas = self._claims[(message["space"], message["name"])]
             session.tell({"is": "count", "ticket": message["ticket"], "replicas": replicas})
@@ -176,16 +187,17 @@ class Desk:
             return
         self._place(request)
 
-    def _place(self, request: Request) -> None:
+    def _holders(self, key: Key) -> list[Session]:
+        if not self._claims[key]:
+            return []
+        return [other for other in self.sessions if any(self._tied[name].key == key for name in other.held)]
+
+    def _place(self, request: Request, hopes: bool = True) -> None:
         """Claim an instance for the request, or let it wait for one to come back."""
         if self._take_spare(request):
             return
         if not request.is_check and self._claims[request.key] >= request.most:
-            holders = [
-                other
-                for other in self.sessions
-                if any(self._tied[name].key == request.key for name in other.held)
-            ]
+            holders = self._holders(request.key)
             if request.is_keep or request.session in holders or not holders:
                 # It waits for its own; or all are about to be somebody's: it will ask again.
                 self._refuse(request, "limit", f"all {request.most} instances are in use")
@@ -194,6 +206,11 @@ class Desk:
             most_of_it = max(holders, key=lambda other: len(other.held))
             most_of_it.tell({"is": "reclaim", "space": request.key[0], "name": request.key[1], "number": 1})
             return
+        if hopes and not request.is_check and not request.is_keep:
+            holders = self._holders(request.key)
+            if holders and request.session not in holders:
+                self._hope(request, max(holders, key=lambda other: len(other.held)))
+                return
         self._claim(request)
         assert self.registry is not None
         request.want = self.registry.want(
@@ -203,6 +220,21 @@ class Desk:
             request.is_keep,
         )
         self.shares.one_more_waits()
+
+    def _hope(self, request: Request, holder: Session) -> None:
+        """Another front may have one that it does not need; else this one starts its own a moment later."""
+        ask = next(self._asks)
+        self._hoping[ask] = request
+        self._at_limit.append(request)
+        asyncio.get_running_loop().call_later(SPARE_ASK_S, self._start_its_own, ask)
+        space, name = request.key
+        holder.tell({"is": "reclaim", "space": space, "name": name, "number": 0, "ask": ask})
+
+    def _start_its_own(self, ask: int) -> None:
+        request = self._hoping.pop(ask, None)
+        if request in self._at_limit:  # else it was given one, or was refused
+            self._at_limit.remove(request)
+            self._place(request, hopes=False)
 
     def _claim(self, request: Request) -> None:
         request.is_claimed = not request.is_check
