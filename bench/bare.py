@@ -6,13 +6,15 @@ beyond it is what recognising, handing over and isolating a call cost.
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 from gunicorn.app.base import BaseApplication
 
-from supervisor.front.server import CONNECTIONS_PER_WORKER, HEARTBEAT_SECONDS, KEEPALIVE_SECONDS
+from supervisor.front.server import CONNECTIONS_PER_WORKER, HEARTBEAT_SECONDS
+from supervisor.settings import Settings
 
 Message = dict[str, Any]
 
@@ -51,7 +53,7 @@ class BareServer(BaseApplication):
             "asgi_loop": "uvloop",
             "asgi_lifespan": "off",
             "timeout": HEARTBEAT_SECONDS,
-            "keepalive": KEEPALIVE_SECONDS,
+            "keepalive": math.ceil(Settings().keepalive_seconds),
             "worker_connections": CONNECTIONS_PER_WORKER,
             "control_socket_disable": True,
             "loglevel": "warning",

@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import httpx
 
@@ -112,12 +113,12 @@ class Cellblock:
         """Where a function is called."""
         return f"{self.url}/spaces/{SPACE}/functions/{name}/invoke"
 
-    def deploy(self, name: str, source: Path, **options: object) -> None:
+    def deploy(self, name: str, source: Path, **options: Any) -> None:
         """Create the function."""
         code = base64.b64encode(source.read_bytes()).decode()
         answer = httpx.post(
             f"{self.url}/spaces/{SPACE}/functions",
-            json={"name": name, "template": "python3-http", "options": options, "source": {"code": code}},
+            json={"name": name, "template": "python3-http", "source": {"code": code}, "options": options},
             headers={"Authorization": f"Bearer {TOKEN}"},
             timeout=60.0,
         )

@@ -11,7 +11,7 @@ import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
 
-from bench import blankcell, coldstart, freshness, load, machine, report, restart
+from bench import blankcell, coldstart, endings, freshness, load, machine, report, restart
 from bench.contestants import ROOT, TOKEN, Contestant, StartError, cellblock, everybody
 from bench.workloads import WORKLOADS
 
@@ -20,6 +20,8 @@ DOCUMENT = ROOT / "docs/benchmarks.md"
 RECORDED = re.compile(r"(?<=<!-- results -->\n).*(?=<!-- /results -->)", re.DOTALL)
 CONNECTIONS = (1, 32, 256)
 WARM_UP_SECONDS = 1
+# What a new process imports that is compared with a cold start of that kind.
+FRESH = {"plain": "json", "pandas": "pandas"}
 
 
 def main() -> int:
@@ -59,12 +61,21 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, help="measurements of each kind (default: 5)")
     parser.add_argument("--cold-starts", type=int, help="of each kind (default: 20)")
     parser.add_argument("--fronts", type=int, default=2, help="of the second Cellblock (default: 2)")
-    parser.add_argument("--quick", action="store_true", help="2 rounds of 1 s, 5 cold starts")
+    parser.add_argument(
+        "--quick", action="store_true", help="2 rounds of 1 s, 5 cold starts, 5 ends of cells"
+    )
     parser.add_argument("--cold-only", action="store_true", help="measure cold starts only")
     parser.add_argument("--fresh-only", action="store_true", help="measure `fresh` only, and keep nothing")
+    parser.add_argument("--endings", type=int, help="cells of each kind that are killed (default: 20)")
+    parser.add_argument("--endings-only", action="store_true", help="measure how soon cells are gone only")
     parser.add_argument("--record", action="store_true", help="also write docs/benchmarks.md")
     given = parser.parse_args()
-    for name, full, quick in (("seconds", 3, 1), ("rounds", 5, 2), ("cold_starts", 20, 5)):
+    for name, full, quick in (
+        ("seconds", 3, 1),
+        ("rounds", 5, 2),
+        ("cold_starts", 20, 5),
+        ("endings", 20, 5),
+    ):
         if getattr(given, name) is None:
             setattr(given, name, quick if given.quick else full)
         elif getattr(given, name) < 1:
@@ -88,7 +99,8 @@ def _run(given: argparse.Namespace) -> report.Run:
         scratch = Path(folder)
         # The fronts are another user, who has to get through to the data directory.
         scratch.chmod(0o755)
-        if not given.cold_only:
+        has_load = not given.cold_only and not given.endings_only
+        if has_load:
             _say(f"starting the servers; load average {machine.load_average():.2f}")
             with everybody(scratch, given.fronts) as contestants:
                 titles = {each.key: each.title for each in contestants}
@@ -96,24 +108,31 @@ def _run(given: argparse.Namespace) -> report.Run:
                 for number in range(given.rounds):
                     _round(contestants, given.seconds, samples)
                     _say(f"round {number + 1} of {given.rounds} done")
-        _say("cold starts")
-        with cellblock(scratch / "cold", given.fronts) as server:
-            cold_starts = coldstart.measure(server, given.cold_starts)
-        _say("fresh")
-        calls_fresh = _fresh(scratch, given.seconds)
-        _say("sandboxes")
-        sandboxes = blankcell.of_cells(scratch, given.cold_starts)
-        sandboxes += blankcell.of_peers(given.cold_starts)
-        _say("restarts")
-        restarts = restart.measure(scratch, given.cold_starts)
-        fresh = {"plain": coldstart.fresh_process_ms("json"), "pandas": coldstart.fresh_process_ms("pandas")}
+        cold_starts, sandboxes, fresh, restarts = [], [], {}, []
+        calls_fresh = freshness.Found([], {})
+        if not given.endings_only:
+            _say("cold starts")
+            with cellblock(scratch / "cold", given.fronts) as server:
+                cold_starts = coldstart.measure(server, given.cold_starts)
+            _say("fresh")
+            calls_fresh = _fresh(scratch, given.seconds)
+            _say("sandboxes")
+            sandboxes = blankcell.of_cells(scratch, given.cold_starts)
+            sandboxes += blankcell.of_peers(given.cold_starts)
+            _say("restarts")
+            restarts = restart.measure(scratch, given.cold_starts)
+            fresh = {name: coldstart.fresh_process_ms(what) for name, what in FRESH.items()}
+        ends = []
+        if not given.cold_only:
+            _say("ends of cells")
+            ends = endings.measure(scratch, given.endings)
     return report.Run(
         machine=machine.describe(),
         date=f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
         rounds=given.rounds,
         seconds=given.seconds,
         contestants=titles,
-        workloads={} if given.cold_only else {each.name: each.title for each in WORKLOADS},
+        workloads={each.name: each.title for each in WORKLOADS} if has_load else {},
         connections=CONNECTIONS,
         samples=samples,
         cold_starts=cold_starts,
@@ -121,6 +140,7 @@ def _run(given: argparse.Namespace) -> report.Run:
         fresh_process_ms=fresh,
         restarts=restarts,
         calls_fresh=calls_fresh,
+        endings=ends,
     )
 
 

@@ -10,6 +10,7 @@ from typing import Any
 from bench import freshness
 from bench.blankcell import GOAL_MS, GROWN, TIED, SandboxCost
 from bench.coldstart import ColdStart
+from bench.endings import CASES, Ending
 from bench.load import DISTURBED, Sample
 from bench.restart import FUNCTION, IMPORTS, Restart
 from bench.restart import GOAL_MS as RESTART_GOAL_MS
@@ -19,6 +20,7 @@ OURS, PEER, FLOOR, UNCONFINED = "cellblock-1", "framework-1", "bare", "cellblock
 GOAL_WARM = 0.05
 GOAL_CONNECTIONS, GOAL_THROUGHPUT = 32, 5.0
 GOAL_LATENCY = 2.0
+GOAL_NEIGHBOUR = 2.0
 
 Key = tuple[str, str, int]  # contestant, workload, connections
 
@@ -40,6 +42,7 @@ class Run:
     fresh_process_ms: dict[str, float]
     restarts: list[Restart]
     calls_fresh: freshness.Found
+    endings: list[Ending]
 
     def middle(self, field: str, contestant: str, workload: str, connections: int) -> float:
         """The median over the rounds."""
@@ -98,7 +101,24 @@ def goals(run: Run) -> list[Goal]:
                 Goal(f"after kill -9 of everything a function answers within {RESTART_GOAL_MS:g} ms (median)",
                      median(one.samples_ms), median(one.samples_ms) <= RESTART_GOAL_MS)
             )  # fmt: skip
+    for case in CASES:
+        ends = [end for end in run.endings if end.case == case.name]
+        if not ends:
+            continue
+        gone = percentile(sorted(end.gone_ms for end in ends), 99)
+        text = f"{case.title}: all of the cell gone within {case.goal_ms:g} ms of the kill (p99)"
+        found.append(Goal(text, gone, gone <= case.goal_ms))
+        before, meanwhile = _neighbours(ends)
+        ratio = percentile(meanwhile, 99) / percentile(before, 99)
+        text = f"{case.title}: another function's p99 meanwhile, at most {GOAL_NEIGHBOUR:g} x what it was"
+        found.append(Goal(text, ratio, ratio <= GOAL_NEIGHBOUR))
     return found
+
+
+def _neighbours(ends: Sequence[Ending]) -> tuple[list[float], list[float]]:
+    """Its latencies, microseconds, in order: before the kills, and meanwhile."""
+    before = sorted(latency for end in ends for latency in end.before_us)
+    return before, sorted(latency for end in ends for latency in end.meanwhile_us)
 
 
 def markdown(run: Run) -> str:
@@ -111,7 +131,10 @@ def markdown(run: Run) -> str:
         parts.append(_sandboxes(run))
     if run.restarts:
         parts.append(_restarts(run))
-    parts.append(freshness.markdown(run.calls_fresh))
+    if run.calls_fresh.costs:
+        parts.append(freshness.markdown(run.calls_fresh))
+    if run.endings:
+        parts.append(_endings(run))
     return "\n\n".join(parts) + "\n"
 
 
@@ -209,6 +232,26 @@ def _restarts(run: Run) -> str:
         lines.append(f"| {one.what} | {len(times)} | {middle:.0f} ms | {high:.0f} ms | {ratio:.2f} |")
     pandas = run.fresh_process_ms["pandas"]
     lines.append(f"| a new process that imports pandas | | {pandas:.0f} ms | | |")
+
+
+def _endings(run: Run) -> str:
+    lines = [
+        "**How soon a cell is gone** (from the kill to the end of its last process; beside it the same for "
+        "processes in no cell, and another function's latency)",
+        "",
+        "| what ran in it | n | median | p99 | in no cell, median | p99 | neighbour's p99 before "
+        "| meanwhile |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for case in CASES:
+        ends = [end for end in run.endings if end.case == case.name]
+        gone, bare = sorted(end.gone_ms for end in ends), sorted(end.bare_ms for end in ends)
+        before, meanwhile = _neighbours(ends)
+        lines.append(
+            f"| {case.title} | {len(ends)} | {median(gone):.1f} ms | {percentile(gone, 99):.1f} ms "
+            f"| {median(bare):.1f} ms | {percentile(bare, 99):.1f} ms "
+            f"| {_time(percentile(before, 99))} | {_time(percentile(meanwhile, 99))} |"
+        )
     return "\n".join(lines)
 
 
@@ -238,5 +281,6 @@ def as_json(run: Run) -> dict[str, Any]:
         "fresh_process_ms": run.fresh_process_ms,
         "restarts": [one.as_json() for one in run.restarts],
         "calls_fresh": run.calls_fresh.as_json(),
+        "endings": [end.as_json() for end in run.endings],
         "sandboxes": [cost.as_json() for cost in run.sandboxes],
     }

@@ -78,6 +78,9 @@ class Settings(BaseSettings):
         description="libraries the default runtime's zygote imports ahead, where they are installed",
     )
     blank_cells: int = Field(4, ge=0, le=256, description="blank cells kept ready for the default runtime")
+    blank_cells_most: int = Field(
+        16, ge=0, le=256, description="blank cells kept at most, of each runtime, after many were asked for"
+    )
     max_cells: int = Field(256, ge=1, le=16_384, description="cells at once, of all functions")
     queue_seconds: float = Field(
         10.0, gt=0, le=600, description="longest wait of a call for an instance, seconds"

@@ -13,7 +13,7 @@ import resource
 from typing import Dict, List, Tuple
 
 from worker import _syscalls as sys_
-from worker import landlock, lockdown, places, selftest
+from worker import landlock, lockdown, places, rlimits, selftest
 from worker.lockdown import Step
 from worker.materials import Materials
 
@@ -35,13 +35,12 @@ def _places(materials: Materials) -> None:
 
 def _rlimits(materials: Materials) -> None:
     """As everywhere; and without a tmpfs of its own size, no file larger than it would have been."""
-    materials.data_bytes = lockdown._private_bytes() + materials.tie.memory_bytes
-    for kind, most in _rlimits_of(materials):
-        resource.setrlimit(kind, (most, most))
+    materials.data_bytes = rlimits.private_bytes() + materials.tie.memory_bytes
+    rlimits.lower(*_rlimits_of(materials))
 
 
 def _rlimits_of(materials: Materials) -> Tuple[Tuple[int, int], ...]:
-    return (*lockdown.rlimits_of(materials), (resource.RLIMIT_FSIZE, materials.tie.tmp_bytes))
+    return (*rlimits.of(materials), (resource.RLIMIT_FSIZE, materials.tie.tmp_bytes))
 
 
 def _own_id(materials: Materials) -> None:
@@ -74,8 +73,7 @@ def _landlock(materials: Materials) -> None:
 
 def _layers_hold(materials: Materials) -> None:
     """Must-fail calls, before the filter would answer for Landlock and the user id."""
-    tie = materials.tie
-    limits = (*_rlimits_of(materials), (resource.RLIMIT_NOFILE, tie.open_files))
+    limits = (*_rlimits_of(materials), rlimits.open_files(materials))
     known = materials.surroundings
     materials.proof += selftest.without_namespaces(limits, known.outsider, known.keyring)
 

@@ -25,12 +25,11 @@ namespaces; all cells share the server's one id.  Cells without namespaces are i
 import errno
 import os
 import random
-import resource
 import socket
 from typing import Callable, List, Tuple
 
 from worker import _syscalls as sys_
-from worker import landlock, places, selftest
+from worker import landlock, places, rlimits, selftest
 from worker.materials import (
     BLANK_TMP_BYTES,
     BYTES_PER_INODE,
@@ -179,35 +178,10 @@ PLACE: List[Tuple[str, Step]] = [
 # ---- PREPARE and TIE: the worker, before and after it belongs to a function -------------------
 
 
-def _private_bytes() -> int:
-    """What this process has of private writable memory: RLIMIT_DATA counts it so, touched or not."""
-    with open("/proc/self/statm") as statm:
-        return int(statm.read().split()[5]) * resource.getpagesize()
-
-
-def rlimits_of(materials: Materials) -> Tuple[Tuple[int, int], ...]:
-    """Each limit of a cell but that of descriptors; hard = soft."""
-    tie = materials.tie
-    return (
-        # Python raises MemoryError at this one; the cgroup kills at a little more.
-        (resource.RLIMIT_DATA, materials.data_bytes),
-        # 1 and not 0: a core_pattern that is a pipe ignores 0 and honours 1.
-        (resource.RLIMIT_CORE, 1),
-        (resource.RLIMIT_NPROC, tie.processes),  # the backstop of the pids controller
-        (resource.RLIMIT_STACK, 8 << 20),
-        (resource.RLIMIT_MEMLOCK, 0),
-        (resource.RLIMIT_MSGQUEUE, 0),
-        (resource.RLIMIT_SIGPENDING, 256),
-        (resource.RLIMIT_RTPRIO, 0),
-        (resource.RLIMIT_NICE, 0),
-    )
-
-
 def _rlimits(materials: Materials) -> None:
-    """Hard = soft, so that nothing can be raised again; irreversible without capabilities."""
-    materials.data_bytes = _private_bytes() + materials.tie.memory_bytes
-    for kind, most in rlimits_of(materials):
-        resource.setrlimit(kind, (most, most))
+    """What its zygote shares with it is no part of a function's memory."""
+    materials.data_bytes = rlimits.private_bytes() + materials.tie.memory_bytes
+    rlimits.lower(*rlimits.of(materials))
 
 
 def _capability_bounds(_: Materials) -> None:
@@ -293,9 +267,8 @@ def _descriptors(materials: Materials) -> None:
 
 
 def _open_files(materials: Materials) -> None:
-    """Not among the rlimits: under a small limit descriptors could not go out of each other's way."""
-    most = materials.tie.open_files
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    """After the descriptors have found their places."""
+    rlimits.lower(rlimits.open_files(materials))
 
 
 def _function_dir(_: Materials) -> None:
@@ -360,7 +333,7 @@ def _filter_holds(materials: Materials) -> None:
 
 def _limits_hold(materials: Materials) -> None:
     """Must-fail calls about what came with the function; no layer above answers for these."""
-    limits = (*rlimits_of(materials), (resource.RLIMIT_NOFILE, materials.tie.open_files))
+    limits = (*rlimits.of(materials), rlimits.open_files(materials))
     materials.proof += selftest.of_the_function(limits, materials.tie.tmp_bytes)
 
 

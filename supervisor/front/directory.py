@@ -12,12 +12,13 @@ import logging
 from collections import OrderedDict
 from collections.abc import Callable
 
-from supervisor.front import recycling, refusals
+from supervisor.front import making_room, recycling, refusals
 from supervisor.front.activity import Activity
 from supervisor.front.identity import Identity
 from supervisor.front.instance import Instance
 from supervisor.front.lease_request import lease_request
 from supervisor.front.limits import limits_in_force
+from supervisor.front.making_room import Held
 from supervisor.front.pool import SWEEP_SECONDS, Pool
 from supervisor.front.recorder import Recorder
 from supervisor.front.warden_link import DRAINED, Ending, WardenLink
@@ -31,6 +32,8 @@ log = logging.getLogger("cellblock.front")
 Key = tuple[str, str]
 # Names that do not exist are remembered too, or each anonymous call to one would cost a query.
 UNKNOWN_MAX = 10_000
+# An instance that has been idle so long is handed to another front that has a call for it and none.
+SPARE_AFTER_S = 1.0
 # A space's secrets and variables as one frame body; the API bounds what goes in.
 VALUES_MAX_BYTES = 4 * MIB
 
@@ -95,6 +98,7 @@ class Directory:
         self.on_deleted: Callable[[str, str], None] = lambda space, name: None
         warden.on_changed = self.changed
         warden.on_reclaim = self._reclaim
+        warden.on_spare = self._spare
         warden.on_ended = self._ended
         warden.on_survey = lambda space: self.activity.rows(space, self._loop.time())
         self._loop = asyncio.get_running_loop()
@@ -279,21 +283,24 @@ class Directory:
             elif function.limits.min_instances:
                 function.pool.keep()
 
-    def _reclaim(self, space: str, name: str) -> None:
+    def _reclaim(self, space: str, name: str, number: int) -> None:
         if name:
             function = self.functions.get((space, name))
             if function is not None:
                 function.pool.reclaim()
             return
-        # Any will do: the one that has been idle longest.
-        idle = [
-            (since, function.pool)
-            for function in self.functions.values()
-            if (since := function.pool.idle_since()) is not None
+        held = [
+            Held(key[0], each.last_used, each.load == 0, each.is_retiring, (function.pool, each))
+            for key, function in self.functions.items()
+            for each in function.pool.serving
         ]
-        if idle:
-            since, pool = min(idle, key=lambda pair: pair[0])
-            pool.drop_idle(since)
+        for pool, instance in making_room.chosen(held, space, number):
+            pool.make_way(instance, "released")
+
+    def _spare(self, space: str, name: str) -> bool:
+        """Another front has a call for it and no instance: one that nobody here has used for a while."""
+        function = self.functions.get((space, name))
+        return function is not None and function.pool.hand_back_idle(self._loop.time() - SPARE_AFTER_S)
 
     def adopt(self, instance: Instance) -> None:
         """An instance of no pool whose end must reach it all the same."""

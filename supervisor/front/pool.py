@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable
 
 from supervisor.datagrams import Message
 from supervisor.errors import PlatformError
-from supervisor.front import circuit, growth, recycling
+from supervisor.front import circuit, growth, recycling, refusals
 from supervisor.front.fresh import FreshInstance
 from supervisor.front.identity import Identity, Memory
 from supervisor.front.instance import Instance
@@ -90,14 +91,7 @@ class Pool:
         elif not self._waiting and (instance := self._free_instance()) is not None:
             self._send(instance, call)
         elif len(self._waiting) >= self.queue_depth:
-            call.fail(
-                PlatformError(
-                    429,
-                    f"the function's queue is full: {self.queue_depth} calls are waiting; try again",
-                    {"reason": "queue", "queue_depth": self.queue_depth},
-                    {"Retry-After": "1"},
-                )
-            )
+            call.fail(refusals.queue_full(self.queue_depth))
         elif (refusal := self._refusal_of_the_circuit()) is not None:
             call.fail(refusal)
         else:
@@ -339,23 +333,25 @@ class Pool:
 
     def reclaim(self) -> None:
         """Another front waits for an instance of this version and may start none: hand one over."""
-        if not self._hand_back_an_idle_one():
+        if not self.hand_back_idle(math.inf):
             self._loop.call_later(KEEP_WHEN_ASKED_S, self._reclaim_now)
 
     def _reclaim_now(self) -> None:
-        if not self._hand_back_an_idle_one():
+        if not self.hand_back_idle(math.inf):
             self._is_asked_for = True  # the next that comes free, or that arrives
 
-    def _hand_back_an_idle_one(self) -> bool:
+    def hand_back_idle(self, not_used_since: float) -> bool:
+        """Return one to the warden that has been idle since then; False when there is none."""
         for instance in self._free:
-            if instance.is_idle:
+            if instance.is_idle and instance.last_used <= not_used_since:
                 self._hand_back(instance)
                 return True
         return False
 
-    def idle_since(self) -> float | None:
-        """When the longest idle instance was last used; None when none is idle."""
-        return min((instance.last_used for instance in self._free if instance.load == 0), default=None)
+    @property
+    def serving(self) -> list[Instance]:
+        """Those that have said READY."""
+        return list(self._serving)
 
     def drop_idle(self, not_used_since: float, keep: int = 0) -> int:
         """End instances idle since before ``not_used_since``, all but ``keep``; says how many."""
@@ -364,11 +360,16 @@ class Pool:
             if len(self.instances) - dropped <= keep:
                 break
             if instance.load == 0 and instance.last_used <= not_used_since:
-                self._list(instance, False)
-                instance.is_retiring = True
-                instance.kill("released")
+                self.make_way(instance, "released")
                 dropped += 1
         return dropped
+
+    def make_way(self, instance: Instance, cause: str) -> None:
+        """It takes no more calls, and ends with ``cause`` now or with its last one."""
+        instance.is_retiring = True
+        self._list(instance, False)
+        if instance.load == 0:
+            instance.kill(cause)
 
     def look_after(self, frozen_before: float, allowance: recycling.Allowance) -> None:
         """Freeze what has been idle since then; have those that have served long enough make way."""
@@ -378,10 +379,7 @@ class Pool:
             why = recycling.reason_to_recycle(life, allowance)
             if why and not instance.is_retiring:
                 log.info("cell %s makes way for a new one: %s", instance.cell, why)
-                instance.is_retiring = True
-                self._list(instance, False)
-                if instance.load == 0:
-                    instance.kill("recycled")
+                self.make_way(instance, "recycled")
             elif instance.last_used <= frozen_before:
                 instance.freeze()
 

@@ -136,8 +136,18 @@ def _ended(what: str, ending: Ending, memory_mib: int, call_id: str) -> Platform
         peak = f", it had {ending.peak_bytes / MIB:.0f} MiB at its peak" if ending.peak_bytes else ""
         return PlatformError(
             502,
-            f"{what}: it ran out of memory; its limit is {memory_mib} MiB{peak}, what it had put into /tmp "
-            "included; use less or raise it",
+            f"{what}: it ran out of memory; its limit is {memory_mib} MiB{peak}, {ending.reason}; "
+            "use less or raise it",
             details,
         )
     return PlatformError(502, f"{what}: {_how(ending)}", details)
+
+
+def queue_full(depth: int) -> PlatformError:
+    """More calls wait for the function than may."""
+    return PlatformError(
+        429,
+        f"the function's queue is full: {depth} calls are waiting; try again",
+        {"reason": "queue", "queue_depth": depth},
+        {"Retry-After": "1"},
+    )

@@ -89,7 +89,8 @@ class WardenLink:
         # Wired by the front before the first message can arrive.
         self.on_ended: Callable[[str, Ending], None] = lambda cell, ending: None
         self.on_changed: Callable[[str, str], None] = lambda space, name: None
-        self.on_reclaim: Callable[[str, str], None] = lambda space, name: None
+        self.on_reclaim: Callable[[str, str, int], None] = lambda space, name, number: None
+        self.on_spare: Callable[[str, str], bool] = lambda space, name: False
         self.on_survey: Callable[[str], tuple[list[list[Any]], int]] = lambda space: ([], 0)
         self._pages: dict[int, list[Page]] = {}
         self.on_settings: Callable[[Message], None] = lambda values: None
@@ -207,8 +208,11 @@ class WardenLink:
         elif what == "settings":
             self.on_settings(message["settings"])
             self.is_told.set()
+        elif what == "reclaim" and "ask" in message:
+            if not self.on_spare(message["space"], message["name"]):
+                self._tell({"do": "none", "ask": message["ask"]})
         elif what == "reclaim":
-            self.on_reclaim(message["space"], message["name"])
+            self.on_reclaim(message["space"], message["name"], message["number"])
 
     def _unwanted(self, message: Message, descriptors: list[int]) -> None:
         """An answer that nobody waits for any more: a cell among them must not be forgotten."""

@@ -13,13 +13,19 @@ from dataclasses import dataclass, replace
 
 from supervisor.datagrams import Link, LinkClosed, Message, pair
 from supervisor.warden.code import Code
-from supervisor.warden.confinement import Confinement, Kind, budget_of
+from supervisor.warden.confinement import OVERHEAD_BYTES, Confinement, Kind, budget_of
+from supervisor.warden.guard import EVIDENCE
+from supervisor.warden.jail import members
 from supervisor.warden.jail.cgroups import Leaf
 from supervisor.warden.processes import Children
 from supervisor.warden.states import Event, State, next_state
 from supervisor.warden.zygotes import Zygote
 
 log = logging.getLogger("cellblock.cell")
+
+# What a caller is told of a memory limit: who watched it.
+BY_THE_KERNEL = "what it had put into /tmp included"
+BY_THE_GUARD = f"a soft limit on this host: {EVIDENCE}"
 
 # From the request to the zygote until the cell is blank; ten times what a loaded machine needs.
 GROW_SECONDS = 15.0
@@ -222,6 +228,8 @@ class Cell:
             self.state = next_state(self.state, Event.BUILT)
             self._deadline.cancel()
             if self.state is State.BLANK:
+                if self._confinement.guard is not None:
+                    self._confinement.guard.blank(self.name, self.pid)
                 self._hooks.on_blank(self)
         elif what == "tied":
             self._took("tied")
@@ -249,6 +257,9 @@ class Cell:
         self._leaf.limit(budget_of(message))
         if not message["is_fresh"]:
             self.pipes.close_word()
+        if self._confinement.guard is not None:
+            most = message["memory_bytes"] + OVERHEAD_BYTES
+            self._confinement.guard.watch(self.name, most, self._guarded)
         words = self._confinement.tie_words(self.name, self.kind, self._ids[1], code)
         has_mount = code is not None and self._confinement.has_namespaces
         descriptors = [code.descriptor] if code is not None and has_mount else []
@@ -270,6 +281,8 @@ class Cell:
         if name in NAMESPACED_SIGNALS and not self._confinement.has_namespaces:
             return  # they are for all that runs in the cell's pid namespace
         if self.state in (State.LEASED, State.RETURNED):
+            if name in NAMESPACED_SIGNALS and self._confinement.guard is not None:
+                self._confinement.guard.freeze(self.name, name == "freeze")
             with contextlib.suppress(LinkClosed):  # it is gone, and about to be reaped
                 self._setup.send({"do": "signal", "name": name})
 
@@ -284,11 +297,17 @@ class Cell:
         self._ending = self._ending or Ending(cause, signal.SIGKILL, reason=reason)
         self.state = next_state(self.state, Event.KILLED)
         self._signal()
+        log.debug("cell %s was killed (%s) at %.6f", self.name, cause, time.perf_counter())
 
     def _out_of_memory(self) -> None:
         """The kernel killed a process of the cell for memory: half a cell would go on."""
         self._forget_memory()
-        self.kill("memory", "it reached its memory limit")
+        self.kill("memory", BY_THE_KERNEL)
+
+    def _guarded(self, peak_bytes: int) -> None:
+        """Nobody counts for us here: the guard saw that it has too much."""
+        log.info("cell %s had %d MiB of memory", self.name, peak_bytes >> 20)
+        self.kill("memory", BY_THE_GUARD)
 
     def _forget_memory(self) -> None:
         if self._oom_event is not None:
@@ -299,6 +318,8 @@ class Cell:
     def _signal(self) -> None:
         if self._leaf is not None:
             self._leaf.kill()
+            if self.pid and self._confinement.has_namespaces:
+                members.kill(self.pid, self._leaf.processes())
         if self._pidfd >= 0:
             with contextlib.suppress(ProcessLookupError):  # it is exiting by itself
                 signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
@@ -314,9 +335,10 @@ class Cell:
         """The kernel says whether it was memory: with v2 it kills the whole cell by itself."""
         used = self._leaf.memory() if self._leaf is not None else None
         if used is None:
-            return ending
+            guard = self._confinement.guard
+            return ending if guard is None else replace(ending, peak_bytes=guard.peak(self.name))
         if used.kills and ending.cause == "exited" and ending.signal == signal.SIGKILL:
-            ending = replace(ending, cause="memory", reason="it reached its memory limit")
+            ending = replace(ending, cause="memory", reason=BY_THE_KERNEL)
         return replace(ending, peak_bytes=used.peak_bytes)
 
     def memory_bytes(self) -> int:
@@ -333,6 +355,8 @@ class Cell:
         self._theirs.close()  # if it was never handed over
         self._setup.close()
         self._forget_memory()  # before the leaf goes, which would wake it too
+        if self._confinement.guard is not None:
+            self._confinement.guard.forget(self.name)
         self.pipes.close()
         if self._pidfd >= 0:
             os.close(self._pidfd)

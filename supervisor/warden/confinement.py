@@ -17,6 +17,7 @@ from seccomp.compiler import compile_profile
 from seccomp.profile import load
 from supervisor.datagrams import Message
 from supervisor.warden.code import Bundles, Code
+from supervisor.warden.guard import EVIDENCE, Guard
 from supervisor.warden.jail import _syscalls as sys_
 from supervisor.warden.jail.cgroups import CONTROLLERS, Budget, Cgroups
 from supervisor.warden.jail.probes import Finding
@@ -94,6 +95,8 @@ class Confinement:
         self._keyring = sys_.session_keyring()
         # One thread: whoever is second finds what the first waited for.
         self._waiter = ThreadPoolExecutor(1, "cgroups")
+        # Where no cgroup counts memory somebody has to look.
+        self.guard = None if "memory" in cgroups.versions else Guard()
         self.proof: Sequence[Layer] = ()
         self.is_proven = False
         self.breach = ""
@@ -180,6 +183,9 @@ class Confinement:
                 found.append(Layer(f"cgroup-{name}", "enforced", f"v{version}, limits before the process"))
             else:
                 found.append(Layer(f"cgroup-{name}", "absent", self.cgroups.missing[name]))
+        if self.guard is not None:
+            status = "absent" if self.guard.blindness else "degraded"
+            found.append(Layer("memory-guard", status, self.guard.blindness or EVIDENCE))
         found += self.proof
         # Stated, because nothing stops them: an operator has to know.
         found.append(Layer("file-locks", "absent", "locks on shared read-only files are a covert channel"))

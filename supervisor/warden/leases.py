@@ -8,19 +8,22 @@ Messages of a front (``do``) and to it (``is``); ``ticket`` is the front's own n
     return   cell memory + 4 descriptors    an idle cell that another front may have
     kill     cell cause
     signal   cell name (look | dump | freeze | thaw)
+    none     ask                            no instance is idle for long: to a reclaim with number 0
     changed  ticket space name              -> done ticket, once every front has said ack
     ack      epoch
     count    ticket space name              -> count ticket replicas
     (none)                                  <- ended cell cause signal code reason peak_bytes
                                             <- changed epoch space name
-                                            <- reclaim space name | reclaim (any idle one)
-                                            <- layers layers, at the start and when one changed
-                                            <- settings settings, likewise
+                                            <- reclaim space name (an idle one, to be returned; with
+                                               number 0 and an ask: one that has been idle for long)
+                                            <- reclaim space number | reclaim number (to be ended)
+                                            <- layers layers | settings settings, at the start and later
 """
 
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 import os
 import re
@@ -30,18 +33,21 @@ from collections.abc import Callable
 
 from supervisor.datagrams import Link, LinkClosed, Message
 from supervisor.warden.cells import Cell, Ending
+from supervisor.warden.changes import Changes
 from supervisor.warden.code import Bundles
 from supervisor.warden.confinement import Kind
 from supervisor.warden.registry import Registry, Want
+from supervisor.warden.shares import Shares
 from supervisor.warden.states import State
 
 log = logging.getLogger("cellblock.leases")
 
 DIGEST = re.compile(r"[0-9a-f]{64}")
-# A front that does not acknowledge a change in this time is stuck; its callers wait no longer.
-ACK_SECONDS = 2.0
 # A cell that a front handed back and nobody took: its calls were a moment ago, more may come.
 SPARE_SECONDS = 5.0
+
+# How long a lease waits for a front to give up an instance that it does not need: it answers at once.
+SPARE_ASK_S = 0.02
 
 # What a front may have sent into its cells (worker.cell.SIGNALS).
 FRONTS_SIGNALS = frozenset({"look", "dump", "freeze", "thaw"})
@@ -86,6 +92,10 @@ class Session:
         self._desk = desk
         self.link = Link(sock, lambda message, fds: desk.heard(self, message, fds), lambda: desk.left(self))
 
+    def spaces(self) -> Counter[str]:
+        """How many cells of each space it holds."""
+        return Counter(self._desk.space_of(name) for name in self.held)
+
     def tell(self, message: Message, descriptors: list[int] | None = None) -> bool:
         """Send; False when the front is gone, which its closing link has already told the desk."""
         try:
@@ -102,11 +112,15 @@ class Desk:
         self._bundles = bundles
         self.wait_seconds = wait_seconds
         self.sessions: set[Session] = set()
+        self.shares = Shares(self.sessions)
         self.registry: Registry | None = None
         self._holder: dict[str, Session] = {}
         self._tied: dict[str, Request] = {}
         self._claims: Counter[Key] = Counter()
         self._at_limit: list[Request] = []
+        # Of them, those who may start an instance of their own if no front has one to spare, by their ask.
+        self._hoping: dict[int, Request] = {}
+        self._asks = itertools.count(1)
         # Cells handed back that nobody has taken yet, and what their fronts remembered of them.
         self._spare: list[Cell] = []
         self._memories: dict[str, Message] = {}
@@ -114,8 +128,7 @@ class Desk:
         self._news: dict[str, Message] = {}
         # Messages of fronts that are for others than the desk, by their name.
         self.others: dict[str, Callable[[Session, Message], None]] = {}
-        self._epoch = 0
-        self._unacked: dict[int, tuple[set[Session], Session, int, asyncio.TimerHandle]] = {}
+        self._changes = Changes(self.sessions)
 
     def join(self, sock: socket.socket) -> None:
         """A new front worker's end."""
@@ -135,8 +148,7 @@ class Desk:
         self.sessions.discard(session)
         for cell in list(session.held.values()):
             cell.kill("front gone")
-        for epoch in list(self._unacked):
-            self._acked(session, epoch)
+        self._changes.left(session)
 
     def heard(self, session: Session, message: Message, descriptors: list[int]) -> None:
         """Dispatch one message of a front."""
@@ -157,9 +169,11 @@ class Desk:
             if cell is not None and message["name"] in FRONTS_SIGNALS:
                 cell.signal(message["name"])
         elif what == "changed":
-            self._changed(session, message)
+            self._changes.announce(session, message["ticket"], message["space"], message["name"])
         elif what == "ack":
-            self._acked(session, message["epoch"])
+            self._changes.acknowledged(session, message["epoch"])
+        elif what == "none":
+            self._start_its_own(message["ask"])
         elif what == "count":
             replicas = self._claims[(message["space"], message["name"])]
             session.tell({"is": "count", "ticket": message["ticket"], "replicas": replicas})
@@ -182,31 +196,54 @@ class Desk:
             return
         self._place(request)
 
-    def _place(self, request: Request) -> None:
+    def _holders(self, key: Key) -> list[Session]:
+        if not self._claims[key]:
+            return []
+        return [other for other in self.sessions if any(self._tied[name].key == key for name in other.held)]
+
+    def _place(self, request: Request, hopes: bool = True) -> None:
         """Claim an instance for the request, or let it wait for one to come back."""
         if self._take_spare(request):
             return
         if not request.is_check and self._claims[request.key] >= request.most:
-            holders = [
-                other
-                for other in self.sessions
-                if any(self._tied[name].key == request.key for name in other.held)
-            ]
+            holders = self._holders(request.key)
             if request.is_keep or request.session in holders or not holders:
                 # It waits for its own; or all are about to be somebody's: it will ask again.
                 self._refuse(request, "limit", f"all {request.most} instances are in use")
                 return
             self._at_limit.append(request)
             most_of_it = max(holders, key=lambda other: len(other.held))
-            most_of_it.tell({"is": "reclaim", "space": request.key[0], "name": request.key[1]})
+            most_of_it.tell({"is": "reclaim", "space": request.key[0], "name": request.key[1], "number": 1})
             return
+        if hopes and not request.is_check and not request.is_keep:
+            holders = self._holders(request.key)
+            if holders and request.session not in holders:
+                self._hope(request, max(holders, key=lambda other: len(other.held)))
+                return
         self._claim(request)
         assert self.registry is not None
-        if not self.registry.has_room:
-            self._ask_for_room(request.session)
         request.want = self.registry.want(
-            request.kind, lambda cell, reason: self._serve(request, cell, reason)
+            request.kind,
+            lambda cell, reason: self._serve(request, cell, reason),
+            request.key[0],
+            request.is_keep,
         )
+        self.shares.one_more_waits()
+
+    def _hope(self, request: Request, holder: Session) -> None:
+        """Another front may have one that it does not need; else this one starts its own a moment later."""
+        ask = next(self._asks)
+        self._hoping[ask] = request
+        self._at_limit.append(request)
+        asyncio.get_running_loop().call_later(SPARE_ASK_S, self._start_its_own, ask)
+        space, name = request.key
+        holder.tell({"is": "reclaim", "space": space, "name": name, "number": 0, "ask": ask})
+
+    def _start_its_own(self, ask: int) -> None:
+        request = self._hoping.pop(ask, None)
+        if request in self._at_limit:  # else it was given one, or was refused
+            self._at_limit.remove(request)
+            self._place(request, hopes=False)
 
     def _claim(self, request: Request) -> None:
         request.is_claimed = not request.is_check
@@ -228,12 +265,9 @@ class Desk:
                 self._place(request)
                 return
 
-    def _ask_for_room(self, asking: Session) -> None:
-        """Every cell is somebody's: the front with the most is asked for an idle one."""
-        if self.sessions:
-            max(self.sessions, key=lambda session: (len(session.held), session is not asking)).tell(
-                {"is": "reclaim", "space": "", "name": ""}
-            )
+    def space_of(self, cell: str) -> str:
+        """Whose a tied cell is."""
+        return self._tied[cell].key[0]
 
     def _serve(self, request: Request, cell: Cell | None, reason: str) -> None:
         """A blank cell is here (or none can be): tie it and hand it over."""
@@ -257,6 +291,7 @@ class Desk:
         finally:
             code.close()
         self._tied[cell.name] = request
+        self.shares.took(request.key[0])
         self._hand_over(request, cell, {})
 
     def _hand_over(self, request: Request, cell: Cell, memory: Message) -> None:
@@ -355,40 +390,8 @@ class Desk:
         self._memories.pop(cell.name, None)
         request = self._tied.pop(cell.name, None)
         if request is not None:
+            self.shares.gave_up(request.key[0])
             self._unclaim(request)
-
-    # ---- changes ----------------------------------------------------------------------------
-
-    def _changed(self, session: Session, message: Message) -> None:
-        """Tell the other fronts; the one that changed something waits until they know."""
-        self._epoch += 1
-        epoch = self._epoch
-        others = {other for other in self.sessions if other is not session}
-        deadline = asyncio.get_running_loop().call_later(ACK_SECONDS, lambda: self._give_up(epoch))
-        self._unacked[epoch] = (set(others), session, message["ticket"], deadline)
-        told = {"is": "changed", "epoch": epoch, "space": message["space"], "name": message["name"]}
-        for other in others:
-            other.tell(told)
-        self._acked(session, epoch)
-
-    def _acked(self, session: Session, epoch: int) -> None:
-        waiting = self._unacked.get(epoch)
-        if waiting is None:
-            return
-        others, asking, ticket, deadline = waiting
-        others.discard(session)
-        if not others:
-            deadline.cancel()
-            del self._unacked[epoch]
-            asking.tell({"is": "done", "ticket": ticket})
-
-    def _give_up(self, epoch: int) -> None:
-        others, asking, ticket, _ = self._unacked.pop(epoch)
-        log.error("%d fronts did not acknowledge change %d: closing their links", len(others), epoch)
-        # A front that may serve an old version is worse than one less front: gunicorn replaces it.
-        for other in others:
-            other.link.close()
-        asking.tell({"is": "done", "ticket": ticket})
 
     def close(self) -> None:
         """At shutdown, after the fronts have gone."""

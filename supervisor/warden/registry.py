@@ -12,11 +12,13 @@ from collections.abc import Callable
 
 from supervisor.datagrams import LinkClosed
 from supervisor.runtimes import Runtime
-from supervisor.warden import policy
+from supervisor.warden import pace, policy
 from supervisor.warden.cells import Cell, Ending, Hooks
 from supervisor.warden.confinement import PROOF_TIE, Confinement, Kind
+from supervisor.warden.fairness import Asking
 from supervisor.warden.identities import Slots
 from supervisor.warden.processes import Children
+from supervisor.warden.shares import Shares
 from supervisor.warden.states import State
 from supervisor.warden.zygotes import ENDED_FIRST, Zygote
 
@@ -24,6 +26,9 @@ log = logging.getLogger("cellblock.cells")
 
 # Blank cells kept for a runtime that is not the default: enough to check and start a function at once.
 BLANK_OF_OTHER_RUNTIMES = 1
+
+# How often blank cells are looked at that were kept for a burst; those no longer wanted are ended.
+TRIM_EVERY_S = 1.0
 
 # Cells that end before they have proven themselves, at the start: then something is wrong for good.
 PROOF_TRIES = 3
@@ -34,11 +39,14 @@ OnCell = Callable[[Cell | None, str], None]
 
 
 class Want:
-    """A lease that waits for a blank cell."""
+    """A lease that waits for a blank cell; one that ``is_modest`` takes no room from anybody."""
 
-    def __init__(self, kind: Kind, on_cell: OnCell) -> None:
+    def __init__(self, kind: Kind, on_cell: OnCell, space: str, is_modest: bool) -> None:
         self.kind = kind
         self.on_cell = on_cell
+        self.space = space
+        self.is_modest = is_modest
+        self.since = asyncio.get_running_loop().time()
 
 
 class Registry:
@@ -50,9 +58,11 @@ class Registry:
         *,
         preload: tuple[str, ...],
         blank_cells: int,
+        blank_most: int,
         slots: Slots,
         confinement: Confinement,
         children: Children,
+        shares: Shares,
         on_end: Callable[[Cell, Ending], None],
         on_change: Callable[[], None],
         on_layers: Callable[[], None],
@@ -61,6 +71,8 @@ class Registry:
         self._confinement = confinement
         self._hooks = Hooks(self._is_blank, self._is_tied, self._is_breached, self._has_ended)
         self._children = children
+        self._shares = shares
+        shares.crowd = self._crowd
         self._tell_end = on_end
         self._on_change = on_change
         self._on_layers = on_layers
@@ -74,6 +86,9 @@ class Registry:
         self._not_before: dict[Kind, float] = {}
         self._is_stopping = False
         self._wanted_blank = _wanted(runtimes, blank_cells)
+        self._blank_most = blank_most
+        self._pace: dict[Kind, pace.Pace] = {}
+        self._trimmer: asyncio.TimerHandle | None = None
         self._default = Kind(runtimes[0].name, "none")
         # Libraries are imported ahead where they are installed: in the full environment.
         self.zygotes = {
@@ -172,14 +187,16 @@ class Registry:
             other.kill("breached", reason)
         self._on_layers()
 
-    def want(self, kind: Kind, on_cell: OnCell) -> Want:
-        """Ask for a blank cell; ``on_cell`` may be called before this returns."""
+    def want(self, kind: Kind, on_cell: OnCell, space: str = "", is_modest: bool = False) -> Want:
+        """Ask for a blank cell for a space; ``on_cell`` may be called before this returns."""
         self.zygotes[kind.runtime].start()
-        want = Want(kind, on_cell)
+        want = Want(kind, on_cell, space, is_modest)
         if self._confinement.breach:
             on_cell(None, BREACHED)
             return want
         self._wants.append(want)
+        self._pace[kind] = pace.after_one(self._pace.get(kind, pace.Pace()), self._blank_most, want.since)
+        self._trim_later()
         self.fill()
         return want
 
@@ -190,21 +207,48 @@ class Registry:
         self._wants.remove(want)
         return True
 
-    @property
-    def has_room(self) -> bool:
-        """Whether another cell could be started."""
-        return self._slots.free > 0
+    def _to_keep(self, kind: Kind) -> int:
+        least, asked = self._wanted_blank.get(kind, 0), self._pace.get(kind, pace.Pace())
+        return pace.to_keep(asked, least, self._blank_most, self._slots.free, self._loop.time())
+
+    def _trim_later(self) -> None:
+        if self._trimmer is None:
+            self._trimmer = self._loop.call_later(TRIM_EVERY_S, self._trim)
+
+    def _trim(self) -> None:
+        """End blank cells that are kept for more demand than there is, until it is as in quiet times."""
+        self._trimmer = None
+        if self._is_stopping:
+            return
+        for kind, least in self._wanted_blank.items():
+            wanted = self._to_keep(kind)
+            blank = [cell for cell in self.cells.values() if cell.state is State.BLANK and cell.kind == kind]
+            for cell in blank[wanted:]:
+                cell.kill("spare")
+            if wanted > least or len(blank) + self._count(kind, State.GROWING) > least:
+                self._trim_later()
+
+    def _crowd(self) -> tuple[list[Asking], int]:
+        """Who waits, and for how many of them there is room, or a cell that begins or ends."""
+        asking = [Asking(want.space, want.since) for want in self._wants if not want.is_modest]
+        passing = sum(cell.state in (State.GROWING, State.DYING) for cell in self.cells.values())
+        return asking, self._slots.free + passing
+
+    def _hand_out(self, kind: Kind) -> None:
+        """Blank cells to those who wait for one, each space in its turn."""
+        while wants := [want for want in self._wants if want.kind == kind]:
+            cell = self._blank(kind)
+            if cell is None:
+                self._make_room(kind)
+                return
+            want = wants[self._shares.next([want.space for want in wants])]
+            self._wants.remove(want)
+            want.on_cell(cell, "")
 
     def fill(self) -> None:
         """Match what is blank with what is wanted, then start what is missing."""
-        for want in list(self._wants):
-            cell = self._blank(want.kind)
-            if cell is None:
-                self._make_room(want.kind)
-                continue
-            if want in self._wants:  # an answer below may have come back here
-                self._wants.remove(want)
-                want.on_cell(cell, "")
+        for kind in {want.kind for want in self._wants}:
+            self._hand_out(kind)
         now = asyncio.get_running_loop().time()
         for kind in {*self._wanted_blank, *(want.kind for want in self._wants)}:
             zygote = self.zygotes[kind.runtime]
@@ -214,10 +258,10 @@ class Registry:
             blank = self._count(kind, State.BLANK)
             stale = self._stale(kind)
             # Copies of a zygote that was replaced are used up, and make way as soon as there are others.
-            for cell in stale[: max(0, blank - self._wanted_blank.get(kind, 0))]:
+            for cell in stale[: max(0, blank - self._to_keep(kind))]:
                 cell.kill("renewed")
             demand = policy.Demand(
-                self._wanted_blank.get(kind, 0),
+                self._to_keep(kind),
                 blank - len(stale),
                 self._count(kind, State.GROWING),
                 sum(want.kind == kind for want in self._wants),

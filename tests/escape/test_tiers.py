@@ -29,10 +29,11 @@ from tests.escape.conftest import Target
 from tests.escape.hostile import SOURCE
 from tests.escape.neighbour import Tenant
 from tests.support.as_user import ORDINARY_UID
-from tests.support.processes import all_gone_within, descendants_of, is_deaf, watch
+from tests.support.envelope import assert_envelope
+from tests.support.processes import all_gone_within, descendants_of, is_deaf, watch, zygotes_of
 from tests.support.runtimes import only_default_runtime
 from tests.support.server import REPOSITORY, TOKEN, Server
-from tests.support.weakened import NO_NAMESPACES, weakened_tree
+from tests.support.weakened import NO_NAMESPACES, Change, weakened_tree
 
 # The user that starts it, and whether the host gives namespaces.
 HOSTS: dict[Tier, tuple[int, bool]] = {
@@ -46,6 +47,24 @@ REFUSAL_SECONDS = 60.0  # a start and a stop, on a loaded machine
 GONE_SECONDS = 10.0
 BARE = ("B", "C")
 OWN_IDS = "own-user-ids"
+MIB = 1 << 20
+GUARD = "supervisor/warden/memory.py"
+# Each child is within the limit of a process; together they have three times what the function may.
+EATS = """
+import json, subprocess, sys, time
+CHILD = "import sys; kept = bytearray(80 << 20); print(flush=True); sys.stdin.read()"
+
+def handle(req):
+    pipe = subprocess.PIPE
+    children = [subprocess.Popen([sys.executable, "-c", CHILD], stdin=pipe, stdout=pipe)
+                for _ in range(int(req.body))]
+    for child in children:
+        child.stdout.readline()
+    time.sleep(1.5)
+    for child in children:
+        child.communicate()
+    return {"body": json.dumps([child.returncode for child in children])}
+"""
 
 
 def _abi() -> int:
@@ -356,3 +375,44 @@ def test_without_containment_the_same_attacks_succeed(servers: Callable[[Tier], 
     assert target.attack(by_name[46, "connect to an abstract Unix socket of the host"], {}) == "ok"
     assert target.attack(by_name[47, "connect to a named Unix socket of the host"], {}) == "ok"
     assert target.attack(by_name[65, "reach a server on the host's loopback"], {}) == "ok"
+
+
+@pytest.mark.promise("S81")
+@pytest.mark.parametrize("tier", [Tier.A_USER, Tier.C], ids=lambda tier: tier.value)
+def test_children_that_eat_are_seen_where_no_cgroup_counts(
+    tier: Tier, servers: Callable[[Tier], Target]
+) -> None:
+    server = servers(tier).server
+    found = server.client.get("/healthz?verbose").json()["layers"]
+    layers = {layer["layer"]: (layer["status"], layer["evidence"]) for layer in found}
+    assert layers["cgroup-memory"][0] == "absent"
+    assert layers["memory-guard"][0] == "degraded"
+    assert "every 0.25 s" in layers["memory-guard"][1]
+    server.deploy("eats", EATS, memory=128)
+    zygote = min(zygotes_of(server.pid))
+    assert server.call("eats", content=b"1").json() == [0], "what it may have it has"
+    error = assert_envelope(
+        server.call("eats", content=b"5"), 502, "ran out of memory", "its limit is 128 MiB", "peak", "soft"
+    )
+    assert error["details"]["reason"] == "memory"
+    assert 128 * MIB < error["details"]["peak_bytes"] < 512 * MIB
+    assert zygote in zygotes_of(server.pid)
+    assert server.call("eats", content=b"1").json() == [0], "the next instance is a good one"
+
+
+def test_the_control_where_nobody_looks_children_have_it_all(
+    folder: Path, servers: Callable[[Tier], Target]
+) -> None:
+    servers(Tier.A_USER)  # its folder of runtimes is made
+    blind = Change(GUARD, "LOOK_EVERY_S = 3600.0", old="LOOK_EVERY_S = 0.25")
+    (folder / "tree-blind").mkdir(mode=0o755)
+    python = weakened_tree(folder / "tree-blind", frozenset(), blind, self_test=True)
+    server = Server(
+        folder / "data-blind", 1, python=python, uid=ORDINARY_UID, runtimes_dir=folder / "only",
+        preload="[]", blank_cells=1,
+    )  # fmt: skip
+    try:
+        server.deploy("eats", EATS, memory=128)
+        assert server.call("eats", content=b"5").json() == [0] * 5
+    finally:
+        assert server.stop() == 0, server.log

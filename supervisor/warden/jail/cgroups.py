@@ -186,11 +186,31 @@ class Leaf:
             return 0
 
     def kill(self) -> None:
-        """End every process in it at once, where the kernel can (v2, 5.14); pid 1's end does the same."""
+        """End every process in it at once, where the kernel can (v2, 5.14), else let none be added.
+
+        And it gets the processor for that (``_TO_END``).
+        """
+        place = self._folders.get("cpu")
+        if place is not None:
+            with contextlib.suppress(OSError):  # it has ended by itself
+                for file, text in _TO_END[place.version]:
+                    _write(f"{place.path}/{file}", text)
         for place in self._folders.values():
             if place.version == 2:
                 with contextlib.suppress(OSError):
                     _write(f"{place.path}/cgroup.kill", "1")
+        place = self._folders.get("pids")
+        if place is not None and place.version == 1:
+            with contextlib.suppress(OSError):
+                _write(f"{place.path}/pids.max", "0")
+
+    def processes(self) -> list[int]:
+        """What is in it and was not ended by ``kill``; empty without cgroups, and where v2 has ended all."""
+        for place in self._folders.values():
+            if place.version == 1:
+                with contextlib.suppress(OSError):
+                    return [int(pid) for pid in _read(f"{place.path}/cgroup.procs").splitlines()]
+        return []
 
     def remove(self) -> bool:
         """Remove it; False while something in it is still ending."""
@@ -205,6 +225,13 @@ class Leaf:
         return done
 
 
+# What is being ended has no limit of the processor, or it would wait for the next period, up to a tenth of
+# a second, if it was just throttled; and ten times anybody's share: what is left to do is short, and until
+# it is done memory and a place among the cells are taken.
+_TO_END = {
+    1: (("cpu.cfs_quota_us", "-1"), ("cpu.shares", "10240")),
+    2: (("cpu.max", f"max {CPU_PERIOD_US}"), ("cpu.weight", "1000")),
+}
 _OPTIONAL = ("memory.memsw.limit_in_bytes", "memory.swap.max", "memory.oom.group")
 
 

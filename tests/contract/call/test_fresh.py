@@ -225,7 +225,7 @@ def test_why_calls_get_a_whole_instance_is_logged_once(whole: Function, server: 
     assert 1 <= len(said) <= 2, "once for each front"
 
 
-@pytest.mark.promise("S80")
+@pytest.mark.promise("S82")
 @pytest.mark.parametrize(
     ("name", "source", "why"),
     [

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from tests.contract.call.conftest import Deploy
@@ -24,6 +25,11 @@ def replicas(server: Server, name: str) -> int:
     """Instances of a function over all fronts."""
     found: int = server.client.get(f"/spaces/{SPACE}/functions/{name}").json()["metrics"]["replicas"]
     return found
+
+
+def frozen_cells(server: Server) -> set[str]:
+    """The pid namespaces of the server's cells that stand still."""
+    return {pid_namespace(pid) for pid in descendants_of(server.pid) if state_of(pid) == "T"}
 
 
 def state_of(pid: int) -> str:
@@ -56,6 +62,23 @@ def test_of_two_fronts_not_each_keeps_its_own(make_server: MakeServer) -> None:
     while time.monotonic() < until:
         assert replicas(server, "kept") == 1
     assert {server.call("kept").text for _ in range(4)} != set()
+
+
+def test_an_idle_instance_is_handed_to_the_other_front_when_that_has_the_call(
+    make_server: MakeServer,
+) -> None:
+    server = make_server(freeze_seconds=1.1)
+    server.deploy("kept", WHERE, min_instances=1)
+    eventually(lambda: len(frozen_cells(server)) == 1)
+    (namespace,) = frozen_cells(server)
+    for _ in range(4):
+        eventually(lambda: frozen_cells(server) == {namespace})  # so nobody has used it for a while
+        # A connection of its own: whichever front takes it.
+        answer = httpx.post(
+            f"{server.url}/spaces/{SPACE}/functions/kept/invoke", headers=dict(server.client.headers)
+        )
+        assert answer.text == namespace
+        assert replicas(server, "kept") == 1
 
 
 @pytest.mark.promise("T39")

@@ -52,8 +52,10 @@ WALLS: dict[str, tuple[str, ...]] = {
 # Decisions are pure: they are given times and bytes, and can be tested without either.
 PURE = (
     "worker.wire", "worker.logwire", "worker.response",
-    "supervisor.warden.states", "supervisor.warden.policy",
-    "supervisor.front.growth", "supervisor.front.answers", "supervisor.front.limits", "supervisor.options",
+    "supervisor.warden.states", "supervisor.warden.policy", "supervisor.warden.fairness",
+    "supervisor.warden.memory", "supervisor.warden.pace",
+    "supervisor.front.growth", "supervisor.front.making_room", "supervisor.front.answers",
+    "supervisor.front.limits", "supervisor.options",
     "supervisor.errors", "function.request", "seccomp.compiler", "seccomp.tables",
 )  # fmt: skip
 IMPURE = (

@@ -279,9 +279,13 @@ class TestOnAFolderTree:
         with pytest.raises(ProcessLookupError):
             leaf.join(1234)
 
-    def test_killing_is_one_write(self, own: Path) -> None:
-        made_leaf(own).kill()
-        assert (own / "cells/c1/cgroup.kill").read_text() == "1"
+    def test_killing_ends_the_group_and_lets_nothing_keep_it_from_the_processor(self, own: Path) -> None:
+        leaf = made_leaf(own)
+        leaf.kill()
+        folder = own / "cells/c1"
+        assert (folder / "cgroup.kill").read_text() == "1"
+        assert (folder / "cpu.max").read_text() == "max 100000"
+        assert leaf.processes() == [], "there is no need to name them"
 
     def test_a_leaf_that_is_not_empty_is_removed_with_the_next_one(self, own: Path) -> None:
         made = Cgroups("cells", {"": Place(str(own), 2)})

@@ -1,0 +1,54 @@
+"""Which instances make way when cells are scarce."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from supervisor.front.making_room import Held, chosen
+
+instances = st.lists(
+    st.builds(
+        Held, st.sampled_from("abc"), st.floats(0, 100), st.booleans(), st.booleans(), st.integers(0, 1000)
+    ),
+    max_size=20,
+    unique_by=lambda each: each.what,
+)
+
+
+def one(name: str, space: str, last_used: float, *, idle: bool = True, leaving: bool = False) -> Held[str]:
+    return Held(space, last_used, idle, leaving, name)
+
+
+def test_of_idle_ones_the_space_that_has_most_gives_first_and_its_longest_idle_one() -> None:
+    held = [one("old", "few", 1.0), one("a", "many", 9.0), one("b", "many", 5.0), one("c", "many", 7.0)]
+    assert chosen(held, "", 2) == ["b", "c"]
+    assert chosen(held, "", 3) == ["b", "c", "old"], "then both have one"
+
+
+def test_without_a_space_nothing_busy_ends() -> None:
+    assert chosen([one("busy", "a", 1.0, idle=False)], "", 3) == []
+
+
+def test_of_a_space_busy_ones_make_way_after_the_idle_ones() -> None:
+    held = [one("busy", "a", 1.0, idle=False), one("idle", "a", 2.0), one("other", "b", 0.0)]
+    assert chosen(held, "a", 1) == ["idle"]
+    assert chosen(held, "a", 5) == ["idle", "busy"]
+
+
+def test_being_asked_again_for_the_same_does_not_make_more_of_them_go() -> None:
+    held = [one("first", "a", 1.0, idle=False, leaving=True), one("next", "a", 2.0, idle=False)]
+    assert chosen(held, "a", 1) == []
+    assert chosen(held, "a", 2) == ["next"]
+
+
+@given(instances, st.sampled_from(["", "a", "b"]), st.integers(0, 10))
+def test_never_more_than_asked_for_never_twice_and_never_one_that_is_on_its_way(
+    held: list[Held[int]], space: str, number: int
+) -> None:
+    by_name = {each.what: each for each in held}
+    found = chosen(held, space, number)
+    assert len(found) == len(set(found)) <= number
+    for each in (by_name[name] for name in found):
+        assert not each.is_making_way
+        assert each.space == space if space else each.is_idle
