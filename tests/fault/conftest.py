@@ -18,6 +18,8 @@ from tests.support.server import SPACE, TOKEN, Server
 HELLO = "def handle(req):\n    return {'body': 'hello'}\n"
 SMALL: dict[str, Any] = {"preload": "[]", "blank_cells": 1, "queue_seconds": 3}
 
+KEEPALIVE_SECONDS = 60.0
+
 MakeSmall = Callable[..., contextlib.AbstractContextManager[Server]]
 
 
@@ -50,7 +52,9 @@ def small_server(tmp_path_factory: pytest.TempPathFactory, one_runtime: Path) ->
 def client_of(server: Server, seconds: float = 30.0) -> httpx.Client:
     """A client of one's own, whose connections nobody else uses."""
     headers = {"Authorization": f"Bearer {TOKEN}"}
-    return httpx.Client(base_url=server.url, headers=headers, timeout=seconds)
+    # Kept while a test looks at what a server holds, which takes a while on a busy machine.
+    limits = httpx.Limits(keepalive_expiry=KEEPALIVE_SECONDS)
+    return httpx.Client(base_url=server.url, headers=headers, timeout=seconds, limits=limits)
 
 
 def is_answered(server: Server, name: str = "hello", body: str = "hello", seconds: float = 30.0) -> bool:
