@@ -21,7 +21,7 @@ OF_FRONTS = frozenset(
     }
 )  # fmt: skip
 # What only the warden acts on.
-OF_THE_WARDEN = frozenset({"blank_cells", "max_cells", "preload"})
+OF_THE_WARDEN = frozenset({"blank_cells", "blank_cells_most", "max_cells", "preload"})
 LIVE = OF_FRONTS | OF_THE_WARDEN
 
 

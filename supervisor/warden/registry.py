@@ -12,6 +12,7 @@ from collections.abc import Callable
 
 from supervisor.datagrams import LinkClosed
 from supervisor.runtimes import Runtime
+from supervisor.settings import Settings
 from supervisor.warden import pace, policy
 from supervisor.warden.cells import Cell, Ending, Hooks
 from supervisor.warden.confinement import PROOF_TIE, Confinement, Kind
@@ -105,20 +106,19 @@ class Registry:
         for zygote in self.zygotes.values():
             zygote.start()
 
-    def retune(
-        self, runtimes: tuple[Runtime, ...], preload: tuple[str, ...], blank_cells: int, max_cells: int
-    ) -> None:
+    def retune(self, runtimes: tuple[Runtime, ...], settings: Settings) -> None:
         """Other numbers, or other libraries, from now on; cells that are somebody's stay as they are."""
-        self._slots.resize(max_cells)
+        self._slots.resize(settings.max_cells)
+        preload = settings.preload
         for runtime in runtimes:
             zygote = self.zygotes.get(runtime.name)
             if zygote is not None and zygote.load(runtime, preload if runtime.full else ()):
                 log.info("zygote %s is being replaced: its libraries changed", runtime.name)
-        self._wanted_blank = _wanted(tuple(r for r in runtimes if r.name in self.zygotes), blank_cells)
-        for kind, wanted in self._wanted_blank.items():
-            blank = [cell for cell in self.cells.values() if self._is_blank_of(cell, kind)]
-            for cell in blank[wanted:]:
-                cell.kill("spare")
+        self._wanted_blank = _wanted(
+            tuple(r for r in runtimes if r.name in self.zygotes), settings.blank_cells
+        )
+        self._blank_most = settings.blank_cells_most
+        self._trim()
         self.fill()
 
     def renew_zygotes(self) -> list[str]:
@@ -217,7 +217,9 @@ class Registry:
 
     def _trim(self) -> None:
         """End blank cells that are kept for more demand than there is, until it is as in quiet times."""
-        self._trimmer = None
+        if self._trimmer is not None:
+            self._trimmer.cancel()
+            self._trimmer = None
         if self._is_stopping:
             return
         for kind, least in self._wanted_blank.items():

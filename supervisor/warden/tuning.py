@@ -65,7 +65,7 @@ class Tuning:
         logging.getLogger().setLevel(settings.log_level.upper())
         self._desk.wait_seconds = settings.queue_seconds
         self._desk.publish(self._told())
-        self._registry.retune(runtimes, settings.preload, settings.blank_cells, settings.max_cells)
+        self._registry.retune(runtimes, settings)
         log.info("settings were read again; changed: %s", ", ".join(change.changed) or "none")
 
     def _told(self) -> Message:
