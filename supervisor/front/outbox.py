@@ -24,6 +24,8 @@ class Outbox:
         self.descriptor = descriptor
         # All bytes that were ever given to it: a call's end is a number of these.
         self.total = 0
+        # Of these, bytes that the pipe refused for good.
+        self._refused = 0
         self._waiting: deque[memoryview] = deque()
         self._on_broken = on_broken
         self._loop = asyncio.get_running_loop()
@@ -46,7 +48,8 @@ class Outbox:
 
     def read_by_cell(self) -> int:
         """How many of all bytes the cell has taken out of the pipe; true also when it is dead."""
-        return self.total - bytes_in(self.descriptor) - sum(map(len, self._waiting))
+        unread = bytes_in(self.descriptor) + self._refused + sum(map(len, self._waiting))
+        return self.total - unread
 
     def stop(self) -> None:
         """Write no more; the descriptor stays."""
@@ -59,6 +62,7 @@ class Outbox:
         except BlockingIOError:
             return data
         except OSError:  # EPIPE: the cell is gone, its reply pipe says so too
+            self._refused += len(data)
             self._on_broken()
             return data[len(data) :]
 

@@ -87,7 +87,7 @@ class Registry:
         self._not_before: dict[Kind, float] = {}
         self._is_stopping = False
         self._wanted_blank = _wanted(runtimes, blank_cells)
-        self._blank_most = blank_most
+        self._blank_most = self._most_of(blank_most)
         self._pace: dict[Kind, pace.Pace] = {}
         self._trimmer: asyncio.TimerHandle | None = None
         self._default = Kind(runtimes[0].name, "none")
@@ -117,7 +117,7 @@ class Registry:
         self._wanted_blank = _wanted(
             tuple(r for r in runtimes if r.name in self.zygotes), settings.blank_cells
         )
-        self._blank_most = settings.blank_cells_most
+        self._blank_most = self._most_of(settings.blank_cells_most)
         self._trim()
         self.fill()
 
@@ -206,6 +206,10 @@ class Registry:
             return False
         self._wants.remove(want)
         return True
+
+    def _most_of(self, wanted: int) -> int:
+        # Without namespaces the kernel counts all processes of a user as one function's.
+        return wanted if self._confinement.has_namespaces else 0
 
     def _to_keep(self, kind: Kind) -> int:
         least, asked = self._wanted_blank.get(kind, 0), self._pace.get(kind, pace.Pace())

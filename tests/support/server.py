@@ -52,6 +52,8 @@ class Server:
         environment["CELLBLOCK_ADMIN_TOKEN"] = TOKEN
         environment.setdefault("CELLBLOCK_FUNCTION_LOGS", "true")  # where most tests read what one wrote
         environment.setdefault("CELLBLOCK_CALL_REPORTS", "true")
+        # As many blank cells before a test as after it: what a server holds is counted.
+        environment.setdefault("CELLBLOCK_BLANK_CELLS_MOST", "0")
         for name, value in settings.items():
             if value is not None:  # else it is the file's to say
                 environment[f"CELLBLOCK_{name.upper()}"] = str(value)
