@@ -117,7 +117,8 @@ WITHOUT: dict[str, tuple[Change, ...]] = {
     "ipc": (without_namespace("CLONE_NEWIPC"),),
     # Nor does the warden look at what each cell has, as it does where no cgroup counts.
     "cg": (Change(WARDEN, "own_places('', '')", old="own_places(groups.read(), mounts.read())"),
-           Change(CONFINEMENT, "self.guard = None", old='self.guard = None if "memory" in cgroups.versions else Guard()')),
+           Change(CONFINEMENT, "self.guard = None",
+                  old='self.guard = None if "memory" in cgroups.versions else Guard()')),
     "rl": (without_steps("rlimits", "open-files"),),
     "fd": (Change(LAUNCH, _LEFT_OPEN),
            Change(LOCKDOWN, "", old="    sys_.close_range(UNUSED_FD)\n"),
