@@ -11,7 +11,7 @@ import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
 
-from bench import blankcell, coldstart, endings, freshness, load, machine, report, restart
+from bench import blankcell, coldstart, density, endings, freshness, load, machine, report, restart
 from bench.contestants import ROOT, TOKEN, Contestant, StartError, cellblock, everybody
 from bench.workloads import WORKLOADS
 
@@ -108,7 +108,7 @@ def _run(given: argparse.Namespace) -> report.Run:
                 for number in range(given.rounds):
                     _round(contestants, given.seconds, samples)
                     _say(f"round {number + 1} of {given.rounds} done")
-        cold_starts, sandboxes, fresh, restarts = [], [], {}, []
+        cold_starts, sandboxes, fresh, restarts, densities = [], [], {}, [], []
         calls_fresh = freshness.Found([], {})
         if not given.endings_only:
             _say("cold starts")
@@ -119,6 +119,8 @@ def _run(given: argparse.Namespace) -> report.Run:
             _say("sandboxes")
             sandboxes = blankcell.of_cells(scratch, given.cold_starts)
             sandboxes += blankcell.of_peers(given.cold_starts)
+            _say("density")
+            densities = density.measure(scratch)
             _say("restarts")
             restarts = restart.measure(scratch, given.cold_starts)
             fresh = {name: coldstart.fresh_process_ms(what) for name, what in FRESH.items()}
@@ -139,6 +141,7 @@ def _run(given: argparse.Namespace) -> report.Run:
         sandboxes=sandboxes,
         fresh_process_ms=fresh,
         restarts=restarts,
+        densities=densities,
         calls_fresh=calls_fresh,
         endings=ends,
     )

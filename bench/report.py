@@ -10,6 +10,7 @@ from typing import Any
 from bench import freshness
 from bench.blankcell import GOAL_MS, GROWN, TIED, SandboxCost
 from bench.coldstart import ColdStart
+from bench.density import Density
 from bench.endings import CASES, Ending
 from bench.load import DISTURBED, Sample
 from bench.restart import FUNCTION, IMPORTS, Restart
@@ -41,6 +42,7 @@ class Run:
     sandboxes: list[SandboxCost]
     fresh_process_ms: dict[str, float]
     restarts: list[Restart]
+    densities: list[Density]
     calls_fresh: freshness.Found
     endings: list[Ending]
 
@@ -101,6 +103,9 @@ def goals(run: Run) -> list[Goal]:
                 Goal(f"after kill -9 of everything a function answers within {RESTART_GOAL_MS:g} ms (median)",
                      median(one.samples_ms), median(one.samples_ms) <= RESTART_GOAL_MS)
             )  # fmt: skip
+    for one in run.densities:
+        text = f"at least {one.goal} idle instances ({one.title}) in a GiB of private memory"
+        found.append(Goal(text, one.per_gib, one.per_gib >= one.goal))
     for case in CASES:
         ends = [end for end in run.endings if end.case == case.name]
         if not ends:
@@ -129,6 +134,8 @@ def markdown(run: Run) -> str:
         parts.append(_cold_starts(run))
     if run.sandboxes:
         parts.append(_sandboxes(run))
+    if run.densities:
+        parts.append(_densities(run))
     if run.restarts:
         parts.append(_restarts(run))
     if run.calls_fresh.costs:
@@ -217,6 +224,20 @@ def _sandboxes(run: Run) -> str:
     return "\n".join(lines)
 
 
+def _densities(run: Run) -> str:
+    lines = [
+        "**Density**: private memory of an idle instance, medians (page tables are the kernel's, on top)",
+        "",
+        "| function | in a GiB | pid 1 | worker | page tables | a new interpreter that imports the same |",
+        "|---|---|---|---|---|---|",
+    ]
+    for one in run.densities:
+        sizes = (one.pid_1_kib, one.worker_kib, one.page_tables_kib, one.interpreter_kib)
+        cells = " | ".join(f"{kib / 1024:.1f} MiB" for kib in sizes)
+        lines.append(f"| {one.title} | {one.per_gib} | {cells} |")
+    return "\n".join(lines)
+
+
 def _restarts(run: Run) -> str:
     lines = [
         "**Restart** after kill -9 of everything, from the start of the process",
@@ -280,6 +301,7 @@ def as_json(run: Run) -> dict[str, Any]:
         "cold_starts": [start.as_json() for start in run.cold_starts],
         "fresh_process_ms": run.fresh_process_ms,
         "restarts": [one.as_json() for one in run.restarts],
+        "densities": [one.as_json() for one in run.densities],
         "calls_fresh": run.calls_fresh.as_json(),
         "endings": [end.as_json() for end in run.endings],
         "sandboxes": [cost.as_json() for cost in run.sandboxes],
