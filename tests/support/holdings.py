@@ -28,13 +28,13 @@ def _threads(pid: int) -> int:
     return len(os.listdir(f"/proc/{pid}/task"))
 
 
-def _files(folder: Path, besides: Path | None = None) -> int:
-    """Files and folders below, without those on the way to ``besides`` and in it."""
-    found = list(folder.rglob("*"))
-    if besides is not None:
-        root = folder.parent / str(besides).lstrip("/")
-        found = [path for path in found if path not in root.parents and not path.is_relative_to(root)]
-    return len(found)
+def _files(folder: Path) -> int:
+    """Files and folders below, without what is mounted there: packages, and the data directory."""
+    device, found = folder.stat().st_dev, 0
+    for parent, folders, files in os.walk(folder):
+        folders[:] = [name for name in folders if os.lstat(f"{parent}/{name}").st_dev == device]
+        found += len(folders) + len(files)
+    return found
 
 
 def holdings(server: Server) -> dict[str, int]:
@@ -54,7 +54,7 @@ def holdings(server: Server) -> dict[str, int]:
         "mounts": len(Path(f"/proc/{server.pid}/mountinfo").read_text().splitlines()),
         "uploads on their way": len(on_the_way),
         "files of a running server": _files(data / "run") if (data / "run").is_dir() else 0,
-        "temporary files": sum(_files(private_tmp(pid), server.data_dir.resolve()) for pid in fronts[:1]),
+        "temporary files": sum(_files(private_tmp(pid)) for pid in fronts[:1]),
         **{f"leaves of {name}": number for name, number in leaves(server.data_dir).items()},
     }
 
