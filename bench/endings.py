@@ -136,7 +136,9 @@ class Neighbour:
 def measure(scratch: Path, count: int) -> list[Ending]:
     """``count`` ends of each case, in turns."""
     found = []
-    with cellblock(scratch / "endings", 1, log_level="debug", grace_seconds=GRACE_SECONDS) as server:
+    with cellblock(
+        scratch / "endings", 1, log_level="debug", function_logs="true", grace_seconds=GRACE_SECONDS
+    ) as server:
         server.deploy(NEIGHBOUR, FUNCTIONS / "noop.py")
         for case in CASES:
             server.deploy(case.name, case.source, **case.options)
