@@ -252,7 +252,9 @@ def test_a_process_that_is_left_reads_no_call_of_another(fresh: Function, kept: 
     fresh.run(THIEF)
     assert [fresh.run(f"found = {number}") for number in range(5)] == list(range(5))
     kept.run(THIEF)
-    assert kept.send("found = 1", headers={"X-Timeout": "1"}).status_code == 504
+    # Two processes read one pipe: whichever is first has the call, and the thief is soon enough.
+    answers = (kept.send("found = 1", headers={"X-Timeout": "1"}) for _ in range(20))
+    assert any(answer.status_code == 504 for answer in answers)
 
 
 @pytest.mark.promise("T46")

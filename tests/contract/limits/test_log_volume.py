@@ -110,8 +110,9 @@ def test_a_flood_takes_no_line_from_the_log_of_another_function(
 
 
 def test_each_of_the_calls_that_run_at_once_in_an_instance_has_a_volume_of_its_own(
-    server: Server, deploy: Deploy, bystander: Bystander
+    make_server: Callable[..., Server],
 ) -> None:
+    server = make_server(workers=1, preload="[]")  # the instance is one front's, and so are all calls
     source = (
         "import asyncio\n"
         "over = None\n"
@@ -124,8 +125,9 @@ def test_each_of_the_calls_that_run_at_once_in_an_instance_has_a_volume_of_its_o
         "        for n in range(30): print('line', n)\n"
         "    return {}\n"
     )
-    name = deploy("log-at-once", source, log_lines=50, max_instances=1)
-    server.call(name)
+    name = "log-at-once"
+    server.deploy(name, source, log_lines=50, max_instances=1)
+    assert server.call(name).status_code == 200
 
     def lines_and_over() -> list[int]:
         statuses = [server.call(name).status_code for _ in range(3)]
