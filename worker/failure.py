@@ -67,7 +67,7 @@ def _innermost(trace: Any) -> Any:
     chosen = own or last
     if chosen is None:
         return 0, ""
-    line = chosen.tb_lineno or 0  # None where the code has no line table
+    line = max(0, chosen.tb_lineno or 0)  # None or -1 where the code has no line table
     return line, linecache.getline(chosen.tb_frame.f_code.co_filename, line)
 
 

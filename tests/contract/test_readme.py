@@ -134,6 +134,7 @@ def assert_prints(expected: str, printed: str) -> None:
     )
 
 
+@pytest.mark.needs_root  # whose tier the transcript names
 @pytest.mark.needs_sandbox
 def test_the_transcripts_are_what_a_reader_gets(started: Started, folder: Path) -> None:
     exports = [AS_ON_A_TERMINAL]

@@ -108,8 +108,8 @@ def test_every_allowed_name_is_used_or_has_its_reason(folder: Path) -> None:
     runtimes_dir = settings.load().runtimes_dir
     records = [record for name in RUNTIME_NAMES if (record := read_record(runtimes_dir, name))]
     found = [runtime for record in records if (runtime := runtime_of(runtimes_dir, record))]
-    if not found:
-        pytest.skip("no runtime is installed")
+    if len(found) < len(RUNTIME_NAMES):
+        pytest.skip("needs every runtime: each Python calls what others do not")
     used = frozenset[str]().union(*(used_by(runtime, folder) for runtime in found))
     print(
         f"seen on {', '.join(runtime.name for runtime in found)}: {len(used & allowed())} of {len(allowed())}"

@@ -136,6 +136,7 @@ def test_a_front_that_starts_after_a_reload_has_the_new_settings(tuned: tuple[Se
     reload(server, path, "")
 
 
+@pytest.mark.needs_root  # looks into processes of the server that are not dumpable
 @pytest.mark.promise("S62")
 def test_zygotes_are_replaced_under_load_and_no_call_is_lost(tuned: tuple[Server, Path]) -> None:
     server, path = tuned

@@ -242,6 +242,7 @@ def test_a_megabyte_without_a_line_end_is_cut_at_the_end_of_its_call(server: Ser
     assert write(server, writer, "long-3", "print('next')") == [("stdout", "next")]
 
 
+@pytest.mark.needs_root  # looks into processes of the server that are not dumpable
 def test_what_an_instance_wrote_last_is_in_the_log_when_it_has_ended(server: Server, deploy: Deploy) -> None:
     source = (
         "import os, sys\ndef handle(req):\n"

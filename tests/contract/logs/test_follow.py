@@ -110,6 +110,7 @@ def test_a_follower_who_does_not_read_loses_with_a_counted_gap_and_slows_nobody(
         assert len(texts(events)) - 1 + lost == sent
 
 
+@pytest.mark.needs_root  # looks into processes of the server that are not dumpable
 @pytest.mark.promise("S74")
 def test_hundreds_of_followers_all_get_a_line_and_are_let_go_when_they_leave(talking: Server) -> None:
     with contextlib.ExitStack() as stack:
