@@ -345,6 +345,8 @@ class Instance:
 
     def ended(self, ending: Ending) -> None:
         """The warden's word: the cell has been reaped."""
+        if self._ending is None and not self.is_gone:
+            self._readable()  # what it said last may still be in its pipe
         # A protocol violation or a limit of ours is the cause; the signal was only its instrument.
         ours = self._ending
         self._end(ending if ours is None else replace(ours, peak_bytes=ending.peak_bytes))

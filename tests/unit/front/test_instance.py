@@ -244,3 +244,21 @@ def test_of_several_calls_only_the_one_whose_time_was_up_is_the_culprit() -> Non
         assert [error.is_culprit for error in lost if isinstance(error, CallLost)] == [False, True]
 
     run(scenario)
+
+
+def test_what_a_cell_says_last_is_heard_though_its_end_is_told_first() -> None:
+    async def scenario() -> None:
+        checked = Cell()
+        waits = asyncio.ensure_future(checked.instance.start(b"", WAIT_SECONDS))
+        await turns()
+        checked.says(wire.encode(wire.CHECKED, 0, (1, "", 0, "handle")))
+        ended(checked)
+        assert (await waits).kind == wire.CHECKED
+        answering = Cell()
+        started(answering)
+        call = answering.call()
+        answering.says(answer(1))
+        ended(answering)
+        assert (await call.future).kind == wire.ANSWER
+
+    run(scenario)
