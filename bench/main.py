@@ -42,10 +42,11 @@ def main() -> int:
     except (StartError, load.LoadError) as error:
         print(f"bench: {error}", file=sys.stderr)
         return 1
-    text = report.markdown(run)
+    # First: a run takes a quarter of an hour.
     RESULTS.mkdir(parents=True, exist_ok=True)
     path = RESULTS / f"{run.date.replace(':', '').replace(' ', '-')}.json"
     path.write_text(json.dumps(report.as_json(run), indent=1) + "\n")
+    text = report.markdown(run)
     if given.record:
         DOCUMENT.write_text(RECORDED.sub(lambda _: text, DOCUMENT.read_text()))
     print(text)

@@ -253,6 +253,7 @@ def _restarts(run: Run) -> str:
         lines.append(f"| {one.what} | {len(times)} | {middle:.0f} ms | {high:.0f} ms | {ratio:.2f} |")
     pandas = run.fresh_process_ms["pandas"]
     lines.append(f"| a new process that imports pandas | | {pandas:.0f} ms | | |")
+    return "\n".join(lines)
 
 
 def _endings(run: Run) -> str:
