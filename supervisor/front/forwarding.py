@@ -6,7 +6,6 @@ Stands in the place of the recorder and the reports, which know nothing of it.
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Callable, Sequence
 from contextvars import ContextVar
 from pathlib import Path
@@ -16,7 +15,7 @@ from supervisor.front import otlp
 from supervisor.front.answers import Headers
 from supervisor.front.outcomes import TABLE
 from supervisor.front.recorder import Recorder
-from supervisor.front.reports import Report, Reports
+from supervisor.front.reports import Report, Reports, line_of
 from supervisor.logs import Record, Retention
 from supervisor.serverlog import timestamp_of
 from supervisor.settings import Settings
@@ -62,8 +61,8 @@ class ForwardedReports(Reports):
     def __init__(
         self, settings: Settings, keep: Callable[[Sequence[Report]], None], exporter: Exporter | None
     ) -> None:
-        super().__init__(settings.call_reports, keep=keep)
-        self._is_json = settings.log_format == "json"
+        form = json_of if settings.log_format == "json" else line_of
+        super().__init__(settings.call_reports, keep=keep, line_of=form)
         self._exporter = exporter
 
     def take(self, report: Report) -> None:
@@ -72,23 +71,6 @@ class ForwardedReports(Reports):
         # Without a version it reached no function: anybody could fill the collector with those.
         if self._exporter is not None and report.version:
             self._exporter.call(report, _trace.get())
-
-    def _write(self, batch: Sequence[Report]) -> None:
-        if not self._is_json:
-            super()._write(batch)
-            return
-        text = "".join(map(json_of, batch))
-        if self._dropped:
-            text += (
-                json.dumps({"level": "warning", "logger": "cellblock.report", "dropped": self._dropped})
-                + "\n"
-            )
-            self._dropped = 0
-        try:
-            sys.stderr.write(text)
-            sys.stderr.flush()
-        except OSError:
-            pass  # the server's own log is full or gone: calls go on
 
 
 def json_of(report: Report) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -10,6 +11,8 @@ from functools import lru_cache
 from typing import NamedTuple, TextIO
 
 from supervisor.front.outcomes import TABLE, Outcome
+
+log = logging.getLogger("cellblock.front")
 
 # A reader of the log waits no longer for a call that has ended.
 FLUSH_SECONDS = 0.05
@@ -75,11 +78,13 @@ class Reports:
         is_written: bool = True,
         stream: TextIO | None = None,
         keep: Callable[[Sequence[Report]], None] | None = None,
+        line_of: Callable[[Report], str] = line_of,
     ) -> None:
-        """``is_written`` to ``stream``, a line each; ``keep`` gets them by the batch."""
+        """``is_written`` to ``stream``, a ``line_of`` each; ``keep`` gets them by the batch."""
         self._dropped = 0
         self._is_written = is_written
         self._keep = keep
+        self._line_of = line_of
         self._stream = stream or sys.stderr
         self._pending: list[Report] = []
         self._timer: asyncio.TimerHandle | None = None
@@ -102,18 +107,17 @@ class Reports:
             self._timer.cancel()
             self._timer = None
         batch, self._pending = self._pending, []
+        if self._dropped:
+            log.warning(
+                "%d reports were dropped: more than %d in %g s", self._dropped, PENDING_MOST, FLUSH_SECONDS
+            )
+            self._dropped = 0
         if self._keep is not None:
             self._keep(batch)
-        if self._is_written:
-            self._write(batch)
-
-    def _write(self, batch: Sequence[Report]) -> None:
-        text = "".join(map(line_of, batch))
-        if self._dropped:
-            text += f"{self._dropped} reports were dropped: more than {PENDING_MOST} in {FLUSH_SECONDS} s\n"
-            self._dropped = 0
+        if not self._is_written:
+            return
         try:
-            self._stream.write(text)
+            self._stream.write("".join(map(self._line_of, batch)))
             self._stream.flush()
         except OSError:
             pass  # the server's own log is full or gone: calls go on
