@@ -19,7 +19,7 @@ from typing import Any, Dict, NoReturn, Optional, Tuple
 from function import _seam
 from function.context import CallCancelled, CallTimeout
 from function.request import Event
-from worker import capture, failure, loader, response, template, wire
+from worker import capture, failure, loader, rehearsal, response, template, wire
 from worker.channel import Channel
 from worker.interrupts import Interrupts, number
 from worker.materials import REQUEST_FD
@@ -97,14 +97,6 @@ class _Instance:
         except Exception as error:  # str(body), __iter__ or items() of a tenant's object raised
             self.raised(call, error, usage)
 
-    def rehearse(self) -> None:
-        """Touch what every call needs, ahead of it: a forked process copies a page when it first uses it."""
-        data = wire.encode(wire.CALL, 1, ("POST", "/", "", "-", 0), (("accept", "*/*"),))
-        for frame in wire.Decoder(wire.TO_CELL).receive(data):
-            self.begin(frame)
-            answer = response.answer_of({"body": {}}, self.text_content_type)
-            wire.encode(wire.ANSWER, 1, (answer.status, *_Usage().fields()), answer.headers)
-
     def _broke(self, call: int, message: str, usage: _Usage) -> None:
         self.channel.send(wire.BROKE, call, (_clean(message), *usage.fields()))
         self._ended()
@@ -152,7 +144,8 @@ def run(forks_calls: bool) -> NoReturn:
     if forks_calls:
         instance.is_single = template.serve()
         if instance.is_single:
-            instance.rehearse()
+            # This process is new: what every call writes to is its own ahead of its call.
+            rehearsal.rehearse_a_call(lambda event: {"body": {}})
     if entry.is_async:
         capture.attribute(number.get)
         asyncio.run(_serve_async(instance, entry, interrupts, rest))

@@ -8,6 +8,7 @@ and nothing is left of it: no module, no file, no byte on a pipe.
 import importlib.util
 import json
 import platform
+from typing import Any, Callable
 
 from function import _seam
 from function.request import Event
@@ -30,24 +31,30 @@ _HEADERS = (("host", "example"), ("content-type", "application/json"), ("content
 
 
 def rehearse() -> None:
-    """Take an INIT and a call, import a module, answer; in memory."""
-    for number in range(1, ROUNDS + 1):
+    """Take an INIT, import a module, answer a call of it; in memory."""
+    for _ in range(ROUNDS):
         settings = json.dumps({"secrets": {}, "variables": {}, "env": {}, "text_content_type": "text/plain"})
         body = settings.encode()
         init = wire.encode(wire.INIT, 0, (wire.WIRE_VERSION, "serve", "s", "f", 1, 1, 1 << 20), (), len(body))
-        call = wire.encode(wire.CALL, number, ("POST", "/", "a=b", "c", 1000), _HEADERS, 2)
-        frames = wire.Decoder(wire.TO_CELL).receive(init + body + call + b"{}")
-        json.loads(frames[0].body)
+        (frame,) = wire.Decoder(wire.TO_CELL).receive(init + body)
+        json.loads(frame.body)
         entry = _import(SOURCE)
         wire.encode(wire.READY, 0, (0, 1, entry.name, platform.python_version()))
-        method, path, query, call_id, _ = frames[1].head
-        token = _seam.current.set(_seam.Invocation(call_id, "f", "s", 1, 0.0))
-        event = Event(method, frames[1].body, list(frames[1].headers), query, path)
-        event.headers.get("content-type")
-        event.query.get("a")
-        answer = response.answer_of(entry.call(event), "text/plain")
-        _seam.current.reset(token)
-        wire.encode(wire.ANSWER, number, (answer.status, 1, 1, 1), answer.headers, len(answer.body))
+        rehearse_a_call(entry.call)
+
+
+def rehearse_a_call(handle: Callable[[Event], Any]) -> None:
+    """From its frame to that of its answer."""
+    call = wire.encode(wire.CALL, 1, ("POST", "/", "a=b", "c", 1000), _HEADERS, 2)
+    (frame,) = wire.Decoder(wire.TO_CELL).receive(call + b"{}")
+    method, path, query, call_id, _ = frame.head
+    token = _seam.current.set(_seam.Invocation(call_id, "f", "s", 1, 0.0))
+    event = Event(method, frame.body, list(frame.headers), query, path)
+    event.headers.get("content-type")
+    event.query.get("a")
+    answer = response.answer_of(handle(event), "text/plain")
+    _seam.current.reset(token)
+    wire.encode(wire.ANSWER, 1, (answer.status, 1, 1, 1), answer.headers, len(answer.body))
 
 
 def _import(source: str) -> loader.Entry:
