@@ -68,7 +68,9 @@ def test_a_record_says_what_the_call_took(server: Server, deploy: Deploy) -> Non
     assert total >= took >= cpu >= 100
     assert total >= queue + init + took - 1
     assert init > 0, "the first call waited for the start of its instance"
-    assert 50 <= peak < 100
+    # The kernel counts resident pages per processor and adds them up in batches, and the interpreter's
+    # own peak before the call may stand a few pages above what it held: 50 MiB may read as 49.9.
+    assert 49 <= peak < 100
 
 
 def test_a_refused_call_leaves_one_too(server: Server) -> None:
