@@ -75,9 +75,16 @@ class Settings(BaseSettings):
     )
     preload: tuple[str, ...] = Field(
         ("numpy", "pandas", "requests"),
-        description="libraries the default runtime's zygote imports ahead, where they are installed",
+        description="libraries imported ahead for functions that import one of them, "
+        "where they are installed",
     )
-    blank_cells: int = Field(4, ge=0, le=256, description="blank cells kept ready for the default runtime")
+    blank_cells: int = Field(
+        4,
+        ge=0,
+        le=256,
+        description="blank cells kept ready for the default runtime: "
+        "so many with the libraries of `preload`, and so many without",
+    )
     blank_cells_most: int = Field(
         16, ge=0, le=256, description="blank cells kept at most, of each runtime, after many were asked for"
     )

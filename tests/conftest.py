@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,12 @@ def needs_root(item: pytest.Item) -> bool:
     if "targets" in fixtures and named is not None and named.params.get("tier") == "A-user":
         return False
     return bool(fixtures & OF_ROOT) or item.get_closest_marker("needs_root") is not None
+
+
+def pytest_configure() -> None:
+    """A shell that runs the suite in the background ignores SIGINT, and so would all that tests start."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

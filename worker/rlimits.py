@@ -20,8 +20,8 @@ def of(materials: Materials) -> Tuple[Tuple[int, int], ...]:
         (resource.RLIMIT_DATA, materials.data_bytes),
         # 1 and not 0: a core_pattern that is a pipe ignores 0 and honours 1.
         (resource.RLIMIT_CORE, 1),
-        # The backstop of the pids controller; a template is not one of the function's own.
-        (resource.RLIMIT_NPROC, tie.processes + materials.forks_calls),
+        # The backstop of the pids controller.  An ordinary user has one id to give: pid 1 then counts too.
+        (resource.RLIMIT_NPROC, tie.processes + (materials.tier == "A-user")),
         (resource.RLIMIT_STACK, 8 << 20),
         (resource.RLIMIT_MEMLOCK, 0),
         (resource.RLIMIT_MSGQUEUE, 0),

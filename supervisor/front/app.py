@@ -182,15 +182,15 @@ class Application:
             recorder.flush()  # a batch already
 
         self._reports = reports = forwarding.ForwardedReports(settings, keep, exporter)
+        bundles = BundleStore(
+            settings.front_dir / "bundles", settings.bundle_max_bytes, settings.bundle_max_entries
+        )
         directory = Directory(
-            store, settings, warden, lambda template: control.runtime_of(template), recorder
+            store, settings, warden, lambda template: control.runtime_of(template), bundles, recorder
         )
         tails = Tails(settings.logs_dir)
         directory.on_deleted = tails.deleted
         control = WardenControl(directory, warden, config.runtimes)
-        bundles = BundleStore(
-            settings.front_dir / "bundles", settings.bundle_max_bytes, settings.bundle_max_entries
-        )
         api = LateApi(store, bundles, control, credentials, tails, lambda: self.settings)
         warden.on_settings = self._told
         parts = _Parts(

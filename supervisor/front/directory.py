@@ -12,6 +12,7 @@ import logging
 from collections import OrderedDict
 from collections.abc import Callable
 
+from supervisor.bundles import BundleStore
 from supervisor.front import making_room, recycling, refusals
 from supervisor.front.activity import Activity
 from supervisor.front.identity import Identity
@@ -22,6 +23,7 @@ from supervisor.front.making_room import Held
 from supervisor.front.pool import SWEEP_SECONDS, Pool
 from supervisor.front.recorder import Recorder
 from supervisor.front.warden_link import DRAINED, Ending, WardenLink
+from supervisor.imports import imports_of
 from supervisor.options import MIB, Limits
 from supervisor.settings import Settings
 from supervisor.store import Deployment, Store
@@ -55,9 +57,15 @@ class Function:
     """A function's active version with its limits, and the pool of its instances here."""
 
     def __init__(
-        self, deployment: Deployment, limits: Limits, pool: Pool, allowance: recycling.Allowance
+        self,
+        deployment: Deployment,
+        imports: tuple[str, ...],
+        limits: Limits,
+        pool: Pool,
+        allowance: recycling.Allowance,
     ) -> None:
         self.deployment = deployment
+        self.imports = imports
         self.limits = limits
         self.pool = pool
         self.allowance = allowance
@@ -73,12 +81,14 @@ class Directory:
         settings: Settings,
         warden: WardenLink,
         runtime_of: Callable[[str], str],
+        bundles: BundleStore,
         recorder: Recorder | None = None,
     ) -> None:
         self._store = store
         self._settings = settings
         self._warden = warden
         self._runtime_of = runtime_of
+        self._bundles = bundles
         self._recorder = recorder
         self.functions: dict[Key, Function] = {}
         self.activity = Activity(self.functions)
@@ -128,7 +138,7 @@ class Directory:
 
     async def _look_up(self, key: Key) -> Function | None:
         generation = self._generation.get(key, 0)
-        deployment = await asyncio.to_thread(self._store.deployment, *key)
+        deployment, imports = await asyncio.to_thread(self._read, key)
         if generation != self._generation.get(key, 0):
             return None
         if deployment is None:
@@ -137,11 +147,16 @@ class Directory:
             if len(self._unknown) > UNKNOWN_MAX:
                 self._unknown.popitem(last=False)
             return None
-        function = self._function(deployment)
+        function = self._function(deployment, imports)
         self.functions[key] = function
         return function
 
-    def _function(self, deployment: Deployment) -> Function:
+    def _read(self, key: Key) -> tuple[Deployment | None, tuple[str, ...]]:
+        """Its active version and what that imports; blocks."""
+        deployment = self._store.deployment(*key)
+        return deployment, imports_of(self._bundles.path(deployment.digest)) if deployment else ()
+
+    def _function(self, deployment: Deployment, imports: tuple[str, ...]) -> Function:
         settings = self._settings
         if self._recorder is not None:
             self._recorder.know(deployment.space, deployment.name)
@@ -174,7 +189,13 @@ class Directory:
             identity,
             limits,
             lease_request(
-                deployment.space, deployment.name, deployment.version, deployment.digest, runtime, limits
+                deployment.space,
+                deployment.name,
+                deployment.version,
+                deployment.digest,
+                runtime,
+                limits,
+                imports,
             ),
             self._warden,
             encode_init,
@@ -183,13 +204,13 @@ class Directory:
             init_seconds=settings.init_seconds,
         )
         allowance = recycling.Allowance(settings.recycle_calls, settings.recycle_seconds, limits.memory * MIB)
-        return Function(deployment, limits, pool, allowance)
+        return Function(deployment, imports, limits, pool, allowance)
 
     def retune(self, settings: Settings) -> None:
         """Other settings from now on: instances that were made with other limits make way for new ones."""
         before, self._settings = self._settings, settings
         for key, function in list(self.functions.items()):
-            after = self._function(function.deployment)
+            after = self._function(function.deployment, function.imports)
             is_same = (after.limits, after.pool.identity) == (function.limits, function.pool.identity)
             if not is_same or settings.text_content_type != before.text_content_type:
                 self.changed(*key)

@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from supervisor.datagrams import Message
 from supervisor.options import MIB, Limits
 
 
-def lease_request(space: str, name: str, version: int, digest: str, runtime: str, limits: Limits) -> Message:
-    """The words of a lease for the warden (``supervisor.warden.leases``)."""
+def lease_request(
+    space: str,
+    name: str,
+    version: int,
+    digest: str,
+    runtime: str,
+    limits: Limits,
+    imports: Sequence[str] = (),
+) -> Message:
+    """The words of a lease for the warden (``supervisor.warden.leases``).
+
+    ``imports`` is what the bundle says that it imports (``supervisor.imports``).
+    """
     return {
         "mode": "serve",
         "space": space,
@@ -16,6 +29,7 @@ def lease_request(space: str, name: str, version: int, digest: str, runtime: str
         "digest": digest,
         "runtime": runtime,
         "network": limits.network,
+        "imports": list(imports),
         "max_instances": limits.max_instances,
         "tie": {
             "tmp_bytes": limits.tmp * MIB,

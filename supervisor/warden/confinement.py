@@ -53,6 +53,8 @@ class Kind:
 
     runtime: str
     network: str
+    # Of the zygote that has libraries imported (supervisor.warden.stock).
+    has_libraries: bool = False
 
 
 @dataclass(frozen=True)

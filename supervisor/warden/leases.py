@@ -2,7 +2,7 @@
 
 Messages of a front (``do``) and to it (``is``); ``ticket`` is the front's own number for a request:
 
-    lease    ticket mode space name version digest runtime network max_instances tie
+    lease    ticket mode space name version digest runtime network imports max_instances tie
              -> leased   ticket cell memory + 4 descriptors (request, reply, stdout, stderr)
              -> refused  ticket reason (limit | capacity | broken) message
     return   cell memory + 4 descriptors    an idle cell that another front may have
@@ -35,7 +35,6 @@ from supervisor.datagrams import Link, LinkClosed, Message
 from supervisor.warden.cells import Cell, Ending
 from supervisor.warden.changes import Changes
 from supervisor.warden.code import Bundles
-from supervisor.warden.confinement import Kind
 from supervisor.warden.registry import Registry, Want
 from supervisor.warden.shares import Shares
 from supervisor.warden.states import State
@@ -69,7 +68,8 @@ class Request:
         self.is_check: bool = message["mode"] == "check"
         # For nobody's call: it waits for no other instance, and takes none away.
         self.is_keep: bool = message["mode"] == "keep"
-        self.kind = Kind(message["runtime"], message["network"])
+        # What decides the kind of its cell.
+        self.wanted = (message["runtime"], message["network"], message["imports"])
         self.most: int = message["max_instances"]
         self.tie: Message = message["tie"]
         self.deadline: asyncio.TimerHandle | None = None
@@ -191,8 +191,8 @@ class Desk:
             self._refuse(request, "broken", "the bundle's digest is not one")
             return
         assert self.registry is not None
-        if request.kind.runtime not in self.registry.zygotes:
-            self._refuse(request, "broken", f"runtime {request.kind.runtime} is not installed here")
+        if not self.registry.stock.has(runtime := request.wanted[0]):
+            self._refuse(request, "broken", f"runtime {runtime} is not installed here")
             return
         self._place(request)
 
@@ -223,7 +223,7 @@ class Desk:
         self._claim(request)
         assert self.registry is not None
         request.want = self.registry.want(
-            request.kind,
+            self.registry.stock.kind(*request.wanted),
             lambda cell, reason: self._serve(request, cell, reason),
             request.key[0],
             request.is_keep,

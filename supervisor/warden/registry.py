@@ -21,12 +21,10 @@ from supervisor.warden.identities import Slots
 from supervisor.warden.processes import Children
 from supervisor.warden.shares import Shares
 from supervisor.warden.states import State
+from supervisor.warden.stock import Stock
 from supervisor.warden.zygotes import ENDED_FIRST, Zygote
 
 log = logging.getLogger("cellblock.cells")
-
-# Blank cells kept for a runtime that is not the default: enough to check and start a function at once.
-BLANK_OF_OTHER_RUNTIMES = 1
 
 # How often blank cells are looked at that were kept for a burst; those no longer wanted are ended.
 TRIM_EVERY_S = 1.0
@@ -86,57 +84,39 @@ class Registry:
         self._failures: dict[Kind, int] = {}
         self._not_before: dict[Kind, float] = {}
         self._is_stopping = False
-        self._wanted_blank = _wanted(runtimes, blank_cells)
+        self.stock = Stock(runtimes, preload, children, self.fill, confinement.bare_code)
+        self._wanted_blank = self.stock.wanted(blank_cells)
         self._blank_most = self._most_of(blank_most)
         self._pace: dict[Kind, pace.Pace] = {}
         self._trimmer: asyncio.TimerHandle | None = None
-        self._default = Kind(runtimes[0].name, "none")
-        # Libraries are imported ahead where they are installed: in the full environment.
-        self.zygotes = {
-            runtime.name: Zygote(
-                runtime, preload if runtime.full else (), children, self.fill, confinement.bare_code
-            )
-            for runtime in runtimes
-        }
         # The others wait until the server is ready: they would only take the processor from it.
-        self.zygotes[self._default.runtime].start()
-
-    def start_all_zygotes(self) -> None:
-        """Start those that are not there yet."""
-        for zygote in self.zygotes.values():
-            zygote.start()
+        self.stock.of(self.stock.default).start()
 
     def retune(self, runtimes: tuple[Runtime, ...], settings: Settings) -> None:
         """Other numbers, or other libraries, from now on; cells that are somebody's stay as they are."""
         self._slots.resize(settings.max_cells)
-        preload = settings.preload
-        for runtime in runtimes:
-            zygote = self.zygotes.get(runtime.name)
-            if zygote is not None and zygote.load(runtime, preload if runtime.full else ()):
-                log.info("zygote %s is being replaced: its libraries changed", runtime.name)
-        self._wanted_blank = _wanted(
-            tuple(r for r in runtimes if r.name in self.zygotes), settings.blank_cells
-        )
+        for name in self.stock.load(runtimes, settings.preload):
+            log.info("zygote %s is being replaced: its libraries changed", name)
+        self._wanted_blank = self.stock.wanted(settings.blank_cells)
         self._blank_most = self._most_of(settings.blank_cells_most)
         self._trim()
         self.fill()
 
     def renew_zygotes(self) -> list[str]:
         """Replace each zygote that runs, while calls go on; the runtimes' names."""
-        running = [name for name, zygote in self.zygotes.items() if zygote.pids]
-        for name in running:
-            self.zygotes[name].renew()
+        running = self.stock.renew()
         log.info("zygotes are being replaced: %s", ", ".join(running) or "none is running")
         return running
 
     def is_ready(self) -> bool:
         """Whether a cell has proven its lock-down, and the default runtime has one to spare."""
-        blank = self._count(self._default, State.BLANK)
+        default = self.stock.default
+        blank = self._count(default, State.BLANK)
         return (
             self._confinement.is_proven
             and not self._confinement.breach
-            and blank >= min(1, self._wanted_blank[self._default])
-            and self.zygotes[self._default.runtime].is_ready
+            and blank >= min(1, self._wanted_blank[default])
+            and self.stock.of(default).is_ready
         )
 
     def prove(self) -> None:
@@ -153,7 +133,7 @@ class Registry:
                 cell.kill("not started", f"it could not be tied: {error}")
                 self._not_proven(str(error))
 
-        self.want(self._default, tie)
+        self.want(self.stock.default, tie)
 
     def _not_proven(self, reason: str) -> None:
         """The cell that should prove its lock-down ended first, by no breach: again, a few times."""
@@ -189,7 +169,7 @@ class Registry:
 
     def want(self, kind: Kind, on_cell: OnCell, space: str = "", is_modest: bool = False) -> Want:
         """Ask for a blank cell for a space; ``on_cell`` may be called before this returns."""
-        self.zygotes[kind.runtime].start()
+        self.stock.of(kind).start()
         want = Want(kind, on_cell, space, is_modest)
         if self._confinement.breach:
             on_cell(None, BREACHED)
@@ -257,7 +237,7 @@ class Registry:
             self._hand_out(kind)
         now = asyncio.get_running_loop().time()
         for kind in {*self._wanted_blank, *(want.kind for want in self._wants)}:
-            zygote = self.zygotes[kind.runtime]
+            zygote = self.stock.of(kind)
             is_closed = self._is_stopping or self._confinement.breach
             if is_closed or not zygote.is_ready or now < self._not_before.get(kind, 0.0):
                 continue
@@ -334,7 +314,7 @@ class Registry:
 
     def _stale(self, kind: Kind) -> list[Cell]:
         """Blank cells that are copies of a zygote that was replaced, or died."""
-        number = self.zygotes[kind.runtime].number
+        number = self.stock.of(kind).number
         blank = (cell for cell in self.cells.values() if self._is_blank_of(cell, kind))
         return [cell for cell in blank if number and cell.zygote_number != number]
 
@@ -349,15 +329,6 @@ class Registry:
     def stop(self) -> None:
         """Kill every cell and zygote; their ends are still reported."""
         self._is_stopping = True
-        for zygote in self.zygotes.values():
-            zygote.stop()
+        self.stock.stop()
         for cell in list(self.cells.values()):
             cell.kill("shutdown")
-
-
-def _wanted(runtimes: tuple[Runtime, ...], blank_cells: int) -> dict[Kind, int]:
-    """How many blank cells to keep of each kind; the default runtime is the first."""
-    return {
-        Kind(runtime.name, "none"): blank_cells if index == 0 else min(blank_cells, BLANK_OF_OTHER_RUNTIMES)
-        for index, runtime in enumerate(runtimes)
-    }

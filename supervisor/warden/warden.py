@@ -273,14 +273,13 @@ class Warden:
         await asyncio.wait({stopped, ready}, return_when=asyncio.FIRST_COMPLETED)
         if self._is_ready.is_set():
             await on_ready()
-            self._registry.start_all_zygotes()
+            self._registry.stock.start_all()
         ready.cancel()
         await stopped
 
     async def _until_reaped(self, registry: Registry) -> None:
         deadline = asyncio.get_running_loop().time() + REAP_SECONDS
-        zygotes = registry.zygotes.values()
-        while registry.cells or any(zygote.pids for zygote in zygotes) or self.children.strays():
+        while registry.cells or registry.stock.pids or self.children.strays():
             if asyncio.get_running_loop().time() > deadline:
                 log.error("%d cells were not reaped within %.0f s", len(registry.cells), REAP_SECONDS)
                 return

@@ -1,4 +1,4 @@
-"""One zygote per runtime: started in a root of its own, asked to clone cells, renewed now and then."""
+"""A zygote: started in a root of its own, asked to clone cells, renewed now and then."""
 
 from __future__ import annotations
 
@@ -178,7 +178,7 @@ class _Process:
 
 
 class Zygote:
-    """The zygote of one runtime: always one process, two for a moment while it is renewed."""
+    """One of a runtime's zygotes: always one process, two for a moment while it is renewed."""
 
     def __init__(
         self,
@@ -187,8 +187,10 @@ class Zygote:
         children: Children,
         on_change: Callable[[], None],
         bare_code: Path | None,
+        *,
+        has_libraries: bool = False,
     ) -> None:
-        self.name = runtime.name
+        self.name = f"{runtime.name} with libraries" if has_libraries else runtime.name
         self.bare_code = bare_code
         self._runtime = runtime
         self._preload = list(preload)
@@ -197,6 +199,7 @@ class Zygote:
         self._processes: list[_Process] = []
         self._failures = 0
         self._is_stopping = False
+        self._is_resting = False
         self._last_number = 0
         # Processes of lower numbers are to be replaced: too many have their layout, or other libraries.
         self._wanted_number = 1
@@ -205,6 +208,7 @@ class Zygote:
 
     def start(self) -> None:
         """Start the first process, unless there is one or will be."""
+        self._is_resting = False
         if not self._processes and self.current is None and self._timer is None:
             self._start()
 
@@ -278,12 +282,19 @@ class Zygote:
             self._try_later("ended")
 
     def _try_later(self, why: str) -> None:
-        if self._is_stopping or self._timer is not None:
+        if self._is_stopping or self._is_resting or self._timer is not None:
             return
         self._failures += 1
         delay = policy.backoff(self._failures)
         log.error("zygote %s %s; another starts in %.1f s", self.name, why, delay)
         self._timer = asyncio.get_running_loop().call_later(delay, self._start)
+
+    def rest(self) -> None:
+        """Nobody needs it: its processes end, and ``start`` starts another."""
+        self._is_resting = True
+        self._forget_timer()
+        for process in self._processes:
+            process.kill()
 
     def stop(self) -> None:
         """End every process, and start no other."""
@@ -296,10 +307,13 @@ class Zygote:
         """Pids of the processes that are alive."""
         return [process.pid for process in self._processes]
 
-    def _start(self) -> None:
+    def _forget_timer(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+
+    def _start(self) -> None:
+        self._forget_timer()
         if self._is_stopping:
             return
         try:

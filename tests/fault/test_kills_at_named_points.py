@@ -224,14 +224,15 @@ def test_a_cell_that_is_killed_before_it_is_built_costs_nobody_more_than_a_503(
     family_of(sturdy)
     before = settled(sturdy)
     send = deploying(sturdy) if point == "in-a-deploy" else calling(sturdy)
-    (zygote,) = zygotes_of(sturdy.pid)
+    zygotes = zygotes_of(sturdy.pid)
     known = set(children_of(sturdy.pid))
-    with stopped([zygote]):
+    with stopped(zygotes):
         groups = leaf_names(sturdy.data_dir)
         request = Background(sturdy, send)
         wait_until(lambda: leaf_names(sturdy.data_dir) - groups, "no cell is asked for")
         with stopped([sturdy.pid]):
-            os.kill(zygote, signal.SIGCONT)
+            for zygote in zygotes:
+                os.kill(zygote, signal.SIGCONT)
             wait_until(lambda: set(children_of(sturdy.pid)) - known, "no cell is cloned")
             (cell,) = set(children_of(sturdy.pid)) - known
             os.kill(cell, signal.SIGKILL)

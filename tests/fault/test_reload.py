@@ -7,7 +7,6 @@ import functools
 import os
 import signal
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,13 +15,16 @@ import pytest
 
 from tests.fault.conftest import HELLO, MakeSmall, client_of
 from tests.support.eventually import eventually
-from tests.support.processes import fronts_of, zygotes_of
+from tests.support.processes import all_gone_within, children_of, fronts_of, pid_namespace, watch, zygotes_of
 from tests.support.server import SPACE, Server
 
 # More than a MiB: what a ceiling of ``max_response`` cuts needs no clock.
 LARGE = "def handle(req):\n    return {'body': 'x' * (2 << 20)}\n"
-# Not ``import requests``: whether somebody else did.
-PRELOADED = "import sys\ndef handle(req):\n    return {'body': str('requests' in sys.modules)}\n"
+# It says that it imports requests, and does not: whether somebody else did.
+PRELOADED = (
+    "import sys\ndef handle(req):\n    return {'body': str('requests' in sys.modules)}\n"
+    "def never():\n    import requests\n"
+)
 CALLERS = 4
 
 
@@ -141,43 +143,85 @@ def test_a_front_that_starts_after_a_reload_has_the_new_settings(tuned: tuple[Se
 def test_zygotes_are_replaced_under_load_and_no_call_is_lost(tuned: tuple[Server, Path]) -> None:
     server, path = tuned
     with load(server) as wrong:
-        for replace in (
-            lambda: reload(server, path, 'preload = ["requests"]'),
-            lambda: server.client.post("/zygotes/renew").raise_for_status(),
-            lambda: [os.kill(pid, signal.SIGKILL) for pid in zygotes_of(server.pid)],
+        reload(server, path, 'preload = ["requests", "numpy"]')
+        eventually(lambda: len(zygotes_of(server.pid)) == 2)
+        for replace, replaced in (
+            (lambda: reload(server, path, 'preload = ["requests"]'), 1),  # the lean one stays as it is
+            (lambda: server.client.post("/zygotes/renew").raise_for_status(), 2),
+            (lambda: [os.kill(pid, signal.SIGKILL) for pid in zygotes_of(server.pid)], 2),
         ):
             before = zygotes_of(server.pid)
             replace()
             server.deploy("hello", HELLO + f"# {before}\n")  # cells are wanted meanwhile
-            eventually(functools.partial(is_replaced, server, before))
+            eventually(functools.partial(is_replaced, server, before, replaced))
         server.deploy("preloaded", PRELOADED)
         assert server.call("preloaded").text == "True"
     assert wrong == []
     reload(server, path, "")
 
 
-def is_replaced(server: Server, before: list[int]) -> bool:
-    """Whether other zygotes have taken over and the old ones have ended."""
+def is_replaced(server: Server, before: list[int], replaced: int) -> bool:
+    """Whether others have taken over from so many of the two zygotes, and those have ended."""
     now = zygotes_of(server.pid)
-    return len(now) == 1 and not set(now) & set(before)
+    return len(now) == 2 and len(set(before) - set(now)) == replaced
 
 
+@pytest.mark.promise("S83")
+def test_a_function_has_the_libraries_zygote_only_if_it_imports_one_of_them(
+    tuned: tuple[Server, Path],
+) -> None:
+    server, path = tuned
+    reload(server, path, 'preload = ["requests"]')
+    server.deploy("preloaded", PRELOADED)
+    assert server.call("preloaded").text == "True"
+    server.deploy("preloaded", PRELOADED.partition("def never")[0])
+    assert server.call("preloaded").text == "False"
+    # And what it never said it imports is there all the same.
+    server.deploy(
+        "preloaded", "def handle(req):\n    return {'body': __import__('reque' + 'sts').__name__}\n"
+    )
+    assert server.call("preloaded").text == "requests"
+    reload(server, path, "")
+
+
+@pytest.mark.needs_root  # looks into processes of the server that are not dumpable
+def test_without_libraries_to_import_ahead_their_zygote_ends(tuned: tuple[Server, Path]) -> None:
+    server, path = tuned
+    reload(server, path, 'preload = ["requests"]')
+    eventually(lambda: len(zygotes_of(server.pid)) == 2)
+    reload(server, path, "preload = []")
+    eventually(lambda: len(zygotes_of(server.pid)) == 1)
+    server.deploy("preloaded", PRELOADED)
+    assert server.call("preloaded").text == "False"
+    reload(server, path, 'preload = ["requests"]')
+    server.deploy("preloaded", PRELOADED + "# again\n")
+    assert server.call("preloaded").text == "True"
+    reload(server, path, "")
+
+
+@pytest.mark.needs_root  # looks into processes of the server that are not dumpable
 def test_blank_cells_of_a_zygote_that_was_replaced_make_way_for_new_ones(tuned: tuple[Server, Path]) -> None:
     server, path = tuned
-    reload(server, path, 'blank_cells = 3\npreload = ["requests"]')
 
     def blank() -> int:
         return server.client.get("/activity").json()["cells"].get("blank", 0)
 
-    eventually(lambda: blank() == 3)
+    reload(server, path, "blank_cells = 0")
+    eventually(lambda: blank() == 0)
+    of_functions = set(cells_of(server))
+    reload(server, path, 'blank_cells = 3\npreload = ["requests"]')
+    eventually(lambda: blank() == 2 * 3)  # with the libraries, and without
+    before = watch(sorted(set(cells_of(server)) - of_functions))
+    assert len(before) >= 2 * 3
+    server.client.post("/zygotes/renew").raise_for_status()
+    assert all_gone_within(before, 10.0)
+    eventually(lambda: blank() == 2 * 3)
     reload(server, path, "blank_cells = 1")
     eventually(lambda: blank() == 1)
-
-    def is_newest() -> bool:
-        server.deploy("preloaded", f"{PRELOADED}# {time.monotonic()}\n")  # a new version: a new instance
-        return server.call("preloaded").text == "False"
-
-    eventually(is_newest)
-    # With none of the old zygote's left it stays so.
-    assert all(is_newest() for _ in range(3))
     reload(server, path, "")
+
+
+def cells_of(server: Server) -> list[int]:
+    """Pid 1 of each cell."""
+    ours = pid_namespace(server.pid)
+    return [pid for pid in children_of(server.pid) if pid_namespace(pid) not in ("", ours)]

@@ -1,0 +1,71 @@
+"""What a bundle says that it imports: a hint that chooses the zygote of its cells, and decides nothing else.
+
+The code is hostile, so nothing of it is parsed: CPython's parser can be brought down by what it reads.
+A name that is missed, or one too many, costs time and is otherwise of no account: every cell can import all
+libraries, and one zygote has some of them imported ahead.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from pathlib import Path
+
+# A bundle may import anything: nobody looked at all of it.
+ANY = "*"
+
+# Read in the way of a function's first call; real handlers with what they bring are well below it.
+READ_MOST_BYTES = 1 << 20
+FILES_MOST = 200
+# Beyond this it is no list of imports any more; with their lengths it fits a message to the warden.
+NAMES_MOST = 64
+NAME_MOST_CHARS = 64
+
+_NAME = rb"[A-Za-z_][A-Za-z0-9_]*"
+# Each alternative is linear in its line.  Imports in functions and behind `try:` or `;` count too.
+_STATEMENT = re.compile(
+    rb"(?:^|[;:])[ \t]*(?:from[ \t]+(?P<source>" + _NAME + rb")|import[ \t]+(?P<several>[^\n;#]{1,1000}))",
+    re.MULTILINE,
+)
+_CALLED = re.compile(rb"""(?:import_module|__import__)\([ \t]*['"](""" + _NAME + rb")")
+_FIRST = re.compile(_NAME)
+
+
+def names_in(source: bytes) -> frozenset[str]:
+    """The top-level names that Python source imports, the standard library's left out; pure."""
+    found: set[bytes] = set(_CALLED.findall(source))
+    for match in _STATEMENT.finditer(source):
+        if match["source"] is not None:
+            found.add(match["source"])
+            continue
+        for part in match["several"].split(b","):
+            name = _FIRST.match(part.lstrip())
+            if name is not None:
+                found.add(name.group())
+    return frozenset(name.decode() for name in found) - sys.stdlib_module_names
+
+
+def imports_of(folder: Path) -> tuple[str, ...]:
+    """The names that the files of an unpacked bundle import, sorted; with ANY where that is not known.
+
+    It is not where there is compiled code, or more than the bounds above.  Blocks.
+    """
+    found: set[str] = set()
+    left, files = READ_MOST_BYTES, 0
+    for base, _, names in os.walk(folder):
+        for name in names:
+            if name.endswith((".so", ".pyc")):
+                return (ANY,)
+            if not name.endswith(".py"):
+                continue
+            with open(Path(base) / name, "rb") as file:
+                source = file.read(left + 1)
+            # From here on the bytes are hostile.
+            left, files = left - len(source), files + 1
+            if left < 0 or files > FILES_MOST:
+                return (ANY,)
+            found |= names_in(source)
+    if len(found) > NAMES_MOST or any(len(name) > NAME_MOST_CHARS for name in found):
+        return (ANY,)
+    return tuple(sorted(found))

@@ -1,0 +1,125 @@
+"""Which zygotes there are, and which of them a function's cells come from.
+
+A runtime has two: a lean one, and one with the libraries of ``preload`` imported.  Each fork copies the page
+tables of all that was imported, and each end of a process walks them again: with pandas that is six times
+what it is without.  So a function has the libraries' zygote only if it says that it imports one of them.
+Without namespaces there is one, with all: blank cells count there as processes of whoever runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from pathlib import Path
+
+from supervisor.imports import ANY
+from supervisor.runtimes import Runtime
+from supervisor.warden.confinement import Kind
+from supervisor.warden.processes import Children
+from supervisor.warden.zygotes import Zygote
+
+# Blank cells kept for a runtime that is not the default: enough to check and start a function at once.
+BLANK_OF_OTHER_RUNTIMES = 1
+
+
+def needs_libraries(imports: Collection[str], preload: Collection[str]) -> bool:
+    """Whether a function that imports these has the zygote that imported ``preload``; pure."""
+    if ANY in imports:
+        return bool(preload)
+    return not {name.split(".")[0] for name in preload}.isdisjoint(imports)
+
+
+class Stock:
+    """Every zygote, by runtime and by whether it has the libraries; ``default`` is the lean kind."""
+
+    def __init__(
+        self,
+        runtimes: Sequence[Runtime],
+        preload: Sequence[str],
+        children: Children,
+        on_change: Callable[[], None],
+        bare_code: Path | None,
+    ) -> None:
+        self._is_one = bare_code is not None
+        self._take(runtimes, preload)
+        self._zygotes = {
+            (runtime.name, has): Zygote(
+                runtime,
+                preload if has and runtime.full else (),
+                children,
+                on_change,
+                bare_code,
+                has_libraries=has,
+            )
+            for runtime in runtimes
+            for has in (False, True)
+        }
+        self.default = self.kind(runtimes[0].name, "none", ())
+
+    def _take(self, runtimes: Sequence[Runtime], preload: Sequence[str]) -> None:
+        # Libraries are imported ahead where they are installed: in the full environment.
+        self._ahead: dict[str, tuple[str, ...]] = {
+            runtime.name: tuple(preload) if runtime.full else () for runtime in runtimes
+        }
+
+    def kind(self, runtime: str, network: str, imports: Collection[str]) -> Kind:
+        """The kind of cell for a function that imports these; KeyError for a runtime that is not here."""
+        ahead = self._ahead[runtime]
+        return Kind(runtime, network, bool(ahead) if self._is_one else needs_libraries(imports, ahead))
+
+    def has(self, runtime: str) -> bool:
+        """Whether the runtime was here when the server started."""
+        return runtime in self._ahead
+
+    def of(self, kind: Kind) -> Zygote:
+        """The zygote that clones cells of this kind."""
+        return self._zygotes[kind.runtime, kind.has_libraries]
+
+    def wanted(self, blank_cells: int) -> dict[Kind, int]:
+        """How many blank cells to keep of each kind; the default runtime is the first."""
+        wanted = {}
+        for index, (runtime, ahead) in enumerate(self._ahead.items()):
+            number = blank_cells if index == 0 else min(blank_cells, BLANK_OF_OTHER_RUNTIMES)
+            wanted[Kind(runtime, "none", True)] = number if ahead else 0
+            wanted[Kind(runtime, "none", False)] = 0 if ahead and self._is_one else number
+        return wanted
+
+    def start_all(self) -> None:
+        """Start those that somebody may need and that are not there yet."""
+        for kind in self._used():
+            self.of(kind).start()
+
+    def _used(self) -> list[Kind]:
+        return [kind for kind, number in self.wanted(1).items() if number]
+
+    def load(self, runtimes: Sequence[Runtime], preload: Sequence[str]) -> list[str]:
+        """Other libraries, or runtimes installed anew, from now on; the replaced zygotes' names."""
+        known = [runtime for runtime in runtimes if self.has(runtime.name)]
+        before = set(self._used())
+        self._take(known, preload)
+        replaced = []
+        for runtime in known:
+            for has in (False, True):
+                zygote = self._zygotes[runtime.name, has]
+                if zygote.load(runtime, self._ahead[runtime.name] if has else ()):
+                    replaced.append(zygote.name)
+        for kind in before - set(self._used()):
+            self.of(kind).rest()
+        self.start_all()
+        return replaced
+
+    def renew(self) -> list[str]:
+        """Replace each zygote that runs, while calls go on; the runtimes' names."""
+        running = [(runtime, zygote) for (runtime, _), zygote in self._zygotes.items() if zygote.pids]
+        for _, zygote in running:
+            zygote.renew()
+        return list(dict.fromkeys(runtime for runtime, _ in running))
+
+    def stop(self) -> None:
+        """End every zygote, and start no other."""
+        for zygote in self._zygotes.values():
+            zygote.stop()
+
+    @property
+    def pids(self) -> list[int]:
+        """Pids of the zygotes that are alive."""
+        return [pid for zygote in self._zygotes.values() for pid in zygote.pids]

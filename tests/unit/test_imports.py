@@ -1,0 +1,110 @@
+"""What a bundle says that it imports."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+
+from supervisor import imports
+from supervisor.imports import ANY, imports_of, names_in
+from supervisor.warden.stock import needs_libraries
+
+
+@pytest.mark.parametrize(
+    ("source", "names"),
+    [
+        ("import pandas", {"pandas"}),
+        ("import pandas as pd, numpy.linalg as la", {"pandas", "numpy"}),
+        ("from pandas.io import json", {"pandas"}),
+        ("def handle(req):\n    import pandas\n", {"pandas"}),
+        ("try: import pandas\nexcept ImportError: pandas = None", {"pandas"}),
+        ("import json; import pandas", {"pandas"}),
+        ("from importlib import import_module\nimport_module('pandas.io')", {"pandas"}),
+        ('p = __import__("pandas")', {"pandas"}),
+        ("\timport\tpandas", {"pandas"}),
+        ("import pandas\r\nimport numpy\r\n", {"pandas", "numpy"}),
+        ("import (pandas", set()),
+        ("from . import pandas", set()),
+        ("from .pandas import numpy", set()),
+        ("import json, os.path\nfrom collections import abc", set()),
+        ("# import pandas", set()),
+        ("important = 'x'\nfromage = 1", set()),
+        ("", set()),
+    ],
+)
+def test_names_that_source_imports_without_those_of_the_standard_library(
+    source: str, names: set[str]
+) -> None:
+    assert names_in(source.encode()) == names
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        b"import " + b"a" * 900_000,
+        b"import " + b"a," * 450_000,
+        b"from " * 180_000,
+        b"import\t" * 130_000,
+        b";" * 900_000,
+        b": \t" * 300_000,
+        b" " * 900_000 + b"import pandas",
+        b"__import__(" * 80_000,
+        b"import_module(  " * 50_000,
+        bytes(range(256)) * 3_500,
+    ],
+)
+def test_hostile_source_costs_no_more_than_its_length(source: bytes) -> None:
+    began = time.process_time()
+    names_in(source)
+    # A quadratic reading of 900 kB would take minutes.
+    assert time.process_time() - began < 5.0
+
+
+def bundle(folder: Path, files: dict[str, bytes]) -> Path:
+    for name, content in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    return folder
+
+
+def test_every_python_file_of_a_bundle_is_read(tmp_path: Path) -> None:
+    files = {"handler.py": b"import mine", "mine/deep/a.py": b"import pandas", "data.txt": b"import numpy"}
+    assert imports_of(bundle(tmp_path, files)) == ("mine", "pandas")
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        {"handler.py": b"", "fast.cpython-311-x86_64-linux-gnu.so": b"\x7fELF"},
+        {"handler.py": b"", "old.pyc": b""},
+        {"handler.py": b"#" * (imports.READ_MOST_BYTES + 1)},
+        {f"m{number}.py": b"" for number in range(imports.FILES_MOST + 1)},
+        {"handler.py": b"\n".join(b"import m%d" % number for number in range(imports.NAMES_MOST + 1))},
+        {"handler.py": b"import " + b"m" * (imports.NAME_MOST_CHARS + 1)},
+    ],
+    ids=["compiled-c", "compiled-python", "too-much", "too-many-files", "too-many-names", "a-long-name"],
+)
+def test_what_cannot_be_told_may_be_anything(tmp_path: Path, files: dict[str, bytes]) -> None:
+    assert imports_of(bundle(tmp_path, files)) == (ANY,)
+
+
+@pytest.mark.parametrize(
+    ("names", "preload", "needed"),
+    [
+        ((), (), False),
+        ((), ("pandas",), False),
+        (("json5",), ("pandas",), False),
+        (("pandas",), ("pandas",), True),
+        (("numpy",), ("numpy.random",), True),
+        ((ANY,), ("pandas",), True),
+        ((ANY,), (), False),
+        (("pandas",), (), False),
+    ],
+)
+def test_a_function_needs_the_libraries_zygote_if_it_imports_one(
+    names: tuple[str, ...], preload: tuple[str, ...], needed: bool
+) -> None:
+    assert needs_libraries(names, preload) is needed
