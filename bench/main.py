@@ -11,7 +11,18 @@ import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
 
-from bench import blankcell, coldstart, density, endings, freshness, load, machine, report, restart
+from bench import (
+    blankcell,
+    coldstart,
+    density,
+    endings,
+    firstcalls,
+    freshness,
+    load,
+    machine,
+    report,
+    restart,
+)
 from bench.contestants import ROOT, TOKEN, Contestant, StartError, cellblock, everybody
 from bench.workloads import WORKLOADS
 
@@ -110,11 +121,13 @@ def _run(given: argparse.Namespace) -> report.Run:
                     _round(contestants, given.seconds, samples)
                     _say(f"round {number + 1} of {given.rounds} done")
         cold_starts, sandboxes, fresh, restarts, densities = [], [], {}, [], []
+        first_calls = None
         calls_fresh = freshness.Found([], {})
         if not given.endings_only:
             _say("cold starts")
             with cellblock(scratch / "cold", given.fronts) as server:
                 cold_starts = coldstart.measure(server, given.cold_starts)
+                first_calls = firstcalls.measure(server, given.cold_starts)
             _say("fresh")
             calls_fresh = _fresh(scratch, given.seconds)
             _say("sandboxes")
@@ -139,6 +152,7 @@ def _run(given: argparse.Namespace) -> report.Run:
         connections=CONNECTIONS,
         samples=samples,
         cold_starts=cold_starts,
+        first_calls=first_calls,
         sandboxes=sandboxes,
         fresh_process_ms=fresh,
         restarts=restarts,

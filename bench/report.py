@@ -12,6 +12,7 @@ from bench.blankcell import GOAL_MS, GROWN, TIED, SandboxCost
 from bench.coldstart import ColdStart
 from bench.density import Density
 from bench.endings import CASES, Ending
+from bench.firstcalls import BURST, DEPLOY_GOAL_MS, FirstCalls
 from bench.load import DISTURBED, Sample
 from bench.restart import FUNCTION, IMPORTS, Restart
 from bench.restart import GOAL_MS as RESTART_GOAL_MS
@@ -22,6 +23,8 @@ GOAL_WARM = 0.05
 GOAL_CONNECTIONS, GOAL_THROUGHPUT = 32, 5.0
 GOAL_LATENCY = 2.0
 GOAL_NEIGHBOUR = 2.0
+# Kind, milliseconds, percentile.
+COLD_GOALS = (("plain", 5.0, 50), ("pandas", 5.0, 50), ("pandas", 15.0, 99))
 
 Key = tuple[str, str, int]  # contestant, workload, connections
 
@@ -39,6 +42,7 @@ class Run:
     connections: Sequence[int]
     samples: dict[Key, list[Sample]]
     cold_starts: list[ColdStart]
+    first_calls: FirstCalls | None
     sandboxes: list[SandboxCost]
     fresh_process_ms: dict[str, float]
     restarts: list[Restart]
@@ -97,6 +101,16 @@ def goals(run: Run) -> list[Goal]:
             Goal(f"a cell with every layer on, grown and tied, in at most {GOAL_MS:g} ms (median)",
                  sum(middles), sum(middles) <= GOAL_MS)
         )  # fmt: skip
+    for kind, goal_ms, percent in COLD_GOALS:
+        times = sorted(start.cold_ms for start in run.cold_starts if start.kind == kind)
+        if times:
+            cold = percentile(times, percent)
+            text = f"cold start ({kind}): within {goal_ms:g} ms (p{percent})"
+            found.append(Goal(text, cold, cold <= goal_ms))
+    if run.first_calls:
+        middle = median(run.first_calls.deploys_ms)
+        text = f"from a deploy to its first answer within {DEPLOY_GOAL_MS:g} ms (median)"
+        found.append(Goal(text, middle, middle <= DEPLOY_GOAL_MS))
     for one in run.restarts:
         if one.what == FUNCTION:
             found.append(
@@ -132,6 +146,8 @@ def markdown(run: Run) -> str:
     parts.extend(_table(run, workload) for workload in run.workloads)
     if run.cold_starts:
         parts.append(_cold_starts(run))
+    if run.first_calls:
+        parts.append(_first_calls(run.first_calls))
     if run.sandboxes:
         parts.append(_sandboxes(run))
     if run.densities:
@@ -197,15 +213,33 @@ def _cold_starts(run: Run) -> str:
     lines = [
         "**Cold start** (first call of a function never called, over HTTP, less a warm call of it)",
         "",
-        "| function | n | median | p95 | a new process that imports the same |",
-        "|---|---|---|---|---|",
+        "| function | n | median | p95 | p99 | a new process that imports the same |",
+        "|---|---|---|---|---|---|",
     ]
     for kind, fresh_ms in run.fresh_process_ms.items():
         times = sorted(start.cold_ms for start in run.cold_starts if start.kind == kind)
         lines.append(
             f"| {kind} | {len(times)} | {median(times):.1f} ms | {percentile(times, 95):.1f} ms "
-            f"| {fresh_ms:.0f} ms |"
+            f"| {percentile(times, 99):.1f} ms | {fresh_ms:.0f} ms |"
         )
+    return "\n".join(lines)
+
+
+def _first_calls(found: FirstCalls) -> str:
+    lines = [
+        f"**First calls** of no-op functions, over HTTP: deployed and called, and {BURST} never called, "
+        f"called at once ({found.burst_failed} of them failed)",
+        "",
+        "| from | n | median | p95 | p99 |",
+        "|---|---|---|---|---|",
+    ]
+    for what, samples in (
+        ("a deploy's request to the first answer", found.deploys_ms),
+        (f"a call to its answer, {BURST} at once", found.burst_ms),
+    ):
+        times = sorted(samples)
+        high = " | ".join(f"{percentile(times, percent):.0f} ms" for percent in (95, 99))
+        lines.append(f"| {what} | {len(times)} | {median(times):.0f} ms | {high} |")
     return "\n".join(lines)
 
 
@@ -300,6 +334,7 @@ def as_json(run: Run) -> dict[str, Any]:
             for (contestant, workload, connections), samples in run.samples.items()
         ],
         "cold_starts": [start.as_json() for start in run.cold_starts],
+        "first_calls": run.first_calls.as_json() if run.first_calls else None,
         "fresh_process_ms": run.fresh_process_ms,
         "restarts": [one.as_json() for one in run.restarts],
         "densities": [one.as_json() for one in run.densities],

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 # A fork and seven namespaces cost 4 to 8 ms of processor time; more of them at once than this only
 # take the processor from calls that are running.
 GROWING_AT_ONCE = 4
+# A cell that was handed out starts its function now, which takes both processors for some milliseconds; the
+# spare one that replaces it would take them from it.
+REFILL_AFTER_S = 0.03
 # Start-up failures of one zygote in a row: wait this long, doubling, before the next try.
 BACKOFF_FIRST_S = 0.1
 BACKOFF_MOST_S = 10.0
@@ -29,6 +32,11 @@ def cells_to_start(demand: Demand, room: int) -> int:
     """
     missing = demand.wanted_blank + demand.pending - demand.blank - demand.growing
     return max(0, min(missing, GROWING_AT_ONCE - demand.growing, room))
+
+
+def may_wait(demand: Demand) -> bool:
+    """Whether the next spare cell can be grown a moment later: nobody waits, and half of them are there."""
+    return not demand.pending and 0 < demand.wanted_blank <= 2 * demand.blank
 
 
 def backoff(failures: int) -> float:

@@ -89,6 +89,8 @@ class Registry:
         self._blank_most = self._most_of(blank_most)
         self._pace: dict[Kind, pace.Pace] = {}
         self._trimmer: asyncio.TimerHandle | None = None
+        self._refill: asyncio.TimerHandle | None = None
+        self._calm_at = 0.0
         # The others wait until the server is ready: they would only take the processor from it.
         self.stock.of(self.stock.default).start()
 
@@ -229,7 +231,12 @@ class Registry:
                 return
             want = wants[self._shares.next([want.space for want in wants])]
             self._wants.remove(want)
+            self._calm_at = self._loop.time() + policy.REFILL_AFTER_S
             want.on_cell(cell, "")
+
+    def _refill_later(self, at: float) -> None:
+        if self._refill is None or self._refill.cancelled() or self._refill.when() < self._loop.time():
+            self._refill = self._loop.call_at(at, self.fill)
 
     def fill(self) -> None:
         """Match what is blank with what is wanted, then start what is missing."""
@@ -252,6 +259,9 @@ class Registry:
                 self._count(kind, State.GROWING),
                 sum(want.kind == kind for want in self._wants),
             )
+            if policy.may_wait(demand) and now < self._calm_at:
+                self._refill_later(self._calm_at)
+                continue
             for _ in range(policy.cells_to_start(demand, self._slots.free)):
                 self._grow(kind, zygote)
         self._on_change()
