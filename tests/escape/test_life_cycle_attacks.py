@@ -96,7 +96,8 @@ def numbers_of_siblings(folder: Path, without: frozenset[str]) -> list[dict[str,
         code = f"NUMPY = {has_numpy}\n{life_cycle.RANDOM}"
         found = []
         for number in range(SIBLINGS):
-            server.deploy(f"sibling-{number}", SOURCE)
+            # Names pandas, so that all are cells of the zygote that has it.
+            server.deploy(f"sibling-{number}", f"{SOURCE}\ndef never():\n    import pandas\n")
             answer = server.call(f"sibling-{number}", json={"code": code, "know": {}})
             assert answer.status_code == 200, answer.text
             found.append(answer.json()["found"])
