@@ -13,6 +13,7 @@ from supervisor.warden.policy import (
     Demand,
     backoff,
     cells_to_start,
+    may_wait,
 )
 
 SMALL = range(7)
@@ -66,3 +67,16 @@ def test_the_wait_after_failures_doubles_up_to_its_bound() -> None:
     assert waits[:4] == [BACKOFF_FIRST_S * factor for factor in (1, 2, 4, 8)]
     assert waits == sorted(waits) and waits[-1] == BACKOFF_MOST_S
     assert backoff(10**9) == BACKOFF_MOST_S
+
+
+def test_a_spare_cell_waits_only_while_nobody_needs_one_and_half_of_them_are_there() -> None:
+    for wanted, blank, growing, pending, _ in SITUATIONS:
+        demand = Demand(wanted, blank, growing, pending)
+        if may_wait(demand):
+            assert not pending
+            assert wanted <= 2 * blank
+    assert may_wait(Demand(4, 3, 0, 0))
+    assert may_wait(Demand(4, 2, 0, 0))
+    assert not may_wait(Demand(4, 1, 0, 0))
+    assert not may_wait(Demand(1, 0, 0, 0)), "the only one is grown at once"
+    assert not may_wait(Demand(4, 3, 0, 1))
