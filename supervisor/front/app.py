@@ -127,8 +127,6 @@ class Application:
     async def invoke(self, exchange: Exchange, receive: Receive, reply: Reply) -> None:
         """A request to a function; it never gets as far as ASGI."""
         assert self._parts is not None, "a request before the lifespan started"
-        if self._exporter is not None:
-            forwarding.begin(exchange.headers)
         if ASKED in exchange.headers:
             reply = self._parts.log_tail.beside(exchange, reply)
         self.running += 1

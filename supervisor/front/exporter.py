@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import json
 import logging
-import secrets
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import httpx
@@ -20,6 +19,7 @@ import httpx
 from supervisor import __version__
 from supervisor.front import otlp
 from supervisor.front.reports import Report
+from supervisor.front.spans import Key, Spans
 from supervisor.logs import Record
 
 T = TypeVar("T")
@@ -60,8 +60,9 @@ class Exporter:
         }
         self._lock = threading.Lock()
         self._wake = threading.Condition(self._lock)
-        self._records: deque[Record] = deque()
-        self._calls: deque[otlp.Call] = deque()
+        self._records: deque[tuple[Record, otlp.Span | None]] = deque()
+        self._calls: deque[tuple[Report, otlp.Span]] = deque()
+        self._spans = Spans()
         self._chars = 0
         self._closing = False
         self._complained_at = -COMPLAIN_EVERY_S
@@ -70,26 +71,31 @@ class Exporter:
         self._thread = threading.Thread(target=self._run, name="otlp", daemon=True)
         self._thread.start()
 
+    def begin(self, space: str, function: str, call_id: str, headers: Sequence[tuple[str, str]]) -> None:
+        """A call has come to a function that is there."""
+        self._spans.begin(Key(space, function, call_id), otlp.trace_of(headers))
+
     def record(self, record: Record) -> None:
         """A log record; dropped and counted where there is no room."""
         size = len(record.text)
+        span = self._spans.of(Key(record.space, record.name, record.call_id)) if record.call_id else None
         with self._lock:
             if len(self._records) >= QUEUE_MAX or self._chars + size > QUEUE_MAX_CHARS:
                 self.dropped += 1
                 return
-            self._records.append(record)
+            self._records.append((record, span))
             self._chars += size
 
-    def call(self, report: Report, trace: otlp.Trace | None) -> None:
+    def call(self, report: Report) -> None:
         """A call that has ended, unless its caller said that its trace is not recorded."""
-        if trace is not None and not trace.is_sampled:
+        span = self._spans.end(Key(report.space, report.function, report.call_id))
+        if not span.trace.is_sampled:
             return
-        ended = otlp.Call(report, trace or otlp.Trace(secrets.token_hex(16), ""), secrets.token_hex(8))
         with self._lock:
             if len(self._calls) >= QUEUE_MAX:
                 self.dropped += 1
                 return
-            self._calls.append(ended)
+            self._calls.append((report, span))
 
     def close(self) -> None:
         """Send what waits, for CLOSE_S at most; blocks."""
@@ -119,8 +125,8 @@ class Exporter:
     def _send_some(self, client: httpx.Client) -> bool:
         """A batch of each kind; whether there was any."""
         with self._lock:
-            records = _taken(self._records, BATCH_MAX_CHARS, lambda record: len(record.text))
-            self._chars -= sum(len(record.text) for record in records)
+            records = _taken(self._records, BATCH_MAX_CHARS, lambda each: len(each[0].text))
+            self._chars -= sum(len(record.text) for record, _ in records)
             calls = _taken(self._calls, BATCH_MAX, lambda _: 1)
         if records:
             self._deliver(client, "/v1/logs", otlp.logs_of(records), len(records))

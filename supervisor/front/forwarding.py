@@ -7,12 +7,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from contextvars import ContextVar
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from supervisor.front import otlp
-from supervisor.front.answers import Headers
 from supervisor.front.outcomes import TABLE
 from supervisor.front.recorder import Recorder
 from supervisor.front.reports import Report, Reports, line_of
@@ -23,9 +20,6 @@ from supervisor.settings import Settings
 if TYPE_CHECKING:
     from supervisor.front.exporter import Exporter
 
-# The trace of the request that the running task answers.
-_trace: ContextVar[otlp.Trace | None] = ContextVar("trace", default=None)
-
 
 def exporter_of(settings: Settings) -> Exporter | None:
     """An exporter, if there is a collector."""
@@ -35,11 +29,6 @@ def exporter_of(settings: Settings) -> Exporter | None:
     from supervisor.front.exporter import Exporter
 
     return Exporter(settings.otlp_endpoint, settings.otlp_headers)
-
-
-def begin(headers: Headers) -> None:
-    """A request to a function has come, with these headers."""
-    _trace.set(otlp.trace_of(headers))
 
 
 class ExportedRecorder(Recorder):
@@ -65,12 +54,17 @@ class ForwardedReports(Reports):
         super().__init__(settings.call_reports, keep=keep, line_of=form)
         self._exporter = exporter
 
+    def begin(self, space: str, function: str, call_id: str, headers: Sequence[tuple[str, str]]) -> None:
+        """A call has come to a function that is there."""
+        if self._exporter is not None:
+            self._exporter.begin(space, function, call_id, headers)
+
     def take(self, report: Report) -> None:
-        """A call has ended, in the task that answered it."""
+        """A call has ended."""
         super().take(report)
         # Without a version it reached no function: anybody could fill the collector with those.
         if self._exporter is not None and report.version:
-            self._exporter.call(report, _trace.get())
+            self._exporter.call(report)
 
 
 def json_of(report: Report) -> str:

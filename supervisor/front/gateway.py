@@ -212,6 +212,7 @@ class Gateway:
                     431, f"the request's path and headers do not fit into a call: {error}; send less"
                 ) from None
             timing.version = function.deployment.version
+            self._reports.begin(call.space, call.name, call.call_id, headers)
             function.pool.submit(prepared)
             try:
                 frame = await prepared.future

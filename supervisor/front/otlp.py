@@ -10,7 +10,6 @@ from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 from supervisor import __version__
-from supervisor.front.answers import Headers
 from supervisor.front.outcomes import TABLE
 from supervisor.front.reports import Report
 from supervisor.logs import Level, Record
@@ -20,7 +19,7 @@ KIND_SERVER = 2
 STATUS_UNSET, STATUS_ERROR = 0, 2
 # The least number of each of the specification's ranges.
 SEVERITIES: dict[Level, int] = {"debug": 5, "info": 9, "warning": 13, "error": 17, "critical": 21}
-_TRACEPARENT = re.compile(rb"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?")
+_TRACEPARENT = re.compile(r"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?")
 _SAMPLED = 1
 NS = 1_000_000_000
 
@@ -33,37 +32,39 @@ class Trace(NamedTuple):
     is_sampled: bool = True
 
 
-class Call(NamedTuple):
-    """A call that has ended, as a span."""
+class Span(NamedTuple):
+    """A call in a trace."""
 
-    report: Report
     trace: Trace
     span_id: str
 
 
-def trace_of(headers: Headers) -> Trace | None:
+def trace_of(headers: Iterable[tuple[str, str]]) -> Trace | None:
     """What the caller's one valid ``traceparent`` says; None where there is none."""
     # From here on the bytes are hostile.
-    given = [value for name, value in headers if name == b"traceparent"]
+    given = [value for name, value in headers if name == "traceparent"]
     found = _TRACEPARENT.fullmatch(given[0]) if len(given) == 1 else None
     if found is None:
         return None
     version, trace_id, parent, flags, rest = found.groups()
     # ff is forbidden, all zeros is no id, and version 00 ends where it ends.
-    if version == b"ff" or not trace_id.strip(b"0") or not parent.strip(b"0") or (rest and version == b"00"):
+    if version == "ff" or not trace_id.strip("0") or not parent.strip("0") or (rest and version == "00"):
         return None
-    return Trace(trace_id.decode(), parent.decode(), bool(int(flags, 16) & _SAMPLED))
+    return Trace(trace_id, parent, bool(int(flags, 16) & _SAMPLED))
 
 
-def logs_of(records: Sequence[Record]) -> dict[str, Any]:
-    """The body of a request to ``/v1/logs``."""
-    scope = {"scope": {"name": SERVICE, "version": __version__}, "logRecords": list(map(_log, records))}
+def logs_of(records: Sequence[tuple[Record, Span | None]]) -> dict[str, Any]:
+    """The body of a request to ``/v1/logs``: records, with the span of the call that wrote each."""
+    scope = {
+        "scope": {"name": SERVICE, "version": __version__},
+        "logRecords": [_log(*each) for each in records],
+    }
     return {"resourceLogs": [{"resource": _resource(), "scopeLogs": [scope]}]}
 
 
-def spans_of(calls: Sequence[Call]) -> dict[str, Any]:
-    """The body of a request to ``/v1/traces``."""
-    scope = {"scope": {"name": SERVICE, "version": __version__}, "spans": list(map(_span, calls))}
+def spans_of(calls: Sequence[tuple[Report, Span]]) -> dict[str, Any]:
+    """The body of a request to ``/v1/traces``: calls that have ended."""
+    scope = {"scope": {"name": SERVICE, "version": __version__}, "spans": [_span(*each) for each in calls]}
     return {"resourceSpans": [{"resource": _resource(), "scopeSpans": [scope]}]}
 
 
@@ -71,8 +72,8 @@ def _resource() -> dict[str, Any]:
     return {"attributes": _attributes((("service.name", SERVICE), ("service.version", __version__)))}
 
 
-def _log(record: Record) -> dict[str, Any]:
-    return {
+def _log(record: Record, span: Span | None) -> dict[str, Any]:
+    found: dict[str, Any] = {
         "timeUnixNano": str(record.timestamp),
         "observedTimeUnixNano": str(record.timestamp),
         "severityNumber": SEVERITIES[record.level],
@@ -89,14 +90,20 @@ def _log(record: Record) -> dict[str, Any]:
             )
         ),
     }
+    if span is not None:
+        found |= {
+            "traceId": span.trace.trace_id,
+            "spanId": span.span_id,
+            "flags": _SAMPLED if span.trace.is_sampled else 0,
+        }
+    return found
 
 
-def _span(call: Call) -> dict[str, Any]:
-    report = call.report
+def _span(report: Report, of_call: Span) -> dict[str, Any]:
     end_ns = int(report.at * NS)
     span: dict[str, Any] = {
-        "traceId": call.trace.trace_id,
-        "spanId": call.span_id,
+        "traceId": of_call.trace.trace_id,
+        "spanId": of_call.span_id,
         "name": f"{report.space}/{report.function}",
         "kind": KIND_SERVER,
         "startTimeUnixNano": str(end_ns - int(report.total_s * NS)),
@@ -120,8 +127,8 @@ def _span(call: Call) -> dict[str, Any]:
         ),
         "status": {"code": STATUS_ERROR if TABLE[report.outcome].level != "info" else STATUS_UNSET},
     }
-    if call.trace.parent:
-        span["parentSpanId"] = call.trace.parent
+    if of_call.trace.parent:
+        span["parentSpanId"] = of_call.trace.parent
     return span
 
 

@@ -90,6 +90,9 @@ class Reports:
         self._timer: asyncio.TimerHandle | None = None
         self._loop = asyncio.get_running_loop()
 
+    def begin(self, space: str, function: str, call_id: str, headers: Sequence[tuple[str, str]]) -> None:
+        """A call has come to a function that is there; ``take`` comes for each."""
+
     def take(self, report: Report) -> None:
         """A call has ended."""
         if not self._is_written and self._keep is None:

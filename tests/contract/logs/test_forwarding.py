@@ -79,6 +79,15 @@ def test_records_and_a_span_for_each_call_reach_a_collector_and_the_callers_trac
         one for one in sent(collector, "/otel/v1/logs", "logs") if one["body"]["stringValue"] == "said"
     )
     assert said["attributes"]["faas.name"] == "says" and said["attributes"]["log.iostream"] == "stderr"
+
+    def of_first() -> list[dict[str, Any]]:
+        return [
+            one for one in sent(collector, "/otel/v1/logs", "logs")
+            if one["attributes"].get("faas.invocation_id") == traced.headers["x-call-id"]
+        ]  # fmt: skip
+
+    eventually(lambda: len(of_first()) == 2)  # what it said, and the platform's report of it
+    assert {(one["traceId"], one["spanId"]) for one in of_first()} == {(TRACE, first["spanId"])}
     assert {request.header("x-key") for request in collector.requests} == {"the key"}
     assert server.stop() == 0
     log = [json.loads(line) for line in server.log.splitlines()]

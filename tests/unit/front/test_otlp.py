@@ -7,7 +7,8 @@ import json
 import pytest
 
 from supervisor.front import otlp
-from supervisor.front.otlp import Trace, trace_of
+from supervisor.front.otlp import Span, Trace, trace_of
+from supervisor.front.spans import ENDED_MOST, RUNNING_MOST, Key, Spans
 from tests.support.logrecords import record
 
 ID, PARENT = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
@@ -33,19 +34,56 @@ ID, PARENT = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
     ],
 )
 def test_a_traceparent_is_taken_as_the_w3c_has_it_or_not_at_all(value: str, found: Trace | None) -> None:
-    assert trace_of([(b"host", b"x"), (b"traceparent", value.encode("latin-1"))]) == found
+    assert trace_of([("host", "x"), ("traceparent", value)]) == found
 
 
 def test_two_traceparents_are_nobodys() -> None:
-    one = (b"traceparent", f"00-{ID}-{PARENT}-01".encode())
+    one = ("traceparent", f"00-{ID}-{PARENT}-01")
     assert trace_of([one, one]) is None
     assert trace_of([]) is None
 
 
 def test_a_record_is_utf_8_whatever_was_written_and_what_is_empty_is_left_out() -> None:
-    document = otlp.logs_of([record("half \udcff \ud800", call_id="", level="critical")])
+    document = otlp.logs_of([(record("half \udcff \ud800", call_id="", level="critical"), None)])
     (one,) = document["resourceLogs"][0]["scopeLogs"][0]["logRecords"]
     json.dumps(document, ensure_ascii=False).encode()
     assert one["body"] == {"stringValue": "half ? ?"}
     assert one["severityNumber"] == 21
     assert "faas.invocation_id" not in {pair["key"] for pair in one["attributes"]}
+
+
+def test_a_record_of_a_call_says_which_span_it_was_written_in() -> None:
+    trace = Trace(ID, PARENT, False)
+    document = otlp.logs_of([(record("x"), Span(trace, "00f067aa0ba902b7")), (record("y"), None)])
+    first, second = document["resourceLogs"][0]["scopeLogs"][0]["logRecords"]
+    assert (first["traceId"], first["spanId"], first["flags"]) == (ID, "00f067aa0ba902b7", 0)
+    assert "traceId" not in second
+
+
+def test_a_calls_span_is_known_while_it_runs_and_for_some_time_after() -> None:
+    spans, key = Spans(), Key("space", "function", "call")
+    assert spans.of(key) is None
+    spans.begin(key, Trace(ID, PARENT))
+    span = spans.of(key)
+    assert span is not None
+    assert span.trace == Trace(ID, PARENT)
+    assert spans.of(key._replace(space="other")) is None
+    assert spans.end(key) == span == spans.of(key)
+    for number in range(ENDED_MOST):
+        spans.end(Key("space", "function", str(number)))
+    assert spans.of(key) is None
+
+
+def test_calls_that_were_given_one_id_have_a_span_each() -> None:
+    spans, key = Spans(), Key("space", "function", "call")
+    spans.begin(key, Trace(ID, PARENT))
+    spans.begin(key, None)
+    assert spans.end(key).span_id != spans.end(key).span_id
+
+
+def test_what_is_remembered_is_bounded() -> None:
+    spans = Spans()
+    for number in range(RUNNING_MOST + 1):
+        spans.begin(Key("space", "function", str(number)), None)
+    assert spans.of(Key("space", "function", str(RUNNING_MOST - 1))) is not None
+    assert spans.of(Key("space", "function", str(RUNNING_MOST))) is None
