@@ -49,7 +49,7 @@ def names_in(source: bytes) -> frozenset[str]:
 def imports_of(folder: Path) -> tuple[str, ...]:
     """The names that the files of an unpacked bundle import, sorted; with ANY where that is not known.
 
-    It is not where there is compiled code, or more than the bounds above.  Blocks.
+    It is not where there is compiled code, what cannot be read, or more than the bounds above.  Blocks.
     """
     found: set[str] = set()
     left, files = READ_MOST_BYTES, 0
@@ -59,8 +59,11 @@ def imports_of(folder: Path) -> tuple[str, ...]:
                 return (ANY,)
             if not name.endswith(".py"):
                 continue
-            with open(Path(base) / name, "rb") as file:
-                source = file.read(left + 1)
+            try:
+                with open(Path(base) / name, "rb") as file:
+                    source = file.read(left + 1)
+            except OSError:  # no descriptor is left, or the file is gone: whoever needs its code says so
+                return (ANY,)
             # From here on the bytes are hostile.
             left, files = left - len(source), files + 1
             if left < 0 or files > FILES_MOST:

@@ -91,6 +91,13 @@ def test_what_cannot_be_told_may_be_anything(tmp_path: Path, files: dict[str, by
     assert imports_of(bundle(tmp_path, files)) == (ANY,)
 
 
+def test_what_cannot_be_read_may_be_anything(tmp_path: Path) -> None:
+    bundle(tmp_path, {"handler.py": b"import json"})
+    (tmp_path / "gone.py").symlink_to(tmp_path / "nowhere")
+    assert imports_of(tmp_path) == (ANY,)
+    assert imports_of(tmp_path / "nowhere") == ()
+
+
 @pytest.mark.parametrize(
     ("names", "preload", "needed"),
     [
