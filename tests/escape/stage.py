@@ -27,6 +27,7 @@ from tests.escape.attacks.protocol import SOURCE
 from tests.escape.neighbour import NEIGHBOUR, Tenant
 from tests.support.asked import Asked
 from tests.support.envelope import assert_envelope
+from tests.support.patience import FACTOR
 from tests.support.processes import all_gone_within, fronts_of, processes_of_mark, watch
 from tests.support.raw_http import BEARER, DEADLINE_SECONDS, RawAnswer, target
 from tests.support.server import Server
@@ -178,7 +179,7 @@ def standing(server: Server) -> Iterator[Stage]:
     secret = f"secret-{secrets.token_hex(8)}:"
     neighbour = Tenant(server, f"peer-{mark}")
     neighbour.deploy("peer", NEIGHBOUR.format(secret=secret))
-    server.deploy(HOSTILE, SOURCE, max_instances=1, max_response=1, processes=32)
+    server.deploy(HOSTILE, SOURCE, max_instances=1, max_response=1, processes=32, timeout=10.0 * FACTOR)
     yield Stage(server, neighbour, secret)
     neighbour.remove("peer")
 

@@ -121,7 +121,7 @@ def test_058_pipes_hold_no_more_than_the_cells_memory(field: Field) -> None:
 
 
 def test_058_socket_buffers_hold_no_more_than_the_cells_memory(field: Field) -> None:
-    assert field.attack(resources.SOCKET_BUFFERS, open_files=256, timeout=20.0 * FACTOR).status == 502
+    assert field.attack(resources.SOCKET_BUFFERS, open_files=600, timeout=20.0 * FACTOR).status == 502
 
 
 def test_058_descriptors_in_flight_count_as_open_ones(field: Field) -> None:
