@@ -16,6 +16,7 @@ import pytest
 from supervisor.logs import Query, Writer, read
 from supervisor.logs.layout import segments_of
 from supervisor.logs.writer import FUNCTIONS_MAX
+from tests.support.eventually import eventually
 from tests.support.logrecords import MS, START_NS, everything, lines, record, texts
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -186,9 +187,9 @@ def test_a_function_that_is_forgotten_has_nothing_written_and_gives_its_room_bac
     writer.append(lines(100))
     writer.flush()
     writer.forget("default", "hello")
+    eventually(lambda: writer._bytes == 0)  # a round that was under way has it in hand until it ends
     (tmp_path / "default").unlink()
     assert writer.flush()
-    assert writer._bytes == 0
     assert everything(tmp_path) == []
     writer.close()
 
