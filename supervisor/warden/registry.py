@@ -99,6 +99,8 @@ class Registry:
         self._slots.resize(settings.max_cells)
         for name in self.stock.load(runtimes, settings.preload):
             log.info("zygote %s is being replaced: its libraries changed", name)
+        for want in self._wants:  # of libraries that are to be imported no more, too: it still gets its cell
+            self.stock.of(want.kind).start()
         self._wanted_blank = self.stock.wanted(settings.blank_cells)
         self._blank_most = self._most_of(settings.blank_cells_most)
         self._trim()
@@ -234,9 +236,13 @@ class Registry:
             self._calm_at = self._loop.time() + policy.REFILL_AFTER_S
             want.on_cell(cell, "")
 
-    def _refill_later(self, at: float) -> None:
-        if self._refill is None or self._refill.cancelled() or self._refill.when() < self._loop.time():
-            self._refill = self._loop.call_at(at, self.fill)
+    def _refill_later(self) -> None:
+        if self._refill is None:
+            self._refill = self._loop.call_at(self._calm_at, self._refill_now)
+
+    def _refill_now(self) -> None:
+        self._refill = None
+        self.fill()
 
     def fill(self) -> None:
         """Match what is blank with what is wanted, then start what is missing."""
@@ -260,7 +266,7 @@ class Registry:
                 sum(want.kind == kind for want in self._wants),
             )
             if policy.may_wait(demand) and now < self._calm_at:
-                self._refill_later(self._calm_at)
+                self._refill_later()
                 continue
             for _ in range(policy.cells_to_start(demand, self._slots.free)):
                 self._grow(kind, zygote)

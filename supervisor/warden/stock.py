@@ -29,7 +29,7 @@ def needs_libraries(imports: Collection[str], preload: Collection[str]) -> bool:
 
 
 class Stock:
-    """Every zygote, by runtime and by whether it has the libraries; ``default`` is the lean kind."""
+    """Every zygote, by runtime and by whether it has the libraries."""
 
     def __init__(
         self,
@@ -40,11 +40,12 @@ class Stock:
         bare_code: Path | None,
     ) -> None:
         self._is_one = bare_code is not None
+        self._ahead: dict[str, tuple[str, ...]] = {}
         self._take(runtimes, preload)
         self._zygotes = {
             (runtime.name, has): Zygote(
                 runtime,
-                preload if has and runtime.full else (),
+                self._imported(runtime.name, has),
                 children,
                 on_change,
                 bare_code,
@@ -53,13 +54,19 @@ class Stock:
             for runtime in runtimes
             for has in (False, True)
         }
-        self.default = self.kind(runtimes[0].name, "none", ())
+
+    @property
+    def default(self) -> Kind:
+        """Of the default runtime, which is the first."""
+        return self.kind(next(iter(self._ahead)), "none", ())
 
     def _take(self, runtimes: Sequence[Runtime], preload: Sequence[str]) -> None:
-        # Libraries are imported ahead where they are installed: in the full environment.
-        self._ahead: dict[str, tuple[str, ...]] = {
-            runtime.name: tuple(preload) if runtime.full else () for runtime in runtimes
-        }
+        # Libraries are imported ahead where they are installed: in the full environment.  A runtime that is
+        # not among them any more goes on with what it has.
+        self._ahead |= {runtime.name: tuple(preload) if runtime.full else () for runtime in runtimes}
+
+    def _imported(self, runtime: str, has_libraries: bool) -> tuple[str, ...]:
+        return self._ahead[runtime] if has_libraries else ()
 
     def kind(self, runtime: str, network: str, imports: Collection[str]) -> Kind:
         """The kind of cell for a function that imports these; KeyError for a runtime that is not here."""
@@ -93,17 +100,17 @@ class Stock:
 
     def load(self, runtimes: Sequence[Runtime], preload: Sequence[str]) -> list[str]:
         """Other libraries, or runtimes installed anew, from now on; the replaced zygotes' names."""
-        known = [runtime for runtime in runtimes if self.has(runtime.name)]
+        known = {runtime.name: runtime for runtime in runtimes if self.has(runtime.name)}
         before = set(self._used())
-        self._take(known, preload)
-        replaced = []
-        for runtime in known:
-            for has in (False, True):
-                zygote = self._zygotes[runtime.name, has]
-                if zygote.load(runtime, self._ahead[runtime.name] if has else ()):
-                    replaced.append(zygote.name)
-        for kind in before - set(self._used()):
+        self._take(list(known.values()), preload)
+        used = self._used()
+        for kind in before - set(used):
             self.of(kind).rest()
+        replaced = []
+        for kind in used:
+            zygote, runtime = self.of(kind), known.get(kind.runtime)
+            if runtime and zygote.load(runtime, self._imported(kind.runtime, kind.has_libraries)):
+                replaced.append(zygote.name)
         self.start_all()
         return replaced
 
