@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from bench.contestants import TOKEN, Cellblock
 from bench.workloads import FUNCTIONS
 from supervisor.runtimes import load_runtimes
-from supervisor.settings import load
+from supervisor.sources import load
 
 SOURCES = {"plain": FUNCTIONS / "noop.py", "pandas": FUNCTIONS / "pandas_sum.py"}
 WARM_CALLS = 5

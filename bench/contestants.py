@@ -132,7 +132,7 @@ def cellblock(data_dir: Path, fronts: int, *options: str, **settings: str) -> It
     environment = {name: value for name, value in os.environ.items() if not name.startswith("CELLBLOCK_")}
     environment["CELLBLOCK_ADMIN_TOKEN"] = TOKEN
     environment |= {f"CELLBLOCK_{name.upper()}": value for name, value in settings.items()}
-    command = [sys.executable, "-m", "supervisor.cli.main", "serve", "--data-dir", str(data_dir)]
+    command = [sys.executable, "-m", "supervisor.cli", "serve", "--data-dir", str(data_dir)]
     command += ["--bind", "127.0.0.1:0", "--workers", str(fronts), *options]
     log = data_dir.with_suffix(".log")
     with _running(command, environment, log, subprocess.PIPE) as process:

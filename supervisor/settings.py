@@ -1,7 +1,6 @@
 """Every setting of the server, once: name, unit, default, bounds and a sentence.
 
-A value comes, the first that is given winning, from the command line, a ``CELLBLOCK_*`` variable,
-the TOML file named by ``--config`` or ``CELLBLOCK_CONFIG``, or the default below.
+Where the values come from is ``supervisor.sources``, which the fronts need not import: the warden tells them.
 """
 
 from __future__ import annotations
@@ -11,16 +10,8 @@ import sys
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
-from pydantic_settings import (
-    BaseSettings,
-    PydanticBaseSettingsSource,
-    SettingsConfigDict,
-    SettingsError,
-    TomlConfigSettingsSource,
-)
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
 
-from supervisor.errors import ConfigurationError
 from supervisor.options import DEFAULT_CEILINGS, Options
 from supervisor.serverlog import LogFormat
 
@@ -29,12 +20,11 @@ def _default_data_dir() -> Path:
     return Path("/var/lib/cellblock") if os.geteuid() == 0 else Path.home() / ".local/share/cellblock"
 
 
-class Settings(BaseSettings):
-    """The server's settings; see the module's docstring for where a value comes from."""
+class Settings(BaseModel):
+    """The server's settings."""
 
-    model_config = SettingsConfigDict(
-        env_prefix="CELLBLOCK_", env_nested_delimiter="__", extra="ignore", frozen=True
-    )
+    # Built at its first use: the warden uses only what ``supervisor.sources`` makes of it.
+    model_config = ConfigDict(extra="ignore", frozen=True, defer_build=True)
 
     bind: str = Field("127.0.0.1:8080", description="address and port of the HTTP server, HOST:PORT")
     workers: int = Field(2, ge=1, le=256, description="front processes")
@@ -201,47 +191,3 @@ class Settings(BaseSettings):
         """``bind`` taken apart; an IPv6 host without its brackets."""
         host, _, port = self.bind.rpartition(":")
         return host.strip("[]"), int(port)
-
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Command line, then environment, then the TOML file."""
-        toml = cls.model_config.get("toml_file")
-        sources: tuple[PydanticBaseSettingsSource, ...] = (init_settings, env_settings)
-        return (*sources, TomlConfigSettingsSource(settings_cls)) if toml else sources
-
-
-def load(config: Path | None = None, **given: Any) -> Settings:
-    """Settings from ``given`` (``None`` means not given), the environment and ``config``.
-
-    Raises ConfigurationError with one line that names the setting.
-    """
-    path = config or (Path(env) if (env := os.environ.get("CELLBLOCK_CONFIG")) else None)
-    if path is not None and not path.is_file():
-        raise ConfigurationError(f"cannot read the settings file {path}: no such file")
-    values = {name: value for name, value in given.items() if value is not None}
-    try:
-        if path is None:
-            return Settings(**values)
-
-        class FromFile(Settings):
-            model_config = SettingsConfigDict(toml_file=path, extra="forbid")
-
-        return FromFile(**values)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or "settings"
-        raise ConfigurationError(f"cannot use setting {where}: {first['msg']}") from None
-    except SettingsError as error:  # a variable that should be JSON
-        raise ConfigurationError(
-            f"cannot use the settings: {error}; "
-            "a list or a table in a CELLBLOCK_* variable is written as JSON"
-        ) from None
-    except ValueError as error:  # a TOML syntax error
-        raise ConfigurationError(f"cannot read the settings file {path}: {error}") from None

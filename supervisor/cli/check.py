@@ -10,7 +10,7 @@ import typer
 from supervisor.cli import output
 from supervisor.cli.failures import REFUSED
 from supervisor.cli.parameters import Json
-from supervisor.settings import load
+from supervisor.sources import load
 
 
 def check(

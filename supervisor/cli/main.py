@@ -175,7 +175,3 @@ def _end(message: str, exit_code: int) -> int:
     sys.stdout.flush()
     output.fail_line(message)
     return exit_code
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import os
 import secrets
 import subprocess
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from supervisor import serverlog
 from supervisor.errors import ConfigurationError
-from supervisor.settings import Settings, load
+
+if TYPE_CHECKING:
+    from supervisor.settings import Settings
 
 TOKEN_FILE = "admin-token"  # noqa: S105 - a file's name
 TOKEN_BYTES = 32
@@ -76,7 +76,13 @@ def serve(
 
     Example: cellblock serve --data-dir /var/lib/cellblock --bind 127.0.0.1:8080 --workers 2
     """
-    # Heavy, and of no use to the other commands.
+    from supervisor.warden.jail import standby
+
+    front = standby.begun()  # before all else: it imports while we do
+    import asyncio  # this and what follows: heavy, and of no use to the other commands
+
+    from supervisor import serverlog
+    from supervisor.sources import load
     from supervisor.warden.admission import TIER_WORDS, admitted
     from supervisor.warden.jail.probes import probe_host
     from supervisor.warden.warden import Warden
@@ -91,25 +97,30 @@ def serve(
     }
     settings = load(config, **given)
     serverlog.configure(settings.log_level, settings.log_format)
-    # Before anything starts a thread: the probes fork.
-    findings = probe_host()
+    findings = probe_host()  # before anything starts a thread: the probes fork
     tier = admitted(settings, findings)
     token, is_new = admin_token(settings)
-    warden = Warden(settings, token, tier, findings, lambda: load(config, **given))
+    warden = Warden(settings, token, tier, findings, lambda: load(config, **given), front)
 
     async def ready() -> None:
-        host, port = warden.address
-        url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+        url = _url(*warden.address)
         if is_new:
-            kept = settings.data_dir / TOKEN_FILE
-            typer.echo(f"cellblock: admin token, shown once and kept in {kept}: {token}")
-        typer.echo(f"cellblock: tier {tier.value}: {TIER_WORDS[tier]}")
-        typer.echo(f"cellblock: ready on {url}")
-        sys.stdout.flush()
+            _say(f"admin token, shown once and kept in {settings.data_dir / TOKEN_FILE}: {token}")
+        _say(f"tier {tier.value}: {TIER_WORDS[tier]}")
+        _say(f"ready on {url}")
         if examples is not None:
             warden.children.adopt(_welcome(url, examples.absolute(), token), lambda _: None)
 
     asyncio.run(warden.run(ready))
+
+
+def _say(line: str) -> None:
+    typer.echo(f"cellblock: {line}")
+    sys.stdout.flush()
+
+
+def _url(host: str, port: int) -> str:
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 def _welcome(url: str, examples: Path, token: str) -> int:

@@ -63,12 +63,12 @@ class FrontConfig:
     runtimes: tuple[str, ...]
 
     @classmethod
-    def from_json(cls, text: str) -> FrontConfig:
+    def from_json(cls, text: str, control_fd: int, listen_fd: int) -> FrontConfig:
         """The inverse of what ``supervisor.warden.warden`` writes."""
         data = json.loads(text)
         return cls(
-            data["control_fd"],
-            data["listen_fd"],
+            control_fd,
+            listen_fd,
             # Already validated by the warden; the environment is scrubbed, so nothing else mixes in.
             Settings(**data["settings"]),
             bytes.fromhex(data["admin_token_sha256"]),

@@ -9,6 +9,7 @@ import logging
 import math
 import os
 import socket
+from collections.abc import Sequence
 from typing import Any
 
 from gunicorn.app.base import BaseApplication
@@ -21,7 +22,6 @@ from supervisor.front.worker import FrontWorker
 from supervisor.store import migrate
 from supervisor.store.sealing import load_or_create_key
 
-CONFIG_VARIABLE = "CELLBLOCK_FRONT"
 # gunicorn kills a worker whose event loop does not turn for this long.
 HEARTBEAT_SECONDS = 30
 # The master waits for its workers' own drain, which goes by the setting of the moment; the warden has the
@@ -66,6 +66,9 @@ class FrontServer(BaseApplication):  # type: ignore[misc]
             "graceful_timeout": GRACEFUL_SECONDS,
             "keepalive": math.ceil(settings.keepalive_seconds),
             "worker_connections": CONNECTIONS_PER_WORKER,
+            # What it takes by itself is who this process was while it imported (warden.jail.standby).
+            "user": os.geteuid(),
+            "group": os.getegid(),
             "worker_tmp_dir": "/tmp",  # noqa: S108 - the front's own
             "control_socket_disable": True,
             "loglevel": "warning",
@@ -90,16 +93,15 @@ class FrontServer(BaseApplication):  # type: ignore[misc]
         self._application.warden_socket = ours
 
 
-def main() -> None:
-    """Confine itself, migrate the store, then serve."""
+def main(told: str, descriptors: Sequence[int]) -> None:
+    """Confine itself, migrate the store, then serve.
+
+    ``told`` and the descriptors, to the warden and of the listener, come from ``supervisor.warden.fronts``.
+    """
     hardening.confine()
-    config = FrontConfig.from_json(os.environ.pop(CONFIG_VARIABLE))
+    config = FrontConfig.from_json(told, *descriptors)
     serverlog.configure(config.settings.log_level, config.settings.log_format)
     logging.getLogger("alembic").setLevel(logging.WARNING)
     migrate(config.store_url)
     load_or_create_key(config.settings.front_dir / KEY_NAME)  # once, before the workers race for it
     FrontServer(config).run()
-
-
-if __name__ == "__main__":
-    main()

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from supervisor import settings as settings_module
+from supervisor import sources
 from supervisor.errors import ConfigurationError
 from supervisor.runtimes.install import install_runtime, missing_system_library
 from supervisor.runtimes.interpreters import discover_interpreters, own_runtime_name
@@ -38,7 +38,7 @@ def install(
 
     What is up to date is left alone.  A server that is running keeps what it has until it restarts.
     """
-    settings = settings_module.load(config)
+    settings = sources.load(config)
     default = settings.default_runtime or own_runtime_name()
     found = {interpreter.name: interpreter for interpreter in discover_interpreters()}
     wanted = list(dict.fromkeys(names or [default, *(name for name in found if name != default)]))
@@ -67,7 +67,7 @@ def list_runtimes(
     as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False, config: Config = None
 ) -> None:
     """List the installed runtimes and the Pythons found; the default runtime is marked."""
-    settings = settings_module.load(config)
+    settings = sources.load(config)
     default = settings.default_runtime or own_runtime_name()
     found = {interpreter.name: interpreter for interpreter in discover_interpreters()}
     rows = []

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import logging
 import os
 import signal
@@ -18,6 +17,7 @@ from supervisor.datagrams import Link, Message, pair
 from supervisor.warden import policy
 from supervisor.warden.jail.launch import Launch
 from supervisor.warden.jail.root import system_root
+from supervisor.warden.jail.standby import ENVIRONMENT, PROGRAM, StandBy
 from supervisor.warden.processes import Children, signal_pid
 
 log = logging.getLogger("cellblock.fronts")
@@ -26,7 +26,6 @@ PACKAGES = ("supervisor", "worker", "function", "seccomp")
 # gunicorn's heartbeat files and uploads on their way to the bundle store.
 FRONT_TMP_BYTES = 512 << 20
 LISTEN_BACKLOG = 2048
-CONFIG_VARIABLE = "CELLBLOCK_FRONT"
 # The host's, in the place of made-up ones, for fronts that look for a collector by its name.
 TO_FIND_NAMES = ("/etc/hosts", "/etc/resolv.conf")
 
@@ -57,14 +56,7 @@ def launch_of(front_dir: Path, uid: int, gid: int, config: Mapping[str, Any], ha
                 root.files[name] = Path(name).read_text(errors="replace")
     root.writable[str(front_dir)] = str(front_dir)
     root.tmp_bytes = FRONT_TMP_BYTES
-    env = {
-        "PATH": "/usr/bin:/bin",
-        "HOME": "/tmp",  # noqa: S108 - inside the front's own root
-        "LANG": "C.UTF-8",
-        CONFIG_VARIABLE: json.dumps(config),
-    }
-    argv = [sys.executable, "-I", "-B", "-m", "supervisor.front.server"]
-    return Launch(argv, env, root.as_json(), uid, gid, os.getpid(), has_root=has_root)
+    return Launch([PROGRAM], dict(ENVIRONMENT), root.as_json(), uid, gid, os.getpid(), has_root=has_root)
 
 
 class Fronts:
@@ -75,9 +67,11 @@ class Fronts:
         *,
         children: Children,
         listener: socket.socket,
-        launch: Callable[[dict[str, int]], Launch],
+        launch: Callable[[], tuple[Launch, str]],
         on_join: Callable[[socket.socket], None],
+        first: StandBy,
     ) -> None:
+        """``launch()`` is what they are and are told at that moment; ``first`` stands by since the start."""
         self._children = children
         self._listener = listener
         self._launch = launch
@@ -87,25 +81,28 @@ class Fronts:
         self._link: Link | None = None
         self.pid = 0
         self.gone = asyncio.Event()
-        self._start()
+        self._start(first)
 
-    def _start(self) -> None:
-        if self._is_stopping:
-            return
+    def _start(self, process: StandBy) -> None:
         ours, theirs = pair()
-        self._link = Link(ours, self._joined, lambda: None)
+        link = Link(ours, self._joined, lambda: None)
         with theirs:
-            numbers = {"control_fd": theirs.fileno(), "listen_fd": self._listener.fileno()}
             try:
-                self.pid = self._children.launch(self._launch(numbers), list(numbers.values()), self._ended)
+                process.become(*self._launch(), [theirs.fileno(), self._listener.fileno()])
             except OSError:
-                self._link.close()
+                link.close()
                 raise
+        self._link, self.pid = link, process.pid
+        self._children.adopt(process.pid, self._ended)
+        # The one of the start may have ended before there was a loop that looks for such.
+        asyncio.get_running_loop().call_soon(self._children.reap)
 
     def _start_again(self) -> None:
         """As often as it takes: a machine without a process or a descriptor to spare gets some back."""
+        if self._is_stopping:
+            return
         try:
-            self._start()
+            self._start(StandBy())
         except OSError as error:
             self._failures += 1
             delay = policy.backoff(self._failures)

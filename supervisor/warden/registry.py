@@ -91,8 +91,17 @@ class Registry:
         self._trimmer: asyncio.TimerHandle | None = None
         self._refill: asyncio.TimerHandle | None = None
         self._calm_at = 0.0
-        # The others wait until the server is ready: they would only take the processor from it.
+        self._is_starting = True
         self.stock.of(self.stock.default).start()
+
+    def settle(self) -> None:
+        """The start is over: from now on as many blank cells as are wanted, and the other zygotes.
+
+        Until then they would only take the processor from the server's first answer.
+        """
+        self._is_starting = False
+        self.stock.start_all()
+        self.fill()
 
     def retune(self, runtimes: tuple[Runtime, ...], settings: Settings) -> None:
         """Other numbers, or other libraries, from now on; cells that are somebody's stay as they are."""
@@ -197,6 +206,8 @@ class Registry:
 
     def _to_keep(self, kind: Kind) -> int:
         least, asked = self._wanted_blank.get(kind, 0), self._pace.get(kind, pace.Pace())
+        if self._is_starting:
+            return min(1, least)
         return pace.to_keep(asked, least, self._blank_most, self._slots.free, self._loop.time())
 
     def _trim_later(self) -> None:

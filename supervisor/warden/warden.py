@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import fcntl
 import hashlib
+import json
 import logging
 import os
 import resource
@@ -32,6 +33,7 @@ from supervisor.warden.jail import _syscalls as sys_
 from supervisor.warden.jail.cgroups import Cgroups, own_places
 from supervisor.warden.jail.launch import Launch
 from supervisor.warden.jail.probes import Finding
+from supervisor.warden.jail.standby import StandBy
 from supervisor.warden.jail.tiers import Tier
 from supervisor.warden.leases import Desk
 from supervisor.warden.processes import Children
@@ -47,6 +49,8 @@ DESCRIPTORS_PER_CELL = 10
 DESCRIPTORS_BESIDES = 256
 # Cells that were killed at shutdown are reaped within this; the kernel tears their memory down.
 REAP_SECONDS = 5.0
+# From readiness to the zygotes and spare cells that no caller waits for yet: the first answers come before.
+SETTLE_S = 0.25
 
 
 def within_the_host(settings: Settings) -> Settings:
@@ -102,8 +106,10 @@ class Warden:
         tier: Tier,
         findings: Mapping[str, Finding],
         read_settings: Callable[[], Settings],
+        front: StandBy,
     ) -> None:
-        """``read_settings()`` reads them again, at SIGHUP; ConfigurationError."""
+        """``read_settings()`` reads them again, at SIGHUP; ConfigurationError.  ``front`` stands by."""
+        self._front = front
         self._given, self._read_settings = settings, read_settings
         self._settings = settings = within_the_host(settings)
         self._tier = tier
@@ -185,7 +191,13 @@ class Warden:
             desk.join(sock)
             self._look_if_ready(desk)
 
-        fronts = Fronts(children=children, listener=listener, launch=self._front_launch, on_join=joined)
+        fronts = Fronts(
+            children=children,
+            listener=listener,
+            launch=self._front_launch,
+            on_join=joined,
+            first=self._front,
+        )
         try:
             await self._until_stopped(on_ready)
         finally:
@@ -265,7 +277,8 @@ class Warden:
         """The server's own group, named after its data directory: a restart finds what a crash left."""
         digest = hashlib.sha256(str(self._settings.data_dir.resolve()).encode()).hexdigest()[:8]
         with open("/proc/self/cgroup") as groups, open("/proc/self/mountinfo") as mounts:
-            return Cgroups(f"cellblock-{digest}", own_places(groups.read(), mounts.read()))
+            places = own_places(groups.read(), mounts.read())
+        return Cgroups(f"cellblock-{digest}", places, [self._front.pid])
 
     async def _until_stopped(self, on_ready: OnReady) -> None:
         stopped = asyncio.ensure_future(self._stop.wait())
@@ -273,7 +286,7 @@ class Warden:
         await asyncio.wait({stopped, ready}, return_when=asyncio.FIRST_COMPLETED)
         if self._is_ready.is_set():
             await on_ready()
-            self._registry.stock.start_all()
+            asyncio.get_running_loop().call_later(SETTLE_S, self._registry.settle)
         ready.cancel()
         await stopped
 
@@ -294,17 +307,18 @@ class Warden:
         if len(desk.sessions) >= self._settings.workers and self._registry.is_ready():
             self._is_ready.set()
 
-    def _front_launch(self, numbers: dict[str, int]) -> Launch:
+    def _front_launch(self) -> tuple[Launch, str]:
+        """What the fronts are, and what they are told."""
         settings = self._settings
         config: Message = {
-            **numbers,
             "settings": settings.model_dump(mode="json", exclude={"admin_token"}),
             "admin_token_sha256": self._token_digest,
             "runtimes": [runtime.name for runtime in self.runtimes],
         }
         mounts = self._findings["mounts-as-root" if os.geteuid() == 0 else "mounts"]
         front_dir = settings.front_dir.resolve()
-        return fronts_.launch_of(front_dir, self.front_uid, self.front_gid, config, mounts.works)
+        launch = fronts_.launch_of(front_dir, self.front_uid, self.front_gid, config, mounts.works)
+        return launch, json.dumps(config)
 
 
 def readable_of(runtimes: Iterable[Runtime], rooms: Rooms) -> dict[str, list[str]]:

@@ -21,7 +21,7 @@ RAISES = "def handle(req):\n    raise ValueError('no')\n"
 
 def command(server: Server, *words: str, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "supervisor.cli.main", *words, "--url", server.url],
+        [sys.executable, "-m", "supervisor.cli", *words, "--url", server.url],
         env={**os.environ, "CELLBLOCK_TOKEN": TOKEN, "CELLBLOCK_SPACE": SPACE, **environment},
         cwd=REPOSITORY, capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip

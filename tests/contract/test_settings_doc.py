@@ -12,7 +12,8 @@ from pydantic.fields import FieldInfo
 
 from supervisor.options import DEFAULT_CEILINGS, MIB, Limits, Options
 from supervisor.reloading import LIVE
-from supervisor.settings import Settings, load
+from supervisor.settings import Settings
+from supervisor.sources import load
 
 REPOSITORY = Path(__file__).parents[2]
 PAGE = (REPOSITORY / "docs/settings.md").read_text(encoding="utf-8")
@@ -144,7 +145,7 @@ def test_the_example_file_of_the_page_is_one_that_the_server_takes(tmp_path: Pat
 def test_the_example_variables_of_the_page_are_ones_that_the_server_takes() -> None:
     (example,) = re.findall(r"^```sh\n(.*?)^```$", PAGE, flags=re.MULTILINE | re.DOTALL)
     program = (
-        "from supervisor.settings import load; s = load(); "
+        "from supervisor.sources import load; s = load(); "
         "print(s.workers, s.defaults.named(), s.all_ceilings['timeout'], s.preload)"
     )
 

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from supervisor.warden.jail.standby import ENVIRONMENT
 from tests.escape.canaries import Canaries
 from tests.escape.conftest import Target
+from tests.support.eventually import eventually
 from tests.support.processes import children_of, command_line, descendants_of, pid_namespace
+from tests.support.server import REPOSITORY
 
 Targets = Callable[[str, frozenset[str]], Target]
 
@@ -47,6 +53,33 @@ def test_fronts_have_no_capability_a_filter_of_their_own_and_cannot_be_traced(ta
         assert (status["NoNewPrivs"], status["Seccomp"]) == ("1", SECCOMP_FILTER)
         # A process that is not dumpable has files that are root's, whoever runs it.
         assert Path(f"/proc/{pid}/environ").stat().st_uid == 0
+
+
+@pytest.mark.promise("T47")
+@pytest.mark.parametrize("tier", ["A", "A-user"])
+def test_a_front_never_had_the_servers_environment_or_descriptors(targets: Targets, tier: str) -> None:
+    """It stood by while the settings were read, as whoever the server runs as."""
+    server = targets(tier, frozenset()).server
+    fronts = processes(server.pid)["front"]
+    assert b"CELLBLOCK_" in Path(f"/proc/{server.pid}/environ").read_bytes()  # the control
+    assert fronts
+    for pid in fronts:
+        environment = dict(
+            entry.split(b"=", 1) for entry in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0") if entry
+        )
+        assert environment == {name.encode(): value.encode() for name, value in ENVIRONMENT.items()}
+        opened = {link.name: os.readlink(link) for link in Path(f"/proc/{pid}/fd").iterdir()}
+        files = {target for number, target in opened.items() if int(number) > 2 and target.startswith("/")}
+        allowed = (f"{server.data_dir}/front/", "/tmp/", "/dev/null")
+        assert not [target for target in files if not target.startswith(allowed)], files
+
+
+def test_a_process_that_stands_by_ends_with_a_server_that_never_told_it_what_it_is() -> None:
+    program = "from supervisor.warden.jail.standby import StandBy; print(StandBy().pid)"
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=REPOSITORY, capture_output=True, text=True, check=True
+    )
+    eventually(lambda: not Path(f"/proc/{int(done.stdout)}").exists())
 
 
 def test_a_zygote_keeps_the_one_capability_that_makes_namespaces(targets: Targets) -> None:

@@ -52,7 +52,7 @@ def refusal(tree_python: Path, folder: Path) -> str:
         CELLBLOCK_DRAIN_SECONDS="1",
     )
     done = subprocess.run(
-        [str(tree_python), "-m", "supervisor.cli.main", "serve", "--data-dir", str(folder / "data"),
+        [str(tree_python), "-m", "supervisor.cli", "serve", "--data-dir", str(folder / "data"),
          "--bind", "127.0.0.1:0", "--workers", "1"],
         cwd=tree_python.parents[2], env=environment, capture_output=True, text=True, timeout=START_SECONDS,
         check=False,

@@ -153,7 +153,7 @@ def why_not(
     environment.update({f"CELLBLOCK_{name.upper()}": value for name, value in settings.items()})
     command = [
         sys.executable, "-m", "tests.support.as_user", str(uid), str(data_dir), str(python.parents[2]), "--",
-        str(python), "-m", "supervisor.cli.main", "serve", "--data-dir", str(data_dir), *arguments,
+        str(python), "-m", "supervisor.cli", "serve", "--data-dir", str(data_dir), *arguments,
     ]  # fmt: skip
     tree = python.parents[2]
     # The copy's packages first, as for every server; this module's own helper from the checkout.
@@ -242,7 +242,7 @@ def test_insecure_dev_says_so_at_every_start(
     data_dir = folder / "insecure"
     environment = {name: value for name, value in os.environ.items() if not name.startswith("CELLBLOCK_")}
     environment.update(CELLBLOCK_ADMIN_TOKEN=TOKEN, CELLBLOCK_RUNTIMES_DIR=str(folder / "only"))
-    command = [str(trees[True]), "-m", "supervisor.cli.main", "serve", "--insecure-dev"]
+    command = [str(trees[True]), "-m", "supervisor.cli", "serve", "--insecure-dev"]
     command += ["--data-dir", str(data_dir), "--bind", "127.0.0.1:0", "--workers", "1"]
     assert runtimes.process.poll() is None
     with subprocess.Popen(
@@ -388,7 +388,8 @@ def test_children_that_eat_are_seen_where_no_cgroup_counts(
     assert layers["cgroup-memory"][0] == "absent"
     assert layers["memory-guard"][0] == "degraded"
     assert "every 0.25 s" in layers["memory-guard"][1]
-    server.deploy("eats", EATS, memory=128)
+    # In tier C every process of that user counts, those of servers that other tests still have too.
+    server.deploy("eats", EATS, memory=128, processes=64)
     zygote = min(zygotes_of(server.pid))
     assert server.call("eats", content=b"1").json() == [0], "what it may have it has"
     error = assert_envelope(

@@ -10,12 +10,13 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 
 from tests.fault.conftest import HELLO, SMALL
 from tests.support.eventually import eventually
 from tests.support.groups import groups_of, leaf_names
-from tests.support.processes import all_gone_within, descendants_of, watch
+from tests.support.processes import all_gone_within, children_of, descendants_of, watch
 from tests.support.server import REPOSITORY, Server
 
 DEAD = "0123456789"  # as a leaf of a cell is named
@@ -49,6 +50,11 @@ def group_of_another(server: Server) -> Iterator[list[Path]]:
             leaf.parent.rmdir()
 
 
+def cells_of(server: Server) -> int:
+    """How many the server says there are."""
+    return sum(server.client.get("/activity").json()["cells"].values())
+
+
 @pytest.mark.needs_root
 @pytest.mark.promise("S65")
 def test_after_kill_9_of_everything_the_next_start_removes_what_was_left_and_answers(
@@ -68,9 +74,8 @@ def test_after_kill_9_of_everything_the_next_start_removes_what_was_left_and_ans
         assert again.call("hello").text == "hello"
         eventually(lambda: not leaf_names(again.data_dir) & {*left, DEAD})
         # A leaf for each cell that there is, and nothing else.
-        cells = again.client.get("/activity").json()["cells"]
         if groups_of(again.data_dir):
-            assert len(leaf_names(again.data_dir)) == sum(cells.values())
+            eventually(lambda: len(leaf_names(again.data_dir)) == cells_of(again))
         assert all(leaf.is_dir() for leaf in anothers)
     assert again.stop() == 0
     assert not groups_of(again.data_dir)
@@ -81,7 +86,7 @@ def test_a_second_server_on_the_same_data_directory_is_refused(
 ) -> None:
     server = make_server(**{**SMALL, "runtimes_dir": one_runtime})
     server.deploy("hello", HELLO)
-    command = [sys.executable, "-m", "supervisor.cli.main", "serve", "--data-dir", str(server.data_dir)]
+    command = [sys.executable, "-m", "supervisor.cli", "serve", "--data-dir", str(server.data_dir)]
     done = subprocess.run(
         [*command, "--bind", "127.0.0.1:0"],
         cwd=REPOSITORY, capture_output=True, text=True, timeout=60, check=False,
@@ -89,3 +94,22 @@ def test_a_second_server_on_the_same_data_directory_is_refused(
     assert done.returncode == 2
     assert f"another server uses {server.data_dir}; stop it" in done.stderr
     assert server.call("hello").text == "hello"
+
+
+def test_fronts_that_are_killed_before_they_are_told_anything_are_started_again(
+    tmp_path: Path, one_runtime: Path
+) -> None:
+    """They import while the server reads its settings: here they end meanwhile."""
+    command = [sys.executable, "-m", "supervisor.cli", "serve", "--data-dir", str(tmp_path / "data")]
+    command += ["--bind", "127.0.0.1:0", "--runtimes-dir", str(one_runtime), "--workers", "1"]
+    with subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.PIPE, text=True) as server:
+        try:
+            eventually(lambda: children_of(server.pid))
+            (front,) = children_of(server.pid)  # before all others
+            os.kill(front, signal.SIGKILL)
+            assert server.stdout is not None
+            url = next(line.split()[-1] for line in server.stdout if "ready on" in line)
+            assert httpx.get(f"{url}/healthz", timeout=30).status_code == 200
+        finally:
+            server.terminate()
+    assert server.returncode == 0

@@ -57,7 +57,7 @@ class Server:
         for name, value in settings.items():
             if value is not None:  # else it is the file's to say
                 environment[f"CELLBLOCK_{name.upper()}"] = str(value)
-        command = [str(python or sys.executable), "-m", "supervisor.cli.main", "serve"]
+        command = [str(python or sys.executable), "-m", "supervisor.cli", "serve"]
         command += ["--data-dir", str(data_dir)]
         if uid is not None:
             data_dir.mkdir()

@@ -11,7 +11,8 @@ import pytest
 from supervisor import settings as module
 from supervisor.errors import ConfigurationError
 from supervisor.options import DEFAULT_CEILINGS
-from supervisor.settings import Settings, load
+from supervisor.settings import Settings
+from supervisor.sources import load
 
 
 @pytest.fixture(autouse=True)

@@ -11,7 +11,7 @@ import contextlib
 import errno
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -260,7 +260,8 @@ def _settings(name: str, version: int, budget: Budget) -> list[tuple[str, str]]:
 class Cgroups:
     """The server's group and the leaves below it."""
 
-    def __init__(self, name: str, places: Mapping[str, Place]) -> None:
+    def __init__(self, name: str, places: Mapping[str, Place], family: Sequence[int] = ()) -> None:
+        """``family``: the server's own processes beside this one; nobody else may share its group."""
         self._bases: dict[str, Place] = {}
         self._debris: list[Leaf] = []
         self._seat = ""
@@ -272,8 +273,9 @@ class Cgroups:
                 self.missing[controller] = "no cgroup hierarchy is mounted"
                 continue
             try:
-                base = _base_v1(place, name) if place.version == 1 else _base_v2(place, name, controller)
-                self._bases[controller] = base
+                self._bases[controller] = (
+                    _base_v1(place, name) if place.version == 1 else _base_v2(place, name, controller, family)
+                )
                 self._seat = self._seat or _seat_of(place)
             except OSError as error:
                 self.missing[controller] = _reason(error)
@@ -357,14 +359,14 @@ def _base_v1(place: Place, name: str) -> Place:
     return Place(base, 1)
 
 
-def _base_v2(place: Place, name: str, controller: str) -> Place:
+def _base_v2(place: Place, name: str, controller: str, family: Sequence[int]) -> Place:
     """Our group in the unified hierarchy, with ``controller`` handed down to its leaves."""
     own = place.path
     if controller not in Path(f"{own}/cgroup.controllers").read_text().split():
         raise LookupError(f"the controller is not available in {own}: it needs a delegated group")
     base = f"{own}/{name}"
     if controller not in Path(f"{own}/cgroup.subtree_control").read_text().split():
-        _make_inner(own)
+        _make_inner(own, {os.getpid(), *family})
         _write(f"{own}/cgroup.subtree_control", f"+{controller}")
     with contextlib.suppress(FileExistsError):
         os.mkdir(base, 0o755)
@@ -372,14 +374,15 @@ def _base_v2(place: Place, name: str, controller: str) -> Place:
     return Place(base, 2)
 
 
-def _make_inner(own: str) -> None:
+def _make_inner(own: str, family: set[int]) -> None:
     """A group with processes hands nothing down: the server moves to a leaf beside its cells."""
     if not os.path.exists(f"{own}/cgroup.type"):
         # The root of the hierarchy is the host's: what it hands down is not ours to change.
         raise LookupError(f"{own} hands the controller to nobody: it needs a delegated group")
-    others = [pid for pid in Path(f"{own}/cgroup.procs").read_text().split() if int(pid) != os.getpid()]
-    if others:
+    members = set(map(int, Path(f"{own}/cgroup.procs").read_text().split()))
+    if members - family:
         raise LookupError(f"{own} has other processes than this server: it needs a group of its own")
     with contextlib.suppress(FileExistsError):
         os.mkdir(f"{own}/{INNER}", 0o755)
-    _write(f"{own}/{INNER}/cgroup.procs", str(os.getpid()))
+    for pid in members:
+        _write(f"{own}/{INNER}/cgroup.procs", str(pid))

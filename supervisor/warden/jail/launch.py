@@ -12,7 +12,7 @@ import resource
 import signal
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -111,19 +111,22 @@ STEPS: tuple[Callable[[Launch], None], ...] = (
     _capabilities,
     _identity,
     _bound_to_the_warden,
-    _become,
 )
 
 
-def main() -> None:
-    """Carry out every step; a failure is one line on stderr and exit code 1."""
-    launch = Launch(**json.loads(sys.argv[-1]))
-    for step in STEPS:
+def carry_out(launch: Launch, steps: Sequence[Callable[[Launch], None]] = STEPS) -> None:
+    """Every step, on this process; a failure is one line on stderr and exit code 1."""
+    for step in steps:
         try:
             step(launch)
         except OSError as error:
             sys.stderr.write(f"cellblock: cannot launch {launch.argv[0]}: {step.__name__[1:]}: {error}\n")
             sys.exit(1)
+
+
+def main() -> None:
+    """The launcher: every step, then exec."""
+    carry_out(Launch(**json.loads(sys.argv[-1])), (*STEPS, _become))
 
 
 if __name__ == "__main__":

@@ -42,9 +42,11 @@ WALLS: dict[str, tuple[str, ...]] = {
     "supervisor.runtimes": ("supervisor.front", "supervisor.warden", "supervisor.store"),
     # The command line is a client like any other; ``serve`` starts a server, ``check`` tries what it would.
     "supervisor.cli": ("supervisor.front", "supervisor.warden", "supervisor.store"),
+    "supervisor.cli.__main__": ("supervisor.front", "supervisor.store"),
     "supervisor.cli.check": ("supervisor.front", "supervisor.store"),
     "supervisor.cli.serve": ("supervisor.front", "supervisor.store"),
     "supervisor.settings": ("supervisor.front", "supervisor.warden", "supervisor.store", "supervisor.cli"),
+    "supervisor.sources": ("supervisor.front", "supervisor.warden", "supervisor.store", "supervisor.cli"),
     "supervisor.options": ("supervisor.front", "supervisor.warden", "supervisor.store", "supervisor.cli"),
     "supervisor.datagrams": ("supervisor.front", "supervisor.warden", "supervisor.store", "supervisor.cli"),
     "supervisor.errors": ("supervisor",),

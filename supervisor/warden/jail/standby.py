@@ -1,0 +1,112 @@
+"""A process that imports first and is told later what to become: the fronts' gunicorn.
+
+A front's imports take longer than all else that a start does (``make bench`` has the figure).  So this
+process is started before the settings are read, imports its program meanwhile, and waits; told what it is,
+it carries out the launcher's steps on itself and runs.  Until then nothing hostile exists, and it has neither
+the server's environment nor any of its descriptors but one end of a socket.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import importlib
+import json
+import os
+import resource
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from supervisor.errors import ConfigurationError
+from supervisor.warden.jail import _syscalls as sys_
+from supervisor.warden.jail.launch import Launch, carry_out
+
+PROGRAM = "supervisor.front.server"
+# All of it, and known before any setting is.
+ENVIRONMENT = {
+    "PATH": "/usr/bin:/bin",
+    "HOME": "/tmp",  # noqa: S108 - inside the front's own root
+    "LANG": "C.UTF-8",
+}
+DESCRIPTORS_MAX = 8
+WORD = b"."
+
+
+class StandBy:
+    """The server's end of one: it runs ``main(argument, descriptors)`` of PROGRAM, once it is told to."""
+
+    def __init__(self) -> None:
+        """It begins at once.  OSError."""
+        ours = str(Path(__file__).resolve().parents[3])
+        code = f"import sys; sys.path.append({ours!r}); from {__name__} import main; main()"
+        self._sock, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
+        with theirs:
+            try:
+                process = subprocess.Popen(
+                    [sys.executable, "-I", "-B", "-c", code, PROGRAM, str(theirs.fileno())],
+                    stdin=subprocess.DEVNULL,
+                    pass_fds=[theirs.fileno()],
+                    env=ENVIRONMENT,
+                    cwd="/",
+                    # Ctrl-C at a terminal goes to the whole group: it is for the warden, which drains.
+                    start_new_session=True,
+                )
+            except OSError:
+                self._sock.close()
+                raise
+        # The object must neither wait nor warn: the warden's one loop reaps.
+        process.returncode = 0
+        self.pid = process.pid
+
+    def become(self, launch: Launch, argument: str, descriptors: Sequence[int]) -> None:
+        """Tell it, once.  OSError; not for one that has ended already, whose exit says so."""
+        # Not through the socket, which holds little: the root of a launch has whole files in it.
+        with self._sock, open(os.memfd_create("launch"), "w+") as text:
+            json.dump({"launch": launch.__dict__, "argument": argument}, text)
+            text.seek(0)
+            with contextlib.suppress(BrokenPipeError, ConnectionResetError, ProcessLookupError):
+                # The server has raised it since, for itself and for what it starts.
+                resource.prlimit(self.pid, resource.RLIMIT_NOFILE, resource.getrlimit(resource.RLIMIT_NOFILE))
+                socket.send_fds(self._sock, [WORD], [text.fileno(), *descriptors])
+
+
+_begun: list[StandBy] = []
+
+
+def begin() -> None:
+    """Start the one of this process's own server, as early as there is one to be."""
+    with contextlib.suppress(OSError):  # ``begun`` tries again, and says why not
+        _begun.append(StandBy())
+
+
+def begun() -> StandBy:
+    """The one that ``begin`` started, once, or one that starts now.  ConfigurationError."""
+    try:
+        return _begun.pop() if _begun else StandBy()
+    except OSError as error:
+        raise ConfigurationError(f"cannot serve: no process for the fronts: {error}") from None
+
+
+def main() -> None:
+    """The process itself: import, wait, carry the launch out, run."""
+    program, number = sys.argv[1:]
+    sys_.prctl(sys_.PR_SET_PDEATHSIG, signal.SIGKILL)
+    # Everything that an import makes stays: a collection walks all of it, and finds nothing.
+    gc.disable()
+    run = importlib.import_module(program).main
+    gc.freeze()
+    with socket.socket(fileno=int(number)) as sock:
+        word, descriptors, _, _ = socket.recv_fds(sock, len(WORD), DESCRIPTORS_MAX)
+    if not word:
+        return  # the server ended before it had anything to tell
+    for descriptor in descriptors:
+        os.set_inheritable(descriptor, False)
+    with open(descriptors.pop(0)) as file:
+        told = json.load(file)
+    carry_out(Launch(**told["launch"]))
+    gc.enable()
+    run(told["argument"], descriptors)
