@@ -41,6 +41,9 @@ class ColdStart:
 def measure(server: Cellblock, count: int) -> list[ColdStart]:
     """``count`` cold starts of each kind, in turns."""
     found = []
+    for kind, source in SOURCES.items():  # zygotes start when somebody needs them
+        server.deploy(f"warm-{kind}", source)
+        _first_call(server, f"warm-{kind}", kind)
     for number in range(count):
         for kind, source in SOURCES.items():
             name = f"cold-{kind}-{number}"

@@ -86,6 +86,8 @@ def run_pid_1(materials: Materials) -> None:
             signal.set_wakeup_fd(-1)
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             _run_worker(materials)
+        if materials.has_namespaces:
+            rehearsal.rehearse_placing(materials)
     except LockdownError as error:
         fail(materials, error.step, str(error))
     except BaseException as error:  # the last door: nothing may run on in a half-built cell
@@ -207,6 +209,7 @@ def _run_worker(materials: Materials) -> None:
 
     try:
         rehearsal.rehearse()
+        rehearsal.rehearse_tying(materials)
         if materials.has_namespaces:
             lockdown.run(lockdown.PREPARE, materials)
             tell(materials.setup, **{"is": "blank"})

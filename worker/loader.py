@@ -1,6 +1,7 @@
 """Find and import a bundle's entry point; or, for a deploy, say what is wrong without running it."""
 
 import ast
+import importlib.machinery
 import importlib.util
 import inspect
 import sys
@@ -43,16 +44,21 @@ def load() -> Entry:
     # Last on the path: a tenant's function.py or json.py shadows nothing of ours.
     if places.function_dir not in sys.path:
         sys.path.append(places.function_dir)
-    spec = importlib.util.spec_from_file_location("handler", _handler_path())
-    if spec is None or spec.loader is None:
-        raise EntryError("the bundle has no handler.py at its root")
+    return entry_of(imported("handler", _handler_path()))
+
+
+def imported(name: str, path: str) -> Any:
+    """The source at ``path`` as the module ``name``."""
+    loader = importlib.machinery.SourceFileLoader(name, path)
+    spec = importlib.util.spec_from_file_location(name, path, loader=loader)
+    assert spec is not None
     module = importlib.util.module_from_spec(spec)
-    sys.modules["handler"] = module
+    sys.modules[name] = module
     # The bundle is read-only: an attempt to write its bytecode would only cost time.
     sys.dont_write_bytecode = True
     # From here on this process is hostile.
-    spec.loader.exec_module(module)
-    return entry_of(module)
+    loader.exec_module(module)
+    return module
 
 
 def entry_of(module: Any) -> Entry:

@@ -123,7 +123,6 @@ def _clean(message: str) -> str:
 
 def run(forks_calls: bool) -> NoReturn:
     """From INIT to the end of the process, or of one forked from it where each call has its own."""
-    capture.install()
     threading.stack_size(THREAD_STACK_BYTES)
     _Usage.base_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     channel = Channel()

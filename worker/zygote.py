@@ -23,7 +23,7 @@ from typing import List
 import msgpack
 
 from worker import _syscalls as sys_
-from worker import cell, rehearsal
+from worker import capture, cell, rehearsal
 from worker.materials import Materials
 
 MESSAGE_MAX_BYTES = 4096
@@ -68,6 +68,8 @@ def main() -> None:
     control = socket.socket(fileno=int(sys.argv[1]))
     control.set_inheritable(False)
     missing = import_ahead([*LEAN_IMPORTS, *sys.argv[2:]])
+    # Every worker's streams and log handler: made here they are nobody's copy.
+    capture.install()
     # What a first run finds out about our own code is found out once.
     rehearsal.rehearse()
     # Objects of now are never looked at by a child's collector, so their pages stay shared.

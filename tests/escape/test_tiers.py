@@ -388,8 +388,7 @@ def test_children_that_eat_are_seen_where_no_cgroup_counts(
     assert layers["cgroup-memory"][0] == "absent"
     assert layers["memory-guard"][0] == "degraded"
     assert "every 0.25 s" in layers["memory-guard"][1]
-    # In tier C every process of that user counts, those of servers that other tests still have too.
-    server.deploy("eats", EATS, memory=128, processes=64)
+    server.deploy("eats", EATS, memory=128)
     zygote = min(zygotes_of(server.pid))
     assert server.call("eats", content=b"1").json() == [0], "what it may have it has"
     error = assert_envelope(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import contextlib
 import functools
 import os
@@ -196,6 +197,33 @@ def test_without_libraries_to_import_ahead_their_zygote_ends(tuned: tuple[Server
     reload(server, path, 'preload = ["requests"]')
     server.deploy("preloaded", PRELOADED + "# again\n")
     assert server.call("preloaded").text == "True"
+    reload(server, path, "")
+
+
+@pytest.mark.needs_root  # looks into processes of the server that are not dumpable
+def test_a_call_that_waits_for_the_libraries_zygote_is_answered_when_nothing_is_imported_ahead_any_more(
+    tuned: tuple[Server, Path],
+) -> None:
+    server, path = tuned
+    reload(server, path, "blank_cells = 0")
+    lean = zygotes_of(server.pid)
+    reload(server, path, 'blank_cells = 0\npreload = ["requests"]')
+    server.deploy("preloaded", PRELOADED + "# waits\n")  # whose check brings the other zygote
+    eventually(lambda: len(zygotes_of(server.pid)) == 2)
+    (other,) = set(zygotes_of(server.pid)) - set(lean)
+    os.kill(other, signal.SIGSTOP)
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        call = pool.submit(server.call, "preloaded")
+
+        def waits() -> bool:
+            functions = server.client.get("/activity").json()["functions"]
+            return any(one["name"] == "preloaded" and one["waiting"] for one in functions)
+
+        eventually(waits)
+        reload(server, path, "blank_cells = 0")
+        answer = call.result(30)
+    assert answer.status_code == 200, answer.text
+    eventually(lambda: other not in zygotes_of(server.pid))
     reload(server, path, "")
 
 

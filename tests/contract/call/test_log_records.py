@@ -305,7 +305,8 @@ def test_a_forged_frame_is_believed_of_the_forgers_own_running_call_and_of_nothi
         "    os.write(2, b'\\x1e\\x00ec%08x00000000forged %d\\n' % (number, number))\n"
         f"os.write(2, b'\\x1e\\x00ei00000000' b'00000000{SPACE}/other other-call forged\\n')"
     )
-    own = written("forger-2", code)
+    written("forger-2", code)
+    own = records(server, writer, "forger-2", has="other-call")  # on another pipe than the end of a call
     # The control: one number is that of the call itself, which may say of itself what it likes.
     believed = [record for record in own if record.text.startswith("forged")]
     assert len(believed) == 1 and believed[0].level == "critical"
