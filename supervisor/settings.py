@@ -68,6 +68,11 @@ class Settings(BaseModel):
         description="libraries imported ahead for functions that import one of them, "
         "where they are installed",
     )
+    huge_pages: bool = Field(
+        True,
+        description="functions' allocations of 2 MiB and more get pages of that size, "
+        "where the host allows it",
+    )
     blank_cells: int = Field(
         4,
         ge=0,

@@ -63,6 +63,7 @@ PR_CAP_AMBIENT_CLEAR_ALL = 4
 # NOROOT, NO_SETUID_FIXUP, KEEP_CAPS off, NO_CAP_AMBIENT_RAISE, each with its lock.
 SECUREBITS_LOCKED = 0x01 | 0x02 | 0x04 | 0x08 | 0x20 | 0x40 | 0x80
 
+_MNT_DETACH = 2
 _MOVE_MOUNT_F_EMPTY_PATH = 0x4
 _AT_FDCWD = -100
 _CAPABILITY_VERSION_3 = 0x20080522
@@ -116,6 +117,12 @@ def mount(source: str, target: str, kind: str, flags: int, data: str = "") -> No
     """mount(2).  Why: no Python wrapper.  Safe because: arguments are constants of ours."""
     if _libc.mount(source.encode(), target.encode(), kind.encode(), ctypes.c_ulong(flags), data.encode()) < 0:
         raise _fail("mount %s" % target)
+
+
+def umount_detached(target: str) -> None:
+    """umount2(2).  Safe because: only in a mount namespace of our own."""
+    if _libc.umount2(target.encode(), _MNT_DETACH) < 0:
+        raise _fail("umount2 %s" % target)
 
 
 def move_mount(descriptor: int, target: str) -> None:

@@ -1,8 +1,9 @@
 """The zygote: imports what cells will need, then does nothing but clone them.
 
 It runs in a root of its own with a scrubbed environment, one thread and no secret: whatever it
-holds, every cell can read.  It hears one kind of message from the warden, over the descriptor that
-its first argument names:
+holds, every cell can read.  Its second argument names a mount that was there for the interpreter's start
+only, or is empty; the others are libraries.  It hears one kind of message from the warden, over the
+descriptor that its first argument names:
 
     {"do": "spawn", "network": "none" | "host", "tier"} with six descriptors:
         the cell's end of its set-up socket, then its request, reply, stdout, stderr and word pipe ends
@@ -67,7 +68,10 @@ def main() -> None:
     sys_.prctl(sys_.PR_SET_PDEATHSIG, signal.SIGKILL)
     control = socket.socket(fileno=int(sys.argv[1]))
     control.set_inheritable(False)
-    missing = import_ahead([*LEAN_IMPORTS, *sys.argv[2:]])
+    if sys.argv[2]:
+        sys_.umount_detached(sys.argv[2])
+    os.environ.pop("GLIBC_TUNABLES", None)
+    missing = import_ahead([*LEAN_IMPORTS, *sys.argv[3:]])
     # Every worker's streams and log handler: made here they are nobody's copy.
     capture.install()
     # What a first run finds out about our own code is found out once.

@@ -56,6 +56,7 @@ class Registry:
         runtimes: tuple[Runtime, ...],
         *,
         preload: tuple[str, ...],
+        huge_pages: bool,
         blank_cells: int,
         blank_most: int,
         slots: Slots,
@@ -84,7 +85,7 @@ class Registry:
         self._failures: dict[Kind, int] = {}
         self._not_before: dict[Kind, float] = {}
         self._is_stopping = False
-        self.stock = Stock(runtimes, preload, children, self.fill, confinement.bare_code)
+        self.stock = Stock(runtimes, preload, children, self.fill, confinement.bare_code, huge_pages)
         self._wanted_blank = self.stock.wanted(blank_cells)
         self._blank_most = self._most_of(blank_most)
         self._pace: dict[Kind, pace.Pace] = {}

@@ -38,6 +38,7 @@ class Stock:
         children: Children,
         on_change: Callable[[], None],
         bare_code: Path | None,
+        huge_pages: bool,
     ) -> None:
         self._is_one = bare_code is not None
         self._ahead: dict[str, tuple[str, ...]] = {}
@@ -49,6 +50,7 @@ class Stock:
                 children,
                 on_change,
                 bare_code,
+                huge_pages=huge_pages,
                 has_libraries=has,
             )
             for runtime in runtimes

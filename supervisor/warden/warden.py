@@ -236,6 +236,7 @@ class Warden:
         return Registry(
             self.runtimes,
             preload=settings.preload,
+            huge_pages=settings.huge_pages,
             blank_cells=settings.blank_cells,
             blank_most=settings.blank_cells_most,
             slots=identities.Slots(first_id, settings.max_cells),

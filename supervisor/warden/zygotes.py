@@ -14,7 +14,7 @@ from supervisor.runtimes import Runtime
 from supervisor.warden import policy
 from supervisor.warden.jail import _syscalls as sys_
 from supervisor.warden.jail.launch import Launch
-from supervisor.warden.jail.root import system_root
+from supervisor.warden.jail.root import PASSING, system_root
 from supervisor.warden.processes import Children, signal_pid
 from supervisor.warden.rooms import package_dir
 
@@ -56,6 +56,14 @@ def import_path(code: str, libraries: str) -> tuple[str, str, str]:
     return code, libraries, f"{code}/worker/standins"
 
 
+# glibc then asks for huge pages for what is allocated at once and is as large as one.
+HUGE_PAGES = {"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"}
+# Where it reads, when a process starts, whether programs may ask here, and how large one is.
+ABOUT_HUGE_PAGES = tuple(
+    f"/sys/kernel/mm/transparent_hugepage/{name}" for name in ("enabled", "hpage_pmd_size")
+)
+
+
 def bootstrap(path: tuple[str, str, str]) -> str:
     """The program of a zygote's interpreter."""
     return (
@@ -64,12 +72,15 @@ def bootstrap(path: tuple[str, str, str]) -> str:
     )
 
 
-def launch_of(runtime: Runtime, preload: Sequence[str], control_fd: int, bare_code: Path | None) -> Launch:
+def launch_of(
+    runtime: Runtime, preload: Sequence[str], control_fd: int, bare_code: Path | None, huge_pages: bool
+) -> Launch:
     """The launch of a zygote: its root holds the runtime, the libraries and our worker code.
 
     ``bare_code`` is the folder of that code for cells without namespaces, which have no such root.
     """
     root = system_root()
+    huge_pages = huge_pages and all(map(os.path.exists, ABOUT_HUGE_PAGES))
     if bare_code is None:
         for host_dir in runtime.host_dirs:
             root.read_only[str(host_dir)] = str(host_dir)
@@ -78,6 +89,8 @@ def launch_of(runtime: Runtime, preload: Sequence[str], control_fd: int, bare_co
         root.read_only[str(package_dir("function"))] = f"{CODE_PLACE}/function"
         root.folders = (*root.folders, "/function")
         root.with_proc = True
+        if huge_pages:
+            root.passing = {file: Path(file).read_text() for file in ABOUT_HUGE_PAGES}
         path = import_path(CODE_PLACE, LIBRARIES_PLACE)
         # Root's user namespaces need no right; those of hosts that refuse them to others need this one.
         keeps: tuple[int, ...] = (sys_.CAP_SYS_ADMIN,)
@@ -86,8 +99,9 @@ def launch_of(runtime: Runtime, preload: Sequence[str], control_fd: int, bare_co
         # For its cells, which drop them; a cell's keeper has another user than its worker, which it signals.
         keeps = (sys_.CAP_KILL, sys_.CAP_SETGID, sys_.CAP_SETUID, sys_.CAP_SETPCAP)
     # For a function's child interpreters.
-    environment = {**ENVIRONMENT, "PYTHONPATH": ":".join(path)}
-    arguments = ["-I", "-S", "-B", "-X", "utf8", "-c", bootstrap(path), str(control_fd), *preload]
+    environment = {**ENVIRONMENT, "PYTHONPATH": ":".join(path), **(HUGE_PAGES if huge_pages else {})}
+    arguments = ["-I", "-S", "-B", "-X", "utf8", "-c", bootstrap(path), str(control_fd)]
+    arguments += [PASSING if root.passing else "", *preload]
     return Launch(
         [str(runtime.python), *arguments],
         environment,
@@ -116,7 +130,7 @@ class _Process:
         ours, theirs = pair()
         self.link = Link(ours, self._message, self._closed)
         with theirs:
-            launch = launch_of(runtime, preload, theirs.fileno(), owner.bare_code)
+            launch = launch_of(runtime, preload, theirs.fileno(), owner.bare_code, owner.huge_pages)
             try:
                 self.pid = children.launch(launch, [theirs.fileno()], lambda _: self._gone())
             except OSError:
@@ -188,8 +202,10 @@ class Zygote:
         on_change: Callable[[], None],
         bare_code: Path | None,
         *,
+        huge_pages: bool,
         has_libraries: bool = False,
     ) -> None:
+        self.huge_pages = huge_pages
         self.name = f"{runtime.name} with libraries" if has_libraries else runtime.name
         self.bare_code = bare_code
         self._runtime = runtime

@@ -17,6 +17,8 @@ from supervisor.warden.jail import _syscalls as sys_
 # Every Linux has it; it is covered by a tmpfs in a private mount namespace while we build.
 BUILD_PLACE = "/tmp"  # noqa: S108
 ROOT_BYTES = 4 << 20  # folders, links and five small files
+PASSING = "/sys"
+PASSING_BYTES = 64 << 10
 DEVICES = ("null", "zero", "full", "random", "urandom")
 
 _SAFE = sys_.MOUNT_ATTR_NOSUID | sys_.MOUNT_ATTR_NODEV
@@ -31,6 +33,8 @@ class Root:
     writable: dict[str, str] = field(default_factory=dict)
     links: dict[str, str] = field(default_factory=dict)
     files: dict[str, str] = field(default_factory=dict)
+    # Files below PASSING that an interpreter's start looks for; a mount that it takes away once it runs.
+    passing: dict[str, str] = field(default_factory=dict)
     folders: tuple[str, ...] = ()
     with_proc: bool = False
     tmp_bytes: int = 0
@@ -91,7 +95,11 @@ def enter(root: Root) -> None:
         _folder(os.path.dirname(path))
         if not os.path.lexists(BUILD_PLACE + path):
             os.symlink(target, BUILD_PLACE + path)
-    for path, text in root.files.items():
+    if root.passing:
+        _folder(PASSING)
+        options = f"size={PASSING_BYTES},mode=755"
+        sys_.mount("tmpfs", BUILD_PLACE + PASSING, "tmpfs", sys_.MS_NOSUID | sys_.MS_NODEV, options)
+    for path, text in {**root.files, **root.passing}.items():
         _folder(os.path.dirname(path))
         Path(BUILD_PLACE + path).write_text(text)
         os.chmod(BUILD_PLACE + path, 0o644)
