@@ -61,6 +61,15 @@ def import_ahead(names: List[str]) -> List[str]:
     return missing
 
 
+def _take_away(folder: str) -> None:
+    """Of the mount and its place nothing is left for cells to see; needs CAP_SYS_ADMIN."""
+    sys_.umount_detached(folder)
+    flags = sys_.MS_REMOUNT | sys_.MS_BIND | sys_.MS_NOSUID | sys_.MS_NODEV
+    sys_.mount("none", "/", "none", flags)
+    os.rmdir(folder)
+    sys_.mount("none", "/", "none", flags | sys_.MS_RDONLY)
+
+
 def main() -> None:
     """Import, say so, then clone cells until the warden hangs up."""
     os.umask(0o077)
@@ -69,7 +78,7 @@ def main() -> None:
     control = socket.socket(fileno=int(sys.argv[1]))
     control.set_inheritable(False)
     if sys.argv[2]:
-        sys_.umount_detached(sys.argv[2])
+        _take_away(sys.argv[2])
     os.environ.pop("GLIBC_TUNABLES", None)
     missing = import_ahead([*LEAN_IMPORTS, *sys.argv[3:]])
     # Every worker's streams and log handler: made here they are nobody's copy.

@@ -80,7 +80,9 @@ def launch_of(
     ``bare_code`` is the folder of that code for cells without namespaces, which have no such root.
     """
     root = system_root()
-    huge_pages = huge_pages and all(map(os.path.exists, ABOUT_HUGE_PAGES))
+    # An ordinary user's zygote has no right to take away again what its interpreter needs for them.
+    is_able = bare_code is not None or os.geteuid() == 0
+    huge_pages = huge_pages and is_able and all(map(os.path.exists, ABOUT_HUGE_PAGES))
     if bare_code is None:
         for host_dir in runtime.host_dirs:
             root.read_only[str(host_dir)] = str(host_dir)
