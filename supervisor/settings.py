@@ -71,7 +71,7 @@ class Settings(BaseModel):
     huge_pages: bool = Field(
         True,
         description="functions' allocations of 2 MiB and more get pages of that size, "
-        "where the host allows it",
+        "where the host allows it and the server runs as root",
     )
     blank_cells: int = Field(
         4,
