@@ -6,6 +6,7 @@ every other process of its pid namespace (the kernel waits for them), and nothin
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import os
 import re
@@ -146,7 +147,9 @@ def measure(scratch: Path, count: int) -> list[Ending]:
             for _ in range(count):
                 for case in CASES:
                     time.sleep(SETTLE_SECONDS)
-                    found.append(_end(server, neighbour, case))
+                    # On a slow machine its limit may come before it is found: then there is one less.
+                    with contextlib.suppress(ProcessLookupError):
+                        found.append(_end(server, neighbour, case))
     return found
 
 

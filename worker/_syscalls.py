@@ -52,6 +52,8 @@ PR_SET_DUMPABLE = 4
 PR_GET_SECUREBITS = 27
 PR_SET_SECUREBITS = 28
 PR_SET_CHILD_SUBREAPER = 36
+PR_SET_THP_DISABLE = 41
+MADV_NOHUGEPAGE = 15
 PR_CAPBSET_READ = 23
 PR_CAPBSET_DROP = 24
 PR_SET_NO_NEW_PRIVS = 38
@@ -117,6 +119,12 @@ def mount(source: str, target: str, kind: str, flags: int, data: str = "") -> No
     """mount(2).  Why: no Python wrapper.  Safe because: arguments are constants of ours."""
     if _libc.mount(source.encode(), target.encode(), kind.encode(), ctypes.c_ulong(flags), data.encode()) < 0:
         raise _fail("mount %s" % target)
+
+
+def madvise(address: int, length: int, advice: int) -> None:
+    """madvise(2) by address.  Safe because: advice about pages changes no byte."""
+    if _libc.madvise(ctypes.c_void_p(address), ctypes.c_size_t(length), advice) < 0:
+        raise _fail("madvise")
 
 
 def umount_detached(target: str) -> None:

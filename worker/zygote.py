@@ -70,6 +70,19 @@ def _take_away(folder: str) -> None:
     sys_.mount("none", "/", "none", flags | sys_.MS_RDONLY)
 
 
+def _keep_small_pages() -> None:
+    """What cells copy stays in small pages: each first write into a huge one would split it first.
+
+    And the kernel would make huge ones of a heap that is idle, which is memory that nobody asked for.
+    """
+    with open("/proc/self/maps") as maps:
+        for line in maps:
+            if line.endswith("[heap]\n"):
+                first, last = (int(end, 16) for end in line.split()[0].split("-"))
+                sys_.madvise(first, last - first, sys_.MADV_NOHUGEPAGE)
+    sys_.prctl(sys_.PR_SET_THP_DISABLE, 0)
+
+
 def main() -> None:
     """Import, say so, then clone cells until the warden hangs up."""
     os.umask(0o077)
@@ -79,7 +92,9 @@ def main() -> None:
     control.set_inheritable(False)
     if sys.argv[2]:
         _take_away(sys.argv[2])
-    os.environ.pop("GLIBC_TUNABLES", None)
+    has_huge_pages = os.environ.pop("GLIBC_TUNABLES", None) is not None
+    if has_huge_pages:
+        sys_.prctl(sys_.PR_SET_THP_DISABLE, 1)  # for what functions allocate, not for what is shared
     missing = import_ahead([*LEAN_IMPORTS, *sys.argv[3:]])
     # Every worker's streams and log handler: made here they are nobody's copy.
     capture.install()
@@ -88,6 +103,8 @@ def main() -> None:
     # Objects of now are never looked at by a child's collector, so their pages stay shared.
     gc.collect()
     gc.freeze()
+    if has_huge_pages:
+        _keep_small_pages()
     control.send(msgpack.packb({"ready": True, "missing": missing}))
     while True:
         data, ancillary, _, _ = control.recvmsg(MESSAGE_MAX_BYTES, ANCILLARY_BYTES)
