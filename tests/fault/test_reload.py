@@ -231,11 +231,12 @@ def test_a_call_that_waits_for_the_libraries_zygote_is_answered_when_nothing_is_
 def test_blank_cells_of_a_zygote_that_was_replaced_make_way_for_new_ones(tuned: tuple[Server, Path]) -> None:
     server, path = tuned
 
-    def blank() -> int:
-        return server.client.get("/activity").json()["cells"].get("blank", 0)
+    def blank(*besides: str) -> int:
+        cells = server.client.get("/activity").json()["cells"]
+        return sum(cells.get(state, 0) for state in ("blank", *besides))
 
     reload(server, path, "blank_cells = 0")
-    eventually(lambda: blank() == 0)
+    eventually(lambda: blank("growing", "dying") == 0)  # nor one that is to be, or was
     of_functions = set(cells_of(server))
     reload(server, path, 'blank_cells = 3\npreload = ["requests"]')
     eventually(lambda: blank() == 2 * 3)  # with the libraries, and without
