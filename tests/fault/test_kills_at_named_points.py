@@ -230,6 +230,8 @@ def test_a_cell_that_is_killed_before_it_is_built_costs_nobody_more_than_a_503(
         groups = leaf_names(sturdy.data_dir)
         request = Background(sturdy, send)
         wait_until(lambda: leaf_names(sturdy.data_dir) - groups, "no cell is asked for")
+        # The leaf comes first: what the warden answers after it, it answers once it has asked the zygote.
+        assert sturdy.client.get("/activity").status_code == 200
         with stopped([sturdy.pid]):
             for zygote in zygotes:
                 os.kill(zygote, signal.SIGCONT)
