@@ -14,6 +14,8 @@ from tests.support.server import Server
 MIB = 1 << 20
 # Of the limit, what the interpreter itself takes before the function has any.
 OWN_MIB = 24
+# A heap that may have huge pages ends at the border of one: what the zygote left free there is used first.
+LEFT_MIB = 2
 
 GREEDY = """
 import json, secrets, subprocess, sys
@@ -74,7 +76,7 @@ def test_a_function_that_takes_too_much_gets_memory_error_and_goes_on(
     assert answer.status_code == 200, answer.text
     taken_mib = json.loads(answer.content)
     if how != "at_once":
-        assert 128 - OWN_MIB <= taken_mib <= 128
+        assert 128 - OWN_MIB <= taken_mib <= 128 + LEFT_MIB
     assert server.call(greedy, content=b"who").text == mark
 
 
