@@ -69,7 +69,7 @@ class FrontConfig:
         return cls(
             control_fd,
             listen_fd,
-            # Already validated by the warden; the environment is scrubbed, so nothing else mixes in.
+            # Already validated by the warden, and nothing else mixes in.
             Settings(**data["settings"]),
             bytes.fromhex(data["admin_token_sha256"]),
             tuple(data["runtimes"]),

@@ -34,7 +34,7 @@ def die_with_parent() -> None:
 def confine() -> None:
     """No core, no tracer, and no system call that a front never makes; its workers inherit it.
 
-    exec made the process dumpable again, so here and not in the launcher.
+    A process that keeps its ids through the launcher's steps is still dumpable, so here for all of them.
     """
     _prctl(PR_SET_DUMPABLE, 0)
     install(compile_profile(load(PROFILE), os.uname().machine))

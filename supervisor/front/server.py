@@ -1,6 +1,6 @@
-"""``python -m supervisor.front.server``: gunicorn with our application, as the warden's child.
+"""gunicorn with our application: the program that ``supervisor.warden.jail.standby`` imports and then runs.
 
-The warden's launcher has already given this process its root, its user and its death signal.
+By then the launcher's steps have given this process its root, its user and its death signal.
 """
 
 from __future__ import annotations

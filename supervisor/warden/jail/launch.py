@@ -1,7 +1,7 @@
-"""The launcher: a short-lived process that becomes a zygote or the fronts' gunicorn.
+"""The launcher: a short-lived process that becomes a zygote; its STEPS are the fronts' gunicorn's too.
 
-Its one argument is the JSON of a Launch (``Launch.command``).  STEPS is
-the whole of it, in its order; the last one replaces the process.
+Its one argument is the JSON of a Launch (``Launch.command``).  STEPS is the whole of it, in its order; then
+an exec replaces the process.  gunicorn's takes them on itself instead (``supervisor.warden.jail.standby``).
 """
 
 from __future__ import annotations
