@@ -6,10 +6,10 @@
 ('POST', b'hi', '/stock', ['1', '2'], ['1', '2'])
 """
 
-from typing import List, Optional, Tuple
-from urllib.parse import parse_qsl
+from typing import TYPE_CHECKING, List, Optional, Tuple
 
-from werkzeug.datastructures import Headers, ImmutableMultiDict
+if TYPE_CHECKING:
+    from werkzeug.datastructures import Headers, ImmutableMultiDict
 
 __all__ = ["Event"]
 
@@ -29,23 +29,30 @@ class Event:
         self.method = method
         self.body = body
         self.path = path
-        # Most functions read neither; both are built when first asked for.
+        # Most functions read neither; both are built when first asked for.  What builds them is imported
+        # then: with it each process of an instance would have twice the pages.
         self._header_items = header_items
         self._query_string = query_string
-        self._headers: Optional[Headers] = None
-        self._query: Optional[ImmutableMultiDict] = None
+        self._headers: "Optional[Headers]" = None
+        self._query: "Optional[ImmutableMultiDict]" = None
 
     @property
-    def headers(self) -> Headers:
+    def headers(self) -> "Headers":
         """The caller's headers, repeated ones kept; names compare without case."""
         if self._headers is None:
+            from werkzeug.datastructures import Headers
+
             self._headers = Headers(self._header_items)
         return self._headers
 
     @property
-    def query(self) -> ImmutableMultiDict:
+    def query(self) -> "ImmutableMultiDict":
         """The decoded query string; blank values and repeats kept, undecodable bytes replaced."""
         if self._query is None:
+            from urllib.parse import parse_qsl
+
+            from werkzeug.datastructures import ImmutableMultiDict
+
             self._query = ImmutableMultiDict(
                 parse_qsl(self._query_string, keep_blank_values=True, errors="replace")
             )

@@ -14,6 +14,20 @@ from pathlib import Path
 
 # A bundle may import anything: nobody looked at all of it.
 ANY = "*"
+# It uses some of the standard library, or of what the platform imports for it, that no worker needs itself.
+MORE = "+"
+
+# What every worker has imported already, or imports at no cost; a test compares them with a worker's.
+WITH_EVERY_WORKER = frozenset((
+    "__future__", "_thread", "abc", "array", "ast", "atexit", "base64", "binascii", "bisect", "builtins",
+    "codecs", "collections", "contextlib", "contextvars", "copy", "ctypes", "dataclasses", "datetime",
+    "dis", "enum", "errno", "faulthandler", "fcntl", "functools", "gc", "heapq", "importlib", "inspect",
+    "io", "itertools", "json", "keyword", "linecache", "math", "operator", "os", "posixpath", "re",
+    "resource", "select", "selectors", "signal", "socket", "stat", "string", "struct", "sys", "textwrap",
+    "time", "token", "tokenize", "traceback", "types", "typing", "warnings", "weakref", "zlib",
+))  # fmt: skip
+# Ours; what they bring is in every worker too.
+_FUNCTION = "function"
 
 # Read in the way of a function's first call; real handlers with what they bring are well below it.
 READ_MOST_BYTES = 1 << 20
@@ -30,10 +44,12 @@ _STATEMENT = re.compile(
 )
 _CALLED = re.compile(rb"""(?:import_module|__import__)\([ \t]*['"](""" + _NAME + rb")")
 _FIRST = re.compile(_NAME)
+# ``async def`` has asyncio's loop, and these two of an Event are werkzeug's.
+_USED = re.compile(rb"\basync[ \t]+def\b|\.(?:headers|query)\b")
 
 
 def names_in(source: bytes) -> frozenset[str]:
-    """The top-level names that Python source imports, the standard library's left out; pure."""
+    """The top-level names that Python source imports, of the standard library no more than MORE; pure."""
     found: set[bytes] = set(_CALLED.findall(source))
     for match in _STATEMENT.finditer(source):
         if match["source"] is not None:
@@ -43,7 +59,11 @@ def names_in(source: bytes) -> frozenset[str]:
             name = _FIRST.match(part.lstrip())
             if name is not None:
                 found.add(name.group())
-    return frozenset(name.decode() for name in found) - sys.stdlib_module_names
+    names = {name.decode() for name in found} - WITH_EVERY_WORKER - {_FUNCTION}
+    foreign = names - sys.stdlib_module_names
+    if foreign != names or _USED.search(source):
+        foreign.add(MORE)
+    return frozenset(foreign)
 
 
 def imports_of(folder: Path) -> tuple[str, ...]:
@@ -52,8 +72,11 @@ def imports_of(folder: Path) -> tuple[str, ...]:
     It is not where there is compiled code, what cannot be read, or more than the bounds above.  Blocks.
     """
     found: set[str] = set()
+    local: set[str] = set()
     left, files = READ_MOST_BYTES, 0
-    for base, _, names in os.walk(folder):
+    for base, folders, names in os.walk(folder):
+        if Path(base) == folder:
+            local = {*folders, *(name.removesuffix(".py") for name in names)}
         for name in names:
             if name.endswith((".so", ".pyc")):
                 return (ANY,)
@@ -69,6 +92,7 @@ def imports_of(folder: Path) -> tuple[str, ...]:
             if left < 0 or files > FILES_MOST:
                 return (ANY,)
             found |= names_in(source)
+    found -= local
     if len(found) > NAMES_MOST or any(len(name) > NAME_MOST_CHARS for name in found):
         return (ANY,)
     return tuple(sorted(found))

@@ -78,7 +78,7 @@ class Settings(BaseModel):
         ge=0,
         le=256,
         description="blank cells kept ready for the default runtime: "
-        "so many with the libraries of `preload`, and so many without",
+        "so many with nothing imported, with the standard library, and with the libraries of `preload`",
     )
     blank_cells_most: int = Field(
         16, ge=0, le=256, description="blank cells kept at most, of each runtime, after many were asked for"

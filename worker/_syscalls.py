@@ -6,7 +6,6 @@ Each raises OSError with the call's name.  Numbers above 424 are the same on eve
 import ctypes
 import fcntl
 import os
-import platform
 import socket
 import struct
 from typing import Any, Dict, List
@@ -15,7 +14,7 @@ from typing import Any, Dict, List
 # held by its only thread, and the other calls are too short to be worth a release.
 _libc = ctypes.PyDLL(None, use_errno=True)
 
-_MACHINE = platform.machine()
+_MACHINE = os.uname().machine
 # Numbers of calls below 424, which each architecture numbers for itself; then those that all share.
 _OLD_NUMBERS = {
     "x86_64": {

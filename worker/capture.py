@@ -7,32 +7,24 @@ itself, or replaces ``sys.stderr``, gets what it asks for: its bytes as they are
 """
 
 import builtins
+import importlib.machinery
 import io
 import itertools
-import logging
 import os
 import select
 import sys
-import threading
 import traceback
 import warnings
-from typing import Any, Callable, Optional
+from typing import Any, Callable, Dict, Optional
 
 from worker import logwire
 
 # A tenant that made the pipe non-blocking waits as it would have otherwise; looked at again this often.
 POLL_MS = 1000
 
-_LEVELS = (
-    (logging.CRITICAL, "critical"),
-    (logging.ERROR, "error"),
-    (logging.WARNING, "warning"),
-    (logging.INFO, "info"),
-)
 _entries = itertools.count(1)
 _print_exception = traceback.print_exception
 _print = print
-_emit_text = logging.StreamHandler.emit
 
 
 def _no_call() -> int:
@@ -112,40 +104,6 @@ def _put(descriptor: int, data: bytes) -> None:
         rest = memoryview(rest)[written:]  # a signal came in between
 
 
-class _Handler(logging.StreamHandler):
-    """Writes to whatever ``sys.stderr`` is at that moment, as logging's own last resort does."""
-
-    def __init__(self) -> None:
-        logging.Handler.__init__(self, logging.NOTSET)
-
-    @property
-    def stream(self):  # type: ignore[no-untyped-def,override]
-        return sys.stderr
-
-
-def _emit(handler: Any, record: logging.LogRecord) -> None:
-    """``StreamHandler.emit``: on one of our streams a record is one entry, whoever made the handler."""
-    stream = handler.stream
-    descriptor = 1 if stream is _Streams.stdout else 2 if stream is _Streams.stderr else 0
-    if stream is None or not descriptor or handler.terminator != "\n":
-        _emit_text(handler, record)
-        return
-    try:
-        put_entry(handler.format(record), level_of(record.levelno), descriptor)
-    except RecursionError:
-        raise
-    except Exception:
-        handler.handleError(record)
-
-
-def level_of(number: int) -> str:
-    """The log's word for a level of ``logging``."""
-    for least, name in _LEVELS:
-        if number >= least:
-            return name
-    return "debug"
-
-
 def entry(text: str, level: str) -> None:
     """One entry on stderr, however many lines it has; a stream of the author's own gets it as text."""
     stream = sys.stderr
@@ -171,12 +129,15 @@ class _Streams:
     stderr: Optional[io.TextIOWrapper] = None
 
 
-def install() -> None:
-    """Unbuffered streams over descriptors 1 and 2, and a root log handler on stderr.
+def descriptor_of(stream: Any) -> int:
+    """1 or 2 for our streams, 0 for one of the author's own."""
+    if stream is None:
+        return 0
+    return 1 if stream is _Streams.stdout else 2 if stream is _Streams.stderr else 0
 
-    The pages promise that ``log.setLevel(logging.INFO)`` is all an author has to do; without a
-    handler of ours Python's last resort would print nothing below WARNING.
-    """
+
+def install() -> None:
+    """Unbuffered streams over descriptors 1 and 2; a root log handler where ``logging`` is imported."""
     for name, descriptor in (("stdout", 1), ("stderr", 2)):
         stream = io.TextIOWrapper(
             _Pipe(descriptor),  # type: ignore[arg-type]
@@ -189,18 +150,61 @@ def install() -> None:
         setattr(sys, "__%s__" % name, stream)
         setattr(_Streams, name, stream)
     builtins.print = _Print()  # type: ignore[assignment]
-    root = logging.getLogger()
-    root.handlers[:] = []
-    handler = _Handler()
-    handler.setFormatter(logging.Formatter("%(levelname)s %(name)s: %(message)s"))
-    root.addHandler(handler)
-    logging.StreamHandler.emit = _emit  # type: ignore[method-assign]
-    logging.captureWarnings(False)
-    logging.raiseExceptions = False
     warnings.simplefilter("default")
     warnings.showwarning = _show_warning
-    threading.excepthook = _thread_raised
     traceback.print_exception = _one_entry
+    once_imported("logging", _take_records)
+    once_imported("threading", _take_excepthook)
+
+
+def _take_records(_: Any) -> None:
+    from worker import records
+
+    records.install()
+
+
+def _take_excepthook(threading: Any) -> None:
+    threading.excepthook = _thread_raised
+
+
+class _Finder:
+    """Finds what somebody waits for as anybody would, and says so once it is imported."""
+
+    def __init__(self) -> None:
+        self.waiting: Dict[str, Callable[[Any], None]] = {}
+
+    def find_spec(self, name: str, path: Any = None, target: Any = None) -> Any:
+        tell = self.waiting.pop(name, None)
+        if tell is None:
+            return None
+        spec = importlib.machinery.PathFinder.find_spec(name, path, target)
+        loader: Any = spec.loader if spec is not None else None
+        if loader is not None:
+            execute = loader.exec_module
+
+            def exec_module(module: Any) -> None:
+                execute(module)
+                tell(module)
+
+            loader.exec_module = exec_module
+        return spec
+
+
+_finder = _Finder()
+
+
+def once_imported(name: str, change: Callable[[Any], None]) -> None:
+    """``change(module)`` now, or when somebody imports it.
+
+    Both modules that this is for are large, and each has Python code run in every child of a fork:
+    a function that uses neither should not pay for that in each of its processes.
+    """
+    if name in sys.modules:
+        change(sys.modules[name])
+        return
+    _finder.waiting[name] = change
+    if _finder not in sys.meta_path:
+        sys.meta_path.insert(0, _finder)  # type: ignore[arg-type]
 
 
 def attribute(current: Callable[[], int]) -> None:

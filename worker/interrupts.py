@@ -10,16 +10,18 @@ All of this is a courtesy to the author: code that takes these signals away from
 stack, and is killed all the same.
 """
 
-import asyncio
 import faulthandler
 import linecache
 import signal
 from contextvars import ContextVar
-from typing import Any, Coroutine, List, NamedTuple, Optional
+from typing import TYPE_CHECKING, Any, Coroutine, List, NamedTuple, Optional
 
 from function import context
 from worker import capture, places, wire
 from worker.channel import Channel
+
+if TYPE_CHECKING:
+    import asyncio
 
 LOOK_SIGNAL = signal.SIGXCPU
 DUMP_SIGNAL = signal.SIGQUIT
@@ -77,16 +79,16 @@ class Interrupts:
         # Frames that the signal's handler read and the loop has not seen.
         self.stash: List[wire.Frame] = []
         self._channel = channel
-        self._loop: Optional[asyncio.AbstractEventLoop] = None
+        self._is_async = False
         faulthandler.register(DUMP_SIGNAL, file=2, all_threads=True, chain=False)
         signal.signal(LOOK_SIGNAL, self._look)
 
     def serve_async(self) -> None:
         """From now on a loop reads the pipe."""
-        self._loop = asyncio.get_running_loop()
+        self._is_async = True
 
     def _look(self, _: int, frame: Any) -> None:
-        if self._loop is not None:
+        if self._is_async:
             self._look_at_the_loop(frame)
         elif self.running:
             call = self.running

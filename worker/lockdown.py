@@ -25,7 +25,6 @@ namespaces; all cells share the server's one id.  Cells without namespaces are i
 import contextlib
 import errno
 import os
-import random
 import socket
 from typing import Callable, List, Tuple
 
@@ -301,10 +300,11 @@ def fresh_randomness() -> None:
     """Siblings of one zygote share its generators' state; the operating system's needs nothing."""
     import sys
 
-    random.seed()
-    numpy_random = sys.modules.get("numpy.random")
-    if numpy_random is not None:
-        numpy_random.seed()
+    for name in ("random", "numpy.random"):
+        # What is imported later seeds itself.
+        generators = sys.modules.get(name)
+        if generators is not None:
+            generators.seed()
 
 
 def _landlock(materials: Materials) -> None:

@@ -1,18 +1,17 @@
 """The worker's life after its lock-down: hear INIT, import, then answer calls until the front hangs up.
 
 Sync handlers run in the main thread, one call at a time, on blocking reads.  Async handlers run as
-tasks of one asyncio loop that lives as long as the instance does.
+tasks of one asyncio loop that lives as long as the instance does (``worker.tasks``).
 
 Nothing here defends the platform: this code shares its process with the tenant's.  What it sends
 is checked by the front; what it does is bounded by the cell.
 """
 
-import asyncio
+import _thread
 import json
 import os
-import platform
 import resource
-import threading
+import sys
 import time
 from typing import Any, Dict, NoReturn, Optional, Tuple
 
@@ -21,8 +20,7 @@ from function.context import CallCancelled, CallTimeout
 from function.request import Event
 from worker import capture, failure, loader, rehearsal, response, template, wire
 from worker.channel import Channel
-from worker.interrupts import Interrupts, number
-from worker.materials import REQUEST_FD
+from worker.interrupts import Interrupts
 
 # Stacks count against the memory of a function before they are used: 8 MiB each would be few threads.
 THREAD_STACK_BYTES = 1 << 20
@@ -30,7 +28,7 @@ THREAD_STACK_BYTES = 1 << 20
 MODE_SERVE, MODE_CHECK = "serve", "check"
 
 
-class _Usage:
+class Usage:
     """What one call uses, from its beginning."""
 
     __slots__ = ("began", "cpu")
@@ -50,7 +48,7 @@ class _Usage:
         return exec_us, max(0, cpu_us), max(0, used.ru_maxrss - self.base_kib)
 
 
-class _Instance:
+class Instance:
     """What INIT said, and the entry point that it led to."""
 
     def __init__(self, channel: Channel, init: wire.Frame) -> None:
@@ -77,7 +75,7 @@ class _Instance:
         invocation = _seam.Invocation(call_id, self.function_name, self.space, self.version, deadline)
         return Event(method, frame.body, list(frame.headers), query, path), invocation
 
-    def answer(self, call: int, result: Any, usage: _Usage) -> None:
+    def answer(self, call: int, result: Any, usage: Usage) -> None:
         """Send what the handler returned, or the mistake in it."""
         try:
             answer = response.answer_of(result, self.text_content_type)
@@ -97,14 +95,14 @@ class _Instance:
         except Exception as error:  # str(body), __iter__ or items() of a tenant's object raised
             self.raised(call, error, usage)
 
-    def _broke(self, call: int, message: str, usage: _Usage) -> None:
+    def _broke(self, call: int, message: str, usage: Usage) -> None:
         self.channel.send(wire.BROKE, call, (_clean(message), *usage.fields()))
         self._ended()
 
-    def raised(self, call: int, error: BaseException, usage: _Usage) -> None:
+    def raised(self, call: int, error: BaseException, usage: Usage) -> None:
         """Send an exception of the handler; its traceback goes to the log."""
         # Where a call stood when it was told to end is in the log already.
-        if not isinstance(error, (CallTimeout, CallCancelled, asyncio.CancelledError)):
+        if not isinstance(error, (CallTimeout, CallCancelled, _cancellation())):
             failure.print_traceback(error)
         found = failure.failure_of(error)
         self.channel.send(wire.RAISED, call, (*found, *usage.fields()))
@@ -117,14 +115,20 @@ class _Instance:
             os._exit(0)
 
 
+def _cancellation() -> Any:
+    """``asyncio.CancelledError``, which nobody can have raised where asyncio was never imported."""
+    return getattr(sys.modules.get("asyncio"), "CancelledError", ())
+
+
 def _clean(message: str) -> str:
     return message[:8000].encode("utf-8", "replace").decode()
 
 
 def run(forks_calls: bool) -> NoReturn:
     """From INIT to the end of the process, or of one forked from it where each call has its own."""
-    threading.stack_size(THREAD_STACK_BYTES)
-    _Usage.base_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    # threading.stack_size() is this one; threading itself is imported by who has threads.
+    _thread.stack_size(THREAD_STACK_BYTES)
+    Usage.base_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     channel = Channel()
     frames = []
     while not frames:
@@ -135,7 +139,7 @@ def run(forks_calls: bool) -> NoReturn:
     init, *rest = frames
     if init.kind != wire.INIT or init.head[0] != wire.WIRE_VERSION:
         os._exit(1)  # our own front sent it: a bug, and the exit code says so to the warden
-    instance = _Instance(channel, init)
+    instance = Instance(channel, init)
     if instance.mode == MODE_CHECK:
         _check(channel)
     interrupts = Interrupts(channel)
@@ -146,8 +150,9 @@ def run(forks_calls: bool) -> NoReturn:
             # This process is new: what every call writes to is its own ahead of its call.
             rehearsal.rehearse_a_call(lambda event: {"body": {}})
     if entry.is_async:
-        capture.attribute(number.get)
-        asyncio.run(_serve_async(instance, entry, interrupts, rest))
+        from worker import tasks
+
+        tasks.serve(instance, entry, interrupts, rest)
     else:
         _serve_sync(instance, entry, interrupts, rest)
     capture.flush()
@@ -167,7 +172,7 @@ def _load(channel: Channel) -> loader.Entry:
     try:
         entry = loader.load()
         capture.flush()
-        python = platform.python_version()
+        python = sys.version.split()[0]
         channel.send(
             wire.READY,
             0,
@@ -183,7 +188,7 @@ def _load(channel: Channel) -> loader.Entry:
     os._exit(0)
 
 
-def _serve_sync(instance: _Instance, entry: loader.Entry, interrupts: Interrupts, frames: Any) -> None:
+def _serve_sync(instance: Instance, entry: loader.Entry, interrupts: Interrupts, frames: Any) -> None:
     """One call after the other until the front hangs up."""
     current = _seam.current
     received: Optional[Any] = frames
@@ -191,7 +196,7 @@ def _serve_sync(instance: _Instance, entry: loader.Entry, interrupts: Interrupts
         for frame in received:
             if frame.kind == wire.CALL:
                 event, invocation = instance.begin(frame)
-                usage = _Usage()
+                usage = Usage()
                 token = current.set(invocation)
                 try:
                     interrupts.running = frame.call
@@ -212,49 +217,3 @@ def _serve_sync(instance: _Instance, entry: loader.Entry, interrupts: Interrupts
             received, interrupts.stash = interrupts.stash, []
         else:
             received = instance.channel.read()
-
-
-async def _serve_async(instance: _Instance, entry: loader.Entry, interrupts: Interrupts, frames: Any) -> None:
-    """Each call a task of this loop until the front hangs up."""
-    loop = asyncio.get_running_loop()
-    interrupts.serve_async()
-    ended = asyncio.Event()
-    tasks: Dict[int, "asyncio.Task[None]"] = {}
-
-    def take(received: Any) -> None:
-        for frame in received:
-            if frame.kind == wire.CALL:
-                task = loop.create_task(_call_async(instance, entry, frame))
-                tasks[frame.call] = task
-                task.add_done_callback(lambda _, call=frame.call: tasks.pop(call, None))
-            elif frame.kind == wire.VALUES:
-                instance.set_values(json.loads(frame.body))
-            elif frame.kind == wire.CANCEL and frame.call in tasks:
-                interrupts.cancel(tasks[frame.call], frame)
-
-    def readable() -> None:
-        received = instance.channel.read()
-        if received is None:
-            loop.remove_reader(REQUEST_FD)
-            ended.set()
-        else:
-            take(received)
-
-    take(frames)
-    loop.add_reader(REQUEST_FD, readable)
-    await ended.wait()
-
-
-async def _call_async(instance: _Instance, entry: loader.Entry, frame: wire.Frame) -> None:
-    event, invocation = instance.begin(frame)
-    usage = _Usage()
-    # A task has a context of its own: nothing to reset.
-    _seam.current.set(invocation)
-    number.set(frame.call)
-    try:
-        result = await entry.call(event)
-    except BaseException as error:  # also CancelledError and SystemExit: each call ends in one frame
-        instance.raised(frame.call, error, usage)
-    else:
-        capture.flush()
-        instance.answer(frame.call, result, usage)

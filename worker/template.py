@@ -14,7 +14,6 @@ is left, which ends the cell, or stops it until the front's patience ends.
 
 import gc
 import os
-import shutil
 import signal
 
 from worker import _syscalls as sys_
@@ -94,6 +93,8 @@ def _empty_the_folders() -> None:
     for folder in keeper.FOLDERS:
         for entry in os.scandir(folder):
             if entry.is_dir(follow_symlinks=False):
+                import shutil  # with what it brings, for the few that leave folders
+
                 shutil.rmtree(entry.path)
             else:
                 os.unlink(entry.path)

@@ -2,8 +2,8 @@
 
 It runs in a root of its own with a scrubbed environment, one thread and no secret: whatever it
 holds, every cell can read.  Its second argument names a mount that was there for the interpreter's start
-only, or is empty; the others are libraries.  It hears one kind of message from the warden, over the
-descriptor that its first argument names:
+only, or is empty; the others are what to import ahead.  It hears one kind of message from the warden,
+over the descriptor that its first argument names:
 
     {"do": "spawn", "network": "none" | "host", "tier"} with six descriptors:
         the cell's end of its set-up socket, then its request, reply, stdout, stderr and word pipe ends
@@ -31,16 +31,13 @@ MESSAGE_MAX_BYTES = 4096
 DESCRIPTORS_PER_CELL = 6
 ANCILLARY_BYTES = socket.CMSG_SPACE(4 * DESCRIPTORS_PER_CELL)
 
-# What nearly every function imports, and what the loop itself needs: once here, free in each cell.
-LEAN_IMPORTS = (
-    "ast", "asyncio", "base64", "collections.abc", "concurrent.futures", "contextvars", "copy", "csv",
-    "datetime", "decimal", "email.message", "enum", "functools", "hashlib", "hmac", "html", "http.client",
-    "inspect", "io", "itertools", "json", "linecache", "logging", "math", "operator", "pathlib", "random",
-    "re", "secrets", "select", "shutil", "socket", "ssl", "statistics", "string", "struct", "subprocess",
-    "tempfile", "textwrap", "threading", "time", "traceback", "types", "typing", "urllib.parse",
-    "urllib.request", "uuid", "warnings", "werkzeug.datastructures", "zlib",
-    "function", "function.context", "function.request", "function.secrets", "function.testing",
-    "function.variables", "worker.loop",
+# What every worker needs.  Nothing here may import ``threading``: each child of a fork would run its hook,
+# which copies as many pages as all else that a small process does.
+OWN_IMPORTS = (
+    "worker.loop", "function", "function.context", "function.request", "function.secrets",
+    "function.variables",
+    # Small, and in many a function.
+    "__future__", "atexit", "base64", "bisect", "dataclasses", "heapq", "string", "textwrap", "zlib",
 )  # fmt: skip
 
 NAMESPACED_TIERS = ("A", "A-user")
@@ -95,7 +92,7 @@ def main() -> None:
     has_huge_pages = os.environ.pop("GLIBC_TUNABLES", None) is not None
     if has_huge_pages:
         sys_.prctl(sys_.PR_SET_THP_DISABLE, 1)  # for what functions allocate, not for what is shared
-    missing = import_ahead([*LEAN_IMPORTS, *sys.argv[3:]])
+    missing = import_ahead([*OWN_IMPORTS, *sys.argv[3:]])
     # Every worker's streams and log handler: made here they are nobody's copy.
     capture.install()
     # What a first run finds out about our own code is found out once.

@@ -16,6 +16,7 @@ from pathlib import Path
 from seccomp.compiler import compile_profile
 from seccomp.profile import load
 from supervisor.datagrams import Message
+from supervisor.warden.ahead import Ahead
 from supervisor.warden.code import Bundles, Code
 from supervisor.warden.guard import EVIDENCE, Guard
 from supervisor.warden.jail import _syscalls as sys_
@@ -53,8 +54,8 @@ class Kind:
 
     runtime: str
     network: str
-    # Of the zygote that has libraries imported (supervisor.warden.stock).
-    has_libraries: bool = False
+    # What its zygote has imported.
+    ahead: Ahead
 
 
 @dataclass(frozen=True)

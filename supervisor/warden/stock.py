@@ -1,9 +1,7 @@
 """Which zygotes there are, and which of them a function's cells come from.
 
-A runtime has two: a lean one, and one with the libraries of ``preload`` imported.  Each fork copies the page
-tables of all that was imported, and each end of a process walks them again: with pandas that is six times
-what it is without.  So a function has the libraries' zygote only if it says that it imports one of them.
-Without namespaces there is one, with all: blank cells count there as processes of whoever runs.
+A runtime has one for each step of ``supervisor.warden.ahead``, the last where there are libraries to import.
+Without namespaces it has one, with all: blank cells count there as processes of whoever runs.
 """
 
 from __future__ import annotations
@@ -11,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
-from supervisor.imports import ANY
 from supervisor.runtimes import Runtime
+from supervisor.warden.ahead import Ahead, ahead_of, names_of
 from supervisor.warden.confinement import Kind
 from supervisor.warden.processes import Children
 from supervisor.warden.zygotes import Zygote
@@ -21,15 +19,8 @@ from supervisor.warden.zygotes import Zygote
 BLANK_OF_OTHER_RUNTIMES = 1
 
 
-def needs_libraries(imports: Collection[str], preload: Collection[str]) -> bool:
-    """Whether a function that imports these has the zygote that imported ``preload``; pure."""
-    if ANY in imports:
-        return bool(preload)
-    return not {name.split(".")[0] for name in preload}.isdisjoint(imports)
-
-
 class Stock:
-    """Every zygote, by runtime and by whether it has the libraries."""
+    """Every zygote, by runtime and by what it has imported."""
 
     def __init__(
         self,
@@ -41,55 +32,58 @@ class Stock:
         huge_pages: bool,
     ) -> None:
         self._is_one = bare_code is not None
-        self._ahead: dict[str, tuple[str, ...]] = {}
+        self._preload: dict[str, tuple[str, ...]] = {}
         self._take(runtimes, preload)
         self._zygotes = {
-            (runtime.name, has): Zygote(
+            (runtime.name, ahead): Zygote(
                 runtime,
-                self._imported(runtime.name, has),
+                names_of(ahead, self._preload[runtime.name]),
                 children,
                 on_change,
                 bare_code,
                 huge_pages=huge_pages,
-                has_libraries=has,
+                known_as=ahead.value,
             )
             for runtime in runtimes
-            for has in (False, True)
+            for ahead in Ahead
         }
 
     @property
     def default(self) -> Kind:
         """Of the default runtime, which is the first."""
-        return self.kind(next(iter(self._ahead)), "none", ())
+        return self.kind(next(iter(self._preload)), "none", ())
 
     def _take(self, runtimes: Sequence[Runtime], preload: Sequence[str]) -> None:
         # Libraries are imported ahead where they are installed: in the full environment.  A runtime that is
         # not among them any more goes on with what it has.
-        self._ahead |= {runtime.name: tuple(preload) if runtime.full else () for runtime in runtimes}
-
-    def _imported(self, runtime: str, has_libraries: bool) -> tuple[str, ...]:
-        return self._ahead[runtime] if has_libraries else ()
+        self._preload |= {runtime.name: tuple(preload) if runtime.full else () for runtime in runtimes}
 
     def kind(self, runtime: str, network: str, imports: Collection[str]) -> Kind:
         """The kind of cell for a function that imports these; KeyError for a runtime that is not here."""
-        ahead = self._ahead[runtime]
-        return Kind(runtime, network, bool(ahead) if self._is_one else needs_libraries(imports, ahead))
+        preload = self._preload[runtime]
+        steps = self._steps(preload)
+        asked = ahead_of(imports, preload)
+        return Kind(runtime, network, asked if asked in steps else steps[-1])
 
     def has(self, runtime: str) -> bool:
         """Whether the runtime was here when the server started."""
-        return runtime in self._ahead
+        return runtime in self._preload
 
     def of(self, kind: Kind) -> Zygote:
         """The zygote that clones cells of this kind."""
-        return self._zygotes[kind.runtime, kind.has_libraries]
+        return self._zygotes[kind.runtime, kind.ahead]
+
+    def _steps(self, preload: Sequence[str]) -> tuple[Ahead, ...]:
+        every = tuple(Ahead) if preload else (Ahead.OWN, Ahead.COMMON)
+        return every[-1:] if self._is_one else every
 
     def wanted(self, blank_cells: int) -> dict[Kind, int]:
         """How many blank cells to keep of each kind; the default runtime is the first."""
-        wanted = {}
-        for index, (runtime, ahead) in enumerate(self._ahead.items()):
+        wanted: dict[Kind, int] = {}
+        for index, (runtime, preload) in enumerate(self._preload.items()):
             number = blank_cells if index == 0 else min(blank_cells, BLANK_OF_OTHER_RUNTIMES)
-            wanted[Kind(runtime, "none", True)] = number if ahead else 0
-            wanted[Kind(runtime, "none", False)] = 0 if ahead and self._is_one else number
+            steps = self._steps(preload)
+            wanted |= {Kind(runtime, "none", ahead): number if ahead in steps else 0 for ahead in Ahead}
         return wanted
 
     def start_all(self) -> None:
@@ -111,7 +105,7 @@ class Stock:
         replaced = []
         for kind in used:
             zygote, runtime = self.of(kind), known.get(kind.runtime)
-            if runtime and zygote.load(runtime, self._imported(kind.runtime, kind.has_libraries)):
+            if runtime and zygote.load(runtime, names_of(kind.ahead, self._preload[kind.runtime])):
                 replaced.append(zygote.name)
         self.start_all()
         return replaced

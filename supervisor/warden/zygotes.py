@@ -73,11 +73,12 @@ def bootstrap(path: tuple[str, str, str]) -> str:
 
 
 def launch_of(
-    runtime: Runtime, preload: Sequence[str], control_fd: int, bare_code: Path | None, huge_pages: bool
+    runtime: Runtime, names: Sequence[str], control_fd: int, bare_code: Path | None, huge_pages: bool
 ) -> Launch:
     """The launch of a zygote: its root holds the runtime, the libraries and our worker code.
 
-    ``bare_code`` is the folder of that code for cells without namespaces, which have no such root.
+    ``names`` are imported ahead.  ``bare_code`` is the folder of that code for cells without namespaces,
+    which have no such root.
     """
     root = system_root()
     # An ordinary user's zygote has no right to take away again what its interpreter needs for them.
@@ -103,7 +104,7 @@ def launch_of(
     # For a function's child interpreters.
     environment = {**ENVIRONMENT, "PYTHONPATH": ":".join(path), **(HUGE_PAGES if huge_pages else {})}
     arguments = ["-I", "-S", "-B", "-X", "utf8", "-c", bootstrap(path), str(control_fd)]
-    arguments += [PASSING if root.passing else "", *preload]
+    arguments += [PASSING if root.passing else "", *names]
     return Launch(
         [str(runtime.python), *arguments],
         environment,
@@ -123,7 +124,7 @@ OnSpawned = Callable[[int, int, str], None]
 class _Process:
     """One zygote process and the spawns that it has not answered yet."""
 
-    def __init__(self, owner: Zygote, runtime: Runtime, preload: Sequence[str], children: Children) -> None:
+    def __init__(self, owner: Zygote, runtime: Runtime, names: Sequence[str], children: Children) -> None:
         self._owner = owner
         self.number = owner.numbered()
         self._waiting: list[OnSpawned] = []
@@ -132,7 +133,7 @@ class _Process:
         ours, theirs = pair()
         self.link = Link(ours, self._message, self._closed)
         with theirs:
-            launch = launch_of(runtime, preload, theirs.fileno(), owner.bare_code, owner.huge_pages)
+            launch = launch_of(runtime, names, theirs.fileno(), owner.bare_code, owner.huge_pages)
             try:
                 self.pid = children.launch(launch, [theirs.fileno()], lambda _: self._gone())
             except OSError:
@@ -199,19 +200,19 @@ class Zygote:
     def __init__(
         self,
         runtime: Runtime,
-        preload: Sequence[str],
+        names: Sequence[str],
         children: Children,
         on_change: Callable[[], None],
         bare_code: Path | None,
         *,
         huge_pages: bool,
-        has_libraries: bool = False,
+        known_as: str = "",
     ) -> None:
         self.huge_pages = huge_pages
-        self.name = f"{runtime.name} with libraries" if has_libraries else runtime.name
+        self.name = f"{runtime.name} {known_as}".rstrip()
         self.bare_code = bare_code
         self._runtime = runtime
-        self._preload = list(preload)
+        self._names = list(names)
         self._children = children
         self._on_change = on_change
         self._processes: list[_Process] = []
@@ -236,11 +237,11 @@ class Zygote:
             self._wanted_number = self._last_number + 1
             self._start()
 
-    def load(self, runtime: Runtime, preload: Sequence[str]) -> bool:
-        """From now on these; renewed if they are others than before, which it says."""
-        if (runtime, list(preload)) == (self._runtime, self._preload):
+    def load(self, runtime: Runtime, names: Sequence[str]) -> bool:
+        """From now on these are imported; renewed if they are others than before, which it says."""
+        if (runtime, list(names)) == (self._runtime, self._names):
             return False
-        self._runtime, self._preload = runtime, list(preload)
+        self._runtime, self._names = runtime, list(names)
         self.renew()
         return True
 
@@ -335,6 +336,6 @@ class Zygote:
         if self._is_stopping:
             return
         try:
-            self._processes.append(_Process(self, self._runtime, self._preload, self._children))
+            self._processes.append(_Process(self, self._runtime, self._names, self._children))
         except OSError as error:
             self._try_later(f"cannot be started ({error})")

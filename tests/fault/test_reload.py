@@ -27,6 +27,22 @@ PRELOADED = (
     "def never():\n    import requests\n"
 )
 CALLERS = 4
+# What is imported when its module is, and a header of the call.
+LOOKS = (
+    "import sys\nHEAVY = ['asyncio', 'logging', 'ssl', 'threading', 'werkzeug']\n"
+    "FOUND = [name for name in HEAVY if name in sys.modules]\n"
+)
+STEPS = {
+    "nothing": LOOKS + "def handle(req):\n    return {'body': {'has': FOUND}}\n",
+    "a module": LOOKS
+    + "def handle(req):\n    return {'body': {'has': FOUND}}\ndef never():\n    import logging\n",
+    "a coroutine": LOOKS + "async def handle(req):\n    return {'body': {'has': FOUND}}\n",
+    "headers": LOOKS
+    + "def handle(req):\n    return {'body': {'has': FOUND, 'read': req.headers.get('x-asked')}}\n",
+    "hidden": LOOKS
+    + "def handle(req):\n    headers = getattr(req, 'head' + 'ers')\n"
+    + "    return {'body': {'has': FOUND, 'read': headers['x-asked']}}\n",
+}
 
 
 @pytest.fixture(scope="module")
@@ -145,11 +161,14 @@ def test_zygotes_are_replaced_under_load_and_no_call_is_lost(tuned: tuple[Server
     server, path = tuned
     with load(server) as wrong:
         reload(server, path, 'preload = ["requests", "numpy"]')
-        eventually(lambda: len(zygotes_of(server.pid)) == 2)
+        eventually(lambda: len(zygotes_of(server.pid)) == 3)
         for replace, replaced in (
-            (lambda: reload(server, path, 'preload = ["requests"]'), 1),  # the lean one stays as it is
-            (lambda: server.client.post("/zygotes/renew").raise_for_status(), 2),
-            (lambda: [os.kill(pid, signal.SIGKILL) for pid in zygotes_of(server.pid)], 2),
+            (
+                lambda: reload(server, path, 'preload = ["requests"]'),
+                1,
+            ),  # those without libraries stay as they are
+            (lambda: server.client.post("/zygotes/renew").raise_for_status(), 3),
+            (lambda: [os.kill(pid, signal.SIGKILL) for pid in zygotes_of(server.pid)], 3),
         ):
             before = zygotes_of(server.pid)
             replace()
@@ -162,9 +181,9 @@ def test_zygotes_are_replaced_under_load_and_no_call_is_lost(tuned: tuple[Server
 
 
 def is_replaced(server: Server, before: list[int], replaced: int) -> bool:
-    """Whether others have taken over from so many of the two zygotes, and those have ended."""
+    """Whether others have taken over from so many of the three zygotes, and those have ended."""
     now = zygotes_of(server.pid)
-    return len(now) == 2 and len(set(before) - set(now)) == replaced
+    return len(now) == 3 and len(set(before) - set(now)) == replaced
 
 
 @pytest.mark.promise("S83")
@@ -185,13 +204,33 @@ def test_a_function_has_the_libraries_zygote_only_if_it_imports_one_of_them(
     reload(server, path, "")
 
 
+@pytest.mark.promise("S85")
+def test_a_function_has_no_more_of_the_standard_library_imported_than_its_source_asks_for(
+    tuned: tuple[Server, Path],
+) -> None:
+    server, _ = tuned
+    found = {}
+    for name, source in STEPS.items():
+        server.deploy("steps", source)
+        found[name] = server.call("steps", headers={"X-Asked": "it"}).json()
+    heavy = ["asyncio", "logging", "ssl", "threading", "werkzeug"]
+    assert found == {
+        "nothing": {"has": []},
+        "a module": {"has": heavy},
+        "a coroutine": {"has": heavy},
+        "headers": {"has": heavy, "read": "it"},
+        # It did not say so, and has what it asks for all the same.
+        "hidden": {"has": [], "read": "it"},
+    }
+
+
 @pytest.mark.needs_root  # looks into processes of the server that are not dumpable
 def test_without_libraries_to_import_ahead_their_zygote_ends(tuned: tuple[Server, Path]) -> None:
     server, path = tuned
     reload(server, path, 'preload = ["requests"]')
-    eventually(lambda: len(zygotes_of(server.pid)) == 2)
+    eventually(lambda: len(zygotes_of(server.pid)) == 3)
     reload(server, path, "preload = []")
-    eventually(lambda: len(zygotes_of(server.pid)) == 1)
+    eventually(lambda: len(zygotes_of(server.pid)) == 2)
     server.deploy("preloaded", PRELOADED)
     assert server.call("preloaded").text == "False"
     reload(server, path, 'preload = ["requests"]')
@@ -209,7 +248,7 @@ def test_a_call_that_waits_for_the_libraries_zygote_is_answered_when_nothing_is_
     lean = zygotes_of(server.pid)
     reload(server, path, 'blank_cells = 0\npreload = ["requests"]')
     server.deploy("preloaded", PRELOADED + "# waits\n")  # whose check brings the other zygote
-    eventually(lambda: len(zygotes_of(server.pid)) == 2)
+    eventually(lambda: len(zygotes_of(server.pid)) == 3)
     (other,) = set(zygotes_of(server.pid)) - set(lean)
     os.kill(other, signal.SIGSTOP)
     with concurrent.futures.ThreadPoolExecutor() as pool:
@@ -239,14 +278,14 @@ def test_blank_cells_of_a_zygote_that_was_replaced_make_way_for_new_ones(tuned: 
     eventually(lambda: blank("growing", "dying") == 0)  # nor one that is to be, or was
     of_functions = set(cells_of(server))
     reload(server, path, 'blank_cells = 3\npreload = ["requests"]')
-    eventually(lambda: blank() == 2 * 3)  # with the libraries, and without
+    eventually(lambda: blank() == 3 * 3)  # of each of the three zygotes
     before = watch(sorted(set(cells_of(server)) - of_functions))
-    assert len(before) >= 2 * 3
+    assert len(before) >= 3 * 3
     server.client.post("/zygotes/renew").raise_for_status()
     assert all_gone_within(before, 10.0)
-    eventually(lambda: blank() == 2 * 3)
+    eventually(lambda: blank() == 3 * 3)
     reload(server, path, "blank_cells = 1")
-    eventually(lambda: blank() == 1)
+    eventually(lambda: blank() == 2)
     reload(server, path, "")
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from supervisor import imports
-from supervisor.imports import ANY, imports_of, names_in
-from supervisor.warden.stock import needs_libraries
+from supervisor.imports import ANY, MORE, imports_of, names_in
+from supervisor.warden.ahead import Ahead, ahead_of, names_of
 
 
 @pytest.mark.parametrize(
@@ -22,6 +22,16 @@ from supervisor.warden.stock import needs_libraries
         ("try: import pandas\nexcept ImportError: pandas = None", {"pandas"}),
         ("import json; import pandas", {"pandas"}),
         ("from importlib import import_module\nimport_module('pandas.io')", {"pandas"}),
+        ("import logging", {MORE}),
+        ("import os, urllib.request\nimport pandas", {"pandas", MORE}),
+        ("async def handle(req):\n    return None", {MORE}),
+        ("class A:\n    async\tdef handle(self): ...", {MORE}),
+        ("def handle(req):\n    return req.headers.get('x')", {MORE}),
+        ("def handle(req):\n    return dict(req.query)", {MORE}),
+        ('def handle(req):\n    return {"headers": {}, "body": query}', set()),
+        ("async_def = headers = 1\nasyncdef handle", set()),
+        ("from function import context, secrets", set()),
+        ("import json, re, time, dataclasses", set()),
         ('p = __import__("pandas")', {"pandas"}),
         ("\timport\tpandas", {"pandas"}),
         ("import pandas\r\nimport numpy\r\n", {"pandas", "numpy"}),
@@ -34,7 +44,7 @@ from supervisor.warden.stock import needs_libraries
         ("", set()),
     ],
 )
-def test_names_that_source_imports_without_those_of_the_standard_library(
+def test_names_that_source_imports_and_whether_it_uses_more_than_every_worker_has(
     source: str, names: set[str]
 ) -> None:
     assert names_in(source.encode()) == names
@@ -72,7 +82,9 @@ def bundle(folder: Path, files: dict[str, bytes]) -> Path:
 
 def test_every_python_file_of_a_bundle_is_read(tmp_path: Path) -> None:
     files = {"handler.py": b"import mine", "mine/deep/a.py": b"import pandas", "data.txt": b"import numpy"}
-    assert imports_of(bundle(tmp_path, files)) == ("mine", "pandas")
+    assert imports_of(bundle(tmp_path, files)) == ("pandas",)
+    files = {"handler.py": b"import other, third", "third.py": b"import other, fourth\nimport handler"}
+    assert imports_of(bundle(tmp_path / "b", files)) == ("fourth", "other")
 
 
 @pytest.mark.parametrize(
@@ -99,19 +111,26 @@ def test_what_cannot_be_read_may_be_anything(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("names", "preload", "needed"),
+    ("names", "preload", "expected"),
     [
-        ((), (), False),
-        ((), ("pandas",), False),
-        (("json5",), ("pandas",), False),
-        (("pandas",), ("pandas",), True),
-        (("numpy",), ("numpy.random",), True),
-        ((ANY,), ("pandas",), True),
-        ((ANY,), (), False),
-        (("pandas",), (), False),
+        ((), (), Ahead.OWN),
+        ((), ("pandas",), Ahead.OWN),
+        ((MORE,), ("pandas",), Ahead.COMMON),
+        (("json5",), ("pandas",), Ahead.COMMON),
+        (("pandas",), ("pandas",), Ahead.LIBRARIES),
+        (("numpy", MORE), ("numpy.random",), Ahead.LIBRARIES),
+        ((ANY,), ("pandas",), Ahead.LIBRARIES),
+        ((ANY,), (), Ahead.COMMON),
+        (("pandas",), (), Ahead.COMMON),
     ],
 )
-def test_a_function_needs_the_libraries_zygote_if_it_imports_one(
-    names: tuple[str, ...], preload: tuple[str, ...], needed: bool
+def test_a_function_has_the_least_imported_ahead_that_its_source_asks_for(
+    names: tuple[str, ...], preload: tuple[str, ...], expected: Ahead
 ) -> None:
-    assert needs_libraries(names, preload) is needed
+    assert ahead_of(names, preload) is expected
+
+
+def test_each_step_has_what_the_one_before_has_and_more() -> None:
+    own, common, libraries = (set(names_of(ahead, ["pandas"])) for ahead in Ahead)
+    assert own < common < libraries
+    assert libraries - common == {"pandas"}

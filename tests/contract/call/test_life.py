@@ -22,9 +22,15 @@ MakeServer = Callable[..., Server]
 
 
 def replicas(server: Server, name: str) -> int:
-    """Instances of a function over all fronts."""
+    """Instances of a function over all fronts, those that still start among them."""
     found: int = server.client.get(f"/spaces/{SPACE}/functions/{name}").json()["metrics"]["replicas"]
     return found
+
+
+def idle(server: Server, name: str) -> int:
+    """Those that have started and wait for a call."""
+    instances = server.client.get("/activity").json()["instances"]
+    return sum(one["name"] == name and one["state"] == "idle" for one in instances)
 
 
 def frozen_cells(server: Server) -> set[str]:
@@ -46,7 +52,7 @@ def test_instances_that_are_to_be_kept_are_there_without_a_call_and_after_a_rest
 ) -> None:
     server = make_server(workers=1)  # of two fronts one may have them all
     server.deploy("kept", MARKED, min_instances=2)
-    eventually(lambda: replicas(server, "kept") == 2)
+    eventually(lambda: idle(server, "kept") == 2)
     assert server.call("kept").headers["server-timing"].count("init;dur=0.000") == 1, "no cold start"
     assert server.stop() == 0
     again = make_server()

@@ -7,15 +7,17 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from supervisor.front.logstream import Line, Stream
 
 ROOT = Path(__file__).parents[3]
 PRELUDE = "import os, sys, io\nfrom worker import capture\ncapture.install()\n"
 
 
-def lines(code: str, descriptor: int = 1) -> list[Line]:
+def lines(code: str, descriptor: int = 1, before: str = "") -> list[Line]:
     """The lines that a process with our streams wrote, which then ended without a word to anybody."""
-    command = [sys.executable, "-c", f"{PRELUDE}{code}\nos._exit(0)"]
+    command = [sys.executable, "-c", f"{before}{PRELUDE}{code}\nos._exit(0)"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, timeout=30, check=True)
     found: list[Line] = []
     stream = Stream(-1, "stdout")
@@ -41,6 +43,45 @@ def test_an_entry_goes_to_the_pipe_or_to_the_stream_that_the_author_put_there() 
     assert lines("capture.entry('a\\nb\\n', 'error')", 2) == [Line(b"a\nb", 0, "error")]
     code = "sys.stderr = io.StringIO()\ncapture.entry('a\\nb', 'error')\nprint(repr(sys.stderr.getvalue()))"
     assert lines(code) == [Line(b"'a\\nb\\n'")]
+
+
+@pytest.mark.parametrize("code", [
+    "import logging\nlogging.warning('a\\nb')",
+    "import threading, importlib\nimportlib.import_module('logging').warning('a\\nb')",
+    "import logging.handlers as later\nlater.logging.warning('a\\nb')",
+])  # fmt: skip
+@pytest.mark.parametrize("before", ["", "import logging\n"], ids=["after-our-streams", "before-them"])
+def test_a_log_record_is_one_entry_whenever_logging_was_imported(before: str, code: str) -> None:
+    assert lines(code, 2, before) == [Line(b"WARNING root: a\nb", 0, "warning")]
+
+
+@pytest.mark.parametrize("before", ["", "import threading\n"], ids=["after-our-streams", "before-them"])
+def test_what_a_thread_raises_is_one_entry_whenever_threading_was_imported(before: str) -> None:
+    code = "import threading\nthread = threading.Thread(target=lambda: 1 / 0, name='t')\n"
+    code += "thread.start()\nthread.join()"
+    (entry,) = lines(code, 2, before)
+    assert entry.level == "error"
+    assert entry.data.startswith(b"Exception in thread t:\nTraceback")
+    assert entry.data.endswith(b"ZeroDivisionError: division by zero")
+
+
+def test_who_waits_for_a_module_is_told_once_and_imports_of_others_go_on() -> None:
+    code = """
+import sys
+found = []
+for name in ("wave", "sndhdr", "no_such_module"):
+    capture.once_imported(name, lambda module: found.append(module.__name__))
+import wave
+import chunk, wave
+try:
+    import no_such_module
+except ModuleNotFoundError as error:
+    found.append(str(error))
+import importlib
+importlib.reload(wave)
+print(found)
+"""
+    assert lines(code) == [Line(b"['wave', \"No module named 'no_such_module'\"]")]
 
 
 def test_print_does_what_it_did() -> None:

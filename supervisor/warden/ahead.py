@@ -1,0 +1,52 @@
+"""What a zygote has imported before its cells are cloned, and which function has which: pure.
+
+Each fork copies the page tables of all that was imported, each child copies the pages that it writes to,
+and each end of a process walks them again.  With the standard library's larger parts that is twice what it
+is for what a worker itself needs, with pandas six times.  So there is a zygote for each of three steps, and
+a function has the least that its source asks for.  Every cell can import everything: a wrong guess
+costs time, and nothing else.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Collection, Sequence
+
+from supervisor.imports import ANY
+
+
+class Ahead(enum.Enum):
+    """What is imported; the words are for the log."""
+
+    OWN = ""  # what every worker needs (worker.zygote)
+    COMMON = "with the standard library"
+    LIBRARIES = "with libraries"
+
+
+# What functions of any size import, and what takes longest: once in a zygote, free in each of its cells.
+COMMON_IMPORTS = (
+    "ast", "asyncio", "base64", "concurrent.futures", "copy", "csv", "dataclasses", "decimal",
+    "email.message", "hashlib", "hmac", "html", "http.client", "logging", "pathlib", "random", "secrets",
+    "shutil", "ssl", "statistics", "string", "subprocess", "tempfile", "textwrap", "threading",
+    "urllib.parse", "urllib.request", "uuid", "werkzeug.datastructures", "zlib", "function.testing",
+    "worker.records", "worker.tasks",
+)  # fmt: skip
+
+
+def ahead_of(imports: Collection[str], preload: Collection[str]) -> Ahead:
+    """What a function that imports these has; ``imports`` as ``supervisor.imports`` has them."""
+    if ANY in imports:
+        return Ahead.LIBRARIES if preload else Ahead.COMMON
+    if not {name.split(".")[0] for name in preload}.isdisjoint(imports):
+        return Ahead.LIBRARIES
+    # What a library imports is of the standard library, sooner or later.
+    return Ahead.COMMON if imports else Ahead.OWN
+
+
+def names_of(ahead: Ahead, preload: Sequence[str]) -> tuple[str, ...]:
+    """What its zygote imports besides what every worker needs."""
+    return {
+        Ahead.OWN: (),
+        Ahead.COMMON: COMMON_IMPORTS,
+        Ahead.LIBRARIES: (*COMMON_IMPORTS, *preload),
+    }[ahead]
