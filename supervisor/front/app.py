@@ -35,8 +35,7 @@ from supervisor.front.warden_control import WardenControl
 from supervisor.front.warden_link import WardenLink
 from supervisor.logs import Retention
 from supervisor.settings import Settings
-from supervisor.store import Store, open_store
-from supervisor.store.sealing import Sealer, load_or_create_key
+from supervisor.store import Lookups, Sealer, load_or_create_key, open_lookups
 
 if TYPE_CHECKING:
     from supervisor.front.exporter import Exporter
@@ -94,6 +93,12 @@ class _Parts:
     tails: Tails
     log_tail: LogTail
     api: LateApi
+    lookups: Lookups
+
+    def close(self) -> None:
+        """Close the store, however it was opened; blocks."""
+        self.lookups.close()
+        self.api.close()
 
 
 class Application:
@@ -156,6 +161,7 @@ class Application:
         await self._parts.recorder.close()
         if self._exporter is not None:
             await asyncio.to_thread(self._exporter.close)
+        await asyncio.to_thread(self._parts.close)
         await send({"type": "lifespan.shutdown.complete"})
 
     def _start(self) -> _Parts:
@@ -163,7 +169,8 @@ class Application:
         config, settings = self._config, self._config.settings
         assert self.warden_socket is not None, "no link to the warden"
         credentials = Credentials(config.admin_token_sha256)
-        store = open_store(config.store_url, Sealer(load_or_create_key(settings.front_dir / KEY_NAME)))
+        sealer = Sealer(load_or_create_key(settings.front_dir / KEY_NAME))
+        lookups = open_lookups(config.store_url, sealer)
         warden = WardenLink(self.warden_socket, settings.queue_seconds, self._warden_lost)
         kept = _retention(settings)
         self._exporter = exporter = forwarding.exporter_of(settings)
@@ -184,12 +191,12 @@ class Application:
             settings.front_dir / "bundles", settings.bundle_max_bytes, settings.bundle_max_entries
         )
         directory = Directory(
-            store, settings, warden, lambda template: control.runtime_of(template), bundles, recorder
+            lookups, settings, warden, lambda template: control.runtime_of(template), bundles, recorder
         )
         tails = Tails(settings.logs_dir)
         directory.on_deleted = tails.deleted
         control = WardenControl(directory, warden, config.runtimes)
-        api = LateApi(store, bundles, control, credentials, tails, lambda: self.settings)
+        api = LateApi(config.store_url, sealer, bundles, control, credentials, tails, lambda: self.settings)
         warden.on_settings = self._told
         parts = _Parts(
             warden,
@@ -197,10 +204,11 @@ class Application:
             directory,
             Gateway(directory, credentials, reports, settings.body_seconds),
             recorder,
-            LogKeeper(settings.logs_dir, kept, lambda: _known(store)),
+            LogKeeper(settings.logs_dir, kept, lambda: _known(lookups)),
             tails,
             LogTail(recorder, credentials),
             api,
+            lookups,
         )
         # What start-up made stays for good: without this each full collection walks all of it, tens of
         # milliseconds in which no call moves.
@@ -272,8 +280,8 @@ def _retention(settings: Settings) -> Retention:
     return Retention(settings.log_keep_seconds, settings.log_function_max_bytes, settings.log_total_max_bytes)
 
 
-def _known(store: Store) -> set[tuple[str, str]]:
-    return {(space, name) for space, name, _ in store.options()}
+def _known(lookups: Lookups) -> set[tuple[str, str]]:
+    return {(space, name) for space, name, _ in lookups.options()}
 
 
 def _without_body(send: Send) -> Send:

@@ -26,7 +26,7 @@ from supervisor.front.warden_link import DRAINED, Ending, WardenLink
 from supervisor.imports import imports_of
 from supervisor.options import MIB, Limits
 from supervisor.settings import Settings
-from supervisor.store import Deployment, Store
+from supervisor.store import Deployment, Lookups
 from worker import wire
 
 log = logging.getLogger("cellblock.front")
@@ -77,7 +77,7 @@ class Directory:
 
     def __init__(
         self,
-        store: Store,
+        store: Lookups,
         settings: Settings,
         warden: WardenLink,
         runtime_of: Callable[[str], str],

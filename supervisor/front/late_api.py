@@ -1,7 +1,7 @@
 """The API, imported when it is first asked for, or a while after the start.
 
-FastAPI and what it brings are half of what a front has to import (``make bench`` has the figure); a call
-of a function needs none of it, so after a restart calls are answered before.
+FastAPI and SQLAlchemy, with what they bring, are more than half of what a front has to import (``make bench``
+has the figure); a call of a function needs none of it, so after a restart calls are answered before.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from supervisor.front.auth import Credentials
 from supervisor.front.control import Control
 from supervisor.front.tails import Tails
 from supervisor.settings import Settings
-from supervisor.store import Store
+from supervisor.store import Sealer
 
 # Until nobody has asked: by then the calls that a restart made wait have been answered.
 AHEAD_SECONDS = 3.0
@@ -27,7 +27,8 @@ class LateApi:
 
     def __init__(
         self,
-        store: Store,
+        store_url: str,
+        sealer: Sealer,
         bundles: BundleStore,
         control: Control,
         credentials: Credentials,
@@ -35,8 +36,9 @@ class LateApi:
         settings: Callable[[], Settings],
     ) -> None:
         """``settings()`` are those in force at that moment."""
-        self._parts = {
-            "store": store,
+        self._parts: dict[str, Any] = {
+            "store_url": store_url,
+            "sealer": sealer,
             "bundles": bundles,
             "control": control,
             "credentials": credentials,
@@ -60,6 +62,11 @@ class LateApi:
         if self._app is not None:
             self._app.state.context.settings = settings
 
+    def close(self) -> None:
+        """Close the store, if it was opened; blocks."""
+        if self._app is not None:
+            self._app.state.context.store.close()
+
     def _begin(self) -> asyncio.Task[None]:
         # One that failed is tried again by the next who asks.
         is_failed = self._making is not None and self._making.done() and self._app is None
@@ -69,12 +76,13 @@ class LateApi:
 
     async def _make(self) -> None:
         # In a thread: calls go on meanwhile.
-        self._app = await asyncio.to_thread(_build, {**self._parts, "settings": self._settings()})
+        self._app = await asyncio.to_thread(_build, settings=self._settings(), **self._parts)
         self.retune(self._settings())
         gc.freeze()  # it stays for good, like all that the start made
 
 
-def _build(parts: dict[str, Any]) -> Any:
+def _build(store_url: str, sealer: Sealer, **parts: Any) -> Any:
     from supervisor.front.api import build_api
+    from supervisor.store.store import open_store
 
-    return build_api(**parts)
+    return build_api(store=open_store(store_url, sealer), **parts)

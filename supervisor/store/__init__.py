@@ -1,9 +1,13 @@
 """What the server remembers: functions, versions, secrets and variables, in SQLite or PostgreSQL.
 
 Reading order: ``records`` (what comes out), ``schema`` (tables), ``store`` (what can be asked),
-``functions`` and ``values`` (queries), ``database`` (transactions), ``sealing``, ``migrate``.
+``functions`` and ``values`` (queries), ``database`` (transactions), ``lookups`` (what a call asks),
+``reader``, ``drivers``, ``attempts`` (the deadlines of both ways), ``sealing``, ``migrate``.
+
+Nothing that is imported here imports SQLAlchemy: ``Store`` is to be had from ``supervisor.store.store``.
 """
 
+from supervisor.store.lookups import Lookups, open_lookups
 from supervisor.store.migrate import migrate
 from supervisor.store.records import (
     Content,
@@ -17,21 +21,20 @@ from supervisor.store.records import (
     Version,
 )
 from supervisor.store.sealing import Sealer, load_or_create_key
-from supervisor.store.store import Store, open_store
 
 __all__ = [
     "Content",
     "Deployment",
     "Function",
     "Kind",
+    "Lookups",
     "Page",
     "Sealer",
     "SpaceValues",
     "StaleWriteError",
-    "Store",
     "Value",
     "Version",
     "load_or_create_key",
     "migrate",
-    "open_store",
+    "open_lookups",
 ]

@@ -5,7 +5,6 @@ No function here begins or ends a transaction; ``Store`` does.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
@@ -14,7 +13,7 @@ from sqlalchemy import exc
 from ulid import ULID
 
 from supervisor.errors import PlatformError, shown
-from supervisor.store.records import Content, Deployment, Function, Page, StaleWriteError, Version
+from supervisor.store.records import Content, Function, Page, StaleWriteError, Version
 from supervisor.store.schema import functions, versions
 
 _active = sa.select(
@@ -40,30 +39,6 @@ def find(connection: sa.Connection, space: str, name: str) -> Function | None:
     """The function with its active version."""
     row = connection.execute(_active.where(*_is(space, name))).one_or_none()
     return None if row is None else _function(row)
-
-
-def deployment(connection: sa.Connection, space: str, name: str) -> Deployment | None:
-    """The active version in the gateway's form."""
-    function = find(connection, space, name)
-    if function is None:
-        return None
-    content = function.active.content
-    return Deployment(
-        function_id=function.id,
-        space=space,
-        name=name,
-        version=function.active.number,
-        digest=content.digest,
-        template=content.template,
-        env=content.env,
-        options=content.options,
-    )
-
-
-def options(connection: sa.Connection) -> tuple[tuple[str, str, Mapping[str, Any]], ...]:
-    """Space, name and options of every function's active version."""
-    rows = (_function(row) for row in connection.execute(_active))
-    return tuple((function.space, function.name, function.active.content.options) for function in rows)
 
 
 def create(connection: sa.Connection, space: str, name: str, content: Content, now: datetime) -> Function:

@@ -7,15 +7,18 @@ Nonces are random: at 96 bits, 2**32 seals with one key stay far from a collisio
 
 from __future__ import annotations
 
+import json
 import os
 import secrets
 import stat
+from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from supervisor.errors import ConfigurationError, PlatformError
 
-from supervisor.errors import ConfigurationError
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 KEY_BYTES = 32
 NONCE_BYTES = 12
@@ -33,26 +36,46 @@ class Sealer:
         """``key`` is KEY_BYTES random bytes; ValueError otherwise."""
         if len(key) != KEY_BYTES:
             raise ValueError(f"a sealing key has {KEY_BYTES} bytes, not {len(key)}")
-        self._cipher = AESGCM(key)
+
+        @cache
+        def cipher() -> AESGCM:
+            # Not imported before there is a value: milliseconds of a start, which callers wait for.
+            from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+            return AESGCM(key)
+
+        self._cipher = cipher
 
     def seal(self, plain: bytes, *, space: str, kind: str, name: str) -> bytes:
         """``plain`` sealed for exactly this space, kind and name."""
         nonce = os.urandom(NONCE_BYTES)
-        return FORMAT + nonce + self._cipher.encrypt(nonce, plain, _context(space, kind, name))
+        return FORMAT + nonce + self._cipher().encrypt(nonce, plain, _context(space, kind, name))
 
     def open(self, sealed: bytes, *, space: str, kind: str, name: str) -> bytes:
         """What was sealed for this space, kind and name; SealingError if it was not."""
+        from cryptography.exceptions import InvalidTag
+
         nonce = sealed[len(FORMAT) : len(FORMAT) + NONCE_BYTES]
         if not sealed.startswith(FORMAT) or len(nonce) != NONCE_BYTES:
             raise SealingError(f"cannot open {kind} {name!r} of space {space!r}: unknown format")
         try:
-            return self._cipher.decrypt(
+            return self._cipher().decrypt(
                 nonce, sealed[len(FORMAT) + NONCE_BYTES :], _context(space, kind, name)
             )
         except InvalidTag:
             raise SealingError(
                 f"cannot open {kind} {name!r} of space {space!r}: sealed with another key, or altered"
             ) from None
+
+    def open_value(self, sealed: bytes, *, space: str, kind: str, name: str) -> Any:
+        """A secret's text or a variable's JSON; PlatformError 500 if it was not sealed for it."""
+        try:
+            plain = self.open(sealed, space=space, kind=kind, name=name)
+        except SealingError as error:
+            raise PlatformError(
+                500, f"{error}; set it again, or restore the sealing.key that belongs to this store"
+            ) from None
+        return plain.decode() if kind == "secret" else json.loads(plain)
 
 
 def _context(*parts: str) -> bytes:

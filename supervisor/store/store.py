@@ -1,29 +1,26 @@
 """The store as the rest of the server uses it: each method is one transaction.
 
-Methods block, for at most the deadline of ``database``; call them in a thread.  A Store may be used by
-many threads at once, and belongs to the process that opened it.
+Methods block, for at most the deadline of ``attempts``; call them in a thread.  A Store may be used by
+many threads at once, and belongs to the process that opened it.  What a call asks is asked of ``lookups``.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any, cast
+from typing import Any
 
-from supervisor.errors import ConfigurationError, PlatformError
 from supervisor.store import database, functions, values
 from supervisor.store.records import (
     Content,
-    Deployment,
     Function,
     Kind,
     Page,
-    SpaceValues,
     Value,
     Version,
 )
-from supervisor.store.sealing import Sealer, SealingError
+from supervisor.store.sealing import Sealer
 
 
 def _utc_now() -> datetime:
@@ -31,20 +28,11 @@ def _utc_now() -> datetime:
 
 
 def open_store(url: str, sealer: Sealer) -> Store:
-    """A store that ``migrate`` has prepared.
+    """A store that ``migrate`` has prepared, and whose key ``open_lookups`` has tried.
 
-    ConfigurationError when it cannot be opened, or holds values that were sealed with another key.
+    ConfigurationError for a URL that cannot be used; the database is opened by whoever asks first.
     """
-    store = Store(database.connect(url), sealer)
-    try:
-        store.check_key()
-    except PlatformError as error:
-        store.close()
-        raise ConfigurationError(f"cannot open the store: {error.__cause__ or error}") from error
-    except ConfigurationError:
-        store.close()
-        raise
-    return store
+    return Store(database.connect(url), sealer)
 
 
 class Store:
@@ -62,26 +50,7 @@ class Store:
         """Close the connections."""
         self._db.close()
 
-    def check_key(self) -> None:
-        """ConfigurationError when the key does not open what the store holds."""
-        sample = self._db.read(values.any_one)
-        if sample is None:
-            return
-        space, kind, name, sealed = sample
-        try:
-            self._sealer.open(sealed, space=space, kind=kind, name=name)
-        except SealingError as error:
-            raise ConfigurationError(f"{error}; restore the sealing.key that belongs to this store") from None
-
     # Functions
-
-    def deployment(self, space: str, name: str) -> Deployment | None:
-        """The active version of a function, ``None`` when there is no such function."""
-        return self._db.read(lambda connection: functions.deployment(connection, space, name))
-
-    def options(self) -> tuple[tuple[str, str, Mapping[str, Any]], ...]:
-        """Space, name and options of every function."""
-        return self._db.read(functions.options)
 
     def function(self, space: str, name: str) -> Function:
         """A function; PlatformError 404."""
@@ -164,15 +133,13 @@ class Store:
         if found is None:
             raise values.not_found(space, kind, name)
         sealed, updated_at = found
-        # A secret is write-only: nothing that lists or shows ever opens one.
-        opened = None if kind == "secret" else self._open(space, kind, name, sealed)
-        return Value(name, updated_at, opened)
+        return Value(name, updated_at, self._variable(space, kind, name, sealed))
 
     def list_values(self, space: str, kind: Kind) -> tuple[Value, ...]:
         """Every value of a kind by name, opened if they are variables."""
         rows = self._db.read(lambda connection: values.listed(connection, space, kind))
         return tuple(
-            Value(name, updated_at, None if kind == "secret" else self._open(space, kind, name, sealed))
+            Value(name, updated_at, self._variable(space, kind, name, sealed))
             for name, sealed, updated_at in rows
         )
 
@@ -180,22 +147,10 @@ class Store:
         """Delete a value; PlatformError 404."""
         self._db.write(lambda connection: values.delete(connection, space, kind, name))
 
-    def values(self, space: str) -> SpaceValues:
-        """Every secret and variable of a space, opened: what a cell of that space is given."""
-        rows = self._db.read(lambda connection: list(values.of_space(connection, space)))
-        found: dict[str, dict[str, Any]] = {"secret": {}, "variable": {}}
-        for kind, name, sealed in rows:
-            found[kind][name] = self._open(space, cast(Kind, kind), name, sealed)
-        return SpaceValues(found["secret"], found["variable"])
-
-    def _open(self, space: str, kind: Kind, name: str, sealed: bytes) -> Any:
-        try:
-            plain = self._sealer.open(sealed, space=space, kind=kind, name=name)
-        except SealingError as error:
-            raise PlatformError(
-                500, f"{error}; set it again, or restore the sealing.key that belongs to this store"
-            ) from None
-        return plain.decode() if kind == "secret" else json.loads(plain)
+    def _variable(self, space: str, kind: Kind, name: str, sealed: bytes) -> Any:
+        if kind == "secret":  # write-only: nothing that lists or shows ever opens one
+            return None
+        return self._sealer.open_value(sealed, space=space, kind=kind, name=name)
 
 
 def _dumps(value: Any) -> bytes:

@@ -5,7 +5,6 @@ Values are sealed before they get here; this module never sees one open.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import datetime
 
 import sqlalchemy as sa
@@ -77,22 +76,6 @@ def listed(connection: sa.Connection, space: str, kind: Kind) -> list[tuple[str,
         .order_by(table.c.name)
     )
     return [(row.name, row.sealed, row.updated_at) for row in rows]
-
-
-def of_space(connection: sa.Connection, space: str) -> Iterator[tuple[str, str, bytes]]:
-    """Kind, name and sealed value of everything the space has."""
-    rows = connection.execute(
-        sa.select(table.c.kind, table.c.name, table.c.sealed).where(table.c.space == space)
-    )
-    return ((row.kind, row.name, row.sealed) for row in rows)
-
-
-def any_one(connection: sa.Connection) -> tuple[str, str, str, bytes] | None:
-    """Space, kind, name and sealed value of some value, to try a key on."""
-    row = connection.execute(
-        sa.select(table.c.space, table.c.kind, table.c.name, table.c.sealed).limit(1)
-    ).one_or_none()
-    return None if row is None else (row.space, row.kind, row.name, row.sealed)
 
 
 def delete(connection: sa.Connection, space: str, kind: Kind, name: str) -> None:

@@ -17,7 +17,8 @@ from supervisor.front.api import build_api
 from supervisor.front.auth import Credentials
 from supervisor.front.tails import Tails
 from supervisor.settings import Settings
-from supervisor.store import Sealer, Store, migrate, open_store
+from supervisor.store import Sealer, migrate, open_lookups
+from supervisor.store.store import Store, open_store
 from tests.support.control import FakeControl
 from tests.support.packing import CODE
 
@@ -40,7 +41,9 @@ class Front:
         url = f"sqlite:///{folder}/cellblock.db"
         migrate(url)
         self.settings = Settings(data_dir=folder, **settings)
-        self.store: Store = open_store(url, Sealer(b"k" * 32))
+        sealer = Sealer(b"k" * 32)
+        self.store: Store = open_store(url, sealer)
+        self.lookups = open_lookups(url, sealer)
         self.bundles = BundleStore(
             folder / "bundles", self.settings.bundle_max_bytes, self.settings.bundle_max_entries
         )
@@ -89,6 +92,7 @@ def front(folder: Path, **settings: Any) -> Iterator[Front]:
             yield one
         finally:
             one.store.close()
+            one.lookups.close()
 
 
 def body(name: str = "hello", code: bytes = CODE, **fields: Any) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from supervisor.front.auth import Credentials
 from supervisor.front.control import Control
 from supervisor.front.tails import Tails
 from supervisor.settings import Settings
-from supervisor.store import Store
+from supervisor.store.store import Store
 
 __all__ = ["build_api", "collect_bundles"]
 

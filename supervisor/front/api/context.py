@@ -17,7 +17,7 @@ from supervisor.front.logreads import LogReads
 from supervisor.front.tails import Tails
 from supervisor.options import Limits, Options, resolve
 from supervisor.settings import Settings
-from supervisor.store import Store
+from supervisor.store.store import Store
 
 P = ParamSpec("P")
 T = TypeVar("T")

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from supervisor.bundles import BundleStore
 from supervisor.errors import PlatformError
-from supervisor.store import Store
+from supervisor.store.store import Store
 
 EVERY_S = 600.0  # a bundle is kept an hour at least; nothing is gained by looking more often
 log = logging.getLogger(__name__)

@@ -15,7 +15,7 @@ def test_a_secret_is_set_replaced_listed_and_deleted_but_never_shown(api):
     assert [set(one) for one in listed.json()["data"]] == [{"name", "updated_at"}]
     assert set(shown.json()) == {"name", "updated_at"}
     assert "hunter" not in listed.text + shown.text + first.text + second.text
-    assert api.store.values("demo").secrets == {"TOKEN": "hunter3"}
+    assert api.lookups.values("demo").secrets == {"TOKEN": "hunter3"}
     assert api.control.told == [("values", "demo")] * 2
     assert api("DELETE", path).status_code == 204
     assert api.control.told == [("values", "demo")] * 3

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from supervisor.store import Sealer, Store, migrate, open_store
+from supervisor.store import Lookups, Sealer, migrate, open_lookups
+from supervisor.store.store import Store, open_store
 from tests.support import postgres
 from tests.support.stores import KEY
 
@@ -46,3 +47,12 @@ def opened(url: str) -> Iterator[Callable[[], Store]]:
 @pytest.fixture
 def store(opened: Callable[[], Store]) -> Store:
     return opened()
+
+
+@pytest.fixture
+def lookups(url: str) -> Iterator[Lookups]:
+    """What a front asks on the path of a call."""
+    migrate(url)
+    one = open_lookups(url, Sealer(KEY))
+    yield one
+    one.close()

@@ -8,8 +8,9 @@ from dataclasses import replace
 import pytest
 
 from supervisor.errors import PlatformError
-from supervisor.store import Content, StaleWriteError, Store
+from supervisor.store import Content, StaleWriteError
 from supervisor.store import values as value_queries
+from supervisor.store.store import Store
 from tests.support.stores import FIRST, at_once
 
 
@@ -34,7 +35,7 @@ def test_deploys_from_many_fronts_at_once_give_each_its_own_version(opened):
     _, page = first.versions("demo", "hello", 100)
     by_number = {one.number: one.content for one in page.items}
     assert [by_number[number] for number in numbers] == contents
-    assert first.deployment("demo", "hello").version == 9
+    assert first.function("demo", "hello").active.number == 9
 
 
 @pytest.mark.slow

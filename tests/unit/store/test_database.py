@@ -19,10 +19,11 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
 from supervisor.errors import ConfigurationError
-from supervisor.store import Sealer, database, migrate, open_store
+from supervisor.store import Sealer, attempts, database, migrate, open_lookups
 from supervisor.store import values as value_queries
 from supervisor.store.migrate import HEAD, MIGRATIONS
 from supervisor.store.schema import metadata
+from supervisor.store.store import open_store
 from tests.support.stores import FIRST, KEY, at_once, executed, refusal
 
 
@@ -38,7 +39,7 @@ def test_the_migrations_make_the_tables_that_the_code_uses(url):
 def test_migrating_again_changes_nothing(url, opened):
     opened().create_function("demo", "hello", FIRST)
     migrate(url)
-    assert opened().deployment("demo", "hello").version == 1
+    assert opened().function("demo", "hello").active.number == 1
 
 
 @pytest.mark.slow
@@ -63,7 +64,7 @@ def test_what_was_committed_survives_a_reopening(opened):
     one = opened()
     one.create_function("demo", "hello", FIRST)
     one.close()
-    assert opened().deployment("demo", "hello").digest == FIRST.digest
+    assert opened().function("demo", "hello").active.content == FIRST
 
 
 @pytest.mark.promise("S34")
@@ -72,7 +73,8 @@ def test_what_was_answered_survives_a_kill_right_after(url):
     migrate(url)
     script = (
         "import os, signal, sys\n"
-        "from supervisor.store import Content, Sealer, open_store\n"
+        "from supervisor.store import Content, Sealer\n"
+        "from supervisor.store.store import open_store\n"
         f"store = open_store(sys.argv[1], Sealer({KEY!r}))\n"
         "store.create_function('demo', 'hello', Content('a' * 64, 'python3-http', '', {}, {}))\n"
         "store.put_value('demo', 'secret', 'TOKEN', 'kept')\n"
@@ -80,10 +82,10 @@ def test_what_was_answered_survives_a_kill_right_after(url):
     )
     ended = subprocess.run([sys.executable, "-c", script, url], timeout=60)
     assert ended.returncode == -signal.SIGKILL
-    store = open_store(url, Sealer(KEY))
-    assert store.deployment("demo", "hello").version == 1
-    assert store.values("demo").secrets == {"TOKEN": "kept"}
-    store.close()
+    lookups = open_lookups(url, Sealer(KEY))
+    assert lookups.deployment("demo", "hello").version == 1
+    assert lookups.values("demo").secrets == {"TOKEN": "kept"}
+    lookups.close()
 
 
 def test_a_failing_transaction_leaves_nothing(store, url):
@@ -107,6 +109,8 @@ def test_a_failing_transaction_leaves_nothing(store, url):
         "sqlite:///:memory:",
         "mysql://root:hush@host/db",
         "postgresql+asyncpg://h/d",
+        "postgresql://u:hush@[h/d",
+        "sqlite://relative/path.db",
     ],
 )
 def test_a_url_that_cannot_be_used_is_refused_without_showing_its_password(bad):
@@ -136,14 +140,14 @@ def test_only_the_owner_can_read_a_sqlite_store(file):
 
 
 def test_a_store_that_somebody_holds_is_a_503_within_the_deadline_and_fine_afterwards(file, monkeypatch):
-    monkeypatch.setattr(database, "DEADLINE_S", 0.05)
-    monkeypatch.setattr(database, "SQLITE_BUSY_S", 0.01)
+    monkeypatch.setattr(attempts, "DEADLINE_S", 0.05)
+    monkeypatch.setattr(attempts, "SQLITE_BUSY_S", 0.01)
     store = open_store(f"sqlite:///{file}", Sealer(KEY))
     holder = sqlite3.connect(file, isolation_level=None)
     holder.execute("BEGIN IMMEDIATE")
     refused = refusal(lambda: store.create_function("demo", "hello", FIRST))
     assert (refused.status, refused.headers) == (503, {"Retry-After": "1"})
-    assert store.deployment("demo", "hello") is None  # readers are not held up
+    assert not store.has_function("demo", "hello")  # readers are not held up
     holder.execute("ROLLBACK")
     holder.close()
     assert store.create_function("demo", "hello", FIRST).active.number == 1

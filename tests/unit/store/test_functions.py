@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from supervisor.store import Sealer, StaleWriteError, Store, database, migrate
+from supervisor.store import Sealer, StaleWriteError, database, migrate
+from supervisor.store.store import Store
 from tests.support.stores import FIRST, KEY, SECOND, THIRD, executed, refusal
 
 
@@ -19,18 +20,18 @@ def test_a_new_function_is_active_at_version_1(store):
     assert store.function("demo", "hello") == made
 
 
-def test_the_gateway_sees_the_active_version(store):
+def test_the_gateway_sees_the_active_version(store, lookups):
     made = store.create_function("demo", "hello", FIRST)
     store.deploy(made, SECOND)
-    found = store.deployment("demo", "hello")
+    found = lookups.deployment("demo", "hello")
     assert (found.function_id, found.version, found.digest) == (made.id, 2, SECOND.digest)
     assert (found.template, found.env, found.options) == ("python3.11", {}, {"public": True})
 
 
-def test_what_is_not_there_has_no_deployment(store):
+def test_what_is_not_there_has_no_deployment(store, lookups):
     store.create_function("demo", "hello", FIRST)
-    assert store.deployment("demo", "other") is None
-    assert store.deployment("other", "hello") is None
+    assert lookups.deployment("demo", "other") is None
+    assert lookups.deployment("other", "hello") is None
     assert refusal(lambda: store.function("demo", "other")).status == 404
 
 
@@ -98,14 +99,14 @@ def test_a_write_based_on_a_deleted_namesake_is_refused(store):
         store.deploy(made, SECOND)
 
 
-def test_rolling_back_goes_to_the_version_before_or_the_one_asked_for(store):
+def test_rolling_back_goes_to_the_version_before_or_the_one_asked_for(store, lookups):
     made = store.create_function("demo", "hello", FIRST)
     made, _ = store.deploy(made, SECOND)
     store.deploy(made, THIRD)
     for number, expected in ((None, 2), (None, 1), (3, 3), (3, 3)):
         found, version = store.version_to_roll_back_to("demo", "hello", number)
         assert store.activate(found, version).active.number == expected
-        assert store.deployment("demo", "hello").version == expected
+        assert lookups.deployment("demo", "hello").version == expected
 
 
 def test_a_number_is_never_given_twice_not_even_after_rolling_back(store):

@@ -1,0 +1,77 @@
+"""Trying to use the database until a deadline: what every way into it shares, whatever the driver.
+
+Who lost against another transaction is run again after a while; anything else is an answer at once.  So
+``work`` may run more than once.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import sqlite3
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+from supervisor.errors import PlatformError
+
+DEADLINE_S = 10.0  # a caller of the API waits for it; a commit takes milliseconds
+SQLITE_BUSY_S = 1.0  # one wait inside SQLite; the deadline is checked between them
+CONNECT_S = 5  # to a PostgreSQL, in whole seconds
+POOL_SIZE = 8  # connections of one process
+POOL_WAIT_S = 10.0  # for one of them
+BACKOFF_FIRST_S = 0.005
+BACKOFF_MAX_S = 0.25
+
+# https://www.postgresql.org/docs/current/errcodes-appendix.html
+_SERIALISATION_FAILURE = frozenset({"40001", "40P01", "55P03"})
+_SQLITE_LOST = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
+
+T = TypeVar("T")
+log = logging.getLogger(__name__)
+
+
+def until_done(
+    work: Callable[[], T], failures: tuple[type[Exception], ...], but: type[Exception] | tuple[()] = ()
+) -> T:
+    """What ``work`` gives; of its exceptions ``failures`` are the database's, others (``but``) go through.
+
+    PlatformError 503 when the database cannot be used, or is still busy after DEADLINE_S.
+    """
+    deadline = time.monotonic() + DEADLINE_S
+    backoff_s = BACKOFF_FIRST_S
+    while True:
+        try:
+            return work()
+        except but:
+            raise
+        except failures as error:
+            if not lost_to_another(error):
+                log.error("cannot use the store: %s", error)
+                raise _unavailable("cannot be used just now") from error
+            if time.monotonic() + backoff_s > deadline:
+                log.error("gave up on the store after %.0f s: %s", DEADLINE_S, error)
+                raise _unavailable("is busy") from error
+        # Jitter: two fronts that collided once do not collide again in step.
+        time.sleep(backoff_s * random.uniform(0.5, 1))  # noqa: S311 - nothing secret about it
+        backoff_s = min(backoff_s * 2, BACKOFF_MAX_S)
+
+
+def lost_to_another(error: BaseException) -> bool:
+    """Whether a transaction failed only because of another one, so that it can be run again."""
+    original = getattr(error, "orig", None) or error  # SQLAlchemy's have the driver's own within
+    if isinstance(original, sqlite3.OperationalError):
+        # The low byte is the primary code; BUSY_SNAPSHOT and its like are in the others.
+        return getattr(original, "sqlite_errorcode", 0) & 0xFF in _SQLITE_LOST
+    return getattr(original, "sqlstate", None) in _SERIALISATION_FAILURE
+
+
+def limits_of_postgres() -> str:
+    """The server's own limits for each statement of ours, as the option of a connection."""
+    return f"-c statement_timeout={int(DEADLINE_S * 1000)} -c lock_timeout=5000"
+
+
+def _unavailable(why: str) -> PlatformError:
+    return PlatformError(
+        503, f"The server's store {why}; try again in a moment", headers={"Retry-After": "1"}
+    )

@@ -1,0 +1,100 @@
+"""What the path of a call asks of the store: each question one statement, through the database's own driver.
+
+SQLAlchemy has no part in it, because importing that takes longer than all else that stands between a
+restart and the first answer.  What changes the store, or lists it, is ``store``'s.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from supervisor.errors import ConfigurationError, PlatformError
+from supervisor.store.drivers import driver_of
+from supervisor.store.reader import Reader
+from supervisor.store.records import Deployment, SpaceValues
+from supervisor.store.sealing import Sealer, SealingError
+
+_ACTIVE = (
+    "FROM functions JOIN versions"
+    " ON versions.function_id = functions.id AND versions.number = functions.active"
+)
+_DEPLOYMENT = (
+    "SELECT functions.id, versions.number, versions.digest, versions.template, versions.env, versions.options"
+    f" {_ACTIVE} WHERE functions.space = ? AND functions.name = ?"
+)
+_OPTIONS = f"SELECT functions.space, functions.name, versions.options {_ACTIVE}"
+_VALUES = "SELECT kind, name, sealed FROM space_values WHERE space = ?"
+_ANY_VALUE = "SELECT space, kind, name, sealed FROM space_values LIMIT 1"
+
+
+def open_lookups(url: str, sealer: Sealer) -> Lookups:
+    """Lookups in a store that ``migrate`` has prepared.
+
+    ConfigurationError when it cannot be opened, or holds values that were sealed with another key.
+    """
+    lookups = Lookups(Reader(driver_of(url)), sealer)
+    try:
+        lookups.check_key()
+    except PlatformError as error:
+        lookups.close()
+        raise ConfigurationError(f"cannot open the store: {error.__cause__ or error}") from error
+    except ConfigurationError:
+        lookups.close()
+        raise
+    return lookups
+
+
+class Lookups:
+    """Active versions of functions, and the values of spaces; PlatformError 503 as ``Reader`` says.
+
+    Like a Reader it blocks, serves many threads at once, and belongs to the process that opened it.
+    """
+
+    def __init__(self, reader: Reader, sealer: Sealer) -> None:
+        self._reader = reader
+        self._sealer = sealer
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._reader.close()
+
+    def check_key(self) -> None:
+        """ConfigurationError when the key does not open what the store holds."""
+        for space, kind, name, sealed in self._reader.rows(_ANY_VALUE):
+            try:
+                self._sealer.open(sealed, space=space, kind=kind, name=name)
+            except SealingError as error:
+                raise ConfigurationError(
+                    f"{error}; restore the sealing.key that belongs to this store"
+                ) from None
+
+    def deployment(self, space: str, name: str) -> Deployment | None:
+        """The active version of a function, ``None`` when there is no such function."""
+        for identifier, number, digest, template, env, options in self._reader.rows(_DEPLOYMENT, space, name):
+            return Deployment(
+                function_id=identifier,
+                space=space,
+                name=name,
+                version=number,
+                digest=digest,
+                template=template,
+                env=self._reader.driver.json(env),
+                options=self._reader.driver.json(options),
+            )
+        return None
+
+    def options(self) -> tuple[tuple[str, str, Mapping[str, Any]], ...]:
+        """Space, name and options of every function."""
+        rows = self._reader.rows(_OPTIONS)
+        return tuple((space, name, self._reader.driver.json(options)) for space, name, options in rows)
+
+    def values(self, space: str) -> SpaceValues:
+        """Every secret and variable of a space, opened: what a cell of that space is given.
+
+        PlatformError 500 when one was sealed with another key, or altered.
+        """
+        found: dict[str, dict[str, Any]] = {"secret": {}, "variable": {}}
+        for kind, name, sealed in self._reader.rows(_VALUES, space):
+            found[kind][name] = self._sealer.open_value(sealed, space=space, kind=kind, name=name)
+        return SpaceValues(found["secret"], found["variable"])
