@@ -64,10 +64,10 @@ class Reader:
                 is_sound = True
                 return answer
             finally:
+                self._idle.put(connection if is_sound else None)
                 # One that failed may be half way through something: the next opens another.
                 if connection is not None and not is_sound:
                     connection.close()
-                self._idle.put(connection if is_sound else None)
 
         return attempts.until_done(once, (*self.driver.errors, TimeoutError))
 
