@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-from supervisor.errors import PlatformError
+from supervisor.errors import ConfigurationError, PlatformError
 
 DEADLINE_S = 10.0  # a caller of the API waits for it; a commit takes milliseconds
 SQLITE_BUSY_S = 1.0  # one wait inside SQLite; the deadline is checked between them
@@ -64,6 +64,11 @@ def lost_to_another(error: BaseException) -> bool:
         # The low byte is the primary code; BUSY_SNAPSHOT and its like are in the others.
         return getattr(original, "sqlite_errorcode", 0) & 0xFF in _SQLITE_LOST
     return getattr(original, "sqlstate", None) in _SERIALISATION_FAILURE
+
+
+def cannot_open(error: PlatformError) -> ConfigurationError:
+    """What the operator is told at a start: what the database itself said."""
+    return ConfigurationError(f"cannot open the store: {error.__cause__ or error}")
 
 
 def limits_of_postgres() -> str:

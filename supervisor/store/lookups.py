@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from supervisor.errors import ConfigurationError, PlatformError
+from supervisor.store import attempts
 from supervisor.store.drivers import driver_of
 from supervisor.store.reader import Reader
 from supervisor.store.records import Deployment, SpaceValues
@@ -38,7 +39,7 @@ def open_lookups(url: str, sealer: Sealer) -> Lookups:
         lookups.check_key()
     except PlatformError as error:
         lookups.close()
-        raise ConfigurationError(f"cannot open the store: {error.__cause__ or error}") from error
+        raise attempts.cannot_open(error) from error
     except ConfigurationError:
         lookups.close()
         raise

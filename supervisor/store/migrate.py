@@ -34,7 +34,7 @@ def migrate(url: str) -> None:
         if reader.revision() != HEAD:
             _write(url)
     except PlatformError as error:
-        raise ConfigurationError(f"cannot open the store: {error.__cause__ or error}") from error
+        raise attempts.cannot_open(error) from error
     finally:
         reader.close()
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from supervisor.store import Lookups, Sealer, migrate, open_lookups
+from supervisor.store import Lookups, Sealer, attempts, migrate, open_lookups
 from supervisor.store.store import Store, open_store
 from tests.support import postgres
 from tests.support.stores import KEY
@@ -27,6 +27,20 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path}/cellblock.db"
     return request.getfixturevalue("server").fresh()
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    """The file of a store that has been set up."""
+    migrate(f"sqlite:///{tmp_path}/cellblock.db")
+    return tmp_path / "cellblock.db"
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Deadlines that a test can wait for."""
+    monkeypatch.setattr(attempts, "DEADLINE_S", 0.05)
+    monkeypatch.setattr(attempts, "SQLITE_BUSY_S", 0.01)
 
 
 @pytest.fixture

@@ -9,7 +9,6 @@ import subprocess
 import sys
 import threading
 from datetime import datetime
-from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
@@ -19,7 +18,7 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
 from supervisor.errors import ConfigurationError
-from supervisor.store import Sealer, attempts, database, migrate, open_lookups
+from supervisor.store import Sealer, database, migrate, open_lookups
 from supervisor.store import values as value_queries
 from supervisor.store.migrate import HEAD, MIGRATIONS
 from supervisor.store.schema import metadata
@@ -119,12 +118,6 @@ def test_a_url_that_cannot_be_used_is_refused_without_showing_its_password(bad):
     assert "hush" not in str(caught.value)
 
 
-@pytest.fixture
-def file(tmp_path: Path) -> Path:
-    migrate(f"sqlite:///{tmp_path}/cellblock.db")
-    return tmp_path / "cellblock.db"
-
-
 def test_a_sqlite_commit_is_on_disk_and_readers_do_not_wait_for_it(file):
     db = database.connect(f"sqlite:///{file}")
     asked = {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1}
@@ -139,9 +132,7 @@ def test_only_the_owner_can_read_a_sqlite_store(file):
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
 
 
-def test_a_store_that_somebody_holds_is_a_503_within_the_deadline_and_fine_afterwards(file, monkeypatch):
-    monkeypatch.setattr(attempts, "DEADLINE_S", 0.05)
-    monkeypatch.setattr(attempts, "SQLITE_BUSY_S", 0.01)
+def test_a_store_that_somebody_holds_is_a_503_within_the_deadline_and_fine_afterwards(file, impatient):
     store = open_store(f"sqlite:///{file}", Sealer(KEY))
     holder = sqlite3.connect(file, isolation_level=None)
     holder.execute("BEGIN IMMEDIATE")

@@ -8,7 +8,6 @@ import subprocess
 import sys
 from contextlib import closing
 from dataclasses import replace
-from pathlib import Path
 
 import psycopg
 import pytest
@@ -123,15 +122,7 @@ def test_a_store_that_nobody_has_set_up_has_no_revision_and_is_not_opened(url):
 # What goes wrong with a file
 
 
-@pytest.fixture
-def file(tmp_path: Path) -> Path:
-    migrate(f"sqlite:///{tmp_path}/cellblock.db")
-    return tmp_path / "cellblock.db"
-
-
-def test_a_file_that_is_locked_is_a_503_within_the_deadline_and_fine_afterwards(file, monkeypatch):
-    monkeypatch.setattr(attempts, "DEADLINE_S", 0.05)
-    monkeypatch.setattr(attempts, "SQLITE_BUSY_S", 0.01)
+def test_a_file_that_is_locked_is_a_503_within_the_deadline_and_fine_afterwards(file, impatient):
     lookups = open_lookups(f"sqlite:///{file}", Sealer(KEY))
     lookups.close()
     holder = sqlite3.connect(file, isolation_level=None)
@@ -197,14 +188,16 @@ def test_what_a_crash_left_half_written_before_wal_mode_was_on_is_undone(tmp_pat
 # What goes wrong with a server
 
 
-def test_a_table_that_somebody_holds_is_a_503_within_the_deadline(server, monkeypatch):
+def test_a_table_that_somebody_holds_is_a_503_within_the_deadline_and_fine_afterwards(server, monkeypatch):
     url = server.fresh()
     migrate(url)
-    monkeypatch.setattr(attempts, "DEADLINE_S", 0.1)
     with psycopg.connect(url) as holder, closing(open_lookups(url, Sealer(KEY))) as lookups:
         holder.execute("LOCK TABLE functions IN ACCESS EXCLUSIVE MODE")
+        monkeypatch.setattr(attempts, "DEADLINE_S", 0.1)  # which is a new connection's
+        lookups.close()
         refused = refusal(lambda: lookups.deployment("demo", "hello"))
         assert (refused.status, refused.headers) == (503, {"Retry-After": "1"})
+        monkeypatch.undo()
         holder.rollback()
         assert lookups.deployment("demo", "hello") is None
 
