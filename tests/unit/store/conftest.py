@@ -38,7 +38,8 @@ def file(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Deadlines that a test can wait for."""
+    """Deadlines that a test can wait for, and one connection to wait for."""
+    monkeypatch.setattr(attempts, "POOL_SIZE", 1)
     monkeypatch.setattr(attempts, "DEADLINE_S", 0.05)
     monkeypatch.setattr(attempts, "SQLITE_BUSY_S", 0.01)
 
