@@ -1,11 +1,13 @@
 """The program ``cellblock``, as installed and as ``python -m supervisor.cli``.
 
-Of a server the front's imports take longest, so the process that makes them is started first: before the
-command line's own, which are next.
+Of a server the front's imports take longest, so the process that makes them is started first; then what is
+tried out on the host, which mostly waits.  A plain ``cellblock serve`` needs nothing of the command line's
+library.
 """
 
 from __future__ import annotations
 
+import gc
 import sys
 
 WITHOUT_A_SERVER = ("--help", "-h")
@@ -14,9 +16,17 @@ WITHOUT_A_SERVER = ("--help", "-h")
 def main() -> int:
     """Run what the process's arguments say; returns the exit code."""
     if sys.argv[1:2] == ["serve"] and not set(WITHOUT_A_SERVER) & set(sys.argv):
-        from supervisor.warden.jail import standby
+        # All that an import makes stays: a collection walks it, and finds nothing.
+        gc.disable()
+        from supervisor.warden.jail import probes, standby
 
         standby.begin()
+        probes.begin()
+        from supervisor.cli import endings, plain, server
+
+        options = plain.options_of(sys.argv[2:])
+        if options is not None:
+            return endings.ended(lambda: server.run(options))
 
     from supervisor.cli import main as command_line
 

@@ -9,9 +9,6 @@ traceback is a defect of ours.
 
 from __future__ import annotations
 
-import errno
-import io
-import os
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -23,16 +20,14 @@ from typer.main import get_command, get_group
 from supervisor import __version__
 from supervisor.cli import activity, functions, output, values
 from supervisor.cli.deploy import deploy
-from supervisor.cli.failures import OK, REFUSED, USAGE, Failure
+from supervisor.cli.endings import ended
+from supervisor.cli.failures import USAGE, usage
 from supervisor.cli.invoke import invoke
 from supervisor.cli.layers import layers
 from supervisor.cli.logs import logs
 from supervisor.cli.parameters import Json, Url, target
-from supervisor.errors import ConfigurationError, PlatformError
 
 PROBE_SECONDS = 2.0  # `version` asks the server in passing
-INTERRUPTED = 130  # as a shell says it of Ctrl-C
-OUTPUT_ERRORS = frozenset({errno.EPIPE, errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 _SERVER = "Run a server"
 _DEPLOYED = "Functions"
@@ -140,38 +135,16 @@ def version(
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command that ``arguments`` (default: the process's) name; returns the exit code."""
     given = list(sys.argv[1:] if arguments is None else arguments)
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            # A terminal that cannot show a character must not end the command.
-            stream.reconfigure(errors="backslashreplace")
+    return ended(lambda: _run(given))
+
+
+def _run(given: Sequence[str]) -> Any:
     try:
-        ended = get_command(app).main(given or ["--help"], prog_name="cellblock", standalone_mode=False)
-        sys.stdout.flush()
-    except Failure as error:
-        return _end(error.message, error.exit_code)
+        return get_command(app).main(given or ["--help"], prog_name="cellblock", standalone_mode=False)
     except typer.TyperException as error:  # wrong arguments
         message = error.format_message().rstrip(".")
-        # Empty: a group without a command, whose help was printed already.
-        return _end(f"{message[:1].lower()}{message[1:]} (see --help)", USAGE) if message.strip() else USAGE
-    except ConfigurationError as error:
-        return _end(str(error), USAGE)
-    except PlatformError as error:
-        return _end(error.message, REFUSED)
+        if not message.strip():  # a group without a command, whose help was printed already
+            return USAGE
+        raise usage(f"{message[:1].lower()}{message[1:]} (see --help)") from None
     except typer.Abort:  # the end of input, or Ctrl-C, at a question
-        return _end("cancelled; nothing was changed", INTERRUPTED)
-    except OSError as error:
-        if error.errno not in OUTPUT_ERRORS:
-            raise
-        # What is still buffered has nowhere to go; the interpreter would try once more at its end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        # Of a reader that stopped reading nobody wants to be told.
-        stopped = error.errno == errno.EPIPE
-        return REFUSED if stopped else _end(f"cannot write the output: {error.strerror}", USAGE)
-    return ended if isinstance(ended, int) else OK
-
-
-def _end(message: str, exit_code: int) -> int:
-    # What was printed stands before the line on stderr, also when both go to one file.
-    sys.stdout.flush()
-    output.fail_line(message)
-    return exit_code
+        raise KeyboardInterrupt from None

@@ -41,13 +41,13 @@ class StandBy:
 
     def __init__(self) -> None:
         """It begins at once.  OSError."""
-        ours = str(Path(__file__).resolve().parents[3])
-        code = f"import sys; sys.path.append({ours!r}); from {__name__} import main; main()"
+        code = f"import sys; sys.path += {_path()!r}; from {__name__} import main; main()"
         self._sock, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
         with theirs:
             try:
                 process = subprocess.Popen(
-                    [sys.executable, "-I", "-B", "-c", code, PROGRAM, str(theirs.fileno())],
+                    # -S: what site finds we have found already.
+                    [sys.executable, "-I", "-S", "-B", "-c", code, PROGRAM, str(theirs.fileno())],
                     stdin=subprocess.DEVNULL,
                     pass_fds=[theirs.fileno()],
                     env=ENVIRONMENT,
@@ -72,6 +72,12 @@ class StandBy:
                 # The server has raised it since, for itself and for what it starts.
                 resource.prlimit(self.pid, resource.RLIMIT_NOFILE, resource.getrlimit(resource.RLIMIT_NOFILE))
                 socket.send_fds(self._sock, [WORD], [text.fileno(), *descriptors])
+
+
+def _path() -> list[str]:
+    """Where we import from, but for the folder of the script or the working directory; and ourselves."""
+    found = sys.path if sys.flags.safe_path else sys.path[1:]
+    return [*found, str(Path(__file__).resolve().parents[3])]
 
 
 _begun: list[StandBy] = []

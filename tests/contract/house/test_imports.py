@@ -44,7 +44,7 @@ WALLS: dict[str, tuple[str, ...]] = {
     "supervisor.cli": ("supervisor.front", "supervisor.warden", "supervisor.store"),
     "supervisor.cli.__main__": ("supervisor.front", "supervisor.store"),
     "supervisor.cli.check": ("supervisor.front", "supervisor.store"),
-    "supervisor.cli.serve": ("supervisor.front", "supervisor.store"),
+    "supervisor.cli.server": ("supervisor.front", "supervisor.store"),
     "supervisor.settings": ("supervisor.front", "supervisor.warden", "supervisor.store", "supervisor.cli"),
     "supervisor.sources": ("supervisor.front", "supervisor.warden", "supervisor.store", "supervisor.cli"),
     "supervisor.options": ("supervisor.front", "supervisor.warden", "supervisor.store", "supervisor.cli"),
