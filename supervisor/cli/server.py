@@ -21,7 +21,7 @@ from supervisor.errors import ConfigurationError
 from supervisor.settings import Settings
 from supervisor.sources import load
 from supervisor.warden.admission import TIER_WORDS, admitted
-from supervisor.warden.jail import standby
+from supervisor.warden.jail import standby, waiting
 from supervisor.warden.jail.probes import probe_host
 from supervisor.warden.warden import Warden
 
@@ -76,7 +76,7 @@ class Options:
 
 def run(options: Options) -> None:
     """Serve until SIGTERM.  ConfigurationError for what cannot be served."""
-    front = standby.begun()
+    front, launcher = standby.begun(), waiting.begun()
     given = {
         "data_dir": _absolute(options.data_dir),
         "bind": options.bind,
@@ -90,7 +90,7 @@ def run(options: Options) -> None:
     findings = probe_host()  # before anything starts a thread: the probes fork
     tier = admitted(settings, findings)
     token, is_new = admin_token(settings)
-    warden = Warden(settings, token, tier, findings, lambda: load(options.config, **given), front)
+    warden = Warden(settings, token, tier, findings, lambda: load(options.config, **given), front, launcher)
 
     async def ready() -> None:
         url = _url(*warden.address)

@@ -13,6 +13,7 @@ import subprocess
 from collections.abc import Callable, Sequence
 
 from supervisor.warden.jail.launch import Launch
+from supervisor.warden.jail.waiting import WaitingLauncher
 
 OnExit = Callable[[int], None]
 
@@ -20,7 +21,9 @@ OnExit = Callable[[int], None]
 class Children:
     """Knows what to call when a child ends, by pid; a pid is ours until it is reaped."""
 
-    def __init__(self) -> None:
+    def __init__(self, waiting: WaitingLauncher | None = None) -> None:
+        """``waiting`` takes the first launch."""
+        self._waiting = waiting
         self._on_exit: dict[int, OnExit] = {}
         # Without pid namespaces what a cell leaves behind comes to us, the subreaper, to be ended.
         self.sweeps = False
@@ -32,6 +35,11 @@ class Children:
 
     def launch(self, launch: Launch, descriptors: Sequence[int], on_exit: OnExit) -> int:
         """Start a launcher that inherits ``descriptors`` under the same numbers; returns its pid."""
+        waiting, self._waiting = self._waiting, None
+        if waiting is not None:
+            self.adopt(waiting.pid, on_exit)
+            waiting.become(launch, descriptors)
+            return waiting.pid
         process = subprocess.Popen(
             launch.command(),
             stdin=subprocess.DEVNULL,

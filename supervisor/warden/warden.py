@@ -35,6 +35,7 @@ from supervisor.warden.jail.launch import Launch
 from supervisor.warden.jail.probes import Finding
 from supervisor.warden.jail.standby import StandBy
 from supervisor.warden.jail.tiers import Tier
+from supervisor.warden.jail.waiting import WaitingLauncher
 from supervisor.warden.leases import Desk
 from supervisor.warden.processes import Children
 from supervisor.warden.registry import Registry
@@ -107,9 +108,10 @@ class Warden:
         findings: Mapping[str, Finding],
         read_settings: Callable[[], Settings],
         front: StandBy,
+        launcher: WaitingLauncher | None = None,
     ) -> None:
         """``read_settings()`` reads them again, at SIGHUP; ConfigurationError.  ``front`` stands by."""
-        self._front = front
+        self._front, self._launcher = front, launcher
         self._given, self._read_settings = settings, read_settings
         self._settings = settings = within_the_host(settings)
         self._tier = tier
@@ -164,12 +166,15 @@ class Warden:
         loop = asyncio.get_running_loop()
         had_terminal = has_terminal()
         harden(self._tier)
+        if self._launcher is not None and self._tier is Tier.A_USER:
+            self._launcher.dismiss()  # it is not in the namespaces that this process has just entered
+            self._launcher = None
         raise_descriptor_limit(settings.max_cells)
         self.prepare_data_dir()
         listener = self._listen()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop.set)
-        children = self.children = Children()
+        children = self.children = Children(self._launcher)
         children.start_reaping(loop)
         cgroups = self._cgroups()
         confinement = self._confinement(cgroups, children)
@@ -279,7 +284,8 @@ class Warden:
         digest = hashlib.sha256(str(self._settings.data_dir.resolve()).encode()).hexdigest()[:8]
         with open("/proc/self/cgroup") as groups, open("/proc/self/mountinfo") as mounts:
             places = own_places(groups.read(), mounts.read())
-        return Cgroups(f"cellblock-{digest}", places, [self._front.pid])
+        family = [self._front.pid, *([self._launcher.pid] if self._launcher else [])]
+        return Cgroups(f"cellblock-{digest}", places, family)
 
     async def _until_stopped(self, on_ready: OnReady) -> None:
         stopped = asyncio.ensure_future(self._stop.wait())

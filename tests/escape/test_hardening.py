@@ -74,8 +74,29 @@ def test_a_front_never_had_the_servers_environment_or_descriptors(targets: Targe
         assert not [target for target in files if not target.startswith(allowed)], files
 
 
-def test_a_process_that_stands_by_ends_with_a_server_that_never_told_it_what_it_is() -> None:
-    program = "from supervisor.warden.jail.standby import StandBy; print(StandBy().pid)"
+@pytest.mark.parametrize("tier", ["A", "A-user", "C"])
+def test_a_zygote_has_nothing_of_the_servers_environment_and_one_descriptor_of_its_own(
+    targets: Targets, tier: str
+) -> None:
+    """The first one's launcher was a copy of the server, made before its first import."""
+    server = targets(tier, frozenset()).server
+    zygotes = processes(server.pid)["zygote"]
+    assert b"CELLBLOCK_" in Path(f"/proc/{server.pid}/environ").read_bytes()  # the control
+    assert zygotes
+    for pid in zygotes:
+        environment = Path(f"/proc/{pid}/environ").read_bytes()
+        assert b"PYTHONPATH=" in environment
+        assert b"CELLBLOCK_" not in environment
+        opened = {int(link.name): os.readlink(link) for link in Path(f"/proc/{pid}/fd").iterdir()}
+        assert opened.pop(0) == "/dev/null"
+        assert opened.keys() >= {1, 2}
+        own = [target for number, target in opened.items() if number > 2]
+        assert [target.partition(":")[0] for target in own] == ["socket"], own
+
+
+@pytest.mark.parametrize("what", ["standby import StandBy", "waiting import WaitingLauncher"])
+def test_a_process_that_stands_by_ends_with_a_server_that_never_told_it_what_it_is(what: str) -> None:
+    program = f"from supervisor.warden.jail.{what} as Waits; print(Waits().pid)"
     done = subprocess.run(
         [sys.executable, "-c", program], cwd=REPOSITORY, capture_output=True, text=True, check=True
     )

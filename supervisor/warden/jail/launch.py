@@ -114,6 +114,10 @@ STEPS: tuple[Callable[[Launch], None], ...] = (
 )
 
 
+# A launcher's: the steps, and the end of the launcher.
+BECOME = (*STEPS, _become)
+
+
 def carry_out(launch: Launch, steps: Sequence[Callable[[Launch], None]] = STEPS) -> None:
     """Every step, on this process; a failure is one line on stderr and exit code 1."""
     for step in steps:
@@ -126,7 +130,7 @@ def carry_out(launch: Launch, steps: Sequence[Callable[[Launch], None]] = STEPS)
 
 def main() -> None:
     """The launcher: every step, then exec."""
-    carry_out(Launch(**json.loads(sys.argv[-1])), (*STEPS, _become))
+    carry_out(Launch(**json.loads(sys.argv[-1])), BECOME)
 
 
 if __name__ == "__main__":

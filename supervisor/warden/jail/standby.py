@@ -11,9 +11,6 @@ from __future__ import annotations
 import contextlib
 import gc
 import importlib
-import json
-import os
-import resource
 import signal
 import socket
 import subprocess
@@ -24,6 +21,7 @@ from pathlib import Path
 from supervisor.errors import ConfigurationError
 from supervisor.warden.jail import _syscalls as sys_
 from supervisor.warden.jail.launch import Launch, carry_out
+from supervisor.warden.jail.telling import heard, tell
 
 PROGRAM = "supervisor.front.server"
 # All of it, and known before any setting is.
@@ -32,8 +30,6 @@ ENVIRONMENT = {
     "HOME": "/tmp",  # noqa: S108 - inside the front's own root
     "LANG": "C.UTF-8",
 }
-DESCRIPTORS_MAX = 8
-WORD = b"."
 
 
 class StandBy:
@@ -64,14 +60,7 @@ class StandBy:
 
     def become(self, launch: Launch, argument: str, descriptors: Sequence[int]) -> None:
         """Tell it, once.  OSError; not for one that has ended already, whose exit says so."""
-        # Not through the socket, which holds little: the root of a launch has whole files in it.
-        with self._sock, open(os.memfd_create("launch"), "w+") as text:
-            json.dump({"launch": launch.__dict__, "argument": argument}, text)
-            text.seek(0)
-            with contextlib.suppress(BrokenPipeError, ConnectionResetError, ProcessLookupError):
-                # The server has raised it since, for itself and for what it starts.
-                resource.prlimit(self.pid, resource.RLIMIT_NOFILE, resource.getrlimit(resource.RLIMIT_NOFILE))
-                socket.send_fds(self._sock, [WORD], [text.fileno(), *descriptors])
+        tell(self._sock, self.pid, {"launch": launch.__dict__, "argument": argument}, descriptors)
 
 
 def _path() -> list[str]:
@@ -105,14 +94,9 @@ def main() -> None:
     gc.disable()
     run = importlib.import_module(program).main
     gc.freeze()
-    with socket.socket(fileno=int(number)) as sock:
-        word, descriptors, _, _ = socket.recv_fds(sock, len(WORD), DESCRIPTORS_MAX)
-    if not word:
-        return  # the server ended before it had anything to tell
-    for descriptor in descriptors:
-        os.set_inheritable(descriptor, False)
-    with open(descriptors.pop(0)) as file:
-        told = json.load(file)
+    told, descriptors = heard(socket.socket(fileno=int(number)))
+    if told is None:
+        return
     carry_out(Launch(**told["launch"]))
     gc.enable()
     run(told["argument"], descriptors)
