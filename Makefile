@@ -71,7 +71,7 @@ $(STAMP)/python: deploy/python $(LOCKS)/uv.txt
 $(STAMP)/server: $(STAMP)/python $(LOCKS)/server.txt pyproject.toml
 	@echo 'installing the server' >&2
 	@$(INSTALL) --quiet --python $(VENV)/bin/python --require-hashes -r $(LOCKS)/server.txt
-	@$(INSTALL) --quiet --python $(VENV)/bin/python --editable .
+	@$(INSTALL) --quiet --python $(VENV)/bin/python --config-setting editable_mode=compat --editable .
 	@$(VENV)/bin/python -m compileall -q supervisor worker function seccomp
 	@touch $@
 

@@ -2,19 +2,9 @@
 
 The functions' environments are never the server's: their pins (SQLAlchemy 1.4 for ``orm``) would not
 suit it, and a cell sees every file of its runtime.  ``interpreters`` finds, ``install`` makes,
-``record`` remembers, ``commands`` is the command line.
+``record`` remembers, ``commands`` is the command line.  Here is what a server needs of it.
 """
 
-from supervisor.runtimes.install import install_runtime
-from supervisor.runtimes.interpreters import Interpreter, discover_interpreters, own_runtime_name
 from supervisor.runtimes.record import RUNTIME_NAMES, Runtime, load_runtimes
 
-__all__ = [
-    "RUNTIME_NAMES",
-    "Interpreter",
-    "Runtime",
-    "discover_interpreters",
-    "install_runtime",
-    "load_runtimes",
-    "own_runtime_name",
-]
+__all__ = ["RUNTIME_NAMES", "Runtime", "load_runtimes"]
