@@ -37,6 +37,10 @@ LOCKS = Path(__file__).with_name("locks")
 INSTALL_SECONDS = 1800.0
 # Another installer of the same runtime may take all of that, and then some.
 LOCK_SECONDS = INSTALL_SECONDS + 60
+# Of some thirty files; a machine under heavy load takes its time.
+COMPILE_SECONDS = 120.0
+# What each cell runs of ours, on the function's interpreter.
+OUR_PARTS = ("worker", "function")
 # uv's own patience with one silent connection; its default of 30 s gives up on a busy mirror.
 _HTTP_TIMEOUT_S = 120
 _LOCK_RETRY_SECONDS = 0.2
@@ -69,6 +73,7 @@ def install_runtime(
             current = read_record(runtimes_dir, name)
             runtime = runtime_of(runtimes_dir, current) if current else None
             reason = why_install(current if runtime else None, interpreter, digest)
+            _compile_ours(interpreter)
             if runtime is not None and reason is None and not again:
                 _say(f"{name}: up to date")
                 return runtime
@@ -77,6 +82,22 @@ def install_runtime(
         raise ConfigurationError(
             f"cannot install runtime {name} in {runtimes_dir}: {error.strerror or error}"
         ) from error
+
+
+def _compile_ours(interpreter: Interpreter) -> None:
+    """Bytecode of our part of a cell: who installed us made it for the server's own Python only."""
+    folders = [str(Path(__file__).parents[2] / part) for part in OUR_PARTS]
+    command = [str(interpreter.python), "-I", "-S", "-m", "compileall", "-q", *folders]
+    try:
+        status = subprocess.run(
+            command, stdin=subprocess.DEVNULL, capture_output=True, timeout=COMPILE_SECONDS, umask=0o022
+        ).returncode
+    except subprocess.TimeoutExpired:
+        status = -1
+    if status:
+        _say(
+            f"{interpreter.name}: caution: no bytecode could be made in {folders[0]}; its cells start slower"
+        )
 
 
 def why_install(current: Record | None, interpreter: Interpreter, lock_digest: str) -> str | None:

@@ -34,6 +34,7 @@ from supervisor.runtimes.interpreters import (
 )
 from supervisor.runtimes.record import Record, load_runtimes, read_record, write_record
 
+ROOT = Path(__file__).parents[2]
 OWN = own_runtime_name()
 OWN_MINOR = sys.version_info.minor
 
@@ -313,6 +314,12 @@ def test_an_installed_runtime_has_bytecode_and_no_commands_and_is_readable_by_al
     assert (runtime.libraries / "tiny/__init__.py").is_file()
     assert list(runtime.libraries.glob("tiny/__pycache__/*.pyc"))
     assert not (runtime.libraries / "bin").exists()
+    # And what cells run of ours, which nobody has compiled for every interpreter.
+    ours = {
+        path.name.partition(".")[0]
+        for path in ROOT.glob(f"worker/__pycache__/*.{sys.implementation.cache_tag}.pyc")
+    }
+    assert ours >= {path.stem for path in ROOT.glob("worker/*.py")}
     for path in (runtime.libraries, *runtime.libraries.rglob("*")):
         assert path.stat().st_mode & 0o004
 
