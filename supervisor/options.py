@@ -1,7 +1,7 @@
-"""The options of a function (CONTRACT.md section 4): names, units, bounds, defaults, ceilings.
+"""The options of a function (CONTRACT.md section 4): names, units, bounds and sentences.
 
 A tenant names any of them; what is not named takes the operator's default; nothing passes the
-operator's ceiling.  ``resolve`` is pure: the same three layers give the same limits.
+operator's ceiling: ``supervisor.limits`` has how those come to limits, without pydantic.
 """
 
 from __future__ import annotations
@@ -10,14 +10,13 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from supervisor.errors import PlatformError, shown
-
-MIB = 1024 * 1024
-ASYNC_CONCURRENCY = 100  # the contract's default of ``concurrency`` for ``async def``
+from supervisor.limits import MIB
 
 Seconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
 
 
+# Name and docstring are those in ``/openapi.json``.  Its defaults are the ones of ``supervisor.limits``: a
+# test compares them.
 class Limits(BaseModel):
     """Every option of a function with its value: what the gateway and the cell enforce."""
 
@@ -81,68 +80,3 @@ class Options(BaseModel):
     def named(self) -> dict[str, Any]:
         """Only the options that the tenant gave a value."""
         return self.model_dump(exclude_none=True)
-
-
-DEFAULT_CEILINGS: dict[str, Any] = {
-    "timeout": 900.0,
-    "async_timeout": 3600.0,
-    "memory": 2048,
-    "cpu": 4.0,
-    "processes": 512,
-    "tmp": 1024,
-    "open_files": 4096,
-    "max_request": 64,
-    "max_response": 64,
-    "log_bytes": 16 * MIB,
-    "log_lines": 200_000,
-    "concurrency": 1000,
-    "max_instances": 100,
-    # Host networking reaches every loopback service of the host: an operator turns it on knowingly.
-    "network": "none",
-}
-
-
-def resolve(options: Options, defaults: Options, ceilings: dict[str, Any]) -> Limits:
-    """The limits of a function: its options over the operator's defaults, under the ceilings.
-
-    A tenant's own value above a ceiling is refused with 422; a default above it is cut, be it the
-    operator's or the contract's.
-    """
-    named = options.named()
-    values = {**Limits().model_dump(exclude_none=True), **defaults.named(), **named}
-    if "concurrency" not in values and ceilings.get("concurrency", ASYNC_CONCURRENCY) < ASYNC_CONCURRENCY:
-        values["concurrency"] = ceilings["concurrency"]
-    for name, ceiling in ceilings.items():
-        if name == "network":
-            if ceiling == "none" and "network" not in named:
-                values["network"] = "none"
-            elif ceiling == "none" and values["network"] == "host":
-                raise PlatformError(
-                    422,
-                    "options.network 'host' is not allowed on this server; "
-                    'leave it out, or ask the operator to set ceilings.network = "host"',
-                    {"option": "network", "ceiling": ceiling},
-                )
-            continue
-        if name not in values:
-            continue
-        if values[name] > ceiling:
-            if name in named:
-                raise PlatformError(
-                    422,
-                    f"options.{name} {shown(values[name])} is above this server's ceiling of {ceiling}; "
-                    f"ask for at most {ceiling}",
-                    {"option": name, "ceiling": ceiling},
-                )
-            values[name] = ceiling
-    if "min_instances" not in named:
-        values["min_instances"] = min(values["min_instances"], values["max_instances"])
-    limits = Limits(**values)
-    if limits.min_instances > limits.max_instances:
-        raise PlatformError(
-            422,
-            f"options.min_instances {limits.min_instances} is above max_instances {limits.max_instances}; "
-            "lower the one or raise the other",
-            {"option": "min_instances"},
-        )
-    return limits

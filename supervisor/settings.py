@@ -1,6 +1,7 @@
 """Every setting of the server, once: name, unit, default, bounds and a sentence.
 
-Where the values come from is ``supervisor.sources``, which the fronts need not import: the warden tells them.
+Where the values come from is ``supervisor.sources``.  The fronts import neither: the warden tells them what
+they use (``supervisor.told``).
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
 
-from supervisor.options import DEFAULT_CEILINGS, Options
+from supervisor.limits import DEFAULT_CEILINGS
+from supervisor.options import Options
 from supervisor.serverlog import LogFormat
 
 
@@ -185,11 +187,6 @@ class Settings(BaseModel):
     def front_dir(self) -> Path:
         """What the fronts own: the store, the bundles and the sealing key."""
         return self.data_dir / "front"
-
-    @property
-    def logs_dir(self) -> Path:
-        """The functions' logs (``supervisor.logs``), which every front writes and reads."""
-        return self.front_dir / "logs"
 
     @property
     def host_and_port(self) -> tuple[str, int]:

@@ -16,7 +16,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from supervisor import reloading
+from supervisor import told
 from supervisor.bundles import BundleStore
 from supervisor.front import answers, calls, forwarding, health, remarks
 from supervisor.front.answers import Answer
@@ -34,8 +34,8 @@ from supervisor.front.tails import Tails
 from supervisor.front.warden_control import WardenControl
 from supervisor.front.warden_link import WardenLink
 from supervisor.logs import Retention
-from supervisor.settings import Settings
 from supervisor.store import Lookups, Sealer, load_or_create_key, open_lookups
+from supervisor.told import FrontSettings
 
 if TYPE_CHECKING:
     from supervisor.front.exporter import Exporter
@@ -57,7 +57,7 @@ class FrontConfig:
 
     control_fd: int
     listen_fd: int
-    settings: Settings
+    settings: FrontSettings
     admin_token_sha256: bytes
     runtimes: tuple[str, ...]
 
@@ -68,8 +68,7 @@ class FrontConfig:
         return cls(
             control_fd,
             listen_fd,
-            # Already validated by the warden, and nothing else mixes in.
-            Settings(**data["settings"]),
+            told.at_start(data["settings"]),
             bytes.fromhex(data["admin_token_sha256"]),
             tuple(data["runtimes"]),
         )
@@ -222,7 +221,7 @@ class Application:
     def _told(self, values: dict[str, Any]) -> None:
         """The warden's settings, at the start and whenever they change."""
         assert self._parts is not None
-        settings = reloading.told(self.settings, values)
+        settings = told.again(self.settings, values)
         if settings == self.settings:
             return
         self.settings = settings
@@ -276,7 +275,7 @@ async def _send(answer: Answer, call_id: str, timing: Timing, send: Send) -> Non
     await send({"type": "http.response.body", "body": answer.body})
 
 
-def _retention(settings: Settings) -> Retention:
+def _retention(settings: FrontSettings) -> Retention:
     return Retention(settings.log_keep_seconds, settings.log_function_max_bytes, settings.log_total_max_bytes)
 
 

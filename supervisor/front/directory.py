@@ -24,9 +24,9 @@ from supervisor.front.pool import SWEEP_SECONDS, Pool
 from supervisor.front.recorder import Recorder
 from supervisor.front.warden_link import DRAINED, Ending, WardenLink
 from supervisor.imports import imports_of
-from supervisor.options import MIB, Limits
-from supervisor.settings import Settings
+from supervisor.limits import MIB, Limits
 from supervisor.store import Deployment, Lookups
+from supervisor.told import FrontSettings
 from worker import wire
 
 log = logging.getLogger("cellblock.front")
@@ -78,7 +78,7 @@ class Directory:
     def __init__(
         self,
         store: Lookups,
-        settings: Settings,
+        settings: FrontSettings,
         warden: WardenLink,
         runtime_of: Callable[[str], str],
         bundles: BundleStore,
@@ -206,7 +206,7 @@ class Directory:
         allowance = recycling.Allowance(settings.recycle_calls, settings.recycle_seconds, limits.memory * MIB)
         return Function(deployment, imports, limits, pool, allowance)
 
-    def retune(self, settings: Settings) -> None:
+    def retune(self, settings: FrontSettings) -> None:
         """Other settings from now on: instances that were made with other limits make way for new ones."""
         before, self._settings = self._settings, settings
         for key, function in list(self.functions.items()):

@@ -15,13 +15,13 @@ from supervisor.front.recorder import Recorder
 from supervisor.front.reports import Report, Reports, line_of
 from supervisor.logs import Record, Retention
 from supervisor.serverlog import timestamp_of
-from supervisor.settings import Settings
+from supervisor.told import FrontSettings
 
 if TYPE_CHECKING:
     from supervisor.front.exporter import Exporter
 
 
-def exporter_of(settings: Settings) -> Exporter | None:
+def exporter_of(settings: FrontSettings) -> Exporter | None:
     """An exporter, if there is a collector."""
     if settings.otlp_endpoint is None:
         return None
@@ -48,7 +48,7 @@ class ForwardedReports(Reports):
     """Reports as the settings want them: as text or JSON, exported or not."""
 
     def __init__(
-        self, settings: Settings, keep: Callable[[Sequence[Report]], None], exporter: Exporter | None
+        self, settings: FrontSettings, keep: Callable[[Sequence[Report]], None], exporter: Exporter | None
     ) -> None:
         form = json_of if settings.log_format == "json" else line_of
         super().__init__(settings.call_reports, keep=keep, line_of=form)

@@ -15,8 +15,8 @@ from supervisor.bundles import BundleStore
 from supervisor.front.auth import Credentials
 from supervisor.front.control import Control
 from supervisor.front.tails import Tails
-from supervisor.settings import Settings
 from supervisor.store import Sealer
+from supervisor.told import FrontSettings
 
 # Until nobody has asked: by then the calls that a restart made wait have been answered.
 AHEAD_SECONDS = 3.0
@@ -33,7 +33,7 @@ class LateApi:
         control: Control,
         credentials: Credentials,
         tails: Tails,
-        settings: Callable[[], Settings],
+        settings: Callable[[], FrontSettings],
     ) -> None:
         """``settings()`` are those in force at that moment."""
         self._parts: dict[str, Any] = {
@@ -57,7 +57,7 @@ class LateApi:
             await asyncio.shield(self._begin())
         await self._app(scope, receive, send)
 
-    def retune(self, settings: Settings) -> None:
+    def retune(self, settings: FrontSettings) -> None:
         """Other settings from now on."""
         if self._app is not None:
             self._app.state.context.settings = settings

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from supervisor.datagrams import Message
-from supervisor.options import MIB, Limits
+from supervisor.limits import MIB, Limits
 
 
 def lease_request(

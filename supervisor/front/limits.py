@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
-from supervisor.options import Limits, Options, resolve
-from supervisor.settings import Settings
+from supervisor.limits import Limits, resolve
+from supervisor.told import FrontSettings
 
 
-def limits_in_force(named: dict[str, Any], settings: Settings) -> Limits:
+def limits_in_force(named: dict[str, Any], settings: FrontSettings) -> Limits:
     """The limits of a version's stored options; pure.
 
-    A deploy above a ceiling is refused (``supervisor.options.resolve``).  A ceiling that was
+    A deploy above a ceiling is refused (``supervisor.limits.resolve``).  A ceiling that was
     lowered after the deploy cuts instead: the function stays callable, under the new limit.
     """
     cut = dict(named)
@@ -23,7 +24,7 @@ def limits_in_force(named: dict[str, Any], settings: Settings) -> Limits:
         elif ceiling == "none":
             cut[name] = "none"
     minimum = cut.pop("min_instances", None)
-    limits = resolve(Options(**cut), settings.defaults, settings.all_ceilings)
+    limits = resolve(cut, settings.defaults, settings.all_ceilings)
     if minimum is None:
         return limits
-    return limits.model_copy(update={"min_instances": min(minimum, limits.max_instances)})
+    return replace(limits, min_instances=min(minimum, limits.max_instances))

@@ -18,7 +18,7 @@ from supervisor.front.instance import Instance
 from supervisor.front.lost import CircuitOpen, StartFailed, StartLate
 from supervisor.front.prepared import PreparedCall
 from supervisor.front.warden_link import Ending, LeaseRefused, WardenLink
-from supervisor.options import ASYNC_CONCURRENCY, Limits
+from supervisor.limits import ASYNC_CONCURRENCY, Limits
 from worker import wire
 
 log = logging.getLogger("cellblock.front")

@@ -11,7 +11,7 @@ from supervisor.front import answers
 from supervisor.front.answers import Answer
 from supervisor.front.lost import CallLate, CallLost, CircuitOpen, StartFailed, StartLate
 from supervisor.front.warden_link import Ending
-from supervisor.options import MIB
+from supervisor.limits import MIB
 
 
 def too_slow(what: str) -> PlatformError:

@@ -13,7 +13,7 @@ from supervisor.front.lease_request import lease_request
 from supervisor.front.lost import StartFailed, StartLate
 from supervisor.front.survey import Survey, merged
 from supervisor.front.warden_link import LeaseRefused, WardenLink
-from supervisor.options import Limits
+from supervisor.limits import Limits
 from worker import wire
 
 # Compiling the largest honest handler takes milliseconds; a bundle that takes longer is refused.

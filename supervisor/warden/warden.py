@@ -19,6 +19,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from supervisor import reloading
 from supervisor.datagrams import Message
 from supervisor.errors import ConfigurationError
 from supervisor.runtimes import Runtime, load_runtimes
@@ -318,7 +319,7 @@ class Warden:
         """What the fronts are, and what they are told."""
         settings = self._settings
         config: Message = {
-            "settings": settings.model_dump(mode="json", exclude={"admin_token"}),
+            "settings": reloading.for_a_new_front(settings),
             "admin_token_sha256": self._token_digest,
             "runtimes": [runtime.name for runtime in self.runtimes],
         }

@@ -10,7 +10,8 @@ from typing import Any
 
 from pydantic.fields import FieldInfo
 
-from supervisor.options import DEFAULT_CEILINGS, MIB, Limits, Options
+from supervisor.limits import DEFAULT_CEILINGS, MIB
+from supervisor.options import Limits, Options
 from supervisor.reloading import LIVE
 from supervisor.settings import Settings
 from supervisor.sources import load

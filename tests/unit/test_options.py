@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import fields
+from typing import Any, get_type_hints
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from supervisor import settings as settings_module
+from supervisor import limits as plain
 from supervisor.errors import PlatformError
 from supervisor.front.limits import limits_in_force
-from supervisor.options import ASYNC_CONCURRENCY, DEFAULT_CEILINGS, MIB, Limits, Options, resolve
+from supervisor.limits import ASYNC_CONCURRENCY, DEFAULT_CEILINGS, MIB, resolve
+from supervisor.options import Limits, Options
+from tests.support.told import front_settings
 
 # CONTRACT.md section 4, by hand.
 CONTRACT = {
@@ -47,6 +50,13 @@ def test_the_defaults_are_the_contracts() -> None:
     assert ASYNC_CONCURRENCY == 100
 
 
+def test_the_limits_that_are_documented_are_those_that_are_enforced() -> None:
+    types = get_type_hints(plain.Limits)
+    enforced = [(field.name, types[field.name], field.default) for field in fields(plain.Limits)]
+    documented = [(name, field.annotation, field.default) for name, field in Limits.model_fields.items()]
+    assert enforced == documented
+
+
 def test_a_tenant_can_name_every_limit_and_nothing_else() -> None:
     assert set(Options.model_fields) == set(Limits.model_fields) == set(CONTRACT)
     assert set(BOUNDS) | {"fresh", "network", "public"} == set(CONTRACT)
@@ -71,11 +81,11 @@ def test_a_value_above_a_ceiling_is_refused_and_the_refusal_says_the_ceiling(nam
     ceiling = DEFAULT_CEILINGS[name]
     value = "host" if name == "network" else ceiling + 1
     with pytest.raises(PlatformError) as caught:
-        resolve(Options(**{name: value}), Options(), DEFAULT_CEILINGS)
+        resolve({name: value}, {}, DEFAULT_CEILINGS)
     assert caught.value.status == 422
     assert caught.value.details == {"option": name, "ceiling": ceiling}
     assert f"options.{name}" in caught.value.message
-    at_the_ceiling = resolve(Options(**{name: ceiling}), Options(), DEFAULT_CEILINGS)
+    at_the_ceiling = resolve({name: ceiling}, {}, DEFAULT_CEILINGS)
     assert getattr(at_the_ceiling, name) == ceiling
 
 
@@ -83,47 +93,47 @@ def test_a_value_above_a_ceiling_is_refused_and_the_refusal_says_the_ceiling(nam
 def test_what_nobody_named_is_cut_to_a_ceiling_below_the_contracts_default(name: str) -> None:
     least = BOUNDS[name][0]
     ceiling = least + 1 if isinstance(least, int) else least
-    limits = resolve(Options(), Options(), {**DEFAULT_CEILINGS, name: ceiling})
+    limits = resolve({}, {}, {**DEFAULT_CEILINGS, name: ceiling})
     assert getattr(limits, name) == ceiling
 
 
 def test_concurrency_nobody_named_stays_open_unless_a_ceiling_is_below_the_async_default() -> None:
-    assert resolve(Options(), Options(), {**DEFAULT_CEILINGS, "concurrency": 100}).concurrency is None
-    assert resolve(Options(), Options(), {**DEFAULT_CEILINGS, "concurrency": 99}).concurrency == 99
-    assert resolve(Options(), Options(), {}).concurrency is None
+    assert resolve({}, {}, {**DEFAULT_CEILINGS, "concurrency": 100}).concurrency is None
+    assert resolve({}, {}, {**DEFAULT_CEILINGS, "concurrency": 99}).concurrency == 99
+    assert resolve({}, {}, {}).concurrency is None
 
 
 def test_an_operators_default_above_a_ceiling_is_cut() -> None:
-    limits = resolve(Options(), Options(memory=512, timeout=60), {**DEFAULT_CEILINGS, "memory": 256})
+    limits = resolve({}, {"memory": 512, "timeout": 60}, {**DEFAULT_CEILINGS, "memory": 256})
     assert (limits.memory, limits.timeout) == (256, 60)
 
 
 def test_a_tenants_value_wins_over_the_operators_default() -> None:
-    limits = resolve(Options(memory=64, fresh=False), Options(memory=512, fresh=True), DEFAULT_CEILINGS)
+    limits = resolve({"memory": 64, "fresh": False}, {"memory": 512, "fresh": True}, DEFAULT_CEILINGS)
     assert (limits.memory, limits.fresh) == (64, False)
 
 
 def test_host_networking_is_the_operators_to_allow() -> None:
-    assert resolve(Options(network="host"), Options(), NO_CEILINGS).network == "host"
-    assert resolve(Options(), Options(network="host"), NO_CEILINGS).network == "host"
-    assert resolve(Options(), Options(), NO_CEILINGS).network == "none"
+    assert resolve({"network": "host"}, {}, NO_CEILINGS).network == "host"
+    assert resolve({}, {"network": "host"}, NO_CEILINGS).network == "host"
+    assert resolve({}, {}, NO_CEILINGS).network == "none"
     # A default is cut like any other.
-    assert resolve(Options(), Options(network="host"), DEFAULT_CEILINGS).network == "none"
+    assert resolve({}, {"network": "host"}, DEFAULT_CEILINGS).network == "none"
 
 
 def test_more_instances_kept_than_allowed_is_refused() -> None:
     with pytest.raises(PlatformError) as caught:
-        resolve(Options(min_instances=5, max_instances=4), Options(), DEFAULT_CEILINGS)
+        resolve({"min_instances": 5, "max_instances": 4}, {}, DEFAULT_CEILINGS)
     assert caught.value.status == 422
     assert caught.value.message == (
         "options.min_instances 5 is above max_instances 4; lower the one or raise the other"
     )
     with pytest.raises(PlatformError, match="min_instances 11 is above max_instances 10"):
-        resolve(Options(min_instances=11), Options(), DEFAULT_CEILINGS)
+        resolve({"min_instances": 11}, {}, DEFAULT_CEILINGS)
 
 
 def test_an_operators_minimum_gives_way_to_the_most_a_tenant_wants() -> None:
-    limits = resolve(Options(max_instances=1), Options(min_instances=3), DEFAULT_CEILINGS)
+    limits = resolve({"max_instances": 1}, {"min_instances": 3}, DEFAULT_CEILINGS)
     assert (limits.min_instances, limits.max_instances) == (1, 1)
 
 
@@ -141,8 +151,13 @@ def test_an_operators_minimum_gives_way_to_the_most_a_tenant_wants() -> None:
 def test_what_is_deployed_answers_calls_whatever_the_operator_changed_since(
     named: dict[str, Any], changed: dict[str, Any], in_force: dict[str, Any]
 ) -> None:
-    limits = limits_in_force(named, settings_module.Settings(**changed))
+    limits = limits_in_force(named, front_settings(**changed))
     assert {name: getattr(limits, name) for name in in_force} == in_force
+
+
+def test_an_option_that_this_server_does_not_know_is_no_limit_that_is_dropped_silently() -> None:
+    with pytest.raises(TypeError, match="memroy"):
+        limits_in_force({"memroy": 5}, front_settings())
 
 
 def values_of(name: str) -> st.SearchStrategy[Any]:
@@ -166,7 +181,7 @@ def test_nothing_passes_a_ceiling_whoever_named_it(
 ) -> None:
     ceilings = {**DEFAULT_CEILINGS, **lower}
     try:
-        limits = resolve(Options(**named), Options(**defaults), ceilings)
+        limits = resolve(named, defaults, ceilings)
     except PlatformError as error:
         assert error.status == 422
         return
@@ -186,5 +201,5 @@ def test_nothing_passes_a_ceiling_whoever_named_it(
 def test_whatever_was_deployed_under_whatever_ceilings_there_are_limits_in_force(
     named: dict[str, Any], defaults: dict[str, Any], lower: dict[str, Any]
 ) -> None:
-    limits = limits_in_force(named, settings_module.Settings(defaults=defaults, ceilings=lower))
+    limits = limits_in_force(named, front_settings(defaults=defaults, ceilings=lower))
     assert limits.min_instances <= limits.max_instances

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import json
+import re
 from pathlib import Path
+from typing import Any, get_type_hints
 
-from supervisor import reloading
+from supervisor import reloading, told
 from supervisor.settings import Settings
+from tests.support.told import front_settings
+
+FRONT = Path(told.__file__).parent / "front"
 
 
 def test_what_may_change_does_and_what_may_not_is_named() -> None:
@@ -27,12 +33,42 @@ def test_the_same_again_is_no_change() -> None:
 
 def test_a_front_has_what_it_was_told_and_keeps_the_rest() -> None:
     warden = Settings(queue_seconds=4, defaults={"timeout": 5}, ceilings={"timeout": 7}, workers=3)
-    front = Settings(queue_seconds=3, body_seconds=9, workers=5)
+    front = front_settings(queue_seconds=3, body_seconds=9, workers=5)
 
-    told = reloading.told(front, reloading.for_fronts(warden))
+    after = told.again(front, reloading.for_fronts(warden))
 
-    assert (told.queue_seconds, told.defaults, told.all_ceilings) == (4, warden.defaults, warden.all_ceilings)
-    assert (told.body_seconds, told.workers) == (9, 5)
+    assert (after.queue_seconds, after.defaults, after.all_ceilings) == (
+        4,
+        {"timeout": 5},
+        warden.all_ceilings,
+    )
+    assert (after.body_seconds, after.workers) == (9, 5)
+
+
+def test_a_front_has_a_part_of_the_settings_as_they_are_and_nothing_that_it_does_not_use(
+    tmp_path: Path,
+) -> None:
+    settings = Settings(
+        data_dir=tmp_path, admin_token="t0ken", defaults={"timeout": 5}, otlp_headers={"a": "b"}, workers=5
+    )
+
+    text = json.dumps(reloading.for_a_new_front(settings))
+    front = told.at_start(json.loads(text))
+
+    assert "t0ken" not in text
+    types = get_type_hints(told.FrontSettings)
+    assert types.pop("defaults") == dict[str, Any]
+    assert front.defaults == settings.defaults.named() == {"timeout": 5}
+    for name, kind in types.items():
+        assert kind == Settings.model_fields[name].annotation, name
+        assert getattr(front, name) == getattr(settings, name), name
+    assert front.front_dir == settings.front_dir
+    assert front.all_ceilings == settings.all_ceilings
+    assert told.LIVE <= told.FIELDS
+    source = "".join(path.read_text() for path in FRONT.rglob("*.py"))
+    read = {"ceilings": "all_ceilings", "data_dir": "front_dir"}
+    for name in types:
+        assert re.search(rf"settings\.{read.get(name, name)}\b", source), f"no front uses {name}"
 
 
 def test_a_message_to_a_front_is_small() -> None:

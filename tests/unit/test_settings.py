@@ -10,7 +10,7 @@ import pytest
 
 from supervisor import settings as module
 from supervisor.errors import ConfigurationError
-from supervisor.options import DEFAULT_CEILINGS
+from supervisor.limits import DEFAULT_CEILINGS
 from supervisor.settings import Settings
 from supervisor.sources import load
 

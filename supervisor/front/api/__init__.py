@@ -20,8 +20,8 @@ from supervisor.front.api.housekeeping import collect_bundles
 from supervisor.front.auth import Credentials
 from supervisor.front.control import Control
 from supervisor.front.tails import Tails
-from supervisor.settings import Settings
 from supervisor.store.store import Store
+from supervisor.told import FrontSettings
 
 __all__ = ["build_api", "collect_bundles"]
 
@@ -30,7 +30,7 @@ def build_api(
     *,
     store: Store,
     bundles: BundleStore,
-    settings: Settings,
+    settings: FrontSettings,
     control: Control,
     credentials: Credentials,
     tails: Tails,

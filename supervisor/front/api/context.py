@@ -15,9 +15,10 @@ from supervisor.front.control import Control
 from supervisor.front.limits import limits_in_force
 from supervisor.front.logreads import LogReads
 from supervisor.front.tails import Tails
-from supervisor.options import Limits, Options, resolve
-from supervisor.settings import Settings
+from supervisor.limits import Limits, resolve
+from supervisor.options import Options
 from supervisor.store.store import Store
+from supervisor.told import FrontSettings
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -27,7 +28,7 @@ class Context:
     """The API's collaborators."""
 
     def __init__(
-        self, *, store: Store, bundles: BundleStore, settings: Settings, control: Control, tails: Tails
+        self, *, store: Store, bundles: BundleStore, settings: FrontSettings, control: Control, tails: Tails
     ) -> None:
         self.store = store
         self.tails = tails
@@ -53,7 +54,7 @@ class Context:
 
     def check_limits(self, options: Options) -> Limits:
         """The limits these options give; PlatformError 422 for one above a ceiling."""
-        return resolve(options, self.settings.defaults, self.settings.all_ceilings)
+        return resolve(options.named(), self.settings.defaults, self.settings.all_ceilings)
 
     def limits_in_force(self, named: dict[str, Any]) -> Limits:
         """The limits of stored options."""

@@ -10,6 +10,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchem
 
 from supervisor.errors import shown
 from supervisor.front.api.json_value import checked
+from supervisor.limits import Limits as InForce
 from supervisor.options import Limits, Options
 from supervisor.store import Function, Value, Version
 
@@ -180,7 +181,7 @@ class FunctionOut(BaseModel):
     updated_at: str
 
     @classmethod
-    def of(cls, function: Function, limits: Limits, instances: tuple[int, int]) -> Self:
+    def of(cls, function: Function, limits: InForce, instances: tuple[int, int]) -> Self:
         """From the store's record and what else is known."""
         content = function.active.content
         return cls(
@@ -191,7 +192,7 @@ class FunctionOut(BaseModel):
             template=content.template,
             env=content.env,
             options=content.options,
-            limits=limits,
+            limits=Limits.model_validate(limits, from_attributes=True),
             digest=content.digest,
             version=function.active.number,
             metrics=Metrics(replicas=instances[0], available_replicas=instances[1]),

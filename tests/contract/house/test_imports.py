@@ -47,6 +47,8 @@ WALLS: dict[str, tuple[str, ...]] = {
     "supervisor.cli.server": ("supervisor.front", "supervisor.store"),
     "supervisor.settings": ("supervisor.front", "supervisor.warden", "supervisor.store", "supervisor.cli"),
     "supervisor.sources": ("supervisor.front", "supervisor.warden", "supervisor.store", "supervisor.cli"),
+    "supervisor.limits": ("supervisor.front", "supervisor.warden", "supervisor.store", "supervisor.cli"),
+    "supervisor.told": ("supervisor.front", "supervisor.warden", "supervisor.store", "supervisor.cli"),
     "supervisor.options": ("supervisor.front", "supervisor.warden", "supervisor.store", "supervisor.cli"),
     "supervisor.datagrams": ("supervisor.front", "supervisor.warden", "supervisor.store", "supervisor.cli"),
     "supervisor.errors": ("supervisor",),
@@ -57,7 +59,7 @@ PURE = (
     "supervisor.warden.states", "supervisor.warden.policy", "supervisor.warden.fairness",
     "supervisor.warden.memory", "supervisor.warden.pace",
     "supervisor.front.growth", "supervisor.front.making_room", "supervisor.front.answers",
-    "supervisor.front.limits", "supervisor.options",
+    "supervisor.front.limits", "supervisor.limits", "supervisor.told", "supervisor.options",
     "supervisor.errors", "function.request", "seccomp.compiler", "seccomp.tables",
 )  # fmt: skip
 IMPURE = (

@@ -14,7 +14,7 @@ from supervisor.front.instance import MOVES_MOST
 from supervisor.front.lost import CallLost, StartFailed
 from supervisor.front.pool import Pool
 from supervisor.front.warden_link import Ending, Lease
-from supervisor.options import Limits
+from supervisor.limits import Limits
 from tests.support.scripted_cell import Ends, ScriptedWarden, answer, identity, prepared
 from worker import wire
 

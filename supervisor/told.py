@@ -1,0 +1,85 @@
+"""What a front is told of the server's settings: at its start, and over its link when they change.
+
+They come from the warden, which has validated them (``supervisor.settings``); here they get their types back.
+A front imports no pydantic for that, and has in it no more than it uses.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from supervisor.limits import DEFAULT_CEILINGS
+from supervisor.serverlog import LogFormat
+
+# What a front acts on while it runs.
+LIVE = frozenset(
+    {
+        "ceilings", "defaults", "drain_seconds", "freeze_seconds", "function_logs", "grace_seconds",
+        "init_seconds", "log_level", "queue_depth", "queue_seconds", "recycle_calls", "recycle_seconds",
+        "text_content_type",
+    }
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class FrontSettings:
+    """The settings that fronts use, in the units of ``supervisor.settings``; ``defaults`` are those named."""
+
+    workers: int
+    data_dir: Path
+    text_content_type: str
+    defaults: dict[str, Any]
+    ceilings: dict[str, Any]
+    queue_seconds: float
+    queue_depth: int
+    init_seconds: float
+    grace_seconds: float
+    freeze_seconds: float
+    recycle_calls: int
+    recycle_seconds: float
+    body_seconds: float
+    keepalive_seconds: float
+    unread_seconds: float
+    drain_seconds: float
+    bundle_max_bytes: int
+    bundle_max_entries: int
+    log_level: Literal["debug", "info", "warning", "error"]
+    log_format: LogFormat
+    otlp_endpoint: str | None
+    otlp_headers: dict[str, str]
+    call_reports: bool
+    function_logs: bool
+    log_keep_seconds: float
+    log_function_max_bytes: int
+    log_total_max_bytes: int
+
+    @property
+    def all_ceilings(self) -> dict[str, Any]:
+        """The operator's ceilings over the built-in ones."""
+        return {**DEFAULT_CEILINGS, **self.ceilings}
+
+    @property
+    def front_dir(self) -> Path:
+        """What the fronts own: the store, the bundles and the sealing key."""
+        return self.data_dir / "front"
+
+    @property
+    def logs_dir(self) -> Path:
+        """The functions' logs (``supervisor.logs``), which every front writes and reads."""
+        return self.front_dir / "logs"
+
+
+FIELDS = frozenset(field.name for field in fields(FrontSettings))
+
+
+def at_start(values: Mapping[str, Any]) -> FrontSettings:
+    """The settings that a front starts with; ``values`` are ``supervisor.reloading.for_a_new_front``'s."""
+    return FrontSettings(**{**values, "data_dir": Path(values["data_dir"])})
+
+
+def again(settings: FrontSettings, values: Mapping[str, Any]) -> FrontSettings:
+    """A front's settings after it was told ``values``, which are ``supervisor.reloading.for_fronts``'s."""
+    return replace(settings, **{name: values[name] for name in LIVE})
