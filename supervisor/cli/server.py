@@ -5,7 +5,6 @@ It imports nothing of the command line's library.
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import gc
 import os
@@ -20,10 +19,10 @@ from supervisor.cli import output
 from supervisor.errors import ConfigurationError
 from supervisor.settings import Settings
 from supervisor.sources import load
+from supervisor.warden import first_zygote
 from supervisor.warden.admission import TIER_WORDS, admitted
 from supervisor.warden.jail import standby, waiting
 from supervisor.warden.jail.probes import probe_host
-from supervisor.warden.warden import Warden
 
 TOKEN_FILE = "admin-token"  # noqa: S105 - a file's name
 TOKEN_BYTES = 32
@@ -89,8 +88,16 @@ def run(options: Options) -> None:
     serverlog.configure(settings.log_level, settings.log_format)
     findings = probe_host()  # before anything starts a thread: the probes fork
     tier = admitted(settings, findings)
+    first_zygotes = first_zygote.begin(launcher, settings, tier)
+    # All the rest that there is to import, while that does the same.
+    import asyncio
+
+    from supervisor.warden.warden import Warden
+
     token, is_new = admin_token(settings)
-    warden = Warden(settings, token, tier, findings, lambda: load(options.config, **given), front, launcher)
+    warden = Warden(
+        settings, token, tier, findings, lambda: load(options.config, **given), front, first_zygotes
+    )
 
     async def ready() -> None:
         url = _url(*warden.address)

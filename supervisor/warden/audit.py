@@ -17,10 +17,10 @@ from supervisor.errors import ConfigurationError
 from supervisor.runtimes import load_runtimes
 from supervisor.settings import Settings
 from supervisor.warden import admission, identities
+from supervisor.warden.descriptors import DESCRIPTORS_BESIDES, DESCRIPTORS_PER_CELL
 from supervisor.warden.jail import tiers
 from supervisor.warden.jail.cgroups import CONTROLLERS, Place, own_places
 from supervisor.warden.jail.probes import Finding
-from supervisor.warden.warden import DESCRIPTORS_BESIDES, DESCRIPTORS_PER_CELL
 
 PASS, CAUTION, FAIL = "PASS", "CAUTION", "FAIL"
 # move_mount of detached trees with mount_setattr, and pidfds.

@@ -10,10 +10,10 @@ import asyncio
 import os
 import signal
 import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
+from supervisor.warden.first_zygote import FirstZygote, Wanted
 from supervisor.warden.jail.launch import Launch
-from supervisor.warden.jail.waiting import WaitingLauncher
 
 OnExit = Callable[[int], None]
 
@@ -21,9 +21,9 @@ OnExit = Callable[[int], None]
 class Children:
     """Knows what to call when a child ends, by pid; a pid is ours until it is reaped."""
 
-    def __init__(self, waiting: WaitingLauncher | None = None) -> None:
-        """``waiting`` takes the first launch."""
-        self._waiting = waiting
+    def __init__(self, first: Mapping[Wanted, FirstZygote]) -> None:
+        """``first`` were started before there was a loop; whoever wants one like that takes it."""
+        self.first = dict(first)
         self._on_exit: dict[int, OnExit] = {}
         # Without pid namespaces what a cell leaves behind comes to us, the subreaper, to be ended.
         self.sweeps = False
@@ -35,11 +35,6 @@ class Children:
 
     def launch(self, launch: Launch, descriptors: Sequence[int], on_exit: OnExit) -> int:
         """Start a launcher that inherits ``descriptors`` under the same numbers; returns its pid."""
-        waiting, self._waiting = self._waiting, None
-        if waiting is not None:
-            self.adopt(waiting.pid, on_exit)
-            waiting.become(launch, descriptors)
-            return waiting.pid
         process = subprocess.Popen(
             launch.command(),
             stdin=subprocess.DEVNULL,
@@ -53,6 +48,12 @@ class Children:
         process.returncode = 0
         self.adopt(process.pid, on_exit)
         return process.pid
+
+    def no_more_of_the_start(self) -> None:
+        """Who was not wanted ends: nobody holds the other end of its socket any more."""
+        for first in self.first.values():
+            first.sock.close()
+        self.first.clear()
 
     def adopt(self, pid: int, on_exit: OnExit) -> None:
         """Call ``on_exit(wait status)`` when this child has been reaped."""

@@ -11,7 +11,6 @@ import os
 import shutil
 import subprocess
 from collections.abc import Iterable
-from importlib.util import find_spec
 from pathlib import Path
 
 from supervisor.errors import ConfigurationError
@@ -19,14 +18,7 @@ from supervisor.warden.code import Bundles, Code, copy_bundle
 from supervisor.warden.jail.root import system_root
 from supervisor.warden.jail.tiers import Tier
 from supervisor.warden.processes import Children
-
-
-def package_dir(name: str) -> Path:
-    """Where a package of ours lies; found and not imported: the warden imports nothing of the worker's."""
-    spec = find_spec(name)
-    assert spec is not None and spec.origin is not None, f"package {name} is not installed"
-    return Path(spec.origin).parent
-
+from supervisor.warden.zygote_launch import package_dir
 
 # Of folders: cells of any user read our code; nobody lists the others' names; scratch space is private.
 READABLE, PASSABLE, PRIVATE = 0o755, 0o711, 0o700

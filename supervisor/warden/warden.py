@@ -29,6 +29,8 @@ from supervisor.warden import identities
 from supervisor.warden.cells import Cell, Ending
 from supervisor.warden.code import Bundles
 from supervisor.warden.confinement import Confinement
+from supervisor.warden.descriptors import raise_descriptor_limit
+from supervisor.warden.first_zygote import FirstZygote, Wanted
 from supervisor.warden.fronts import Fronts
 from supervisor.warden.jail import _syscalls as sys_
 from supervisor.warden.jail.cgroups import Cgroups, own_places
@@ -36,7 +38,6 @@ from supervisor.warden.jail.launch import Launch
 from supervisor.warden.jail.probes import Finding
 from supervisor.warden.jail.standby import StandBy
 from supervisor.warden.jail.tiers import Tier
-from supervisor.warden.jail.waiting import WaitingLauncher
 from supervisor.warden.leases import Desk
 from supervisor.warden.processes import Children
 from supervisor.warden.registry import Registry
@@ -46,9 +47,6 @@ from supervisor.warden.tuning import Tuning
 
 log = logging.getLogger("cellblock.warden")
 
-# Each cell has five pipe ends, a set-up socket, a pidfd and a memory event here, if only for a moment.
-DESCRIPTORS_PER_CELL = 10
-DESCRIPTORS_BESIDES = 256
 # Cells that were killed at shutdown are reaped within this; the kernel tears their memory down.
 REAP_SECONDS = 5.0
 # From readiness to the zygotes and spare cells that no caller waits for yet: the first answers come before.
@@ -83,21 +81,6 @@ def harden(tier: Tier) -> None:
     os.umask(0o077)
 
 
-def raise_descriptor_limit(cells: int) -> None:
-    """Room for all cells; ConfigurationError when the host's limit is lower."""
-    needed = cells * DESCRIPTORS_PER_CELL + DESCRIPTORS_BESIDES
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft >= needed:
-        return
-    try:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (needed, max(hard, needed)))
-    except (ValueError, PermissionError):
-        raise ConfigurationError(
-            f"cannot open {needed} descriptors for max_cells = {cells}: the limit is {hard}; "
-            "raise it (LimitNOFILE) or lower max_cells"
-        ) from None
-
-
 class Warden:
     """One server, in the tier that was found and allowed (``supervisor.warden.jail.tiers``)."""
 
@@ -109,10 +92,10 @@ class Warden:
         findings: Mapping[str, Finding],
         read_settings: Callable[[], Settings],
         front: StandBy,
-        launcher: WaitingLauncher | None = None,
+        first_zygotes: Mapping[Wanted, FirstZygote],
     ) -> None:
         """``read_settings()`` reads them again, at SIGHUP; ConfigurationError.  ``front`` stands by."""
-        self._front, self._launcher = front, launcher
+        self._front, self._first_zygotes = front, first_zygotes
         self._given, self._read_settings = settings, read_settings
         self._settings = settings = within_the_host(settings)
         self._tier = tier
@@ -167,20 +150,18 @@ class Warden:
         loop = asyncio.get_running_loop()
         had_terminal = has_terminal()
         harden(self._tier)
-        if self._launcher is not None and self._tier is Tier.A_USER:
-            self._launcher.dismiss()  # it is not in the namespaces that this process has just entered
-            self._launcher = None
         raise_descriptor_limit(settings.max_cells)
         self.prepare_data_dir()
         listener = self._listen()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop.set)
-        children = self.children = Children(self._launcher)
+        children = self.children = Children(self._first_zygotes)
         children.start_reaping(loop)
         cgroups = self._cgroups()
         confinement = self._confinement(cgroups, children)
         desk = Desk(confinement.bundles, settings.queue_seconds)
         desk.registry = self._registry = registry = self._make_registry(desk, confinement, children)
+        children.no_more_of_the_start()
         registry.prove()
         tuning = self._tuning(desk, registry, confinement)
         Surveys(desk, registry)
@@ -285,7 +266,7 @@ class Warden:
         digest = hashlib.sha256(str(self._settings.data_dir.resolve()).encode()).hexdigest()[:8]
         with open("/proc/self/cgroup") as groups, open("/proc/self/mountinfo") as mounts:
             places = own_places(groups.read(), mounts.read())
-        family = [self._front.pid, *([self._launcher.pid] if self._launcher else [])]
+        family = [self._front.pid, *(first.pid for first in self._first_zygotes.values())]
         return Cgroups(f"cellblock-{digest}", places, family)
 
     async def _until_stopped(self, on_ready: OnReady) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import socket
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -12,11 +11,8 @@ from pathlib import Path
 from supervisor.datagrams import Link, LinkClosed, Message, pair
 from supervisor.runtimes import Runtime
 from supervisor.warden import policy
-from supervisor.warden.jail import _syscalls as sys_
-from supervisor.warden.jail.launch import Launch
-from supervisor.warden.jail.root import PASSING, system_root
 from supervisor.warden.processes import Children, signal_pid
-from supervisor.warden.rooms import package_dir
+from supervisor.warden.zygote_launch import launch_of
 
 log = logging.getLogger("cellblock.zygote")
 
@@ -27,95 +23,6 @@ READY_SECONDS = 120.0
 
 # The reason of a spawn that its zygote did not live to answer: the next zygote does.
 ENDED_FIRST = "the zygote ended"
-
-# Where a zygote finds things in a root of its own.
-CODE_PLACE = "/opt/cellblock"
-LIBRARIES_PLACE = "/opt/libraries"
-
-ENVIRONMENT = {
-    "PATH": "/usr/bin:/bin",
-    "HOME": "/tmp",  # noqa: S108 - inside the cell
-    "LANG": "C.UTF-8",
-    "TZ": "UTC",
-    "PYTHONDONTWRITEBYTECODE": "1",
-    "MPLCONFIGDIR": "/tmp/matplotlib",  # noqa: S108
-    # OpenBLAS starts threads at import; a process with threads cannot be forked safely.
-    "OPENBLAS_NUM_THREADS": "1",
-    "OMP_NUM_THREADS": "1",
-    "MKL_NUM_THREADS": "1",
-    "NUMEXPR_NUM_THREADS": "1",
-}
-
-
-def import_path(code: str, libraries: str) -> tuple[str, str, str]:
-    """What is on a cell's path: ours first; the tenant's folder is appended by the worker.
-
-    Never worker/ or function/ itself: with function/ on the path the standard library's ``secrets``
-    would be ours.
-    """
-    return code, libraries, f"{code}/worker/standins"
-
-
-# glibc then asks for huge pages for what is allocated at once and is as large as one.
-HUGE_PAGES = {"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"}
-# Where it reads, when a process starts, whether programs may ask here, and how large one is.
-ABOUT_HUGE_PAGES = tuple(
-    f"/sys/kernel/mm/transparent_hugepage/{name}" for name in ("enabled", "hpage_pmd_size")
-)
-
-
-def bootstrap(path: tuple[str, str, str]) -> str:
-    """The program of a zygote's interpreter."""
-    return (
-        f"import sys; sys.path.insert(0, {path[0]!r}); sys.path += {list(path[1:])!r}; "
-        "from worker.zygote import main; main()"
-    )
-
-
-def launch_of(
-    runtime: Runtime, names: Sequence[str], control_fd: int, bare_code: Path | None, huge_pages: bool
-) -> Launch:
-    """The launch of a zygote: its root holds the runtime, the libraries and our worker code.
-
-    ``names`` are imported ahead.  ``bare_code`` is the folder of that code for cells without namespaces,
-    which have no such root.
-    """
-    root = system_root()
-    # An ordinary user's zygote has no right to take away again what its interpreter needs for them.
-    is_able = bare_code is not None or os.geteuid() == 0
-    huge_pages = huge_pages and is_able and all(map(os.path.exists, ABOUT_HUGE_PAGES))
-    if bare_code is None:
-        for host_dir in runtime.host_dirs:
-            root.read_only[str(host_dir)] = str(host_dir)
-        root.read_only[str(runtime.libraries)] = LIBRARIES_PLACE
-        root.read_only[str(package_dir("worker"))] = f"{CODE_PLACE}/worker"
-        root.read_only[str(package_dir("function"))] = f"{CODE_PLACE}/function"
-        root.folders = (*root.folders, "/function")
-        root.with_proc = True
-        if huge_pages:
-            root.passing = {file: Path(file).read_text() for file in ABOUT_HUGE_PAGES}
-        path = import_path(CODE_PLACE, LIBRARIES_PLACE)
-        # Root's user namespaces need no right; those of hosts that refuse them to others need this one.
-        keeps: tuple[int, ...] = (sys_.CAP_SYS_ADMIN,)
-    else:
-        path = import_path(str(bare_code), str(runtime.libraries))
-        # For its cells, which drop them; a cell's keeper has another user than its worker, which it signals.
-        keeps = (sys_.CAP_KILL, sys_.CAP_SETGID, sys_.CAP_SETUID, sys_.CAP_SETPCAP)
-    # For a function's child interpreters.
-    environment = {**ENVIRONMENT, "PYTHONPATH": ":".join(path), **(HUGE_PAGES if huge_pages else {})}
-    arguments = ["-I", "-S", "-B", "-X", "utf8", "-c", bootstrap(path), str(control_fd)]
-    arguments += [PASSING if root.passing else "", *names]
-    return Launch(
-        [str(runtime.python), *arguments],
-        environment,
-        root.as_json(),
-        os.getuid(),
-        os.getgid(),
-        os.getpid(),
-        has_root=bare_code is None,
-        keeps=keeps,
-    )
-
 
 # Called with the new cell's pid and pidfd, or with the reason there is none.
 OnSpawned = Callable[[int, int, str], None]
@@ -130,17 +37,33 @@ class _Process:
         self._waiting: list[OnSpawned] = []
         self.spawned = 0
         self.is_ready = False
+        wanted = (runtime, tuple(names), owner.huge_pages, owner.bare_code)
+        first = children.first.pop(wanted, None)
+        if first is not None:
+            self.link, self.pid = Link(first.sock, self._message, self._closed), first.pid
+            children.adopt(self.pid, lambda _: self._gone())
+        else:
+            self._launch(*wanted, children)
+        self._has_exited = False
+        self._deadline = asyncio.get_running_loop().call_later(READY_SECONDS, self._too_late)
+
+    def _launch(
+        self,
+        runtime: Runtime,
+        names: Sequence[str],
+        huge_pages: bool,
+        bare_code: Path | None,
+        children: Children,
+    ) -> None:
         ours, theirs = pair()
         self.link = Link(ours, self._message, self._closed)
         with theirs:
-            launch = launch_of(runtime, names, theirs.fileno(), owner.bare_code, owner.huge_pages)
+            launch = launch_of(runtime, names, theirs.fileno(), bare_code, huge_pages)
             try:
                 self.pid = children.launch(launch, [theirs.fileno()], lambda _: self._gone())
             except OSError:
                 self.link.close()
                 raise
-        self._has_exited = False
-        self._deadline = asyncio.get_running_loop().call_later(READY_SECONDS, self._too_late)
 
     def spawn(self, message: Message, descriptors: Sequence[int], on_spawned: OnSpawned) -> None:
         self.spawned += 1

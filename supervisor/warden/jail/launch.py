@@ -114,10 +114,6 @@ STEPS: tuple[Callable[[Launch], None], ...] = (
 )
 
 
-# A launcher's: the steps, and the end of the launcher.
-BECOME = (*STEPS, _become)
-
-
 def carry_out(launch: Launch, steps: Sequence[Callable[[Launch], None]] = STEPS) -> None:
     """Every step, on this process; a failure is one line on stderr and exit code 1."""
     for step in steps:
@@ -128,9 +124,14 @@ def carry_out(launch: Launch, steps: Sequence[Callable[[Launch], None]] = STEPS)
             sys.exit(1)
 
 
+def become(launch: Launch) -> None:
+    """Every step, then exec; never returns."""
+    carry_out(launch, (*STEPS, _become))
+
+
 def main() -> None:
-    """The launcher: every step, then exec."""
-    carry_out(Launch(**json.loads(sys.argv[-1])), BECOME)
+    """The launcher."""
+    become(Launch(**json.loads(sys.argv[-1])))
 
 
 if __name__ == "__main__":

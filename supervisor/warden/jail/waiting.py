@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from supervisor.warden.jail import _syscalls as sys_
-from supervisor.warden.jail.launch import BECOME, Launch, carry_out
+from supervisor.warden.jail.launch import Launch, become
 from supervisor.warden.jail.telling import heard, tell
 
 
@@ -71,7 +71,7 @@ def _wait(sock: socket.socket, not_ours: socket.socket) -> NoReturn:
         told, descriptors = heard(sock)
         if told is not None:
             _give_numbers(descriptors, told["numbers"])
-            carry_out(Launch(**told["launch"]), BECOME)
+            become(Launch(**told["launch"]))
     except SystemExit:
         pass  # a step has failed, and said so
     except BaseException as error:  # the last door: this process is no second server

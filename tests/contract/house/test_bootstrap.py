@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from supervisor.warden.zygotes import CODE_PLACE, bootstrap, import_path
+from supervisor.warden.zygote_launch import CODE_PLACE, bootstrap, import_path
 from tests.support.runtimes import ROOT, on_every_runtime, run_in, runtime_or_skip
 from tests.support.server import Server
 from worker.places import function_dir as FUNCTION_DIR
