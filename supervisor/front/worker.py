@@ -14,6 +14,7 @@ import struct
 import weakref
 from typing import Any
 
+import uvloop  # noqa: F401 - gunicorn imports it in each worker; here it is there before the fork
 from gunicorn.workers import gasgi
 from gunicorn.workers.gasgi import ASGIWorker
 

@@ -208,7 +208,9 @@ class Registry:
     def _to_keep(self, kind: Kind) -> int:
         least, asked = self._wanted_blank.get(kind, 0), self._pace.get(kind, pace.Pace())
         if self._is_starting:
-            return min(1, least)
+            # A cell to spare would take the processor from the one that a call waits for.
+            is_waited_for = any(want.space and want.kind == kind for want in self._wants)
+            return 0 if is_waited_for else min(1, least)
         return pace.to_keep(asked, least, self._blank_most, self._slots.free, self._loop.time())
 
     def _trim_later(self) -> None:

@@ -10,8 +10,9 @@ from typing import Any
 
 from pydantic.fields import FieldInfo
 
+from supervisor.front.api.limits import Limits
 from supervisor.limits import DEFAULT_CEILINGS, MIB
-from supervisor.options import Limits, Options
+from supervisor.options import Options
 from supervisor.reloading import LIVE
 from supervisor.settings import Settings
 from supervisor.sources import load

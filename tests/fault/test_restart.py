@@ -96,20 +96,30 @@ def test_a_second_server_on_the_same_data_directory_is_refused(
     assert server.call("hello").text == "hello"
 
 
-def test_fronts_that_are_killed_before_they_are_told_anything_are_started_again(
-    tmp_path: Path, one_runtime: Path
+@pytest.mark.parametrize("what", ["supervisor.front.server", "supervisor.cli"], ids=["fronts", "launcher"])
+def test_what_stands_by_and_is_killed_before_it_is_told_anything_is_started_again(
+    tmp_path: Path, one_runtime: Path, what: str
 ) -> None:
-    """They import while the server reads its settings: here they end meanwhile."""
+    """The fronts and the first zygote's launcher wait while the server reads its settings: here one ends."""
     command = [sys.executable, "-m", "supervisor.cli", "serve", "--data-dir", str(tmp_path / "data")]
     command += ["--bind", "127.0.0.1:0", "--runtimes-dir", str(one_runtime), "--workers", "1"]
     with subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.PIPE, text=True) as server:
         try:
-            eventually(lambda: children_of(server.pid))
-            (front,) = children_of(server.pid)  # before all others
-            os.kill(front, signal.SIGKILL)
+            eventually(lambda: standing_by(server.pid, what))
+            os.kill(standing_by(server.pid, what)[0], signal.SIGKILL)
             assert server.stdout is not None
             url = next(line.split()[-1] for line in server.stdout if "ready on" in line)
             assert httpx.get(f"{url}/healthz", timeout=30).status_code == 200
         finally:
             server.terminate()
     assert server.returncode == 0
+
+
+def standing_by(server_pid: int, what: str) -> list[int]:
+    """The server's children with this in their command line, the oldest first."""
+    found = []
+    for pid in sorted(children_of(server_pid)):
+        with contextlib.suppress(OSError):
+            if what.encode() in Path(f"/proc/{pid}/cmdline").read_bytes():
+                found.append(pid)
+    return found

@@ -12,9 +12,10 @@ from pydantic import ValidationError
 
 from supervisor import limits as plain
 from supervisor.errors import PlatformError
+from supervisor.front.api.limits import Limits
 from supervisor.front.limits import limits_in_force
 from supervisor.limits import ASYNC_CONCURRENCY, DEFAULT_CEILINGS, MIB, resolve
-from supervisor.options import Limits, Options
+from supervisor.options import Options
 from tests.support.told import front_settings
 
 # CONTRACT.md section 4, by hand.

@@ -10,8 +10,9 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchem
 
 from supervisor.errors import shown
 from supervisor.front.api.json_value import checked
+from supervisor.front.api.limits import Limits
 from supervisor.limits import Limits as InForce
-from supervisor.options import Limits, Options
+from supervisor.options import Options
 from supervisor.store import Function, Value, Version
 
 DEFAULT_TEMPLATE = "python3-http"
