@@ -7,19 +7,23 @@ outside the child's own namespaces is written; a path that should be writable is
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import json
 import os
 import select
 import signal
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from supervisor.warden.jail import _syscalls as sys_
 
 # A probe is a few system calls; on a loaded machine a namespace takes some milliseconds.
 PROBE_SECONDS = 10.0
 EVIDENCE_MAX_BYTES = 500
+ALL_MAX_BYTES = 1 << 16
 
 ALL_NAMESPACES = (
     sys_.CLONE_NEWUSER | sys_.CLONE_NEWNS | sys_.CLONE_NEWPID | sys_.CLONE_NEWNET | sys_.CLONE_NEWIPC
@@ -148,41 +152,49 @@ PROBES: dict[str, Callable[[], str]] = {
 }
 
 
-class Probe:
-    """One probe in a child, from its start; a child that hangs or dies is a finding too."""
-
-    def __init__(self, name: str, attempt: Callable[[], str]) -> None:
-        self._name = name
-        self._read, write = os.pipe()
-        self._pid = os.fork()
-        if self._pid == 0:
-            _in_child(write, attempt)
-        os.close(write)
-
-    def finding(self) -> Finding:
-        """What it found, once; waits for it, and ends it."""
-        deadline = time.monotonic() + PROBE_SECONDS
-        text = b""
-        os.set_blocking(self._read, False)
-        poll = _readable(self._read)
-        while poll(max(0.0, deadline - time.monotonic())):
-            data = os.read(self._read, EVIDENCE_MAX_BYTES)
-            if not data:
-                break
-            text += data
-        os.close(self._read)
-        try:
-            os.kill(self._pid, signal.SIGKILL)
-        finally:
-            os.waitpid(self._pid, 0)
-        if not text:
-            return Finding(self._name, False, "the probe died or did not end")
-        return Finding(self._name, text[:1] == b"+", text[1:].decode(errors="replace"))
-
-
 def probe(name: str, attempt: Callable[[], str]) -> Finding:
-    """Run one probe and wait for it."""
-    return Probe(name, attempt).finding()
+    """Run one probe in a child; a child that hangs or dies is a finding too."""
+    text = _heard(_child(lambda: _text_of(attempt)), PROBE_SECONDS, EVIDENCE_MAX_BYTES)
+    if not text:
+        return Finding(name, False, "the probe died or did not end")
+    return Finding(name, text[:1] == b"+", text[1:].decode(errors="replace"))
+
+
+class _Child(NamedTuple):
+    pid: int
+    read: int
+
+
+def _child(work: Callable[[], bytes]) -> _Child:
+    """A child that writes what ``work`` gives, and ends."""
+    read, write = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            os.write(write, work())
+        finally:
+            os._exit(0)
+    os.close(write)
+    return _Child(pid, read)
+
+
+def _heard(child: _Child, seconds: float, most: int) -> bytes:
+    """What it wrote within this time; empty when it died or did not end.  It is gone then."""
+    deadline = time.monotonic() + seconds
+    text = b""
+    os.set_blocking(child.read, False)
+    poll = _readable(child.read)
+    while poll(max(0.0, deadline - time.monotonic())):
+        data = os.read(child.read, most)
+        if not data:
+            break
+        text += data
+    os.close(child.read)
+    try:
+        os.kill(child.pid, signal.SIGKILL)
+    finally:
+        os.waitpid(child.pid, 0)
+    return text
 
 
 def _readable(descriptor: int) -> Callable[[float], bool]:
@@ -191,7 +203,8 @@ def _readable(descriptor: int) -> Callable[[float], bool]:
     return lambda seconds: bool(poll.poll(seconds * 1000))
 
 
-def _in_child(write: int, attempt: Callable[[], str]) -> None:
+def _text_of(attempt: Callable[[], str]) -> bytes:
+    """What an attempt found: + and what was seen, or - and why not."""
     try:
         text = "+" + attempt()
     except OSError as error:
@@ -199,25 +212,27 @@ def _in_child(write: int, attempt: Callable[[], str]) -> None:
         text = f"-{number}: {error.strerror or error}"
     except BaseException as error:  # whatever it was, the host did not give it
         text = f"-{error!r}"
-    os.write(write, text.encode()[:EVIDENCE_MAX_BYTES])
-    os._exit(0)
+    return text.encode()[:EVIDENCE_MAX_BYTES]
 
 
-_begun: list[Probe] = []
+def _all() -> list[Finding]:
+    return [probe(name, attempt) for name, attempt in PROBES.items()]
+
+
+_begun: list[_Child] = []
 
 
 def begin() -> None:
-    """Start every probe.  Only while this process has one thread: it forks, and early, when it is small."""
-    # Side by side: most of their time they wait for the kernel.
-    _begun.extend(Probe(name, attempt) for name, attempt in PROBES.items())
+    """Have a child try it all.  Only while this process has one thread: it forks, early, when it is small."""
+    with contextlib.suppress(OSError):  # then ``probe_host`` does
+        _begun.append(_child(lambda: json.dumps([vars(finding) for finding in _all()]).encode()))
 
 
 def probe_host() -> dict[str, Finding]:
-    """What each probe found, those that ``begin`` started or new ones: about 10 ms."""
-    if not _begun:
-        begin()
-    probes, _begun[:] = list(_begun), []
-    found = {finding.name: finding for finding in (each.finding() for each in probes)}
+    """What each probe found, in the child that ``begin`` started or in new ones, about 30 ms."""
+    text = _heard(_begun.pop(), PROBE_SECONDS * len(PROBES), ALL_MAX_BYTES) if _begun else b""
+    findings = [Finding(**each) for each in json.loads(text)] if text else _all()
+    found = {finding.name: finding for finding in findings}
     for abi in (3, 6):
         enough = found["landlock"].works and int(found["landlock"].evidence.split()[-1]) >= abi
         found[f"landlock-{abi}"] = Finding(f"landlock-{abi}", enough, found["landlock"].evidence)

@@ -106,3 +106,15 @@ def test_the_host_is_probed_as_a_whole_and_nothing_has_changed() -> None:
     else:
         assert not found["landlock-3"].works
         assert not found["landlock-6"].works
+
+
+@pytest.mark.parametrize("is_killed", [False, True], ids=["", "killed"])
+def test_a_host_that_is_probed_ahead_is_the_same_host(is_killed: bool) -> None:
+    expected = probe_host()
+    before = state_of_the_caller()
+    probes.begin()
+    if is_killed:
+        os.kill(probes._begun[0].pid, signal.SIGKILL)
+    assert probe_host() == expected
+    assert probes._begun == []
+    assert state_of_the_caller() == before
