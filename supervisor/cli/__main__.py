@@ -18,9 +18,11 @@ def main() -> int:
     if sys.argv[1:2] == ["serve"] and not set(WITHOUT_A_SERVER) & set(sys.argv):
         # All that an import makes stays: a collection walks it, and finds nothing.
         gc.disable()
-        from supervisor.warden.jail import probes, standby, waiting
+        from supervisor.warden.jail import standby
 
         standby.begin()
+        from supervisor.warden.jail import probes, waiting
+
         waiting.begin()
         probes.begin()
         from supervisor.cli import endings, plain, server

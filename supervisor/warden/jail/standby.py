@@ -8,20 +8,17 @@ the server's environment nor any of its descriptors but one end of a socket.
 
 from __future__ import annotations
 
-import contextlib
-import gc
-import importlib
+import os
 import signal
 import socket
-import subprocess
 import sys
-from collections.abc import Sequence
-from pathlib import Path
 
-from supervisor.errors import ConfigurationError
-from supervisor.warden.jail import _syscalls as sys_
-from supervisor.warden.jail.launch import Launch, carry_out
-from supervisor.warden.jail.telling import heard, tell
+# Nothing else, not even typing: all of this is imported before the process that imports longest has begun.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from supervisor.warden.jail.launch import Launch
 
 PROGRAM = "supervisor.front.server"
 # All of it, and known before any setting is.
@@ -30,6 +27,8 @@ ENVIRONMENT = {
     "HOME": "/tmp",  # noqa: S108 - inside the front's own root
     "LANG": "C.UTF-8",
 }
+# Where it has its end of the socket.
+SOCKET_FD = 3
 
 
 class StandBy:
@@ -41,32 +40,37 @@ class StandBy:
         self._sock, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
         with theirs:
             try:
-                process = subprocess.Popen(
+                self.pid = os.posix_spawn(
+                    sys.executable,
                     # -S: what site finds we have found already.
-                    [sys.executable, "-I", "-S", "-B", "-c", code, PROGRAM, str(theirs.fileno())],
-                    stdin=subprocess.DEVNULL,
-                    pass_fds=[theirs.fileno()],
-                    env=ENVIRONMENT,
-                    cwd="/",
+                    [sys.executable, "-I", "-S", "-B", "-c", code, PROGRAM],
+                    ENVIRONMENT,
+                    file_actions=[
+                        (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+                        (os.POSIX_SPAWN_DUP2, theirs.fileno(), SOCKET_FD),
+                    ],
                     # Ctrl-C at a terminal goes to the whole group: it is for the warden, which drains.
-                    start_new_session=True,
+                    setsid=True,
+                    setsigdef=[signal.SIGPIPE, signal.SIGXFSZ],  # which this interpreter ignores
                 )
             except OSError:
                 self._sock.close()
                 raise
-        # The object must neither wait nor warn: the warden's one loop reaps.
-        process.returncode = 0
-        self.pid = process.pid
 
     def become(self, launch: Launch, argument: str, descriptors: Sequence[int]) -> None:
         """Tell it, once.  OSError; not for one that has ended already, whose exit says so."""
+        from supervisor.warden.jail.telling import tell
+
         tell(self._sock, self.pid, {"launch": launch.__dict__, "argument": argument}, descriptors)
 
 
 def _path() -> list[str]:
     """Where we import from, but for the folder of the script or the working directory; and ourselves."""
     found = sys.path if sys.flags.safe_path else sys.path[1:]
-    return [*found, str(Path(__file__).resolve().parents[3])]
+    ours = os.path.realpath(__file__)
+    for _ in range(4):
+        ours = os.path.dirname(ours)
+    return [*found, ours]
 
 
 _begun: list[StandBy] = []
@@ -74,8 +78,10 @@ _begun: list[StandBy] = []
 
 def begin() -> None:
     """Start the one of this process's own server, as early as there is one to be."""
-    with contextlib.suppress(OSError):  # ``begun`` tries again, and says why not
+    try:
         _begun.append(StandBy())
+    except OSError:
+        pass  # ``begun`` tries again, and says why not
 
 
 def begun() -> StandBy:
@@ -83,18 +89,35 @@ def begun() -> StandBy:
     try:
         return _begun.pop() if _begun else StandBy()
     except OSError as error:
+        from supervisor.errors import ConfigurationError
+
         raise ConfigurationError(f"cannot serve: no process for the fronts: {error}") from None
 
 
 def main() -> None:
     """The process itself: import, wait, carry the launch out, run."""
-    program, number = sys.argv[1:]
+    # What the server was started with that is not its own ends here; then what takes longer to import.
+    for name in os.listdir("/proc/self/fd"):
+        if int(name) > SOCKET_FD:
+            try:
+                os.close(int(name))
+            except OSError:
+                pass  # the listing's own
+    os.chdir("/")
+
+    import gc
+    import importlib
+
+    from supervisor.warden.jail import _syscalls as sys_
+    from supervisor.warden.jail.launch import Launch, carry_out
+    from supervisor.warden.jail.telling import heard
+
     sys_.prctl(sys_.PR_SET_PDEATHSIG, signal.SIGKILL)
     # Everything that an import makes stays: a collection walks all of it, and finds nothing.
     gc.disable()
-    run = importlib.import_module(program).main
+    run = importlib.import_module(sys.argv[1]).main
     gc.freeze()
-    told, descriptors = heard(socket.socket(fileno=int(number)))
+    told, descriptors = heard(socket.socket(fileno=SOCKET_FD))
     if told is None:
         return
     carry_out(Launch(**told["launch"]))
