@@ -6,7 +6,8 @@ a folder, the number of processes.  The fronts' part of it is in ``supervisor.to
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
 from typing import Any
 
 from supervisor import told
@@ -15,6 +16,7 @@ from supervisor.settings import Settings
 # What only the warden acts on.
 OF_THE_WARDEN = frozenset({"blank_cells", "blank_cells_most", "max_cells", "preload"})
 LIVE = told.LIVE | OF_THE_WARDEN
+NAMES = tuple(each.name for each in fields(Settings))
 
 
 @dataclass(frozen=True)
@@ -28,11 +30,11 @@ class Change:
 
 def between(running: Settings, wanted: Settings) -> Change:
     """What of ``wanted`` a server that runs with ``running`` takes over; pure."""
-    differing = [name for name in Settings.model_fields if getattr(running, name) != getattr(wanted, name)]
+    differing = [name for name in NAMES if getattr(running, name) != getattr(wanted, name)]
     changed = tuple(name for name in differing if name in LIVE)
     update = {name: getattr(wanted, name) for name in changed}
     deferred = tuple(name for name in differing if name not in LIVE)
-    return Change(running.model_copy(update=update), changed, deferred)
+    return Change(replace(running, **update), changed, deferred)
 
 
 def for_a_new_front(settings: Settings) -> dict[str, Any]:
@@ -46,5 +48,5 @@ def for_fronts(settings: Settings) -> dict[str, Any]:
 
 
 def _told(settings: Settings, names: frozenset[str]) -> dict[str, Any]:
-    fields = settings.model_dump(mode="json", include=set(names))
-    return {**fields, "defaults": settings.defaults.named()}
+    values = {name: getattr(settings, name) for name in names}
+    return {name: str(value) if isinstance(value, Path) else value for name, value in values.items()}

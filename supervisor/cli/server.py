@@ -34,7 +34,7 @@ def admin_token(settings: Settings) -> tuple[str, bool]:
     From the setting, else from ``data_dir/admin-token`` (0600), which is made once.
     """
     if settings.admin_token is not None:
-        token = settings.admin_token.get_secret_value()
+        token = settings.admin_token
         if len(token) < 16:
             raise ConfigurationError("setting admin_token: a token has at least 16 characters")
         return token, False

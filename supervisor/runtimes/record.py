@@ -6,19 +6,21 @@ server learns all it needs of a runtime without starting an interpreter.
 
 from __future__ import annotations
 
+import json
 import logging
 import os
-from dataclasses import dataclass
+import re
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal
-
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from typing import Any
 
 from supervisor.errors import ConfigurationError
 from supervisor.runtimes.interpreters import SUPPORTED_MINORS, own_runtime_name
 
 RECORD_NAME = "runtime.json"
 RUNTIME_NAMES: tuple[str, ...] = tuple(f"python3.{minor}" for minor in SUPPORTED_MINORS)
+FORMAT = 1
 _RECORD_MAX_BYTES = 64 * 1024
 
 _log = logging.getLogger(__name__)
@@ -41,23 +43,62 @@ class Runtime:
     full: bool
 
 
-class Record(BaseModel):
+@dataclass(frozen=True)
+class Record:
     """``runtime.json``: a :class:`Runtime` and what its libraries were installed from.
 
     ``libraries`` is a folder's name beside the file; ``lock_digest`` the SHA-256 of the lock, in hex.
     """
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-    format: Literal[1] = 1
     name: str
     python: Path
     version: str
     host_dirs: tuple[Path, ...]
-    libraries: str = Field(pattern=r"^[A-Za-z0-9_-]{1,80}$")
-    library_count: int = Field(ge=0)
+    libraries: str
+    library_count: int
     full: bool
-    lock_digest: str = Field(pattern=r"^[0-9a-f]{64}$")
+    lock_digest: str
+
+    @classmethod
+    def from_json(cls, text: str) -> Record:
+        """The inverse of ``as_json``; ValueError.  What a newer version added is left out."""
+        try:
+            data: Any = json.loads(text)
+        except RecursionError:
+            raise ValueError("nested too deeply") from None
+        if not isinstance(data, dict) or data.get("format", FORMAT) != FORMAT:
+            raise ValueError("not a record of this format")
+        values: dict[str, Any] = {name: data.get(name) for name in _CHECKS}
+        wrong = [name for name, is_right in _CHECKS.items() if not is_right(values[name])]
+        if wrong:
+            raise ValueError(f"{wrong[0]} is not as it should be")
+        host_dirs = tuple(map(Path, values.pop("host_dirs")))
+        return cls(python=Path(values.pop("python")), host_dirs=host_dirs, **values)
+
+    def as_json(self) -> str:
+        """For the file."""
+        values = {
+            **asdict(self),
+            "python": str(self.python),
+            "host_dirs": [str(path) for path in self.host_dirs],
+        }
+        return json.dumps({"format": FORMAT, **values}, indent=2)
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+_CHECKS: dict[str, Callable[[Any], bool]] = {
+    "name": _is_text,
+    "python": _is_text,
+    "version": _is_text,
+    "host_dirs": lambda value: isinstance(value, list) and all(map(_is_text, value)),
+    "libraries": lambda value: _is_text(value) and bool(re.fullmatch(r"[A-Za-z0-9_-]{1,80}", value)),
+    "library_count": lambda value: type(value) is int and value >= 0,
+    "full": lambda value: isinstance(value, bool),
+    "lock_digest": lambda value: _is_text(value) and bool(re.fullmatch(r"[0-9a-f]{64}", value)),
+}
 
 
 def read_record(runtimes_dir: Path, name: str) -> Record | None:
@@ -65,10 +106,10 @@ def read_record(runtimes_dir: Path, name: str) -> Record | None:
     path = runtimes_dir / name / RECORD_NAME
     try:
         with path.open("rb") as file:
-            record = Record.model_validate_json(file.read(_RECORD_MAX_BYTES))
+            record = Record.from_json(file.read(_RECORD_MAX_BYTES).decode())
     except FileNotFoundError:
         return None
-    except (OSError, ValidationError) as error:
+    except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is damaged"
         _log.warning("cannot use %s: %s; run: cellblock runtimes install %s", path, reason, name)
         return None
@@ -80,7 +121,7 @@ def write_record(runtimes_dir: Path, record: Record) -> None:
     folder = runtimes_dir / record.name
     temporary = folder / f"{RECORD_NAME}.tmp"
     with temporary.open("w", encoding="utf-8") as file:
-        file.write(record.model_dump_json(indent=2) + "\n")
+        file.write(record.as_json() + "\n")
         file.flush()
         os.fsync(file.fileno())
     temporary.replace(folder / RECORD_NAME)

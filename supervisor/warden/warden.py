@@ -16,6 +16,7 @@ import resource
 import signal
 import socket
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +64,7 @@ def within_the_host(settings: Settings) -> Settings:
     ceilings = settings.all_ceilings
     if hard == resource.RLIM_INFINITY or ceilings["open_files"] <= hard:
         return settings
-    return settings.model_copy(update={"ceilings": {**ceilings, "open_files": hard}})
+    return replace(settings, ceilings={**ceilings, "open_files": hard})
 
 
 OnReady = Callable[[], Awaitable[None]]

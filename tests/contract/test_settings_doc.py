@@ -14,8 +14,8 @@ from supervisor.front.api.limits import Limits
 from supervisor.limits import DEFAULT_CEILINGS, MIB
 from supervisor.options import Options
 from supervisor.reloading import LIVE
-from supervisor.settings import Settings
 from supervisor.sources import load
+from supervisor.validated import Given
 
 REPOSITORY = Path(__file__).parents[2]
 PAGE = (REPOSITORY / "docs/settings.md").read_text(encoding="utf-8")
@@ -79,7 +79,7 @@ def row(*columns: str) -> str:
 
 def setting_rows() -> list[str]:
     rows = []
-    for name, field in Settings.model_fields.items():
+    for name, field in Given.model_fields.items():
         sentence, unit = sentence_and_unit(field)
         default = FOUND_OUT.get(name) or shown(field.default, unit)
         variable = f"`CELLBLOCK_{name.upper()}`"
@@ -115,7 +115,7 @@ def test_the_page_says_of_every_option_what_the_code_says() -> None:
 def test_the_page_says_which_settings_change_at_sighup() -> None:
     (listed,) = re.findall(r"while the server runs, and no call is lost for it: (.*?);", PAGE)
     assert re.findall(r"`(\w+)`", listed) == sorted(LIVE)
-    assert set(LIVE) <= set(Settings.model_fields)
+    assert set(LIVE) <= set(Given.model_fields)
 
 
 def test_an_option_has_the_same_bounds_for_a_tenant_as_in_the_limits() -> None:
@@ -139,7 +139,7 @@ def test_the_example_file_of_the_page_is_one_that_the_server_takes(tmp_path: Pat
 
     settings = load(path)
 
-    assert settings.defaults.named() == {"timeout": 5}
+    assert settings.defaults == {"timeout": 5}
     assert settings.all_ceilings["timeout"] == 60
     assert settings.all_ceilings["network"] == "host"
 
@@ -148,7 +148,7 @@ def test_the_example_variables_of_the_page_are_ones_that_the_server_takes() -> N
     (example,) = re.findall(r"^```sh\n(.*?)^```$", PAGE, flags=re.MULTILINE | re.DOTALL)
     program = (
         "from supervisor.sources import load; s = load(); "
-        "print(s.workers, s.defaults.named(), s.all_ceilings['timeout'], s.preload)"
+        "print(s.workers, s.defaults, s.all_ceilings['timeout'], s.preload)"
     )
 
     done = subprocess.run(
