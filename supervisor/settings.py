@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 from supervisor.limits import DEFAULT_CEILINGS
 from supervisor.serverlog import LogFormat
+from supervisor.told import Derived
 
 _NOTHING = object()
 
@@ -48,7 +49,7 @@ def host_and_port_of(bind: str) -> tuple[str, int]:
 
 
 @dataclass(frozen=True)
-class Settings:
+class Settings(Derived):
     """The server's settings.  ``defaults`` are the options that were named; ``admin_token`` is in no repr."""
 
     bind: str = _setting("127.0.0.1:8080", description="address and port of the HTTP server, HOST:PORT")
@@ -186,16 +187,6 @@ class Settings:
         le=1 << 44,
         description="logs kept of all functions; who has most loses first, bytes",
     )
-
-    @property
-    def all_ceilings(self) -> dict[str, Any]:
-        """The operator's ceilings over the built-in ones."""
-        return {**DEFAULT_CEILINGS, **self.ceilings}
-
-    @property
-    def front_dir(self) -> Path:
-        """What the fronts own: the store, the bundles and the sealing key."""
-        return self.data_dir / "front"
 
     @property
     def host_and_port(self) -> tuple[str, int]:

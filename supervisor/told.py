@@ -24,8 +24,25 @@ LIVE = frozenset(
 )  # fmt: skip
 
 
+class Derived:
+    """What both sides' settings come to."""
+
+    data_dir: Path
+    ceilings: dict[str, Any]
+
+    @property
+    def all_ceilings(self) -> dict[str, Any]:
+        """The operator's ceilings over the built-in ones."""
+        return {**DEFAULT_CEILINGS, **self.ceilings}
+
+    @property
+    def front_dir(self) -> Path:
+        """What the fronts own: the store, the bundles and the sealing key."""
+        return self.data_dir / "front"
+
+
 @dataclass(frozen=True)
-class FrontSettings:
+class FrontSettings(Derived):
     """The settings that fronts use, in the units of ``supervisor.settings``; ``defaults`` are those named."""
 
     workers: int
@@ -55,16 +72,6 @@ class FrontSettings:
     log_keep_seconds: float
     log_function_max_bytes: int
     log_total_max_bytes: int
-
-    @property
-    def all_ceilings(self) -> dict[str, Any]:
-        """The operator's ceilings over the built-in ones."""
-        return {**DEFAULT_CEILINGS, **self.ceilings}
-
-    @property
-    def front_dir(self) -> Path:
-        """What the fronts own: the store, the bundles and the sealing key."""
-        return self.data_dir / "front"
 
     @property
     def logs_dir(self) -> Path:

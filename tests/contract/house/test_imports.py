@@ -47,6 +47,7 @@ WALLS: dict[str, tuple[str, ...]] = {
     "supervisor.cli.server": ("supervisor.front", "supervisor.store"),
     "supervisor.settings": ("supervisor.front", "supervisor.warden", "supervisor.store", "supervisor.cli"),
     "supervisor.sources": ("supervisor.front", "supervisor.warden", "supervisor.store", "supervisor.cli"),
+    "supervisor.validated": ("supervisor.front", "supervisor.warden", "supervisor.store", "supervisor.cli"),
     "supervisor.limits": ("supervisor.front", "supervisor.warden", "supervisor.store", "supervisor.cli"),
     "supervisor.told": ("supervisor.front", "supervisor.warden", "supervisor.store", "supervisor.cli"),
     "supervisor.options": ("supervisor.front", "supervisor.warden", "supervisor.store", "supervisor.cli"),
