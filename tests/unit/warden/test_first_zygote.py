@@ -1,0 +1,77 @@
+"""A server's first zygote: there is one where there can be, and it ends where nobody wants it."""
+
+from __future__ import annotations
+
+import os
+import socket
+from pathlib import Path
+
+import pytest
+
+from supervisor.runtimes import load_runtimes
+from supervisor.settings import Settings
+from supervisor.warden import first_zygote
+from supervisor.warden.ahead import Ahead, names_of
+from supervisor.warden.jail.tiers import Tier
+from supervisor.warden.jail.waiting import WaitingLauncher
+from supervisor.warden.processes import Children
+from tests.support.eventually import eventually
+
+
+def has_ended(pid: int) -> bool:
+    """And is reaped."""
+    return os.waitpid(pid, os.WNOHANG)[0] == pid
+
+
+def test_without_a_launcher_that_waits_there_is_none() -> None:
+    assert first_zygote.begin(None, Settings(), Tier.A) == {}
+
+
+@pytest.mark.parametrize("tier", [Tier.A_USER, Tier.B, Tier.C, Tier.NONE])
+def test_where_it_could_not_be_what_a_zygote_is_there_the_launcher_ends(tier: Tier) -> None:
+    launcher = WaitingLauncher()
+    assert first_zygote.begin(launcher, Settings(), tier) == {}
+    eventually(lambda: has_ended(launcher.pid))
+
+
+@pytest.mark.needs_root  # an ordinary user's server is of another tier
+def test_it_is_the_default_runtimes_plainest_and_says_so_and_ends_when_nobody_wants_it() -> None:
+    settings = Settings(max_cells=1)
+    launcher = WaitingLauncher()
+    found = first_zygote.begin(launcher, settings, Tier.A)
+    runtime = load_runtimes(settings.runtimes_dir)[0]
+    ((wanted, first),) = found.items()
+    assert wanted == (runtime, names_of(Ahead.OWN, ()), settings.huge_pages, None)
+    assert first.pid == launcher.pid
+    first.sock.setblocking(True)
+    first.sock.settimeout(30)
+    assert b"ready" in first.sock.recv(4096)
+    command = Path(f"/proc/{first.pid}/cmdline").read_bytes()
+    assert command.startswith(str(runtime.python).encode())
+    children = Children(found)
+    children.no_more_of_the_start()
+    assert children.first == {}
+    eventually(lambda: has_ended(first.pid))
+
+
+def test_a_launcher_gives_each_descriptor_the_number_that_its_program_knows() -> None:
+    """Also where they are in each other's way."""
+    read, write = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            from supervisor.warden.jail.waiting import _give_numbers
+
+            ends = socket.socketpair()
+            one, other = (os.dup(end.fileno()) for end in ends)
+            names = {number: os.readlink(f"/proc/self/fd/{number}") for number in (one, other)}
+            _give_numbers([one, other], [other, one])
+            swapped = [os.readlink(f"/proc/self/fd/{number}") for number in (other, one)]
+            is_right = swapped == [names[one], names[other]] and os.get_inheritable(one)
+            os.write(write, b"right" if is_right else b"wrong")
+        finally:
+            os._exit(0)
+    os.close(write)
+    with os.fdopen(read, "rb") as said:
+        assert said.read() == b"right"
+    os.waitpid(pid, 0)
