@@ -65,12 +65,12 @@ class StandBy:
 
 
 def _path() -> list[str]:
-    """Where we import from, but for the folder of the script or the working directory; and ourselves."""
+    """Ourselves, then where we import from, but for the folder of the script or the working directory."""
     found = sys.path if sys.flags.safe_path else sys.path[1:]
     ours = os.path.realpath(__file__)
     for _ in range(4):
         ours = os.path.dirname(ours)
-    return [*found, ours]
+    return [ours, *found]
 
 
 _begun: list[StandBy] = []
