@@ -19,12 +19,12 @@ MORE = "+"
 
 # What every worker has imported already, or imports at no cost; a test compares them with a worker's.
 WITH_EVERY_WORKER = frozenset((
-    "__future__", "_thread", "abc", "array", "ast", "atexit", "base64", "binascii", "bisect", "builtins",
-    "codecs", "collections", "contextlib", "contextvars", "copy", "ctypes", "dataclasses", "datetime",
-    "dis", "enum", "errno", "faulthandler", "fcntl", "functools", "gc", "heapq", "importlib", "inspect",
-    "io", "itertools", "json", "keyword", "linecache", "math", "operator", "os", "posixpath", "re",
-    "resource", "select", "selectors", "signal", "socket", "stat", "string", "struct", "sys", "textwrap",
-    "time", "token", "tokenize", "traceback", "types", "typing", "warnings", "weakref", "zlib",
+    "__future__", "_thread", "abc", "ast", "atexit", "builtins", "codecs", "collections", "contextlib",
+    "contextvars", "copy", "ctypes", "dataclasses", "datetime", "dis", "enum", "errno", "faulthandler",
+    "functools", "gc", "importlib", "inspect", "io", "itertools", "json", "keyword", "linecache", "math",
+    "operator", "os", "posixpath", "re", "resource", "select", "selectors", "signal", "socket", "stat",
+    "string", "struct", "sys", "textwrap", "time", "token", "tokenize", "traceback", "types", "typing",
+    "warnings", "weakref",
 ))  # fmt: skip
 # Ours; what they bring is in every worker too.
 _FUNCTION = "function"

@@ -4,7 +4,6 @@ Each raises OSError with the call's name.  Numbers above 424 are the same on eve
 """
 
 import ctypes
-import fcntl
 import os
 import socket
 import struct
@@ -200,9 +199,16 @@ def loopback_up() -> None:
     """Set ``lo`` of this network namespace up, as ``ip link set lo up`` does."""
     siocgifflags, siocsifflags, iff_up = 0x8913, 0x8914, 0x1
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as probe:
-        request = struct.pack("16sh14x", b"lo", 0)
-        flags = struct.unpack("16sh14x", fcntl.ioctl(probe, siocgifflags, request))[1]
-        fcntl.ioctl(probe, siocsifflags, struct.pack("16sh14x", b"lo", flags | iff_up))
+        request = ctypes.create_string_buffer(struct.pack("16sh14x", b"lo", 0))
+        _ioctl(probe.fileno(), siocgifflags, request)
+        flags = struct.unpack("16sh14x", request.raw[:-1])[1]
+        _ioctl(probe.fileno(), siocsifflags, struct.pack("16sh14x", b"lo", flags | iff_up))
+
+
+def _ioctl(descriptor: int, number: int, request: Any) -> None:
+    # Not fcntl's: each extension module is five more mappings that every fork of a function copies.
+    if _libc.ioctl(descriptor, ctypes.c_ulong(number), request) < 0:
+        raise _fail("ioctl(%#x)" % number)
 
 
 def unshare(flags: int) -> None:
@@ -256,7 +262,7 @@ def open_descriptors() -> List[int]:
 
 def _is_open(descriptor: int) -> bool:
     try:
-        fcntl.fcntl(descriptor, fcntl.F_GETFD)
+        os.get_inheritable(descriptor)
     except OSError:
         return False
     return True

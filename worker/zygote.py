@@ -36,8 +36,8 @@ ANCILLARY_BYTES = socket.CMSG_SPACE(4 * DESCRIPTORS_PER_CELL)
 OWN_IMPORTS = (
     "worker.loop", "function", "function.context", "function.request", "function.secrets",
     "function.variables",
-    # Small, and in many a function.
-    "__future__", "atexit", "base64", "bisect", "dataclasses", "heapq", "string", "textwrap", "zlib",
+    # Small, in many a function, and without an extension module of their own.
+    "__future__", "atexit", "dataclasses", "string", "textwrap",
 )  # fmt: skip
 
 NAMESPACED_TIERS = ("A", "A-user")
