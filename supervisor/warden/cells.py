@@ -317,6 +317,7 @@ class Cell:
 
     def _signal(self) -> None:
         if self._leaf is not None:
+            self._confinement.hurry.begin(self._leaf)
             self._leaf.kill()
             if self.pid and self._confinement.has_namespaces:
                 members.kill(self.pid, self._leaf.processes())
@@ -362,6 +363,7 @@ class Cell:
             os.close(self._pidfd)
             self._pidfd = -1
         if self._leaf is not None:
+            self._confinement.hurry.end(self._leaf)
             self._confinement.cgroups.drop(self._leaf)
         self._confinement.drop_room(self.name)
         self._hooks.on_end(self, ending)

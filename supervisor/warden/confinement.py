@@ -19,6 +19,7 @@ from supervisor.datagrams import Message
 from supervisor.warden.ahead import Ahead
 from supervisor.warden.code import Bundles, Code
 from supervisor.warden.guard import EVIDENCE, Guard
+from supervisor.warden.hurry import Hurry
 from supervisor.warden.jail import _syscalls as sys_
 from supervisor.warden.jail.cgroups import CONTROLLERS, Budget, Cgroups
 from supervisor.warden.jail.probes import Finding
@@ -85,6 +86,7 @@ class Confinement:
     ) -> None:
         self.tier = tier
         self.cgroups = cgroups
+        self.hurry = Hurry(cgroups)
         self.bundles = bundles
         self.rooms = rooms
         self.readable = readable

@@ -176,12 +176,16 @@ class Leaf:
 
     def used_bytes(self) -> int:
         """Memory that is charged to it now; 0 where that is not counted."""
-        place = self._folders.get("memory")
-        if place is None:
-            return 0
-        file = "memory.current" if place.version == 2 else "memory.usage_in_bytes"
+        return self._number("memory", "memory.usage_in_bytes", "memory.current")
+
+    def process_count(self) -> int:
+        """Processes and threads in it now; 0 where nobody counts."""
+        return self._number("pids", "pids.current", "pids.current")
+
+    def _number(self, controller: str, *files: str) -> int:
+        place = self._folders.get(controller)
         try:
-            return int(_read(f"{place.path}/{file}"))
+            return int(_read(f"{place.path}/{files[place.version - 1]}")) if place is not None else 0
         except (OSError, ValueError):  # it has just ended
             return 0
 
@@ -312,6 +316,14 @@ class Cgroups:
         if self._seat:
             with contextlib.suppress(OSError):  # then the join waits for itself
                 _write(self._seat, str(os.getpid()))
+
+    def weigh(self, times: int) -> None:
+        """All cells together have so many times the usual share of the processor, where it is counted."""
+        base = self._bases.get("cpu")
+        if base is not None:
+            file, usual = ("cpu.shares", 1024) if base.version == 1 else ("cpu.weight", 100)
+            with contextlib.suppress(OSError):
+                _write(f"{base.path}/{file}", str(usual * times))
 
     def drop(self, leaf: Leaf) -> None:
         """Its cell has been reaped; what is not empty yet is removed with the next one."""

@@ -1,0 +1,80 @@
+"""More of the processor for all cells while one of many processes is ended; on a folder tree."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from supervisor.warden import hurry
+from supervisor.warden.hurry import MANY_PROCESSES, TIMES, Hurry
+from supervisor.warden.jail.cgroups import Cgroups, Leaf, Place
+
+USUAL, MORE = "1024", str(1024 * TIMES)
+
+
+class Tree:
+    """A server's group with leaves, and what its share is."""
+
+    def __init__(self, tmp_path: Path) -> None:
+        self._base = tmp_path / "server"
+        self._base.mkdir()
+        (self._base / "cpu.shares").write_text(USUAL)
+        self.hurry = Hurry(Cgroups("server", {"cpu": Place(str(tmp_path), 1)}))
+
+    def leaf(self, name: str, processes: int) -> Leaf:
+        folder = self._base.parent / name
+        folder.mkdir()
+        (folder / "pids.current").write_text(f"{processes}\n")
+        return Leaf({"pids": Place(str(folder), 1)})
+
+    @property
+    def share(self) -> str:
+        # The kernel's file takes a number whole; a file of ours keeps the end of a longer one.
+        return (self._base / "cpu.shares").read_text()[:4]
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Tree:
+    return Tree(tmp_path)
+
+
+def test_cells_have_more_until_the_last_of_many_processes_is_gone(tree: Tree) -> None:
+    async def story() -> list[str]:
+        many, more, few = tree.leaf("a", MANY_PROCESSES), tree.leaf("b", 99), tree.leaf("c", 2)
+        seen = []
+        for act, leaf in (
+            (tree.hurry.begin, few), (tree.hurry.begin, many),
+            (tree.hurry.begin, many), (tree.hurry.begin, more),
+            (tree.hurry.end, few), (tree.hurry.end, many), (tree.hurry.end, many), (tree.hurry.end, more),
+        ):  # fmt: skip
+            act(leaf)
+            seen.append(tree.share)
+        return seen
+
+    assert asyncio.run(story()) == [USUAL, MORE, MORE, MORE, MORE, MORE, MORE, USUAL]
+
+
+def test_what_does_not_end_keeps_it_for_a_while_only(tree: Tree, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hurry, "MOST_SECONDS", 0.01)
+
+    async def story() -> None:
+        tree.hurry.begin(tree.leaf("a", 64))
+        assert tree.share == MORE
+        async with asyncio.timeout(10):
+            while tree.share == MORE:
+                await asyncio.sleep(0)
+
+    asyncio.run(story())
+    assert tree.share == USUAL
+
+
+def test_where_nobody_counts_nothing_changes(tmp_path: Path) -> None:
+    async def story() -> None:
+        nobodys = Hurry(Cgroups("server", {}))
+        leaf = Leaf({})
+        nobodys.begin(leaf)
+        nobodys.end(leaf)
+
+    asyncio.run(story())
