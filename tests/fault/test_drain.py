@@ -134,8 +134,8 @@ class Caller(threading.Thread):
         while True:
             try:
                 stream = socket.create_connection(self._address, 30)
-            except ConnectionRefusedError:
-                return  # not accepted: nothing is lost
+            except (ConnectionRefusedError, ConnectionResetError):
+                return  # not accepted, or ended before a call was sent: nothing is lost
             with stream:
                 while self._is_answered(stream) and self.keeps_alive:
                     pass
