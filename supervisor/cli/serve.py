@@ -37,4 +37,14 @@ def serve(
     """
     from supervisor.cli.server import Options, run
 
-    run(Options(data_dir, bind, workers, config, runtimes_dir, log_level, insecure_dev, examples))
+    options = Options(
+        data_dir=data_dir,
+        bind=bind,
+        workers=workers,
+        config=config,
+        runtimes_dir=runtimes_dir,
+        log_level=log_level,
+        insecure_dev=insecure_dev,
+        examples=examples,
+    )
+    run(options)

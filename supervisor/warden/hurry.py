@@ -24,6 +24,8 @@ class Hurry:
     def __init__(self, cgroups: Cgroups) -> None:
         self._cgroups = cgroups
         self._ending: dict[Leaf, asyncio.TimerHandle] = {}
+        # The group of a server that was killed in a hurry is this one's.
+        cgroups.weigh(1)
 
     def begin(self, leaf: Leaf) -> None:
         """Its cell is about to be killed."""

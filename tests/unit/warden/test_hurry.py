@@ -56,6 +56,17 @@ def test_cells_have_more_until_the_last_of_many_processes_is_gone(tree: Tree) ->
     assert asyncio.run(story()) == [USUAL, MORE, MORE, MORE, MORE, MORE, MORE, USUAL]
 
 
+def test_a_server_that_was_killed_in_a_hurry_leaves_none_to_the_next(tmp_path: Path) -> None:
+    async def story(tree: Tree) -> str:
+        tree.hurry.begin(tree.leaf("a", 64))
+        return tree.share
+
+    tree = Tree(tmp_path)
+    assert asyncio.run(story(tree)) == MORE
+    Hurry(Cgroups("server", {"cpu": Place(str(tmp_path), 1)}))
+    assert tree.share == USUAL
+
+
 def test_what_does_not_end_keeps_it_for_a_while_only(tree: Tree, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hurry, "MOST_SECONDS", 0.01)
 
