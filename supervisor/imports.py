@@ -21,13 +21,12 @@ MORE = "+"
 WITH_EVERY_WORKER = frozenset((
     "__future__", "_thread", "abc", "ast", "atexit", "builtins", "codecs", "collections", "contextlib",
     "contextvars", "copy", "ctypes", "dataclasses", "datetime", "dis", "enum", "errno", "faulthandler",
-    "functools", "gc", "importlib", "inspect", "io", "itertools", "json", "keyword", "linecache", "math",
-    "operator", "os", "posixpath", "re", "resource", "select", "selectors", "signal", "socket", "stat",
+    "function", "functools", "gc", "importlib", "inspect", "io", "itertools", "json", "keyword",
+    "linecache", "math", "operator", "os", "posixpath", "re", "resource", "select", "selectors",
+    "signal", "socket", "stat",
     "string", "struct", "sys", "textwrap", "time", "token", "tokenize", "traceback", "types", "typing",
     "warnings", "weakref",
 ))  # fmt: skip
-# Ours; what they bring is in every worker too.
-_FUNCTION = "function"
 
 # Read in the way of a function's first call; real handlers with what they bring are well below it.
 READ_MOST_BYTES = 1 << 20
@@ -59,7 +58,7 @@ def names_in(source: bytes) -> frozenset[str]:
             name = _FIRST.match(part.lstrip())
             if name is not None:
                 found.add(name.group())
-    names = {name.decode() for name in found} - WITH_EVERY_WORKER - {_FUNCTION}
+    names = {name.decode() for name in found} - WITH_EVERY_WORKER
     foreign = names - sys.stdlib_module_names
     if foreign != names or _USED.search(source):
         foreign.add(MORE)

@@ -17,6 +17,8 @@ from supervisor.limits import DEFAULT_CEILINGS
 from supervisor.serverlog import LogFormat
 from supervisor.told import Derived
 
+# Of the variables that settings may come from.
+PREFIX = "CELLBLOCK_"
 _NOTHING = object()
 
 

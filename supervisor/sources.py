@@ -21,9 +21,8 @@ from types import NoneType, UnionType
 from typing import Any, Literal, NamedTuple, get_args, get_origin, get_type_hints
 
 from supervisor.errors import ConfigurationError
-from supervisor.settings import Settings, host_and_port_of
+from supervisor.settings import PREFIX, Settings, host_and_port_of
 
-PREFIX = "CELLBLOCK_"
 _INTEGER = re.compile(r"[0-9]{1,15}")
 _NUMBER = re.compile(r"[0-9]{1,15}(?:\.[0-9]{1,15})?")
 _TRUTH = {"true": True, "false": False}

@@ -22,7 +22,7 @@ from pydantic_settings import (
 from supervisor.errors import ConfigurationError
 from supervisor.limits import DEFAULT_CEILINGS
 from supervisor.options import Options
-from supervisor.settings import Settings, host_and_port_of
+from supervisor.settings import PREFIX, Settings, host_and_port_of
 
 # Checked as something else than they are kept as.
 _CHECKED_AS: dict[str, Any] = {"admin_token": SecretStr | None, "defaults": Options}
@@ -30,7 +30,7 @@ _CHECKED_AS: dict[str, Any] = {"admin_token": SecretStr | None, "defaults": Opti
 
 class _Sources(BaseSettings):
     model_config = SettingsConfigDict(
-        env_prefix="CELLBLOCK_", env_nested_delimiter="__", extra="ignore", frozen=True
+        env_prefix=PREFIX, env_nested_delimiter="__", extra="ignore", frozen=True
     )
 
     @classmethod

@@ -25,9 +25,9 @@ class Ahead(enum.Enum):
 
 # What functions of any size import, and what takes longest: once in a zygote, free in each of its cells.
 COMMON_IMPORTS = (
-    "ast", "asyncio", "base64", "concurrent.futures", "copy", "csv", "dataclasses", "decimal",
+    "asyncio", "base64", "concurrent.futures", "csv", "decimal",
     "email.message", "hashlib", "hmac", "html", "http.client", "logging", "pathlib", "random", "secrets",
-    "shutil", "ssl", "statistics", "string", "subprocess", "tempfile", "textwrap", "threading",
+    "shutil", "ssl", "statistics", "subprocess", "tempfile", "threading",
     "urllib.parse", "urllib.request", "uuid", "werkzeug.datastructures", "zlib", "function.testing",
     "worker.records", "worker.tasks",
 )  # fmt: skip

@@ -45,6 +45,7 @@ def begin(launcher: WaitingLauncher | None, settings: Settings, tier: Tier) -> d
     raise_descriptor_limit(settings.max_cells)  # a process has that of whoever started it
     runtime = load_runtimes(settings.runtimes_dir, settings.default_runtime)[0]
     names = names_of(Ahead.OWN, ())
+    # As ``datagrams.pair``, which has an event loop with it.
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_CLOEXEC)
     ours.setblocking(False)
     with theirs:
