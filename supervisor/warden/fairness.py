@@ -41,16 +41,18 @@ def whose_turn(asking: Sequence[str], held: Mapping[str, int], passed: Mapping[s
     Of the space that holds fewest, unless another has been passed over ROUNDS_MOST times.  The oldest of
     a space comes first, and so does the oldest of all where two spaces are equal.
     """
-    first: dict[str, int] = {}
-    for index, space in enumerate(asking):
-        first.setdefault(space, index)
+    return min(range(len(asking)), key=lambda index: _rank(asking[index], index, held, passed))
 
-    def rank(space: str) -> tuple[int, int, int]:
-        rounds = passed.get(space, 0)
-        overdue = rounds if rounds >= ROUNDS_MOST else 0
-        return -overdue, held.get(space, 0), first[space]
 
-    return first[min(first, key=rank)]
+def in_turn(asking: Sequence[str], held: Mapping[str, int], passed: Mapping[str, int]) -> list[int]:
+    """All of them, as the next cells would be theirs if nothing changed meanwhile."""
+    return sorted(range(len(asking)), key=lambda index: _rank(asking[index], index, held, passed))
+
+
+def _rank(space: str, index: int, held: Mapping[str, int], passed: Mapping[str, int]) -> tuple[int, int, int]:
+    rounds = passed.get(space, 0)
+    overdue = rounds if rounds >= ROUNDS_MOST else 0
+    return -overdue, held.get(space, 0), index
 
 
 def passed_after(served: str, asking: Sequence[str], passed: Mapping[str, int]) -> dict[str, int]:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TypeVar
 
+K = TypeVar("K")
 # A fork and seven namespaces cost 4 to 8 ms of processor time; more of them at once than this only
 # take the processor from calls that are running.
 GROWING_AT_ONCE = 4
@@ -23,6 +26,29 @@ class Demand:
     blank: int
     growing: int
     pending: int
+
+    @property
+    def owed(self) -> int:
+        """Leases that wait for a cell which is neither there nor on its way."""
+        return max(0, self.pending - self.blank - self.growing)
+
+
+def shared_out(demands: Mapping[K, Demand], room: int) -> dict[K, int]:
+    """How many cells of each kind to start, given room for ``room`` more in all; in the order of ``demands``.
+
+    A spare cell has only the room that nobody is owed: at the limit one that made way for a lease would be
+    grown again in its own place, and again, while the lease waits.
+    """
+    spare_room = room - sum(demand.owed for demand in demands.values())
+    started = {}
+    for kind, demand in demands.items():
+        started[kind] = cells_to_start(replace(demand, wanted_blank=0), room)
+        room -= started[kind]
+    for kind, demand in demands.items():
+        more = cells_to_start(replace(demand, growing=demand.growing + started[kind]), spare_room)
+        started[kind] += more
+        spare_room -= more
+    return started
 
 
 def cells_to_start(demand: Demand, room: int) -> int:

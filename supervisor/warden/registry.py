@@ -8,7 +8,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
 
 from supervisor.datagrams import LinkClosed
 from supervisor.runtimes import Runtime
@@ -226,7 +227,7 @@ class Registry:
             return
         for kind, least in self._wanted_blank.items():
             wanted = self._to_keep(kind)
-            blank = [cell for cell in self.cells.values() if cell.state is State.BLANK and cell.kind == kind]
+            blank = [cell for cell in self._all(State.BLANK) if cell.kind == kind]
             for cell in blank[wanted:]:
                 cell.kill("spare")
             if wanted > least or len(blank) + self._count(kind, State.GROWING) > least:
@@ -243,7 +244,6 @@ class Registry:
         while wants := [want for want in self._wants if want.kind == kind]:
             cell = self._blank(kind)
             if cell is None:
-                self._make_room(kind)
                 return
             want = wants[self._shares.next([want.space for want in wants])]
             self._wants.remove(want)
@@ -262,29 +262,50 @@ class Registry:
         """Match what is blank with what is wanted, then start what is missing."""
         for kind in {want.kind for want in self._wants}:
             self._hand_out(kind)
-        now = asyncio.get_running_loop().time()
-        for kind in {*self._wanted_blank, *(want.kind for want in self._wants)}:
-            zygote = self.stock.of(kind)
-            is_closed = self._is_stopping or self._confinement.breach
-            if is_closed or not zygote.is_ready or now < self._not_before.get(kind, 0.0):
-                continue
-            blank = self._count(kind, State.BLANK)
-            stale = self._stale(kind)
-            # Copies of a zygote that was replaced are used up, and make way as soon as there are others.
-            for cell in stale[: max(0, blank - self._to_keep(kind))]:
-                cell.kill("renewed")
-            demand = policy.Demand(
-                self._to_keep(kind),
-                blank - len(stale),
-                self._count(kind, State.GROWING),
-                sum(want.kind == kind for want in self._wants),
-            )
-            if policy.may_wait(demand) and now < self._calm_at:
+        kinds = dict.fromkeys([*self._waited_for(), *self._wanted_blank])
+        self._replace_stale()
+        demands = self._demands(kinds)
+        self._make_room(demands)
+        now = self._loop.time()
+        for kind, number in policy.shared_out(demands, self._slots.free).items():
+            if number and policy.may_wait(demands[kind]) and now < self._calm_at:
                 self._refill_later()
                 continue
-            for _ in range(policy.cells_to_start(demand, self._slots.free)):
-                self._grow(kind, zygote)
+            # Looked at each time: one that fails at once has this begin anew, from within.
+            while number and self._slots.free and self._may_grow(kind):
+                self._grow(kind, self.stock.of(kind))
+                number -= 1
         self._on_change()
+
+    def _waited_for(self) -> list[Kind]:
+        """The kinds that leases wait for, with what each wants in its turn."""
+        kinds = [want.kind for want in self._wants]
+        if len(set(kinds)) > 1:
+            return [kinds[index] for index in self._shares.in_turn([want.space for want in self._wants])]
+        return kinds
+
+    def _may_grow(self, kind: Kind) -> bool:
+        is_closed = self._is_stopping or self._confinement.breach
+        is_early = self._loop.time() < self._not_before.get(kind, 0.0)
+        return not is_closed and not is_early and self.stock.of(kind).is_ready
+
+    def _demands(self, kinds: Iterable[Kind]) -> dict[Kind, policy.Demand]:
+        blank = Counter(cell.kind for cell in self._all(State.BLANK) if not self._is_stale(cell))
+        growing = Counter(cell.kind for cell in self._all(State.GROWING))
+        pending = Counter(want.kind for want in self._wants)
+        return {
+            kind: policy.Demand(self._to_keep(kind), blank[kind], growing[kind], pending[kind])
+            for kind in kinds
+        }
+
+    def _replace_stale(self) -> None:
+        """Copies of a zygote that was replaced are used up, and make way as soon as there are others."""
+        blank = self._all(State.BLANK)
+        surplus = Counter(cell.kind for cell in blank)
+        for cell in filter(self._is_stale, blank):
+            if self._may_grow(cell.kind) and surplus[cell.kind] > self._to_keep(cell.kind):
+                surplus[cell.kind] -= 1
+                cell.kill("renewed")
 
     def _grow(self, kind: Kind, zygote: Zygote) -> None:
         slot = self._slots.take()
@@ -330,27 +351,24 @@ class Registry:
             self._wants.remove(want)
             want.on_cell(None, f"no cell can be started: {reason}")
 
-    def _make_room(self, kind: Kind) -> None:
-        """At the limit, a spare cell of another kind makes way for one that is waited for."""
-        if self._slots.free:
-            return
-        for cell in self.cells.values():
-            if cell.state is State.BLANK and cell.kind != kind:
-                cell.kill("made room")
-                return
+    def _make_room(self, demands: Mapping[Kind, policy.Demand]) -> None:
+        """At the limit, spare cells make way for those of other kinds that are waited for."""
+        owed = sum(demand.owed for demand in demands.values())
+        dying = len(self._all(State.DYING))
+        for cell in self._all(State.BLANK)[: max(0, owed - dying - self._slots.free)]:
+            cell.kill("made room")
 
-    def _is_blank_of(self, cell: Cell, kind: Kind) -> bool:
-        return cell.state is State.BLANK and cell.kind == kind
+    def _all(self, state: State) -> list[Cell]:
+        return [cell for cell in self.cells.values() if cell.state is state]
 
-    def _stale(self, kind: Kind) -> list[Cell]:
-        """Blank cells that are copies of a zygote that was replaced, or died."""
-        number = self.stock.of(kind).number
-        blank = (cell for cell in self.cells.values() if self._is_blank_of(cell, kind))
-        return [cell for cell in blank if number and cell.zygote_number != number]
+    def _is_stale(self, cell: Cell) -> bool:
+        """Of a zygote that was replaced, or died."""
+        number = self.stock.of(cell.kind).number
+        return bool(number) and cell.zygote_number != number
 
     def _blank(self, kind: Kind) -> Cell | None:
         """The one with the newest libraries."""
-        blank = (cell for cell in self.cells.values() if self._is_blank_of(cell, kind))
+        blank = (cell for cell in self._all(State.BLANK) if cell.kind == kind)
         return max(blank, key=lambda cell: cell.zygote_number, default=None)
 
     def _count(self, kind: Kind, state: State) -> int:

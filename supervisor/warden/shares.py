@@ -43,6 +43,10 @@ class Shares:
         self._passed = fairness.passed_after(asking[index], rest, self._passed)
         return index
 
+    def in_turn(self, asking: Sequence[str]) -> list[int]:
+        """These leases, by their spaces, in the order in which they get cells as things stand."""
+        return fairness.in_turn(asking, self.held, self._passed)
+
     def took(self, space: str) -> None:
         """A cell is one of this space's now."""
         self.held[space] += 1

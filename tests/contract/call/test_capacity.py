@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from urllib.parse import urlsplit
 
 import httpx
@@ -80,6 +80,25 @@ def test_a_call_for_which_there_is_no_cell_is_503_with_retry_after(narrow: Serve
     # The cell that is idle now makes room for whoever comes next.
     for name in ("one", "other", "one"):
         assert narrow.call(name, content=b"0").text == "slept"
+
+
+KINDS = {
+    "plain": "def handle(req):\n    return {'body': 'x'}\n",
+    "async": "import asyncio\nasync def handle(req):\n    return {'body': 'x'}\n",
+}
+ROOM = 6
+
+
+@pytest.mark.promise("S86")
+def test_at_the_limit_idle_instances_and_spare_cells_make_way_for_functions_of_every_kind(
+    make_server: Callable[..., Server],
+) -> None:
+    server = make_server(max_cells=ROOM, blank_cells=2, preload="[]")
+    names = [f"{kind}-{number}" for number in range(ROOM) for kind in KINDS]
+    for name in names:  # to be checked it needs a cell, too
+        server.deploy(name, KINDS[name.partition("-")[0]])
+    for name in names * 2:
+        assert server.call(name).text == "x", name
 
 
 def test_a_body_that_stops_arriving_is_408(narrow: Server) -> None:

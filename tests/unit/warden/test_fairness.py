@@ -14,6 +14,7 @@ from supervisor.warden.fairness import (
     ROUNDS_MOST,
     Asking,
     Plea,
+    in_turn,
     passed_after,
     to_give_up,
     whose_turn,
@@ -105,6 +106,18 @@ def test_the_oldest_of_the_space_with_fewest_comes_first(asking: list[str], held
     turn = whose_turn(asking, held, {})
     assert asking.index(asking[turn]) == turn
     assert held.get(asking[turn], 0) == min(held.get(space, 0) for space in asking)
+
+
+@given(st.lists(spaces, min_size=1, max_size=30), holdings, st.dictionaries(spaces, st.integers(0, 20)))
+def test_the_order_of_turns_has_everybody_once_and_begins_with_whose_turn_it_is(
+    asking: list[str], held: dict[str, int], passed: dict[str, int]
+) -> None:
+    order = in_turn(asking, held, passed)
+    assert sorted(order) == list(range(len(asking)))
+    assert order[0] == whose_turn(asking, held, passed)
+    for space in asking:
+        own = [index for index in order if asking[index] == space]
+        assert own == sorted(own), "the oldest of a space first"
 
 
 @given(st.lists(spaces, max_size=30), holdings, st.integers(0, 40), st.floats(0, 1))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 
 import pytest
 
@@ -14,6 +15,7 @@ from supervisor.warden.policy import (
     backoff,
     cells_to_start,
     may_wait,
+    shared_out,
 )
 
 SMALL = range(7)
@@ -80,3 +82,51 @@ def test_a_spare_cell_waits_only_while_nobody_needs_one_and_half_of_them_are_the
     assert not may_wait(Demand(4, 1, 0, 0))
     assert not may_wait(Demand(1, 0, 0, 0)), "the only one is grown at once"
     assert not may_wait(Demand(4, 3, 0, 1))
+
+
+def rounds(start: Callable[[dict[str, Demand], int], dict[str, int]]) -> int | None:
+    """At a limit of four cells, all blank and of one kind: rounds until a lease of the other has its cell.
+
+    In each round spare cells make way as in ``Registry``, then as many are started as ``start`` says; None
+    after a hundred rounds.
+    """
+    blank = {"one": 4, "other": 0}
+    for number in range(100):
+        if blank["other"]:
+            return number
+        blank["one"] -= 1  # made room
+        demands = {"one": Demand(4, blank["one"], 0, 0), "other": Demand(0, 0, 0, 1)}
+        for kind, more in start(demands, 4 - sum(blank.values())).items():
+            blank[kind] += more
+    return None
+
+
+def each_for_itself(demands: dict[str, Demand], room: int) -> dict[str, int]:
+    started = {}
+    for kind, demand in demands.items():
+        started[kind] = cells_to_start(demand, room)
+        room -= started[kind]
+    return started
+
+
+def test_a_spare_cell_never_takes_the_room_that_was_made_for_a_lease() -> None:
+    assert rounds(shared_out) == 1
+    assert rounds(each_for_itself) is None, "the control: the one that made way is grown again, for ever"
+
+
+SMALLER = [Demand(*numbers) for numbers in itertools.product(range(3), range(3), range(3), range(4))]
+
+
+def test_room_is_shared_out_to_who_waits_and_what_is_left_to_spare_cells() -> None:
+    for one, other, room in itertools.product(SMALLER, SMALLER, range(6)):
+        started = shared_out({"one": one, "other": other}, room)
+        assert sum(started.values()) <= room
+        for kind, demand in (("one", one), ("other", other)):
+            assert 0 <= started[kind] <= cells_to_start(demand, room), "no more than it would have alone"
+        waited_for = min(one.owed, GROWING_AT_ONCE - one.growing, room)
+        assert started["one"] >= waited_for, "whose turn it is comes first"
+        if room >= one.owed + other.owed:
+            assert started["other"] >= min(other.owed, GROWING_AT_ONCE - other.growing)
+        else:
+            spare = [kind for kind, demand in (("one", one), ("other", other)) if started[kind] > demand.owed]
+            assert not spare
