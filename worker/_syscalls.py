@@ -13,6 +13,10 @@ from typing import Any, Dict, List
 # held by its only thread, and the other calls are too short to be worth a release.
 _libc = ctypes.PyDLL(None, use_errno=True)
 
+# Smaller than what malloc maps apart; holes in the heap are taken first, hence so many.
+_HEAP_STEP_BYTES, _HEAP_STEPS_MOST = 100 << 10, 48
+_HEAP_LEFT_BYTES = 1 << 20
+
 _MACHINE = os.uname().machine
 # Numbers of calls below 424, which each architecture numbers for itself; then those that all share.
 _OLD_NUMBERS = {
@@ -123,6 +127,31 @@ def madvise(address: int, length: int, advice: int) -> None:
     """madvise(2) by address.  Safe because: advice about pages changes no byte."""
     if _libc.madvise(ctypes.c_void_p(address), ctypes.c_size_t(length), advice) < 0:
         raise _fail("madvise")
+
+
+class _HeapInfo(ctypes.Structure):
+    """mallinfo2(3); the last of its fields is what is left at the heap's end."""
+
+    _fields_ = [("_%d" % number, ctypes.c_size_t) for number in range(9)] + [("left", ctypes.c_size_t)]
+
+
+def make_heap_last() -> int:
+    """Have malloc's heap grow now, if less than 1 MiB is left at its end; says how many bytes are.
+
+    Why: Python cannot tell where the heap ends.  Safe because: what is taken here is never used.  It is not
+    given back either: glibc would trim the heap for it.  Before glibc 2.33 nothing is done.
+    """
+    try:
+        info = _libc.mallinfo2
+    except AttributeError:
+        return 0
+    info.restype, _libc.malloc.restype = _HeapInfo, ctypes.c_void_p
+    for _ in range(_HEAP_STEPS_MOST):
+        if info().left >= _HEAP_LEFT_BYTES:
+            break
+        _libc.malloc(ctypes.c_size_t(_HEAP_STEP_BYTES))
+    left: int = info().left
+    return left
 
 
 def umount_detached(target: str) -> None:

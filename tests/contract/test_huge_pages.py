@@ -47,3 +47,13 @@ def test_what_is_allocated_at_once_has_huge_pages_unless_the_operator_wants_none
         return
     has_them = huge_kib(server, answer.text) > 32 << 10
     assert has_them == (are_wanted and "[madvise]" in host)
+
+
+@pytest.mark.needs_root
+def test_a_small_function_has_none(make_server: Callable[..., Server]) -> None:
+    server = make_server(preload="[]", blank_cells=1)
+    server.deploy("small", SOURCE.replace('bytearray(b"x") * (64 << 20)', 'b"x"'))
+    namespace = server.call("small").text
+    assert namespace.startswith("pid:")
+    if not HOST.exists() or "[always]" not in HOST.read_text():
+        assert huge_kib(server, namespace) == 0
