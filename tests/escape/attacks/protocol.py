@@ -8,7 +8,7 @@ Each entry below is such code.
 from __future__ import annotations
 
 SOURCE = '''
-import asyncio, atexit, ctypes, fcntl, gc, os, select, signal, socket, struct, sys, threading, time
+import asyncio, atexit, contextlib, ctypes, fcntl, gc, os, select, signal, socket, struct, sys, threading, time
 import msgpack
 from worker import wire
 
@@ -277,7 +277,11 @@ LARGE = "returned = {'body': b'L' * 900_000}"
 PIPE_TRICKS = {
     "packet-mode": f"fcntl.fcntl(4, fcntl.F_SETFL, fcntl.fcntl(4, fcntl.F_GETFL) | os.O_DIRECT)\n{LARGE}",
     "the-smallest-pipe": f"fcntl.fcntl(4, fcntl.F_SETPIPE_SZ, 4096)\n{LARGE}",
-    "a-larger-pipe": f"fcntl.fcntl(4, fcntl.F_SETPIPE_SZ, 1 << 20)\n{LARGE}",
+    # The kernel allows it as long as the pipes of who made this one, the server's user, have few pages in all.
+    "a-larger-pipe": (
+        "with contextlib.suppress(PermissionError):\n"
+        f"    fcntl.fcntl(4, fcntl.F_SETPIPE_SZ, 1 << 20)\n{LARGE}"
+    ),
     "a-smaller-way-in": f"fcntl.fcntl(3, fcntl.F_SETPIPE_SZ, 4096)\n{LARGE}",
     "signals-when-ready": f"fcntl.fcntl(4, fcntl.F_SETFL, fcntl.fcntl(4, fcntl.F_GETFL) | os.O_ASYNC)\n{LARGE}",
     "copies-of-both-ends": f"kept = [os.dup(3) for _ in range(20)] + [os.dup(4) for _ in range(20)]\n{LARGE}",
