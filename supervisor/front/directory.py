@@ -22,6 +22,7 @@ from supervisor.front.limits import limits_in_force
 from supervisor.front.making_room import Held
 from supervisor.front.pool import SWEEP_SECONDS, Pool
 from supervisor.front.recorder import Recorder
+from supervisor.front.single_flight import SingleFlight
 from supervisor.front.warden_link import DRAINED, Ending, WardenLink
 from supervisor.imports import imports_of
 from supervisor.limits import MIB, Limits
@@ -94,8 +95,8 @@ class Directory:
         self.activity = Activity(self.functions)
         self.values: dict[str, Values] = {}
         self._unknown: OrderedDict[Key, None] = OrderedDict()
-        self._lookups: dict[Key, asyncio.Task[Function | None]] = {}
-        self._value_loads: dict[str, asyncio.Task[None]] = {}
+        self._lookups = SingleFlight[Key]()
+        self._value_loads = SingleFlight[str]()
         # Versions that were replaced and still finish calls: their cells' endings are ours to hear.
         self._retired: set[Pool] = set()
         self._others: set[Instance] = set()
@@ -127,29 +128,20 @@ class Directory:
                 return found
             if key in self._unknown:
                 return None
-            lookup = self._lookups.get(key)
-            if lookup is None:
-                lookup = self._lookups[key] = self._loop.create_task(self._look_up(key))
-                lookup.add_done_callback(lambda _: self._lookups.pop(key, None))
-            # Shielded: the caller that asked first may hang up, the others still wait.
-            await asyncio.shield(lookup)
-            if lookup.result() is None and key not in self._unknown and key not in self.functions:
-                continue  # it changed while it was read: read again
+            await self._lookups.of(key, lambda: self._look_up(key))
 
-    async def _look_up(self, key: Key) -> Function | None:
+    async def _look_up(self, key: Key) -> None:
         generation = self._generation.get(key, 0)
         deployment, imports = await asyncio.to_thread(self._read, key)
         if generation != self._generation.get(key, 0):
-            return None
+            return  # it changed while it was read: who waits has it read again
         if deployment is None:
             self.activity.forget(*key)
             self._unknown[key] = None
             if len(self._unknown) > UNKNOWN_MAX:
                 self._unknown.popitem(last=False)
-            return None
-        function = self._function(deployment, imports)
-        self.functions[key] = function
-        return function
+            return
+        self.functions[key] = self._function(deployment, imports)
 
     def _read(self, key: Key) -> tuple[Deployment | None, tuple[str, ...]]:
         """Its active version and what that imports; blocks."""
@@ -239,11 +231,7 @@ class Directory:
             known = self.values.get(space)
             if known is not None:
                 return known
-            load = self._value_loads.get(space)
-            if load is None:
-                load = self._value_loads[space] = self._loop.create_task(self._load_values(space))
-                load.add_done_callback(lambda _: self._value_loads.pop(space, None))
-            await asyncio.shield(load)
+            await self._value_loads.of(space, lambda: self._load_values(space))
 
     async def _load_values(self, space: str) -> None:
         generation = self._value_generation.get(space, 0)
@@ -311,7 +299,14 @@ class Directory:
                 function.pool.reclaim()
             return
         held = [
-            Held(key[0], each.last_used, each.load == 0, each.is_retiring, (function.pool, each))
+            Held(
+                key[0],
+                each.last_used,
+                is_idle=each.load == 0,
+                is_making_way=each.is_retiring,
+                is_kept=len(function.pool.instances) <= function.limits.min_instances,
+                what=(function.pool, each),
+            )
             for key, function in self.functions.items()
             for each in function.pool.serving
         ]

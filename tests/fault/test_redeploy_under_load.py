@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import base64
+import random
 import threading
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 
+import httpx
 import pytest
 
-from tests.support.server import Server
+from tests.support.server import SPACE, Server
 
 SOURCE = "import time\ndef handle(req):\n    time.sleep(0.02)\n    return {{'body': '{}'}}\n"
 CALLERS = 6
 DEPLOYS = 5
+# What one client does of everything, and after how long without an answer a front has stopped.
+ROUNDS = 150
+STOPPED_SECONDS = 20.0
 
 
 @pytest.mark.promise("S32")
@@ -39,6 +46,39 @@ def test_a_redeploy_under_load_loses_no_call(server: Server) -> None:
     for future in futures:
         seen = [int(text) for _, text in future.result()]
         assert seen == sorted(seen), "a caller went back to an older version"
+
+
+@pytest.mark.promise("S87")
+def test_a_function_that_comes_and_goes_while_it_is_called_never_stops_a_front(server: Server) -> None:
+    source = base64.b64encode(SOURCE.format("x").encode()).decode()
+    body = {"name": "fleeting", "template": "python3-http", "source": {"code": source}}
+    place = f"/spaces/{SPACE}/functions"
+
+    def some_of_everything(number: int) -> list[int]:
+        """The statuses of what one client did."""
+        choice = random.Random(number)
+        statuses = []
+        with httpx.Client(
+            base_url=server.url, headers=server.client.headers, timeout=STOPPED_SECONDS
+        ) as client:
+            for _ in range(ROUNDS):
+                what = choice.choices(["deploy", "replace", "delete", "call"], [2, 1, 2, 5])[0]
+                if what == "deploy":
+                    answer = client.post(place, json=body)
+                elif what == "replace":
+                    answer = client.put(f"{place}/fleeting", json=body)
+                elif what == "delete":
+                    answer = client.delete(f"{place}/fleeting")
+                else:
+                    answer = client.post(f"{place}/fleeting/invoke")
+                statuses.append(answer.status_code)
+        return statuses
+
+    with ThreadPoolExecutor(CALLERS) as clients:
+        found = Counter(status for each in clients.map(some_of_everything, range(CALLERS)) for status in each)
+    assert set(found) <= {200, 201, 204, 404, 409}, found
+    assert found[200] and found[204] and found[404], "it was there, and it was not"
+    assert "did not acknowledge" not in server.log
 
 
 @pytest.mark.promise("S30")
