@@ -12,12 +12,16 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Held(Generic[T]):
-    """One instance that serves; ``last_used`` in seconds, ``what`` is whatever the caller knows it by."""
+    """One instance that serves; ``last_used`` in seconds, ``what`` is whatever the caller knows it by.
+
+    ``is_kept``: its function is to have so many without a call, by its ``min_instances``.
+    """
 
     space: str
     last_used: float
     is_idle: bool
     is_making_way: bool
+    is_kept: bool
     what: T
 
 
@@ -26,21 +30,22 @@ def chosen(held: Sequence[Held[T]], space: str, number: int) -> list[T]:
 
     With a ``space``: of that one, those that are idle first, then busy ones, which end with their calls.
     It is asked for again while it is needed, so those that are already on their way count.  Without one,
-    idle ones only: of the space that has most here, and of it the one that has been idle longest.
+    idle ones only: of the space that has most here, and of it the one that has been idle longest.  Of each
+    space those that are kept come last.
     """
     staying = [each for each in held if not each.is_making_way]
     if space:
         on_their_way = sum(each.is_making_way and each.space == space for each in held)
         own = sorted(
             (each for each in staying if each.space == space),
-            key=lambda each: (not each.is_idle, each.last_used),
+            key=lambda each: (not each.is_idle, each.is_kept, each.last_used),
         )
         return [each.what for each in own[: max(0, number - on_their_way)]]
-    idle = sorted((each for each in staying if each.is_idle), key=lambda each: each.last_used)
+    idle = sorted((each for each in staying if each.is_idle), key=lambda each: (each.is_kept, each.last_used))
     count = Counter(each.space for each in staying)
     found: list[T] = []
     while idle and len(found) < number:
-        each = max(idle, key=lambda each: count[each.space])  # the first of those: idle longest
+        each = max(idle, key=lambda each: count[each.space])  # the first of those
         idle.remove(each)
         count[each.space] -= 1
         found.append(each.what)

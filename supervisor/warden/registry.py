@@ -241,7 +241,7 @@ class Registry:
 
     def _hand_out(self, kind: Kind) -> None:
         """Blank cells to those who wait for one, each space in its turn."""
-        while wants := [want for want in self._wants if want.kind == kind]:
+        while wants := self._first([want for want in self._wants if want.kind == kind]):
             cell = self._blank(kind)
             if cell is None:
                 return
@@ -277,12 +277,18 @@ class Registry:
                 number -= 1
         self._on_change()
 
+    @staticmethod
+    def _first(wants: list[Want]) -> list[Want]:
+        """Those that a call or a deploy waits for; if there are none, those ahead of calls."""
+        return [want for want in wants if not want.is_modest] or wants
+
     def _waited_for(self) -> list[Kind]:
-        """The kinds that leases wait for, with what each wants in its turn."""
-        kinds = [want.kind for want in self._wants]
+        """The kinds that leases wait for, with what each wants in its turn; modest ones last."""
+        first = self._first(self._wants)
+        kinds = [want.kind for want in first]
         if len(set(kinds)) > 1:
-            return [kinds[index] for index in self._shares.in_turn([want.space for want in self._wants])]
-        return kinds
+            kinds = [kinds[index] for index in self._shares.in_turn([want.space for want in first])]
+        return kinds + [want.kind for want in self._wants]
 
     def _may_grow(self, kind: Kind) -> bool:
         is_closed = self._is_stopping or self._confinement.breach
@@ -352,11 +358,19 @@ class Registry:
             want.on_cell(None, f"no cell can be started: {reason}")
 
     def _make_room(self, demands: Mapping[Kind, policy.Demand]) -> None:
-        """At the limit, spare cells make way for those of other kinds that are waited for."""
-        owed = sum(demand.owed for demand in demands.values())
-        dying = len(self._all(State.DYING))
-        for cell in self._all(State.BLANK)[: max(0, owed - dying - self._slots.free)]:
+        """At the limit spare cells make way for those of other kinds that are waited for.
+
+        If that is not enough, modest wants are refused at once: fronts count on what they have asked for.
+        """
+        room = self._slots.free + len(self._all(State.DYING))
+        missing = max(0, sum(demand.owed for demand in demands.values()) - room)
+        spare = self._all(State.BLANK)[:missing]
+        for cell in spare:
             cell.kill("made room")
+        modest = [want for want in self._wants if want.is_modest and demands[want.kind].owed]
+        for want in modest[::-1][: missing - len(spare)]:
+            if self.forget(want):
+                want.on_cell(None, "there is no room for an instance ahead of its calls")
 
     def _all(self, state: State) -> list[Cell]:
         return [cell for cell in self.cells.values() if cell.state is state]

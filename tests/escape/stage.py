@@ -27,10 +27,11 @@ from tests.escape.attacks.protocol import SOURCE
 from tests.escape.neighbour import NEIGHBOUR, Tenant
 from tests.support.asked import Asked
 from tests.support.envelope import assert_envelope
+from tests.support.eventually import eventually
 from tests.support.patience import FACTOR
 from tests.support.processes import all_gone_within, fronts_of, processes_of_mark, watch
 from tests.support.raw_http import BEARER, DEADLINE_SECONDS, RawAnswer, target
-from tests.support.server import Server
+from tests.support.server import SPACE, Server
 
 HOSTILE = "hostile-protocol"
 # The worst head that is read at all becomes less than 5 MB; and an answer of 1 MiB, twice, in pages that an
@@ -180,8 +181,18 @@ def standing(server: Server) -> Iterator[Stage]:
     neighbour = Tenant(server, f"peer-{mark}")
     neighbour.deploy("peer", NEIGHBOUR.format(secret=secret))
     server.deploy(HOSTILE, SOURCE, max_instances=1, max_response=1, processes=32, timeout=10.0 * FACTOR)
+    eventually(lambda: has_its_api_everywhere(server))
     yield Stage(server, neighbour, secret)
     neighbour.remove("peer")
+
+
+def has_its_api_everywhere(server: Server) -> bool:
+    """Whether each front has imported what the API brings: that is memory, which is nobody's attack."""
+    place = f"{server.url}/spaces/{SPACE}/functions"
+    answers = [httpx.get(place, headers=dict(server.client.headers)) for _ in range(8)]
+    # Each front begins its calls' names with a word of its own.
+    words = {answer.headers["x-call-id"].partition("-")[0] for answer in answers}
+    return len(words) >= len(fronts_of(server.pid))
 
 
 @contextlib.contextmanager

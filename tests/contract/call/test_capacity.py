@@ -87,6 +87,7 @@ KINDS = {
     "async": "import asyncio\nasync def handle(req):\n    return {'body': 'x'}\n",
 }
 ROOM = 6
+WAITED_IN_VAIN_SECONDS = 5.0  # half of what a lease waits at most
 
 
 @pytest.mark.promise("S86")
@@ -99,6 +100,25 @@ def test_at_the_limit_idle_instances_and_spare_cells_make_way_for_functions_of_e
         server.deploy(name, KINDS[name.partition("-")[0]])
     for name in names * 2:
         assert server.call(name).text == "x", name
+
+
+def test_at_the_limit_a_function_that_is_to_be_kept_waits_no_longer_than_another(
+    make_server: Callable[..., Server],
+) -> None:
+    server = make_server(max_cells=ROOM, blank_cells=1, preload="[]")
+    kept, others = [f"kept-{number}" for number in range(3)], [f"other-{number}" for number in range(ROOM)]
+    for name in kept:
+        server.deploy(name, KINDS["plain"], min_instances=1)
+    for name in others:
+        server.deploy(name, SLEEPS)
+    for _ in range(2):
+        # They take every cell, and longer than the fronts need to see that what is to be kept is not there.
+        calls = [lambda name=name: server.call(name, content=b"1.2") for name in others]
+        assert outcomes(together(calls)) == [200] * ROOM  # type: ignore[arg-type]
+        for name in kept:
+            answer = server.call(name)
+            assert answer.text == "x"
+            assert float(answer.headers["x-duration-seconds"]) < WAITED_IN_VAIN_SECONDS
 
 
 def test_a_body_that_stops_arriving_is_408(narrow: Server) -> None:

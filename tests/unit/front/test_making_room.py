@@ -9,21 +9,35 @@ from supervisor.front.making_room import Held, chosen
 
 instances = st.lists(
     st.builds(
-        Held, st.sampled_from("abc"), st.floats(0, 100), st.booleans(), st.booleans(), st.integers(0, 1000)
+        Held,
+        st.sampled_from("abc"),
+        st.floats(0, 100),
+        st.booleans(),
+        st.booleans(),
+        st.booleans(),
+        st.integers(0, 1000),
     ),
     max_size=20,
     unique_by=lambda each: each.what,
 )
 
 
-def one(name: str, space: str, last_used: float, *, idle: bool = True, leaving: bool = False) -> Held[str]:
-    return Held(space, last_used, idle, leaving, name)
+def one(
+    name: str, space: str, last_used: float, *, idle: bool = True, leaving: bool = False, kept: bool = False
+) -> Held[str]:
+    return Held(space, last_used, idle, leaving, kept, name)
 
 
 def test_of_idle_ones_the_space_that_has_most_gives_first_and_its_longest_idle_one() -> None:
     held = [one("old", "few", 1.0), one("a", "many", 9.0), one("b", "many", 5.0), one("c", "many", 7.0)]
     assert chosen(held, "", 2) == ["b", "c"]
     assert chosen(held, "", 3) == ["b", "c", "old"], "then both have one"
+
+
+def test_of_a_space_those_that_are_kept_make_way_last_but_do() -> None:
+    held = [one("kept", "many", 1.0, kept=True), one("new", "many", 9.0), one("few", "few", 2.0)]
+    assert chosen(held, "", 3) == ["new", "few", "kept"]
+    assert chosen(held, "many", 2) == ["new", "kept"]
 
 
 def test_without_a_space_nothing_busy_ends() -> None:
