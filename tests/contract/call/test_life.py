@@ -120,8 +120,8 @@ def test_what_a_function_left_running_is_frozen_too(make_server: MakeServer) -> 
     namespace = server.call("busy").text
     cell = sorted(pid for pid in descendants_of(server.pid) if pid_namespace(pid) == namespace)
     assert len(cell) == 3
-    eventually(lambda: [state_of(pid) for pid in cell[1:]] == ["T", "T"])
-    assert state_of(cell[0]) == "S", "pid 1, which thaws them"
+    # Pid 1, which thaws them, is not stopped: it sleeps, once it has stopped the others.
+    eventually(lambda: [state_of(pid) for pid in cell] == ["S", "T", "T"])
 
 
 def test_an_instance_that_has_served_its_calls_makes_way(make_server: MakeServer) -> None:
