@@ -23,9 +23,8 @@ WITH_EVERY_WORKER = frozenset((
     "contextvars", "copy", "ctypes", "dataclasses", "datetime", "dis", "enum", "errno", "faulthandler",
     "function", "functools", "gc", "importlib", "inspect", "io", "itertools", "json", "keyword",
     "linecache", "math", "operator", "os", "posixpath", "re", "resource", "select", "selectors",
-    "signal", "socket", "stat",
-    "string", "struct", "sys", "textwrap", "time", "token", "tokenize", "traceback", "types", "typing",
-    "warnings", "weakref",
+    "signal", "socket", "stat", "string", "struct", "sys", "textwrap", "time", "token", "tokenize",
+    "traceback", "types", "typing", "warnings", "weakref",
 ))  # fmt: skip
 
 # Read in the way of a function's first call; real handlers with what they bring are well below it.
