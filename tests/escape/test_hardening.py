@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -13,6 +12,7 @@ import pytest
 from supervisor.warden.jail.standby import ENVIRONMENT
 from tests.escape.canaries import Canaries
 from tests.escape.conftest import Target
+from tests.support.descriptors import places_in
 from tests.support.eventually import eventually
 from tests.support.processes import children_of, command_line, descendants_of, pid_namespace
 from tests.support.server import REPOSITORY
@@ -68,8 +68,8 @@ def test_a_front_never_had_the_servers_environment_or_descriptors(targets: Targe
             entry.split(b"=", 1) for entry in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0") if entry
         )
         assert environment == {name.encode(): value.encode() for name, value in ENVIRONMENT.items()}
-        opened = {link.name: os.readlink(link) for link in Path(f"/proc/{pid}/fd").iterdir()}
-        files = {target for number, target in opened.items() if int(number) > 2 and target.startswith("/")}
+        opened = places_in(pid)
+        files = {target for number, target in opened.items() if number > 2 and target.startswith("/")}
         allowed = (f"{server.data_dir}/front/", "/tmp/", "/dev/null")
         assert not [target for target in files if not target.startswith(allowed)], files
 
@@ -87,7 +87,7 @@ def test_a_zygote_has_nothing_of_the_servers_environment_and_one_descriptor_of_i
         environment = Path(f"/proc/{pid}/environ").read_bytes()
         assert b"PYTHONPATH=" in environment
         assert b"CELLBLOCK_" not in environment
-        opened = {int(link.name): os.readlink(link) for link in Path(f"/proc/{pid}/fd").iterdir()}
+        opened = places_in(pid)
         assert opened.pop(0) == "/dev/null"
         assert opened.keys() >= {1, 2}
         own = [target for number, target in opened.items() if number > 2]

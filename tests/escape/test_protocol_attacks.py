@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import errno
 import json
-import os
 import re
 import secrets
 
@@ -17,6 +16,7 @@ import pytest
 
 from tests.escape.attacks import protocol
 from tests.escape.stage import GONE_SECONDS, Stage, error_of
+from tests.support.descriptors import places_in
 from tests.support.envelope import assert_envelope
 from tests.support.processes import all_gone_within, fronts_of, watch
 from tests.support.server import TOKEN, Server
@@ -113,16 +113,8 @@ def test_079_an_answer_before_the_first_call_is_nobodys(stage: Stage, what: str)
 
 def descriptors_of(server: Server) -> list[str]:
     """What the fronts hold, without connections, which are the callers'."""
-    found = []
-    for pid in fronts_of(server.pid):
-        for name in os.listdir(f"/proc/{pid}/fd"):
-            try:
-                place = os.readlink(f"/proc/{pid}/fd/{name}")
-            except FileNotFoundError:
-                continue
-            if not place.startswith("socket:"):
-                found.append(place.partition(":")[0])
-    return sorted(found)
+    places = [place for pid in fronts_of(server.pid) for place in places_in(pid).values()]
+    return sorted(place.partition(":")[0] for place in places if not place.startswith("socket:"))
 
 
 def test_084_no_descriptor_can_be_passed_to_the_front(stage: Stage) -> None:

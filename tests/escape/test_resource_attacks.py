@@ -135,7 +135,7 @@ def test_058_no_memory_can_be_locked(field: Field) -> None:
 
 @pytest.mark.promise("S44")
 def test_059_four_spinning_processes_get_their_share_of_the_processor(field: Field) -> None:
-    assert field.attack(resources.SPIN, cpu=0.1, timeout=20.0).found < 0.2
+    assert field.attack(resources.SPIN, **resources.TENTH).found < 0.2
 
 
 @pytest.mark.parametrize("code", ["DEAF", "STOPPED"])
@@ -196,8 +196,8 @@ def test_061_control_in_one_process_with_others_everybody_dies() -> None:
     assert done.returncode == -signal.SIGSEGV
 
 
-def test_062_a_thousand_programs_get_their_share_of_the_processor(field: Field) -> None:
-    assert field.attack(resources.EXECS, cpu=0.1, timeout=20.0).found < 0.2
+def test_062_a_storm_of_programs_gets_its_share_of_the_processor(field: Field) -> None:
+    assert field.attack(resources.EXECS, **resources.TENTH).found < 0.2
 
 
 def test_062_a_storm_of_crashes_leaves_no_core_file_and_its_neighbour_answers(field: Field) -> None:

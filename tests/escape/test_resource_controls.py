@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.escape.attacks import resources
-from tests.escape.attacks.resources import BOUND
+from tests.escape.attacks.resources import BOUND, MORE_THAN_A_TENTH, TENTH
 from tests.escape.conftest import Target
 from tests.escape.neighbour import field_of
 from tests.support.patience import FACTOR
@@ -50,8 +50,6 @@ def more_than(least: float) -> Callable[[Any], bool]:
 
 
 FOLDER = {"mebibytes": 20, "before": "pass"}
-# Of a core, where two are shared with other tests: without the quota it gets several times as much.
-LONG = {"cpu": 0.1, "timeout": 20.0}
 MANY = {"open_files": 256, "timeout": 20.0}
 MORE = {"open_files": 600, "timeout": 20.0}
 # Memory is slow to come under a translated kernel.
@@ -75,11 +73,11 @@ CONTROLS = [
     Control("058-socket-buffers", resources.SOCKET_BUFFERS, ("cg",), equals(["ok", 128]), options=MORE),
     Control("058-descriptors-in-flight", resources.IN_FLIGHT, ("rl",), equals("ok")),
     Control("058-mlock", resources.MLOCK, ("rl", "sec"), equals("ok"), begins("EPERM", "ENOMEM")),
-    Control("059-spin", resources.SPIN, ("cg",), more_than(0.25), options=LONG),
+    Control("059-spin", resources.SPIN, ("cg",), more_than(MORE_THAN_A_TENTH), options=TENTH),
     Control("060-descriptors", resources.DESCRIPTORS, ("rl",), equals("ok")),
     Control("060-timers", resources.TIMERS, ("rl",), equals("ok")),
     Control("060-signals", resources.QUEUED_SIGNALS, ("rl", "sec"), equals("ok"), begins("EAGAIN", "EPERM")),
-    Control("062-execs", resources.EXECS, ("cg",), more_than(0.25), options=LONG),
+    Control("062-execs", resources.EXECS, ("cg",), more_than(MORE_THAN_A_TENTH), options=TENTH),
 ]
 RUNS = sorted(
     [(frozenset(control.layers), control, "control") for control in CONTROLS]

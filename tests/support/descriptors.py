@@ -1,4 +1,4 @@
-"""How many descriptors a process has open, and how many it may open, changed from outside while it runs."""
+"""What a process has open, and how many it may open, changed from outside while it runs."""
 
 from __future__ import annotations
 
@@ -18,6 +18,15 @@ STANDARD = 3
 def open_in(pid: int) -> int:
     """The number of descriptors that a process has open."""
     return len(os.listdir(f"/proc/{pid}/fd"))
+
+
+def places_in(pid: int) -> dict[int, str]:
+    """The descriptors that a process has open and what each is of, without what it closes meanwhile."""
+    found = {}
+    for name in os.listdir(f"/proc/{pid}/fd"):
+        with contextlib.suppress(FileNotFoundError):
+            found[int(name)] = os.readlink(f"/proc/{pid}/fd/{name}")
+    return found
 
 
 @contextlib.contextmanager

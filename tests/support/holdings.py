@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from tests.support.descriptors import open_in
 from tests.support.groups import leaves
 from tests.support.processes import command_line, descendants_of, fronts_of, private_tmp
 from tests.support.server import Server
@@ -18,10 +19,6 @@ POLL_SECONDS = 0.02
 USUAL = {"front descriptors": 12, "front threads": 12, "warden descriptors": 3}
 # Names of what is on its way to the bundle store or out of it.
 ON_THE_WAY = (".incoming-", ".removed-")
-
-
-def _descriptors(pid: int) -> int:
-    return len(os.listdir(f"/proc/{pid}/fd"))
 
 
 def _threads(pid: int) -> int:
@@ -44,9 +41,9 @@ def holdings(server: Server) -> dict[str, int]:
     data = Path(f"/proc/{server.pid}/root{server.data_dir.resolve()}")
     on_the_way = [path for path in (data / "front/bundles").iterdir() if path.name.startswith(ON_THE_WAY)]
     return {
-        "warden descriptors": _descriptors(server.pid),
+        "warden descriptors": open_in(server.pid),
         "warden threads": _threads(server.pid),
-        "front descriptors": sum(_descriptors(pid) for pid in fronts),
+        "front descriptors": sum(open_in(pid) for pid in fronts),
         "front threads": sum(_threads(pid) for pid in fronts),
         "fronts": len(fronts),
         "processes": len(below),

@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-import os
 import time
 from pathlib import Path
 
+from tests.support.descriptors import open_in
 from tests.support.processes import children_of, fronts_of
 
 SETTLE_SECONDS = 10.0
-
-
-def _descriptors(pid: int) -> int:
-    return len(os.listdir(f"/proc/{pid}/fd"))
 
 
 def counts(warden_pid: int) -> dict[str, int]:
     """What a server holds now."""
     fronts = fronts_of(warden_pid)
     return {
-        "warden descriptors": _descriptors(warden_pid),
-        "front descriptors": sum(_descriptors(pid) for pid in fronts),
+        "warden descriptors": open_in(warden_pid),
+        "front descriptors": sum(open_in(pid) for pid in fronts),
         "warden children": len(children_of(warden_pid)),
         "fronts": len(fronts),
         "host mounts": len(Path("/proc/self/mountinfo").read_text().splitlines()),

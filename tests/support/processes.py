@@ -75,6 +75,10 @@ def pid_namespace(pid: int) -> str:
         return os.readlink(f"/proc/{pid}/ns/pid")
     except (FileNotFoundError, ProcessLookupError):
         return ""
+    except PermissionError:  # also the kernel's word when it ends between being found and being read
+        if Path(f"/proc/{pid}").exists():
+            raise
+        return ""
 
 
 def fronts_of(warden_pid: int) -> list[int]:

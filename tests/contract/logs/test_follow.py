@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 import pytest
 
 from tests.contract.logs.conftest import TALK
+from tests.support.descriptors import places_in
 from tests.support.eventually import eventually
 from tests.support.processes import fronts_of
 from tests.support.server import SPACE, Server
@@ -127,12 +127,9 @@ def test_hundreds_of_followers_all_get_a_line_and_are_let_go_when_they_leave(tal
 
 def sockets_of(server: Server) -> int:
     """Descriptors of the fronts that are sockets."""
-    count = 0
-    for pid in fronts_of(server.pid):
-        for descriptor in Path(f"/proc/{pid}/fd").iterdir():
-            with contextlib.suppress(OSError):
-                count += os.readlink(descriptor).startswith("socket:")
-    return count
+    return sum(
+        place.startswith("socket:") for pid in fronts_of(server.pid) for place in places_in(pid).values()
+    )
 
 
 def test_the_followers_of_a_deleted_function_are_told_and_a_deploy_is_no_deletion(talking: Server) -> None:

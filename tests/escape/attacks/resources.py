@@ -178,42 +178,43 @@ address = ctypes.addressof(ctypes.c_char.from_buffer(kept))
 found = sys_(149, 228, address, 1 << 14)
 """
 
-# Seconds of the processor per second of the clock.
-SHARE = """
+# A tenth of a core, for some seconds and for programs that are started beside their parents.
+TENTH = {"cpu": 0.1, "processes": 16, "timeout": 20.0}
+# More than that quota gives, with all that accounting may add.
+MORE_THAN_A_TENTH = 0.25
+# Seconds of the processor per second of the clock, of four processes in the best of some seconds: beside
+# a busy machine's other work one may be poor without any quota, and none may be rich with one.
+MOST_OF_A_CORE = f"""
 import resource, time
 
 def used():
     parts = [resource.getrusage(who) for who in (resource.RUSAGE_CHILDREN, resource.RUSAGE_SELF)]
     return sum(part.ru_utime + part.ru_stime for part in parts)
 
-began, used_before = time.monotonic(), used()
+def share_of_a_second(work):
+    began, used_before = time.monotonic(), used()
+    children = []
+    for _ in range(4):
+        pid = os.fork()
+        if pid == 0:
+            while time.monotonic() < began + 1:
+                work()
+            os._exit(0)
+        children.append(pid)
+    for pid in children:
+        os.waitpid(pid, 0)
+    return (used() - used_before) / (time.monotonic() - began)
+
+def most(work):
+    best = 0
+    for _ in range(5):
+        best = max(best, share_of_a_second(work))
+        if best > {MORE_THAN_A_TENTH}:
+            break
+    return best
 """
-SPIN = (
-    SHARE
-    + """
-children = []
-for _ in range(4):
-    pid = os.fork()
-    if pid == 0:
-        while time.monotonic() < began + 1.5:
-            pass
-        os._exit(0)
-    children.append(pid)
-for pid in children:
-    os.waitpid(pid, 0)
-found = (used() - used_before) / (time.monotonic() - began)
-"""
-)
-EXECS = (
-    SHARE
-    + """
-started = 0
-while started < 1000 and time.monotonic() < began + 1.5:
-    os.waitpid(os.posix_spawn("/usr/bin/true", ["true"], {}), 0)
-    started += 1
-found = (used() - used_before) / (time.monotonic() - began)
-"""
-)
+SPIN = MOST_OF_A_CORE + "found = most(lambda: None)"
+EXECS = MOST_OF_A_CORE + "found = most(lambda: os.waitpid(os.posix_spawn('/usr/bin/true', ['true'], {}), 0))"
 
 DEAF = """
 import time
