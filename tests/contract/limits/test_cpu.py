@@ -16,6 +16,8 @@ pytestmark = pytest.mark.slow
 
 # Seconds of the clock; at 100 ms a period of the kernel's that is some periods.
 SPIN_SECONDS = 0.8
+# A machine so busy that it leaves no quarter of a core to spin on holds nothing back.
+TRIES = 10
 # The first period may be the share's whole quota on top, and accounting is by the tick.
 SLACK = 2.0
 SPIN = """
@@ -63,11 +65,15 @@ def test_a_function_above_its_share_is_slower_and_is_answered_like_any_other(
     quarter = limited("cpu-quarter", cpu=0.25)
     instance = quarter.state()["instance"]
     before = throttled(server)
-    answer = quarter.send(SPIN.format(processes=1, seconds=SPIN_SECONDS))
-    assert throttled(server) > before, "nothing held it back"
-    assert (answer.status_code, answer.headers["x-invoked"]) == (200, "true")
-    assert 0 < answer.json()["found"] < 0.25 * SLACK
-    assert float(answer.headers["x-duration-seconds"]) >= SPIN_SECONDS
+    for _ in range(TRIES):
+        answer = quarter.send(SPIN.format(processes=1, seconds=SPIN_SECONDS))
+        assert (answer.status_code, answer.headers["x-invoked"]) == (200, "true")
+        assert 0 < answer.json()["found"] < 0.25 * SLACK
+        assert float(answer.headers["x-duration-seconds"]) >= SPIN_SECONDS
+        if throttled(server) > before:
+            break
+    else:
+        pytest.fail("nothing held it back")
     # It costs time and nothing else: the same instance goes on.
     assert quarter.state()["instance"] == instance
 
