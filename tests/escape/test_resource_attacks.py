@@ -134,7 +134,7 @@ def test_058_no_memory_can_be_locked(field: Field) -> None:
 
 
 @pytest.mark.promise("S44")
-def test_059_four_spinning_processes_get_their_share_of_the_processor(field: Field) -> None:
+def test_059_spinning_processes_get_their_share_of_the_processor(field: Field) -> None:
     assert field.attack(resources.SPIN, **resources.TENTH).found < 0.2
 
 

@@ -182,7 +182,7 @@ found = sys_(149, 228, address, 1 << 14)
 TENTH = {"cpu": 0.1, "processes": 16, "timeout": 20.0}
 # More than that quota gives, with all that accounting may add.
 MORE_THAN_A_TENTH = 0.25
-# Seconds of the processor per second of the clock, of four processes in the best of some seconds: beside
+# Seconds of the processor per second of the clock, of six processes in the best of some seconds: beside
 # a busy machine's other work one may be poor without any quota, and none may be rich with one.
 MOST_OF_A_CORE = f"""
 import resource, time
@@ -194,7 +194,7 @@ def used():
 def share_of_a_second(work):
     began, used_before = time.monotonic(), used()
     children = []
-    for _ in range(4):
+    for _ in range(6):
         pid = os.fork()
         if pid == 0:
             while time.monotonic() < began + 1:
@@ -207,7 +207,7 @@ def share_of_a_second(work):
 
 def most(work):
     best = 0
-    for _ in range(5):
+    for _ in range(8):
         best = max(best, share_of_a_second(work))
         if best > {MORE_THAN_A_TENTH}:
             break
