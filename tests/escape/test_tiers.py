@@ -35,16 +35,16 @@ from tests.support.runtimes import only_default_runtime
 from tests.support.server import REPOSITORY, TOKEN, Server
 from tests.support.weakened import NO_NAMESPACES, Change, weakened_tree
 
-# The kernel counts a user's processes together: in tier C a server would share its cells' limit with those
-# that the other attacks keep running as theirs.
-OWN_UID = ORDINARY_UID + 1
+# The kernel counts a user's processes together, and in tier C holds all of them to a function's limit: each
+# server has a user of its own.
+OWN_UIDS = range(ORDINARY_UID + 1, ORDINARY_UID + 5)
 # The user that starts it, and whether the host gives namespaces.
 HOSTS: dict[Tier, tuple[int, bool]] = {
     Tier.A: (0, True),
-    Tier.A_USER: (OWN_UID, True),
+    Tier.A_USER: (OWN_UIDS[0], True),
     Tier.B: (0, False),
-    Tier.C: (OWN_UID, False),
-    Tier.NONE: (OWN_UID, False),
+    Tier.C: (OWN_UIDS[1], False),
+    Tier.NONE: (OWN_UIDS[2], False),
 }
 REFUSAL_SECONDS = 60.0  # a start and a stop, on a loaded machine
 GONE_SECONDS = 10.0
@@ -292,7 +292,7 @@ def test_insecure_dev_refuses_to_listen_where_others_can_connect(
 def test_an_ordinary_user_is_told_what_is_missing_and_how_to_get_it(
     least: str, has_namespaces: bool, gives: str, missing: list[str], folder: Path, trees: dict[bool, Path]
 ) -> None:
-    done = why_not(trees[has_namespaces], folder, OWN_UID, "--bind", "127.0.0.1:0", min_tier=least)
+    done = why_not(trees[has_namespaces], folder, ORDINARY_UID, "--bind", "127.0.0.1:0", min_tier=least)
     assert done.returncode != 0
     assert f"needs tier {least}" in done.stderr
     assert f"this host gives {gives}" in done.stderr
@@ -411,7 +411,7 @@ def test_the_control_where_nobody_looks_children_have_it_all(
     (folder / "tree-blind").mkdir(mode=0o755)
     python = weakened_tree(folder / "tree-blind", frozenset(), blind, self_test=True)
     server = Server(
-        folder / "data-blind", 1, python=python, uid=OWN_UID, runtimes_dir=folder / "only",
+        folder / "data-blind", 1, python=python, uid=OWN_UIDS[3], runtimes_dir=folder / "only",
         preload="[]", blank_cells=1,
     )  # fmt: skip
     try:
