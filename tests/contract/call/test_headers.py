@@ -9,7 +9,7 @@ from collections.abc import Callable
 import httpx
 import pytest
 
-from tests.contract.call.conftest import Deploy, as_json
+from tests.contract.call.conftest import Deploy, as_json, took_ms
 from tests.support.envelope import assert_envelope
 from tests.support.raw_http import exchange, target
 from tests.support.server import SPACE, Server
@@ -119,11 +119,6 @@ def test_the_timing_tells_where_the_time_went(server: Server, deploy: Deploy) ->
         assert 95 <= execution <= 2000  # a clock of whole milliseconds
         assert queue + init + execution <= total_ms + 5
     assert float(warm.headers["x-duration-seconds"]) >= 0.1
-
-
-def took_ms(answer: httpx.Response) -> float:
-    """What the whole call took, and what whole milliseconds lose: twice in the limit, once in the header."""
-    return float(answer.headers["x-duration-seconds"]) * 1000 + 3
 
 
 # ---- X-Timeout ------------------------------------------------------------------------------
