@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.contract.http.dialogue import FUNCTION, SOURCE
+from tests.contract.http.dialogue import SOURCE
+from tests.contract.http.rows import FUNCTION
 from tests.support.processes import fronts_of
 from tests.support.runtimes import only_default_runtime
 from tests.support.server import Server

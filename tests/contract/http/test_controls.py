@@ -7,11 +7,10 @@ from collections.abc import Sequence
 import pytest
 
 from tests.contract.http.catalogue import ROWS
-from tests.contract.http.dialogue import CALL, INVOCATION
+from tests.contract.http.dialogue import INVOCATION
 from tests.contract.http.lenient import CARELESS_READERS, READERS
-from tests.contract.http.rows import ANSWERED, SMUGGLED, Row, Step
+from tests.contract.http.rows import ANSWERED, SMUGGLED, SMUGGLED_TARGET, Row, Step
 
-TARGET = f"{CALL}/smuggled".encode()
 SMUGGLING_LEAST = 150
 
 
@@ -20,13 +19,13 @@ def spelled(steps: Sequence[Step]) -> bytes:
     return b"".join(INVOCATION.spell(step) for step in steps if isinstance(step, bytes))
 
 
-SMUGGLING = [row for row in ROWS if TARGET in spelled(row.steps)]
+SMUGGLING = [row for row in ROWS if SMUGGLED_TARGET in spelled(row.steps)]
 
 
 @pytest.mark.parametrize("row", SMUGGLING, ids=lambda row: row.name)
 def test_a_smuggled_request_is_carried_out_by_a_reader_that_forgives(row: Row) -> None:
     readers = READERS + (CARELESS_READERS if row.family == "early answers" else [])
-    smuggled = (b"POST", TARGET)
+    smuggled = (b"POST", SMUGGLED_TARGET)
     stream = spelled(row.steps)
     behind = spelled(row.steps[row.steps.index(ANSWERED) + 1 :]) if ANSWERED in row.steps else b""
     assert any(

@@ -11,7 +11,7 @@ import pytest
 
 from tests.contract.http.catalogue import ROWS
 from tests.contract.http.dialogue import API, INVOCATION, VARIABLE, Way, is_proper, play
-from tests.contract.http.dialogue import FUNCTION as EDGE
+from tests.contract.http.rows import FUNCTION as EDGE
 from tests.contract.http.rows import Row
 from tests.support.bystander import SOURCE as BYSTANDER_SOURCE
 from tests.support.bystander import Bystander
