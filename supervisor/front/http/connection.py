@@ -146,7 +146,7 @@ class Connection(asyncio.BufferedProtocol):
             self._inbox += _view[:nbytes]
             self._turn()
         else:
-            used = self._take(_buffer, nbytes)
+            used = self._take(_buffer, _view, nbytes)
             if used < nbytes:
                 if self.phase < Phase.LINGER:
                     self._inbox += _view[used:nbytes]
@@ -193,7 +193,8 @@ class Connection(asyncio.BufferedProtocol):
         """Use what waits in the inbox, as far as it can be."""
         self._is_turning = False
         inbox, self._inbox = self._inbox, bytearray()
-        used = self._take(inbox, len(inbox))
+        with memoryview(inbox) as view:
+            used = self._take(inbox, view, len(inbox))
         if self.phase < Phase.LINGER:
             del inbox[:used]
             self._inbox = inbox
@@ -213,8 +214,8 @@ class Connection(asyncio.BufferedProtocol):
         phase = self.phase
         return phase >= Phase.BUSY or phase is Phase.HELD or (phase is Phase.IDLE and self.is_unwritable)
 
-    def _take(self, data: bytearray, size: int) -> int:
-        """How many of the first ``size`` bytes were used."""
+    def _take(self, data: bytearray, view: memoryview, size: int) -> int:
+        """How many of the first ``size`` bytes of ``data`` were used; ``view`` shows them."""
         at = 0
         message = self.message
         while at < size and not self._is_waiting():
@@ -222,7 +223,7 @@ class Connection(asyncio.BufferedProtocol):
                 self.phase = Phase.HEAD
             end = message.end_of_piece(data, at, size)
             try:
-                message.feed(data, at, end)
+                message.feed(view[at:end])
             except PlatformError as error:
                 self._spoil(error)
                 break
