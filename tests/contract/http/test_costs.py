@@ -7,12 +7,13 @@ something else makes no test fail.
 from __future__ import annotations
 
 import contextlib
+import select
 import threading
 from collections.abc import Callable, Iterator
 
 import pytest
 
-from tests.contract.http.dialogue import INVOCATION, Ended, Line
+from tests.contract.http.dialogue import DEADLINE_SECONDS, INVOCATION, Line
 from tests.contract.http.rows import get
 from tests.support.front_costs import cpu_seconds, loop_seconds
 from tests.support.server import Server
@@ -70,21 +71,32 @@ SHAPES: dict[str, Callable[[int], bytes]] = {
 }  # fmt: skip
 
 
+def pump(line: Line, data: bytes, piece: int, is_over: Callable[[], bool]) -> None:
+    """Send it in pieces while whatever is answered is read and dropped, until the other side has enough."""
+    at = 0
+    line.socket.setblocking(False)
+    while at < len(data) and not is_over():
+        readable, writable, _ = select.select([line.socket], [line.socket], [], 1.0)
+        try:
+            if readable and not line.socket.recv(65536):
+                return
+            if writable:
+                at += line.socket.send(data[at : at + piece])
+        except (BrokenPipeError, ConnectionResetError):
+            return
+        except BlockingIOError:
+            continue
+
+
 def spoken(server: Server, data: bytes, piece: int) -> None:
-    """Send it in pieces while whatever is answered is read, to the end of the connection."""
+    """Send it, and read to the end of the connection."""
     with Line(server) as line:
-
-        def send() -> None:
-            for start in range(0, len(data), piece):
-                line.send(data[start : start + piece])
-            line.shut()
-
-        sending = threading.Thread(target=send)
-        sending.start()
-        with contextlib.suppress(Ended):
-            while True:
-                line.answer()
-        sending.join()
+        pump(line, data, piece, lambda: False)
+        line.shut()
+        line.socket.settimeout(DEADLINE_SECONDS)
+        with contextlib.suppress(ConnectionResetError):
+            while line.socket.recv(65536):
+                pass
 
 
 def cost(server: Server, front: int, data: bytes, piece: int = 65536) -> float:
@@ -129,15 +141,14 @@ def test_what_comes_letter_by_letter_is_read_once(edge: Server, front: int, name
 
 @contextlib.contextmanager
 def flooded(server: Server, data: bytes) -> Iterator[threading.Event]:
-    """The same bytes on one connection after the other, until the block ends; set when some were sent."""
+    """The same bytes on one connection after the other, until the block ends; set when one has come."""
     over, began = threading.Event(), threading.Event()
 
     def flood() -> None:
         while not over.is_set():
             with Line(server) as line:
-                line.send(data[:65536])
                 began.set()
-                line.send(data[65536:])
+                pump(line, data, 65536, over.is_set)
 
     flooding = threading.Thread(target=flood)
     flooding.start()
