@@ -81,9 +81,12 @@ class Ended(Exception):
 class Line:
     """A connection and the answers that come over it, one after the other."""
 
-    def __init__(self, server: Server) -> None:
+    def __init__(self, server: Server, source: str = "") -> None:
+        """``source`` is the address that it comes from, if it matters."""
         address = urlsplit(server.url)
-        self.socket = socket.create_connection((address.hostname, address.port), DEADLINE_SECONDS)
+        self.socket = socket.create_connection(
+            (address.hostname, address.port), DEADLINE_SECONDS, (source, 0) if source else None
+        )
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._held = b""
 
