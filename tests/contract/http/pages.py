@@ -10,12 +10,19 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
+from supervisor.front.http.connection import INBOX_MAX_BYTES, LINGER_BYTES
+from supervisor.front.http.crowd import ADDRESS_SHARE
+from supervisor.front.http.head import HEAD_MAX_BYTES, HEADERS_MOST, REQUEST_LINE_MAX_BYTES
+from supervisor.front.http.message import FRAMING_RUN_BYTES, FRAMING_SLACK_BYTES
+from supervisor.front.http.worker import LINGER_SECONDS
 from tests.contract.http.catalogue import FAMILIES, ROWS
 from tests.contract.http.rows import OK, SMUGGLED_TARGET, Drip, End, Outcome, Row
+from tests.support.settings import default_of
 
 REPOSITORY = Path(__file__).parents[3]
 VARIABLE = "CELLBLOCK_WRITE_MATRIX"
 HTTP_PAGE = REPOSITORY / "docs/http.md"
+BOUNDS_HEADING = "\n## Bounds\n"
 HTTP_HEADING = "\n## Every request that is tried\n"
 ATTACKS_PAGE = REPOSITORY / "docs/attacks.md"
 ATTACKS_HEADING = "\n## The HTTP edge\n"
@@ -29,6 +36,42 @@ real ones did (`tests/contract/http/lenient.py`) at least one, given the same by
 | # | case | | gets | control |
 |---|---|---|---|---|
 """
+
+
+def bounds() -> list[tuple[str, str, str]]:
+    """What is bounded, by how much, and what is beyond it."""
+    return [
+        ("a request's head, its first line included", f"{HEAD_MAX_BYTES:,} bytes", "431, closed"),
+        ("its headers", f"{HEADERS_MOST}", "431, closed"),
+        ("its first line", f"{REQUEST_LINE_MAX_BYTES:,} bytes", "414, closed"),
+        ("time for a head", setting("head_seconds", "s"), "closed"),
+        ("a body", "`max_request` of its function", "413, closed"),
+        ("time for a body", setting("body_seconds", "s"), "408, closed"),
+        ("sizes, extensions and trailers of chunks", f"the body and {FRAMING_SLACK_BYTES:,} bytes",
+         "400, closed"),
+        ("of them, without a byte of the body between", f"{FRAMING_RUN_BYTES:,} bytes", "400, closed"),
+        ("a connection without a request", setting("keepalive_seconds", "s"), "closed"),
+        ("an answer that nobody reads", setting("unread_seconds", "s"), "reset"),
+        ("what is read and thrown away of a refused request", f"{LINGER_BYTES:,} bytes, {LINGER_SECONDS:g} s",
+         "reset"),
+        ("requests that come ahead of an answer", f"{INBOX_MAX_BYTES:,} bytes", "read later"),
+        ("connections of one front", setting("connections_most"), "503, closed"),
+        ("of them, those of one address, or of one IPv6 network of 64 bits",
+         setting("connections_per_address"), "503, closed"),
+        ("unanswered requests of one front", setting("requests_max_bytes", "bytes"), "503, closed"),
+        ("of them, those of one address", f"{ADDRESS_SHARE:.0%} of that", "503, closed"),
+    ]  # fmt: skip
+
+
+def setting(name: str, unit: str = "") -> str:
+    """A setting and its default."""
+    return f"`{name}` ({default_of(name):,.12g}{' ' if unit else ''}{unit})"
+
+
+def bounds_section() -> str:
+    """Its table."""
+    lines = ["", "| what | bound | beyond it |", "|---|---|---|"]
+    return "\n".join([*lines, *(f"| {' | '.join(row)} |" for row in bounds())]) + "\n"
 
 
 def is_smuggling(row: Row) -> bool:
@@ -84,7 +127,7 @@ def replace_section(page: Path, heading: str, section: str) -> None:
     """Write it anew."""
     before, _, rest = page.read_text(encoding="utf-8").partition(heading)
     _, *others = re.split(r"^(?=## )", rest, flags=re.MULTILINE)
-    page.write_text("\n".join([before + heading + section, *others]), encoding="utf-8")
+    page.write_text("\n".join([before.rstrip("\n") + "\n" + heading + section, *others]), encoding="utf-8")
 
 
 def documented() -> dict[str, set[str]]:

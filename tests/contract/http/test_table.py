@@ -43,7 +43,8 @@ class Seen:
 
     def saw(self, row: Row, outcome: Outcome) -> None:
         """It is in the documents, or will be."""
-        self.by_row.setdefault(row.name, set()).add(pages.told(outcome))
+        these = row.outcomes if row.varies else (outcome,)
+        self.by_row.setdefault(row.name, set()).update(pages.told(one) for one in these)
         said = self._documented.get(row.name, set())
         assert self.is_writing or pages.told(outcome) in said, f"docs/http.md is old: {pages.VARIABLE}=1"
 
@@ -52,6 +53,7 @@ class Seen:
         if self.is_writing:
             for row in ROWS:  # one that was not tried, or failed, gets what it has to
                 self.by_row.setdefault(row.name, {pages.told(outcome) for outcome in row.outcomes})
+            pages.replace_section(pages.HTTP_PAGE, pages.BOUNDS_HEADING, pages.bounds_section())
             pages.replace_section(pages.HTTP_PAGE, pages.HTTP_HEADING, pages.http_section(self.by_row))
             pages.replace_section(
                 pages.ATTACKS_PAGE, pages.ATTACKS_HEADING, pages.attacks_section(self.by_row)
@@ -110,6 +112,10 @@ def test_a_request_gets_what_it_must_and_no_byte_of_it_becomes_another(
     bystander.ask()
     assert bystander.wrong == []
     seen.saw(row, outcome)
+
+
+def test_the_bounds_that_operators_are_told_are_those_of_the_code() -> None:
+    assert pages.section_of(pages.HTTP_PAGE, pages.BOUNDS_HEADING) == pages.bounds_section()
 
 
 def test_the_documents_have_every_row_and_no_other() -> None:
