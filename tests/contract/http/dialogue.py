@@ -234,6 +234,9 @@ def _end(line: Line, row: Row, heard: Heard) -> str:
         line.shut()
         _until_it_closes(line, row, heard)
         return "either"
+    if any(isinstance(step, bytes) and b" HTTP/1.0\r\n" in step for step in row.steps):
+        # One that is not told so waits for the end of the connection, as ``ab -k`` does (RFC 9112, 9.3).
+        assert heard.answers[-1].all("connection") == ["keep-alive"], _told(row, heard)
     call_id = f"probe-{next(_numbers)}"
     line.send(f"GET /healthz HTTP/1.1\r\nHost: x\r\nX-Call-Id: {call_id}\r\n\r\n".encode())
     try:

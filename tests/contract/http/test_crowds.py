@@ -145,6 +145,7 @@ def hurried(make: Make) -> Server:
     return make(head_seconds=1, keepalive_seconds=600)
 
 
+@pytest.mark.promise("S941")
 @pytest.mark.parametrize("first", [0, 1])
 @pytest.mark.parametrize(
     "half", [b"GET", INVOCATION.spell(get())[:-2], HEALTH[:-1]], ids=["3", "all but 2", "all but 1"]
@@ -183,6 +184,5 @@ def test_a_head_that_comes_drop_by_drop_has_no_more_time_than_one_that_stops(hur
             line.answer()
 
 
-@pytest.mark.promise("S941")
 def test_a_slow_head_holds_a_connection_for_fifteen_seconds_unless_the_operator_says_otherwise() -> None:
     assert default_of("head_seconds") == 15.0

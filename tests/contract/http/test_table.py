@@ -12,14 +12,15 @@ import pytest
 
 from tests.contract.http import pages
 from tests.contract.http.catalogue import ROWS
-from tests.contract.http.dialogue import API, INVOCATION, VARIABLE, Way, is_proper, play
+from tests.contract.http.dialogue import API, INVOCATION, VARIABLE, Line, Way, is_proper, play
 from tests.contract.http.rows import FUNCTION as EDGE
-from tests.contract.http.rows import Outcome, Row
+from tests.contract.http.rows import Outcome, Row, get
 from tests.support.bystander import SOURCE as BYSTANDER_SOURCE
 from tests.support.bystander import Bystander
 from tests.support.server import TOKEN, Server
 
 ROWS_LEAST = 160
+HEALTH = b"GET /healthz HTTP/1.1\r\nHost: x\r\nX-Call-Id: %s\r\n\r\n"
 
 
 @pytest.fixture(scope="module")
@@ -130,3 +131,17 @@ def test_the_table_is_as_large_as_it_has_to_be_and_says_each_thing_once() -> Non
     assert len(names) >= ROWS_LEAST
     assert len(set(names)) == len(names)
     assert all(row.why and row.outcomes for row in ROWS)
+
+
+@pytest.mark.promise("S942")
+def test_requests_that_come_ahead_are_answered_in_order(edge: Server) -> None:
+    """Each answer says which request it is one to, by the call id that a caller gives."""
+    ids = [f"ahead-{number}" for number in range(50)]
+    requests = [INVOCATION.spell(get(b"X-Call-Id: " + one.encode())) for one in ids]
+    requests[::5] = [HEALTH % one.encode() for one in ids[::5]]
+    with Line(edge) as line:
+        line.send(b"".join(requests))
+        answers = [line.answer() for _ in requests]
+    assert [answer.one("x-call-id") for answer in answers] == ids
+    assert {answer.status for answer in answers} == {200}
+    calls_of(edge)
