@@ -9,10 +9,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from supervisor.limits import DEFAULT_CEILINGS
 from supervisor.serverlog import LogFormat
+
+if TYPE_CHECKING:
+    from supervisor.domains import Reach
 
 # What a front acts on while it runs.
 LIVE = frozenset(
@@ -48,6 +51,8 @@ class FrontSettings(Derived):
     workers: int
     data_dir: Path
     text_content_type: str
+    functions_domain: str | None
+    functions_reach: Reach
     defaults: dict[str, Any]
     ceilings: dict[str, Any]
     queue_seconds: float

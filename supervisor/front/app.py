@@ -18,8 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from supervisor import told
 from supervisor.bundles import BundleStore
-from supervisor.front import answers, calls, forwarding, health, remarks
-from supervisor.front.answers import Answer
+from supervisor.front import answers, calls, cors, forwarding, health, origins, remarks
 from supervisor.front.auth import Credentials
 from supervisor.front.directory import Directory
 from supervisor.front.exchange import Exchange, Receive, Reply
@@ -112,6 +111,7 @@ class Application:
         self.running = 0  # requests that are being answered
         self.warden_socket: socket.socket | None = None
         self.stale = Watch(config.settings.keepalive_seconds, config.settings.unread_seconds)
+        origins.serve(config.settings.functions_domain, config.settings.functions_reach)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """An ASGI connection."""
@@ -245,14 +245,24 @@ class Application:
         assert self._parts is not None
         timing = Timing()
         call_id = calls.call_id_of(scope["headers"])
+        asked = origins.recognise(scope["raw_path"], scope["headers"])
         answer = None
-        if scope["path"] in health.PATHS:
-            answer = health.health(scope, self._parts.warden, self._parts.credentials)
-        elif scope["method"] == "HEAD" and calls.INVOKE.fullmatch(scope["raw_path"]):
+        if asked is not None and scope["method"] == "HEAD":
             answer = answers.refused(calls.not_a_method("HEAD"))
             answer.headers += timing.closing(scope["headers"])
+            timing.cors = await self._parts.gateway.cors_of(asked, scope["headers"])
+        elif origins.served is not None and origins.served.is_of(scope["headers"]):
+            # No function, and the API is not here: a page of a function would be of its origin.
+            answer = answers.refused(origins.nobody())
+            answer.headers += timing.closing(scope["headers"])
+        elif scope["path"] in health.PATHS:
+            answer = health.health(scope, self._parts.warden, self._parts.credentials)
         if answer is not None:
-            await _send(answer, call_id, timing, send)
+            headers = answer.complete(timing.headers(call_id), asked)
+            if timing.cors is not None:
+                headers = cors.dressed(headers, timing.cors, cors.origin_of(scope["headers"]))
+            await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+            await send({"type": "http.response.body", "body": answer.body})
             return
 
         async def received() -> dict[str, Any]:
@@ -267,12 +277,6 @@ class Application:
             await send(message)
 
         await self._parts.api(scope, received, stamped)
-
-
-async def _send(answer: Answer, call_id: str, timing: Timing, send: Send) -> None:
-    headers = answer.complete(timing.headers(call_id))
-    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
-    await send({"type": "http.response.body", "body": answer.body})
 
 
 def _retention(settings: FrontSettings) -> Retention:

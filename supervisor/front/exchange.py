@@ -7,7 +7,6 @@ headers, and it knows its whole answer when it gives it: that is one write.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 from typing import Any
@@ -16,8 +15,9 @@ from gunicorn.asgi.protocol import _CACHED_SERVER_HEADER as SERVER_LINE
 from gunicorn.asgi.protocol import BodyReceiver
 from gunicorn.asgi.protocol import _get_cached_date_header as date_line
 
-from supervisor.front import calls
+from supervisor.front import origins
 from supervisor.front.answers import Headers
+from supervisor.front.origins import Asked
 
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 # Status, headers, body.
@@ -44,12 +44,11 @@ class Exchange:
         "version",
     )
 
-    def __init__(self, parser: Any, match: re.Match[bytes], query_string: bytes) -> None:
+    def __init__(self, parser: Any, headers: Headers, match: Asked, query_string: bytes) -> None:
         self.match = match
         self.method: str = parser.method.decode("ascii")
         self.query_string = query_string
-        # The C parser has them in lower case under another name; gunicorn's own always has them so.
-        self.headers: Headers = list(getattr(parser, "asgi_headers", None) or parser.headers)
+        self.headers: Headers = list(headers)
         self.version: tuple[int, int] = parser.http_version
         self.must_close = not parser.should_keep_alive
         self.content_length: int = parser.content_length or 0
@@ -59,11 +58,13 @@ class Exchange:
     def of(cls, parser: Any) -> Exchange | None:
         """The request that a parser has read the head of; None for one to anything but a function."""
         raw_path, _, query_string = parser.path.partition(b"?")
-        match = calls.INVOKE.fullmatch(raw_path)
+        # The C parser has them in lower case under another name; gunicorn's own always has them so.
+        headers = getattr(parser, "asgi_headers", None) or parser.headers
+        match = origins.recognise(raw_path, headers)
         # HEAD is answered without a body, by the way that everything else goes.
         if match is None or parser.method == b"HEAD":
             return None
-        return cls(parser, match, query_string)
+        return cls(parser, headers, match, query_string)
 
     def should_close(self) -> bool:
         """Whether the connection ends after the answer."""

@@ -8,12 +8,13 @@ import time
 from typing import Any
 
 from supervisor.errors import PlatformError
-from supervisor.front import answers, calls, outcomes, refusals
+from supervisor.front import answers, calls, cors, outcomes, refusals
 from supervisor.front.answers import Answer
 from supervisor.front.auth import Credentials, Principal, unauthenticated
 from supervisor.front.directory import Directory
 from supervisor.front.exchange import Exchange, Receive, Reply
 from supervisor.front.lost import CallLate, CallLost, CircuitOpen, StartFailed
+from supervisor.front.origins import Asked
 from supervisor.front.outcomes import Outcome
 from supervisor.front.patience import Patience
 from supervisor.front.pool import Retired
@@ -39,6 +40,7 @@ class Timing:
     """Where the time of one call went; perf_counter seconds."""
 
     __slots__ = (
+        "cors",
         "cpu_s",
         "execution_s",
         "init_s",
@@ -56,6 +58,8 @@ class Timing:
         self.peak_bytes = self.version = 0
         self.instance = "-"
         self.is_body_read = False
+        # Of the function that is called; what a browser is told of the answer, whichever it is.
+        self.cors: cors.Cors | None = None
 
     def take(self, call: PreparedCall, now: float) -> None:
         """What a call says of its own way; ``now`` on its clock."""
@@ -107,12 +111,18 @@ class Gateway:
         task = asyncio.current_task()
         calling.add(task)
         try:
-            answer = await self._answer(request, receive, call_id, timing)
-            outcome = answer.outcome
-        except PlatformError as error:
-            answer = answers.refused(error)
-            answer.headers += timing.closing(request.headers)
-            outcome, told = outcomes.outcome_of(error.status, error.details), error.message
+            try:
+                answer = await self._answer(request, receive, call_id, timing)
+                outcome = answer.outcome
+            except PlatformError as error:
+                if timing.cors is None:
+                    timing.cors = await self.cors_of(request.match, request.headers)
+                    if timing.cors is not None and cors.is_preflight(request.method, request.headers):
+                        await self._preflight(request, reply, call_id, timing)
+                        return
+                answer = answers.refused(error)
+                answer.headers += timing.closing(request.headers)
+                outcome, told = outcomes.outcome_of(error.status, error.details), error.message
         except asyncio.CancelledError:
             self._report(request, call_id, timing, Outcome.CANCELLED, 0, "")
             raise
@@ -124,8 +134,37 @@ class Gateway:
             outcome, told = Outcome.FAULT, message
         finally:
             calling.discard(task)
-        await reply(answer.status, answer.complete(timing.headers(call_id)), answer.body)
+        headers = answer.complete(timing.headers(call_id), request.match)
+        if timing.cors is not None:
+            headers = cors.dressed(headers, timing.cors, cors.origin_of(request.headers))
+        await reply(answer.status, headers, answer.body)
         self._report(request, call_id, timing, outcome, answer.status, told)
+
+    async def cors_of(self, asked: Asked, request_headers: answers.Headers) -> cors.Cors | None:
+        """The option of the function that refused, if it admits the origin that asks.
+
+        Whoever names no origin that it admits learns nothing: to them it may as well not exist.
+        """
+        origin = cors.origin_of(request_headers)
+        if origin is None:
+            return None
+        space, name, _ = asked.groups()
+        key = (space.decode("latin-1"), name.decode("latin-1"))
+        try:
+            function = self._directory.functions.get(key) or await self._directory.find(*key)
+        except PlatformError as leaving:
+            log.info("a refusal says nothing to browsers: %s", leaving)
+            return None
+        found = function.cors if function is not None else None
+        return found if found is not None and found.allows(origin) else None
+
+    async def _preflight(self, request: Exchange, reply: Reply, call_id: str, timing: Timing) -> None:
+        """Answer a browser that asks before it calls: no call, so no instance and no report."""
+        assert timing.cors is not None
+        origin = cors.origin_of(request.headers)
+        found = timing.cors.headers(origin) + cors.preflight(timing.cors, request.headers)
+        answer = Answer(204, found + timing.closing(request.headers))
+        await reply(204, answer.complete(timing.headers(call_id), request.match), b"")
 
     def _report(
         self, request: Exchange, call_id: str, timing: Timing, outcome: Outcome, status: int, told: str
@@ -152,6 +191,7 @@ class Gateway:
                 f"function not found: space {call.space!r} has no function {call.name!r}; "
                 "deploy it or look at the list of functions",
             )
+        timing.cors = function.cors
         limit_s = calls.timeout_of(call.timeout, function.limits.timeout)
         body = await self._body(call, function.request_max_bytes, receive) if call.has_body else b""
         timing.is_body_read = True
