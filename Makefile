@@ -95,6 +95,7 @@ $(STAMP)/test: $(STAMP)/server $(LOCKS)/test.txt
 	@echo 'installing what the tests need' >&2
 	@$(INSTALL) --quiet --python $(VENV)/bin/python --require-hashes -r $(LOCKS)/test.txt
 	@deploy/debian curl python3-seccomp strace || true
+	@deploy/debian chromium || true
 	@touch $@
 
 $(STAMP)/vm: $(STAMP)/python

@@ -45,14 +45,14 @@ def judged(functions_domain: str | None, public_url: str | None) -> Judgement:
         return Judgement("shared", "")
     if functions_domain.rpartition(".")[2].isdigit():
         raise ConfigurationError(
-            f"cannot use setting functions_domain {shown(functions_domain)}: browsers take a name that ends in "
-            "a number for an address; choose another domain"
+            f"cannot use setting functions_domain {shown(functions_domain)}: browsers take a name that ends "
+            "in a number for an address; choose another domain"
         )
     if public_url is None:
         return Judgement(
             "shared",
-            "functions_domain is set and public_url is not, so nobody can tell whether cookies cross from one "
-            "to the other: pages of functions stay sandboxed; set public_url",
+            "functions_domain is set and public_url is not, so nobody can tell whether cookies cross from "
+            "one to the other: pages of functions stay sandboxed; set public_url",
         )
     # Here and below imports that cost a start some ms: for those who have the setting.
     from urllib.parse import urlsplit
@@ -73,15 +73,14 @@ def judged(functions_domain: str | None, public_url: str | None) -> Judgement:
         return Judgement(
             "shared",
             f"functions_domain {functions_domain} and the API's host {host} are one site, {site}, so "
-            "cookies cross: "
-            "pages of functions stay sandboxed; choose a domain of its own, or have it put on the "
-            "public-suffix list",
+            "cookies cross: pages of functions stay sandboxed; choose a domain of its own, or have it put on "
+            "the public-suffix list",
         )
     return Judgement(
         "site",
         f"functions_domain {functions_domain} is not on the public-suffix list: a page of one "
-        "function can set cookies "
-        f"for all below {site}, so only cookies whose names begin with __Host- reach functions",
+        f"function can set cookies for all below {site}, so only cookies named "
+        "__Host-… reach functions",
     )
 
 
