@@ -35,7 +35,7 @@ OF_THE_SERVER: Headers = [
 OF_HEALTH: Headers = [*OF_THE_SERVER, CSP_NOTHING]
 # Schemes that make a browser ask its user for a password, or send the one of its host.
 _ASKING = re.compile(rb"\b(?:basic|digest|negotiate|ntlm|nego2|kerberos)\b", re.IGNORECASE)
-_QUOTED = re.compile(rb'"(?:[^"\\]|\\.)*"')
+_QUOTED = re.compile(rb'"[^"]*"')
 
 
 class Own:
@@ -129,11 +129,17 @@ def scoped(headers: Headers, asked: Asked) -> Headers:
             cookie = cookies.kept_to(path, value)
             if cookie is not None:
                 taken.append((name, cookie))
-        elif lowered == b"www-authenticate" and is_shared and _ASKING.search(_QUOTED.sub(b"", value)):
+        elif lowered == b"www-authenticate" and is_shared and _asks(value):
             continue
         else:
             taken.append((name, value))
     return taken
+
+
+def _asks(challenge: bytes) -> bool:
+    """Whether it may make a browser ask for a password."""
+    # Not every browser knows escapes in quotes: where there are some, nothing counts as quoted.
+    return _ASKING.search(challenge if b"\\" in challenge else _QUOTED.sub(b"", challenge)) is not None
 
 
 def refuse_worker(asked: Asked) -> None:

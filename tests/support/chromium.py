@@ -14,10 +14,13 @@ import shutil
 import signal
 import subprocess
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from tests.support.eventually import eventually
 from tests.support.patience import FACTOR
+from tests.support.processes import command_line, descendants_of
 
 PROGRAM = "chromium"
 # Of one command, page loads among them; a cold start of a browser on a busy machine takes seconds.
@@ -55,6 +58,7 @@ class Browser:
             os.dup2(100, FROM_US)
             os.dup2(101, TO_US)
 
+        log = (folder / "chromium.log").open("wb")
         self.process = subprocess.Popen(
             [
                 found,
@@ -76,12 +80,13 @@ class Browser:
             ],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
-            stderr=(folder / "chromium.log").open("wb"),
+            stderr=log,
             env={**os.environ, "HOME": str(folder)},
             pass_fds=(FROM_US, TO_US),
             preexec_fn=place,
             start_new_session=True,
         )
+        log.close()
         for descriptor in (theirs_in, theirs_out, *low):
             os.close(descriptor)
         self._number = 0
@@ -89,11 +94,20 @@ class Browser:
         self._answers: dict[int, dict[str, Any]] = {}
         self._loaded: set[str] = set()
 
-    def page(self, url: str = "about:blank") -> Page:
+    @contextlib.contextmanager
+    def context(self) -> Iterator[Context]:
+        """As if somebody else used it: no cookie, no storage, no tab of before, and none is left."""
+        made = self.send("Target.createBrowserContext")["browserContextId"]
+        try:
+            yield Context(self, made)
+        finally:
+            self.send("Target.disposeBrowserContext", browserContextId=made)
+
+    def page(self, context: str, url: str) -> Page:
         """A new tab at an address, once that has loaded."""
-        target = self.send("Target.createTarget", url="about:blank")["targetId"]
+        target = self.send("Target.createTarget", url="about:blank", browserContextId=context)["targetId"]
         session = self.send("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
-        page = Page(self, target, session)
+        page = Page(self, session)
         page.send("Page.enable")
         page.send("Runtime.enable")
         if url != "about:blank":
@@ -145,20 +159,36 @@ class Browser:
         self._loaded.discard(session)
 
     def close(self) -> None:
-        """End every process of it."""
+        """End every process of it, those in sessions of their own too."""
+        others = descendants_of(self.process.pid)
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait(END_SECONDS)
+        for pid in others:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        eventually(lambda: not any(map(command_line, others)), END_SECONDS)
         os.close(self._in)
         os.close(self._out)
+
+
+class Context:
+    """One user of a browser."""
+
+    def __init__(self, browser: Browser, context: str) -> None:
+        self._browser = browser
+        self._context = context
+
+    def page(self, url: str = "about:blank") -> Page:
+        """A new tab at an address, once that has loaded."""
+        return self._browser.page(self._context, url)
 
 
 class Page:
     """A tab."""
 
-    def __init__(self, browser: Browser, target: str, session: str) -> None:
+    def __init__(self, browser: Browser, session: str) -> None:
         self._browser = browser
-        self._target = target
         self._session = session
 
     def send(self, method: str, **parameters: Any) -> dict[str, Any]:
@@ -182,6 +212,7 @@ class Page:
             raise ScriptError(details.get("exception", {}).get("description") or details["text"])
         return found["result"].get("value")
 
-    def close(self) -> None:
-        """Close the tab."""
-        self._browser.send("Target.closeTarget", targetId=self._target)
+    def frames(self) -> list[str]:
+        """Addresses of the frames in the page, as they were loaded."""
+        tree = self.send("Page.getFrameTree")["frameTree"]
+        return [child["frame"]["url"] for child in tree.get("childFrames", ())]
