@@ -8,7 +8,6 @@ away, where it has to succeed.  The layers are what the server tells browsers; a
 from __future__ import annotations
 
 import json
-import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -54,8 +53,7 @@ pytestmark = pytest.mark.needs_sandbox
 
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    if chromium.program() is None and os.environ.get("REQUIRE_SANDBOX") != "1":
-        pytest.skip("there is no chromium: apt-get install chromium")
+    chromium.require()
     one = Browser(tmp_path_factory.mktemp("chromium"))
     yield one
     one.close()

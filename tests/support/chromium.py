@@ -18,6 +18,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.support.eventually import eventually
 from tests.support.patience import FACTOR
 from tests.support.processes import command_line, descendants_of
@@ -34,6 +36,12 @@ FROM_US, TO_US = 3, 4
 def program() -> str | None:
     """Where the browser is; None where there is none."""
     return shutil.which(PROGRAM)
+
+
+def require() -> None:
+    """Skip the test where there is no browser; where everything has to be tried, that is a failure."""
+    if program() is None and os.environ.get("REQUIRE_SANDBOX") != "1":
+        pytest.skip("there is no chromium: apt-get install chromium")
 
 
 class ScriptError(Exception):
@@ -201,6 +209,12 @@ class Page:
         found = self.send("Page.navigate", url=url)
         assert "errorText" not in found, f"{url}: {found['errorText']}"
         self._browser.wait_for_load(self._session, url)
+
+    def opens(self, script: str) -> None:
+        """Run a script that leads elsewhere, and wait until that has loaded."""
+        self._browser.forget_load(self._session)
+        self.run(script)
+        self._browser.wait_for_load(self._session, script)
 
     def run(self, script: str) -> Any:
         """The value of an expression in the page, awaited; ScriptError for what it throws."""
