@@ -17,7 +17,6 @@ from urllib.parse import quote
 import pytest
 
 from tests.escape.attacks.browser import CASES, COOKIE, SESSION, TOKEN, Case, page_of, page_rows
-from tests.support import chromium
 from tests.support.chromium import Browser
 from tests.support.raw_http import target
 from tests.support.server import Server
@@ -49,14 +48,6 @@ CANARY = (
 UNHARMED = f"{TOKEN} {COOKIE} untitled"
 
 pytestmark = pytest.mark.needs_sandbox
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    chromium.require()
-    one = Browser(tmp_path_factory.mktemp("chromium"))
-    yield one
-    one.close()
 
 
 @pytest.fixture(scope="module")

@@ -15,8 +15,7 @@ from urllib.parse import quote, urlsplit
 import pytest
 
 from tests.escape.attacks.browser import TAKES_OVER, TOKEN
-from tests.support import chromium
-from tests.support.chromium import Browser, Context
+from tests.support.chromium import Context
 from tests.support.server import SPACE, Server
 
 EVIL, VICTIM = "evil", "victim"
@@ -65,20 +64,6 @@ def one_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 def suffix(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """Each space is a site, as below a domain on the public-suffix list."""
     yield from site(tmp_path_factory.mktemp("suffix"), "localhost")
-
-
-@pytest.fixture
-def user(browser: Browser) -> Iterator[Context]:
-    with browser.context() as context:
-        yield context
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    chromium.require()
-    one = Browser(tmp_path_factory.mktemp("chromium"), "--host-resolver-rules=MAP * 127.0.0.1")
-    yield one
-    one.close()
 
 
 def sent_by_the_browser(user: Context, url: str) -> str:

@@ -6,8 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.support import chromium
-from tests.support.chromium import Browser, Context
+from tests.support.chromium import Context
 from tests.support.raw_http import target
 from tests.support.server import SPACE, Server
 
@@ -32,20 +31,6 @@ FETCHES = "fetch('invoke/data', {headers: {'X-Mine': 'x'}}).then(%s, error => er
 IMPORTS = "import(new URL('invoke/module.js', location.href)).then(made => made.name, error => error.name)"
 
 pytestmark = pytest.mark.needs_sandbox
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    chromium.require()
-    one = Browser(tmp_path_factory.mktemp("chromium"))
-    yield one
-    one.close()
-
-
-@pytest.fixture
-def user(browser: Browser) -> Iterator[Context]:
-    with browser.context() as context:
-        yield context
 
 
 @pytest.fixture
