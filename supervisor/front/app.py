@@ -260,7 +260,7 @@ class Application:
         if answer is not None:
             headers = answer.complete(timing.headers(call_id), asked)
             if timing.cors is not None:
-                headers = cors.dressed(headers, timing.cors, cors.origin_of(scope["headers"]))
+                headers = cors.dressed(headers, timing.cors, "HEAD", scope["headers"])
             await send({"type": "http.response.start", "status": answer.status, "headers": headers})
             await send({"type": "http.response.body", "body": answer.body})
             return

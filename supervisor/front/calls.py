@@ -173,7 +173,7 @@ def _sort_headers(call: Call, headers: list[tuple[bytes, bytes]], asked: Asked) 
             origins.refuse_worker(asked)
         elif name == b"cookie":
             own = origins.cookie_for(asked, value.decode("latin-1"))
-            if own:
+            if own is not None:
                 call.headers.append(("cookie", own))
             continue
         call.headers.append((name.decode("latin-1"), value.decode("latin-1")))

@@ -82,8 +82,8 @@ def is_preflight(method: str, headers: Headers) -> bool:
     return method == "OPTIONS" and b"origin" in names and _PREFLIGHT_METHOD in names
 
 
-def preflight(cors: Cors, headers: Headers) -> Headers:
-    """The answer to a preflight of an origin that ``cors`` allows, beside the headers of every answer."""
+def preflight(headers: Headers) -> Headers:
+    """The answer to a preflight of an admitted origin, beside the headers of every answer."""
     found: Headers = [
         (b"access-control-allow-methods", ", ".join(METHODS).encode()),
         (b"access-control-allow-headers", ALLOW_HEADERS),
@@ -95,7 +95,8 @@ def preflight(cors: Cors, headers: Headers) -> Headers:
     return found
 
 
-def dressed(answer: Headers, cors: Cors, origin: bytes | None) -> Headers:
+def dressed(answer: Headers, cors: Cors, method: str, request: Headers) -> Headers:
     """An answer's headers with the platform's in place of the function's own."""
     kept = [header for header in answer if not header[0].lower().startswith(_REPLACED)]
-    return kept + cors.headers(origin)
+    ours = cors.headers(origin_of(request))
+    return kept + ours + (preflight(request) if is_preflight(method, request) else [])

@@ -107,6 +107,7 @@ class Gateway:
         """One HTTP request to a function, to the end of its answer."""
         timing = Timing()
         told = ""
+        outcome: Outcome | None
         call_id = calls.call_id_of(request.headers)
         task = asyncio.current_task()
         calling.add(task)
@@ -117,12 +118,12 @@ class Gateway:
             except PlatformError as error:
                 if timing.cors is None:
                     timing.cors = await self.cors_of(request.match, request.headers)
-                    if timing.cors is not None and cors.is_preflight(request.method, request.headers):
-                        await self._preflight(request, reply, call_id, timing)
-                        return
-                answer = answers.refused(error)
+                if timing.cors is not None and cors.is_preflight(request.method, request.headers):
+                    answer, outcome = Answer(204), None  # no call: no instance, no report
+                else:
+                    answer = answers.refused(error)
+                    outcome, told = outcomes.outcome_of(error.status, error.details), error.message
                 answer.headers += timing.closing(request.headers)
-                outcome, told = outcomes.outcome_of(error.status, error.details), error.message
         except asyncio.CancelledError:
             self._report(request, call_id, timing, Outcome.CANCELLED, 0, "")
             raise
@@ -136,9 +137,10 @@ class Gateway:
             calling.discard(task)
         headers = answer.complete(timing.headers(call_id), request.match)
         if timing.cors is not None:
-            headers = cors.dressed(headers, timing.cors, cors.origin_of(request.headers))
+            headers = cors.dressed(headers, timing.cors, request.method, request.headers)
         await reply(answer.status, headers, answer.body)
-        self._report(request, call_id, timing, outcome, answer.status, told)
+        if outcome is not None:
+            self._report(request, call_id, timing, outcome, answer.status, told)
 
     async def cors_of(self, asked: Asked, request_headers: answers.Headers) -> cors.Cors | None:
         """The option of the function that refused, if it admits the origin that asks.
@@ -157,14 +159,6 @@ class Gateway:
             return None
         found = function.cors if function is not None else None
         return found if found is not None and found.allows(origin) else None
-
-    async def _preflight(self, request: Exchange, reply: Reply, call_id: str, timing: Timing) -> None:
-        """Answer a browser that asks before it calls: no call, so no instance and no report."""
-        assert timing.cors is not None
-        origin = cors.origin_of(request.headers)
-        found = timing.cors.headers(origin) + cors.preflight(timing.cors, request.headers)
-        answer = Answer(204, found + timing.closing(request.headers))
-        await reply(204, answer.complete(timing.headers(call_id), request.match), b"")
 
     def _report(
         self, request: Exchange, call_id: str, timing: Timing, outcome: Outcome, status: int, told: str

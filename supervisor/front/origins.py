@@ -154,6 +154,8 @@ def refuse_worker(asked: Asked) -> None:
         )
 
 
-def cookie_for(asked: Asked, cookie: str) -> str:
-    """Of a request's ``Cookie`` header what its function may believe to be its own."""
-    return cookies.unforged(cookie) if type(asked) is Own and asked.domain.is_one_site else cookie
+def cookie_for(asked: Asked, cookie: str) -> str | None:
+    """Of a request's ``Cookie`` header what its function may believe to be its own; None if nothing is."""
+    if type(asked) is not Own or not asked.domain.is_one_site:
+        return cookie
+    return cookies.unforged(cookie) or None

@@ -46,7 +46,7 @@ def test_a_star_admits_all_and_depends_on_nobody(origin: bytes | None) -> None:
 
 def test_no_answer_ever_admits_what_a_browser_adds_by_itself() -> None:
     for each in (ANY, LISTED):
-        told = [*each.headers(A), *cors.preflight(each, [(b"origin", A)])]
+        told = [*each.headers(A), *cors.preflight([(b"origin", A)])]
         assert b"access-control-allow-credentials" not in dict(told)
 
 
@@ -70,12 +70,15 @@ def test_two_origins_are_nobodys() -> None:
 
 def test_a_private_network_is_opened_to_whom_the_author_admits_when_it_is_asked_for() -> None:
     name = b"access-control-allow-private-network"
-    assert name not in dict(cors.preflight(ANY, [(b"origin", A)]))
+    assert name not in dict(cors.preflight([(b"origin", A)]))
     asked = [(b"origin", A), (b"access-control-request-private-network", b"true")]
-    assert dict(cors.preflight(ANY, asked))[name] == b"true"
+    assert dict(cors.preflight(asked))[name] == b"true"
 
 
 def test_the_platforms_word_replaces_the_functions_own() -> None:
     own = [(b"Access-Control-Allow-Origin", b"https://evil"), (b"ACCESS-CONTROL-ALLOW-CREDENTIALS", b"true"),
            (b"X-A", b"b"), (b"Vary", b"Accept")]  # fmt: skip
-    assert cors.dressed(own, LISTED, A) == [(b"X-A", b"b"), (b"Vary", b"Accept"), *LISTED.headers(A)]
+    request = [(b"origin", A), (b"access-control-request-method", b"POST")]
+    kept = [(b"X-A", b"b"), (b"Vary", b"Accept"), *LISTED.headers(A)]
+    assert cors.dressed(own, LISTED, "POST", request) == kept
+    assert cors.dressed(own, LISTED, "OPTIONS", request) == kept + cors.preflight(request)
