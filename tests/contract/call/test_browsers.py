@@ -82,7 +82,7 @@ def test_the_platforms_own_answers_on_a_functions_way_are_sandboxed_too(
     answers = {
         401: exchange(server, "GET", target(private), token=False),
         404: exchange(server, "GET", target("no-such-page")),
-        405: exchange(server, "BREW", target(private)),
+        405: exchange(server, "PROPFIND", target(private)),
         413: exchange(server, "POST", target(private), [("Expect", "100-continue")], body=b"x" * (17 << 20)),
         422: exchange(server, "GET", target(private), [("X-Timeout", "never")]),
         500: exchange(server, "GET", target(raises)),
