@@ -72,9 +72,9 @@ class Connection(asyncio.BufferedProtocol):
     """From accept to close."""
 
     __slots__ = (
-        "_group", "_half_closed", "_held", "_inbox", "_is_paused", "_is_turning", "_lingered", "edge",
-        "is_unwritable", "message", "must_close", "on_writable", "peer", "phase", "reader", "requests",
-        "seen", "transport",
+        "_group", "_half_closed", "_held", "_inbox", "_is_paused", "_is_shut", "_is_turning", "_lingered",
+        "edge", "is_unwritable", "message", "must_close", "on_writable", "peer", "phase", "reader",
+        "requests", "seen", "transport",
     )  # fmt: skip
 
     transport: asyncio.Transport
@@ -92,7 +92,7 @@ class Connection(asyncio.BufferedProtocol):
         self._group = b""
         self._held = self._lingered = 0
         self._inbox = bytearray()
-        self._is_paused = self._is_turning = False
+        self._is_paused = self._is_shut = self._is_turning = False
         self._half_closed: asyncio.TimerHandle | None = None
 
     # ---- what the loop calls ----------------------------------------------------------------------
@@ -134,7 +134,7 @@ class Connection(asyncio.BufferedProtocol):
     def buffer_updated(self, nbytes: int) -> None:
         """Some bytes have come: use them, or keep them until they can be used."""
         # From here on the bytes are hostile.
-        if self.phase is Phase.LINGER:
+        if self.phase >= Phase.LINGER:
             self._lingered += nbytes
             if self._lingered > LINGER_BYTES:
                 self.end(True)
@@ -152,11 +152,11 @@ class Connection(asyncio.BufferedProtocol):
                 self._count()
 
     def eof_received(self) -> bool:
-        """The caller sends no more."""
-        if self.phase is not Phase.BUSY:
+        """The caller sends no more; it may still wait for the answers to what it has sent."""
+        if not self._is_waiting() or self.phase >= Phase.LINGER:
             self._lose()
             return False
-        self.must_close = True
+        self._is_shut = True
         self._half_closed = self.edge.loop.call_later(HALF_CLOSED_SECONDS, self._give_up)
         return True
 
@@ -193,6 +193,8 @@ class Connection(asyncio.BufferedProtocol):
             self._inbox = inbox
             self._pace()
             self._count()
+            if self._is_shut and not self._is_waiting():
+                self._give_up()  # what it has sent was no whole request
 
     def _pace(self) -> None:
         """Read no more while there is no room for it."""
@@ -223,6 +225,7 @@ class Connection(asyncio.BufferedProtocol):
                 self._begin_request()
             elif message.is_whole and self.phase in WITH_BODY:
                 self.phase = Phase.BUSY
+                self.must_close = self.must_close or not message.keeps_alive
                 assert self.reader is not None
                 self.reader.whole()
         return at
@@ -294,7 +297,8 @@ class Connection(asyncio.BufferedProtocol):
     @property
     def closes(self) -> bool:
         """Whether the answer that is given now is the last one here."""
-        return self.must_close or self.edge.is_draining or self.phase in WITH_BODY
+        is_last = self.must_close or self.edge.is_draining or (self._is_shut and not self._inbox)
+        return is_last or self.phase in WITH_BODY
 
     def reply(self, status: int, headers: Headers, body: bytes) -> None:
         """A whole answer, in one write where it is small; ``answered`` is included."""
@@ -329,7 +333,7 @@ class Connection(asyncio.BufferedProtocol):
             self.message.begin()
             self._turn_later()
         elif self.phase is Phase.BUSY and not self._inbox:
-            self.transport.close()
+            self.end(False)
         else:
             self._linger()
 
@@ -350,6 +354,7 @@ class Connection(asyncio.BufferedProtocol):
 
     def end(self, at_once: bool) -> None:
         """Close it; ``at_once``: with what nobody reads."""
+        self.phase = Phase.CLOSED
         if not at_once:
             self.transport.close()
             return

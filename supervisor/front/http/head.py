@@ -25,6 +25,7 @@ LENGTH_MAX_DIGITS = 15
 # RFC 9110, 7.2 and RFC 3986, 3.2: a name, an address in brackets, perhaps a port; no user, no path.
 HOST = re.compile(rb"(?:[A-Za-z0-9._~!$&'()*+,;=%-]*|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{0,5})?")
 ABSOLUTE = re.compile(rb"https?://([^/?#]*)([^?#]*)(?:\?([^#]*))?", re.IGNORECASE)
+BEGUN_LINE = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]*(?: [ -~\r]*)?")
 REQUEST_LINE = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+) ([!-~]+) HTTP/1\.[01]\r\n")
 NOT_ASCII = re.compile(rb"[\x80-\xff]")
 # The headers that say where a request goes and how it is framed; each may stand once.
@@ -86,7 +87,18 @@ def no_version(version: str) -> PlatformError:
     return refusal(505, f"HTTP/{version}")
 
 
-def escaped(piece: memoryview) -> bytes | memoryview:
+def is_http(line: bytes) -> bool:
+    """Whether the first line names HTTP: llhttp knows other protocols of that form."""
+    return b" HTTP/" in line.lstrip(b"\r\n").partition(b"\n")[0]
+
+
+def is_odd_line(line: bytes) -> bool:
+    """Whether enough of a first line is there to say what is odd about it."""
+    line = line.lstrip(b"\r\n")
+    return b"\n" in line or len(line) > REQUEST_LINE_MAX_BYTES or not BEGUN_LINE.fullmatch(line)
+
+
+def escaped(piece: bytes | memoryview) -> bytes | memoryview:
     """With the first line as if it had been percent-encoded: many clients send text as it is."""
     data = bytes(piece)
     if data.isascii():

@@ -123,7 +123,9 @@ def test_a_page_can_read_that_a_function_is_busy(make_server: Callable[..., Serv
     server = make_server(queue_seconds=0.2)
     server.deploy("busy", "import time\n\ndef handle(req):\n    time.sleep(2)\n", cors="*", max_instances=1)
     with ThreadPoolExecutor(3) as pool:
-        answers = list(pool.map(lambda _: exchange(server, "GET", target("busy"), [("Origin", PAGE)]), range(3)))
+        answers = list(
+            pool.map(lambda _: exchange(server, "GET", target("busy"), [("Origin", PAGE)]), range(3))
+        )
     assert 429 in [answer.status for answer in answers]
     for answer in answers:
         assert answer.one("access-control-allow-origin") == "*"
