@@ -185,6 +185,19 @@ def test_whoever_names_no_admitted_origin_cannot_tell_a_function_from_none(
         assert [same(answer) for answer in answers] == [same(answers[0])] * len(answers), (method, headers)
 
 
+def test_what_is_refused_for_its_body_is_never_called_with_a_part_of_it(
+    server: Server, deploy: Deploy
+) -> None:
+    counts = (
+        "calls = []\n\ndef handle(req):\n    calls.append(len(req.body))\n    return {'body': str(calls)}\n"
+    )
+    name = deploy("cors-counts", counts, max_request=1)
+    for _ in range(3):
+        parts = [b"x" * (1 << 18)] * 9
+        assert_envelope(exchange(server, "POST", target(name), [("Origin", PAGE)], chunks=parts), 413)
+    assert exchange(server, "POST", target(name), [("Origin", PAGE)], body=b"abc").body == b"[3]"
+
+
 def test_options_that_no_browser_sent_never_reaches_a_function(server: Server, listed: str) -> None:
     for headers in ([], [("Origin", PAGE)], [("Access-Control-Request-Method", "POST")]):
         assert_envelope(exchange(server, "OPTIONS", target(listed), headers), 405, "preflight")
