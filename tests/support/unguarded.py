@@ -8,12 +8,11 @@ again here.
 from __future__ import annotations
 
 import http.client
-import sys
-import threading
 from collections.abc import Collection
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from http.server import BaseHTTPRequestHandler
 from urllib.parse import urlsplit
+
+from tests.support.http_recorder import Local
 
 LAYERS = ("sandbox", "sniff", "frame", "script", "opener", "worker", "dropped", "scoped")
 SANDBOX = "sandbox allow-scripts allow-forms allow-popups"
@@ -23,71 +22,35 @@ SCOPED = ("set-cookie",)
 DEADLINE_SECONDS = 60.0
 
 
-class Proxy(ThreadingHTTPServer):
-    """One whose browser may leave at any time."""
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """A thread of ours failed."""
-        if not isinstance(sys.exception(), ConnectionError):
-            super().handle_error(request, client_address)
-
-
-class Unguarded:
-    """Use as a context manager; ``url`` is its address, an origin of its own."""
+class Unguarded(Local):
+    """Its address is an origin of its own; ``keep`` are the layers that it leaves."""
 
     def __init__(self, server_url: str, keep: Collection[str] = ()) -> None:
         assert set(keep) <= set(LAYERS), keep
-        address = urlsplit(server_url).netloc
-        kept = frozenset(keep)
+        super().__init__(self._pass_on)
+        self._address = urlsplit(server_url).netloc
+        self._kept = frozenset(keep)
 
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def __getattr__(self, name: str) -> Any:
-                if name.startswith("do_"):
-                    return self._any
-                raise AttributeError(name)
-
-            def _any(self) -> None:
-                body = self.rfile.read(int(self.headers.get("content-length", "0")))
-                asked = [
-                    (name, value)
-                    for name, value in self.headers.items()
-                    if name.lower() not in ("host", *OF_A_HOP)
-                    and (name.lower() != "service-worker" or "worker" in kept)
-                ]
-                connection = http.client.HTTPConnection(address, timeout=DEADLINE_SECONDS)
-                connection.putrequest(self.command, self.path, skip_accept_encoding=True)
-                for name, value in [*asked, ("Content-Length", str(len(body)))]:
-                    connection.putheader(name, value)
-                connection.endheaders(body)
-                answer = connection.getresponse()
-                content = answer.read()
-                connection.close()
-                self.send_response_only(answer.status)
-                for name, value in without(answer.getheaders(), kept):
-                    if name.lower() not in OF_A_HOP:
-                        self.send_header(name, value)
-                if answer.status not in (204, 304):
-                    self.send_header("Content-Length", str(len(content)))
-                self.end_headers()
-                self.wfile.write(content)
-
-            def log_message(self, format: str, *arguments: Any) -> None: ...
-
-        self._server = Proxy(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,))
-        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
-
-    def __enter__(self) -> Unguarded:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
+    def _pass_on(self, handler: BaseHTTPRequestHandler, body: bytes) -> None:
+        connection = http.client.HTTPConnection(self._address, timeout=DEADLINE_SECONDS)
+        connection.putrequest(handler.command, handler.path, skip_accept_encoding=True)
+        for name, value in handler.headers.items():
+            lowered = name.lower()
+            if lowered not in ("host", *OF_A_HOP) and (lowered != "service-worker" or "worker" in self._kept):
+                connection.putheader(name, value)
+        connection.putheader("Content-Length", str(len(body)))
+        connection.endheaders(body)
+        answer = connection.getresponse()
+        content = answer.read()
+        connection.close()
+        handler.send_response_only(answer.status)
+        for name, value in without(answer.getheaders(), self._kept):
+            if name.lower() not in OF_A_HOP:
+                handler.send_header(name, value)
+        if answer.status not in (204, 304):
+            handler.send_header("Content-Length", str(len(content)))
+        handler.end_headers()
+        handler.wfile.write(content)
 
 
 def without(headers: list[tuple[str, str]], kept: Collection[str]) -> list[tuple[str, str]]:
