@@ -30,6 +30,12 @@ def handle(req):
 FETCHES = "fetch('invoke/data', {headers: {'X-Mine': 'x'}}).then(%s, error => error.name)"
 IMPORTS = "import(new URL('invoke/module.js', location.href)).then(made => made.name, error => error.name)"
 
+WATCHES = """
+window.violations = [];
+document.addEventListener(
+    'securitypolicyviolation', e => violations.push(e.violatedDirective + ' ' + e.blockedURI));
+"""
+
 pytestmark = pytest.mark.needs_sandbox
 
 
@@ -90,3 +96,18 @@ def test_with_cors_a_page_can_read_a_refusal(user: Context, server: Server, page
     assert page.run(script).startswith("401")
     server.deploy("honest-page", SOURCE)
     assert page.run(f"{script}.catch(error => error.name)") == "TypeError"  # the control
+
+
+def test_the_page_of_the_api_works_under_its_policy(user: Context, server: Server) -> None:
+    page = user.page()
+    page.send("Page.addScriptToEvaluateOnNewDocument", source=WATCHES)
+    page.open(f"{server.url}/docs")
+    shown = page.run(
+        "new Promise((done, failed) => { let turn = 0; const look = setInterval(() => {"
+        " const found = document.querySelectorAll('.opblock').length;"
+        " if (found || ++turn > 400) { clearInterval(look); done(found) } }, 50) })"
+    )
+
+    assert shown > 10
+    assert page.run("getComputedStyle(document.querySelector('.opblock')).borderRadius") == "4px"
+    assert page.run("window.violations.join()") == ""
