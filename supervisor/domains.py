@@ -7,9 +7,10 @@ other; where that begins says the public-suffix list.  A library has it, with it
 from __future__ import annotations
 
 import re
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 from supervisor.errors import ConfigurationError, shown
+from supervisor.told import Reach
 
 _LABEL = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
 DOMAIN = rf"^{_LABEL}(\.{_LABEL})*$"
@@ -23,10 +24,6 @@ _ORIGIN = re.compile(
     r"(?P<scheme>[a-z][a-z0-9+.-]{0,30})://(?P<host>\[[0-9a-f:.]+\]|[a-z0-9_-]+(\.[a-z0-9_-]+)*)(:(?P<port>[1-9][0-9]{0,4}))?"
 )
 _DEFAULT_PORTS = {"http": "80", "https": "443"}
-
-# ``shared``: the sandbox stays.  ``site``: apart from the API, but functions are one site among themselves.
-# ``suffix``: each space is a site.
-Reach = Literal["shared", "site", "suffix"]
 
 
 class Judgement(NamedTuple):

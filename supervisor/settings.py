@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 from supervisor import domains
-from supervisor.domains import DOMAIN, DOMAIN_MAX_CHARS, Reach
+from supervisor.domains import DOMAIN, DOMAIN_MAX_CHARS
 from supervisor.limits import DEFAULT_CEILINGS
 from supervisor.serverlog import LogFormat
-from supervisor.told import Derived
+from supervisor.told import Derived, Reach
 
 # Of the variables that settings may come from.
 PREFIX = "CELLBLOCK_"

@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from supervisor.limits import DEFAULT_CEILINGS
 from supervisor.serverlog import LogFormat
 
-if TYPE_CHECKING:
-    from supervisor.domains import Reach
+# How far ``functions_domain`` is from the API (``supervisor.domains``).  ``shared``: the sandbox stays.
+# ``site``: apart from the API, but functions are one site among themselves.  ``suffix``: each space is one.
+Reach = Literal["shared", "site", "suffix"]
 
 # What a front acts on while it runs.
 LIVE = frozenset(

@@ -9,6 +9,7 @@ import pytest
 
 from tests.contract.call.conftest import Deploy
 from tests.support.envelope import assert_envelope
+from tests.support.eventually import eventually
 from tests.support.raw_http import Pairs, RawAnswer, exchange, target
 from tests.support.server import SPACE, Server
 
@@ -54,8 +55,8 @@ def same(answer: RawAnswer) -> object:
     )
 
 
-def instances(server: Server, name: str) -> int:
-    return int(server.client.get(f"/spaces/{SPACE}/functions/{name}").json()["metrics"]["replicas"])
+def instances(server: Server, name: str, which: str = "replicas") -> int:
+    return int(server.client.get(f"/spaces/{SPACE}/functions/{name}").json()["metrics"][which])
 
 
 @pytest.fixture(scope="module")
@@ -120,12 +121,13 @@ def test_every_answer_of_the_function_can_be_read_refusals_too(
 
 
 def test_a_page_can_read_that_a_function_is_busy(make_server: Callable[..., Server]) -> None:
-    server = make_server(queue_seconds=0.2)
-    server.deploy("busy", "import time\n\ndef handle(req):\n    time.sleep(2)\n", cors="*", max_instances=1)
+    server = make_server(workers=1, queue_seconds=0.2)
+    source = "import time\n\ndef handle(req):\n    time.sleep(float(req.query['seconds']))\n"
+    server.deploy("busy", source, cors="*", max_instances=1, min_instances=1)
+    eventually(lambda: instances(server, "busy", "available_replicas") == 1, 60.0)
+    path = target("busy", "?seconds=2")
     with ThreadPoolExecutor(3) as pool:
-        answers = list(
-            pool.map(lambda _: exchange(server, "GET", target("busy"), [("Origin", PAGE)]), range(3))
-        )
+        answers = list(pool.map(lambda _: exchange(server, "GET", path, [("Origin", PAGE)]), range(3)))
     assert 429 in [answer.status for answer in answers]
     for answer in answers:
         assert answer.one("access-control-allow-origin") == "*"
