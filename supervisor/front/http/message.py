@@ -78,7 +78,7 @@ class Message:
             if self._is_unparsed:
                 self.on_body(bytes(piece))
             elif self.is_odd:
-                self._line += piece
+                self._line = head.first_line(self._line + piece)
                 self._odd_line()
             else:
                 self._parse(piece)
@@ -93,7 +93,8 @@ class Message:
     def _parse(self, piece: bytes | memoryview) -> None:
         assert self._parser is not None, "the last message has been"
         if not self.has_head and b"\n" not in self._line:
-            self._line += piece  # llhttp may stumble over it, and says less of it than we have to know
+            # llhttp may stumble over it, and says less of it than we have to know.
+            self._line = head.first_line(self._line + piece)
             piece = head.escaped(piece)
         try:
             self._parser.feed_data(piece)
