@@ -19,7 +19,7 @@ import struct
 from typing import TYPE_CHECKING, Protocol, cast
 
 from supervisor.errors import PlatformError
-from supervisor.front import answers, calls
+from supervisor.front import answers, calls, origins
 from supervisor.front.answers import Headers
 from supervisor.front.http import head
 from supervisor.front.http.crowd import group_of
@@ -254,7 +254,7 @@ class Connection(asyncio.BufferedProtocol):
         self.must_close = self.must_close or not message.keeps_alive
         self.phase = Phase.BUSY if message.is_whole else Phase.HELD
         self.edge.running += 1
-        match = calls.INVOKE.fullmatch(target.path)
+        match = origins.recognise(target.path, message.headers)
         # HEAD is answered without a body, by the way that everything else goes.
         if match is not None and message.method != "HEAD":
             exchange = Exchange(self, match, message.method, target.query, message.headers)
@@ -325,7 +325,7 @@ class Connection(asyncio.BufferedProtocol):
         self.must_close = True
         answer = answers.refused(error)
         stamps = Timing().headers(calls.call_id_of(self.message.headers))
-        self.reply(answer.status, answer.complete(stamps), answer.body)
+        self.reply(answer.status, answer.complete(stamps, None), answer.body)
 
     def answered(self, closes: bool) -> None:
         """The answer has been written: the next request may come, or the connection ends."""

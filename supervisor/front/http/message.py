@@ -29,8 +29,8 @@ class Message:
 
     __slots__ = (
         "_host", "_is_unparsed", "_left", "_line", "_marks", "_parser", "_refusal", "_run_from", "_tail",
-        "_take", "_url", "body_bytes", "fed", "framing", "has_head", "headers", "is_modern", "is_odd", "is_whole",
-        "keeps_alive", "method",
+        "_take", "_url", "body_bytes", "fed", "framing", "has_head", "headers", "is_modern", "is_odd",
+        "is_whole", "keeps_alive", "method",
     )  # fmt: skip
 
     def __init__(self, take: Callable[[bytes], None]) -> None:
