@@ -314,11 +314,17 @@ class Connection(asyncio.BufferedProtocol):
         closes = self.closes
         data = head_of(self.message.is_modern, status, headers, closes)
         if len(body) <= JOIN_BODY_BYTES:
-            self.transport.write(data + body)
+            self.edge.write_soon(self, data + body, closes)
         else:
             self.transport.write(data)
             self.transport.write(body)
-        self.answered(closes)
+            self.answered(closes)
+
+    def written(self, data: bytes, closes: bool) -> None:
+        """Write an answer that ``edge`` has kept until now, for a caller that is still there."""
+        if self.phase < Phase.LINGER:
+            self.transport.write(data)
+            self.answered(closes)
 
     def refuse(self, error: PlatformError) -> None:
         """Answer what belongs to no reader."""

@@ -30,6 +30,21 @@ class Edge:
     connections: set[Connection] = field(default_factory=set)
     running: int = 0  # requests that are being answered
     is_draining: bool = False  # every answer is its connection's last
+    _answers: list[tuple[Connection, bytes, bool]] = field(default_factory=list)
+
+    def write_soon(self, connection: Connection, data: bytes, closes: bool) -> None:
+        """Write an answer once this turn of the loop has heard all who have something to say.
+
+        Callers are woken one after the other then, not each between two reads: half the time of a write.
+        """
+        if not self._answers:
+            self.loop.call_soon(self._write)
+        self._answers.append((connection, data, closes))
+
+    def _write(self) -> None:
+        answers, self._answers = self._answers, []
+        for connection, data, closes in answers:
+            connection.written(data, closes)
 
     def sweep(self) -> None:
         """End the connections whose time is up."""
