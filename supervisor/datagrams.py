@@ -77,6 +77,19 @@ def pages(rows: Iterable[list[Any]]) -> Iterator[list[list[Any]]]:
         yield page
 
 
+def _copies(descriptors: Sequence[int]) -> list[int]:
+    """All of them or, on OSError, none."""
+    made: list[int] = []
+    try:
+        for descriptor in descriptors:
+            made.append(os.dup(descriptor))
+    except OSError:
+        for descriptor in made:
+            os.close(descriptor)
+        raise
+    return made
+
+
 class Link:
     """One end of such a socket on an event loop.
 
@@ -100,7 +113,10 @@ class Link:
         self.is_closed = False
 
     def send(self, message: Message, descriptors: Sequence[int] = ()) -> None:
-        """Send, or queue until the peer reads.  The descriptors stay the caller's.  LinkClosed."""
+        """Send, or queue until the peer reads.  The descriptors stay the caller's.
+
+        LinkClosed; OSError where it has to be queued and there is no descriptor left for a copy.
+        """
         if self.is_closed:
             raise LinkClosed
         if not self._outbox:
@@ -116,7 +132,7 @@ class Link:
             self.close()
             raise LinkClosed
         # Queued descriptors are copies: the caller may close its own at once.
-        self._outbox.append((message, [os.dup(descriptor) for descriptor in descriptors]))
+        self._outbox.append((message, _copies(descriptors)))
 
     def drain_now(self) -> None:
         """Handle what has already arrived, without waiting."""

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from supervisor.datagrams import Link, LinkClosed, Message, pair
+from supervisor.signals import how_ended
 from supervisor.warden.code import Code
 from supervisor.warden.confinement import OVERHEAD_BYTES, Confinement, Kind, budget_of
 from supervisor.warden.guard import EVIDENCE
@@ -19,6 +20,7 @@ from supervisor.warden.jail import members
 from supervisor.warden.jail.cgroups import Leaf
 from supervisor.warden.processes import Children
 from supervisor.warden.states import Event, State, next_state
+from supervisor.warden.thorough import all_of
 from supervisor.warden.zygotes import Zygote
 
 log = logging.getLogger("cellblock.cell")
@@ -179,6 +181,9 @@ class Cell:
             children.expect(+1)
             message = {"network": self.kind.network, "tier": self._confinement.tier.value}
             zygote.spawn(message, [self._theirs, *theirs], spawned)
+        except OSError:
+            children.expect(-1)
+            raise
         finally:
             self._theirs.close()
             for descriptor in theirs:
@@ -326,11 +331,18 @@ class Cell:
                 signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
 
     def _reaped(self, status: int) -> None:
-        self._setup.drain_now()  # "exited" may still be on its way
+        """Pid 1 is gone, and with it the cell: why is a question, that it ended is none."""
+        all_of(
+            f"cell {self.name}",
+            self._setup.drain_now,  # "exited" may still be on its way
+            lambda: self._find_cause(status),
+            lambda: self._ended(self._ending or Ending("exited")),
+        )
+
+    def _find_cause(self, status: int) -> None:
         if self._ending is None:
-            code = os.waitstatus_to_exitcode(status)
-            self._ending = Ending("exited", max(0, -code), max(0, code))
-        self._ended(self._with_memory(self._ending))
+            self._ending = Ending("exited", *(how_ended(status) or (0, 0)))
+        self._ending = self._with_memory(self._ending)
 
     def _with_memory(self, ending: Ending) -> Ending:
         """The kernel says whether it was memory: with v2 it kills the whole cell by itself."""
@@ -351,19 +363,38 @@ class Cell:
         self._ended(Ending("not started", reason=reason))
 
     def _ended(self, ending: Ending) -> None:
-        self.state = next_state(self.state, Event.EXITED)
-        self._deadline.cancel()
-        self._theirs.close()  # if it was never handed over
-        self._setup.close()
-        self._forget_memory()  # before the leaf goes, which would wake it too
+        if self.state is State.DEAD:
+            return  # it has been buried since
+        all_of(f"cell {self.name}", self.bury, lambda: self._hooks.on_end(self, ending))
+
+    def bury(self) -> None:
+        """Nothing of it runs: let go of all that it had.  Safe to be done again."""
+        if self.state is not State.DEAD:
+            self.state = next_state(self.state, Event.EXITED)
+        all_of(
+            f"cell {self.name}",
+            self._deadline.cancel,
+            self._theirs.close,  # if it was never handed over
+            self._setup.close,
+            self._forget_memory,  # before the leaf goes, which would wake it too
+            self._forget_guard,
+            self.pipes.close,
+            self._close_pidfd,
+            self._drop_leaf,
+            lambda: self._confinement.drop_room(self.name),
+        )
+
+    def _forget_guard(self) -> None:
         if self._confinement.guard is not None:
             self._confinement.guard.forget(self.name)
-        self.pipes.close()
-        if self._pidfd >= 0:
-            os.close(self._pidfd)
-            self._pidfd = -1
-        if self._leaf is not None:
-            self._confinement.hurry.end(self._leaf)
-            self._confinement.cgroups.drop(self._leaf)
-        self._confinement.drop_room(self.name)
-        self._hooks.on_end(self, ending)
+
+    def _close_pidfd(self) -> None:
+        descriptor, self._pidfd = self._pidfd, -1
+        if descriptor >= 0:
+            os.close(descriptor)
+
+    def _drop_leaf(self) -> None:
+        leaf, self._leaf = self._leaf, None
+        if leaf is not None:
+            self._confinement.hurry.end(leaf)
+            self._confinement.cgroups.drop(leaf)

@@ -80,6 +80,8 @@ class Slots:
 
     def give_back(self, slot: int) -> None:
         """Only once the owner has been reaped: nothing of it can still act under these ids."""
+        if slot not in self._taken:
+            return  # said twice
         self._taken.discard(slot)
         if slot < self._most:
             heapq.heappush(self._free, slot)

@@ -20,7 +20,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from supervisor import reloading
+from supervisor import reloading, signals
 from supervisor.datagrams import Message
 from supervisor.errors import ConfigurationError
 from supervisor.runtimes import Runtime, load_runtimes
@@ -232,6 +232,7 @@ class Warden:
             children=children,
             shares=desk.shares,
             on_end=lambda cell, ending: self._cell_ended(desk, cell, ending),
+            on_mend=desk.mend,
             on_change=lambda: self._look_if_ready(desk),
             on_layers=layers_changed,
         )
@@ -289,9 +290,9 @@ class Warden:
             await asyncio.sleep(0.005)
 
     def _cell_ended(self, desk: Desk, cell: Cell, ending: Ending) -> None:
-        if ending.cause == "exited" and ending.signal:
-            log.info("cell %s was ended by %s", cell.name, signal.Signals(ending.signal).name)
         desk.ended(cell, ending)
+        if ending.cause == "exited" and ending.signal:
+            log.info("cell %s was ended by %s", cell.name, signals.name_of(ending.signal))
 
     def _look_if_ready(self, desk: Desk) -> None:
         if len(desk.sessions) >= self._settings.workers and self._registry.is_ready():

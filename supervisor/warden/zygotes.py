@@ -72,6 +72,10 @@ class _Process:
             self.link.send({**message, "do": "spawn"}, descriptors)
         except LinkClosed:
             self._closed()  # it may have closed before this one asked
+        except OSError:
+            # No descriptor for a copy: it was not asked, and its next answer is for somebody else.
+            self._waiting.remove(on_spawned)
+            raise
 
     def retire(self) -> None:
         """Let it end once it has answered; its cells live on, they are the warden's children."""
