@@ -151,12 +151,16 @@ class Book(Generic[R, C, H]):
 
     # ---- right again ------------------------------------------------------------------------
 
-    def keep_only(self, alive: Container[str]) -> None:
-        """Strike out every cell that is not ``alive`` and every answered request, and count anew."""
+    def keep_only(self, alive: Container[str]) -> list[tuple[H, str]]:
+        """Strike out every cell that is not ``alive`` and every answered request, and count anew.
+
+        Those struck out that somebody still held, with their holders.
+        """
 
         def is_here(entry: Any) -> bool:
             return entry in alive if isinstance(entry, str) else not entry.is_answered
 
+        lost = [(holder, name) for name, holder in self._holder.items() if name not in alive]
         self._tied = {name: request for name, request in self._tied.items() if name in alive}
         self._holder = {name: holder for name, holder in self._holder.items() if name in alive}
         self._spare = {name: spare for name, spare in self._spare.items() if name in alive}
@@ -166,3 +170,4 @@ class Book(Generic[R, C, H]):
         self._places = {key: entries for key, entries in places.items() if entries}
         self.of_space.clear()
         self.of_space.update(request.key[0] for request in self._tied.values())
+        return lost

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import logging
 import os
 import signal
@@ -98,10 +99,9 @@ class Pipes:
 
     def close(self) -> None:
         """Close what is still ours; after it the numbers are nobody's."""
-        for descriptor in self.as_list():
-            if descriptor >= 0:
-                os.close(descriptor)
+        ours = [descriptor for descriptor in self.as_list() if descriptor >= 0]
         self.request = self.reply = self.stdout = self.stderr = self.word = -1
+        all_of("pipes", *(functools.partial(os.close, descriptor) for descriptor in ours))
 
 
 @dataclass(frozen=True)

@@ -86,6 +86,11 @@ class Slots:
         if slot < self._most:
             heapq.heappush(self._free, slot)
 
+    def keep_only(self, taken: set[int]) -> None:
+        """These are taken and no others, whatever went wrong before."""
+        for slot in self._taken - taken:
+            self.give_back(slot)
+
     def ids(self, slot: int) -> tuple[int, int]:
         """The outer ids of the cell's root and of its tenant."""
         root = self._first + slot * IDS_PER_CELL

@@ -371,25 +371,19 @@ class Desk:
         """A cell has been reaped: its front hears why, its claim is free."""
         session, request = self.book.ended(cell.name)
         if session is not None:
-            session.tell(
-                {
-                    "is": "ended",
-                    "cell": cell.name,
-                    "cause": ending.cause,
-                    "signal": ending.signal,
-                    "code": ending.code,
-                    "reason": ending.reason,
-                    "peak_bytes": ending.peak_bytes,
-                }
-            )
+            session.tell({"is": "ended", "cell": cell.name, **vars(ending)})
         if request is not None:
             self._retry_at_limit(request.key)
 
     def mend(self, alive: Container[str]) -> None:
         """An end went wrong somewhere: these cells live, and no others."""
-        self.book.keep_only(alive)
-        for key in {request.key for request in self._at_limit}:
-            self._retry_at_limit(key)
+        for session, name in self.book.keep_only(alive):
+            session.tell({"is": "ended", "cell": name, **vars(Ending("exited"))})
+        self._at_limit.clear()
+        for session in list(self.sessions):
+            for request in [request for request in session.waiting if request.want is None]:
+                self.book.give_up(request)
+                self._place(request)
 
     def close(self) -> None:
         """At shutdown, after the fronts have gone."""

@@ -45,6 +45,8 @@ class Roll:
                 cell.bury()
             except Incomplete:
                 continue  # the log has it; its place is free
+        self._slot_of = {name: slot for name, slot in self._slot_of.items() if name in self.cells}
+        self._slots.keep_only(set(self._slot_of.values()))
 
     def all(self, state: State) -> list[Cell]:
         """Those in that state."""
