@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import functools
 import logging
 import os
 import signal
@@ -19,6 +18,7 @@ from supervisor.warden.confinement import OVERHEAD_BYTES, Confinement, Kind, bud
 from supervisor.warden.guard import EVIDENCE
 from supervisor.warden.jail import members
 from supervisor.warden.jail.cgroups import Leaf
+from supervisor.warden.pipes import Pipes, five_pipes
 from supervisor.warden.processes import Children
 from supervisor.warden.states import Event, State, next_state
 from supervisor.warden.thorough import all_of
@@ -51,57 +51,6 @@ class Ending:
     code: int = 0
     reason: str = ""
     peak_bytes: int = 0  # of memory; 0 where nobody counts it
-
-
-def _five_pipes() -> tuple[Pipes, list[int]]:
-    """Our ends and the cell's of request, reply, stdout, stderr and word; all or, on OSError, none."""
-    made: list[tuple[int, int]] = []
-    try:
-        for _ in range(5):
-            made.append(os.pipe())
-    except OSError:
-        for pipe in made:
-            for descriptor in pipe:
-                os.close(descriptor)
-        raise
-    (request_read, request_write), *to_us = made
-    (reply, stdout, stderr, word) = (read for read, _ in to_us)
-    ours = Pipes(request_write, reply, stdout, stderr, word)
-    for descriptor in ours.as_list():
-        # Flags of our own ends: a cell shares none of these open file descriptions.
-        os.set_blocking(descriptor, False)
-    return ours, [request_read, *(write for _, write in to_us)]
-
-
-@dataclass
-class Pipes:
-    """The trusted ends: what a front gets with a lease.
-
-    ``word``, what pid 1 has to say between calls, is there only for functions with ``fresh``.
-    """
-
-    request: int
-    reply: int
-    stdout: int
-    stderr: int
-    word: int = -1
-
-    def as_list(self) -> list[int]:
-        """In the order in which a lease carries them."""
-        four = [self.request, self.reply, self.stdout, self.stderr]
-        return four if self.word < 0 else [*four, self.word]
-
-    def close_word(self) -> None:
-        """There will be none."""
-        if self.word >= 0:
-            os.close(self.word)
-            self.word = -1
-
-    def close(self) -> None:
-        """Close what is still ours; after it the numbers are nobody's."""
-        ours = [descriptor for descriptor in self.as_list() if descriptor >= 0]
-        self.request = self.reply = self.stdout = self.stderr = self.word = -1
-        all_of("pipes", *(functools.partial(os.close, descriptor) for descriptor in ours))
 
 
 @dataclass(frozen=True)
@@ -160,7 +109,7 @@ class Cell:
         # While the zygote clones: the loop has other cells to serve.
         self._confinement.warm_up().add_done_callback(lambda _: self._groups_are_warm())
         self._confinement.make_room(self.name, self._ids[1])
-        self.pipes, theirs = _five_pipes()
+        self.pipes, theirs = five_pipes()
 
         def spawned(pid: int, pidfd: int, error: str) -> None:
             if pid:
@@ -273,9 +222,9 @@ class Cell:
         self._deadline = self._not_after(TIE_SECONDS, "it had not proven its lock-down")
 
     def returned(self, pipes: list[int]) -> None:
-        """A front handed the cell back with its pipe ends."""
+        """A front handed the cell back with its pipe ends.  OSError when they cannot be had again."""
+        self.pipes.take_back(pipes)
         self.state = next_state(self.state, Event.RETURNED)
-        self.pipes = Pipes(*pipes)
 
     def leased_again(self) -> None:
         """Another front takes it, for the same version."""

@@ -1,23 +1,7 @@
 """The lease desk: fronts ask for cells, keep them, hand them back; the desk keeps count.
 
-Messages of a front (``do``) and to it (``is``); ``ticket`` is the front's own number for a request:
-
-    lease    ticket mode space name version digest runtime network imports max_instances tie
-             -> leased   ticket cell memory + 4 descriptors (request, reply, stdout, stderr)
-             -> refused  ticket reason (limit | capacity | broken) message
-    return   cell memory + 4 descriptors    an idle cell that another front may have
-    kill     cell cause
-    signal   cell name (look | dump | freeze | thaw)
-    none     ask                            no instance is idle for long: to a reclaim with number 0
-    changed  ticket space name              -> done ticket, once every front has said ack
-    ack      epoch
-    count    ticket space name              -> count ticket replicas
-    (none)                                  <- ended cell cause signal code reason peak_bytes
-                                            <- changed epoch space name
-                                            <- reclaim space name (an idle one, to be returned; with
-                                               number 0 and an ask: one that has been idle for long)
-                                            <- reclaim space number | reclaim number (to be ended)
-                                            <- layers layers | settings settings, at the start and later
+What they may say, and what they are told, is in ``supervisor.warden.words``; a front that says anything else
+loses its link, its cells and its process.
 """
 
 from __future__ import annotations
@@ -27,97 +11,47 @@ import contextlib
 import functools
 import itertools
 import logging
-import os
-import re
 import socket
 from collections import Counter
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Mapping
+from typing import Any
 
-from supervisor.datagrams import Link, LinkClosed, Message
+from supervisor.datagrams import LinkClosed, Malformed, Message, discard
+from supervisor.warden import words
 from supervisor.warden.book import Book, Key
 from supervisor.warden.cells import Cell, Ending
 from supervisor.warden.changes import Changes
 from supervisor.warden.code import Bundles
-from supervisor.warden.registry import Registry, Want
+from supervisor.warden.registry import Registry
+from supervisor.warden.sessions import Request, Session
 from supervisor.warden.shares import Shares
 from supervisor.warden.states import State
 from supervisor.warden.thorough import Incomplete, all_of
 
 log = logging.getLogger("cellblock.leases")
 
-DIGEST = re.compile(r"[0-9a-f]{64}")
 # A cell that a front handed back and nobody took: its calls were a moment ago, more may come.
 SPARE_SECONDS = 5.0
 
 # How long a lease waits for a front to give up an instance that it does not need: it answers at once.
 SPARE_ASK_S = 0.02
 
-# What a front may have sent into its cells (worker.cell.SIGNALS).
-FRONTS_SIGNALS = frozenset({"look", "dump", "freeze", "thaw"})
+# Leases that one front may wait for at once: more than there are cells in any server's reach.  One more is
+# refused, for each costs the desk time that the other fronts want.
+WAITING_MOST = 4096
 
 # What two requests have in common that may have each other's cell.
 SAME_VERSION = ("key", "digest", "version", "tie")
 
 
-class Request:
-    """One lease that was asked for and not answered yet."""
-
-    def __init__(self, session: Session, message: Message) -> None:
-        self.session = session
-        self.ticket: int = message["ticket"]
-        self.key: Key = (message["space"], message["name"])
-        self.digest: str = message["digest"]
-        self.version: int = message["version"]
-        self.is_check: bool = message["mode"] == "check"
-        # For nobody's call: it waits for no other instance, and takes none away.
-        self.is_keep: bool = message["mode"] == "keep"
-        # What decides the kind of its cell.
-        self.wanted = (message["runtime"], message["network"], message["imports"])
-        self.most: int = message["max_instances"]
-        self.tie: Message = message["tie"]
-        self.deadline: asyncio.TimerHandle | None = None
-        self.is_answered = False
-        self.want: Want | None = None
-        session.waiting.add(self)
-
-    def answer(self) -> None:
-        """It gets its one answer now: its deadline is of no account any more."""
-        self.is_answered = True
-        self.session.waiting.discard(self)
-        if self.deadline is not None:
-            self.deadline.cancel()
-
-
-class Session:
-    """One front."""
-
-    def __init__(self, desk: Desk, sock: socket.socket) -> None:
-        self.waiting: set[Request] = set()
-        self._desk = desk
-        self.link = Link(sock, lambda message, fds: desk.heard(self, message, fds), lambda: desk.left(self))
-
-    def spaces(self) -> Counter[str]:
-        """How many cells of each space it holds."""
-        return self._desk.book.spaces_of(self)
-
-    def tell(self, message: Message, descriptors: list[int] | None = None) -> bool:
-        """Send; False when the front is gone, which its closing link has already told the desk.
-
-        Or when it reads nothing, and there is no descriptor left for the copies that would wait for it.
-        """
-        try:
-            self.link.send(message, descriptors or [])
-            return True
-        except (LinkClosed, OSError):
-            return False
-
-
 class Desk:
     """All fronts, all leases."""
 
-    def __init__(self, bundles: Bundles, wait_seconds: float) -> None:
+    def __init__(self, bundles: Bundles, wait_seconds: float, ceilings: Mapping[str, Any]) -> None:
+        """``ceilings`` are the operator's, all of them; both numbers may change while it runs."""
         self._bundles = bundles
         self.wait_seconds = wait_seconds
+        self.ceilings = ceilings
         self.sessions: set[Session] = set()
         self.book: Book[Request, Cell, Session] = Book()
         self.shares = Shares(self.sessions, self.book.of_space)
@@ -132,9 +66,13 @@ class Desk:
         self.others: dict[str, Callable[[Session, Message], None]] = {}
         self._changes = Changes(self.sessions)
 
-    def join(self, sock: socket.socket) -> None:
-        """A new front worker's end."""
-        session = Session(self, sock)
+    def spaces_of(self, session: Session) -> Counter[str]:
+        """How many cells of each space a front holds."""
+        return self.book.spaces_of(session)
+
+    def join(self, sock: socket.socket, pidfd: int = -1) -> None:
+        """A new front worker's end, and a descriptor of its process."""
+        session = Session(self, sock, pidfd)
         self.sessions.add(session)
         for message in self._news.values():
             session.tell(message)
@@ -151,20 +89,22 @@ class Desk:
         with contextlib.suppress(Incomplete):  # the log has it, and whoever closed the link has more to do
             all_of(
                 "a front's link",
+                session.is_gone,
                 *(functools.partial(cell.kill, "front gone") for cell in self.book.held_by(session)),
                 *(functools.partial(self._drop, request) for request in list(session.waiting)),
                 lambda: self._changes.left(session),
             )
 
     def heard(self, session: Session, message: Message, descriptors: list[int]) -> None:
-        """Dispatch one message of a front."""
-        what = message["do"]
+        """Dispatch one message of a front.  Malformed; the descriptors are closed or taken."""
+        try:
+            what = words.checked(message, len(descriptors))["do"]
+        except Malformed:
+            discard(descriptors)
+            raise
         if what == "return":
             self._return(session, message, descriptors)
-            return
-        for descriptor in descriptors:
-            os.close(descriptor)
-        if what == "lease":
+        elif what == "lease":
             self._lease(session, message)
         elif what == "kill":
             cell = self.book.cell(session, message["cell"])
@@ -172,7 +112,7 @@ class Desk:
                 cell.kill(message["cause"])
         elif what == "signal":
             cell = self.book.cell(session, message["cell"])
-            if cell is not None and message["name"] in FRONTS_SIGNALS:
+            if cell is not None:
                 cell.signal(message["name"])
         elif what == "changed":
             self._changes.announce(session, message["ticket"], message["space"], message["name"])
@@ -183,18 +123,18 @@ class Desk:
         elif what == "count":
             replicas = self.book.places((message["space"], message["name"]))
             session.tell({"is": "count", "ticket": message["ticket"], "replicas": replicas})
-        elif what in self.others:
+        else:
             self.others[what](session, message)
 
     # ---- leases -----------------------------------------------------------------------------
 
     def _lease(self, session: Session, message: Message) -> None:
-        request = Request(session, message)
+        request = Request(session, words.within(message, self.ceilings))
         request.deadline = asyncio.get_running_loop().call_later(
             self.wait_seconds, lambda: self._too_late(request)
         )
-        if not DIGEST.fullmatch(request.digest):
-            self._refuse(request, "broken", "the bundle's digest is not one")
+        if len(session.waiting) > WAITING_MOST:
+            self._refuse(request, "capacity", f"this front waits for {WAITING_MOST} cells already")
             return
         assert self.registry is not None
         if not self.registry.stock.has(runtime := request.wanted[0]):
@@ -299,20 +239,26 @@ class Desk:
         request.answer()
         self.book.hand_over(cell, request.session)
         message = {"is": "leased", "ticket": request.ticket, "cell": cell.name, "memory": memory}
-        if not request.session.tell(message, cell.pipes.as_list()):
+        if not request.session.tell(message, cell.pipes.lent()):
             cell.kill("front gone")
         # The front has its own copies: with ours open nobody would see the cell's end close.
         cell.pipes.close()
 
     def _return(self, session: Session, message: Message, descriptors: list[int]) -> None:
         cell = self.book.cell(session, message["cell"])
-        if cell is None or cell.state is not State.LEASED or len(descriptors) != 4:
-            for descriptor in descriptors:
-                os.close(descriptor)
+        if cell is None or cell.state is not State.LEASED or len(descriptors) != words.PIPES:
+            discard(descriptors)
             if cell is not None:
                 cell.kill("released")  # without its pipes it is of no use to anybody
             return
-        cell.returned(descriptors)
+        if not cell.pipes.are(descriptors):
+            discard(descriptors)
+            raise Malformed("return: descriptors that it was not lent")
+        try:
+            cell.returned(descriptors)
+        except OSError as error:
+            cell.kill("released", f"its pipes cannot be had again: {error}")
+            return
         self.book.take_back(cell, message["memory"])
         for request in self._at_limit:
             if self._is_same_version(request, self.book.tied_to(cell.name)):

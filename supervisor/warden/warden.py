@@ -7,6 +7,7 @@ it, and cells also see its end of their set-up socket close.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import fcntl
 import hashlib
 import json
@@ -15,10 +16,10 @@ import os
 import resource
 import signal
 import socket
+import stat
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from supervisor import reloading, signals
 from supervisor.datagrams import Message
@@ -65,6 +66,16 @@ def within_the_host(settings: Settings) -> Settings:
     if hard == resource.RLIM_INFINITY or ceilings["open_files"] <= hard:
         return settings
     return replace(settings, ceilings={**ceilings, "open_files": hard})
+
+
+def _real_folder(path: Path, mode: int) -> None:
+    """Make it if there is nothing.  ConfigurationError for a link or a file: what is around it is the fronts'."""
+    with contextlib.suppress(FileExistsError):
+        path.mkdir(mode=mode)
+    if not stat.S_ISDIR(path.lstat().st_mode):
+        raise ConfigurationError(
+            f"cannot serve: {path} is not a folder, or is a link to one; find out who made it so, and remove it"
+        )
 
 
 OnReady = Callable[[], Awaitable[None]]
@@ -125,12 +136,15 @@ class Warden:
             data_dir.chmod(0o755)  # whatever the umask is; what is private in it is so by itself
         self._lock(data_dir)
         front_dir.mkdir(exist_ok=True, mode=0o700)
-        (front_dir / "bundles").mkdir(exist_ok=True, mode=0o755)
-        if front_dir.stat().st_uid != self.front_uid:
-            # The operator changed the setting ``user``: what the fronts own follows.
-            for folder, folders, files in os.walk(front_dir):
+        _real_folder(front_dir / "bundles", 0o755)
+        owner = front_dir.stat().st_uid
+        if owner != self.front_uid:
+            # The operator changed the setting ``user``: what the fronts own follows, and nothing else.
+            for _, folders, files, descriptor in os.fwalk(front_dir):
                 for name in (".", *folders, *files):
-                    os.chown(f"{folder}/{name}", self.front_uid, self.front_gid, follow_symlinks=False)
+                    if os.stat(name, dir_fd=descriptor, follow_symlinks=False).st_uid == owner:
+                        to = (self.front_uid, self.front_gid)
+                        os.chown(name, *to, dir_fd=descriptor, follow_symlinks=False)
 
     def _lock(self, data_dir: Path) -> None:
         """One server for one data directory: what it finds of another there is a dead one's, to be removed.
@@ -160,7 +174,7 @@ class Warden:
         children.start_reaping(loop)
         cgroups = self._cgroups()
         confinement = self._confinement(cgroups, children)
-        desk = Desk(confinement.bundles, settings.queue_seconds)
+        desk = Desk(confinement.bundles, settings.queue_seconds, settings.all_ceilings)
         desk.registry = self._registry = registry = self._make_registry(desk, confinement, children)
         children.no_more_of_the_start()
         registry.prove()
@@ -175,8 +189,8 @@ class Warden:
 
         loop.add_signal_handler(signal.SIGHUP, hung_up)
 
-        def joined(sock: Any) -> None:
-            desk.join(sock)
+        def joined(sock: socket.socket, pidfd: int) -> None:
+            desk.join(sock, pidfd)
             self._look_if_ready(desk)
 
         fronts = Fronts(

@@ -106,7 +106,6 @@ def test_after_two_hundred_deaths_another_space_is_answered_as_fast_as_before(
         assert_nothing_of_ours_failed(server)
 
 
-@pytest.mark.promise("S902")
 @pytest.mark.parametrize("status", [100, 127, 40, 64, 0x7F, 0xFFFF, 255 << 8, 0x8B, -1, 1 << 30])
 def test_whatever_a_template_says_of_its_calls_process_costs_its_own_cell_only(
     small_server: MakeSmall, status: int

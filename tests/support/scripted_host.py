@@ -20,6 +20,7 @@ from typing import Any
 
 from supervisor import datagrams
 from supervisor.datagrams import Message, pair
+from supervisor.limits import DEFAULT_CEILINGS
 from supervisor.runtimes import Runtime
 from supervisor.warden import book, cells, leases, registry, roll, shares
 from supervisor.warden.ahead import Ahead, names_of
@@ -191,7 +192,7 @@ class ScriptedHost:
         self._zygote.setblocking(False)
         wanted = (RUNTIME, names_of(Ahead.OWN, ()), False, None)
         self.children = Children({wanted: FirstZygote(ZYGOTE_PID, ours)})
-        self.desk = Desk(confinement.bundles, QUEUE_SECONDS)
+        self.desk = Desk(confinement.bundles, QUEUE_SECONDS, DEFAULT_CEILINGS)
         self.slots = Slots(100_000, most)
         self.registry = Registry(
             (RUNTIME,), preload=(), huge_pages=False, blank_cells=1, blank_most=0, slots=self.slots,

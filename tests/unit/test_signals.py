@@ -18,7 +18,6 @@ REPOSITORY = Path(__file__).parents[2]
 RAISING = re.compile(r"signal\.Signals\(|os\.strsignal|signal\.strsignal|errorcode\[|waitstatus_to_exitcode")
 
 
-@pytest.mark.promise("S901")
 def test_every_signal_has_a_name_and_two_never_share_one() -> None:
     names = [name_of(number) for number in range(1, 65)]
     assert len(set(names)) == 64

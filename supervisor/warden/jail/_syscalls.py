@@ -6,6 +6,7 @@ Each raises OSError with the call's name.  Numbers above 424 are the same on eve
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 import struct
 from collections.abc import Collection
@@ -138,12 +139,33 @@ def open_beneath(directory_fd: int, name: str) -> int:
     """A directory below ``directory_fd`` as an O_PATH descriptor.
 
     Why: a path inside a tree that a less trusted process writes.  Safe because: the kernel follows
-    no link and leaves neither the directory nor its mount.
+    no link and leaves neither the directory nor its mount.  Where it does not know the call, or a filter says
+    so (systemd's RestrictSUIDSGID), each part of the name is opened by itself, with the same result.
     """
     resolve = _RESOLVE_BENEATH | _RESOLVE_NO_SYMLINKS | _RESOLVE_NO_MAGICLINKS | _RESOLVE_NO_XDEV
     how = struct.pack("=QQQ", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC, 0, resolve)
     result = _libc.syscall(_NR_OPENAT2, directory_fd, name.encode(), how, ctypes.c_size_t(len(how)))
+    if result < 0 and ctypes.get_errno() == errno.ENOSYS:
+        return open_part_by_part(directory_fd, name)
     return _check(result, f"openat2 {name}")
+
+
+def open_part_by_part(directory_fd: int, name: str) -> int:
+    """The same of ``open_beneath`` without its system call: OSError for a link, "..", or another mount."""
+    device = os.fstat(directory_fd).st_dev
+    opened = os.dup(directory_fd)
+    for part in name.split("/"):
+        try:
+            if part in ("", ".", ".."):
+                raise OSError(errno.EXDEV, f"open {name}: {part!r} leads elsewhere")
+            below = os.open(part, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=opened)
+        finally:
+            os.close(opened)
+        opened = below
+        if os.fstat(opened).st_dev != device:
+            os.close(opened)
+            raise OSError(errno.EXDEV, f"open {name}: {part} is another mount")
+    return opened
 
 
 def landlock_abi() -> int:

@@ -181,7 +181,6 @@ def test_whatever_happens_in_whatever_order_places_are_those_of_living_cells(
     on_a_host(scenario, has_errors=any(event[0] == "die" and event[-1] >= 0 for event in happens))
 
 
-@pytest.mark.promise("S900")
 def test_an_error_at_any_line_of_an_end_costs_no_place_and_no_other_end(on_a_host: Host) -> None:
     """Line by line, until the end has no more lines: another front waits for the place meanwhile."""
     reached = [True]
