@@ -69,12 +69,12 @@ def within_the_host(settings: Settings) -> Settings:
 
 
 def _real_folder(path: Path, mode: int) -> None:
-    """Make it if there is nothing.  ConfigurationError for a link or a file: what is around it is the fronts'."""
+    """Make it if there is nothing.  ConfigurationError for a link or a file: the fronts can make those."""
     with contextlib.suppress(FileExistsError):
         path.mkdir(mode=mode)
     if not stat.S_ISDIR(path.lstat().st_mode):
         raise ConfigurationError(
-            f"cannot serve: {path} is not a folder, or is a link to one; find out who made it so, and remove it"
+            f"cannot serve: {path} is no folder, or a link to one; find out who made it so, and remove it"
         )
 
 

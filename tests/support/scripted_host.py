@@ -33,6 +33,7 @@ from supervisor.warden.jail.tiers import Tier
 from supervisor.warden.leases import Desk
 from supervisor.warden.processes import Children
 from supervisor.warden.registry import Registry
+from supervisor.warden.surveys import Surveys
 
 # Above every number that the kernel gives a process: nobody real is meant by it.
 FIRST_PID = 1 << 23
@@ -201,6 +202,7 @@ class ScriptedHost:
             on_change=lambda: None, on_layers=lambda: None,
         )  # fmt: skip
         self.desk.registry = self.registry
+        Surveys(self.desk, self.registry)
         datagrams.send(self._zygote, {"ready": True, "missing": []})
 
     # ---- the host's side --------------------------------------------------------------------
@@ -272,7 +274,8 @@ class ScriptedHost:
         for front in self.fronts:
             front.leave()
         self.registry.stop()
-        await self.settle()
+        while self.desk.sessions:  # links that rest wake, and hear the rest of a flood
+            await self.advance(1.0)
         for cell in list(self.cells):
             self.reap(cell, 9)
         await self.settle()
