@@ -133,6 +133,9 @@ class Settings(Derived):
     recycle_seconds: float = _setting(
         86_400.0, gt=0, le=1e9, description="age at which an instance makes way for a new one, seconds"
     )
+    head_seconds: float = _setting(
+        15.0, gt=0, le=3600, description="longest wait for a caller to send a request's head, seconds"
+    )
     body_seconds: float = _setting(
         60.0, gt=0, le=3600, description="longest wait for a caller to send its body, seconds"
     )
@@ -147,6 +150,21 @@ class Settings(Derived):
         gt=0,
         le=3600,
         description="a connection whose caller reads nothing of an answer for so long is ended, seconds",
+    )
+    connections_most: int = _setting(
+        20_000, ge=1, le=1_000_000, description="connections of one front at once"
+    )
+    connections_per_address: int = _setting(
+        10_000,
+        ge=1,
+        le=1_000_000,
+        description="of them, those of one address; of IPv6, of one network of 64 bits",
+    )
+    requests_max_bytes: int = _setting(
+        512 << 20,
+        ge=1 << 20,
+        le=1 << 40,
+        description="unanswered requests that one front holds, of one address half of it, bytes",
     )
     drain_seconds: float = _setting(
         30.0, gt=0, le=3600, description="how long SIGTERM waits for running calls, seconds"

@@ -57,9 +57,13 @@ class FrontSettings(Derived):
     freeze_seconds: float
     recycle_calls: int
     recycle_seconds: float
+    head_seconds: float
     body_seconds: float
     keepalive_seconds: float
     unread_seconds: float
+    connections_most: int
+    connections_per_address: int
+    requests_max_bytes: int
     drain_seconds: float
     bundle_max_bytes: int
     bundle_max_entries: int

@@ -22,7 +22,6 @@ DURATION = re.compile(r"(?:\d{1,9}(?:\.\d{1,9})?(?:ms|us|µs|s|m|h))+")
 DURATION_PART = re.compile(r"(\d+(?:\.\d+)?)(ms|us|µs|s|m|h)")
 SECONDS = re.compile(r"\d{1,9}(?:\.\d{1,9})?|\.\d{1,9}")
 UNITS_S = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6}
-NOT_ASCII = re.compile(rb"[\x80-\xff]")
 # What the wire's head leaves for a path or query, once percent-decoded (worker.wire.KINDS).
 PATH_MAX_CHARS = 32_768
 HEADERS_MAX_BYTES = 32 * 1024
@@ -88,14 +87,6 @@ def call_id_of(headers: list[tuple[bytes, bytes]]) -> str:
     return f"{_ids.prefix}-{next(_ids.numbers):08x}"
 
 
-def announces_body(headers: list[tuple[bytes, bytes]]) -> bool:
-    """Whether bytes follow that somebody has to read before the connection's next request."""
-    return any(
-        name == b"transfer-encoding" or (name == b"content-length" and value.strip(b"0 ") != b"")
-        for name, value in headers
-    )
-
-
 def not_a_method(method: str) -> PlatformError:
     """The 405 of an invocation."""
     return PlatformError(
@@ -111,11 +102,7 @@ def parse(request: Request, call_id: str) -> Call:
     if method not in METHODS:
         raise not_a_method(method)
     space, name, tail = request.match.groups()
-    raw_query = request.query_string
-    if not raw_query.isascii():
-        # Not a URL, but what many clients send of one: as if it had been escaped, so it is decoded once.
-        raw_query = NOT_ASCII.sub(lambda found: b"%%%02X" % found[0][0], raw_query)
-    query = raw_query.decode("ascii")
+    query = request.query_string.decode("ascii")
     path = unquote_to_bytes(tail).decode("utf-8", "replace") if tail and tail != b"/" else "/"
     if len(path) > PATH_MAX_CHARS or len(query) > PATH_MAX_CHARS:
         raise PlatformError(
@@ -157,7 +144,7 @@ def _sort_headers(call: Call, headers: list[tuple[bytes, bytes]]) -> None:
         elif name == b"x-timeout":
             call.timeout = value.decode("latin-1")
         elif name == b"content-length":
-            # gunicorn has refused what is not one run of digits, and a second one that differs.
+            # One run of digits that is no longer than can be read: supervisor.front.http.head.
             call.content_length = int(value)
             call.has_body = call.content_length > 0
         call.headers.append((name.decode("latin-1"), value.decode("latin-1")))
