@@ -346,4 +346,4 @@ class Cell:
         leaf, self._leaf = self._leaf, None
         if leaf is not None:
             self._confinement.hurry.end(leaf)
-            self._confinement.cgroups.drop(leaf)
+            self._confinement.sweep(leaf)
