@@ -15,6 +15,7 @@ from supervisor.datagrams import Link, LinkClosed, Message, pair
 from supervisor.signals import how_ended
 from supervisor.warden.code import Code
 from supervisor.warden.confinement import OVERHEAD_BYTES, Confinement, Kind, budget_of
+from supervisor.warden.files import Opener
 from supervisor.warden.guard import EVIDENCE
 from supervisor.warden.jail import members
 from supervisor.warden.jail.cgroups import Leaf
@@ -35,6 +36,9 @@ GROW_SECONDS = 15.0
 
 # From the tie to the cell's proof; a few milliseconds when nothing is wrong.
 TIE_SECONDS = 15.0
+
+# Without memory cells go first: their functions can be called again (``warden.OOM_SCORE``).
+OOM_SCORE = 1000
 
 NAMESPACED_SIGNALS = frozenset({"freeze", "thaw"})
 
@@ -156,6 +160,9 @@ class Cell:
             self._leaf.join(self.pid)
             if self._confinement.maps_ids:
                 self._write_maps()
+            with contextlib.suppress(OSError):  # an ordinary user's own /proc files may be root's
+                with open(f"/proc/{self.pid}/oom_score_adj", "w") as file:
+                    file.write(str(OOM_SCORE))
             self._setup.send({"do": "build", **self._confinement.surroundings(self.kind)})
         except (OSError, LinkClosed) as error:
             self.kill("not started", f"it could not be confined: {error}")
@@ -215,6 +222,8 @@ class Cell:
             most = message["memory_bytes"] + OVERHEAD_BYTES
             self._confinement.guard.watch(self.name, most, self._guarded)
         words = self._confinement.tie_words(self.name, self.kind, self._ids[1], code)
+        most = message["open_files"] * message["processes"]
+        self._confinement.files.watch(self.name, Opener(most, self._leaf.members, self._has_most_files))
         has_mount = code is not None and self._confinement.has_namespaces
         descriptors = [code.descriptor] if code is not None and has_mount else []
         self._setup.send({**message, **words, "do": "tie", "has_code": has_mount}, descriptors)
@@ -254,7 +263,13 @@ class Cell:
         log.debug("cell %s was killed (%s) at %.6f", self.name, cause, time.perf_counter())
 
     def _out_of_memory(self) -> None:
-        """The kernel killed a process of the cell for memory: half a cell would go on."""
+        """The kernel killed a process of the cell for memory: half a cell would go on.
+
+        Or one of another's, where all cells together met their limit: the kernel tells it to each of them.
+        """
+        if self._leaf is not None and self._oom_event is not None and not self._leaf.has_met_its_limit():
+            os.eventfd_read(self._oom_event)
+            return
         self._forget_memory()
         self.kill("memory", BY_THE_KERNEL)
 
@@ -333,7 +348,11 @@ class Cell:
             lambda: self._confinement.drop_room(self.name),
         )
 
+    def _has_most_files(self, number: int) -> None:
+        self.kill("open files", f"the host is short of open files, and it had {number}")
+
     def _forget_guard(self) -> None:
+        self._confinement.files.forget(self.name)
         if self._confinement.guard is not None:
             self._confinement.guard.forget(self.name)
 

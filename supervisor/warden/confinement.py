@@ -19,6 +19,7 @@ from seccomp.profile import load
 from supervisor.datagrams import Message
 from supervisor.warden.ahead import Ahead
 from supervisor.warden.code import Bundles, Code
+from supervisor.warden.files import Files
 from supervisor.warden.guard import EVIDENCE, Guard
 from supervisor.warden.hurry import Hurry
 from supervisor.warden.jail import _syscalls as sys_
@@ -108,6 +109,7 @@ class Confinement:
         self._waiter = ThreadPoolExecutor(1, "cgroups")
         # Another one, for what nobody waits for.
         self._sweeper = ThreadPoolExecutor(1, "leaves")
+        self.files = Files()
         # Where no cgroup counts memory somebody has to look.
         self.guard = None if "memory" in cgroups.versions else Guard()
         self.proof: Sequence[Layer] = ()

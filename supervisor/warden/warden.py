@@ -24,10 +24,11 @@ from pathlib import Path
 from supervisor import reloading, signals
 from supervisor.datagrams import Message
 from supervisor.errors import ConfigurationError
+from supervisor.limits import FILES
 from supervisor.runtimes import Runtime, load_runtimes
 from supervisor.settings import Settings
 from supervisor.warden import fronts as fronts_
-from supervisor.warden import identities
+from supervisor.warden import identities, sums
 from supervisor.warden.cells import Cell, Ending
 from supervisor.warden.code import Bundles
 from supervisor.warden.confinement import Confinement
@@ -36,7 +37,7 @@ from supervisor.warden.first_zygote import FirstZygote, Wanted
 from supervisor.warden.fronts import Fronts
 from supervisor.warden.jail import _syscalls as sys_
 from supervisor.warden.jail.cgroups import Cgroups
-from supervisor.warden.jail.hierarchies import own_places
+from supervisor.warden.jail.hierarchies import Place, own_places
 from supervisor.warden.jail.launch import Launch
 from supervisor.warden.jail.probes import Finding
 from supervisor.warden.jail.standby import StandBy
@@ -52,21 +53,29 @@ log = logging.getLogger("cellblock.warden")
 
 # Cells that were killed at shutdown are reaped within this; the kernel tears their memory down.
 REAP_SECONDS = 5.0
+# For the kernel without memory: cells go first, then zygotes, then fronts, and this process last.
+OOM_SCORE = -900
 # From readiness to the zygotes and spare cells that no caller waits for yet: the first answers come before.
 SETTLE_S = 0.25
 
 
 def within_the_host(settings: Settings) -> Settings:
-    """The settings, with a ceiling for ``open_files`` that the host lets a cell have.
+    """The settings, with ceilings for open files that the host lets a cell have.
 
     Cells inherit the server's hard limit and can only lower it: a deploy that asks for more is told
-    so, instead of a cell that cannot be tied.
+    so, instead of a cell that cannot be tied.  What they have open together is the host's to bear.
     """
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    ceilings = settings.all_ceilings
-    if hard == resource.RLIM_INFINITY or ceilings["open_files"] <= hard:
-        return settings
-    return replace(settings, ceilings={**ceilings, "open_files": hard})
+    ceilings = {**settings.all_ceilings, FILES: sums.sums_of(settings, sums.read_host(our_places())).files}
+    if hard != resource.RLIM_INFINITY:
+        ceilings["open_files"] = min(ceilings["open_files"], hard)
+    return replace(settings, ceilings=ceilings)
+
+
+def our_places() -> dict[str, Place]:
+    """Where this process is in each hierarchy."""
+    with open("/proc/self/cgroup") as groups, open("/proc/self/mountinfo") as mounts:
+        return own_places(groups.read(), mounts.read())
 
 
 def _real_folder(path: Path, mode: int) -> None:
@@ -92,6 +101,7 @@ def harden(tier: Tier) -> None:
     sys_.prctl(sys_.PR_SET_CHILD_SUBREAPER, 1)
     resource.setrlimit(resource.RLIMIT_CORE, (1, 1))  # 1: a core_pattern that is a pipe ignores 0
     os.umask(0o077)
+    sys_.last_to_be_killed(OOM_SCORE, 0)
 
 
 class Warden:
@@ -282,10 +292,12 @@ class Warden:
     def _cgroups(self) -> Cgroups:
         """The server's own group, named after its data directory: a restart finds what a crash left."""
         digest = hashlib.sha256(str(self._settings.data_dir.resolve()).encode()).hexdigest()[:8]
-        with open("/proc/self/cgroup") as groups, open("/proc/self/mountinfo") as mounts:
-            places = own_places(groups.read(), mounts.read())
+        places = our_places()
         family = [self._front.pid, *(first.pid for first in self._first_zygotes.values())]
-        return Cgroups(f"cellblock-{digest}", places, family)
+        cgroups = Cgroups(f"cellblock-{digest}", places, family)
+        most = sums.sums_of(self._settings, sums.read_host(places))
+        cgroups.bound(most.processes, most.memory_bytes)
+        return cgroups
 
     async def _until_stopped(self, on_ready: OnReady) -> None:
         stopped = asyncio.ensure_future(self._stop.wait())

@@ -34,7 +34,7 @@ from typing import Any
 
 from supervisor.datagrams import Malformed, Message
 from supervisor.imports import NAME_MOST_CHARS, NAMES_MOST
-from supervisor.limits import MIB
+from supervisor.limits import FILES, MIB, open_files_within
 
 Check = Callable[[Any], bool]
 
@@ -194,12 +194,14 @@ def within(lease: Message, ceilings: Mapping[str, Any]) -> Message:
     """
     tie = lease["tie"]
     fresh = int(tie["is_fresh"])  # the process that calls are forked from is beside theirs
+    processes = min(tie["processes"], ceilings["processes"] + fresh)
+    open_files = min(tie["open_files"], ceilings["open_files"])
     cut = {
         **tie,
         "tmp_bytes": min(tie["tmp_bytes"], ceilings["tmp"] * MIB),
         "memory_bytes": min(tie["memory_bytes"], ceilings["memory"] * MIB),
-        "open_files": min(tie["open_files"], ceilings["open_files"]),
-        "processes": min(tie["processes"], ceilings["processes"] + fresh),
+        "open_files": open_files_within(open_files, processes - fresh, ceilings.get(FILES, INT_MOST)),
+        "processes": processes,
         "cpu": min(tie["cpu"], ceilings["cpu"]),
     }
     return {

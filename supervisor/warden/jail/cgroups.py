@@ -100,6 +100,14 @@ class Leaf:
             raise
         return event
 
+    def has_met_its_limit(self) -> bool:
+        """Whether its own memory limit was ever in the way (v1); True where that cannot be told."""
+        place = self._folders.get("memory")
+        try:
+            return place is None or int(read(f"{place.path}/memory.failcnt")) > 0
+        except (OSError, ValueError):
+            return True
+
     def memory(self) -> MemoryUse | None:
         """What it has had, while the leaf is there; None where memory is not counted, or has no peak."""
         place = self._folders.get("memory")
@@ -147,6 +155,14 @@ class Leaf:
             with contextlib.suppress(OSError):
                 write(f"{place.path}/pids.max", "0")
 
+    def members(self) -> list[int]:
+        """Every process in it; of a great many the first some hundred."""
+        for path in self._paths:
+            with contextlib.suppress(OSError):
+                text = read(f"{path}/cgroup.procs")
+                return [int(pid) for pid in text[: text.rfind(b"\n") + 1].split()]
+        return []
+
     def processes(self) -> list[int]:
         """What is in it and was not ended by ``kill``; empty without cgroups, and where v2 has ended all."""
         for place in self._folders.values():
@@ -193,6 +209,12 @@ class Leaf:
 _TO_END = {
     1: (("cpu.cfs_quota_us", "-1"), ("cpu.shares", "10240")),
     2: (("cpu.max", f"max {CPU_PERIOD_US}"), ("cpu.weight", "1000")),
+}
+_SUMS = {
+    ("pids", 1): (("pids.max", "{processes}"),),
+    ("pids", 2): (("pids.max", "{processes}"),),
+    ("memory", 1): (("memory.limit_in_bytes", "{memory}"),),
+    ("memory", 2): (("memory.max", "{memory}"),),
 }
 _OPTIONAL = ("memory.memsw.limit_in_bytes", "memory.swap.max", "memory.oom.group")
 
@@ -273,6 +295,18 @@ class Cgroups:
         if self._seat:
             with contextlib.suppress(OSError):  # then the join waits for itself
                 write(self._seat, str(os.getpid()))
+
+    def bound(self, processes: int, memory_bytes: int) -> None:
+        """All cells together have no more than this, whatever each of them may have."""
+        for controller in ("pids", "memory"):
+            base = self._bases.get(controller)
+            if base is None:
+                continue
+            try:
+                for file, text in _SUMS[controller, base.version]:
+                    write(f"{base.path}/{file}", text.format(processes=processes, memory=memory_bytes))
+            except OSError as error:  # what a killed server's cells still have may be more
+                log.warning("the %s of all cells together has no limit: %s", controller, _reason(error))
 
     def weigh(self, times: int) -> None:
         """All cells together have so many times the usual share of the processor, where it is counted."""

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from supervisor.warden.jail import cgroups
+from supervisor.warden.jail import cgroups, hierarchies
 from supervisor.warden.jail.cgroups import (
     BLANK,
     CONTROLLERS,
@@ -126,13 +126,14 @@ V2_FILES = ("memory.max", "memory.swap.max", "memory.oom.group", "pids.max", "cp
 def written(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
     """What is written, in order, as (path, text); the writes are made as well."""
     seen: list[tuple[str, str]] = []
-    write = cgroups._write
+    write = hierarchies.write
 
     def note(path: str, text: str) -> None:
         write(path, text)
         seen.append((path, text))
 
     monkeypatch.setattr(cgroups, "write", note)
+    monkeypatch.setattr(hierarchies, "write", note)
     return seen
 
 
