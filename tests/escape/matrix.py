@@ -10,6 +10,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from tests.escape import beside_cells
 from tests.escape.attack import Attack
 
 PAGE = Path(__file__).parents[2] / "docs/attacks.md"
@@ -74,7 +75,7 @@ class Matrix:
             control = "succeeds" if attack.id in self._controls else attack.no_control or "?"
             row = (str(attack.number), attack.name, *tiers, " ".join(layers) or "-", control)
             lines.append(f"| {' | '.join(row)} |")
-        return "\n".join(lines) + "\n"
+        return "\n".join(lines) + "\n" + beside_cells.section()
 
     def is_complete(self, attacks: Sequence[Attack]) -> bool:
         """Whether this run tried every case in every tier, and every control."""
