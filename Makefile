@@ -88,6 +88,7 @@ $(STAMP)/test: $(STAMP)/server $(LOCKS)/test.txt
 	@echo 'installing what the tests need' >&2
 	@$(INSTALL) --quiet --python $(VENV)/bin/python --require-hashes -r $(LOCKS)/test.txt
 	@deploy/debian curl python3-seccomp strace || true
+	@deploy/debian golang-go nginx-light nodejs || true
 	@touch $@
 
 $(STAMP)/vm: $(STAMP)/python

@@ -89,6 +89,7 @@ def main(told: str, descriptors: Sequence[int]) -> None:
     ``told`` and the descriptors, to the warden and of the listener, come from ``supervisor.warden.fronts``.
     """
     hardening.confine()
+    hardening.keep_bodies_apart()
     config = FrontConfig.from_json(told, *descriptors)
     serverlog.configure(config.settings.log_level, config.settings.log_format)
     logging.getLogger("alembic").setLevel(logging.WARNING)

@@ -38,8 +38,6 @@ READ_BYTES = 1 << 16
 INBOX_MAX_BYTES = 1 << 16
 # Of a request that was refused so much more is read and thrown away.
 LINGER_BYTES = 1 << 28
-# A caller that has shut its side may wait for its answer, or be gone: nobody can tell.  A quick one it gets.
-HALF_CLOSED_SECONDS = 0.5
 # Above it two writes are cheaper than a copy.
 JOIN_BODY_BYTES = 1 << 16
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
@@ -53,7 +51,13 @@ _view = memoryview(_buffer)
 
 
 class Reader(Protocol):
-    """Whoever a request belongs to."""
+    """Whoever a request belongs to.
+
+    A caller that has shut its side may wait for its answer, or be gone: nobody can tell.  ``shut_seconds`` is
+    how long it is taken to wait.
+    """
+
+    shut_seconds: float
 
     def take(self, data: bytes) -> None:
         """Some bytes of the body that it wants."""
@@ -73,8 +77,8 @@ class Connection(asyncio.BufferedProtocol):
 
     __slots__ = (
         "_group", "_half_closed", "_held", "_inbox", "_is_paused", "_is_turning", "_lingered", "edge",
-        "is_unwritable", "message", "must_close", "on_writable", "peer", "phase", "reader", "requests",
-        "seen", "transport",
+        "is_shut", "is_unwritable", "message", "must_close", "on_writable", "peer", "phase", "reader",
+        "requests", "seen", "transport",
     )  # fmt: skip
 
     transport: asyncio.Transport
@@ -92,7 +96,7 @@ class Connection(asyncio.BufferedProtocol):
         self._group = b""
         self._held = self._lingered = 0
         self._inbox = bytearray()
-        self._is_paused = self._is_turning = False
+        self._is_paused = self.is_shut = self._is_turning = False
         self._half_closed: asyncio.TimerHandle | None = None
 
     # ---- what the loop calls ----------------------------------------------------------------------
@@ -134,7 +138,7 @@ class Connection(asyncio.BufferedProtocol):
     def buffer_updated(self, nbytes: int) -> None:
         """Some bytes have come: use them, or keep them until they can be used."""
         # From here on the bytes are hostile.
-        if self.phase is Phase.LINGER:
+        if self.phase >= Phase.LINGER:
             self._lingered += nbytes
             if self._lingered > LINGER_BYTES:
                 self.end(True)
@@ -152,15 +156,17 @@ class Connection(asyncio.BufferedProtocol):
                 self._count()
 
     def eof_received(self) -> bool:
-        """The caller sends no more."""
-        if self.phase is not Phase.BUSY:
-            self._lose()
+        """The caller sends no more; it may still wait for the answers to what it has sent."""
+        if self.phase >= Phase.LINGER or not (self._inbox or self._is_waiting()):
+            self.give_up()
             return False
-        self.must_close = True
-        self._half_closed = self.edge.loop.call_later(HALF_CLOSED_SECONDS, self._give_up)
+        self.is_shut = True
+        wait_s = self.reader.shut_seconds if self.reader is not None else 0.0
+        self._half_closed = self.edge.loop.call_later(wait_s, self.give_up)
         return True
 
-    def _give_up(self) -> None:
+    def give_up(self) -> None:
+        """There is nobody to answer."""
         self._lose()
         self.end(False)
 
@@ -193,6 +199,8 @@ class Connection(asyncio.BufferedProtocol):
             self._inbox = inbox
             self._pace()
             self._count()
+            if self.is_shut and not self._is_waiting():
+                self.give_up()  # what it has sent was no whole request
 
     def _pace(self) -> None:
         """Read no more while there is no room for it."""
@@ -223,6 +231,7 @@ class Connection(asyncio.BufferedProtocol):
                 self._begin_request()
             elif message.is_whole and self.phase in WITH_BODY:
                 self.phase = Phase.BUSY
+                self.must_close = self.must_close or not message.keeps_alive
                 assert self.reader is not None
                 self.reader.whole()
         return at
@@ -294,7 +303,8 @@ class Connection(asyncio.BufferedProtocol):
     @property
     def closes(self) -> bool:
         """Whether the answer that is given now is the last one here."""
-        return self.must_close or self.edge.is_draining or self.phase in WITH_BODY
+        is_last = self.must_close or self.edge.is_draining or (self.is_shut and not self._inbox)
+        return is_last or self.phase in WITH_BODY
 
     def reply(self, status: int, headers: Headers, body: bytes) -> None:
         """A whole answer, in one write where it is small; ``answered`` is included."""
@@ -329,7 +339,7 @@ class Connection(asyncio.BufferedProtocol):
             self.message.begin()
             self._turn_later()
         elif self.phase is Phase.BUSY and not self._inbox:
-            self.transport.close()
+            self.end(False)
         else:
             self._linger()
 
@@ -350,6 +360,7 @@ class Connection(asyncio.BufferedProtocol):
 
     def end(self, at_once: bool) -> None:
         """Close it; ``at_once``: with what nobody reads."""
+        self.phase = Phase.CLOSED
         if not at_once:
             self.transport.close()
             return

@@ -22,6 +22,8 @@ log = logging.getLogger("cellblock.front")
 BODY_HELD_BYTES = 1 << 16
 # A caller is gone: what it asked for may end by itself, for half a deploy helps nobody.
 LOST_SECONDS = 3.0
+# Nothing here ends by a hang-up before that; an answer that goes on does at once.
+SHUT_SECONDS = 30.0
 OUR_MISTAKE = "the platform made a mistake; its operator finds it in the log"
 # Whether the connection ends, and how a body is told, is not the application's word.
 OURS = frozenset({b"connection", b"keep-alive", b"transfer-encoding"})
@@ -33,6 +35,8 @@ ended_at_once: set[asyncio.Task[Any] | None] = set()
 
 class Cycle:
     """One request, one task."""
+
+    shut_seconds = SHUT_SECONDS
 
     def __init__(self, connection: Connection, method: str, target: Target, headers: Headers) -> None:
         self._connection = connection
@@ -140,6 +144,8 @@ class Cycle:
             self._news.set()
             connection.answered(self._closes)
             return
+        if connection.is_shut:
+            connection.give_up()
         while connection.is_unwritable and not self._is_over:
             connection.on_writable = asyncio.Event()
             await connection.on_writable.wait()
@@ -161,6 +167,7 @@ class Cycle:
             else:
                 connection.must_close = True  # the end of the connection tells the end of the body
         self._has_begun = True
+        self.shut_seconds = 0.0
         self._closes = connection.closes
         return head_of(connection.message.is_modern, status, headers, self._closes)
 

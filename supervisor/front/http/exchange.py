@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from supervisor.front.pool import Pool
     from supervisor.front.prepared import PreparedCall
 
+# A caller that hangs up ends its call: who has only shut its side gets a quick answer.
+SHUT_SECONDS = 0.5
 # Of a call id: headers that come beside the answer.
 Beside = Callable[[str], Awaitable[Headers]]
 
@@ -37,6 +39,7 @@ class Exchange:
         "limit_s", "match", "method", "most", "pool", "prepared", "query_string", "timing", "tries",
     )  # fmt: skip
 
+    shut_seconds = SHUT_SECONDS
     gateway: Gateway
     call: Call
 

@@ -22,9 +22,11 @@ HEADERS_MOST = HEADERS_MAX
 # Digits of a length that is worth reading as a number: 999 TB.
 LENGTH_MAX_DIGITS = 15
 
-# RFC 9110, 7.2 and RFC 3986, 3.2: a name, an address in brackets, perhaps a port; no user, no path.
-HOST = re.compile(rb"(?:[A-Za-z0-9._~!$&'()*+,;=%-]*|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{0,5})?")
+# RFC 9110, 7.2 and RFC 3986, 3.2: a name, an address in brackets, perhaps a port; no user, no path, and none
+# of the delimiters that a name might have and no host has.
+HOST = re.compile(rb"(?:[A-Za-z0-9._~%-]*|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{0,5})?")
 ABSOLUTE = re.compile(rb"https?://([^/?#]*)([^?#]*)(?:\?([^#]*))?", re.IGNORECASE)
+BEGUN_LINE = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]*(?: [ -~\r]*)?")
 REQUEST_LINE = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+) ([!-~]+) HTTP/1\.[01]\r\n")
 NOT_ASCII = re.compile(rb"[\x80-\xff]")
 # The headers that say where a request goes and how it is framed; each may stand once.
@@ -86,18 +88,35 @@ def no_version(version: str) -> PlatformError:
     return refusal(505, f"HTTP/{version}")
 
 
-def escaped(piece: memoryview) -> bytes | memoryview:
+def first_line(data: bytes) -> bytes:
+    """As much of the first line as is there, with its end; empty ones before it are none (RFC 9112, 2.2)."""
+    line, newline, _ = data.lstrip(b"\r\n").partition(b"\n")
+    return line + newline
+
+
+def is_http(line: bytes) -> bool:
+    """Whether the first line names HTTP: llhttp knows other protocols of that form."""
+    return b" HTTP/" in line
+
+
+def is_odd_line(line: bytes) -> bool:
+    """Whether enough of a first line is there to say what is odd about it."""
+    return b"\n" in line or len(line) > REQUEST_LINE_MAX_BYTES or not BEGUN_LINE.fullmatch(line)
+
+
+def escaped(piece: bytes | memoryview) -> bytes | memoryview:
     """With the first line as if it had been percent-encoded: many clients send text as it is."""
     data = bytes(piece)
     if data.isascii():
         return piece
-    line, newline, rest = data.partition(b"\n")
-    return NOT_ASCII.sub(lambda found: b"%%%02X" % found[0][0], line) + newline + rest
+    begin = len(data) - len(data.lstrip(b"\r\n"))  # empty lines before it are none
+    line, newline, rest = data[begin:].partition(b"\n")
+    return data[:begin] + NOT_ASCII.sub(lambda found: b"%%%02X" % found[0][0], line) + newline + rest
 
 
 def odd_method(line: bytes) -> PlatformError:
     """What becomes of a request whose method llhttp does not know; ``line`` begins with its first line."""
-    match = REQUEST_LINE.match(line.lstrip(b"\r\n"))
+    match = REQUEST_LINE.match(line)
     if match is None:
         return refusal(400, "its first line is none")
     method, url = match.groups()

@@ -78,35 +78,38 @@ class Message:
             if self._is_unparsed:
                 self.on_body(bytes(piece))
             elif self.is_odd:
-                self._odd_line(piece)
+                self._line = head.first_line(self._line + piece)
+                self._odd_line()
             else:
                 self._parse(piece)
         if self._left:
             self._left -= end - at
             self.is_whole = not self._left
-        elif not self.is_whole:
+            return
+        self._check_bounds()
+        if not self.is_whole:
             self._tail = tail_of(data, at, end, self._tail)
-            self._check_bounds()
 
-    def _parse(self, piece: memoryview) -> None:
+    def _parse(self, piece: bytes | memoryview) -> None:
         assert self._parser is not None, "the last message has been"
+        if not self.has_head and b"\n" not in self._line:
+            # llhttp may stumble over it, and says less of it than we have to know.
+            self._line = head.first_line(self._line + piece)
+            piece = head.escaped(piece)
         try:
-            self._parser.feed_data(piece if b"\n" in self._line else head.escaped(piece))
+            self._parser.feed_data(piece)
         except httptools.HttpParserUpgrade:
             # An upgrade is an offer: whoever does not take it answers in HTTP (RFC 9110, 7.8).
             return
         except httptools.HttpParserInvalidMethodError:
             self.is_odd = True
-            self._odd_line(piece)
+            self._odd_line()
         except httptools.HttpParserError as error:
             raise self._refusal or head.refusal(400, str(error)) from None
-        if not self.has_head and b"\n" not in self._line:
-            self._line += piece  # llhttp may yet stumble over the method
 
-    def _odd_line(self, piece: memoryview) -> None:
+    def _odd_line(self) -> None:
         """A method that llhttp does not know: what is asked for decides who refuses it."""
-        self._line += piece
-        if b"\n" in self._line.lstrip() or len(self._line) > head.REQUEST_LINE_MAX_BYTES:
+        if head.is_odd_line(self._line):
             raise head.odd_method(self._line)
 
     def _check_bounds(self) -> None:
@@ -124,7 +127,7 @@ class Message:
         assert parser is not None and self.has_head
         version = parser.get_http_version()
         self.is_modern = version != "1.0"
-        if version not in ("1.0", "1.1"):
+        if version not in ("1.0", "1.1") or (version == "1.0" and not head.is_http(self._line)):
             raise head.no_version(version)
         method = parser.get_method()
         target = head.target_of(self._url, method)
@@ -133,7 +136,6 @@ class Message:
         self.framing = head.framing_of(self._marks, self.is_modern, is_upgrade=is_upgrade)
         if target.host is not None:
             self.headers = head.with_host(self.headers, target.host)
-        self.keeps_alive = parser.should_keep_alive()
         self.method = method.decode("ascii")
         self._left, self.fed, self._run_from = self.framing.length, 0, 0
         if is_upgrade and self._left:
@@ -169,7 +171,10 @@ class Message:
 
     def on_headers_complete(self) -> None:
         """The head has ended."""
+        assert self._parser is not None
         self.has_head = True
+        # Asked now: once the message has ended llhttp no longer knows.
+        self.keeps_alive = self._parser.should_keep_alive()
 
     def on_body(self, body: bytes) -> None:
         """A part of the body."""
@@ -180,6 +185,9 @@ class Message:
     def on_message_complete(self) -> None:
         """All of it is there."""
         self.is_whole = True
+        if self._parser is not None:
+            # A trailer may say that the connection ends: llhttp would take nothing more.
+            self.keeps_alive = self.keeps_alive and self._parser.should_keep_alive()
 
 
 def _nowhere(_: bytes) -> None:

@@ -10,20 +10,28 @@ from pathlib import Path
 from types import TracebackType
 from urllib.parse import urlsplit
 
-from tests.contract.http.rows import ANSWERED, READ, SHUT, SMUGGLED, Outcome, Row, Step
+from tests.contract.http.rows import (
+    ANSWERED,
+    CALL,
+    CREDENTIAL,
+    READ,
+    SHUT,
+    SMUGGLED,
+    TYPE,
+    Drip,
+    Outcome,
+    Row,
+    Step,
+)
 from tests.support.envelope import assert_envelope
 from tests.support.holdings import wait_until
 from tests.support.patience import FACTOR
 from tests.support.raw_http import RawAnswer
-from tests.support.server import SPACE, TOKEN, Server
+from tests.support.server import SPACE, Server
 
 DEADLINE_SECONDS = 20.0 * FACTOR
 READ_BYTES = 1 << 16
-FUNCTION = "edge"
 VARIABLE = f"/spaces/{SPACE}/variables/edge"
-CALL = f"/spaces/{SPACE}/functions/{FUNCTION}/invoke"
-TYPE = "Content-Type: application/json\r\n"
-CREDENTIAL = f"Authorization: Bearer {TOKEN}\r\n{TYPE}"
 NO_BODY = {100, 204, 304}
 # Remembers what it was called with until it is asked: a smuggled request is seen as one more call.
 SOURCE = """
@@ -51,15 +59,14 @@ class Way:
 
     def spell(self, data: bytes) -> bytes:
         """The bytes that a step sends."""
-        words = {
-            b"<T>": self.target,
-            b"<M>": self.missing,
-            b"<S>": f"{CALL}/smuggled",
+        marks = {
+            b"<T>": self.target.encode(),
+            b"<M>": self.missing.encode(),
             b"<A>": CREDENTIAL,
             b"<K>": TYPE,
         }
-        for mark, word in words.items():
-            data = data.replace(mark, word.encode())
+        for mark, word in marks.items():
+            data = data.replace(mark, word)
         return data
 
 
@@ -190,6 +197,9 @@ def play(server: Server, way: Way, row: Row) -> tuple[Outcome, list[RawAnswer]]:
 def _do(line: Line, way: Way, row: Row, heard: Heard, step: Step) -> None:
     if isinstance(step, bytes):
         line.send(way.spell(step))
+    elif isinstance(step, Drip):
+        for byte in way.spell(step.data):
+            line.send(bytes([byte]))
     elif step is SHUT:
         line.shut()
     elif step is READ:
@@ -233,7 +243,7 @@ def _end(line: Line, row: Row, heard: Heard) -> str:
 
 def _until_it_closes(line: Line, row: Row, heard: Heard) -> None:
     if not heard.is_ended:
-        line.send(INVOCATION.spell(SMUGGLED))  # whatever is sent now is nobody's request
+        line.send(SMUGGLED)  # whatever is sent now is nobody's request
     try:
         more = line.answer(row.is_head)
     except Ended:

@@ -1,8 +1,8 @@
 """The language of the table: what is sent on one connection, and what must come of it.
 
-Bytes are sent as they stand but for these marks, which each way of the server has its own words for:
-``<T>`` a target that can be read and written, ``<M>`` one that is missing, ``<A>`` the lines of the
-credential and of the content type, ``<K>`` the content type alone, ``<S>`` the target of the smuggled call.
+Bytes are sent as they stand but for these marks: ``<T>`` is a target that can be read and written and ``<M>``
+one that is missing, which each way through the server has its own of; ``<A>`` are the lines of the credential
+and of the content type, ``<K>`` is the latter alone.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ import enum
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
+
+from tests.support.server import SPACE, TOKEN
 
 
 class Wait(enum.Enum):
@@ -32,13 +34,30 @@ class End(enum.Enum):
 READ, ANSWERED, SHUT = Wait.READ, Wait.ANSWERED, Wait.SHUT
 KEPT, CLOSED, EITHER = End.KEPT, End.CLOSED, End.EITHER
 
-Step = bytes | Wait
+
+@dataclass(frozen=True)
+class Drip:
+    """Bytes that are sent one at a time."""
+
+    data: bytes
+
+
+Step = bytes | Drip | Wait
+
+FUNCTION: Final = "edge"
+CALL: Final = f"/spaces/{SPACE}/functions/{FUNCTION}/invoke"
+TYPE: Final = b"Content-Type: application/json\r\n"
+CREDENTIAL: Final = f"Authorization: Bearer {TOKEN}\r\n".encode() + TYPE
 
 # Stands for whatever a way answers a request with that it has carried out: 200, 201, 204.
 OK: Final = 2
 # The body of the table's requests: both ways accept it, and one says so by what it then holds.
 BODY: Final = b'{"value":7}'
-SMUGGLED: Final = b"POST <S> HTTP/1.1\r\nHost: x\r\n<A>Content-Length: 0\r\n\r\n"
+# A request that is seen as a call of its own if anybody reads it as one, on whichever way it was sent.
+SMUGGLED_TARGET: Final = f"{CALL}/smuggled".encode()
+SMUGGLED: Final = (
+    b"POST " + SMUGGLED_TARGET + b" HTTP/1.1\r\nHost: x\r\n" + CREDENTIAL + b"Content-Length: 0\r\n\r\n"
+)
 
 
 @dataclass(frozen=True)
@@ -46,7 +65,7 @@ class Outcome:
     """One way in which a row may go.
 
     ``bodies`` are those of the requests to ``<T>`` that were carried out, in order, and ``smuggled`` is how
-    many of the requests to ``<S>`` were.
+    many of those that ``SMUGGLED`` is were.
     """
 
     statuses: tuple[int, ...]

@@ -10,32 +10,14 @@ import httpx
 import pytest
 
 from tests.contract.http.catalogue import ROWS
-from tests.contract.http.dialogue import API, INVOCATION, SOURCE, VARIABLE, Way, is_proper, play
-from tests.contract.http.dialogue import FUNCTION as EDGE
+from tests.contract.http.dialogue import API, INVOCATION, VARIABLE, Way, is_proper, play
+from tests.contract.http.rows import FUNCTION as EDGE
 from tests.contract.http.rows import Row
 from tests.support.bystander import SOURCE as BYSTANDER_SOURCE
 from tests.support.bystander import Bystander
-from tests.support.processes import fronts_of
-from tests.support.runtimes import only_default_runtime
 from tests.support.server import TOKEN, Server
 
 ROWS_LEAST = 160
-MIB = 1
-
-
-@pytest.fixture(scope="module")
-def edge(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A server with one front, which all rows meet one after the other."""
-    runtimes = only_default_runtime(tmp_path_factory.mktemp("runtimes"))
-    data = tmp_path_factory.mktemp("edge") / "data"
-    running = Server(data, 1, runtimes_dir=runtimes, preload="[]", blank_cells=1, function_logs=False)
-    running.deploy(EDGE, SOURCE, max_instances=1, max_request=MIB)
-    running.deploy("the-bystander", BYSTANDER_SOURCE, max_instances=1)
-    (front,) = fronts_of(running.pid)
-    yield running
-    assert fronts_of(running.pid) == [front], "the front did not live through the table"
-    assert running.stop() == 0, running.log
-    assert "Traceback" not in running.log
 
 
 @pytest.fixture(scope="module")
@@ -44,6 +26,7 @@ def bystander(edge: Server) -> Iterator[Bystander]:
     headers = {"Authorization": f"Bearer {TOKEN}"}
     with httpx.Client(base_url=edge.url, headers=headers, timeout=20) as client:
         found = Bystander(client, "the-bystander")
+        edge.deploy("the-bystander", BYSTANDER_SOURCE, max_instances=1)
         found.ask()
         yield found
 

@@ -1,6 +1,6 @@
 """RFC 9112, 6: where a body ends.  CL.TE, TE.CL and TE.TE: two readers that disagree on it.
 
-A body is followed by a whole request to ``<S>``; whichever reading the server takes, it is nobody's call.
+A body is followed by a whole request, ``SMUGGLED``; whichever reading the server takes, it is nobody's call.
 """
 
 from __future__ import annotations
@@ -28,9 +28,11 @@ BOTH = Outcome((OK, OK), KEPT, (BODY,), smuggled=1)
 ONE = Outcome((OK,), CLOSED, (BODY,))
 
 
-def length(value: bytes, name: str, why: str = "RFC 9110, 8.6: digits", **keywords: object) -> Row:
+def length(
+    value: bytes, name: str, why: str = "RFC 9110, 8.6: digits", body: bytes = BODY, **keywords: object
+) -> Row:
     """A PUT whose Content-Length is this, with a request behind its body."""
-    data = put(b"Content-Length:" + value, length=False)
+    data = put(b"Content-Length:" + value, length=False, body=body)
     return row(f"a length that is {name}", data + SMUGGLED, why=why, is_attack=True, **keywords)  # type: ignore[arg-type]
 
 
@@ -56,14 +58,14 @@ LENGTHS = [
     length(b" 11\t ", "right, with spaces behind it", why="RFC 9112, 5.1", gets=BOTH),
     length(b"11", "right behind the colon", why="RFC 9112, 5.1", gets=BOTH),
     length(b" 0000011", "written with zeros", why="RFC 9110, 8.6: 1*DIGIT", gets=[BOTH, REFUSED]),
-    length(b"", "empty"),
-    length(b" \t", "blank"),
-    length(b" -1", "negative"),
+    length(b"", "empty", body=b""),
+    length(b" \t", "blank", body=b""),
+    length(b" -1", "negative", body=b""),
     length(b" -11", "negative by its sign only"),
     length(b" +11", "signed"),
     length(b" 0xb", "hexadecimal"),
     length(b" 11.0", "with a point"),
-    length(b" 1e1", "with an exponent"),
+    length(b" 11e0", "with an exponent"),
     length(b" 1_1", "with an underscore"),
     length(b" 1 1", "with a space in it"),
     length(b" 11;a=b", "with a parameter"),
@@ -71,7 +73,7 @@ LENGTHS = [
     length(b" 11, 11", "a list of equal ones", why="RFC 9110, 8.6: MAY; refused here"),
     length(b" 11, 12", "a list of different ones", why="RFC 9112, 6.3: MUST be an error"),
     length(b" '11'", "in quotes"),
-    length(b" \xb9\xb9", "of 8-bit digits"),
+    length(b" \xb1\xb1", "of 8-bit digits"),
     length(b" 11\0", "followed by a NUL"),
     length(b" 11\x0b", "followed by a vertical tab"),
     length(b"\x0b11", "behind a vertical tab"),
@@ -79,10 +81,10 @@ LENGTHS = [
     length(b" 11\r\nContent-Length: 11", "given twice", why="RFC 9110, 8.6: MAY; refused here"),
     length(b" 11\r\nContent-Length: 12", "given twice, differently", why="RFC 9112, 6.3: MUST be an error"),
     length(b" 11\r\ncontent-length: 0", "given twice, in other letters", why="RFC 9112, 6.3"),
-    length(b" 9223372036854775807", "the largest of 63 bits", why="RFC 9110, 15.5.14", gets=TOO_LARGE),
+    length(b" 9223372036854775807", "the largest of 63 bits", why="RFC 9110, 15.5.14", body=b"", gets=TOO_LARGE),
     length(b" 18446744073709551627", "11 more than 64 bits hold", gets=TOO_LARGE),
-    length(b" 99999999999999999999", "of twenty digits", gets=TOO_LARGE),
-    length(b" " + b"9" * 5000, "of five thousand digits", gets=TOO_LARGE),
+    length(b" 99999999999999999999", "of twenty digits", body=b"", gets=TOO_LARGE),
+    length(b" " + b"9" * 5000, "of five thousand digits", body=b"", gets=TOO_LARGE),
     row("a name that is nearly Content-Length", put(b"Content_Length: 11", body=b"", length=False) + get(),
         why="underscores are no hyphens; CGI confusion", is_attack=True,
         gets=Outcome((OK, OK), KEPT, (b"", b"")), only="call"),
@@ -96,7 +98,7 @@ LENGTHS = [
 CODINGS = [
     coding(b"Transfer-Encoding: chunked", "as it should be", why="RFC 9112, 7.1", gets=BOTH),
     coding(b"Transfer-Encoding:chunked", "right behind its colon", why="RFC 9112, 5.1", gets=BOTH),
-    coding(b"Transfer-Encoding:\tchunked \t", "between tabs", why="RFC 9112, 5.1", gets=BOTH),
+    coding(b"Transfer-Encoding:\tchunked \t", "between tabs", why="RFC 9112, 5.1; llhttp refuses it", gets=[BOTH, REFUSED]),
     coding(b"transfer-encoding: CHUNKED", "in capitals", why="RFC 9112, 7: no case", gets=BOTH),
     coding(b"Transfer-Encoding: ,chunked,", "in a list with empty members", why="RFC 9110, 5.6.1",
            gets=[BOTH, *NO_CODING]),
@@ -142,7 +144,7 @@ CODINGS = [
     row("TE, which speaks of the answer", put(b"TE: chunked, trailers") + SMUGGLED, why="RFC 9110, 10.1.4",
         gets=BOTH),
     row("a coding of a GET", b"GET <T> HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n<A>\r\n" + LAST,
-        why="RFC 9110, 9.3.1", gets=Outcome((OK,), KEPT, (b"",))),
+        why="RFC 9110, 9.3.1", gets=[Outcome((OK,), KEPT, (b"",)), Outcome((OK,), CLOSED, (b"",))]),
 ]  # fmt: skip
 
 PAIRS = [

@@ -124,6 +124,6 @@ ROWS = [
         gets=[REFUSED, GOT]),
     row("a request line and a colon", b"GET <T> HTTP/1.1:" + HOST, why="RFC 9112, 3"),
     row("an empty method", b" <T> HTTP/1.1" + HOST, why="RFC 9112, 3"),
-    row("two request lines", b"GET <T> HTTP/1.1\r\nGET <S> HTTP/1.1" + HOST, why="RFC 9112, 5: a field has a colon",
+    row("two request lines", b"GET <T> HTTP/1.1\r\nGET <M> HTTP/1.1" + HOST, why="RFC 9112, 5: a field has a colon",
         is_attack=True),
 ]  # fmt: skip
