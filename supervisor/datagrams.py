@@ -242,7 +242,7 @@ class Link:
         except OSError:
             received = None
         except Malformed as error:
-            self._is_malformed(error)
+            self._end_for(error)
             return True
         if received is None:
             self.close()
@@ -250,10 +250,10 @@ class Link:
         try:
             self._on_message(*received)
         except Malformed as error:
-            self._is_malformed(error)
+            self._end_for(error)
         return True
 
-    def _is_malformed(self, error: Malformed) -> None:
+    def _end_for(self, error: Malformed) -> None:
         if not self._is_shared:
             self.fault = str(error)
             self.close()

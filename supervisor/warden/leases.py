@@ -89,7 +89,7 @@ class Desk:
         with contextlib.suppress(Incomplete):  # the log has it, and whoever closed the link has more to do
             all_of(
                 "a front's link",
-                session.is_gone,
+                session.let_go,
                 *(functools.partial(cell.kill, "front gone") for cell in self.book.held_by(session)),
                 *(functools.partial(self._drop, request) for request in list(session.waiting)),
                 lambda: self._changes.left(session),
@@ -241,6 +241,10 @@ class Desk:
         message = {"is": "leased", "ticket": request.ticket, "cell": cell.name, "memory": memory}
         if not request.session.tell(message, cell.pipes.lent()):
             cell.kill("front gone")
+            why = "there is no descriptor left for its pipes"  # if the front is there at all
+            request.session.tell(
+                {"is": "refused", "ticket": request.ticket, "reason": "capacity", "message": why}
+            )
         # The front has its own copies: with ours open nobody would see the cell's end close.
         cell.pipes.close()
 

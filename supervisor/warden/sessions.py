@@ -85,7 +85,7 @@ class Session:
         except (LinkClosed, OSError):
             return False
 
-    def is_gone(self) -> None:
+    def let_go(self) -> None:
         """Its link is closed; if by what no front says, its process ends, and gunicorn starts another."""
         pidfd, self._pidfd = self._pidfd, -1
         if self.link.fault:
