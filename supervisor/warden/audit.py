@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from supervisor.errors import ConfigurationError
+from supervisor.limits import MIB
 from supervisor.runtimes import load_runtimes
 from supervisor.settings import Settings
 from supervisor.warden import admission, identities, sums
@@ -172,7 +173,7 @@ def sums_checks(settings: Settings, host: sums.Host, pending: int) -> list[Check
     most = sums.sums_of(settings, host)
     checks = [
         _share("processes of all cells", most.processes, host.processes, "cells_processes", 1, ""),
-        _share("memory of all cells", most.memory_bytes, host.memory_bytes, "cells_memory", sums.MIB, " MiB"),
+        _share("memory of all cells", most.memory_bytes, host.memory_bytes, "cells_memory", MIB, " MiB"),
     ]
     # A cell that serves has at least pid 1 and a worker.
     cells = 2 * settings.max_cells

@@ -12,10 +12,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from supervisor.limits import MIB
 from supervisor.settings import Settings
 from supervisor.warden.jail.hierarchies import Place
 
-MIB = 1 << 20
 # For the host, the warden, the fronts and the zygotes: never less than this of memory, and of processes.
 MEMORY_KEPT_LEAST = 512 * MIB
 PROCESSES_KEPT_LEAST = 256

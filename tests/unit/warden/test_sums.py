@@ -13,11 +13,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from supervisor.limits import MIB
 from supervisor.settings import Settings
 from supervisor.warden import audit, sums
 from supervisor.warden.files import Files, Opener, count, open_in
 from supervisor.warden.jail.hierarchies import Place
-from supervisor.warden.sums import MIB, Host, read_host, sums_of
+from supervisor.warden.sums import Host, read_host, sums_of
 
 HOST = Host(32_768, 2_470_938, 24 << 30)
 
