@@ -26,6 +26,9 @@ CPU_QUOTA_LEAST_US = 1000
 BLANK_MEMORY_BYTES = 512 << 20
 BLANK_PROCESSES = 64
 V1_MEMORY_FILES = ("memory.max_usage_in_bytes", "memory.oom_control")
+V1_PEAK_AND_LIMIT = ("memory.max_usage_in_bytes", "memory.limit_in_bytes")
+# A process takes so much ahead, so the peak may stay that much below the limit; a huge page is more.
+CHARGED_AT_ONCE_BYTES = 4 << 20
 # Pid 1 of the cell, which is ours and not the function's.
 PROCESSES_OF_OURS = 1
 
@@ -103,10 +106,14 @@ class Leaf:
     def has_met_its_limit(self) -> bool:
         """Whether its own memory limit was ever in the way (v1); True where that cannot be told."""
         place = self._folders.get("memory")
+        if place is None:
+            return True
         try:
-            return place is None or int(read(f"{place.path}/memory.failcnt")) > 0
+            most, limit = (int(read(f"{place.path}/{file}")) for file in V1_PEAK_AND_LIMIT)
         except (OSError, ValueError):
             return True
+        # By its peak: memory.failcnt, which says it in so many words, stays 0 on Linux 6.18.
+        return most + CHARGED_AT_ONCE_BYTES >= limit
 
     def memory(self) -> MemoryUse | None:
         """What it has had, while the leaf is there; None where memory is not counted, or has no peak."""
