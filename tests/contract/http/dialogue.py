@@ -81,9 +81,12 @@ class Ended(Exception):
 class Line:
     """A connection and the answers that come over it, one after the other."""
 
-    def __init__(self, server: Server) -> None:
+    def __init__(self, server: Server, source: str = "") -> None:
+        """``source`` is the address that it comes from, if it matters."""
         address = urlsplit(server.url)
-        self.socket = socket.create_connection((address.hostname, address.port), DEADLINE_SECONDS)
+        self.socket = socket.create_connection(
+            (address.hostname, address.port), DEADLINE_SECONDS, (source, 0) if source else None
+        )
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._held = b""
 
@@ -231,6 +234,9 @@ def _end(line: Line, row: Row, heard: Heard) -> str:
         line.shut()
         _until_it_closes(line, row, heard)
         return "either"
+    if any(isinstance(step, bytes) and b" HTTP/1.0\r\n" in step for step in row.steps):
+        # One that is not told so waits for the end of the connection, as ``ab -k`` does (RFC 9112, 9.3).
+        assert heard.answers[-1].all("connection") == ["keep-alive"], _told(row, heard)
     call_id = f"probe-{next(_numbers)}"
     line.send(f"GET /healthz HTTP/1.1\r\nHost: x\r\nX-Call-Id: {call_id}\r\n\r\n".encode())
     try:

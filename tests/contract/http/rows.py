@@ -98,6 +98,12 @@ class Row:
     family: str = ""
     is_attack: bool = False
 
+    @property
+    def varies(self) -> bool:
+        """Whether what comes of it is a matter of what arrives first: a side that is shut, or a body."""
+        statuses = [outcome.statuses for outcome in self.outcomes]
+        return len(statuses) > 1 and any(not some or 100 in some for some in statuses)
+
 
 def row(
     name: str,

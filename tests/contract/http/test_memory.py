@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 import pytest
 
+from supervisor.front.http.head import HEAD_MAX_BYTES, HEADERS_MOST
 from tests.contract.http.conftest import MOST_MIB
 from tests.contract.http.dialogue import DEADLINE_SECONDS, INVOCATION, Ended, Line
 from tests.contract.http.rows import get
@@ -106,13 +107,18 @@ def grown(edge: Server, front: int, data: bytes) -> float:
         return (memory_kib(front) - before) / MANY
 
 
-# Each is no whole head; some are refused for their number before they are as large as they may be.
+# Nearly as large as a head may be, and not whole; some are refused for their number, or for their first line.
+LARGE = HEAD_MAX_BYTES - 100
 HEADS = {
-    "one header": b"GET / HTTP/1.1\r\nX: " + b"x" * 60_000,
-    "headers": b"GET / HTTP/1.1\r\n" + b"X-Header: value\r\n" * 3_500,
-    "headers of a letter": b"GET / HTTP/1.1\r\n" + b"a:\r\n" * 15_000,
-    "as many headers as there may be": b"GET / HTTP/1.1\r\n" + b"X: y\r\n" * 200 + b"X: " + b"x" * 50_000,
-    "a target": b"GET /" + b"x" * 60_000,
+    "one header": b"GET / HTTP/1.1\r\nX: " + b"x" * LARGE,
+    "headers": b"GET / HTTP/1.1\r\n" + b"X-A: %s\r\n" % (b"y" * 120) * (LARGE // 127),
+    "headers of a letter": b"GET / HTTP/1.1\r\n" + b"a:\r\n" * (LARGE // 4),
+    "as many headers as there may be": b"GET / HTTP/1.1\r\n"
+    + b"a:\r\n" * (HEADERS_MOST - 1)
+    + b"X: "
+    + b"x" * (LARGE - 4 * HEADERS_MOST),
+    "a target": b"GET /" + b"x" * LARGE,
+    "a target that may be": b"GET /" + b"x" * 8_000 + b" HTTP/1.1\r\nX: " + b"x" * (LARGE - 8_100),
 }
 
 

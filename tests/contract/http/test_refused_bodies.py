@@ -38,7 +38,7 @@ PROGRAM_SECONDS = 240.0
 # 413: what the default allows is 16 MiB.
 QUIET = "def handle(req):\n    return {'body': 'quiet'}\n"
 # 429: it is busy, one call waits for it, and no more may.
-BUSY = "import time\ndef handle(req):\n    time.sleep(600)\n"
+BUSY = "import time\ndef handle(req):\n    if req.query:\n        time.sleep(600)\n"
 QUEUE_SECONDS = 600
 REFUSALS = {
     401: ("quiet", ""),
@@ -129,9 +129,10 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     running = Server(data, 1, runtimes_dir=runtimes, preload="[]", blank_cells=1, **limits)
     running.deploy("quiet", QUIET)
     running.deploy("busy", BUSY, max_instances=1, max_request=20, timeout=600)
+    assert running.call("busy").status_code == 200  # there is an instance, so one call runs and one waits
     with Line(running) as runs, Line(running) as waits:
         for line in (runs, waits):
-            head = f"POST /spaces/{SPACE}/functions/busy/invoke HTTP/1.1\r\nHost: x\r\n"
+            head = f"POST /spaces/{SPACE}/functions/busy/invoke?long=1 HTTP/1.1\r\nHost: x\r\n"
             line.send(f"{head}Authorization: {CREDENTIAL}\r\nContent-Length: 0\r\n\r\n".encode())
             wait_until(line.is_read, "the front does not read")
         assert running.call("quiet").text == "quiet"
