@@ -1,7 +1,7 @@
 """Messages with descriptors over a SEQPACKET socket: how the warden, the fronts and zygotes talk.
 
-Both ends are trusted; the bounds here guard against our own mistakes.  This socket never enters a
-cell, so a tenant can pass no descriptor at us.
+This socket never enters a cell, so a tenant can pass no descriptor at us.  A front reads from the network,
+and may have been taken over: whatever does not even have a message's form ends the link that it came over.
 """
 
 from __future__ import annotations
@@ -9,6 +9,9 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
+import stat
+import struct
+import time
 from array import array
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -23,11 +26,19 @@ OUTBOX_MAX = 10_000
 # Rows of a long answer go page by page; what else is in such a message fits into the rest.
 PAGE_BYTES = MESSAGE_MAX_BYTES - 4 * 1024
 
+# One end takes messages for so long in a turn of the loop, and then lets as much time pass: whoever sends
+# without end has half of a loop at the most, and the others theirs.  A message takes tens of microseconds.
+TURN_SECONDS = 0.005
+
 Message = dict[str, Any]
 
 
 class LinkClosed(Exception):
     """The peer is gone, or so far behind that it is as good as gone."""
+
+
+class Malformed(Exception):
+    """What came is no message, or none that this peer may send.  It says what is wrong, not what was sent."""
 
 
 def pair() -> tuple[socket.socket, socket.socket]:
@@ -40,9 +51,9 @@ def pair() -> tuple[socket.socket, socket.socket]:
 def receive(sock: socket.socket) -> tuple[Message, list[int]] | None:
     """One message and its descriptors; ``None`` when the peer has closed.
 
-    Raises BlockingIOError when there is none yet.
+    Raises BlockingIOError when there is none yet, Malformed for what is none; its descriptors are closed.
     """
-    data, ancillary, _, _ = sock.recvmsg(
+    data, ancillary, flags, _ = sock.recvmsg(
         MESSAGE_MAX_BYTES, socket.CMSG_SPACE(4 * DESCRIPTORS_MAX), socket.MSG_CMSG_CLOEXEC
     )
     descriptors = array("i")
@@ -50,8 +61,36 @@ def receive(sock: socket.socket) -> tuple[Message, list[int]] | None:
         if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
             descriptors.frombytes(payload[: len(payload) - len(payload) % descriptors.itemsize])
     if not data:
+        discard(descriptors)
         return None
-    return msgpack.unpackb(data), list(descriptors)
+    try:
+        # From here on the bytes are hostile.
+        return _message(data, bool(flags & socket.MSG_TRUNC)), list(descriptors)
+    except Malformed:
+        discard(descriptors)
+        raise
+
+
+def _message(data: bytes, is_cut: bool) -> Message:
+    if is_cut:
+        raise Malformed(f"more than {MESSAGE_MAX_BYTES} bytes")
+    try:
+        message = msgpack.unpackb(data)
+    except Exception as error:  # whatever the decoder makes of them
+        raise Malformed(f"no msgpack ({type(error).__name__})") from None
+    if type(message) is not dict or not all(type(key) is str for key in message):
+        raise Malformed("no object with names")
+    return message
+
+
+def discard(descriptors: Iterable[int]) -> None:
+    """Close what a peer has sent: a socket may ask whoever closes it to wait for bytes that nobody takes."""
+    for descriptor in descriptors:
+        if stat.S_ISSOCK(os.fstat(descriptor).st_mode):
+            with socket.socket(fileno=descriptor) as sock:
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 0, 0))
+        else:
+            os.close(descriptor)
 
 
 def send(sock: socket.socket, message: Message, descriptors: Sequence[int] = ()) -> None:
@@ -77,30 +116,53 @@ def pages(rows: Iterable[list[Any]]) -> Iterator[list[list[Any]]]:
         yield page
 
 
+def _copies(descriptors: Sequence[int]) -> list[int]:
+    """All of them or, on OSError, none."""
+    made: list[int] = []
+    try:
+        for descriptor in descriptors:
+            made.append(os.dup(descriptor))
+    except OSError:
+        for descriptor in made:
+            os.close(descriptor)
+        raise
+    return made
+
+
 class Link:
     """One end of such a socket on an event loop.
 
-    ``on_message(message, descriptors)`` is called for each message and owns the descriptors;
-    ``on_close()`` once, when the peer is gone.
+    ``on_message(message, descriptors)`` is called for each message and owns the descriptors; it may raise
+    Malformed.  ``on_close()`` once, when the peer is gone, or has sent what is ``Malformed``: then ``fault``
+    says so.  With ``is_shared`` many may send, and what is malformed costs none of them the link.
     """
+
+    fault = ""
 
     def __init__(
         self,
         sock: socket.socket,
         on_message: Callable[[Message, list[int]], None],
         on_close: Callable[[], None],
+        *,
+        is_shared: bool = False,
     ) -> None:
         sock.setblocking(False)
         self._sock = sock
         self._on_message = on_message
         self._on_close = on_close
+        self._is_shared = is_shared
+        self._rest: asyncio.TimerHandle | None = None
         self._outbox: deque[tuple[Message, list[int]]] = deque()
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(sock.fileno(), self._readable)
         self.is_closed = False
 
     def send(self, message: Message, descriptors: Sequence[int] = ()) -> None:
-        """Send, or queue until the peer reads.  The descriptors stay the caller's.  LinkClosed."""
+        """Send, or queue until the peer reads.  The descriptors stay the caller's.
+
+        LinkClosed; OSError where it has to be queued and there is no descriptor left for a copy.
+        """
         if self.is_closed:
             raise LinkClosed
         if not self._outbox:
@@ -116,18 +178,30 @@ class Link:
             self.close()
             raise LinkClosed
         # Queued descriptors are copies: the caller may close its own at once.
-        self._outbox.append((message, [os.dup(descriptor) for descriptor in descriptors]))
+        self._outbox.append((message, _copies(descriptors)))
 
     def drain_now(self) -> None:
         """Handle what has already arrived, without waiting."""
         if not self.is_closed:
             self._readable()
 
+    def _listen(self) -> None:
+        self._rest = None
+        self._loop.add_reader(self._sock.fileno(), self._readable)
+
+    def _rests(self) -> None:
+        """Until as much time has passed as this turn took; what waits, waits in the socket."""
+        if self._rest is None:
+            self._loop.remove_reader(self._sock.fileno())
+            self._rest = self._loop.call_later(TURN_SECONDS, self._listen)
+
     def close(self) -> None:
         """Close our end and tell ``on_close``; harmless when closed already."""
         if self.is_closed:
             return
         self.is_closed = True
+        if self._rest is not None:
+            self._rest.cancel()
         self._loop.remove_reader(self._sock.fileno())
         self._loop.remove_writer(self._sock.fileno())
         self._sock.close()
@@ -153,14 +227,33 @@ class Link:
         self._loop.remove_writer(self._sock.fileno())
 
     def _readable(self) -> None:
-        while not self.is_closed:
-            try:
-                received = receive(self._sock)
-            except BlockingIOError:
+        until = time.monotonic() + TURN_SECONDS
+        while not self.is_closed and self._take():
+            if time.monotonic() > until:
+                self._rests()
                 return
-            except OSError:
-                received = None
-            if received is None:
-                self.close()
-                return
+
+    def _take(self) -> bool:
+        """One message; False when there is no other now."""
+        try:
+            received = receive(self._sock)
+        except BlockingIOError:
+            return False
+        except OSError:
+            received = None
+        except Malformed as error:
+            self._end_for(error)
+            return True
+        if received is None:
+            self.close()
+            return False
+        try:
             self._on_message(*received)
+        except Malformed as error:
+            self._end_for(error)
+        return True
+
+    def _end_for(self, error: Malformed) -> None:
+        if not self._is_shared:
+            self.fault = str(error)
+            self.close()

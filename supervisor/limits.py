@@ -64,6 +64,18 @@ DEFAULT_CEILINGS: dict[str, Any] = {
 }
 
 
+# Among the ceilings, and no option: how many files all processes of an instance may have open together.  The
+# warden adds it, for it depends on the host.
+FILES = "files"
+# What a process needs to run at all, and the least that ``open_files`` may be.
+OPEN_FILES_LEAST = 16
+
+
+def open_files_within(open_files: int, processes: int, files: int) -> int:
+    """``open_files``, or as many as leave all processes together within ``files``."""
+    return min(open_files, max(OPEN_FILES_LEAST, files // max(1, processes)))
+
+
 def resolve(named: Mapping[str, Any], defaults: Mapping[str, Any], ceilings: Mapping[str, Any]) -> Limits:
     """The limits of a function: its options over the operator's defaults, under the ceilings.
 
@@ -97,6 +109,8 @@ def resolve(named: Mapping[str, Any], defaults: Mapping[str, Any], ceilings: Map
                     {"option": name, "ceiling": ceiling},
                 )
             values[name] = ceiling
+    if FILES in ceilings:
+        _bound_files(values, named, ceilings[FILES])
     if "min_instances" not in named:
         values["min_instances"] = min(values["min_instances"], values["max_instances"])
     limits = Limits(**values)
@@ -108,3 +122,15 @@ def resolve(named: Mapping[str, Any], defaults: Mapping[str, Any], ceilings: Map
             {"option": "min_instances"},
         )
     return limits
+
+
+def _bound_files(values: dict[str, Any], named: Mapping[str, Any], files: int) -> None:
+    within = open_files_within(values["open_files"], values["processes"], files)
+    if within < values["open_files"] and "open_files" in named:
+        raise PlatformError(
+            422,
+            f"options.open_files {values['open_files']} in each of {values['processes']} processes is above "
+            f"this server's {files} for an instance; ask for at most {within}, or for fewer processes",
+            {"option": "open_files", "ceiling": within},
+        )
+    values["open_files"] = within

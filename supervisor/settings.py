@@ -128,6 +128,25 @@ class Settings(Derived):
         16, ge=0, le=256, description="blank cells kept at most, of each runtime, after many were asked for"
     )
     max_cells: int = _setting(256, ge=1, le=16_384, description="cells at once, of all functions")
+    cells_processes: int | None = _setting(
+        None,
+        ge=64,
+        le=4_194_304,
+        description="processes and threads of all cells together; default: three quarters of the host's",
+    )
+    cells_memory: int | None = _setting(
+        None,
+        ge=64,
+        le=1 << 30,
+        description="memory of all cells together, MiB; default: the host's but for an eighth",
+    )
+    instance_files: int | None = _setting(
+        None,
+        ge=1024,
+        le=1 << 30,
+        description="`open_files` times `processes` of an instance at most; default: 262144, "
+        "or an eighth of the host's if that is less",
+    )
     queue_seconds: float = _setting(
         10.0, gt=0, le=600, description="longest wait of a call for an instance, seconds"
     )

@@ -25,7 +25,8 @@ def of(materials: Materials) -> Tuple[Tuple[int, int], ...]:
         (resource.RLIMIT_STACK, 8 << 20),
         (resource.RLIMIT_MEMLOCK, 0),
         (resource.RLIMIT_MSGQUEUE, 0),
-        (resource.RLIMIT_SIGPENDING, 256),
+        # Queued ones: what Python itself sends needs none, and all cells share what the host's root may have.
+        (resource.RLIMIT_SIGPENDING, 32),
         (resource.RLIMIT_RTPRIO, 0),
         (resource.RLIMIT_NICE, 0),
     )

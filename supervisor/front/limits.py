@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from supervisor.limits import Limits, resolve
+from supervisor.limits import DEFAULTS, FILES, Limits, open_files_within, resolve
 from supervisor.told import FrontSettings
 
 
@@ -23,6 +23,9 @@ def limits_in_force(named: dict[str, Any], settings: FrontSettings) -> Limits:
             cut[name] = min(cut[name], ceiling)
         elif ceiling == "none":
             cut[name] = "none"
+    if FILES in settings.all_ceilings and "open_files" in cut:
+        processes = cut.get("processes", settings.defaults.get("processes", DEFAULTS["processes"]))
+        cut["open_files"] = open_files_within(cut["open_files"], processes, settings.all_ceilings[FILES])
     minimum = cut.pop("min_instances", None)
     limits = resolve(cut, settings.defaults, settings.all_ceilings)
     if minimum is None:

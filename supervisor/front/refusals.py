@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-import signal
 from typing import Any
 
+from supervisor import signals
 from supervisor.errors import PlatformError
 from supervisor.front import answers
 from supervisor.front.answers import Answer
@@ -71,11 +71,7 @@ def _how(ending: Ending) -> str:
     if ending.cause == "protocol":
         return f"it broke the protocol ({ending.reason})"
     if ending.signal:
-        try:
-            name = signal.Signals(ending.signal).name
-        except ValueError:
-            name = f"signal {ending.signal}"
-        return f"it was ended by {name}"
+        return f"it was ended by {signals.name_of(ending.signal)}"
     if ending.cause == "exited" and not ending.reason:
         return f"its process exited with code {ending.code}"
     return ending.reason or ending.cause

@@ -77,7 +77,8 @@ class FrontServer(BaseApplication):  # type: ignore[misc]
         hardening.die_with_parent()
         calls.renew_ids()
         ours, theirs = datagrams.pair()
-        control = socket.socket(fileno=os.dup(self._config.control_fd))
+        # The worker's copy is closed: who takes over a worker could shut what all of them join by.
+        control = socket.socket(fileno=self._config.control_fd)
         with control, theirs:
             datagrams.send(control, {"do": "join", "pid": os.getpid()}, [theirs.fileno()])
         self._application.warden_socket = ours

@@ -14,12 +14,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from supervisor.errors import ConfigurationError
+from supervisor.limits import MIB
 from supervisor.runtimes import load_runtimes
 from supervisor.settings import Settings
-from supervisor.warden import admission, identities
+from supervisor.warden import admission, identities, sums
 from supervisor.warden.descriptors import DESCRIPTORS_BESIDES, DESCRIPTORS_PER_CELL
 from supervisor.warden.jail import tiers
-from supervisor.warden.jail.cgroups import CONTROLLERS, Place, own_places
+from supervisor.warden.jail.cgroups import CONTROLLERS
+from supervisor.warden.jail.hierarchies import Place, own_places
 from supervisor.warden.jail.probes import Finding
 
 PASS, CAUTION, FAIL = "PASS", "CAUTION", "FAIL"
@@ -28,6 +30,8 @@ LEAST_KERNEL = (5, 12)
 # The oldest long-term kernel that still gets fixes of the page-cache-write class when this was written.
 FRESH_KERNEL = (6, 1)
 LANDLOCK_USED_ABI = 6
+# As worker.rlimits has it.
+PENDING_OF_A_CELL = 32
 
 
 @dataclass(frozen=True)
@@ -156,6 +160,48 @@ def _descriptors(settings: Settings, _: Mapping[str, Finding]) -> list[Check]:
     return [Check(PASS if ok else FAIL, "descriptors", f"{hard} of {needed} that max_cells needs", remedy)]
 
 
+def _sums(settings: Settings, _: Mapping[str, Finding]) -> list[Check]:
+    """What all cells together may have, and whether the host has that."""
+    groups, mounts = Path("/proc/self/cgroup").read_text(), Path("/proc/self/mountinfo").read_text()
+    places = own_places(groups, mounts)
+    host = sums.read_host(places)
+    return sums_checks(settings, host, resource.getrlimit(resource.RLIMIT_SIGPENDING)[1])
+
+
+def sums_checks(settings: Settings, host: sums.Host, pending: int) -> list[Check]:
+    """The lines about sums; pure."""
+    most = sums.sums_of(settings, host)
+    checks = [
+        _share("processes of all cells", most.processes, host.processes, "cells_processes", 1, ""),
+        _share("memory of all cells", most.memory_bytes, host.memory_bytes, "cells_memory", MIB, " MiB"),
+    ]
+    # A cell that serves has at least pid 1 and a worker.
+    cells = 2 * settings.max_cells
+    if cells > most.processes:
+        remedy = f"lower max_cells to {most.processes // 2}, or raise kernel.pid_max and kernel.threads-max"
+        checks.append(Check(FAIL, "max_cells", f"{settings.max_cells} need {cells} processes", remedy))
+    files = settings.max_cells * most.files
+    found = (
+        f"{most.files} an instance, {'no limit' if host.files >= sums.UNLIMITED else host.files} of the host"
+    )
+    ok = files <= host.files
+    remedy = f"max_cells instances could open {files}: raise fs.file-max, or set instance_files; the server "
+    remedy += "ends who has most when three quarters are open"
+    checks.append(Check(PASS if ok else CAUTION, "open files", found, "" if ok else remedy))
+    ok = pending == resource.RLIM_INFINITY or settings.max_cells * PENDING_OF_A_CELL <= pending // 2
+    remedy = f"raise LimitSIGPENDING to {2 * settings.max_cells * PENDING_OF_A_CELL} or lower max_cells"
+    found = f"{pending // 2 if pending != resource.RLIM_INFINITY else 'no limit'} for all cells"
+    checks.append(Check(PASS if ok else CAUTION, "pending signals", found, "" if ok else remedy))
+    return checks
+
+
+def _share(what: str, most: int, all_of_it: int, setting: str, unit: int, word: str) -> Check:
+    found = f"{most // unit}{word} of {all_of_it // unit}{word}"
+    if most >= all_of_it:
+        return Check(FAIL, what, found, f"lower {setting}: cells could take all that the host has")
+    return Check(PASS, what, found)
+
+
 def _data_dir(settings: Settings, _: Mapping[str, Finding]) -> list[Check]:
     folder = settings.data_dir
     if not folder.exists():
@@ -212,8 +258,8 @@ def _leftovers(settings: Settings, _: Mapping[str, Finding]) -> list[Check]:
 
 
 CHECKS: tuple[Callable[[Settings, Mapping[str, Finding]], list[Check]], ...] = (
-    _kernel, _tier, _landlock, _cgroups, _knobs, _processor, _descriptors, _data_dir, _user_ids, _runtimes,
-    _leftovers,
+    _kernel, _tier, _landlock, _cgroups, _knobs, _processor, _descriptors, _sums, _data_dir, _user_ids,
+    _runtimes, _leftovers,
 )  # fmt: skip
 
 

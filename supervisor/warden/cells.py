@@ -12,13 +12,17 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from supervisor.datagrams import Link, LinkClosed, Message, pair
+from supervisor.signals import how_ended
 from supervisor.warden.code import Code
 from supervisor.warden.confinement import OVERHEAD_BYTES, Confinement, Kind, budget_of
+from supervisor.warden.files import Opener
 from supervisor.warden.guard import EVIDENCE
 from supervisor.warden.jail import members
 from supervisor.warden.jail.cgroups import Leaf
+from supervisor.warden.pipes import Pipes, five_pipes
 from supervisor.warden.processes import Children
 from supervisor.warden.states import Event, State, next_state
+from supervisor.warden.thorough import all_of
 from supervisor.warden.zygotes import Zygote
 
 log = logging.getLogger("cellblock.cell")
@@ -32,6 +36,9 @@ GROW_SECONDS = 15.0
 
 # From the tie to the cell's proof; a few milliseconds when nothing is wrong.
 TIE_SECONDS = 15.0
+
+# Without memory cells go first: their functions can be called again (``warden.OOM_SCORE``).
+OOM_SCORE = 1000
 
 NAMESPACED_SIGNALS = frozenset({"freeze", "thaw"})
 
@@ -48,58 +55,6 @@ class Ending:
     code: int = 0
     reason: str = ""
     peak_bytes: int = 0  # of memory; 0 where nobody counts it
-
-
-def _five_pipes() -> tuple[Pipes, list[int]]:
-    """Our ends and the cell's of request, reply, stdout, stderr and word; all or, on OSError, none."""
-    made: list[tuple[int, int]] = []
-    try:
-        for _ in range(5):
-            made.append(os.pipe())
-    except OSError:
-        for pipe in made:
-            for descriptor in pipe:
-                os.close(descriptor)
-        raise
-    (request_read, request_write), *to_us = made
-    (reply, stdout, stderr, word) = (read for read, _ in to_us)
-    ours = Pipes(request_write, reply, stdout, stderr, word)
-    for descriptor in ours.as_list():
-        # Flags of our own ends: a cell shares none of these open file descriptions.
-        os.set_blocking(descriptor, False)
-    return ours, [request_read, *(write for _, write in to_us)]
-
-
-@dataclass
-class Pipes:
-    """The trusted ends: what a front gets with a lease.
-
-    ``word``, what pid 1 has to say between calls, is there only for functions with ``fresh``.
-    """
-
-    request: int
-    reply: int
-    stdout: int
-    stderr: int
-    word: int = -1
-
-    def as_list(self) -> list[int]:
-        """In the order in which a lease carries them."""
-        four = [self.request, self.reply, self.stdout, self.stderr]
-        return four if self.word < 0 else [*four, self.word]
-
-    def close_word(self) -> None:
-        """There will be none."""
-        if self.word >= 0:
-            os.close(self.word)
-            self.word = -1
-
-    def close(self) -> None:
-        """Close what is still ours; after it the numbers are nobody's."""
-        for descriptor in self.as_list():
-            if descriptor >= 0:
-                os.close(descriptor)
-        self.request = self.reply = self.stdout = self.stderr = self.word = -1
 
 
 @dataclass(frozen=True)
@@ -158,7 +113,7 @@ class Cell:
         # While the zygote clones: the loop has other cells to serve.
         self._confinement.warm_up().add_done_callback(lambda _: self._groups_are_warm())
         self._confinement.make_room(self.name, self._ids[1])
-        self.pipes, theirs = _five_pipes()
+        self.pipes, theirs = five_pipes()
 
         def spawned(pid: int, pidfd: int, error: str) -> None:
             if pid:
@@ -179,6 +134,9 @@ class Cell:
             children.expect(+1)
             message = {"network": self.kind.network, "tier": self._confinement.tier.value}
             zygote.spawn(message, [self._theirs, *theirs], spawned)
+        except OSError:
+            children.expect(-1)
+            raise
         finally:
             self._theirs.close()
             for descriptor in theirs:
@@ -202,6 +160,9 @@ class Cell:
             self._leaf.join(self.pid)
             if self._confinement.maps_ids:
                 self._write_maps()
+            with contextlib.suppress(OSError):  # an ordinary user's own /proc files may be root's
+                with open(f"/proc/{self.pid}/oom_score_adj", "w") as file:
+                    file.write(str(OOM_SCORE))
             self._setup.send({"do": "build", **self._confinement.surroundings(self.kind)})
         except (OSError, LinkClosed) as error:
             self.kill("not started", f"it could not be confined: {error}")
@@ -261,6 +222,8 @@ class Cell:
             most = message["memory_bytes"] + OVERHEAD_BYTES
             self._confinement.guard.watch(self.name, most, self._guarded)
         words = self._confinement.tie_words(self.name, self.kind, self._ids[1], code)
+        most = message["open_files"] * message["processes"]
+        self._confinement.files.watch(self.name, Opener(most, self._leaf.members, self._has_most_files))
         has_mount = code is not None and self._confinement.has_namespaces
         descriptors = [code.descriptor] if code is not None and has_mount else []
         self._setup.send({**message, **words, "do": "tie", "has_code": has_mount}, descriptors)
@@ -268,9 +231,9 @@ class Cell:
         self._deadline = self._not_after(TIE_SECONDS, "it had not proven its lock-down")
 
     def returned(self, pipes: list[int]) -> None:
-        """A front handed the cell back with its pipe ends."""
+        """A front handed the cell back with its pipe ends.  OSError when they cannot be had again."""
+        self.pipes.take_back(pipes)
         self.state = next_state(self.state, Event.RETURNED)
-        self.pipes = Pipes(*pipes)
 
     def leased_again(self) -> None:
         """Another front takes it, for the same version."""
@@ -300,7 +263,13 @@ class Cell:
         log.debug("cell %s was killed (%s) at %.6f", self.name, cause, time.perf_counter())
 
     def _out_of_memory(self) -> None:
-        """The kernel killed a process of the cell for memory: half a cell would go on."""
+        """The kernel killed a process of the cell for memory: half a cell would go on.
+
+        Or one of another's, where all cells together met their limit: the kernel tells it to each of them.
+        """
+        if self._leaf is not None and self._oom_event is not None and not self._leaf.has_met_its_limit():
+            os.eventfd_read(self._oom_event)
+            return
         self._forget_memory()
         self.kill("memory", BY_THE_KERNEL)
 
@@ -326,11 +295,18 @@ class Cell:
                 signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
 
     def _reaped(self, status: int) -> None:
-        self._setup.drain_now()  # "exited" may still be on its way
+        """Pid 1 is gone, and with it the cell: why is a question, that it ended is none."""
+        all_of(
+            f"cell {self.name}",
+            self._setup.drain_now,  # "exited" may still be on its way
+            lambda: self._find_cause(status),
+            lambda: self._ended(self._ending or Ending("exited")),
+        )
+
+    def _find_cause(self, status: int) -> None:
         if self._ending is None:
-            code = os.waitstatus_to_exitcode(status)
-            self._ending = Ending("exited", max(0, -code), max(0, code))
-        self._ended(self._with_memory(self._ending))
+            self._ending = Ending("exited", *(how_ended(status) or (0, 0)))
+        self._ending = self._with_memory(self._ending)
 
     def _with_memory(self, ending: Ending) -> Ending:
         """The kernel says whether it was memory: with v2 it kills the whole cell by itself."""
@@ -351,19 +327,42 @@ class Cell:
         self._ended(Ending("not started", reason=reason))
 
     def _ended(self, ending: Ending) -> None:
-        self.state = next_state(self.state, Event.EXITED)
-        self._deadline.cancel()
-        self._theirs.close()  # if it was never handed over
-        self._setup.close()
-        self._forget_memory()  # before the leaf goes, which would wake it too
+        if self.state is State.DEAD:
+            return  # it has been buried since
+        all_of(f"cell {self.name}", self.bury, lambda: self._hooks.on_end(self, ending))
+
+    def bury(self) -> None:
+        """Nothing of it runs: let go of all that it had.  Safe to be done again."""
+        if self.state is not State.DEAD:
+            self.state = next_state(self.state, Event.EXITED)
+        all_of(
+            f"cell {self.name}",
+            self._deadline.cancel,
+            self._theirs.close,  # if it was never handed over
+            self._setup.close,
+            self._forget_memory,  # before the leaf goes, which would wake it too
+            self._forget_guard,
+            self.pipes.close,
+            self._close_pidfd,
+            self._drop_leaf,
+            lambda: self._confinement.drop_room(self.name),
+        )
+
+    def _has_most_files(self, number: int) -> None:
+        self.kill("open files", f"the host is short of open files, and it had {number}")
+
+    def _forget_guard(self) -> None:
+        self._confinement.files.forget(self.name)
         if self._confinement.guard is not None:
             self._confinement.guard.forget(self.name)
-        self.pipes.close()
-        if self._pidfd >= 0:
-            os.close(self._pidfd)
-            self._pidfd = -1
-        if self._leaf is not None:
-            self._confinement.hurry.end(self._leaf)
-            self._confinement.cgroups.drop(self._leaf)
-        self._confinement.drop_room(self.name)
-        self._hooks.on_end(self, ending)
+
+    def _close_pidfd(self) -> None:
+        descriptor, self._pidfd = self._pidfd, -1
+        if descriptor >= 0:
+            os.close(descriptor)
+
+    def _drop_leaf(self) -> None:
+        leaf, self._leaf = self._leaf, None
+        if leaf is not None:
+            self._confinement.hurry.end(leaf)
+            self._confinement.sweep(leaf)

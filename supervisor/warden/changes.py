@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import Counter, deque
 from collections.abc import Collection
 from typing import Protocol
 
-from supervisor.datagrams import Link, Message
+from supervisor.datagrams import Link, Malformed, Message
 
 log = logging.getLogger("cellblock.leases")
+
+# Of one front, and told to the others at once: what it announces beyond that waits its turn, so that
+# their links never fill; one with more than it could ever have to say is none of ours.
+ANNOUNCED_AT_ONCE = 64
+WAITING_MOST = 10_000
 
 # A front that does not acknowledge a change in this time is stuck; its callers wait no longer.
 ACK_SECONDS = 2.0
@@ -30,10 +36,19 @@ class Changes:
     def __init__(self, fronts: Collection[Front]) -> None:
         self._fronts = fronts
         self._epoch = 0
+        self._waiting: dict[Front, deque[tuple[int, str, str]]] = {}
+        self._number: Counter[Front] = Counter()
         self._unacked: dict[int, tuple[set[Front], Front, int, asyncio.TimerHandle]] = {}
 
     def announce(self, asking: Front, ticket: int, space: str, name: str) -> None:
-        """Tell the other fronts; the one that changed something waits until they know."""
+        """Tell the other fronts; the one that changed something waits until they know.  Malformed."""
+        if self._number[asking] >= ANNOUNCED_AT_ONCE:
+            waiting = self._waiting.setdefault(asking, deque())
+            if len(waiting) >= WAITING_MOST:
+                raise Malformed(f"changed: {WAITING_MOST} of them are waiting")
+            waiting.append((ticket, space, name))
+            return
+        self._number[asking] += 1
         self._epoch += 1
         epoch = self._epoch
         others = {other for other in self._fronts if other is not asking}
@@ -54,10 +69,28 @@ class Changes:
         if not others:
             deadline.cancel()
             del self._unacked[epoch]
-            asking.tell({"is": "done", "ticket": ticket})
+            self._done(asking, ticket)
+
+    def _done(self, asking: Front, ticket: int) -> None:
+        asking.tell({"is": "done", "ticket": ticket})
+        self._number[asking] -= 1
+        if asking not in self._fronts:
+            self._forget(asking)
+        elif waiting := self._waiting.get(asking):
+            asyncio.get_running_loop().call_soon(self._next, asking, waiting)
+
+    def _next(self, asking: Front, waiting: deque[tuple[int, str, str]]) -> None:
+        if waiting and asking in self._fronts:
+            self.announce(asking, *waiting.popleft())
+
+    def _forget(self, front: Front) -> None:
+        self._waiting.pop(front, None)
+        if not self._number[front]:
+            del self._number[front]
 
     def left(self, front: Front) -> None:
         """A front is gone: nobody waits for it."""
+        self._forget(front)
         for epoch in list(self._unacked):
             self.acknowledged(front, epoch)
 
@@ -67,4 +100,4 @@ class Changes:
         # A front that may serve an old version is worse than one less front: gunicorn replaces it.
         for other in others:
             other.link.close()
-        asking.tell({"is": "done", "ticket": ticket})
+        self._done(asking, ticket)

@@ -1,14 +1,16 @@
 """A function's code on its way into a cell: a detached mount, or where there are no namespaces a folder.
 
-Bundles are written by the fronts, which are less trusted than the warden: whatever is below
-``bundles_dir`` is opened by ``openat2`` without links and without leaving it.
+Bundles are written by the fronts, which are less trusted than the warden: the folder itself and whatever is
+below it is opened without following a link, without leaving it and without waiting for anybody.
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import shutil
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,10 +37,11 @@ class Bundles:
     """The fronts' bundles, as the warden may touch them."""
 
     def __init__(self, folder: Path, as_mounts: bool) -> None:
+        """OSError when the folder is a link, or no folder."""
         self.folder = folder
         self._as_mounts = as_mounts
-        # The only path of the fronts' that is ever opened; what is below it, by openat2 only.
-        self._descriptor = os.open(folder, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        # The only path of the fronts' that is ever opened; what is below it, from this descriptor only.
+        self._descriptor = os.open(folder, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
 
     def open(self, digest: str) -> Code:
         """The bundle of that digest.  OSError when it is not there."""
@@ -65,7 +68,7 @@ class Bundles:
 def copy_bundle(code: Code, target: Path) -> None:
     """The files of a bundle below ``target``, for a cell whose user cannot reach the original.
 
-    Only folders and regular files: no link is followed, none is made.
+    Only folders and regular files: no link is followed, none is made, and a pipe is not waited for.  OSError.
     """
     # O_PATH does not list: open the same folder again through its descriptor.
     source = os.open(f"/proc/self/fd/{code.descriptor}", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -75,8 +78,11 @@ def copy_bundle(code: Code, target: Path) -> None:
                 (target / folder / name).mkdir()
                 (target / folder / name).chmod(0o755)  # whatever the umask is
             for name in files:
-                opened = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder_fd)
+                flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+                opened = os.open(name, flags, dir_fd=folder_fd)
                 with os.fdopen(opened, "rb") as original, (target / folder / name).open("xb") as copy:
+                    if not stat.S_ISREG(os.fstat(opened).st_mode):
+                        raise OSError(errno.EINVAL, "a bundle has regular files only", name)
                     shutil.copyfileobj(original, copy)
                 (target / folder / name).chmod(0o644)
     finally:

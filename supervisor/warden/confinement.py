@@ -7,6 +7,7 @@ last cell gave.  The cells are made in ``cells``; here nothing happens to a proc
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -18,13 +19,19 @@ from seccomp.profile import load
 from supervisor.datagrams import Message
 from supervisor.warden.ahead import Ahead
 from supervisor.warden.code import Bundles, Code
+from supervisor.warden.files import Files
 from supervisor.warden.guard import EVIDENCE, Guard
 from supervisor.warden.hurry import Hurry
 from supervisor.warden.jail import _syscalls as sys_
-from supervisor.warden.jail.cgroups import CONTROLLERS, Budget, Cgroups
+from supervisor.warden.jail.cgroups import CONTROLLERS, Budget, Cgroups, Leaf
 from supervisor.warden.jail.probes import Finding
 from supervisor.warden.jail.tiers import REMEDIES, Tier
 from supervisor.warden.rooms import Rooms
+
+log = logging.getLogger("cellblock.warden")
+
+# At shutdown, for what the last cells leave in the kernel; some milliseconds each.
+SWEEP_SECONDS = 2.0
 
 # The profile of a cell by the network that its function has.
 PROFILES = {"none": "cell", "host": "cell-network"}
@@ -100,6 +107,9 @@ class Confinement:
         self._keyring = sys_.session_keyring()
         # One thread: whoever is second finds what the first waited for.
         self._waiter = ThreadPoolExecutor(1, "cgroups")
+        # Another one, for what nobody waits for.
+        self._sweeper = ThreadPoolExecutor(1, "leaves")
+        self.files = Files()
         # Where no cgroup counts memory somebody has to look.
         self.guard = None if "memory" in cgroups.versions else Guard()
         self.proof: Sequence[Layer] = ()
@@ -119,6 +129,19 @@ class Confinement:
     def warm_up(self) -> asyncio.Future[None]:
         """Done once a cell can join its groups without keeping everybody waiting."""
         return asyncio.get_running_loop().run_in_executor(self._waiter, self.cgroups.warm_up)
+
+    def sweep(self, leaf: Leaf) -> None:
+        """A cell has ended: its leaf goes, a moment later."""
+        self._sweeper.submit(self.cgroups.drop, leaf)
+
+    def close(self) -> None:
+        """At shutdown: the leaves of the last cells go first, unless that takes long."""
+        try:
+            self._sweeper.submit(int).result(SWEEP_SECONDS)
+        except TimeoutError:
+            log.warning("the groups of some cells were not swept within %.0f s", SWEEP_SECONDS)
+        self._sweeper.shutdown(cancel_futures=True)
+        self._waiter.shutdown()
 
     def surroundings(self, kind: Kind) -> Message:
         """What every cell of a kind is told before it belongs to a function."""

@@ -8,12 +8,15 @@ import logging
 import os
 import signal
 import socket
+import stat
+import struct
 import sys
+from collections import deque
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from supervisor.datagrams import Link, Message, pair
+from supervisor.datagrams import Link, Message, discard, pair
 from supervisor.warden import policy
 from supervisor.warden.jail.launch import Launch
 from supervisor.warden.jail.root import system_root
@@ -26,6 +29,12 @@ PACKAGES = ("supervisor", "worker", "function", "seccomp")
 # gunicorn's heartbeat files and uploads on their way to the bundle store.
 FRONT_TMP_BYTES = 512 << 20
 LISTEN_BACKLOG = 2048
+# From the end of its control link to the end of gunicorn, which comes by itself if it is why.
+HUNG_UP_SECONDS = 1.0
+# Workers that are remembered to have joined: more than there are at once.
+JOINS_KEPT = 1024
+# pid, uid and gid of who made a socket.
+CREDENTIALS = struct.Struct("3i")
 # The host's, in the place of made-up ones, for fronts that look for a collector by its name.
 TO_FIND_NAMES = ("/etc/hosts", "/etc/resolv.conf")
 
@@ -59,6 +68,15 @@ def launch_of(front_dir: Path, uid: int, gid: int, config: Mapping[str, Any], ha
     return Launch([PROGRAM], dict(ENVIRONMENT), root.as_json(), uid, gid, os.getpid(), has_root=has_root)
 
 
+def _parent_and_beginning(pid: int) -> tuple[int, int]:
+    """The parent of a process and the moment that it began at, which tells it from others of its number."""
+    try:
+        words = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return 0, 0
+    return int(words[1]), int(words[19])
+
+
 class Fronts:
     """Keeps gunicorn running; hands each worker's link to ``on_join``."""
 
@@ -68,10 +86,13 @@ class Fronts:
         children: Children,
         listener: socket.socket,
         launch: Callable[[], tuple[Launch, str]],
-        on_join: Callable[[socket.socket], None],
+        on_join: Callable[[socket.socket, int], None],
         first: StandBy,
     ) -> None:
-        """``launch()`` is what they are and are told at that moment; ``first`` stands by since the start."""
+        """``launch()`` is what they are and are told at that moment; ``first`` stands by since the start.
+
+        ``on_join(socket, pidfd)`` gets both of a worker.
+        """
         self._children = children
         self._listener = listener
         self._launch = launch
@@ -79,13 +100,15 @@ class Fronts:
         self._failures = 0
         self._is_stopping = False
         self._link: Link | None = None
+        self._strange = 0
+        self._have_joined: deque[tuple[int, int]] = deque(maxlen=JOINS_KEPT)
         self.pid = 0
         self.gone = asyncio.Event()
         self._start(first)
 
     def _start(self, process: StandBy) -> None:
         ours, theirs = pair()
-        link = Link(ours, self._joined, lambda: None)
+        link = Link(ours, self._joined, self._has_hung_up, is_shared=True)
         with theirs:
             try:
                 process.become(*self._launch(), [theirs.fileno(), self._listener.fileno()])
@@ -109,18 +132,55 @@ class Fronts:
             log.error("the fronts cannot be started (%s); next try in %.1f s", error, delay)
             asyncio.get_running_loop().call_later(delay, self._start_again)
 
+    def _has_hung_up(self) -> None:
+        """Nobody can join any more: gunicorn has ended, or was cut off, and then another has to come."""
+        asyncio.get_running_loop().call_later(HUNG_UP_SECONDS, self._end_if_it_lives, self.pid)
+
+    def _end_if_it_lives(self, pid: int) -> None:
+        if pid and pid == self.pid and not self._is_stopping:
+            log.error("the fronts' control link was closed: they are ended, and start again")
+            signal_pid(pid, signal.SIGKILL)
+
     def _joined(self, message: Message, descriptors: list[int]) -> None:
-        if message.get("do") == "join" and len(descriptors) == 1:
-            self._failures = 0
-            self._on_join(socket.socket(fileno=descriptors[0]))
+        """A worker's link.  Every worker has a copy of this end's peer: one may say what it likes here."""
+        # From here on the bytes are hostile.
+        pidfd = self._process_of(descriptors[0]) if len(descriptors) == 1 else -1
+        if message.get("do") != "join" or pidfd < 0:
+            discard(descriptors)
+            if pidfd >= 0:
+                os.close(pidfd)
+            self._strange += 1
+            if self._strange & (self._strange - 1) == 0:  # the log says it less and less often
+                log.error("%d messages over the fronts' control link were no joins", self._strange)
             return
-        for descriptor in descriptors:
-            os.close(descriptor)
+        self._failures = 0
+        self._on_join(socket.socket(fileno=descriptors[0]), pidfd)
+
+    def _process_of(self, descriptor: int) -> int:
+        """A pidfd of the gunicorn worker that made this link and has not joined before; -1 for all else."""
+        if not stat.S_ISSOCK(os.fstat(descriptor).st_mode):
+            return -1
+        try:
+            with socket.socket(fileno=os.dup(descriptor)) as sock:
+                if (sock.family, sock.type) != (socket.AF_UNIX, socket.SOCK_SEQPACKET):
+                    return -1
+                found = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, CREDENTIALS.size)
+            pid: int = CREDENTIALS.unpack(found)[0]
+            pidfd = os.pidfd_open(pid)
+        except (OSError, ValueError):  # gone already, or made by nobody that can be seen from here
+            return -1
+        # Held by its descriptor, the number is its own while we look.
+        parent, began = _parent_and_beginning(pid)
+        if parent != self.pid or (pid, began) in self._have_joined:
+            os.close(pidfd)
+            return -1
+        self._have_joined.append((pid, began))
+        return pidfd
 
     def _ended(self, status: int) -> None:
         assert self._link is not None
-        self._link.close()
         self.pid = 0
+        self._link.close()
         if self._is_stopping:
             self.gone.set()
             return

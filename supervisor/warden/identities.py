@@ -80,9 +80,16 @@ class Slots:
 
     def give_back(self, slot: int) -> None:
         """Only once the owner has been reaped: nothing of it can still act under these ids."""
+        if slot not in self._taken:
+            return  # said twice
         self._taken.discard(slot)
         if slot < self._most:
             heapq.heappush(self._free, slot)
+
+    def keep_only(self, taken: set[int]) -> None:
+        """These are taken and no others, whatever went wrong before."""
+        for slot in self._taken - taken:
+            self.give_back(slot)
 
     def ids(self, slot: int) -> tuple[int, int]:
         """The outer ids of the cell's root and of its tenant."""

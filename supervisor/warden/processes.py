@@ -7,13 +7,19 @@ subreaper we inherit whatever loses its parent below us.
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import logging
 import os
 import signal
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
 
+from supervisor.signals import how_ended
 from supervisor.warden.first_zygote import FirstZygote, Wanted
 from supervisor.warden.jail.launch import Launch
+from supervisor.warden.thorough import Incomplete, all_of
+
+log = logging.getLogger("cellblock.warden")
 
 OnExit = Callable[[int], None]
 
@@ -28,6 +34,10 @@ class Children:
         # Without pid namespaces what a cell leaves behind comes to us, the subreaper, to be ended.
         self.sweeps = False
         self._expected = 0
+        # Reaped before the zygote's word on them was read: they end as soon as they are adopted.
+        self._early: dict[int, int] = {}
+        # Called after an end that went wrong; wired by whoever has accounts of the living.
+        self.mend: Callable[[], None] = lambda: None
 
     def start_reaping(self, loop: asyncio.AbstractEventLoop) -> None:
         """From now on SIGCHLD is ours."""
@@ -58,10 +68,18 @@ class Children:
     def adopt(self, pid: int, on_exit: OnExit) -> None:
         """Call ``on_exit(wait status)`` when this child has been reaped."""
         self._on_exit[pid] = on_exit
+        if pid in self._early:
+            asyncio.get_running_loop().call_soon(self.ended, pid, self._early.pop(pid))
+
+    def has(self, pid: int) -> bool:
+        """Whether this child was adopted and has not been reaped."""
+        return pid in self._on_exit
 
     def expect(self, number: int) -> None:
         """A zygote was asked for so many more cells; until they are adopted they look like strays."""
         self._expected += number
+        if not self._expected:
+            self._early.clear()
         if self.sweeps and not self._expected:
             self._sweep()
 
@@ -74,11 +92,25 @@ class Children:
                 return
             if pid == 0:
                 break
-            on_exit = self._on_exit.pop(pid, None)
-            if on_exit is not None:
-                on_exit(status)
+            self.ended(pid, status)
         if self.sweeps and not self._expected:
             self._sweep()
+
+    def ended(self, pid: int, status: int) -> None:
+        """A wait status of one child: never raises, for the next one's end is to be heard of too."""
+        if how_ended(status) is None:
+            return  # stopped, or going on
+        on_exit = self._on_exit.pop(pid, None)
+        if on_exit is None:
+            if self._expected:
+                self._early[pid] = status
+            return
+        try:
+            all_of(f"process {pid}", lambda: on_exit(status))
+        except Incomplete:
+            # It is gone, whatever became of its account.
+            with contextlib.suppress(Incomplete):
+                all_of(f"process {pid}, accounts", self.mend)
 
     def strays(self) -> list[int]:
         """Children that nobody here started; only where they are ours to end."""

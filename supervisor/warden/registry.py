@@ -9,7 +9,7 @@ import asyncio
 import logging
 import secrets
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 
 from supervisor.datagrams import LinkClosed
 from supervisor.runtimes import Runtime
@@ -20,9 +20,11 @@ from supervisor.warden.confinement import PROOF_TIE, Confinement, Kind
 from supervisor.warden.fairness import Asking
 from supervisor.warden.identities import Slots
 from supervisor.warden.processes import Children
+from supervisor.warden.roll import Roll
 from supervisor.warden.shares import Shares
 from supervisor.warden.states import State
 from supervisor.warden.stock import Stock
+from supervisor.warden.thorough import all_of
 from supervisor.warden.zygotes import ENDED_FIRST, Zygote
 
 log = logging.getLogger("cellblock.cells")
@@ -65,6 +67,7 @@ class Registry:
         children: Children,
         shares: Shares,
         on_end: Callable[[Cell, Ending], None],
+        on_mend: Callable[[Container[str]], None],
         on_change: Callable[[], None],
         on_layers: Callable[[], None],
     ) -> None:
@@ -74,14 +77,15 @@ class Registry:
         self._children = children
         self._shares = shares
         shares.crowd = self._crowd
-        self._tell_end = on_end
+        self._tell_end, self._tell_alive = on_end, on_mend
+        children.mend = self._mend
         self._on_change = on_change
         self._on_layers = on_layers
         self._on_proof: dict[str, Callable[[], None]] = {}
         self._proofs_failed = 0
         self._loop = asyncio.get_running_loop()
-        self._slot_of: dict[str, int] = {}
-        self.cells: dict[str, Cell] = {}
+        self._roll = Roll(slots)
+        self.cells = self._roll.cells
         self._wants: list[Want] = []
         self._failures: dict[Kind, int] = {}
         self._not_before: dict[Kind, float] = {}
@@ -126,7 +130,7 @@ class Registry:
     def is_ready(self) -> bool:
         """Whether a cell has proven its lock-down, and the default runtime has one to spare."""
         default = self.stock.default
-        blank = self._count(default, State.BLANK)
+        blank = self._roll.count(default, State.BLANK)
         return (
             self._confinement.is_proven
             and not self._confinement.breach
@@ -227,10 +231,10 @@ class Registry:
             return
         for kind, least in self._wanted_blank.items():
             wanted = self._to_keep(kind)
-            blank = [cell for cell in self._all(State.BLANK) if cell.kind == kind]
+            blank = [cell for cell in self._roll.all(State.BLANK) if cell.kind == kind]
             for cell in blank[wanted:]:
                 cell.kill("spare")
-            if wanted > least or len(blank) + self._count(kind, State.GROWING) > least:
+            if wanted > least or len(blank) + self._roll.count(kind, State.GROWING) > least:
                 self._trim_later()
 
     def _crowd(self) -> tuple[list[Asking], int]:
@@ -242,7 +246,7 @@ class Registry:
     def _hand_out(self, kind: Kind) -> None:
         """Blank cells to those who wait for one, each space in its turn."""
         while wants := self._first([want for want in self._wants if want.kind == kind]):
-            cell = self._blank(kind)
+            cell = self._roll.blank(kind)
             if cell is None:
                 return
             want = wants[self._shares.next([want.space for want in wants])]
@@ -296,8 +300,8 @@ class Registry:
         return not is_closed and not is_early and self.stock.of(kind).is_ready
 
     def _demands(self, kinds: Iterable[Kind]) -> dict[Kind, policy.Demand]:
-        blank = Counter(cell.kind for cell in self._all(State.BLANK) if not self._is_stale(cell))
-        growing = Counter(cell.kind for cell in self._all(State.GROWING))
+        blank = Counter(cell.kind for cell in self._roll.all(State.BLANK) if not self._is_stale(cell))
+        growing = Counter(cell.kind for cell in self._roll.all(State.GROWING))
         pending = Counter(want.kind for want in self._wants)
         return {
             kind: policy.Demand(self._to_keep(kind), blank[kind], growing[kind], pending[kind])
@@ -306,7 +310,7 @@ class Registry:
 
     def _replace_stale(self) -> None:
         """Copies of a zygote that was replaced are used up, and make way as soon as there are others."""
-        blank = self._all(State.BLANK)
+        blank = self._roll.all(State.BLANK)
         surplus = Counter(cell.kind for cell in blank)
         for cell in filter(self._is_stale, blank):
             if self._may_grow(cell.kind) and surplus[cell.kind] > self._to_keep(cell.kind):
@@ -318,15 +322,14 @@ class Registry:
         name = secrets.token_hex(5)
         try:
             cell = Cell(name, kind, self._slots.ids(slot), self._confinement, self._hooks)
-        except OSError as error:  # EMFILE
+        except Exception as error:  # EMFILE
             self._slots.give_back(slot)
             self._back_off(kind, str(error))
             return
-        self._slot_of[name] = slot
-        self.cells[name] = cell
+        self._roll.enter(cell, slot)
         try:
             cell.grow(zygote, self._children)
-        except OSError as error:  # EMFILE: this cell is never, the next ones wait
+        except Exception as error:  # EMFILE: this cell is never, the next ones wait
             cell.not_grown(str(error))
 
     def _is_blank(self, cell: Cell) -> None:
@@ -334,14 +337,27 @@ class Registry:
         self.fill()
 
     def _has_ended(self, cell: Cell, ending: Ending) -> None:
-        del self.cells[cell.name]
-        if self._on_proof.pop(cell.name, None) is not None:
-            self._not_proven(ending.reason)
-        # Only now: what ran under these ids has been reaped.
-        self._slots.give_back(self._slot_of.pop(cell.name))
+        was_to_prove = cell.name in self._on_proof
+        # The accounts first, before all that could go wrong.
+        steps: list[Callable[[], object]] = [lambda: self._strike_out(cell)]
+        if was_to_prove:
+            steps.append(lambda: self._not_proven(ending.reason))
         if ending.cause == "not started" and not self._is_stopping and ending.reason != ENDED_FIRST:
-            self._back_off(cell.kind, ending.reason)  # else: whoever waits does so for the next zygote
-        self._tell_end(cell, ending)
+            # Else: whoever waits does so for the next zygote.
+            steps.append(lambda: self._back_off(cell.kind, ending.reason))
+        steps.append(lambda: self._tell_end(cell, ending))
+        if not self._is_stopping:
+            steps.append(self.fill)
+        all_of(f"cell {cell.name}", *steps)
+
+    def _strike_out(self, cell: Cell) -> None:
+        self._roll.strike_out(cell)
+        self._on_proof.pop(cell.name, None)
+
+    def _mend(self) -> None:
+        """An end went wrong somewhere: the accounts are made right from which processes there are."""
+        self._roll.mend(self._children.has)
+        self._tell_alive(self.cells)
         if not self._is_stopping:
             self.fill()
 
@@ -349,9 +365,8 @@ class Registry:
         failures = self._failures[kind] = self._failures.get(kind, 0) + 1
         delay = policy.backoff(failures)
         log.error("a %s cell was not started (%s); next try in %.1f s", kind.runtime, reason, delay)
-        loop = asyncio.get_running_loop()
-        self._not_before[kind] = loop.time() + delay
-        loop.call_later(delay, self.fill)
+        self._not_before[kind] = self._loop.time() + delay
+        self._loop.call_later(delay, self.fill)
         # Whoever waits learns why instead of waiting out its time.
         for want in [want for want in self._wants if want.kind == kind]:
             self._wants.remove(want)
@@ -362,9 +377,9 @@ class Registry:
 
         If that is not enough, modest wants are refused at once: fronts count on what they have asked for.
         """
-        room = self._slots.free + len(self._all(State.DYING))
+        room = self._slots.free + len(self._roll.all(State.DYING))
         missing = max(0, sum(demand.owed for demand in demands.values()) - room)
-        spare = self._all(State.BLANK)[:missing]
+        spare = self._roll.all(State.BLANK)[:missing]
         for cell in spare:
             cell.kill("made room")
         modest = [want for want in self._wants if want.is_modest and demands[want.kind].owed]
@@ -372,21 +387,10 @@ class Registry:
             if self.forget(want):
                 want.on_cell(None, "there is no room for an instance ahead of its calls")
 
-    def _all(self, state: State) -> list[Cell]:
-        return [cell for cell in self.cells.values() if cell.state is state]
-
     def _is_stale(self, cell: Cell) -> bool:
         """Of a zygote that was replaced, or died."""
         number = self.stock.of(cell.kind).number
         return bool(number) and cell.zygote_number != number
-
-    def _blank(self, kind: Kind) -> Cell | None:
-        """The one with the newest libraries."""
-        blank = (cell for cell in self._all(State.BLANK) if cell.kind == kind)
-        return max(blank, key=lambda cell: cell.zygote_number, default=None)
-
-    def _count(self, kind: Kind, state: State) -> int:
-        return sum(cell.state is state and cell.kind == kind for cell in self.cells.values())
 
     def stop(self) -> None:
         """Kill every cell and zygote; their ends are still reported."""

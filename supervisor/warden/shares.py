@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Protocol
 
 from supervisor.datagrams import Message
@@ -27,9 +27,10 @@ class Holder(Protocol):
 class Shares:
     """One for the whole server; ``holders`` are its fronts, as they come and go."""
 
-    def __init__(self, holders: Collection[Holder]) -> None:
+    def __init__(self, holders: Collection[Holder], held: Mapping[str, int]) -> None:
+        """``held`` are the cells of each space, as they come and go."""
         self._holders = holders
-        self.held: Counter[str] = Counter()
+        self._held = held
         self._passed: dict[str, int] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._asked = 0
@@ -38,24 +39,14 @@ class Shares:
 
     def next(self, asking: Sequence[str]) -> int:
         """Which of these leases, by their spaces, gets the next cell; it counts as served."""
-        index = fairness.whose_turn(asking, self.held, self._passed)
+        index = fairness.whose_turn(asking, self._held, self._passed)
         rest = [*asking[:index], *asking[index + 1 :]]
         self._passed = fairness.passed_after(asking[index], rest, self._passed)
         return index
 
     def in_turn(self, asking: Sequence[str]) -> list[int]:
         """These leases, by their spaces, in the order in which they get cells as things stand."""
-        return fairness.in_turn(asking, self.held, self._passed)
-
-    def took(self, space: str) -> None:
-        """A cell is one of this space's now."""
-        self.held[space] += 1
-
-    def gave_up(self, space: str) -> None:
-        """It has ended."""
-        self.held[space] -= 1
-        if not self.held[space]:
-            del self.held[space]
+        return fairness.in_turn(asking, self._held, self._passed)
 
     def one_more_waits(self) -> None:
         """Ask for an idle cell now if there is no room, and again for all who wait until nobody does."""
@@ -72,7 +63,7 @@ class Shares:
         if not asking:
             return
         loop = asyncio.get_running_loop()
-        for plea in fairness.to_give_up(asking, self.held, coming, loop.time()):
+        for plea in fairness.to_give_up(asking, self._held, coming, loop.time()):
             self._tell(plea)
         self._timer = loop.call_later(ASK_AGAIN_S, self._ask)
 

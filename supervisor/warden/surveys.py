@@ -11,17 +11,23 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+from collections import Counter
 from collections.abc import Iterator
 
-from supervisor.datagrams import Message, pages
+from supervisor.datagrams import Malformed, Message, pages
 from supervisor.warden.cells import Cell
-from supervisor.warden.leases import Desk, Session
+from supervisor.warden.leases import Desk
 from supervisor.warden.registry import Registry
+from supervisor.warden.sessions import Session
 
 # A front that has not told all by then is busy or stuck: who asked learns how many are missing.
 ANSWER_SECONDS = 2.0
 # At once; who asks for more than this is told that nobody answered.
 SURVEYS_MOST = 16
+# Of them one front's, whose administrator asks every second or two.
+SURVEYS_OF_A_FRONT = 4
+# Pages of one front's answer: of the most rows that it tells there are fewer.
+PAGES_MOST = 256
 
 
 class _Survey:
@@ -31,6 +37,7 @@ class _Survey:
         self.missing = missing
         self.fronts = len(missing)
         self.left_out = 0
+        self.pages: Counter[Session] = Counter()
         self.has_cells = False
         self.deadline: asyncio.TimerHandle | None = None
 
@@ -49,7 +56,8 @@ class Surveys:
 
     def _begin(self, session: Session, message: Message) -> None:
         survey = _Survey(session, message["ticket"], set(self._desk.sessions))
-        if len(self._running) >= SURVEYS_MOST:
+        own = sum(other.asking is session for other in self._running.values())
+        if len(self._running) >= SURVEYS_MOST or own >= SURVEYS_OF_A_FRONT:
             self._end(survey)
             return
         number = next(self._numbers)
@@ -80,11 +88,14 @@ class Surveys:
         survey = self._running.get(message["number"])
         if survey is None or session not in survey.missing:
             return  # too late
+        survey.pages[session] += 1
+        if survey.pages[session] > PAGES_MOST:
+            raise Malformed("page: more of them than there are rows for")
         survey.asking.tell(
             {"is": "page", "ticket": survey.ticket, "front": message["front"], "rows": message["rows"]}
         )
         if message["is_last"]:
-            survey.left_out += message["left_out"]
+            survey.left_out += message.get("left_out", 0)
             survey.missing.discard(session)
             self._look_if_done(message["number"])
 

@@ -14,8 +14,9 @@ from supervisor.datagrams import Message
 from supervisor.errors import ConfigurationError
 from supervisor.runtimes import Runtime, load_runtimes
 from supervisor.settings import Settings
-from supervisor.warden.leases import Desk, Session
+from supervisor.warden.leases import Desk
 from supervisor.warden.registry import Registry
+from supervisor.warden.sessions import Session
 
 log = logging.getLogger("cellblock.warden")
 
@@ -64,6 +65,7 @@ class Tuning:
         self._on_change(settings, runtimes)
         logging.getLogger().setLevel(settings.log_level.upper())
         self._desk.wait_seconds = settings.queue_seconds
+        self._desk.ceilings = settings.all_ceilings
         self._desk.publish(self._told())
         self._registry.retune(runtimes, settings)
         log.info("settings were read again; changed: %s", ", ".join(change.changed) or "none")

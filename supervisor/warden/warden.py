@@ -7,6 +7,7 @@ it, and cells also see its end of their set-up socket close.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import fcntl
 import hashlib
 import json
@@ -15,18 +16,19 @@ import os
 import resource
 import signal
 import socket
+import stat
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-from supervisor import reloading
+from supervisor import reloading, signals
 from supervisor.datagrams import Message
 from supervisor.errors import ConfigurationError
+from supervisor.limits import FILES
 from supervisor.runtimes import Runtime, load_runtimes
 from supervisor.settings import Settings
 from supervisor.warden import fronts as fronts_
-from supervisor.warden import identities
+from supervisor.warden import identities, sums
 from supervisor.warden.cells import Cell, Ending
 from supervisor.warden.code import Bundles
 from supervisor.warden.confinement import Confinement
@@ -34,7 +36,8 @@ from supervisor.warden.descriptors import raise_descriptor_limit
 from supervisor.warden.first_zygote import FirstZygote, Wanted
 from supervisor.warden.fronts import Fronts
 from supervisor.warden.jail import _syscalls as sys_
-from supervisor.warden.jail.cgroups import Cgroups, own_places
+from supervisor.warden.jail.cgroups import Cgroups
+from supervisor.warden.jail.hierarchies import Place, own_places
 from supervisor.warden.jail.launch import Launch
 from supervisor.warden.jail.probes import Finding
 from supervisor.warden.jail.standby import StandBy
@@ -50,21 +53,39 @@ log = logging.getLogger("cellblock.warden")
 
 # Cells that were killed at shutdown are reaped within this; the kernel tears their memory down.
 REAP_SECONDS = 5.0
+# For the kernel without memory: cells go first, then zygotes, then fronts, and this process last.
+OOM_SCORE = -900
 # From readiness to the zygotes and spare cells that no caller waits for yet: the first answers come before.
 SETTLE_S = 0.25
 
 
 def within_the_host(settings: Settings) -> Settings:
-    """The settings, with a ceiling for ``open_files`` that the host lets a cell have.
+    """The settings, with ceilings for open files that the host lets a cell have.
 
     Cells inherit the server's hard limit and can only lower it: a deploy that asks for more is told
-    so, instead of a cell that cannot be tied.
+    so, instead of a cell that cannot be tied.  What they have open together is the host's to bear.
     """
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    ceilings = settings.all_ceilings
-    if hard == resource.RLIM_INFINITY or ceilings["open_files"] <= hard:
-        return settings
-    return replace(settings, ceilings={**ceilings, "open_files": hard})
+    ceilings = {**settings.all_ceilings, FILES: sums.sums_of(settings, sums.read_host(our_places())).files}
+    if hard != resource.RLIM_INFINITY:
+        ceilings["open_files"] = min(ceilings["open_files"], hard)
+    return replace(settings, ceilings=ceilings)
+
+
+def our_places() -> dict[str, Place]:
+    """Where this process is in each hierarchy."""
+    with open("/proc/self/cgroup") as groups, open("/proc/self/mountinfo") as mounts:
+        return own_places(groups.read(), mounts.read())
+
+
+def _real_folder(path: Path, mode: int) -> None:
+    """Make it if there is nothing.  ConfigurationError for a link or a file: the fronts can make those."""
+    with contextlib.suppress(FileExistsError):
+        path.mkdir(mode=mode)
+    if not stat.S_ISDIR(path.lstat().st_mode):
+        raise ConfigurationError(
+            f"cannot serve: {path} is no folder, or a link to one; find out who made it so, and remove it"
+        )
 
 
 OnReady = Callable[[], Awaitable[None]]
@@ -80,6 +101,7 @@ def harden(tier: Tier) -> None:
     sys_.prctl(sys_.PR_SET_CHILD_SUBREAPER, 1)
     resource.setrlimit(resource.RLIMIT_CORE, (1, 1))  # 1: a core_pattern that is a pipe ignores 0
     os.umask(0o077)
+    sys_.last_to_be_killed(OOM_SCORE, 0)
 
 
 class Warden:
@@ -125,12 +147,15 @@ class Warden:
             data_dir.chmod(0o755)  # whatever the umask is; what is private in it is so by itself
         self._lock(data_dir)
         front_dir.mkdir(exist_ok=True, mode=0o700)
-        (front_dir / "bundles").mkdir(exist_ok=True, mode=0o755)
-        if front_dir.stat().st_uid != self.front_uid:
-            # The operator changed the setting ``user``: what the fronts own follows.
-            for folder, folders, files in os.walk(front_dir):
+        _real_folder(front_dir / "bundles", 0o755)
+        owner = front_dir.stat().st_uid
+        if owner != self.front_uid:
+            # The operator changed the setting ``user``: what the fronts own follows, and nothing else.
+            for _, folders, files, descriptor in os.fwalk(front_dir):
                 for name in (".", *folders, *files):
-                    os.chown(f"{folder}/{name}", self.front_uid, self.front_gid, follow_symlinks=False)
+                    if os.stat(name, dir_fd=descriptor, follow_symlinks=False).st_uid == owner:
+                        to = (self.front_uid, self.front_gid)
+                        os.chown(name, *to, dir_fd=descriptor, follow_symlinks=False)
 
     def _lock(self, data_dir: Path) -> None:
         """One server for one data directory: what it finds of another there is a dead one's, to be removed.
@@ -160,7 +185,7 @@ class Warden:
         children.start_reaping(loop)
         cgroups = self._cgroups()
         confinement = self._confinement(cgroups, children)
-        desk = Desk(confinement.bundles, settings.queue_seconds)
+        desk = Desk(confinement.bundles, settings.queue_seconds, settings.all_ceilings)
         desk.registry = self._registry = registry = self._make_registry(desk, confinement, children)
         children.no_more_of_the_start()
         registry.prove()
@@ -175,8 +200,8 @@ class Warden:
 
         loop.add_signal_handler(signal.SIGHUP, hung_up)
 
-        def joined(sock: Any) -> None:
-            desk.join(sock)
+        def joined(sock: socket.socket, pidfd: int) -> None:
+            desk.join(sock, pidfd)
             self._look_if_ready(desk)
 
         fronts = Fronts(
@@ -196,6 +221,7 @@ class Warden:
             await self._until_reaped(registry)
             desk.close()
             listener.close()
+            confinement.close()
             cgroups.close()
         if confinement.breach:
             raise ConfigurationError(f"cannot serve: this host does not hold a cell: {confinement.breach}")
@@ -232,6 +258,7 @@ class Warden:
             children=children,
             shares=desk.shares,
             on_end=lambda cell, ending: self._cell_ended(desk, cell, ending),
+            on_mend=desk.mend,
             on_change=lambda: self._look_if_ready(desk),
             on_layers=layers_changed,
         )
@@ -265,10 +292,12 @@ class Warden:
     def _cgroups(self) -> Cgroups:
         """The server's own group, named after its data directory: a restart finds what a crash left."""
         digest = hashlib.sha256(str(self._settings.data_dir.resolve()).encode()).hexdigest()[:8]
-        with open("/proc/self/cgroup") as groups, open("/proc/self/mountinfo") as mounts:
-            places = own_places(groups.read(), mounts.read())
+        places = our_places()
         family = [self._front.pid, *(first.pid for first in self._first_zygotes.values())]
-        return Cgroups(f"cellblock-{digest}", places, family)
+        cgroups = Cgroups(f"cellblock-{digest}", places, family)
+        most = sums.sums_of(self._settings, sums.read_host(places))
+        cgroups.bound(most.processes, most.memory_bytes)
+        return cgroups
 
     async def _until_stopped(self, on_ready: OnReady) -> None:
         stopped = asyncio.ensure_future(self._stop.wait())
@@ -289,9 +318,9 @@ class Warden:
             await asyncio.sleep(0.005)
 
     def _cell_ended(self, desk: Desk, cell: Cell, ending: Ending) -> None:
-        if ending.cause == "exited" and ending.signal:
-            log.info("cell %s was ended by %s", cell.name, signal.Signals(ending.signal).name)
         desk.ended(cell, ending)
+        if ending.cause == "exited" and ending.signal:
+            log.info("cell %s was ended by %s", cell.name, signals.name_of(ending.signal))
 
     def _look_if_ready(self, desk: Desk) -> None:
         if len(desk.sessions) >= self._settings.workers and self._registry.is_ready():

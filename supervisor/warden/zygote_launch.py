@@ -15,6 +15,9 @@ from supervisor.warden.jail import _syscalls as sys_
 from supervisor.warden.jail.launch import Launch
 from supervisor.warden.jail.root import PASSING, system_root
 
+# Before the fronts and after the cells (``warden.OOM_SCORE``): another starts in a fraction of a second.
+OOM_SCORE = 300
+
 
 def package_dir(name: str) -> Path:
     """Where a package of ours lies; found and not imported: the warden imports nothing of the worker's."""
@@ -109,4 +112,5 @@ def launch_of(
         os.getpid(),
         has_root=bare_code is None,
         keeps=keeps,
+        oom_score=OOM_SCORE,
     )

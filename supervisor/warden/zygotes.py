@@ -21,6 +21,9 @@ CELLS_PER_ZYGOTE = 1000
 # Imports of the heaviest profile take seconds on a loaded machine; more than this is a hang.
 READY_SECONDS = 120.0
 
+# From a renewal that is asked for while another is under way until it begins; a start takes less.
+RENEW_AGAIN_SECONDS = 5.0
+
 # The reason of a spawn that its zygote did not live to answer: the next zygote does.
 ENDED_FIRST = "the zygote ended"
 
@@ -72,6 +75,10 @@ class _Process:
             self.link.send({**message, "do": "spawn"}, descriptors)
         except LinkClosed:
             self._closed()  # it may have closed before this one asked
+        except OSError:
+            # No descriptor for a copy: it was not asked, and its next answer is for somebody else.
+            self._waiting.remove(on_spawned)
+            raise
 
     def retire(self) -> None:
         """Let it end once it has answered; its cells live on, they are the warden's children."""
@@ -146,6 +153,7 @@ class Zygote:
         # Processes of lower numbers are to be replaced: too many have their layout, or other libraries.
         self._wanted_number = 1
         self._timer: asyncio.TimerHandle | None = None
+        self._again: asyncio.TimerHandle | None = None
         self.current: _Process | None = None
 
     def start(self) -> None:
@@ -155,17 +163,33 @@ class Zygote:
             self._start()
 
     def renew(self) -> None:
-        """Start another process, which takes over once it is ready; until then the present one goes on."""
-        if self._processes:
-            self._wanted_number = self._last_number + 1
-            self._start()
+        """Start another process, which takes over once it is ready; until then the present one goes on.
+
+        While one is starting already, a moment later and once: whoever asks without end gets no more.
+        """
+        if not self._processes:
+            return
+        if self._processes[-1].is_ready:
+            self._replace()
+        elif self._again is None:
+            self._again = asyncio.get_running_loop().call_later(RENEW_AGAIN_SECONDS, self._renew_again)
+
+    def _renew_again(self) -> None:
+        self._again = None
+        if not self._is_stopping:
+            self.renew()
+
+    def _replace(self) -> None:
+        self._wanted_number = self._last_number + 1
+        self._start()
 
     def load(self, runtime: Runtime, names: Sequence[str]) -> bool:
         """From now on these are imported; renewed if they are others than before, which it says."""
         if (runtime, list(names)) == (self._runtime, self._names):
             return False
         self._runtime, self._names = runtime, list(names)
-        self.renew()
+        if self._processes:
+            self._replace()
         return True
 
     def numbered(self) -> int:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-from supervisor.warden.jail.cgroups import CONTROLLERS, own_places
+from supervisor.warden.jail.cgroups import CONTROLLERS
+from supervisor.warden.jail.hierarchies import own_places
 
 
 def groups_of(data_dir: Path) -> dict[str, tuple[Path, int]]:

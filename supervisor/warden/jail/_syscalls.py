@@ -5,7 +5,9 @@ Each raises OSError with the call's name.  Numbers above 424 are the same on eve
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
+import errno
 import os
 import struct
 from collections.abc import Collection
@@ -68,6 +70,18 @@ def prctl(option: int, value: int) -> None:
     """prctl(2).  Why: no Python wrapper.  Safe because: integers only."""
     zero = ctypes.c_ulong(0)
     _check(_libc.prctl(option, ctypes.c_ulong(value), zero, zero, zero), f"prctl({option})")
+
+
+def last_to_be_killed(score: int, unprivileged: int) -> None:
+    """How soon the kernel ends this process when there is no memory: -1000 never, 1000 first.
+
+    Lower than it was asks for a capability; who has it not takes ``unprivileged``, which is not lower.
+    """
+    for wanted in (score, unprivileged):
+        with contextlib.suppress(PermissionError), open("/proc/self/oom_score_adj", "w", buffering=1) as file:
+            file.write(str(wanted))
+            file.flush()
+            return
 
 
 def drop_bounding_set(keeps: Collection[int]) -> None:
@@ -138,12 +152,33 @@ def open_beneath(directory_fd: int, name: str) -> int:
     """A directory below ``directory_fd`` as an O_PATH descriptor.
 
     Why: a path inside a tree that a less trusted process writes.  Safe because: the kernel follows
-    no link and leaves neither the directory nor its mount.
+    no link and leaves neither the directory nor its mount.  Where it does not know the call, or a filter says
+    so (systemd's RestrictSUIDSGID), each part of the name is opened by itself, with the same result.
     """
     resolve = _RESOLVE_BENEATH | _RESOLVE_NO_SYMLINKS | _RESOLVE_NO_MAGICLINKS | _RESOLVE_NO_XDEV
     how = struct.pack("=QQQ", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC, 0, resolve)
     result = _libc.syscall(_NR_OPENAT2, directory_fd, name.encode(), how, ctypes.c_size_t(len(how)))
+    if result < 0 and ctypes.get_errno() == errno.ENOSYS:
+        return open_part_by_part(directory_fd, name)
     return _check(result, f"openat2 {name}")
+
+
+def open_part_by_part(directory_fd: int, name: str) -> int:
+    """The same of ``open_beneath`` without its system call: OSError for a link, "..", or another mount."""
+    device = os.fstat(directory_fd).st_dev
+    opened = os.dup(directory_fd)
+    for part in name.split("/"):
+        try:
+            if part in ("", ".", ".."):
+                raise OSError(errno.EXDEV, f"open {name}: {part!r} leads elsewhere")
+            below = os.open(part, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=opened)
+        finally:
+            os.close(opened)
+        opened = below
+        if os.fstat(opened).st_dev != device:
+            os.close(opened)
+            raise OSError(errno.EXDEV, f"open {name}: {part} is another mount")
+    return opened
 
 
 def landlock_abi() -> int:

@@ -20,6 +20,8 @@ from typing import Any
 from supervisor.warden.jail import _syscalls as sys_
 from supervisor.warden.jail import root as root_
 
+# Of fronts, where nobody may have less than they were started with.
+OOM_SCORE_LEAST = 100
 HOST_NAME = "cell"  # as worker.lockdown names each cell
 
 
@@ -40,6 +42,8 @@ class Launch:
     work_dir: str = "/"
     has_root: bool = True
     keeps: tuple[int, ...] = ()
+    # As ``last_to_be_killed`` has it: of the fronts, and more of zygotes, whose cells begin with it.
+    oom_score: int = -500
 
     def command(self) -> list[str]:
         """The command line that carries this launch out.
@@ -51,10 +55,18 @@ class Launch:
         return [sys.executable, "-I", "-S", "-c", program, json.dumps(self.__dict__)]
 
 
-def _limits(_: Launch) -> None:
-    """1, not 0: a core_pattern that is a pipe honours only 1."""
+def _limits(launch: Launch) -> None:
+    """1, not 0: a core_pattern that is a pipe honours only 1.
+
+    Signals that wait are counted for the user that made a cell's namespace, root, together with the host's
+    own; what a zygote may have is what all its cells together may: half of it, and the host keeps the other.
+    """
     os.umask(0o077)
     resource.setrlimit(resource.RLIMIT_CORE, (1, 1))
+    _, most = resource.getrlimit(resource.RLIMIT_SIGPENDING)
+    if most != resource.RLIM_INFINITY:
+        resource.setrlimit(resource.RLIMIT_SIGPENDING, (most // 2, most // 2))
+    sys_.last_to_be_killed(launch.oom_score, max(launch.oom_score, OOM_SCORE_LEAST))
 
 
 def _user_namespace(launch: Launch) -> None:

@@ -18,6 +18,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from supervisor import signals
 from supervisor.warden.jail import _syscalls as sys_
 
 # A probe is a few system calls; on a loaded machine a namespace takes some milliseconds.
@@ -85,9 +86,9 @@ def _proc() -> str:
             os._exit(0)
         except OSError as error:
             os._exit(error.errno or 255)
-    number = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-    if number:
-        raise OSError(number, os.strerror(number))
+    number, code = signals.how_ended(os.waitpid(pid, 0)[1]) or (0, 0)
+    if number or code:
+        raise OSError(code or errno.EINTR, signals.name_of(number) if number else os.strerror(code))
     return "mounted with subset=pid in a new pid namespace"
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from supervisor.warden.jail import cgroups
+from supervisor.warden.jail import cgroups, hierarchies
 from supervisor.warden.jail.cgroups import (
     BLANK,
     CONTROLLERS,
@@ -20,9 +20,8 @@ from supervisor.warden.jail.cgroups import (
     Budget,
     Cgroups,
     Leaf,
-    Place,
-    own_places,
 )
+from supervisor.warden.jail.hierarchies import Place, own_places
 
 WAIT_SECONDS = 10.0
 V2_MOUNT = "30 23 0:26 / /sys/fs/cgroup rw,nosuid - cgroup2 cgroup2 rw,nsdelegate"
@@ -127,13 +126,14 @@ V2_FILES = ("memory.max", "memory.swap.max", "memory.oom.group", "pids.max", "cp
 def written(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
     """What is written, in order, as (path, text); the writes are made as well."""
     seen: list[tuple[str, str]] = []
-    write = cgroups._write
+    write = hierarchies.write
 
     def note(path: str, text: str) -> None:
         write(path, text)
         seen.append((path, text))
 
-    monkeypatch.setattr(cgroups, "_write", note)
+    monkeypatch.setattr(cgroups, "write", note)
+    monkeypatch.setattr(hierarchies, "write", note)
     return seen
 
 
@@ -275,7 +275,7 @@ class TestOnAFolderTree:
         leaf = made_leaf(own)
         leaf.join(4321)
         assert (own / "cells/c1/cgroup.procs").read_text() == "4321"
-        monkeypatch.setattr(cgroups, "_write", lambda *_: None)
+        monkeypatch.setattr(cgroups, "write", lambda *_: None)
         with pytest.raises(ProcessLookupError):
             leaf.join(1234)
 
@@ -287,6 +287,20 @@ class TestOnAFolderTree:
         assert (folder / "cpu.max").read_text() == "max 100000"
         assert leaf.processes() == [], "there is no need to name them"
 
+    def test_an_ended_leaf_gives_up_as_much_as_it_has_and_one_with_processes_nothing(self, own: Path) -> None:
+        leaf = made_leaf(own)
+        folder = own / "cells/c1"
+        (folder / "memory.current").write_text("4096\n")
+        (folder / "memory.reclaim").write_text("")
+        (folder / "cgroup.procs").write_text("4321\n")
+        leaf.forget()
+        assert (folder / "memory.reclaim").read_text() == ""
+        (folder / "cgroup.procs").write_text("")
+        leaf.forget()
+        assert (folder / "memory.reclaim").read_text() == "4096"
+        (folder / "memory.reclaim").unlink()
+        leaf.forget()  # a kernel before 5.19
+
     def test_a_leaf_that_is_not_empty_is_removed_with_the_next_one(self, own: Path) -> None:
         made = Cgroups("cells", {"": Place(str(own), 2)})
         leaf = made_leaf(own)  # its files stand for processes: a plain folder with any stays
@@ -295,8 +309,7 @@ class TestOnAFolderTree:
         assert folder.is_dir()
         shutil.rmtree(folder)
         folder.mkdir()
-        with pytest.raises(FileNotFoundError):
-            made.leaf("c2")
+        made.drop(Leaf({"": Place(str(own / "cells/c2"), 2)}))
         assert not folder.exists()
 
     def test_a_new_server_removes_the_empty_leaves_of_one_that_was_killed(self, own: Path) -> None:

@@ -1,0 +1,107 @@
+"""Cells that end leave no memory groups behind that the kernel has to keep: it has room for some 65,000."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.fault.conftest import MakeSmall
+from tests.support.groups import groups_of, leaf_names
+from tests.support.holdings import wait_until
+from tests.support.server import Server
+from tests.support.weakened import Change, weakened_tree
+
+CELLS = 40
+# Others on the machine make and remove groups as well: of several rounds the one that they disturbed least.
+ROUNDS = 4
+# A few whose last pages are just being given back.
+A_FEW = 4
+SETTLE_SECONDS = 20.0
+WITHOUT_IT = Change("supervisor/warden/jail/cgroups.py", "\nLeaf.forget = lambda _: None\n")
+# A page of a library that nobody else has in use: its first reader from now on is this cell.
+EVICTOR = """
+import os, sysconfig
+FILES = []
+for folder in ("/usr/share/dict", "/usr/share/zoneinfo", "/usr/lib/x86_64-linux-gnu", "/usr/lib"):
+    for where, _, names in os.walk(folder):
+        for name in sorted(names):
+            FILES.append(os.path.join(where, name))
+        if len(FILES) > 400:
+            break
+
+def handle(req):
+    done = 0
+    for path in FILES[int(req.body) * 5 :]:
+        try:
+            fd = os.open(path, os.O_RDONLY)
+        except OSError:
+            continue
+        os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
+        done += bool(os.pread(fd, 4096, 0))
+        os.close(fd)
+        if done >= 5:
+            break
+    os.write(1, str(done).encode() + b"\\n")
+    os._exit(7)
+"""
+
+
+def memory_groups() -> int:
+    """Those that the kernel keeps, removed ones too."""
+    for line in Path("/proc/cgroups").read_text().splitlines():
+        if line.startswith("memory"):
+            return int(line.split()[2])
+    raise AssertionError("no memory groups here")
+
+
+def left_by_a_round(server: Server) -> int:
+    """How many groups there are more after CELLS cells came and went."""
+    before = settled(server)
+    for number in range(CELLS):
+        answer = server.call("evictor", content=str(number).encode())
+        assert answer.json()["error"]["details"]["exit_code"] == 7, answer.text
+    return settled(server) - before
+
+
+def settled(server: Server) -> int:
+    """The number once it has stayed the same for a second, and no leaf is on its way out."""
+    deadline, count, since = time.monotonic() + SETTLE_SECONDS, -1, 0.0
+    wait_until(lambda: len(leaf_names(server.data_dir)) <= 3, "leaves stay")
+    while time.monotonic() < deadline:
+        now = memory_groups()
+        if now != count:
+            count, since = now, time.monotonic()
+        elif time.monotonic() - since > 1.0:
+            break
+        time.sleep(0.1)
+    return count
+
+
+@pytest.fixture
+def v1(small_server: MakeSmall) -> None:
+    with small_server() as server:
+        found = groups_of(server.data_dir)
+    if "memory" not in found or found["memory"][1] != 1:
+        pytest.skip("no memory controller of cgroup v1 here")
+
+
+@pytest.mark.promise("S903")
+def test_cells_that_read_pages_anew_leave_no_dying_groups_behind(small_server: MakeSmall, v1: None) -> None:
+    with small_server() as server:
+        server.deploy("evictor", EVICTOR)
+        left: list[int] = []
+        while len(left) < ROUNDS and min(left, default=CELLS) > A_FEW:
+            left.append(left_by_a_round(server))
+        assert min(left) <= A_FEW, left
+
+
+def test_control_without_giving_their_pages_up_they_stay(
+    small_server: MakeSmall, tmp_path: Path, v1: None
+) -> None:
+    python = weakened_tree(tmp_path, frozenset(), WITHOUT_IT, self_test=True)
+    with small_server(tmp_path, python=python) as server:
+        server.deploy("evictor", EVICTOR)
+        left = [left_by_a_round(server) for _ in range(2)]
+        assert max(left) > 2 * A_FEW, left
