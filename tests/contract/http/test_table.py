@@ -44,10 +44,6 @@ def dripped(row: Row) -> Row | None:
     return replace(row, steps=steps)
 
 
-# In turns over the one way and the other: how bytes are cut is the connection's business, not the ways'.
-BYTEWISE_CASES = [case for case in CASES if dripped(case.values[0]) is not None][::3]
-
-
 class Seen:
     """What became of each row; compared with the documents as it comes, or written when all is there."""
 
@@ -97,6 +93,10 @@ CASES = [
     for way in (API, INVOCATION)
     if row.only in ("", way.name)
 ]
+
+
+# In turns over the one way and the other: how bytes are cut is the connection's business, not the ways'.
+BYTEWISE_CASES = [case for case in CASES if dripped(case.values[0]) is not None][::3]
 
 
 def judged(server: Server, row: Row, way: Way) -> Outcome:
