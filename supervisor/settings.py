@@ -13,9 +13,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from supervisor import domains
+from supervisor.domains import DOMAIN, DOMAIN_MAX_CHARS
 from supervisor.limits import DEFAULT_CEILINGS
 from supervisor.serverlog import LogFormat
-from supervisor.told import Derived
+from supervisor.told import Derived, Reach
 
 # Of the variables that settings may come from.
 PREFIX = "CELLBLOCK_"
@@ -86,6 +88,20 @@ class Settings(Derived):
     )
     text_content_type: str = _setting(
         "text/plain; charset=utf-8", max_length=200, description="media type of a text answer without one"
+    )
+    public_url: str | None = _setting(
+        None,
+        pattern=r"^https?://[^\s/?#@]+$",
+        max_length=300,
+        description="where browsers find the API, such as https://cellblock.example.com; "
+        "for `functions_domain`",
+    )
+    functions_domain: str | None = _setting(
+        None,
+        pattern=DOMAIN,
+        max_length=DOMAIN_MAX_CHARS,
+        description="each function has an origin of its own at NAME.SPACE and this domain, "
+        "another one than the API's, see docs/browsers.md",
     )
     defaults: dict[str, Any] = _setting(make=dict, description="options a function has unless it names them")
     ceilings: dict[str, Any] = _setting(
@@ -212,3 +228,8 @@ class Settings(Derived):
     def host_and_port(self) -> tuple[str, int]:
         """``bind`` taken apart."""
         return host_and_port_of(self.bind)
+
+    @property
+    def functions_reach(self) -> Reach:
+        """How far ``functions_domain`` is from the API."""
+        return domains.judged(self.functions_domain, self.public_url).reach

@@ -18,8 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from supervisor import told
 from supervisor.bundles import BundleStore
-from supervisor.front import answers, calls, forwarding, health, remarks
-from supervisor.front.answers import Answer
+from supervisor.front import answers, calls, cors, forwarding, health, origins, remarks
 from supervisor.front.auth import Credentials
 from supervisor.front.directory import Directory
 from supervisor.front.gateway import Gateway
@@ -111,6 +110,7 @@ class Application:
         self._reports: Reports | None = None
         self._exporter: Exporter | None = None
         self.warden_socket: socket.socket | None = None
+        origins.serve(config.settings.functions_domain, config.settings.functions_reach)
 
     def invoke(self, exchange: Exchange) -> None:
         """A request to a function; it never gets as far as ASGI."""
@@ -227,13 +227,22 @@ class Application:
         assert self._parts is not None, "a request before the start"
         timing = Timing()
         call_id = calls.call_id_of(scope["headers"])
-        answer = None
-        if scope["path"] in health.PATHS:
-            answer = health.health(scope, self._parts.warden, self._parts.credentials)
-        elif scope["method"] == "HEAD" and calls.INVOKE.fullmatch(scope["raw_path"]):
+        asked = origins.recognise(scope["raw_path"], scope["headers"])
+        answer = option = None
+        if asked is not None and scope["method"] == "HEAD":
             answer = answers.refused(calls.not_a_method("HEAD"))
+            option = await self._parts.gateway.cors_of(asked, scope["headers"])
+        elif origins.served is not None and origins.served.is_of(scope["headers"]):
+            # No function, and the API is not here: a page of a function would be of its origin.
+            answer = answers.refused(origins.nobody())
+        elif scope["path"] in health.PATHS:
+            answer = health.health(scope, self._parts.warden, self._parts.credentials)
         if answer is not None:
-            await _send(answer, call_id, timing, send)
+            headers = answer.complete(timing.headers(call_id), asked)
+            if option is not None:
+                headers = cors.dressed(headers, option, "HEAD", scope["headers"])
+            await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+            await send({"type": "http.response.body", "body": answer.body})
             return
 
         async def stamped(message: dict[str, Any]) -> None:
@@ -242,12 +251,6 @@ class Application:
             await send(message)
 
         await self._parts.api(scope, receive, stamped)
-
-
-async def _send(answer: Answer, call_id: str, timing: Timing, send: Send) -> None:
-    headers = answer.complete(timing.headers(call_id))
-    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
-    await send({"type": "http.response.body", "body": answer.body})
 
 
 def _retention(settings: FrontSettings) -> Retention:

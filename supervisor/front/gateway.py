@@ -12,12 +12,13 @@ import time
 from collections.abc import Callable
 
 from supervisor.errors import PlatformError
-from supervisor.front import answers, calls, outcomes, refusals
+from supervisor.front import answers, calls, cors, outcomes, refusals
 from supervisor.front.answers import Answer
 from supervisor.front.auth import Credentials, unauthenticated
 from supervisor.front.directory import Directory
 from supervisor.front.http.exchange import Exchange
 from supervisor.front.lost import CallLate, CallLost, CircuitOpen, StartFailed
+from supervisor.front.origins import Asked
 from supervisor.front.outcomes import Outcome
 from supervisor.front.pool import Retired
 from supervisor.front.prepared import PreparedCall
@@ -68,8 +69,41 @@ class Gateway:
 
     def refuse(self, exchange: Exchange, error: PlatformError) -> None:
         """Answer with an error of the platform."""
-        outcome = outcomes.outcome_of(error.status, error.details)
-        self._answer(exchange, answers.refused(error), outcome, error.message)
+        if exchange.cors is None and not exchange.most and cors.origin_of(exchange.headers) is not None:
+            # Perhaps before its function was looked at, whose option says whether a page may read why.
+            # Never while a body comes: what was refused for its body would be called with a part of it.
+            self._keep(self._loop.create_task(self._refuse_a_page(exchange, error)))
+        else:
+            self._refuse(exchange, error)
+
+    async def cors_of(self, asked: Asked, request_headers: answers.Headers) -> cors.Cors | None:
+        """The option of the function that was called, if it admits the origin that asks.
+
+        Whoever names no origin that it admits learns nothing: to them it may as well not exist.
+        """
+        space, name, _ = asked.groups()
+        try:
+            function = await self._directory.find(space.decode("latin-1"), name.decode("latin-1"))
+        except PlatformError as leaving:
+            log.info("a page cannot read a refusal: %s", leaving)
+            return None
+        except Exception:  # a door: the refusal itself is given all the same
+            log.exception("a page cannot read a refusal: our own mistake")
+            return None
+        found = function.cors if function is not None else None
+        return found if found is not None and found.allows(cors.origin_of(request_headers)) else None
+
+    async def _refuse_a_page(self, exchange: Exchange, error: PlatformError) -> None:
+        exchange.cors = await self.cors_of(exchange.match, exchange.headers)
+        if not exchange.is_over:
+            self._refuse(exchange, error)
+
+    def _refuse(self, exchange: Exchange, error: PlatformError) -> None:
+        if exchange.cors is not None and cors.is_preflight(exchange.method, exchange.headers):
+            self._answer(exchange, Answer(204), None, "")
+        else:
+            outcome = outcomes.outcome_of(error.status, error.details)
+            self._answer(exchange, answers.refused(error), outcome, error.message)
 
     # ---- steps --------------------------------------------------------------------------------------
 
@@ -109,6 +143,7 @@ class Gateway:
                 f"function not found: space {call.space!r} has no function {call.name!r}; "
                 "deploy it or look at the list of functions",
             )
+        exchange.cors = function.cors
         exchange.limit_s = calls.timeout_of(call.timeout, function.limits.timeout)
         if not call.has_body:
             self._run(exchange)
@@ -157,7 +192,9 @@ class Gateway:
             raise PlatformError(
                 503, "the function is being replaced again and again; try again", headers={"Retry-After": "1"}
             )
-        task = self._loop.create_task(self._found(exchange, then))
+        self._keep(self._loop.create_task(self._found(exchange, then)))
+
+    def _keep(self, task: asyncio.Task[None]) -> None:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
@@ -192,17 +229,19 @@ class Gateway:
 
     # ---- the end ------------------------------------------------------------------------------------
 
-    def _answer(self, exchange: Exchange, answer: Answer, outcome: Outcome, told: str) -> None:
+    def _answer(self, exchange: Exchange, answer: Answer, outcome: Outcome | None, told: str) -> None:
+        """``outcome`` is None for what is no call: a browser that asks before it calls."""
         exchange.is_over = True
         exchange.prepared = None  # it knows the exchange: neither would be freed for a long time
-        headers = answer.complete(exchange.timing.headers(exchange.call_id))
+        headers = answer.complete(exchange.timing.headers(exchange.call_id), exchange.match)
+        if exchange.cors is not None:
+            headers = cors.dressed(headers, exchange.cors, exchange.method, exchange.headers)
         if exchange.beside is None:
             exchange.reply(answer.status, headers, answer.body)
         else:
-            task = self._loop.create_task(self._reply_beside(exchange, answer, headers))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
-        self._report(exchange, outcome, answer.status, told)
+            self._keep(self._loop.create_task(self._reply_beside(exchange, answer, headers)))
+        if outcome is not None:
+            self._report(exchange, outcome, answer.status, told)
 
     async def _reply_beside(self, exchange: Exchange, answer: Answer, headers: answers.Headers) -> None:
         assert exchange.beside is not None

@@ -19,7 +19,7 @@ import struct
 from typing import TYPE_CHECKING, Protocol, cast
 
 from supervisor.errors import PlatformError
-from supervisor.front import answers, calls
+from supervisor.front import answers, calls, origins
 from supervisor.front.answers import Headers
 from supervisor.front.http import head
 from supervisor.front.http.crowd import group_of
@@ -146,7 +146,7 @@ class Connection(asyncio.BufferedProtocol):
             self._inbox += _view[:nbytes]
             self._turn()
         else:
-            used = self._take(_buffer, nbytes)
+            used = self._take(_buffer, _view, nbytes)
             if used < nbytes:
                 if self.phase < Phase.LINGER:
                     self._inbox += _view[used:nbytes]
@@ -193,7 +193,8 @@ class Connection(asyncio.BufferedProtocol):
         """Use what waits in the inbox, as far as it can be."""
         self._is_turning = False
         inbox, self._inbox = self._inbox, bytearray()
-        used = self._take(inbox, len(inbox))
+        with memoryview(inbox) as view:
+            used = self._take(inbox, view, len(inbox))
         if self.phase < Phase.LINGER:
             del inbox[:used]
             self._inbox = inbox
@@ -213,8 +214,8 @@ class Connection(asyncio.BufferedProtocol):
         phase = self.phase
         return phase >= Phase.BUSY or phase is Phase.HELD or (phase is Phase.IDLE and self.is_unwritable)
 
-    def _take(self, data: bytearray, size: int) -> int:
-        """How many of the first ``size`` bytes were used."""
+    def _take(self, data: bytearray, view: memoryview, size: int) -> int:
+        """How many of the first ``size`` bytes of ``data`` were used; ``view`` shows them."""
         at = 0
         message = self.message
         while at < size and not self._is_waiting():
@@ -222,7 +223,7 @@ class Connection(asyncio.BufferedProtocol):
                 self.phase = Phase.HEAD
             end = message.end_of_piece(data, at, size)
             try:
-                message.feed(data, at, end)
+                message.feed(view[at:end])
             except PlatformError as error:
                 self._spoil(error)
                 break
@@ -253,7 +254,7 @@ class Connection(asyncio.BufferedProtocol):
         self.must_close = self.must_close or not message.keeps_alive
         self.phase = Phase.BUSY if message.is_whole else Phase.HELD
         self.edge.running += 1
-        match = calls.INVOKE.fullmatch(target.path)
+        match = origins.recognise(target.path, message.headers)
         # HEAD is answered without a body, by the way that everything else goes.
         if match is not None and message.method != "HEAD":
             exchange = Exchange(self, match, message.method, target.query, message.headers)
@@ -324,7 +325,7 @@ class Connection(asyncio.BufferedProtocol):
         self.must_close = True
         answer = answers.refused(error)
         stamps = Timing().headers(calls.call_id_of(self.message.headers))
-        self.reply(answer.status, answer.complete(stamps), answer.body)
+        self.reply(answer.status, answer.complete(stamps, None), answer.body)
 
     def answered(self, closes: bool) -> None:
         """The answer has been written: the next request may come, or the connection ends."""

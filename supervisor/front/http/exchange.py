@@ -6,7 +6,6 @@ when it gives it: no task, no future and no scope is made for it.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
@@ -17,8 +16,10 @@ from supervisor.front.timing import Timing
 
 if TYPE_CHECKING:
     from supervisor.front.calls import Call
+    from supervisor.front.cors import Cors
     from supervisor.front.gateway import Gateway
     from supervisor.front.http.connection import Connection
+    from supervisor.front.origins import Asked
     from supervisor.front.pool import Pool
     from supervisor.front.prepared import PreparedCall
 
@@ -31,12 +32,14 @@ Beside = Callable[[str], Awaitable[Headers]]
 class Exchange:
     """A request whose path is an invocation's, and how far the gateway is with it.
 
-    ``match`` is calls.INVOKE's of the raw path; ``is_over`` once it was answered or its caller is gone.
+    ``match`` is what ``origins.recognise`` gave for it; ``cors`` is the option of its function, once that was
+    looked at; ``is_over`` once it was answered or its caller is gone.
     """
 
     __slots__ = (
-        "beside", "body", "call", "call_id", "connection", "gateway", "headers", "is_known", "is_over",
-        "limit_s", "match", "method", "most", "pool", "prepared", "query_string", "timing", "tries",
+        "beside", "body", "call", "call_id", "connection", "cors", "gateway", "headers", "is_known",
+        "is_over", "limit_s", "match", "method", "most", "pool", "prepared", "query_string", "timing",
+        "tries",
     )  # fmt: skip
 
     shut_seconds = SHUT_SECONDS
@@ -46,7 +49,7 @@ class Exchange:
     def __init__(
         self,
         connection: Connection,
-        match: re.Match[bytes],
+        match: Asked,
         method: str,
         query_string: bytes,
         headers: Headers,
@@ -59,6 +62,7 @@ class Exchange:
         self.timing = Timing()
         self.call_id = ""
         self.beside: Beside | None = None
+        self.cors: Cors | None = None
         self.body: bytes | bytearray = b""
         self.most = 0
         self.is_over = self.is_known = False

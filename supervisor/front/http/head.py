@@ -104,11 +104,10 @@ def is_odd_line(line: bytes) -> bool:
     return b"\n" in line or len(line) > REQUEST_LINE_MAX_BYTES or not BEGUN_LINE.fullmatch(line)
 
 
-def escaped(piece: bytes | memoryview) -> bytes | memoryview:
+def escaped(data: bytes) -> bytes:
     """With the first line as if it had been percent-encoded: many clients send text as it is."""
-    data = bytes(piece)
     if data.isascii():
-        return piece
+        return data
     begin = len(data) - len(data.lstrip(b"\r\n"))  # empty lines before it are none
     line, newline, rest = data[begin:].partition(b"\n")
     return data[:begin] + NOT_ASCII.sub(lambda found: b"%%%02X" % found[0][0], line) + newline + rest
@@ -140,6 +139,9 @@ class Framing(NamedTuple):
     length: int
     is_chunked: bool
     is_awaited: bool
+
+
+NO_BODY = Framing(0, False, False)
 
 
 def framing_of(seen: dict[bytes, bytes], is_modern: bool, *, is_upgrade: bool) -> Framing:

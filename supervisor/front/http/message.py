@@ -28,14 +28,15 @@ class Message:
     """The request that comes now; ``begin`` makes room for the next."""
 
     __slots__ = (
-        "_is_unparsed", "_left", "_line", "_marks", "_parser", "_refusal", "_run_from", "_tail", "_take",
-        "_url", "body_bytes", "fed", "framing", "has_head", "headers", "is_modern", "is_odd", "is_whole",
-        "keeps_alive", "method",
+        "_host", "_is_unparsed", "_left", "_line", "_marks", "_parser", "_refusal", "_run_from", "_tail",
+        "_take", "_url", "body_bytes", "fed", "framing", "has_head", "headers", "is_modern", "is_odd",
+        "is_whole", "keeps_alive", "method",
     )  # fmt: skip
 
     def __init__(self, take: Callable[[bytes], None]) -> None:
         """``take`` gets each part of a body."""
         self._take = take
+        self._host: bytes | None = None  # the last one that was good
         self._parser: httptools.HttpRequestParser | None = httptools.HttpRequestParser(self)
         self.begin()
 
@@ -71,31 +72,43 @@ class Message:
         end = piece_end(data, at, size, self._tail)
         return end if self.has_head else min(end, at + head.HEAD_MAX_BYTES + 1 - self.fed)
 
-    def feed(self, data: bytearray, at: int, end: int) -> None:
+    def feed(self, piece: memoryview) -> None:
         """One piece.  PlatformError."""
-        self.fed += end - at
-        with memoryview(data) as view, view[at:end] as piece:
+        size = len(piece)
+        self.fed += size
+        if self._left:
+            self._left -= size
             if self._is_unparsed:
                 self.on_body(bytes(piece))
-            elif self.is_odd:
-                self._line = head.first_line(self._line + piece)
-                self._odd_line()
+                self.is_whole = not self._left
             else:
                 self._parse(piece)
-        if self._left:
-            self._left -= end - at
-            self.is_whole = not self._left
             return
-        self._check_bounds()
+        if self.has_head:
+            self._parse(piece)
+            self._check_framing()
+        else:
+            self._parse_head(bytes(piece))
         if not self.is_whole:
-            self._tail = tail_of(data, at, end, self._tail)
+            self._tail = tail_of(self._tail, piece)
+
+    def _parse_head(self, piece: bytes) -> None:
+        if self.is_odd:
+            self._line += piece
+            self._odd_line()
+            return
+        if b"\n" not in self._line:
+            # llhttp may stumble over the first line, and says less of it than we have to know.
+            self._line = self._line + piece if self._line else piece
+            piece = head.escaped(piece)
+        self._parse(piece)
+        if not self.has_head:
+            self._line = head.first_line(self._line)
+            if self.fed > head.HEAD_MAX_BYTES:
+                raise head.headers_refused()
 
     def _parse(self, piece: bytes | memoryview) -> None:
         assert self._parser is not None, "the last message has been"
-        if not self.has_head and b"\n" not in self._line:
-            # llhttp may stumble over it, and says less of it than we have to know.
-            self._line = head.first_line(self._line + piece)
-            piece = head.escaped(piece)
         try:
             self._parser.feed_data(piece)
         except httptools.HttpParserUpgrade:
@@ -109,17 +122,14 @@ class Message:
 
     def _odd_line(self) -> None:
         """A method that llhttp does not know: what is asked for decides who refuses it."""
+        self._line = head.first_line(self._line)
         if head.is_odd_line(self._line):
             raise head.odd_method(self._line)
 
-    def _check_bounds(self) -> None:
-        if not self.has_head:
-            if self.fed > head.HEAD_MAX_BYTES:
-                raise head.headers_refused()
-        elif self.framing is not None:
-            run = self.fed - self._run_from
-            if run > FRAMING_RUN_BYTES or self.fed > 2 * self.body_bytes + FRAMING_SLACK_BYTES:
-                raise head.refusal(400, TOO_MUCH_FRAMING)
+    def _check_framing(self) -> None:
+        run = self.fed - self._run_from
+        if run > FRAMING_RUN_BYTES or self.fed > 2 * self.body_bytes + FRAMING_SLACK_BYTES:
+            raise head.refusal(400, TOO_MUCH_FRAMING)
 
     def target(self) -> Target:
         """Where it goes, once its head is there.  PlatformError for a head that may not be."""
@@ -127,13 +137,20 @@ class Message:
         assert parser is not None and self.has_head
         version = parser.get_http_version()
         self.is_modern = version != "1.0"
-        if version not in ("1.0", "1.1") or (version == "1.0" and not head.is_http(self._line)):
+        if version != "1.1" and (self.is_modern or not head.is_http(self._line)):
             raise head.no_version(version)
+        self._line = b""
         method = parser.get_method()
         target = head.target_of(self._url, method)
-        head.check_host(self._marks.get(b"host"), self.is_modern)
+        host = self._marks.get(b"host")
+        if host != self._host or host is None:  # one connection's requests mostly name the same
+            head.check_host(host, self.is_modern)
+            self._host = host
         is_upgrade = parser.should_upgrade()
-        self.framing = head.framing_of(self._marks, self.is_modern, is_upgrade=is_upgrade)
+        if len(self._marks) == 1 and host is not None:
+            self.framing = head.NO_BODY
+        else:
+            self.framing = head.framing_of(self._marks, self.is_modern, is_upgrade=is_upgrade)
         if target.host is not None:
             self.headers = head.with_host(self.headers, target.host)
         self.method = method.decode("ascii")

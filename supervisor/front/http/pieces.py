@@ -25,8 +25,7 @@ def piece_end(data: bytearray, at: int, size: int, tail: bytes) -> int:
     return found + len(END) if found >= 0 else size
 
 
-def tail_of(data: bytearray, at: int, end: int, tail: bytes) -> bytes:
-    """The last bytes so far, of which an empty line may go on."""
-    if end - at >= TAIL_BYTES:
-        return bytes(data[end - TAIL_BYTES : end])
-    return (tail + data[at:end])[-TAIL_BYTES:]
+def tail_of(tail: bytes, piece: memoryview) -> bytes:
+    """The last bytes so far, of which an empty line may go on; ``tail`` is that of the pieces before."""
+    last = bytes(piece[-TAIL_BYTES:])
+    return last if len(last) == TAIL_BYTES else (tail + last)[-TAIL_BYTES:]
