@@ -19,7 +19,8 @@ from supervisor.settings import Settings
 from supervisor.warden import admission, identities
 from supervisor.warden.descriptors import DESCRIPTORS_BESIDES, DESCRIPTORS_PER_CELL
 from supervisor.warden.jail import tiers
-from supervisor.warden.jail.cgroups import CONTROLLERS, Place, own_places
+from supervisor.warden.jail.cgroups import CONTROLLERS
+from supervisor.warden.jail.hierarchies import Place, own_places
 from supervisor.warden.jail.probes import Finding
 
 PASS, CAUTION, FAIL = "PASS", "CAUTION", "FAIL"

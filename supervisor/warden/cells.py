@@ -281,8 +281,11 @@ class Cell:
         if name in NAMESPACED_SIGNALS and not self._confinement.has_namespaces:
             return  # they are for all that runs in the cell's pid namespace
         if self.state in (State.LEASED, State.RETURNED):
-            if name in NAMESPACED_SIGNALS and self._confinement.guard is not None:
-                self._confinement.guard.freeze(self.name, name == "freeze")
+            if name in NAMESPACED_SIGNALS:
+                if self._confinement.guard is not None:
+                    self._confinement.guard.freeze(self.name, name == "freeze")
+                if self._leaf is not None and self._leaf.freeze(name == "freeze"):
+                    return
             with contextlib.suppress(LinkClosed):  # it is gone, and about to be reaped
                 self._setup.send({"do": "signal", "name": name})
 

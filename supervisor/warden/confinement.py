@@ -21,7 +21,7 @@ from supervisor.warden.code import Bundles, Code
 from supervisor.warden.guard import EVIDENCE, Guard
 from supervisor.warden.hurry import Hurry
 from supervisor.warden.jail import _syscalls as sys_
-from supervisor.warden.jail.cgroups import CONTROLLERS, Budget, Cgroups
+from supervisor.warden.jail.cgroups import CONTROLLERS, FREEZER, Budget, Cgroups
 from supervisor.warden.jail.probes import Finding
 from supervisor.warden.jail.tiers import REMEDIES, Tier
 from supervisor.warden.rooms import Rooms
@@ -188,6 +188,11 @@ class Confinement:
                 found.append(Layer(f"cgroup-{name}", "enforced", f"v{version}, limits before the process"))
             else:
                 found.append(Layer(f"cgroup-{name}", "absent", self.cgroups.missing[name]))
+        found.append(
+            Layer("freezer", "enforced", "an idle cell is frozen: nothing in it runs, whoever signals it")
+            if FREEZER in self.cgroups.versions
+            else Layer("freezer", "degraded", f"by SIGSTOP: {self.cgroups.missing[FREEZER]}")
+        )
         if self.guard is not None:
             status = "absent" if self.guard.blindness else "degraded"
             found.append(Layer("memory-guard", status, self.guard.blindness or EVIDENCE))

@@ -34,7 +34,8 @@ from supervisor.warden.descriptors import raise_descriptor_limit
 from supervisor.warden.first_zygote import FirstZygote, Wanted
 from supervisor.warden.fronts import Fronts
 from supervisor.warden.jail import _syscalls as sys_
-from supervisor.warden.jail.cgroups import Cgroups, own_places
+from supervisor.warden.jail.cgroups import Cgroups
+from supervisor.warden.jail.hierarchies import own_places
 from supervisor.warden.jail.launch import Launch
 from supervisor.warden.jail.probes import Finding
 from supervisor.warden.jail.standby import StandBy

@@ -15,6 +15,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from supervisor.warden.jail import freezer
+from supervisor.warden.jail.hierarchies import Place
+
 log = logging.getLogger("cellblock.cgroups")
 
 CONTROLLERS = ("memory", "pids", "cpu")
@@ -24,20 +27,13 @@ CPU_QUOTA_LEAST_US = 1000
 # A cell before its function is known: the copies a fork makes, and nothing else.
 BLANK_MEMORY_BYTES = 512 << 20
 BLANK_PROCESSES = 64
+FREEZER = "freezer"
 READ_BYTES = 4096
 # Where the server itself goes on v2: a group with processes hands nothing down.
 INNER = "server"
 V1_MEMORY_FILES = ("memory.max_usage_in_bytes", "memory.oom_control")
 # Pid 1 of the cell, which is ours and not the function's.
 PROCESSES_OF_OURS = 1
-
-
-@dataclass(frozen=True)
-class Place:
-    """The server's own group in one hierarchy; ``version`` is 1 or 2."""
-
-    path: str
-    version: int
 
 
 @dataclass(frozen=True)
@@ -58,39 +54,6 @@ class MemoryUse:
 
 
 BLANK = Budget(BLANK_MEMORY_BYTES, BLANK_PROCESSES, 0)
-
-
-def own_places(groups: str, mounts: str) -> dict[str, Place]:
-    """Controller → our group, from the texts of ``/proc/self/cgroup`` and ``mountinfo``.
-
-    The key "" is the unified hierarchy, whose controllers are known only by looking.
-    """
-    mounted: dict[str, tuple[str, str, int]] = {}
-    for line in mounts.splitlines():
-        before, _, after = line.partition(" - ")
-        fields, kind_fields = before.split(" "), after.split(" ")
-        if len(fields) < 5 or len(kind_fields) < 3:
-            continue
-        root, point = fields[3], fields[4]
-        if kind_fields[0] == "cgroup2":
-            mounted[""] = (root, point, 2)
-        elif kind_fields[0] == "cgroup":
-            for name in kind_fields[2].split(","):
-                mounted[name] = (root, point, 1)
-    places = {}
-    for line in groups.splitlines():
-        _, names, path = line.split(":", 2)
-        for name in names.split(","):
-            if name not in mounted:
-                continue
-            root, point, version = mounted[name]
-            # In a container the mount shows a part of the hierarchy: what is above it has no name here.
-            inside = root.rstrip("/")
-            if path in (root, inside):
-                places[name] = Place(point, version)
-            elif path.startswith(inside + "/"):
-                places[name] = Place(point + path[len(inside) :], version)
-    return places
 
 
 def _write(path: str, text: str) -> None:
@@ -189,6 +152,11 @@ class Leaf:
         except (OSError, ValueError):  # it has just ended
             return 0
 
+    def freeze(self, is_frozen: bool) -> bool:
+        """As ``freezer.freeze``; False where there is none."""
+        place = self._folders.get(FREEZER)
+        return place is not None and freezer.freeze(place.path, is_frozen)
+
     def kill(self) -> None:
         """End every process in it at once, where the kernel can (v2, 5.14), else let none be added.
 
@@ -210,6 +178,8 @@ class Leaf:
 
     def processes(self) -> list[int]:
         """What is in it and was not ended by ``kill``; empty without cgroups, and where v2 has ended all."""
+        if any(os.path.exists(f"{place.path}/cgroup.kill") for place in self._folders.values()):
+            return []
         for place in self._folders.values():
             if place.version == 1:
                 with contextlib.suppress(OSError):
@@ -241,6 +211,8 @@ _OPTIONAL = ("memory.memsw.limit_in_bytes", "memory.swap.max", "memory.oom.group
 
 def _settings(name: str, version: int, budget: Budget) -> list[tuple[str, str]]:
     """The files of one controller and what to write, in an order that the kernel takes."""
+    if name == FREEZER:
+        return []
     processes = str(budget.processes + PROCESSES_OF_OURS)
     memory = str(budget.memory_bytes)
     quota = max(CPU_QUOTA_LEAST_US, int(budget.cpu * CPU_PERIOD_US)) if budget.cpu else 0
@@ -285,6 +257,12 @@ class Cgroups:
                 self.missing[controller] = _reason(error)
             except LookupError as error:
                 self.missing[controller] = str(error.args[0])
+        try:
+            self._bases[FREEZER] = freezer.base_of(places, name)
+        except OSError as error:
+            self.missing[FREEZER] = _reason(error)
+        except LookupError as error:
+            self.missing[FREEZER] = str(error.args[0])
         # Those that a killed server's last processes are just leaving are removed with the next cell's end.
         self._debris = [Leaf({"": Place(path, 0)}) for path in self._clear()]
 

@@ -15,7 +15,8 @@ import pytest
 from supervisor.settings import Settings
 from supervisor.warden import audit as audit_
 from supervisor.warden.audit import CAUTION, CHECKS, FAIL, KNOBS, PASS, Check, audit, controller_state
-from supervisor.warden.jail.cgroups import CONTROLLERS, Place
+from supervisor.warden.jail.cgroups import CONTROLLERS
+from supervisor.warden.jail.hierarchies import Place
 from supervisor.warden.jail.probes import Finding
 from supervisor.warden.jail.tiers import NEEDS, REMEDIES
 

@@ -9,7 +9,8 @@ import pytest
 
 from supervisor.warden import hurry
 from supervisor.warden.hurry import MANY_PROCESSES, TIMES, Hurry
-from supervisor.warden.jail.cgroups import Cgroups, Leaf, Place
+from supervisor.warden.jail.cgroups import Cgroups, Leaf
+from supervisor.warden.jail.hierarchies import Place
 
 USUAL, MORE = "1024", str(1024 * TIMES)
 
