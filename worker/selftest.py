@@ -9,6 +9,7 @@ A breach is not a failure of one cell: the warden stops serving the tier (see ``
 """
 
 import errno
+import fcntl
 import os
 import resource
 import socket
@@ -24,6 +25,8 @@ HOSTS_FILES = ("/etc/shadow", "/etc/hostname", "/boot", "/run", "/sys/kernel", "
 KNOBS = ("/proc/sys/kernel/core_pattern", "/proc/sysrq-trigger", "/proc/kcore", "/proc/keys")
 DEVICES = ["full", "null", "random", "shm", "urandom", "zero"]
 BAD_FD = -1
+# fcntl(2); Python has neither on every version.
+F_GET_SEALS, F_SEAL_EXEC = 1034, 0x20
 AF_ALG = 38
 NAMESPACES = ("user", "mnt", "pid", "net", "ipc", "uts", "cgroup")
 
@@ -42,6 +45,7 @@ class Expected(NamedTuple):
     outsider: int
     namespaces: Dict[str, str]
     keyring: int
+    devices: int
     has_landlock: bool
     has_memfd_knob: bool
 
@@ -113,6 +117,14 @@ def _proc(_: Expected) -> str:
 
 def _devices(_: Expected) -> str:
     return _same("/dev", sorted(os.listdir("/dev")), DEVICES)
+
+
+def _own_devices(expected: Expected) -> str:
+    for name in DEVICES:
+        if name != "shm":
+            _same("the file system of " + name, os.stat("/dev/" + name).st_dev, expected.devices)
+    _same("that of standard input", os.fstat(0).st_dev, expected.devices)
+    return "locks on devices and standard input are the cell's own"
 
 
 def _others_processes(expected: Expected) -> str:
@@ -210,7 +222,16 @@ def _landlock(_: Expected) -> str:
 
 
 def _memfd(_: Expected) -> str:
-    return refused("memfd_create(MFD_EXEC)", lambda: sys_.call("memfd_create", b"", 0x10), errno.EACCES)
+    # One that asks for an executable file would be refused, and the kernel would write a warning each time.
+    # One that asks for neither gets what the knob says, as long as that was written.
+    descriptor = sys_.call("memfd_create", b"", 0)
+    try:
+        seals = fcntl.fcntl(descriptor, F_GET_SEALS)
+    finally:
+        os.close(descriptor)
+    if not seals & F_SEAL_EXEC:
+        raise Breach("memfd_create made a file that may be made executable")
+    return "memfd_create: sealed against being executable"
 
 
 # (layer, check); "network" is left out where the function was given one.
@@ -221,6 +242,7 @@ BEFORE: List[Tuple[str, Callable[[Expected], str]]] = [
     ("read-only-root", _read_only),
     ("proc", _proc),
     ("devices", _devices),
+    ("own-devices", _own_devices),
     ("pid-namespace", _others_processes),
     ("network", _network),
     ("cgroup-namespace", _cgroups),
@@ -239,6 +261,8 @@ def before_the_filter(expected: Expected) -> List[Proof]:
     absent = {}
     if expected.network != "none":
         absent["network"] = "the function has network = %s" % expected.network
+    if not expected.devices:
+        absent["own-devices"] = "needs root and mknod; standard input is the cell's own"
     if not expected.has_landlock:
         absent["landlock"] = "the kernel has none that is new enough, or has it off"
     if not expected.has_memfd_knob:
@@ -262,7 +286,7 @@ def of_the_function(rlimits: Tuple[Tuple[int, int], ...], tmp_bytes: int) -> Lis
 
 def without_namespaces(rlimits: Tuple[Tuple[int, int], ...], outsider: int, keyring: int) -> List[Proof]:
     """Try what holds a cell of tier B or C; Breach names the first that does not."""
-    limits = Expected("none", (0, 0), outsider, {}, keyring, True, False)
+    limits = Expected("none", (0, 0), outsider, {}, keyring, 0, True, False)
     checks: List[Tuple[str, Callable[[], str]]] = [
         # World-readable, so only Landlock can have refused it.
         ("files", lambda: refused("/etc/passwd", _opened("/etc/passwd"), errno.EACCES)),

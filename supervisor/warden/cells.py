@@ -202,7 +202,14 @@ class Cell:
             self._leaf.join(self.pid)
             if self._confinement.maps_ids:
                 self._write_maps()
-            self._setup.send({"do": "build", **self._confinement.surroundings(self.kind)})
+            devices = self._confinement.devices()
+            own = os.fstat(devices[0]).st_dev if devices else 0
+            surroundings = self._confinement.surroundings(self.kind)
+            try:
+                self._setup.send({"do": "build", "devices": own, **surroundings}, devices)
+            finally:
+                for descriptor in devices:
+                    os.close(descriptor)
         except (OSError, LinkClosed) as error:
             self.kill("not started", f"it could not be confined: {error}")
 

@@ -7,6 +7,7 @@ last cell gave.  The cells are made in ``cells``; here nothing happens to a proc
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -22,6 +23,7 @@ from supervisor.warden.guard import EVIDENCE, Guard
 from supervisor.warden.hurry import Hurry
 from supervisor.warden.jail import _syscalls as sys_
 from supervisor.warden.jail.cgroups import CONTROLLERS, FREEZER, Budget, Cgroups
+from supervisor.warden.jail.devices import own_devices
 from supervisor.warden.jail.probes import Finding
 from supervisor.warden.jail.tiers import REMEDIES, Tier
 from supervisor.warden.rooms import Rooms
@@ -30,14 +32,17 @@ from supervisor.warden.rooms import Rooms
 PROFILES = {"none": "cell", "host": "cell-network"}
 # Without a network namespace no socket at all: a Unix socket's path is not Landlock's business yet.
 BARE_PROFILE = "cell-bare"
+log = logging.getLogger("cellblock.confinement")
+
 NAMESPACES = ("user", "mnt", "pid", "net", "ipc", "uts", "cgroup")
 
 
 # What a cell's proof has to speak of: a step that was forgotten proves nothing, so its silence counts.
 _HELD = ("rlimits", "privileges", "descriptors", "keyring", "landlock", "proc", "speculation", "seccomp")
 _NAMESPACED = (
-    *_HELD, "user-namespace", "namespaces", "mount-namespace", "read-only-root", "devices", "pid-namespace",
-    "network", "cgroup-namespace", "no-nested-namespaces", "code", "tmp", "capabilities", "memfd-noexec",
+    *_HELD, "user-namespace", "namespaces", "mount-namespace", "read-only-root", "devices", "own-devices",
+    "pid-namespace", "network", "cgroup-namespace", "no-nested-namespaces", "code", "tmp", "capabilities",
+    "memfd-noexec",
 )  # fmt: skip
 _BARE = (*_HELD, "files", "read-only", "processes")
 PROVEN: dict[Tier, frozenset[str]] = {
@@ -98,6 +103,7 @@ class Confinement:
         }
         self._namespaces = {kind: os.readlink(f"/proc/self/ns/{kind}") for kind in NAMESPACES}
         self._keyring = sys_.session_keyring()
+        self._has_own_devices = tier is Tier.A
         # One thread: whoever is second finds what the first waited for.
         self._waiter = ThreadPoolExecutor(1, "cgroups")
         # Where no cgroup counts memory somebody has to look.
@@ -128,6 +134,17 @@ class Confinement:
             "namespaces": self._namespaces,
             "keyring": self._keyring,
         }
+
+    def devices(self) -> list[int]:
+        """A mount of device nodes for one cell; none where they are the host's, which the proof says."""
+        if not self._has_own_devices:
+            return []
+        try:
+            return [own_devices()]
+        except OSError as error:
+            log.warning("cells share the host's device nodes: %s", error)
+            self._has_own_devices = False
+            return []
 
     def tie_words(self, name: str, kind: Kind, uid: int, code: Code | None) -> Message:
         """What a cell's tie carries besides its function's limits."""

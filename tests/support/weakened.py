@@ -30,6 +30,8 @@ WARDEN = "supervisor/warden/warden.py"
 CONFINEMENT = "supervisor/warden/confinement.py"
 CODE = "supervisor/warden/code.py"
 FREEZER = "supervisor/warden/jail/freezer.py"
+DEVICES = "supervisor/warden/jail/devices.py"
+KEPT = "worker/kept.py"
 PROBES = "supervisor/warden/jail/probes.py"
 
 
@@ -120,6 +122,10 @@ WITHOUT: dict[str, tuple[Change, ...]] = {
     "cg": (Change(WARDEN, "own_places('', '')", old="own_places(groups.read(), mounts.read())"),
            Change(CONFINEMENT, "self.guard = None",
                   old='self.guard = None if "memory" in cgroups.versions else Guard()')),
+    # The host's own nodes, standard input among them.
+    "dev": (Change(DEVICES, "\ndef own_devices():\n    raise PermissionError('taken away')\n"),
+            Change(KEPT, "    if True:\n",
+                   old="    if materials.has_own_devices or not materials.has_namespaces:\n")),
     # An idle cell is then stopped by a signal, as on hosts without cgroup v2.
     "frz": (Change(FREEZER, "\ndef base_of(places, name):\n    raise LookupError('taken away')\n"),),
     "rl": (without_steps("rlimits", "open-files"),),

@@ -8,12 +8,13 @@ from __future__ import annotations
 import ctypes
 import os
 import struct
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
 _NR_OPEN_TREE = 428
 _NR_MOVE_MOUNT = 429
+_NR_FSOPEN, _NR_FSCONFIG, _NR_FSMOUNT = 430, 431, 432
 _NR_OPENAT2 = 437
 _NR_MOUNT_SETATTR = 442
 _NR_LANDLOCK_CREATE_RULESET = 444
@@ -45,6 +46,8 @@ CAP_KILL, CAP_SETGID, CAP_SETUID, CAP_SETPCAP, CAP_SYS_ADMIN = 5, 6, 7, 8, 21
 MOUNT_ATTR_RDONLY, MOUNT_ATTR_NOSUID, MOUNT_ATTR_NODEV, MOUNT_ATTR_NOEXEC = 1, 2, 4, 8
 
 _OPEN_TREE_CLONE = 1
+_FSOPEN_CLOEXEC = _FSMOUNT_CLOEXEC = 1
+_FSCONFIG_SET_STRING, _FSCONFIG_CMD_CREATE = 1, 6
 _AT_FDCWD = -100
 _AT_RECURSIVE = 0x8000
 _AT_EMPTY_PATH = 0x1000
@@ -114,6 +117,22 @@ def clone_tree(path: str, directory_fd: int = _AT_FDCWD) -> int:
     """A detached copy of the mounts at ``path`` (or at ``directory_fd`` itself for ``""``)."""
     flags = _OPEN_TREE_CLONE | os.O_CLOEXEC | _AT_RECURSIVE | (0 if path else _AT_EMPTY_PATH)
     return _check(_libc.syscall(_NR_OPEN_TREE, directory_fd, path.encode(), flags), f"open_tree {path}")
+
+
+def detached(kind: str, options: Mapping[str, str], attributes: int) -> int:
+    """A new file system of that kind as a detached mount; OSError.
+
+    Why: it is nowhere until somebody attaches it.  Safe because: names and options are ours.
+    """
+    context = _check(_libc.syscall(_NR_FSOPEN, kind.encode(), _FSOPEN_CLOEXEC), f"fsopen {kind}")
+    try:
+        for name, value in options.items():
+            pair = (name.encode(), value.encode())
+            _check(_libc.syscall(_NR_FSCONFIG, context, _FSCONFIG_SET_STRING, *pair, 0), f"fsconfig {name}")
+        _check(_libc.syscall(_NR_FSCONFIG, context, _FSCONFIG_CMD_CREATE, None, None, 0), f"fsconfig {kind}")
+        return _check(_libc.syscall(_NR_FSMOUNT, context, _FSMOUNT_CLOEXEC, attributes), f"fsmount {kind}")
+    finally:
+        os.close(context)
 
 
 def set_attributes(descriptor: int, attributes: int, path: str = "", recursive: bool = True) -> None:

@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from supervisor.warden.jail import _syscalls as sys_
+from supervisor.warden.jail.devices import NODES, own_devices
 
 # Every Linux has it; it is covered by a tmpfs in a private mount namespace while we build.
 BUILD_PLACE = "/tmp"  # noqa: S108
 ROOT_BYTES = 4 << 20  # folders, links and five small files
 PASSING = "/sys"
 PASSING_BYTES = 64 << 10
-DEVICES = ("null", "zero", "full", "random", "urandom")
 
 _SAFE = sys_.MOUNT_ATTR_NOSUID | sys_.MOUNT_ATTR_NODEV
 _READ_ONLY = sys_.MOUNT_ATTR_RDONLY | _SAFE
@@ -117,10 +117,13 @@ def _open_trees(root: Root) -> dict[str, tuple[int, bool]]:
     for sources, attributes in ((root.read_only, _READ_ONLY), (root.writable, _SAFE)):
         for source, place in sources.items():
             trees[place] = (_tree(source, attributes), os.path.isdir(source))
-    for name in DEVICES:
-        device = f"/dev/{name}"
-        attributes = sys_.MOUNT_ATTR_NOSUID | sys_.MOUNT_ATTR_NOEXEC  # not NODEV: it is a device
-        trees[device] = (_tree(device, attributes), False)
+    try:
+        trees["/dev"] = (own_devices(), True)
+    except OSError:  # an ordinary user's
+        for name in NODES:
+            device = f"/dev/{name}"
+            attributes = sys_.MOUNT_ATTR_NOSUID | sys_.MOUNT_ATTR_NOEXEC  # not NODEV: it is a device
+            trees[device] = (_tree(device, attributes), False)
     if root.with_proc:
         # Whole, or the kernel refuses a cell its own: a masked /proc may not be unmasked by mounting.
         trees["/proc"] = (_tree("/proc", 0), True)
