@@ -247,7 +247,7 @@ class Application:
         call_id = calls.call_id_of(scope["headers"])
         answer = None
         if scope["path"] in health.PATHS:
-            answer = health.health(scope, self._parts.warden, self._parts.credentials)
+            answer = await health.health(scope, self._parts.warden, self._parts.credentials)
         elif scope["method"] == "HEAD" and calls.INVOKE.fullmatch(scope["raw_path"]):
             answer = answers.refused(calls.not_a_method("HEAD"))
             answer.headers += timing.closing(scope["headers"])

@@ -40,6 +40,7 @@ class Exchange:
         "match",
         "method",
         "must_close",
+        "peer",
         "query_string",
         "version",
     )
@@ -54,6 +55,8 @@ class Exchange:
         self.must_close = not parser.should_keep_alive
         self.content_length: int = parser.content_length or 0
         self.chunked: bool = parser.is_chunked
+        # The address of the other end, which the connection knows; "" on a Unix socket.
+        self.peer = ""
 
     @classmethod
     def of(cls, parser: Any) -> Exchange | None:

@@ -10,7 +10,7 @@ from typing import Any
 from supervisor.errors import PlatformError
 from supervisor.front import answers, calls, outcomes, refusals
 from supervisor.front.answers import Answer
-from supervisor.front.auth import Credentials, Principal, unauthenticated
+from supervisor.front.auth import Credentials, Principal
 from supervisor.front.directory import Directory
 from supervisor.front.exchange import Exchange, Receive, Reply
 from supervisor.front.lost import CallLate, CallLost, CircuitOpen, StartFailed
@@ -140,12 +140,14 @@ class Gateway:
     async def _answer(self, request: Exchange, receive: Receive, call_id: str, timing: Timing) -> Answer:
         call = calls.parse(request, call_id)
         principal = self._credentials.principal(call.authorization)
+        if principal is None and not self._directory.public.may_be((call.space, call.name)):
+            # The same answer, by the same way, whether it exists or not: nobody looks.
+            raise await self._credentials.refusal(call.authorization, request.peer)
         function = self._directory.functions.get((call.space, call.name)) or await self._directory.find(
             call.space, call.name
         )
         if principal is None and (function is None or not function.limits.public):
-            # The same answer whether it exists or not.
-            raise unauthenticated()
+            raise await self._credentials.refusal(call.authorization, request.peer)
         if function is None:
             raise PlatformError(
                 404,

@@ -88,6 +88,8 @@ class Protocol(ASGIProtocol):  # type: ignore[misc]
         if type(request) is not Exchange:
             keeps_alive: bool = await super()._handle_http_request(request, sockname, peername)
             return keeps_alive
+        if isinstance(peername, tuple):
+            request.peer = peername[0]
         try:
             await self.app.invoke(request, self._body_receiver.receive, self._reply)
         except asyncio.CancelledError:  # the caller is gone

@@ -118,7 +118,8 @@ PLATFORM_TEXTS = (
 )
 DISGUISES = (
     "{}", "\n{}", "x\n{}", "x\r{}", "x\r\n{}", "x\x0b{}", "x\x0c{}", "x\x85{}", "x\u2028{}", "x\u2029{}",
-    "\x1b[2K\x1b[G{}", "x\x08\x08{}", "x\n2026-01-31 14:00:00.123 platform info     c-1 {}", "platform info     c-1 {}",
+    "\x1b[2K\x1b[G{}", "x\x08\x08{}", "platform info     c-1 {}",
+    "x\n2026-01-31 14:00:00.123 platform info     c-1 {}",
     "2026-01-31 14:00:00.123 platform info     c-1 {}", "\u200b{}", "\u202e{}", "x\x1c{}", "x\x1e{}", "\t{}",
 )  # fmt: skip
 
