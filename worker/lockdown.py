@@ -277,8 +277,7 @@ def _descriptors(materials: Materials) -> None:
     _only(list(range(UNUSED_FD)))
 
 
-def _open_files(materials: Materials) -> None:
-    """After the descriptors have found their places."""
+def _open_files(materials: Materials) -> None:  # after the descriptors have found their places
     rlimits.lower(rlimits.open_files(materials))
 
 
@@ -328,6 +327,7 @@ def _layers_hold(materials: Materials) -> None:
         namespaces=materials.surroundings.namespaces,
         keyring=materials.surroundings.keyring,
         devices=materials.surroundings.devices,
+        guards_metadata=materials.surroundings.guards_metadata,
         has_landlock=landlock.abi() >= landlock.LEAST_ABI,
         has_memfd_knob=materials.has_memfd_knob,
     )

@@ -48,12 +48,14 @@ class Surroundings(NamedTuple):
     ``filter`` is the compiled seccomp program; ``outsider`` is a process, ``namespaces`` and ``keyring`` are
     those that a cell may not be able to reach: the self-test tries.  ``devices`` is the
     file system of the device nodes that are this cell's alone, 0 where they are the host's.
+    ``guards_metadata``: in the host's network, the addresses where clouds give credentials are refused.
     """
 
     filter: bytes
     outsider: int
     namespaces: Dict[str, str]
     keyring: int
+    guards_metadata: bool
     devices: int
 
 
@@ -79,7 +81,7 @@ class Materials:
         self.outer_ids = outer_ids
         sizes = (BLANK_MEMORY_BYTES, BLANK_TMP_BYTES, 256, 64)
         self.tie: Tie = Tie(False, *sizes, "/function", "/tmp", (), 0, False)
-        self.surroundings = Surroundings(b"", 0, {}, 0, 0)
+        self.surroundings = Surroundings(b"", 0, {}, 0, False, 0)
         self.code_fd = -1
         # A mount of device nodes that are this cell's alone, -1 where the host gives none; standard input.
         self.devices_fd = self.null_fd = -1

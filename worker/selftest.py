@@ -18,8 +18,9 @@ from typing import Any, Callable, Dict, List, NamedTuple, Tuple
 from worker import _syscalls as sys_
 from worker.materials import UNUSED_FD
 
-# TEST-NET-1 and the metadata address of most clouds: nobody answers the first, nobody may the second.
-FAR_ADDRESSES = ("192.0.2.1", "169.254.169.254")
+# The metadata address of most clouds, and two for documentation where nobody is.
+METADATA = "169.254.169.254"
+FAR_ADDRESSES = ("192.0.2.1", "198.51.100.1")
 # Not /root or /home: a runtime may be mounted below.
 HOSTS_FILES = ("/etc/shadow", "/etc/hostname", "/boot", "/run", "/sys/kernel", "/var/log")
 KNOBS = ("/proc/sys/kernel/core_pattern", "/proc/sysrq-trigger", "/proc/kcore", "/proc/keys")
@@ -46,6 +47,7 @@ class Expected(NamedTuple):
     namespaces: Dict[str, str]
     keyring: int
     devices: int
+    guards_metadata: bool
     has_landlock: bool
     has_memfd_knob: bool
 
@@ -140,6 +142,14 @@ def _network(expected: Expected) -> str:
                 refused("connect to " + address, lambda: probe.connect((address, 80)), errno.ENETUNREACH)  # noqa: B023
             )
     return "; ".join(found)
+
+
+def _metadata(expected: Expected) -> str:
+    if expected.network == "none":
+        return "the function has no network"
+    # Of a datagram socket no packet is sent, whoever answers.
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        return refused(METADATA, lambda: probe.connect((METADATA, 80)), errno.EPERM)
 
 
 def _cgroups(_: Expected) -> str:
@@ -245,6 +255,7 @@ BEFORE: List[Tuple[str, Callable[[Expected], str]]] = [
     ("own-devices", _own_devices),
     ("pid-namespace", _others_processes),
     ("network", _network),
+    ("metadata", _metadata),
     ("cgroup-namespace", _cgroups),
     ("no-nested-namespaces", _no_nesting),
     ("capabilities", _capabilities),
@@ -261,6 +272,8 @@ def before_the_filter(expected: Expected) -> List[Proof]:
     absent = {}
     if expected.network != "none":
         absent["network"] = "the function has network = %s" % expected.network
+    if expected.network != "none" and not expected.guards_metadata:
+        absent["metadata"] = "network = host reaches them: needs root, cgroup v2 and BPF"
     if not expected.devices:
         absent["own-devices"] = "needs root and mknod; standard input is the cell's own"
     if not expected.has_landlock:
@@ -286,7 +299,7 @@ def of_the_function(rlimits: Tuple[Tuple[int, int], ...], tmp_bytes: int) -> Lis
 
 def without_namespaces(rlimits: Tuple[Tuple[int, int], ...], outsider: int, keyring: int) -> List[Proof]:
     """Try what holds a cell of tier B or C; Breach names the first that does not."""
-    limits = Expected("none", (0, 0), outsider, {}, keyring, 0, True, False)
+    limits = Expected("none", (0, 0), outsider, {}, keyring, 0, False, True, False)
     checks: List[Tuple[str, Callable[[], str]]] = [
         # World-readable, so only Landlock can have refused it.
         ("files", lambda: refused("/etc/passwd", _opened("/etc/passwd"), errno.EACCES)),

@@ -7,6 +7,7 @@ last cell gave.  The cells are made in ``cells``; here nothing happens to a proc
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 import os
 from collections.abc import Mapping, Sequence
@@ -22,6 +23,7 @@ from supervisor.warden.code import Bundles, Code
 from supervisor.warden.guard import EVIDENCE, Guard
 from supervisor.warden.hurry import Hurry
 from supervisor.warden.jail import _syscalls as sys_
+from supervisor.warden.jail import metadata
 from supervisor.warden.jail.cgroups import CONTROLLERS, FREEZER, Budget, Cgroups
 from supervisor.warden.jail.devices import own_devices
 from supervisor.warden.jail.probes import Finding
@@ -42,7 +44,7 @@ _HELD = ("rlimits", "privileges", "descriptors", "keyring", "landlock", "proc", 
 _NAMESPACED = (
     *_HELD, "user-namespace", "namespaces", "mount-namespace", "read-only-root", "devices", "own-devices",
     "pid-namespace", "network", "cgroup-namespace", "no-nested-namespaces", "code", "tmp", "capabilities",
-    "memfd-noexec",
+    "memfd-noexec", "metadata",
 )  # fmt: skip
 _BARE = (*_HELD, "files", "read-only", "processes")
 PROVEN: dict[Tier, frozenset[str]] = {
@@ -104,6 +106,7 @@ class Confinement:
         self._namespaces = {kind: os.readlink(f"/proc/self/ns/{kind}") for kind in NAMESPACES}
         self._keyring = sys_.session_keyring()
         self._has_own_devices = tier is Tier.A
+        self._is_guarded: bool | None = None  # nobody has asked yet
         # One thread: whoever is second finds what the first waited for.
         self._waiter = ThreadPoolExecutor(1, "cgroups")
         # Where no cgroup counts memory somebody has to look.
@@ -133,7 +136,21 @@ class Confinement:
             "outsider": os.getpid(),
             "namespaces": self._namespaces,
             "keyring": self._keyring,
+            "guards_metadata": kind.network != "none" and self._guards_metadata(),
         }
+
+    def _guards_metadata(self) -> bool:
+        """Whether cells in the host's network are kept from the addresses that give credentials."""
+        if self._is_guarded is None:
+            try:
+                if not self.cgroups.unified:
+                    raise OSError(errno.ENOENT, self.cgroups.missing[FREEZER])
+                metadata.guard(self.cgroups.unified)
+                self._is_guarded = True
+            except OSError as error:
+                log.warning("with network = host the metadata addresses of clouds can be reached: %s", error)
+                self._is_guarded = False
+        return self._is_guarded
 
     def devices(self) -> list[int]:
         """A mount of device nodes for one cell; none where they are the host's, which the proof says."""

@@ -271,6 +271,12 @@ class Cgroups:
         """Controller → version, for those in force."""
         return {name: place.version for name, place in self._bases.items()}
 
+    @property
+    def unified(self) -> str:
+        """The folder of all cells in the unified hierarchy; "" where there is none."""
+        place = self._bases.get(FREEZER)
+        return place.path if place is not None else ""
+
     def leaf(self, name: str) -> Leaf:
         """A new leaf with a blank cell's limits.  OSError."""
         self._debris = [leaf for leaf in self._debris if not leaf.remove()]

@@ -22,7 +22,7 @@ def raising(number: int) -> Callable[[], Any]:
     return attempt
 
 
-EXPECTED = Expected("none", (1000, 1000), 1, {}, 0, 7, True, True)
+EXPECTED = Expected("none", (1000, 1000), 1, {}, 0, 7, True, True, True)
 
 
 def test_a_call_that_is_refused_as_expected_is_evidence() -> None:
