@@ -7,12 +7,15 @@ Bundles are written by the fronts, which are less trusted than the warden: whate
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
 from supervisor.warden.jail import _syscalls as sys_
+
+log = logging.getLogger("cellblock.code")
 
 CODE_ATTRIBUTES = sys_.MOUNT_ATTR_RDONLY | sys_.MOUNT_ATTR_NOSUID | sys_.MOUNT_ATTR_NODEV
 
@@ -34,8 +37,12 @@ class Code:
 class Bundles:
     """The fronts' bundles, as the warden may touch them."""
 
-    def __init__(self, folder: Path, as_mounts: bool) -> None:
+    def __init__(self, folder: Path, as_mounts: bool, nothing: Path | None = None) -> None:
+        """``nothing`` is an empty folder, made where it is not; without one cells see where bundles lie."""
         self.folder = folder
+        self._nothing = nothing
+        if nothing is not None:
+            nothing.mkdir(mode=0o555, exist_ok=True)
         self._as_mounts = as_mounts
         # The only path of the fronts' that is ever opened; what is below it, by openat2 only.
         self._descriptor = os.open(folder, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -46,6 +53,12 @@ class Bundles:
         if not self._as_mounts:
             return Code(directory_fd, digest)
         try:
+            if self._nothing is not None:
+                try:
+                    return Code(_of_its_own(directory_fd, self._nothing), digest)
+                except OSError as error:
+                    log.info("cells see in /proc/self/mountinfo where bundles lie: %s", error)
+                    self._nothing = None
             tree = sys_.clone_tree("", directory_fd)
         finally:
             os.close(directory_fd)
@@ -60,6 +73,11 @@ class Bundles:
         """At shutdown."""
         with contextlib.suppress(OSError):
             os.close(self._descriptor)
+
+
+def _of_its_own(directory_fd: int, nothing: Path) -> int:
+    """A file system of its own; and so a lock on a file of it is nobody else's."""
+    return sys_.overlay(directory_fd, str(nothing), CODE_ATTRIBUTES)
 
 
 def copy_bundle(code: Code, target: Path) -> None:

@@ -66,7 +66,7 @@ def test_every_layer_that_can_be_left_out_is_tried() -> None:
     # Whether a cgroup limits a cell is the warden's own knowledge: it is published as absent.  A cell cannot
     # see that its random numbers are another's: test_life_cycle_attacks.py looks at two.
     # So is what the host cannot give: a freezer, device nodes of a cell's own.
-    assert set(LEFT_OUT) == set(WITHOUT) - {"cg", "random", "frz", "dev"}
+    assert set(LEFT_OUT) == set(WITHOUT) - {"cg", "random", "frz", "dev", "ovl"}
 
 
 @pytest.mark.promise("T37")

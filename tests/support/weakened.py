@@ -122,6 +122,8 @@ WITHOUT: dict[str, tuple[Change, ...]] = {
     "cg": (Change(WARDEN, "own_places('', '')", old="own_places(groups.read(), mounts.read())"),
            Change(CONFINEMENT, "self.guard = None",
                   old='self.guard = None if "memory" in cgroups.versions else Guard()')),
+    # A function's code is then a mount of the folder where the host keeps it.
+    "ovl": (Change(CODE, "\ndef _of_its_own(*_):\n    raise OSError(38, 'taken away')\n"),),
     # The host's own nodes, standard input among them.
     "dev": (Change(DEVICES, "\ndef own_devices():\n    raise PermissionError('taken away')\n"),
             Change(KEPT, "    if True:\n",
@@ -136,6 +138,7 @@ WITHOUT: dict[str, tuple[Change, ...]] = {
     # Only what lies in the copy: our worker package there, and the bundles of the test's own server.
     "ro": (Change(ZYGOTES, 'root.writable[str(package_dir("worker"))]',
                   old='root.read_only[str(package_dir("worker"))]'),
+           Change(CODE, "\ndef _of_its_own(*_):\n    raise OSError(38, 'taken away')\n"),
            Change(CODE, "CODE_ATTRIBUTES = sys_", old="CODE_ATTRIBUTES = sys_.MOUNT_ATTR_RDONLY | sys_")),
     "tmp": (without_steps("tmp-size"),
             Change(LOCKDOWN, 'return "mode=1777"', old='return "size=%d,nr_inodes=%d,mode=1777" % '

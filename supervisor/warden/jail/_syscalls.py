@@ -47,6 +47,7 @@ MOUNT_ATTR_RDONLY, MOUNT_ATTR_NOSUID, MOUNT_ATTR_NODEV, MOUNT_ATTR_NOEXEC = 1, 2
 
 _OPEN_TREE_CLONE = 1
 _FSOPEN_CLOEXEC = _FSMOUNT_CLOEXEC = 1
+_OVERLAY = {"redirect_dir": "nofollow", "metacopy": "off", "index": "off", "nfs_export": "off", "xino": "off"}
 _FSCONFIG_SET_STRING, _FSCONFIG_CMD_CREATE = 1, 6
 _AT_FDCWD = -100
 _AT_RECURSIVE = 0x8000
@@ -133,6 +134,22 @@ def detached(kind: str, options: Mapping[str, str], attributes: int) -> int:
         return _check(_libc.syscall(_NR_FSMOUNT, context, _FSMOUNT_CLOEXEC, attributes), f"fsmount {kind}")
     finally:
         os.close(context)
+
+
+def overlay(directory_fd: int, nothing: str, attributes: int) -> int:
+    """The folder as the root of a file system of its own, read-only and detached; OSError.
+
+    Why: of another one's root /proc/self/mountinfo says the path.  28 µs where a clone of the mount takes 8.
+    Safe because: nothing is ever written, so no layer is above, and nothing that a file's attributes say is
+    followed.  The kernel wants two layers below: ``nothing`` is an empty folder.
+    """
+    empty = os.open(nothing, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        # It remembers the names that it was given: these say nothing.
+        layers = {"lowerdir": f"/proc/self/fd/{directory_fd}:/proc/self/fd/{empty}"}
+        return detached("overlay", {**layers, **_OVERLAY}, attributes)
+    finally:
+        os.close(empty)
 
 
 def set_attributes(descriptor: int, attributes: int, path: str = "", recursive: bool = True) -> None:
