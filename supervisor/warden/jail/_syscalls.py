@@ -21,6 +21,8 @@ _NR_LANDLOCK_CREATE_RULESET = 444
 _NR_KEYCTL = {"x86_64": 250, "aarch64": 219}
 _NR_PIVOT_ROOT = {"x86_64": 155, "aarch64": 41}
 _NR_SECCOMP = {"x86_64": 317, "aarch64": 277}
+_NR_BPF = {"x86_64": 321, "aarch64": 280}
+_BPF_PROG_LOAD, _BPF_PROG_ATTACH, _BPF_PROG_TYPE_CGROUP_SOCK_ADDR = 5, 8, 18
 _KEYCTL_GET_KEYRING_ID, _SESSION_KEYRING = 0, -3
 _SECCOMP_GET_ACTION_AVAIL = 2
 _LANDLOCK_CREATE_RULESET_VERSION = 1
@@ -199,3 +201,29 @@ def seccomp_has(action: int) -> None:
     packed = struct.pack("=I", action)
     number = _NR_SECCOMP[os.uname().machine]
     _check(_libc.syscall(number, _SECCOMP_GET_ACTION_AVAIL, 0, packed), f"seccomp action {action:#x}")
+
+
+def load_address_program(program: bytes, kind: int) -> int:
+    """A BPF program that looks at addresses, to be attached as ``kind``: its descriptor; OSError."""
+    code, licence = (
+        ctypes.create_string_buffer(program, len(program)),
+        ctypes.create_string_buffer(b"Apache-2.0"),
+    )
+    # union bpf_attr: type, instructions, code, licence, no log, version, flags, name, interface, attach type.
+    attributes = struct.pack(
+        "=IIQQIIQII16sII", _BPF_PROG_TYPE_CGROUP_SOCK_ADDR, len(program) // 8, ctypes.addressof(code),
+        ctypes.addressof(licence), 0, 0, 0, 0, 0, b"cb_addresses", 0, kind,
+    )  # fmt: skip
+    return _bpf(_BPF_PROG_LOAD, attributes)
+
+
+def attach_program(group_fd: int, program_fd: int, kind: int) -> None:
+    """To a cgroup v2 folder and all below it; in the place of one that a killed server left there."""
+    _bpf(_BPF_PROG_ATTACH, struct.pack("=IIII", group_fd, program_fd, kind, 0))
+
+
+def _bpf(command: int, attributes: bytes) -> int:
+    """bpf(2).  Why: no wrapper.  Safe because: the buffers outlive the call; the kernel checks programs."""
+    buffer = ctypes.create_string_buffer(attributes, len(attributes))
+    number = _NR_BPF[os.uname().machine]
+    return _check(_libc.syscall(number, command, buffer, ctypes.c_size_t(len(attributes))), "bpf")

@@ -11,15 +11,12 @@ have to be asked about.
 
 from __future__ import annotations
 
-import ctypes
-import errno
 import os
 import struct
 from ipaddress import IPv4Network, IPv6Network, ip_network
 
-_NR_BPF = {"x86_64": 321, "aarch64": 280}
-_PROG_LOAD, _PROG_ATTACH = 5, 8
-_CGROUP_SOCK_ADDR = 18
+from supervisor.warden.jail import _syscalls as sys_
+
 # enum bpf_attach_type: connect(2), and send*(2) of a datagram with an address.
 _V4, _V6 = (10, 14), (11, 15)
 # struct bpf_sock_addr.
@@ -46,8 +43,6 @@ _LOAD, _COPY, _SET, _AND, _JEQ, _JNE, _JA, _EXIT = 0x61, 0xBF, 0xB7, 0x54, 0x16,
 _RESULT, _CONTEXT, _SCRATCH, _PORT_REGISTER, _FIRST_WORD = 0, 1, 9, 8, 2
 _WORD = 4
 
-_libc = ctypes.CDLL(None, use_errno=True)
-
 
 def refused_v6() -> tuple[IPv6Network, ...]:
     """All that an IPv6 socket may not reach."""
@@ -65,10 +60,9 @@ def guard(group: str) -> None:
     try:
         for kinds, program in ((_V4, program_v4()), (_V6, program_v6())):
             for kind in kinds:
-                loaded = _load(program, kind)
+                loaded = sys_.load_address_program(program, kind)
                 try:
-                    # Without flags: that of a server that was killed is replaced.
-                    _bpf(_PROG_ATTACH, struct.pack("=IIII", descriptor, loaded, kind, 0))
+                    sys_.attach_program(descriptor, loaded, kind)
                 finally:
                     os.close(loaded)
     finally:
@@ -77,7 +71,7 @@ def guard(group: str) -> None:
 
 def probe() -> None:
     """OSError where ``guard`` could not work."""
-    os.close(_load(program_v4(), _V4[0]))
+    os.close(sys_.load_address_program(program_v4(), _V4[0]))
 
 
 def program_v4() -> bytes:
@@ -128,27 +122,3 @@ def _of_word(network: IPv4Network | IPv6Network, word: int) -> tuple[int, int]:
     part = slice(_WORD * word, _WORD * (word + 1))
     mask, value = network.netmask.packed[part], network.network_address.packed[part]
     return int.from_bytes(mask, "little"), int.from_bytes(value, "little")
-
-
-def _load(program: bytes, kind: int) -> int:
-    code = ctypes.create_string_buffer(program, len(program))
-    licence = ctypes.create_string_buffer(b"Apache-2.0")
-    # union bpf_attr: type, instructions, code, licence, no log, version, flags, name, interface, attach type.
-    attributes = struct.pack(
-        "=IIQQIIQII16sII", _CGROUP_SOCK_ADDR, len(program) // 8, ctypes.addressof(code),
-        ctypes.addressof(licence), 0, 0, 0, 0, 0, b"cb_metadata", 0, kind,
-    )  # fmt: skip
-    return _bpf(_PROG_LOAD, attributes)
-
-
-def _bpf(command: int, attributes: bytes) -> int:
-    """bpf(2).  Why: no wrapper.  Safe because: the buffers outlive the call; the kernel checks programs."""
-    number = _NR_BPF.get(os.uname().machine)
-    if number is None:
-        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
-    buffer = ctypes.create_string_buffer(attributes, len(attributes))
-    result: int = _libc.syscall(number, command, buffer, len(attributes))
-    if result < 0:
-        failed = ctypes.get_errno()
-        raise OSError(failed, f"bpf: {os.strerror(failed)}")
-    return result
