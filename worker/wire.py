@@ -26,6 +26,7 @@ import msgpack
 
 WIRE_VERSION = 2
 _TEXT_ONLY = {str}
+_SECOND_WORD = "a second word on how it started"
 
 PREFIX = struct.Struct(">BIII")
 
@@ -294,11 +295,10 @@ class Decoder:
         if self.expected is None or self.is_between_frames:
             return
         if not self.expected or (self._prefix is not None and self._prefix[1] not in self.expected):
-            self.close()
             raise RemoteProtocolError("the beginning of a frame that no call waits for")
 
     def close(self) -> None:
-        """Hold nothing any more; whatever comes now is an error."""
+        """Hold nothing any more."""
         self._is_broken = True
         self._buffer = bytearray()
         self._prefix = self._head = None
@@ -349,9 +349,9 @@ class Decoder:
                 _check_prefix(self._kinds.get(number), call, head_bytes, body_bytes, self._body_max)
             except ValueError as error:
                 raise RemoteProtocolError(str(error)) from None
-            # Here and not when it is whole: a body may have many megabytes.
+            # Not when it is whole: a body may have many megabytes.
             if self.expected is not None and call not in self.expected:
-                raise RemoteProtocolError("a frame of call %d, which nobody waits for" % call)
+                raise RemoteProtocolError("an answer that no call waits for" if call else _SECOND_WORD)
             del buffer[: PREFIX.size]
             self._prefix = (number, call, head_bytes, body_bytes)
         number, call, head_bytes, body_bytes = self._prefix
