@@ -30,6 +30,7 @@ import msgpack
 from worker import _syscalls as sys_
 from worker import bare, interrupts, lockdown, rehearsal
 from worker.keeper import Keeper
+from worker.kept import Kept, open_nothing
 from worker.lockdown import LockdownError
 from worker.materials import Materials, surroundings_from, tie_from
 from worker.setup import MESSAGE_MAX_BYTES, REASON_MAX_CHARS, hear, tell
@@ -64,8 +65,11 @@ def run_pid_1(materials: Materials) -> None:
         # With CLONE_PARENT our parent is the warden itself.
         tell(setup, **{"is": "cloned"})
         setup.settimeout(SETUP_SECONDS)
-        message, _ = hear(setup)
+        message, descriptors = hear(setup)
         materials.surroundings = surroundings_from(message)
+        materials.has_own_devices = bool(descriptors)
+        if descriptors:
+            (materials.devices_fd,) = descriptors
         setup.settimeout(None)
         lockdown.run(lockdown.BUILD if materials.has_namespaces else bare.BUILD, materials)
         sys_.prctl(sys_.PR_SET_DUMPABLE, 0)
@@ -81,6 +85,8 @@ def run_pid_1(materials: Materials) -> None:
         materials.tie_fd, tie_write = os.pipe()
         said_read, materials.said_fd = os.pipe()
         materials.leave_fd, leave_write = os.pipe()
+        materials.null_fd = open_nothing(materials)
+        kept = Kept(materials.shared_fds)
         worker_pid = os.fork()
         if worker_pid == 0:
             signal.set_wakeup_fd(-1)
@@ -99,6 +105,7 @@ def run_pid_1(materials: Materials) -> None:
         leave_write,
         materials.word_fd,
         wake_read,
+        kept,
         lambda: _reap(materials, worker_pid),
         lambda number, code: _leave(materials, number, code),
     )
@@ -128,11 +135,6 @@ def _serve_until_the_worker_exits(
     is_placed = not materials.has_namespaces
     if is_placed:
         lockdown._only_signals(materials)
-    for descriptor in (
-        materials.request_fd, materials.reply_fd, materials.stdout_fd, materials.stderr_fd,
-    ):  # fmt: skip
-        # Else the front would never see the worker's end of a pipe close.
-        os.close(descriptor)
     setup_fd = materials.setup.fileno()
     freshness = b""
     poll = select.poll()

@@ -20,6 +20,7 @@ import time
 from typing import Callable, Dict, List, NoReturn, Tuple
 
 from worker import wire
+from worker.kept import Kept
 
 MESSAGE = struct.Struct(">ci")
 FIT, UNFIT, FORKED, ENDED = b"F", b"U", b"P", b"E"
@@ -45,6 +46,7 @@ class Keeper:
         leave_fd: int,
         word_fd: int,
         wake_fd: int,
+        kept: Kept,
         reap: Callable[[], None],
         leave: Callable[[int, int], NoReturn],
     ) -> None:
@@ -55,6 +57,7 @@ class Keeper:
         self._word_fd = word_fd
         self._wake = select.poll()
         self._wake.register(wake_fd, select.POLLIN)
+        self._kept = kept
         self._reap = reap
         self._leave = leave
         self._expected: Tuple[bytes, ...] = (FIT, UNFIT)
@@ -63,6 +66,7 @@ class Keeper:
 
     def close(self) -> None:
         """This function has no use for it."""
+        self._kept.close()
         for descriptor in (self.said_fd, self._leave_fd, self._word_fd):
             os.close(descriptor)
 
@@ -84,6 +88,7 @@ class Keeper:
             why = bytes([number & 0xFF])
             if why not in wire.WHOLE:
                 self._leave(0, 1)
+            self._kept.close()
             os.write(self._word_fd, why)
             self._expected = ()
         elif word == FIT:
@@ -105,6 +110,7 @@ class Keeper:
             self._times[folder] = (found.st_atime_ns, found.st_mtime_ns)
         os.write(self._leave_fd, NO if why else GO)
         if why:
+            self._kept.close()
             os.write(self._word_fd, why)
         self._expected = () if why else (FORKED,)
 
@@ -129,7 +135,7 @@ class Keeper:
         until = time.monotonic() + CLEAN_SECONDS
         while True:
             others = self._others()
-            if not others:
+            if not others and self._is_as_it_was():
                 break
             if time.monotonic() > until:
                 self._leave(0, 1)
@@ -142,6 +148,13 @@ class Keeper:
             self._reap()
         self._expected = (FORKED,)
         os.write(self._leave_fd, GO)
+
+    def _is_as_it_was(self) -> bool:
+        """What all calls share of open files; nobody is left who could change them."""
+        try:
+            return self._kept.reset()
+        except OSError:  # a new cell has new pipes
+            self._leave(0, 1)
 
     def _others(self) -> List[int]:
         """Our children but for the worker, which is the first; those that have died included."""

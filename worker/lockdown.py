@@ -117,9 +117,12 @@ def _session(_: Materials) -> None:
     sys_.sethostname("cell")
 
 
-def _mounts(_: Materials) -> None:
-    """Private /tmp and /dev/shm; a /proc of this pid namespace that shows processes only."""
+def _mounts(materials: Materials) -> None:
+    """Private /dev, /tmp and /dev/shm; a /proc of this pid namespace that shows processes only."""
     safe = sys_.MS_NOSUID | sys_.MS_NODEV
+    if materials.has_own_devices:  # a lock is its inode's, and the host's is everybody's
+        sys_.move_mount(materials.devices_fd, "/dev")
+        os.close(materials.devices_fd)
     sys_.mount("tmpfs", "/tmp", "tmpfs", safe, _tmpfs(BLANK_TMP_BYTES))
     sys_.mount("tmpfs", "/dev/shm", "tmpfs", safe | sys_.MS_NOEXEC, _tmpfs(SHM_BYTES))
     # subset=pid leaves out /proc/sys, whose files obey user ids rather than capabilities.
@@ -255,15 +258,13 @@ def _speculation(materials: Materials) -> None:
 
 
 def _descriptors(materials: Materials) -> None:
-    """0 /dev/null, 1 and 2 the log pipes, 3 and 4 the channel, nothing else (CVE-2024-21626).
+    """0 nothing to read, 1 and 2 the log pipes, 3 and 4 the channel, nothing else (CVE-2024-21626).
 
     And the set-up socket and the pipes between worker and pid 1 for the steps that are left; the last one
     closes them, but for two where the worker forks a process for each call.
     """
-    null = os.open("/dev/null", os.O_RDONLY)
     wanted = (
-        null, materials.stdout_fd, materials.stderr_fd, materials.request_fd, materials.reply_fd,
-        materials.setup.detach(),
+        *materials.shared_fds, materials.setup.detach(),
         materials.said_fd, materials.leave_fd, materials.tie_fd, materials.sealed_fd,
     )  # fmt: skip
     # Out of the way first: a wanted descriptor may stand where another has to go.
@@ -276,8 +277,7 @@ def _descriptors(materials: Materials) -> None:
     _only(list(range(UNUSED_FD)))
 
 
-def _open_files(materials: Materials) -> None:
-    """After the descriptors have found their places."""
+def _open_files(materials: Materials) -> None:  # after the descriptors have found their places
     rlimits.lower(rlimits.open_files(materials))
 
 
@@ -326,6 +326,8 @@ def _layers_hold(materials: Materials) -> None:
         outsider=materials.surroundings.outsider,
         namespaces=materials.surroundings.namespaces,
         keyring=materials.surroundings.keyring,
+        devices=materials.surroundings.devices,
+        guards_metadata=materials.surroundings.guards_metadata,
         has_landlock=landlock.abi() >= landlock.LEAST_ABI,
         has_memfd_knob=materials.has_memfd_knob,
     )

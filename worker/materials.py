@@ -46,13 +46,17 @@ class Surroundings(NamedTuple):
     """What the warden says before it knows the function.
 
     ``filter`` is the compiled seccomp program; ``outsider`` is a process, ``namespaces`` and ``keyring`` are
-    those that a cell may not be able to reach: the self-test tries.
+    those that a cell may not be able to reach: the self-test tries.  ``devices`` is the
+    file system of the device nodes that are this cell's alone, 0 where they are the host's.
+    ``guards_metadata``: in the host's network, the addresses where clouds give credentials are refused.
     """
 
     filter: bytes
     outsider: int
     namespaces: Dict[str, str]
     keyring: int
+    guards_metadata: bool
+    devices: int
 
 
 class Materials:
@@ -77,8 +81,11 @@ class Materials:
         self.outer_ids = outer_ids
         sizes = (BLANK_MEMORY_BYTES, BLANK_TMP_BYTES, 256, 64)
         self.tie: Tie = Tie(False, *sizes, "/function", "/tmp", (), 0, False)
-        self.surroundings = Surroundings(b"", 0, {}, 0)
+        self.surroundings = Surroundings(b"", 0, {}, 0, False, 0)
         self.code_fd = -1
+        # A mount of device nodes that are this cell's alone, -1 where the host gives none; standard input.
+        self.devices_fd = self.null_fd = -1
+        self.has_own_devices = False
         self.parent_pid = 1
         # What the process may have of private memory, its zygote's share included; known with the tie.
         self.data_bytes = 0
@@ -91,6 +98,11 @@ class Materials:
     def has_namespaces(self) -> bool:
         """Whether the cell has a root, processes and a network of its own."""
         return self.tier in ("A", "A-user")
+
+    @property
+    def shared_fds(self) -> List[int]:
+        """What every process of the worker's has: 0 to 4 in the end."""
+        return [self.null_fd, self.stdout_fd, self.stderr_fd, self.request_fd, self.reply_fd]
 
     @property
     def forks_calls(self) -> bool:

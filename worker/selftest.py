@@ -9,6 +9,7 @@ A breach is not a failure of one cell: the warden stops serving the tier (see ``
 """
 
 import errno
+import fcntl
 import os
 import resource
 import socket
@@ -17,13 +18,16 @@ from typing import Any, Callable, Dict, List, NamedTuple, Tuple
 from worker import _syscalls as sys_
 from worker.materials import UNUSED_FD
 
-# TEST-NET-1 and the metadata address of most clouds: nobody answers the first, nobody may the second.
-FAR_ADDRESSES = ("192.0.2.1", "169.254.169.254")
+# The metadata address of most clouds, and two for documentation where nobody is.
+METADATA = "169.254.169.254"
+FAR_ADDRESSES = ("192.0.2.1", "198.51.100.1")
 # Not /root or /home: a runtime may be mounted below.
 HOSTS_FILES = ("/etc/shadow", "/etc/hostname", "/boot", "/run", "/sys/kernel", "/var/log")
 KNOBS = ("/proc/sys/kernel/core_pattern", "/proc/sysrq-trigger", "/proc/kcore", "/proc/keys")
 DEVICES = ["full", "null", "random", "shm", "urandom", "zero"]
 BAD_FD = -1
+# fcntl(2); Python has neither on every version.
+F_GET_SEALS, F_SEAL_EXEC = 1034, 0x20
 AF_ALG = 38
 NAMESPACES = ("user", "mnt", "pid", "net", "ipc", "uts", "cgroup")
 
@@ -42,6 +46,8 @@ class Expected(NamedTuple):
     outsider: int
     namespaces: Dict[str, str]
     keyring: int
+    devices: int
+    guards_metadata: bool
     has_landlock: bool
     has_memfd_knob: bool
 
@@ -115,6 +121,14 @@ def _devices(_: Expected) -> str:
     return _same("/dev", sorted(os.listdir("/dev")), DEVICES)
 
 
+def _own_devices(expected: Expected) -> str:
+    for name in DEVICES:
+        if name != "shm":
+            _same("the file system of " + name, os.stat("/dev/" + name).st_dev, expected.devices)
+    _same("that of standard input", os.fstat(0).st_dev, expected.devices)
+    return "locks on devices and standard input are the cell's own"
+
+
 def _others_processes(expected: Expected) -> str:
     _same("the parent", os.getppid(), 1)
     return refused("signal 0 to the server", lambda: os.kill(expected.outsider, 0), errno.ESRCH)
@@ -128,6 +142,14 @@ def _network(expected: Expected) -> str:
                 refused("connect to " + address, lambda: probe.connect((address, 80)), errno.ENETUNREACH)  # noqa: B023
             )
     return "; ".join(found)
+
+
+def _metadata(expected: Expected) -> str:
+    if expected.network == "none":
+        return "the function has no network"
+    # Of a datagram socket no packet is sent, whoever answers.
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        return refused(METADATA, lambda: probe.connect((METADATA, 80)), errno.EPERM)
 
 
 def _cgroups(_: Expected) -> str:
@@ -210,7 +232,16 @@ def _landlock(_: Expected) -> str:
 
 
 def _memfd(_: Expected) -> str:
-    return refused("memfd_create(MFD_EXEC)", lambda: sys_.call("memfd_create", b"", 0x10), errno.EACCES)
+    # One that asks for an executable file would be refused, and the kernel would write a warning each time.
+    # One that asks for neither gets what the knob says, as long as that was written.
+    descriptor = sys_.call("memfd_create", b"", 0)
+    try:
+        seals = fcntl.fcntl(descriptor, F_GET_SEALS)
+    finally:
+        os.close(descriptor)
+    if not seals & F_SEAL_EXEC:
+        raise Breach("memfd_create made a file that may be made executable")
+    return "memfd_create: sealed against being executable"
 
 
 # (layer, check); "network" is left out where the function was given one.
@@ -221,8 +252,10 @@ BEFORE: List[Tuple[str, Callable[[Expected], str]]] = [
     ("read-only-root", _read_only),
     ("proc", _proc),
     ("devices", _devices),
+    ("own-devices", _own_devices),
     ("pid-namespace", _others_processes),
     ("network", _network),
+    ("metadata", _metadata),
     ("cgroup-namespace", _cgroups),
     ("no-nested-namespaces", _no_nesting),
     ("capabilities", _capabilities),
@@ -239,6 +272,10 @@ def before_the_filter(expected: Expected) -> List[Proof]:
     absent = {}
     if expected.network != "none":
         absent["network"] = "the function has network = %s" % expected.network
+    if expected.network != "none" and not expected.guards_metadata:
+        absent["metadata"] = "network = host reaches them: needs root, cgroup v2 and BPF"
+    if not expected.devices:
+        absent["own-devices"] = "needs root and mknod; standard input is the cell's own"
     if not expected.has_landlock:
         absent["landlock"] = "the kernel has none that is new enough, or has it off"
     if not expected.has_memfd_knob:
@@ -262,7 +299,7 @@ def of_the_function(rlimits: Tuple[Tuple[int, int], ...], tmp_bytes: int) -> Lis
 
 def without_namespaces(rlimits: Tuple[Tuple[int, int], ...], outsider: int, keyring: int) -> List[Proof]:
     """Try what holds a cell of tier B or C; Breach names the first that does not."""
-    limits = Expected("none", (0, 0), outsider, {}, keyring, True, False)
+    limits = Expected("none", (0, 0), outsider, {}, keyring, 0, False, True, False)
     checks: List[Tuple[str, Callable[[], str]]] = [
         # World-readable, so only Landlock can have refused it.
         ("files", lambda: refused("/etc/passwd", _opened("/etc/passwd"), errno.EACCES)),

@@ -20,12 +20,13 @@ the conversation; after it the Decoder refuses to be used.
 """
 
 import struct
-from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Collection, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 import msgpack
 
 WIRE_VERSION = 2
 _TEXT_ONLY = {str}
+_SECOND_WORD = "a second word on how it started"
 
 PREFIX = struct.Struct(">BIII")
 
@@ -272,9 +273,11 @@ class Decoder:
     """Bytes of one peer in, valid frames out.
 
     ``direction`` is the only one whose kinds are accepted; ``body_max`` the largest body in bytes.
+    ``expected``, where it is set, holds the call numbers of which a frame may come now.
     """
 
     def __init__(self, direction: str, body_max: int = BODY_MAX_BYTES) -> None:
+        self.expected: Optional[Collection[int]] = None
         self._kinds = {number: kind for number, kind in KINDS.items() if kind.direction == direction}
         self._body_max = body_max
         self._buffer = bytearray()
@@ -286,6 +289,19 @@ class Decoder:
     def is_between_frames(self) -> bool:
         """No frame has begun that has not ended."""
         return not self._buffer and self._prefix is None
+
+    def check_rest(self) -> None:
+        """RemoteProtocolError when a frame has begun that nobody waits for, or not any more."""
+        if self.expected is None or self.is_between_frames:
+            return
+        if not self.expected or (self._prefix is not None and self._prefix[1] not in self.expected):
+            raise RemoteProtocolError("the beginning of a frame that no call waits for")
+
+    def close(self) -> None:
+        """Hold nothing any more."""
+        self._is_broken = True
+        self._buffer = bytearray()
+        self._prefix = self._head = None
 
     def receive(self, data: bytes) -> List[Frame]:
         """The frames that ``data`` completes, in order.  Raises RemoteProtocolError for good."""
@@ -305,8 +321,7 @@ class Decoder:
                     return frames
                 frames.append(frame)
         except RemoteProtocolError:
-            self._is_broken = True
-            self._buffer = bytearray()
+            self.close()
             raise
 
     def _whole(self, data: bytes) -> Optional[Frame]:
@@ -334,6 +349,9 @@ class Decoder:
                 _check_prefix(self._kinds.get(number), call, head_bytes, body_bytes, self._body_max)
             except ValueError as error:
                 raise RemoteProtocolError(str(error)) from None
+            # Not when it is whole: a body may have many megabytes.
+            if self.expected is not None and call not in self.expected:
+                raise RemoteProtocolError("an answer that no call waits for" if call else _SECOND_WORD)
             del buffer[: PREFIX.size]
             self._prefix = (number, call, head_bytes, body_bytes)
         number, call, head_bytes, body_bytes = self._prefix

@@ -71,8 +71,8 @@ def logs(
 ) -> None:
     """Print what functions wrote, in local time; with -f, go on until Ctrl-C.
 
-    A line has the time, the level, the call and the text.  Further lines of
-    an entry, such as a traceback's, are indented.  Control characters in a
+    A line has the time, the stream or "platform", the level, the call and
+    the text.  Further lines of an entry, a traceback's, are indented.  Control characters in a
     text are shown as escapes.  --json prints an object a line.
 
     A connection that breaks is made again, from the last entry.

@@ -16,6 +16,8 @@ DIM = "\x1b[2m"
 COLOURS = {"debug": DIM, "warning": "\x1b[33m", "error": "\x1b[31m", "critical": "\x1b[1;31m"}
 PLATFORM = "\x1b[36m"
 LEVEL_CHARS = 8  # of "critical", the longest
+STREAMS = ("platform", "stdout", "stderr")
+STREAM_CHARS = 8  # of "platform", the longest
 INDENT = "    "
 NAME_MAX_CHARS = 128  # of what should be a name and is what a server says
 
@@ -27,11 +29,17 @@ def wants_colour(out: TextIO | None = None) -> bool:
 
 
 def entry_lines(entry: Mapping[str, Any], *, in_colour: bool, with_name: bool) -> str:
-    """An entry as a line, its further lines indented below it.  From here on the bytes are hostile."""
+    """An entry as a line, its further lines indented below it.  From here on the bytes are hostile.
+
+    Who says it stands before all that a function or its caller chose: no text can look like the platform's.
+    """
     level, text = _name(entry, "level"), str(entry.get("text", ""))
     first, *others = text.removesuffix("\n").split("\n")
     call = _name(entry, "call_id") or "-"
-    head = f"{local_time(_name(entry, 'timestamp'))} {level:<{LEVEL_CHARS}} {call}"
+    stream = _name(entry, "stream")
+    if stream not in STREAMS:  # of a newer server
+        stream = "?"
+    head = f"{local_time(_name(entry, 'timestamp'))} {stream:<{STREAM_CHARS}} {level:<{LEVEL_CHARS}} {call}"
     name = f"{_name(entry, 'name')}: " if with_name else ""
     lines = [name + safe(first, keep="\t"), *(INDENT + safe(line, keep="\t") for line in others)]
     body = "\n".join(lines)

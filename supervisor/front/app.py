@@ -236,7 +236,7 @@ class Application:
             # No function, and the API is not here: a page of a function would be of its origin.
             answer = answers.refused(origins.nobody())
         elif scope["path"] in health.PATHS:
-            answer = health.health(scope, self._parts.warden, self._parts.credentials)
+            answer = await health.health(scope, self._parts.warden, self._parts.credentials)
         if answer is not None:
             headers = answer.complete(timing.headers(call_id), asked)
             if option is not None:

@@ -21,6 +21,7 @@ from supervisor.front.lease_request import lease_request
 from supervisor.front.limits import limits_in_force
 from supervisor.front.making_room import Held
 from supervisor.front.pool import SWEEP_SECONDS, Pool
+from supervisor.front.public_names import PublicNames
 from supervisor.front.recorder import Recorder
 from supervisor.front.single_flight import SingleFlight
 from supervisor.front.warden_link import DRAINED, Ending, WardenLink
@@ -95,6 +96,7 @@ class Directory:
         self.functions: dict[Key, Function] = {}
         self.activity = Activity(self.functions)
         self.values: dict[str, Values] = {}
+        self.public = PublicNames()
         self._unknown: OrderedDict[Key, None] = OrderedDict()
         self._lookups = SingleFlight[Key]()
         self._value_loads = SingleFlight[str]()
@@ -137,12 +139,14 @@ class Directory:
         if generation != self._generation.get(key, 0):
             return  # it changed while it was read: who waits has it read again
         if deployment is None:
+            self.public.found(key, False)
             self.activity.forget(*key)
             self._unknown[key] = None
             if len(self._unknown) > UNKNOWN_MAX:
                 self._unknown.popitem(last=False)
             return
-        self.functions[key] = self._function(deployment, imports)
+        self.functions[key] = function = self._function(deployment, imports)
+        self.public.found(key, function.limits.public)
 
     def _read(self, key: Key) -> tuple[Deployment | None, tuple[str, ...]]:
         """Its active version and what that imports; blocks."""
@@ -251,6 +255,7 @@ class Directory:
             return
         key = (space, name)
         self._generation[key] = self._generation.get(key, 0) + 1
+        self.public.changed(key)
         self._unknown.pop(key, None)
         function = self.functions.pop(key, None)
         if function is not None:
@@ -275,15 +280,12 @@ class Directory:
         self._keep(self._loop.create_task(self._keep_all()))
 
     async def _keep_all(self) -> None:
-        """Know every function that keeps instances: nobody has called them yet."""
+        """Know every function that keeps instances, which nobody has called yet, and every public one."""
+        begun = self.public.begin()
         rows = await asyncio.to_thread(self._store.options)
-        await self._start_to_keep(
-            [
-                (space, name)
-                for space, name, options in rows
-                if limits_in_force(dict(options), self._settings).min_instances
-            ]
-        )
+        limits = {(row[0], row[1]): limits_in_force(dict(row[2]), self._settings) for row in rows}
+        self.public.read(begun, (key for key, limit in limits.items() if limit.public))
+        await self._start_to_keep([key for key, limit in limits.items() if limit.min_instances])
 
     async def _start_to_keep(self, keys: list[Key]) -> None:
         for key in keys:

@@ -97,8 +97,8 @@ class FreshInstance(Instance):
 
     def _is_clean(self) -> None:
         """Nobody lives who could write to us or read from us: what is in the pipes was the last call's."""
-        while not self.is_gone and bytes_in(self._reply_fd):
-            self._readable()
+        while not self.is_gone and bytes_in(self._inbox.descriptor):
+            self._inbox.read()
         if self.is_ending:
             return
         if self._outstanding or not self.is_dirty:

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from supervisor.errors import PlatformError
 from supervisor.front import answers, calls, cors, outcomes, refusals
 from supervisor.front.answers import Answer
-from supervisor.front.auth import Credentials, unauthenticated
+from supervisor.front.auth import Credentials
 from supervisor.front.directory import Directory
 from supervisor.front.http.exchange import Exchange
 from supervisor.front.lost import CallLate, CallLost, CircuitOpen, StartFailed
@@ -126,17 +126,29 @@ class Gateway:
         if principal is not None:
             # A credential that is not ours may be the function's own: only what was consumed is removed.
             call.headers = call.without_credential()
+        elif not self._directory.public.may_be((call.space, call.name)):
+            # The same answer, by the same way, whether it exists or not: nobody looks.
+            self._refuse_stranger(exchange)
+            return
         if (call.space, call.name) in self._directory.functions:
             self._admit(exchange)
         else:
             self._look_up(exchange, self._admit)
 
+    def _refuse_stranger(self, exchange: Exchange) -> None:
+        self._keep(self._loop.create_task(self._turn_away(exchange)))
+
+    async def _turn_away(self, exchange: Exchange) -> None:
+        refusal = await self._credentials.refusal(exchange.call.authorization, exchange.peer)
+        if not exchange.is_over:
+            self.refuse(exchange, refusal)
+
     def _admit(self, exchange: Exchange) -> None:
         call = exchange.call
         function = self._directory.functions.get((call.space, call.name))
         if not exchange.is_known and (function is None or not function.limits.public):
-            # The same answer whether it exists or not.
-            raise unauthenticated()
+            self._refuse_stranger(exchange)
+            return
         if function is None:
             raise PlatformError(
                 404,

@@ -11,7 +11,7 @@ from typing import Any
 from supervisor import __version__
 from supervisor.errors import PlatformError
 from supervisor.front import answers
-from supervisor.front.auth import Credentials, unauthenticated
+from supervisor.front.auth import Credentials, peer_of
 from supervisor.front.warden_link import WardenLink
 
 PATHS = ("/healthz", "/readyz")
@@ -22,7 +22,7 @@ def _is_verbose(query: bytes) -> bool:
     return any(part in (b"verbose", b"verbose=1", b"verbose=true") for part in query.split(b"&"))
 
 
-def health(scope: dict[str, Any], warden: WardenLink, credentials: Credentials) -> answers.Answer:
+async def health(scope: dict[str, Any], warden: WardenLink, credentials: Credentials) -> answers.Answer:
     """The answer to one request for one of PATHS."""
     if scope["method"] not in ("GET", "HEAD"):
         error = PlatformError(
@@ -36,8 +36,10 @@ def health(scope: dict[str, Any], warden: WardenLink, credentials: Credentials) 
     state: dict[str, Any] = {"status": "breached" if is_breached else "ok", "version": __version__}
     if scope["path"] == "/healthz" and _is_verbose(scope["query_string"]):
         # How the cells are held is for those who run them: everybody else learns that they are.
-        if credentials.principal(dict(scope["headers"]).get(b"authorization")) is None:
-            return answers.refused(unauthenticated("the layers are shown to the administrator"))
+        given = dict(scope["headers"]).get(b"authorization")
+        if credentials.principal(given) is None:
+            why = "the layers are shown to the administrator"
+            return answers.refused(await credentials.refusal(given, peer_of(scope), why))
         state["layers"] = warden.layers
     body = json.dumps(state).encode()
     return answers.Answer(503 if is_breached else 200, [(b"content-type", b"application/json")], body)

@@ -19,6 +19,7 @@ from supervisor.front import deadlines, remarks
 from supervisor.front.answers import function_headers
 from supervisor.front.deadlines import Deadlines
 from supervisor.front.identity import Identity, Memory
+from supervisor.front.inbox import Inbox
 from supervisor.front.logpipes import LogPipes
 from supervisor.front.lost import CallLate, CallLost, StartFailed, StartLate
 from supervisor.front.outbox import Outbox
@@ -28,8 +29,6 @@ from worker import wire
 
 log = logging.getLogger("cellblock.front")
 
-READ_BYTES = 1 << 16  # a pipe holds this much
-READS_PER_TURN = 8  # one cell's quota in a turn of the loop: the others are waiting too
 # From the end of a cell's pipe to the warden's word on how it ended.
 ENDING_SECONDS = 1.0
 JOIN_BODY_BYTES = 1 << 16
@@ -73,11 +72,12 @@ class Instance:
         self._warden = warden
         self._on_free = on_free
         self._on_gone = on_gone
-        request_fd, self._reply_fd, stdout_fd, stderr_fd = lease.pipes[:4]
+        request_fd, reply_fd, stdout_fd, stderr_fd = lease.pipes[:4]
         self._outbox = Outbox(request_fd, self._expect_the_end)
         self._logs = LogPipes(stdout_fd, stderr_fd, identity.lines_of(lease.cell), self._whose)
-        self._decoder = wire.Decoder(wire.TO_FRONT, identity.response_max_bytes)
-        self._frames_left = 0  # of those that one read brought, how many are still to be taken
+        self._inbox = Inbox(
+            reply_fd, identity.response_max_bytes, self._take, self.violated, self._expect_the_end
+        )
         self._outstanding: dict[int, PreparedCall] = {}
         self._steps = deadlines.ladder(False, identity.grace_s)
         self._deadlines = Deadlines(self._outstanding, lambda: self._steps, self._act)
@@ -88,7 +88,6 @@ class Instance:
         self._eof_timer: asyncio.TimerHandle | None = None
         self._loop = asyncio.get_running_loop()
         self._started: asyncio.Future[wire.Frame] = self._loop.create_future()
-        self._loop.add_reader(self._reply_fd, self._readable)
 
     # ---- starting ---------------------------------------------------------------------------
 
@@ -123,6 +122,7 @@ class Instance:
         self._next_call = memory.next_call
         self.served = memory.served
         self._started.set_result(wire.Frame(wire.READY, 0, (memory.is_async, 0, "", ""), (), b""))
+        self._inbox.expect(self._outstanding)
 
     def serve(self, is_async: bool, capacity: int) -> None:
         """It is READY, for so many calls at once."""
@@ -226,7 +226,7 @@ class Instance:
         self._thaw()
         self._logs.read_to_the_end()  # what a thread has begun that a call left behind
         memory = Memory(int(is_async), self._next_call, self.served).as_message()
-        pipes = [self._outbox.descriptor, self._reply_fd, *self._logs.descriptors]
+        pipes = [self._outbox.descriptor, self._inbox.descriptor, *self._logs.descriptors]
         self._ending = Ending("returned", 0, 0, "")
         try:
             self._warden.give_back(self.cell, memory, pipes)
@@ -237,41 +237,18 @@ class Instance:
     @property
     def is_idle(self) -> bool:
         """No call is running, nothing is half sent or half received."""
-        is_quiet = self._outbox.is_empty and not self._frames_left and self._decoder.is_between_frames
-        return is_quiet and not self.load
+        return self._outbox.is_empty and self._inbox.is_empty and not self.load
 
     # ---- bytes ------------------------------------------------------------------------------
-
-    def _readable(self) -> None:
-        for _ in range(READS_PER_TURN):
-            try:
-                data = os.read(self._reply_fd, READ_BYTES)
-            except BlockingIOError:
-                return
-            if not data:
-                self._loop.remove_reader(self._reply_fd)
-                self._expect_the_end()
-                return
-            try:
-                # From here on the bytes are hostile.
-                frames = self._decoder.receive(data)
-                self._frames_left = len(frames)
-                for frame in frames:
-                    self._frames_left -= 1
-                    self._take(frame)
-            except wire.RemoteProtocolError as error:
-                self.violated(str(error))
-                return
-            # A call that ended may have been the last here: the pipe is another front's by now.
-            if self.is_gone or len(data) < READ_BYTES:
-                return
 
     def _take(self, frame: wire.Frame) -> None:
         """One valid frame.  Safe if it lies: it can only end a call that is outstanding here."""
         if frame.call == 0:
             if self._started.done():
                 raise wire.RemoteProtocolError("a second word on how it started")
+            self._inbox.last()
             self._started.set_result(frame)
+            self._inbox.expect(self._outstanding)
             return
         call = self._outstanding.get(frame.call)
         if call is None or not self._started.done():
@@ -282,6 +259,8 @@ class Instance:
         elif frame.kind == wire.WHERE:
             self._stands(call, frame)
             return
+        if len(self._outstanding) == 1:
+            self._inbox.last()
         # Lines written before the answer are this call's: read them before it is told, while it runs.
         self._logs.read_for_answer(frame.call, call.call_id, len(self._outstanding) == 1)
         del self._outstanding[frame.call]
@@ -346,7 +325,7 @@ class Instance:
     def ended(self, ending: Ending) -> None:
         """The warden's word: the cell has been reaped."""
         if self._ending is None and not self.is_gone:
-            self._readable()  # what it said last may still be in its pipe
+            self._inbox.read()  # what it said last may still be in its pipe
         # A protocol violation or a limit of ours is the cause; the signal was only its instrument.
         ours = self._ending
         self._end(ending if ours is None else replace(ours, peak_bytes=ending.peak_bytes))
@@ -390,7 +369,7 @@ class Instance:
             self._eof_timer.cancel()
         self._deadlines.stop()
         self._outbox.stop()
-        self._loop.remove_reader(self._reply_fd)
+        self._inbox.stop()  # whoever still knows this instance keeps no half answer alive
         self._logs.close()
         os.close(self._outbox.descriptor)
-        os.close(self._reply_fd)
+        os.close(self._inbox.descriptor)

@@ -30,6 +30,8 @@ TAIL_BYTES = 4096
 # Of one call: more short lines than this fit, and nobody reads them in a header.
 TAIL_RECORDS = 256
 TAIL_SECONDS = 1.0
+# Begins each line that the platform says, and none that a function wrote.
+MARK = "[platform] "
 # Callers that wait for theirs; beyond them the header is left out.
 WAITING_MOST = 64
 # Earlier than the call's begin by this front's clock nothing of it was written, some disorder allowed.
@@ -80,9 +82,21 @@ class LogTail:
 
 def last_bytes(records: Iterable[Record]) -> bytes:
     """The texts, a line each, of which the last TAIL_BYTES are given, whole lines where there is one."""
-    text = "".join(f"{record.text}\n" for record in records).encode("utf-8", "replace")
+    text = "".join(f"{_marked(record)}\n" for record in records).encode("utf-8", "replace")
     if len(text) <= TAIL_BYTES:
         return text
     end = text[-TAIL_BYTES:]
     _, newline, whole = end.partition(b"\n")
-    return whole if newline and whole else end.decode("utf-8", "ignore").encode()
+    if newline and whole:
+        return whole
+    rest = end.decode("utf-8", "ignore")
+    # The middle of a line is no beginning: it may have been chosen.
+    return (" " + rest[1:] if rest.startswith(MARK) else rest).encode()
+
+
+def _marked(record: Record) -> str:
+    """A text whose every line tells whose it is: none of a function's begins with MARK."""
+    lines = record.text.split("\n")
+    if record.stream == "platform":
+        return "\n".join(MARK + line for line in lines)
+    return "\n".join(" " + line if line.startswith(MARK) else line for line in lines)

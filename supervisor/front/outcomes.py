@@ -87,7 +87,7 @@ TABLE: dict[Outcome, Verdict] = {
     Outcome.CANCELLED: Verdict(Blame.CALLER, (), "info", "the caller hung up before there was an answer"),
     Outcome.REFUSED: Verdict(
         Blame.CALLER,
-        (400, 401, 403, 404, 405, 408, 413, 414, 422, 431),
+        (400, 401, 403, 404, 405, 408, 413, 414, 422, 429, 431),
         "info",
         "the request cannot be a call",
     ),

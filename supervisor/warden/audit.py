@@ -19,7 +19,7 @@ from supervisor.runtimes import load_runtimes
 from supervisor.settings import Settings
 from supervisor.warden import admission, identities, sums
 from supervisor.warden.descriptors import DESCRIPTORS_BESIDES, DESCRIPTORS_PER_CELL
-from supervisor.warden.jail import tiers
+from supervisor.warden.jail import metadata, tiers
 from supervisor.warden.jail.cgroups import CONTROLLERS
 from supervisor.warden.jail.hierarchies import Place, own_places
 from supervisor.warden.jail.probes import Finding
@@ -116,6 +116,17 @@ def _cgroups(_: Settings, __: Mapping[str, Finding]) -> list[Check]:
         remedy = "" if works else "run the server as a unit with Delegate=yes (deploy/cellblock.service)"
         checks.append(Check(PASS if works else CAUTION, f"cgroup {controller}", found, remedy))
     return checks
+
+
+def _metadata(settings: Settings, _: Mapping[str, Finding]) -> list[Check]:
+    if settings.ceilings.get("network", "none") == "none":
+        return []  # nobody gets the host's network
+    try:
+        metadata.probe()
+    except OSError as error:
+        remedy = "functions with network = host can take this machine's cloud credentials: give it none"
+        return [Check(CAUTION, "metadata addresses", f"not refused: {error}", remedy)]
+    return [Check(PASS, "metadata addresses", "refused to functions with network = host")]
 
 
 def _knobs(_: Settings, __: Mapping[str, Finding]) -> list[Check]:
@@ -258,7 +269,8 @@ def _leftovers(settings: Settings, _: Mapping[str, Finding]) -> list[Check]:
 
 
 CHECKS: tuple[Callable[[Settings, Mapping[str, Finding]], list[Check]], ...] = (
-    _kernel, _tier, _landlock, _cgroups, _knobs, _processor, _descriptors, _sums, _data_dir, _user_ids,
+    _kernel, _tier, _landlock, _cgroups, _metadata, _knobs, _processor, _descriptors, _sums, _data_dir,
+    _user_ids,
     _runtimes, _leftovers,
 )  # fmt: skip
 

@@ -163,7 +163,14 @@ class Cell:
             with contextlib.suppress(OSError):  # an ordinary user's own /proc files may be root's
                 with open(f"/proc/{self.pid}/oom_score_adj", "w") as file:
                     file.write(str(OOM_SCORE))
-            self._setup.send({"do": "build", **self._confinement.surroundings(self.kind)})
+            devices = self._confinement.devices()
+            own = os.fstat(devices[0]).st_dev if devices else 0
+            surroundings = self._confinement.surroundings(self.kind)
+            try:
+                self._setup.send({"do": "build", "devices": own, **surroundings}, devices)
+            finally:
+                for descriptor in devices:
+                    os.close(descriptor)
         except (OSError, LinkClosed) as error:
             self.kill("not started", f"it could not be confined: {error}")
 
@@ -244,8 +251,11 @@ class Cell:
         if name in NAMESPACED_SIGNALS and not self._confinement.has_namespaces:
             return  # they are for all that runs in the cell's pid namespace
         if self.state in (State.LEASED, State.RETURNED):
-            if name in NAMESPACED_SIGNALS and self._confinement.guard is not None:
-                self._confinement.guard.freeze(self.name, name == "freeze")
+            if name in NAMESPACED_SIGNALS:
+                if self._confinement.guard is not None:
+                    self._confinement.guard.freeze(self.name, name == "freeze")
+                if self._leaf is not None and self._leaf.freeze(name == "freeze"):
+                    return
             with contextlib.suppress(LinkClosed):  # it is gone, and about to be reaped
                 self._setup.send({"do": "signal", "name": name})
 

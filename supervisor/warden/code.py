@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import logging
 import os
 import shutil
 import stat
@@ -15,6 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from supervisor.warden.jail import _syscalls as sys_
+
+log = logging.getLogger("cellblock.code")
 
 CODE_ATTRIBUTES = sys_.MOUNT_ATTR_RDONLY | sys_.MOUNT_ATTR_NOSUID | sys_.MOUNT_ATTR_NODEV
 
@@ -36,9 +39,15 @@ class Code:
 class Bundles:
     """The fronts' bundles, as the warden may touch them."""
 
-    def __init__(self, folder: Path, as_mounts: bool) -> None:
-        """OSError when the folder is a link, or no folder."""
+    def __init__(self, folder: Path, as_mounts: bool, nothing: Path | None = None) -> None:
+        """``nothing`` is an empty folder, made where it is not; without one cells see where bundles lie.
+
+        OSError when ``folder`` is a link, or no folder.
+        """
         self.folder = folder
+        self._nothing = nothing
+        if nothing is not None:
+            nothing.mkdir(mode=0o555, exist_ok=True)
         self._as_mounts = as_mounts
         # The only path of the fronts' that is ever opened; what is below it, from this descriptor only.
         self._descriptor = os.open(folder, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
@@ -49,6 +58,12 @@ class Bundles:
         if not self._as_mounts:
             return Code(directory_fd, digest)
         try:
+            if self._nothing is not None:
+                try:
+                    return Code(_of_its_own(directory_fd, self._nothing), digest)
+                except OSError as error:
+                    log.info("cells see in /proc/self/mountinfo where bundles lie: %s", error)
+                    self._nothing = None
             tree = sys_.clone_tree("", directory_fd)
         finally:
             os.close(directory_fd)
@@ -63,6 +78,11 @@ class Bundles:
         """At shutdown."""
         with contextlib.suppress(OSError):
             os.close(self._descriptor)
+
+
+def _of_its_own(directory_fd: int, nothing: Path) -> int:
+    """A file system of its own; and so a lock on a file of it is nobody else's."""
+    return sys_.overlay(directory_fd, str(nothing), CODE_ATTRIBUTES)
 
 
 def copy_bundle(code: Code, target: Path) -> None:

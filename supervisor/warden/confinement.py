@@ -7,6 +7,7 @@ last cell gave.  The cells are made in ``cells``; here nothing happens to a proc
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 import os
 from collections.abc import Mapping, Sequence
@@ -23,7 +24,9 @@ from supervisor.warden.files import Files
 from supervisor.warden.guard import EVIDENCE, Guard
 from supervisor.warden.hurry import Hurry
 from supervisor.warden.jail import _syscalls as sys_
-from supervisor.warden.jail.cgroups import CONTROLLERS, Budget, Cgroups, Leaf
+from supervisor.warden.jail import metadata
+from supervisor.warden.jail.cgroups import CONTROLLERS, FREEZER, Budget, Cgroups, Leaf
+from supervisor.warden.jail.devices import own_devices
 from supervisor.warden.jail.probes import Finding
 from supervisor.warden.jail.tiers import REMEDIES, Tier
 from supervisor.warden.rooms import Rooms
@@ -37,14 +40,17 @@ SWEEP_SECONDS = 2.0
 PROFILES = {"none": "cell", "host": "cell-network"}
 # Without a network namespace no socket at all: a Unix socket's path is not Landlock's business yet.
 BARE_PROFILE = "cell-bare"
+log = logging.getLogger("cellblock.confinement")
+
 NAMESPACES = ("user", "mnt", "pid", "net", "ipc", "uts", "cgroup")
 
 
 # What a cell's proof has to speak of: a step that was forgotten proves nothing, so its silence counts.
 _HELD = ("rlimits", "privileges", "descriptors", "keyring", "landlock", "proc", "speculation", "seccomp")
 _NAMESPACED = (
-    *_HELD, "user-namespace", "namespaces", "mount-namespace", "read-only-root", "devices", "pid-namespace",
-    "network", "cgroup-namespace", "no-nested-namespaces", "code", "tmp", "capabilities", "memfd-noexec",
+    *_HELD, "user-namespace", "namespaces", "mount-namespace", "read-only-root", "devices", "own-devices",
+    "pid-namespace", "network", "cgroup-namespace", "no-nested-namespaces", "code", "tmp", "capabilities",
+    "memfd-noexec", "metadata",
 )  # fmt: skip
 _BARE = (*_HELD, "files", "read-only", "processes")
 PROVEN: dict[Tier, frozenset[str]] = {
@@ -105,6 +111,8 @@ class Confinement:
         }
         self._namespaces = {kind: os.readlink(f"/proc/self/ns/{kind}") for kind in NAMESPACES}
         self._keyring = sys_.session_keyring()
+        self._has_own_devices = tier is Tier.A
+        self._is_guarded: bool | None = None  # nobody has asked yet
         # One thread: whoever is second finds what the first waited for.
         self._waiter = ThreadPoolExecutor(1, "cgroups")
         # Another one, for what nobody waits for.
@@ -150,7 +158,32 @@ class Confinement:
             "outsider": os.getpid(),
             "namespaces": self._namespaces,
             "keyring": self._keyring,
+            "guards_metadata": kind.network != "none" and self._guards_metadata(),
         }
+
+    def _guards_metadata(self) -> bool:
+        """Whether cells in the host's network are kept from the addresses that give credentials."""
+        if self._is_guarded is None:
+            try:
+                if not self.cgroups.unified:
+                    raise OSError(errno.ENOENT, self.cgroups.missing[FREEZER])
+                metadata.guard(self.cgroups.unified)
+                self._is_guarded = True
+            except OSError as error:
+                log.warning("with network = host the metadata addresses of clouds can be reached: %s", error)
+                self._is_guarded = False
+        return self._is_guarded
+
+    def devices(self) -> list[int]:
+        """A mount of device nodes for one cell; none where they are the host's, which the proof says."""
+        if not self._has_own_devices:
+            return []
+        try:
+            return [own_devices()]
+        except OSError as error:
+            log.warning("cells share the host's device nodes: %s", error)
+            self._has_own_devices = False
+            return []
 
     def tie_words(self, name: str, kind: Kind, uid: int, code: Code | None) -> Message:
         """What a cell's tie carries besides its function's limits."""
@@ -211,6 +244,11 @@ class Confinement:
                 found.append(Layer(f"cgroup-{name}", "enforced", f"v{version}, limits before the process"))
             else:
                 found.append(Layer(f"cgroup-{name}", "absent", self.cgroups.missing[name]))
+        found.append(
+            Layer("freezer", "enforced", "an idle cell is frozen: nothing in it runs, whoever signals it")
+            if FREEZER in self.cgroups.versions
+            else Layer("freezer", "degraded", f"by SIGSTOP: {self.cgroups.missing[FREEZER]}")
+        )
         if self.guard is not None:
             status = "absent" if self.guard.blindness else "degraded"
             found.append(Layer("memory-guard", status, self.guard.blindness or EVIDENCE))

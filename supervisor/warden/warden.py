@@ -281,7 +281,8 @@ class Warden:
 
     def _confinement(self, cgroups: Cgroups, children: Children) -> Confinement:
         tier, run_dir = self._tier, self._settings.data_dir / "run"
-        bundles = Bundles(self._settings.front_dir.resolve() / "bundles", as_mounts=tier.has_namespaces)
+        folder, nothing = self._settings.front_dir.resolve() / "bundles", self._settings.data_dir / "nothing"
+        bundles = Bundles(folder, tier.has_namespaces, nothing if tier is Tier.A else None)
         if tier.has_namespaces:
             return Confinement(tier, cgroups, self._findings, bundles, None, {})
         children.sweeps = True

@@ -30,7 +30,7 @@ nothing; where no control can be had on a test machine, the note says why. The l
 `tests/support/weakened.py`: `sec` seccomp, `ll` Landlock, `cap` empty capability sets, `nnp`
 `no_new_privs`, `knob` no nested namespaces, `mnt` `pid` `net` `ipc` namespaces, `proc` `/proc` of
 processes only, `ro` read-only mounts, `tmp` sized tmpfs, `rl` rlimits, `fd` closed descriptors, `memfd`
-`memfd_noexec`.
+`memfd_noexec`, `dev` device nodes of the cell's own, `ovl` the code as a file system of its own.
 
 Numbers are the catalogue's; a number may have several cases. Resources (56 to 63), protocol (76 to 89)
 and life cycle (90 to 98) have test files of their own beside it.

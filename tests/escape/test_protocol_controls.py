@@ -124,6 +124,23 @@ def test_079_086_control_where_the_first_frame_wins_the_next_caller_gets_the_las
     assert naive.call(sealed(2, HEAD, b"true")) == b"forged"
 
 
+def test_079_control_a_reader_without_an_expectation_keeps_an_answer_that_nobody_asked_for() -> None:
+    """As each idle instance of a front did, for ever, and for as many as there are instances."""
+    size = 32 * MIB
+    naive = wire.Decoder(wire.TO_FRONT, 64 * MIB)
+    tracemalloc.start()
+    naive.receive(wire.PREFIX.pack(wire.ANSWER, 99, len(HEAD), 64 * MIB) + HEAD)
+    for _ in range(size // MIB):
+        naive.receive(bytes(MIB))
+    held, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert held >= size
+    naive = wire.Decoder(wire.TO_FRONT, 64 * MIB)
+    naive.expected = ()
+    with pytest.raises(wire.RemoteProtocolError):
+        naive.receive(wire.PREFIX.pack(wire.ANSWER, 99, len(HEAD), 64 * MIB) + HEAD)
+
+
 def written(headers: list[tuple[str, str]], body: bytes) -> bytes:
     """An answer as a front writes it that passes headers through."""
     lines = ["HTTP/1.1 200 OK", *(f"{name}: {value}" for name, value in headers)]

@@ -38,8 +38,6 @@ NOT_SEEN = {
     **dict.fromkeys(("tkill", "fchmodat2", "ppoll"), "musl's raise, its chmod of links, its poll on aarch64"),
     **dict.fromkeys(("preadv", "pwritev"), "musl, and C libraries; os.preadv calls preadv2"),
     **dict.fromkeys(("lgetxattr", "fgetxattr", "llistxattr"), "shutil.copy2 where files have attributes"),
-    **dict.fromkeys(("timer_create", "timer_settime", "timer_gettime", "timer_delete", "timer_getoverrun"),
-                    "C libraries' timers; CPython has no wrapper"),
     **dict.fromkeys(("epoll_pwait", "epoll_pwait2"), "libuv and aarch64, whose table has no epoll_wait"),
     **dict.fromkeys(("getcpu", "get_robust_list", "futex_waitv", "membarrier", "recvmmsg", "rt_sigsuspend"),
                     "C libraries: thread pools, allocators, DNS and QUIC"),

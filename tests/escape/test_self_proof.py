@@ -65,7 +65,8 @@ def refusal(tree_python: Path, folder: Path) -> str:
 def test_every_layer_that_can_be_left_out_is_tried() -> None:
     # Whether a cgroup limits a cell is the warden's own knowledge: it is published as absent.  A cell cannot
     # see that its random numbers are another's: test_life_cycle_attacks.py looks at two.
-    assert set(LEFT_OUT) == set(WITHOUT) - {"cg", "random"}
+    # So is what the host cannot give: a freezer, device nodes of a cell's own.
+    assert set(LEFT_OUT) == set(WITHOUT) - {"cg", "random", "frz", "dev", "ovl"}
 
 
 @pytest.mark.promise("T37")
@@ -84,6 +85,13 @@ def test_a_step_that_proves_nothing_is_missed(tmp_path: Path) -> None:
     python = weakened_tree(tmp_path, frozenset(), self_test=True)
     apply(python.parents[2], without_steps("layers-hold", "filter-holds"))
     assert "proved nothing of" in refusal(python, tmp_path).splitlines()[-1]
+
+
+def test_a_cell_that_was_given_device_nodes_and_has_others_is_never_ready(tmp_path: Path) -> None:
+    python = weakened_tree(tmp_path, frozenset(), self_test=True)
+    left_out = Change("worker/lockdown.py", "    if False:", old="    if materials.has_own_devices:")
+    apply(python.parents[2], left_out)
+    assert "own-devices: the file system of full is" in refusal(python, tmp_path).splitlines()[-1]
 
 
 def test_a_step_that_fails_is_named(tmp_path: Path) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import secrets
+import struct
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -175,6 +177,43 @@ def test_052_a_lock_on_a_shared_file_is_seen_by_another_tenant_and_the_server_sa
     stated = {layer["layer"]: layer for layer in layers}
     assert stated["file-locks"]["status"] == "absent"
     assert "covert channel" in stated["file-locks"]["evidence"]
+
+
+@pytest.mark.promise("T932")
+@pytest.mark.parametrize("kind", tenants.KINDS_OF_LOCK)
+@pytest.mark.parametrize("place", tenants.SHARED_INODES)
+@pytest.mark.parametrize("without", [frozenset(), frozenset({"dev"})], ids=["complete", "control"])
+def test_052_a_lock_on_a_device_or_on_standard_input_is_seen_by_no_other_tenant_and_not_by_the_host(
+    pairs: Callable[..., Pair], place: str, kind: str, without: frozenset[str]
+) -> None:
+    pair = pairs(without)
+    descriptor = os.open("/dev/null" if place == "0" else place, os.O_RDWR)
+    try:
+        assert pair.run(pair.attacker, tenants.locked(place, kind)) == "ok"
+        seen = pair.run(pair.victim, tenants.looked_at(place, kind))
+        if kind == "flock":
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                is_free = True
+            except BlockingIOError:
+                is_free = False
+        else:
+            asked = fcntl.fcntl(descriptor, fcntl.F_OFD_GETLK, struct.pack("hhqqi4x", 1, 0, 0, 0, 0))
+            is_free = struct.unpack("hhqqi4x", asked)[0] == fcntl.F_UNLCK
+    finally:
+        os.close(descriptor)
+        pair.run(pair.attacker, tenants.UNLOCKED)
+    assert (seen, is_free) == (("EAGAIN", False) if without else ("ok", True))
+
+
+@pytest.mark.parametrize("tier", ["A", "A-user"])
+def test_standard_input_ends_at_once_and_nothing_can_be_put_into_it(targets: Targets, tier: str) -> None:
+    found = targets(tier, COMPLETE).attack(tenants.STANDARD_INPUT, {})
+    assert found[:2] == ["", False]
+    assert found[2] == "EBADF"
+    assert found[3] == "EINVAL"
+    assert found[4] in ("ok", "EACCES", "ENOENT")
+    assert found[5:] == [True, False, ""]
 
 
 def served_as_ever(pair: Pair) -> None:

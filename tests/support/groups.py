@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-from supervisor.warden.jail.cgroups import CONTROLLERS
+from supervisor.warden.jail.cgroups import CONTROLLERS, FREEZER
 from supervisor.warden.jail.hierarchies import own_places
 
 
@@ -14,8 +14,9 @@ def groups_of(data_dir: Path) -> dict[str, tuple[Path, int]]:
     name = f"cellblock-{hashlib.sha256(str(data_dir.resolve()).encode()).hexdigest()[:8]}"
     places = own_places(Path("/proc/self/cgroup").read_text(), Path("/proc/self/mountinfo").read_text())
     found = {}
-    for controller in CONTROLLERS:
-        place = places.get(controller) or places.get("")
+    for controller in (*CONTROLLERS, FREEZER):
+        # Of v1's hierarchies that of the freezer is not used.
+        place = (places.get(controller) if controller != FREEZER else None) or places.get("")
         if place is not None and (Path(place.path) / name).is_dir():
             found[controller] = (Path(place.path) / name, place.version)
     return found
@@ -33,3 +34,15 @@ def leaf_names(data_dir: Path) -> set[str]:
     """The names of the leaves that there are now in any hierarchy: no two cells have the same."""
     folders = [folder for folder, _ in groups_of(data_dir).values()]
     return {entry.name for folder in folders for entry in folder.iterdir() if entry.is_dir()}
+
+
+def is_frozen(pid: int) -> bool:
+    """Whether it stands still: in a frozen group, or stopped by a signal.  False for one that is gone."""
+    try:
+        mounts = Path("/proc/self/mountinfo").read_text()
+        place = own_places(Path(f"/proc/{pid}/cgroup").read_text(), mounts).get("")
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+        events = Path(f"{place.path}/cgroup.events") if place is not None else Path("/nowhere")
+        return state == "T" or (events.exists() and "frozen 1" in events.read_text())
+    except (FileNotFoundError, ProcessLookupError):
+        return False

@@ -29,6 +29,9 @@ FRONTS = "supervisor/warden/fronts.py"
 WARDEN = "supervisor/warden/warden.py"
 CONFINEMENT = "supervisor/warden/confinement.py"
 CODE = "supervisor/warden/code.py"
+FREEZER = "supervisor/warden/jail/freezer.py"
+DEVICES = "supervisor/warden/jail/devices.py"
+KEPT = "worker/kept.py"
 PROBES = "supervisor/warden/jail/probes.py"
 
 
@@ -119,6 +122,14 @@ WITHOUT: dict[str, tuple[Change, ...]] = {
     "cg": (Change(WARDEN, "own_places('', '')", old="own_places(groups.read(), mounts.read())"),
            Change(CONFINEMENT, "self.guard = None",
                   old='self.guard = None if "memory" in cgroups.versions else Guard()')),
+    # A function's code is then a mount of the folder where the host keeps it.
+    "ovl": (Change(CODE, "\ndef _of_its_own(*_):\n    raise OSError(38, 'taken away')\n"),),
+    # The host's own nodes, standard input among them.
+    "dev": (Change(DEVICES, "\ndef own_devices():\n    raise PermissionError('taken away')\n"),
+            Change(KEPT, "    if True:\n",
+                   old="    if materials.has_own_devices or not materials.has_namespaces:\n")),
+    # An idle cell is then stopped by a signal, as on hosts without cgroup v2.
+    "frz": (Change(FREEZER, "\ndef base_of(places, name):\n    raise LookupError('taken away')\n"),),
     "rl": (without_steps("rlimits", "open-files"),),
     "fd": (Change(LAUNCH, _LEFT_OPEN),
            Change(LOCKDOWN, "", old="    sys_.close_range(UNUSED_FD)\n"),
@@ -127,6 +138,7 @@ WITHOUT: dict[str, tuple[Change, ...]] = {
     # Only what lies in the copy: our worker package there, and the bundles of the test's own server.
     "ro": (Change(ZYGOTES, 'root.writable[str(package_dir("worker"))]',
                   old='root.read_only[str(package_dir("worker"))]'),
+           Change(CODE, "\ndef _of_its_own(*_):\n    raise OSError(38, 'taken away')\n"),
            Change(CODE, "CODE_ATTRIBUTES = sys_", old="CODE_ATTRIBUTES = sys_.MOUNT_ATTR_RDONLY | sys_")),
     "tmp": (without_steps("tmp-size"),
             Change(LOCKDOWN, 'return "mode=1777"', old='return "size=%d,nr_inodes=%d,mode=1777" % '

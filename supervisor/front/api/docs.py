@@ -148,7 +148,7 @@ _REFUSALS = {
     "401": "No credential, or one that is nobody's",
     "404": "No such function",
     "413": "The body is larger than the function takes",
-    "429": "More calls than the function takes at once",
+    "429": "More calls than the function takes at once, or more wrong tokens than an address may send",
     "500": "The function raised; details say what and where",
     "502": "The function crashed, was killed, or broke the contract",
     "503": "No capacity just now",

@@ -19,7 +19,7 @@ from ulid import ULID
 
 from supervisor.errors import PlatformError
 from supervisor.front.api.errors import respond
-from supervisor.front.auth import Credentials, unauthenticated
+from supervisor.front.auth import Credentials, peer_of
 from supervisor.front.origins import CSP_NOTHING, OF_THE_SERVER
 
 OPEN_PATHS = frozenset({"/healthz", "/readyz", "/openapi.json", "/docs"})
@@ -57,7 +57,7 @@ class Gate:
             await send(message)
 
         try:
-            self._check_credential(scope)
+            await self._check_credential(scope)
             await self._app(scope, self._bounded(scope, receive), watched)
         except PlatformError as error:  # of the two lines above; the framework answers its own
             await respond(error)(scope, receive, send)
@@ -74,14 +74,14 @@ class Gate:
             )
             await respond(failure)(scope, receive, send)
 
-    def _check_credential(self, scope: Scope) -> None:
+    async def _check_credential(self, scope: Scope) -> None:
         path = scope["path"]
         if path in OPEN_PATHS or path.startswith(OPEN_FOLDER):
             return
         given = [value for name, value in scope["headers"] if name == b"authorization"]
         # Two are nobody's: what another server in between saw may have been the other one.
         if len(given) != 1 or self._credentials.principal(given[0]) is None:
-            raise unauthenticated()
+            raise await self._credentials.refusal(given[0] if given else None, peer_of(scope))
 
     def _bounded(self, scope: Scope, receive: Receive) -> Receive:
         limit = self._with_source_bytes if _WITH_SOURCE.fullmatch(scope["path"]) else BODY_MAX_BYTES

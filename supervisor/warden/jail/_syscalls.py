@@ -10,18 +10,21 @@ import ctypes
 import errno
 import os
 import struct
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
 _NR_OPEN_TREE = 428
 _NR_MOVE_MOUNT = 429
+_NR_FSOPEN, _NR_FSCONFIG, _NR_FSMOUNT = 430, 431, 432
 _NR_OPENAT2 = 437
 _NR_MOUNT_SETATTR = 442
 _NR_LANDLOCK_CREATE_RULESET = 444
 _NR_KEYCTL = {"x86_64": 250, "aarch64": 219}
 _NR_PIVOT_ROOT = {"x86_64": 155, "aarch64": 41}
 _NR_SECCOMP = {"x86_64": 317, "aarch64": 277}
+_NR_BPF = {"x86_64": 321, "aarch64": 280}
+_BPF_PROG_LOAD, _BPF_PROG_ATTACH, _BPF_PROG_TYPE_CGROUP_SOCK_ADDR = 5, 8, 18
 _KEYCTL_GET_KEYRING_ID, _SESSION_KEYRING = 0, -3
 _SECCOMP_GET_ACTION_AVAIL = 2
 _LANDLOCK_CREATE_RULESET_VERSION = 1
@@ -47,6 +50,9 @@ CAP_KILL, CAP_SETGID, CAP_SETUID, CAP_SETPCAP, CAP_SYS_ADMIN = 5, 6, 7, 8, 21
 MOUNT_ATTR_RDONLY, MOUNT_ATTR_NOSUID, MOUNT_ATTR_NODEV, MOUNT_ATTR_NOEXEC = 1, 2, 4, 8
 
 _OPEN_TREE_CLONE = 1
+_FSOPEN_CLOEXEC = _FSMOUNT_CLOEXEC = 1
+_OVERLAY = {"redirect_dir": "nofollow", "metacopy": "off", "index": "off", "nfs_export": "off", "xino": "off"}
+_FSCONFIG_SET_STRING, _FSCONFIG_CMD_CREATE = 1, 6
 _AT_FDCWD = -100
 _AT_RECURSIVE = 0x8000
 _AT_EMPTY_PATH = 0x1000
@@ -130,6 +136,38 @@ def clone_tree(path: str, directory_fd: int = _AT_FDCWD) -> int:
     return _check(_libc.syscall(_NR_OPEN_TREE, directory_fd, path.encode(), flags), f"open_tree {path}")
 
 
+def detached(kind: str, options: Mapping[str, str], attributes: int) -> int:
+    """A new file system of that kind as a detached mount; OSError.
+
+    Why: it is nowhere until somebody attaches it.  Safe because: names and options are ours.
+    """
+    context = _check(_libc.syscall(_NR_FSOPEN, kind.encode(), _FSOPEN_CLOEXEC), f"fsopen {kind}")
+    try:
+        for name, value in options.items():
+            pair = (name.encode(), value.encode())
+            _check(_libc.syscall(_NR_FSCONFIG, context, _FSCONFIG_SET_STRING, *pair, 0), f"fsconfig {name}")
+        _check(_libc.syscall(_NR_FSCONFIG, context, _FSCONFIG_CMD_CREATE, None, None, 0), f"fsconfig {kind}")
+        return _check(_libc.syscall(_NR_FSMOUNT, context, _FSMOUNT_CLOEXEC, attributes), f"fsmount {kind}")
+    finally:
+        os.close(context)
+
+
+def overlay(directory_fd: int, nothing: str, attributes: int) -> int:
+    """The folder as the root of a file system of its own, read-only and detached; OSError.
+
+    Why: of another one's root /proc/self/mountinfo says the path.  28 µs where a clone of the mount takes 8.
+    Safe because: nothing is ever written, so no layer is above, and nothing that a file's attributes say is
+    followed.  The kernel wants two layers below: ``nothing`` is an empty folder.
+    """
+    empty = os.open(nothing, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        # It remembers the names that it was given: these say nothing.
+        layers = {"lowerdir": f"/proc/self/fd/{directory_fd}:/proc/self/fd/{empty}"}
+        return detached("overlay", {**layers, **_OVERLAY}, attributes)
+    finally:
+        os.close(empty)
+
+
 def set_attributes(descriptor: int, attributes: int, path: str = "", recursive: bool = True) -> None:
     """Set mount attributes on a (detached) tree, on every mount in it unless told otherwise."""
     packed = struct.pack("=QQQQ", attributes, 0, 0, 0)
@@ -198,3 +236,29 @@ def seccomp_has(action: int) -> None:
     packed = struct.pack("=I", action)
     number = _NR_SECCOMP[os.uname().machine]
     _check(_libc.syscall(number, _SECCOMP_GET_ACTION_AVAIL, 0, packed), f"seccomp action {action:#x}")
+
+
+def load_address_program(program: bytes, kind: int) -> int:
+    """A BPF program that looks at addresses, to be attached as ``kind``: its descriptor; OSError."""
+    code, licence = (
+        ctypes.create_string_buffer(program, len(program)),
+        ctypes.create_string_buffer(b"Apache-2.0"),
+    )
+    # union bpf_attr: type, instructions, code, licence, no log, version, flags, name, interface, attach type.
+    attributes = struct.pack(
+        "=IIQQIIQII16sII", _BPF_PROG_TYPE_CGROUP_SOCK_ADDR, len(program) // 8, ctypes.addressof(code),
+        ctypes.addressof(licence), 0, 0, 0, 0, 0, b"cb_addresses", 0, kind,
+    )  # fmt: skip
+    return _bpf(_BPF_PROG_LOAD, attributes)
+
+
+def attach_program(group_fd: int, program_fd: int, kind: int) -> None:
+    """To a cgroup v2 folder and all below it; in the place of one that a killed server left there."""
+    _bpf(_BPF_PROG_ATTACH, struct.pack("=IIII", group_fd, program_fd, kind, 0))
+
+
+def _bpf(command: int, attributes: bytes) -> int:
+    """bpf(2).  Why: no wrapper.  Safe because: the buffers outlive the call; the kernel checks programs."""
+    buffer = ctypes.create_string_buffer(attributes, len(attributes))
+    number = _NR_BPF[os.uname().machine]
+    return _check(_libc.syscall(number, command, buffer, ctypes.c_size_t(len(attributes))), "bpf")

@@ -14,6 +14,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from supervisor.warden.jail import freezer
 from supervisor.warden.jail.hierarchies import Place, base_v1, base_v2, read, seat_of, write
 
 log = logging.getLogger("cellblock.cgroups")
@@ -25,6 +26,7 @@ CPU_QUOTA_LEAST_US = 1000
 # A cell before its function is known: the copies a fork makes, and nothing else.
 BLANK_MEMORY_BYTES = 512 << 20
 BLANK_PROCESSES = 64
+FREEZER = "freezer"
 V1_MEMORY_FILES = ("memory.max_usage_in_bytes", "memory.oom_control")
 V1_PEAK_AND_LIMIT = ("memory.max_usage_in_bytes", "memory.limit_in_bytes")
 # A process takes so much ahead, so the peak may stay that much below the limit; a huge page is more.
@@ -143,6 +145,11 @@ class Leaf:
         except (OSError, ValueError):  # it has just ended
             return 0
 
+    def freeze(self, is_frozen: bool) -> bool:
+        """As ``freezer.freeze``; False where there is none."""
+        place = self._folders.get(FREEZER)
+        return place is not None and freezer.freeze(place.path, is_frozen)
+
     def kill(self) -> None:
         """End every process in it at once, where the kernel can (v2, 5.14), else let none be added.
 
@@ -172,6 +179,8 @@ class Leaf:
 
     def processes(self) -> list[int]:
         """What is in it and was not ended by ``kill``; empty without cgroups, and where v2 has ended all."""
+        if any(os.path.exists(f"{place.path}/cgroup.kill") for place in self._folders.values()):
+            return []
         for place in self._folders.values():
             if place.version == 1:
                 with contextlib.suppress(OSError):
@@ -228,6 +237,8 @@ _OPTIONAL = ("memory.memsw.limit_in_bytes", "memory.swap.max", "memory.oom.group
 
 def _settings(name: str, version: int, budget: Budget) -> list[tuple[str, str]]:
     """The files of one controller and what to write, in an order that the kernel takes."""
+    if name == FREEZER:
+        return []
     processes = str(budget.processes + PROCESSES_OF_OURS)
     memory = str(budget.memory_bytes)
     quota = max(CPU_QUOTA_LEAST_US, int(budget.cpu * CPU_PERIOD_US)) if budget.cpu else 0
@@ -272,6 +283,12 @@ class Cgroups:
                 self.missing[controller] = _reason(error)
             except LookupError as error:
                 self.missing[controller] = str(error.args[0])
+        try:
+            self._bases[FREEZER] = freezer.base_of(places, name)
+        except OSError as error:
+            self.missing[FREEZER] = _reason(error)
+        except LookupError as error:
+            self.missing[FREEZER] = str(error.args[0])
         # Those that a killed server's last processes are just leaving are removed with the next cell's end.
         self._debris = [Leaf({"": Place(path, 0)}) for path in self._clear()]
 
@@ -279,6 +296,12 @@ class Cgroups:
     def versions(self) -> dict[str, int]:
         """Controller → version, for those in force."""
         return {name: place.version for name, place in self._bases.items()}
+
+    @property
+    def unified(self) -> str:
+        """The folder of all cells in the unified hierarchy; "" where there is none."""
+        place = self._bases.get(FREEZER)
+        return place.path if place is not None else ""
 
     def leaf(self, name: str) -> Leaf:
         """A new leaf with a blank cell's limits.  OSError."""

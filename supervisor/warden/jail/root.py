@@ -13,13 +13,14 @@ from pathlib import Path
 from typing import Any
 
 from supervisor.warden.jail import _syscalls as sys_
+from supervisor.warden.jail.devices import NODES, own_devices
 
 # Every Linux has it; it is covered by a tmpfs in a private mount namespace while we build.
 BUILD_PLACE = "/tmp"  # noqa: S108
+EMPTY = "/function"  # until a cell's code is put there
 ROOT_BYTES = 4 << 20  # folders, links and five small files
 PASSING = "/sys"
 PASSING_BYTES = 64 << 10
-DEVICES = ("null", "zero", "full", "random", "urandom")
 
 _SAFE = sys_.MOUNT_ATTR_NOSUID | sys_.MOUNT_ATTR_NODEV
 _READ_ONLY = sys_.MOUNT_ATTR_RDONLY | _SAFE
@@ -77,6 +78,12 @@ def enter(root: Root) -> None:
     sys_.unshare(sys_.CLONE_NEWNS)
     sys_.mount("none", "/", "none", sys_.MS_REC | sys_.MS_PRIVATE)
     trees = _open_trees(root)
+    # Who sees one elsewhere than the host need not learn where that is.
+    hidden = {
+        place: os.open(source, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        for source, place in root.read_only.items()
+        if EMPTY in root.folders and source != place and os.path.isdir(source)
+    }
     sys_.mount("tmpfs", BUILD_PLACE, "tmpfs", sys_.MS_NOSUID | sys_.MS_NODEV, f"size={ROOT_BYTES},mode=755")
     for folder in root.folders:
         _folder(folder)
@@ -89,6 +96,8 @@ def enter(root: Root) -> None:
     for place in sorted(trees, key=lambda place: place.count("/")):
         descriptor, is_folder = trees[place]
         _mount_point(place, is_folder)
+        if place in hidden:
+            descriptor = _hidden(descriptor, hidden[place])
         sys_.attach(descriptor, BUILD_PLACE + place)
         os.close(descriptor)
     for path, target in root.links.items():
@@ -117,14 +126,29 @@ def _open_trees(root: Root) -> dict[str, tuple[int, bool]]:
     for sources, attributes in ((root.read_only, _READ_ONLY), (root.writable, _SAFE)):
         for source, place in sources.items():
             trees[place] = (_tree(source, attributes), os.path.isdir(source))
-    for name in DEVICES:
-        device = f"/dev/{name}"
-        attributes = sys_.MOUNT_ATTR_NOSUID | sys_.MOUNT_ATTR_NOEXEC  # not NODEV: it is a device
-        trees[device] = (_tree(device, attributes), False)
+    try:
+        trees["/dev"] = (own_devices(), True)
+    except OSError:  # an ordinary user's
+        for name in NODES:
+            device = f"/dev/{name}"
+            attributes = sys_.MOUNT_ATTR_NOSUID | sys_.MOUNT_ATTR_NOEXEC  # not NODEV: it is a device
+            trees[device] = (_tree(device, attributes), False)
     if root.with_proc:
         # Whole, or the kernel refuses a cell its own: a masked /proc may not be unmasked by mounting.
         trees["/proc"] = (_tree("/proc", 0), True)
     return trees
+
+
+def _hidden(tree: int, folder: int) -> int:
+    """As a file system of its own, or where there is no overlayfs as it is: see ``_syscalls.overlay``."""
+    try:
+        found = sys_.overlay(folder, BUILD_PLACE + EMPTY, _READ_ONLY)
+    except OSError:
+        return tree
+    finally:
+        os.close(folder)
+    os.close(tree)
+    return found
 
 
 def _tree(source: str, attributes: int) -> int:

@@ -14,10 +14,10 @@ import pytest
 
 from tests.contract.call.conftest import Deploy, as_json
 from tests.support.processes import all_gone_within, descendants_of, outer_uid, pid_namespace, watch
-from tests.support.server import TOKEN, Server
+from tests.support.server import REPOSITORY, TOKEN, Server
 
 ROOT = Path(__file__).resolve().parents[3]
-DEVICES = {"/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom"}
+DEVICES = {"/dev"}
 
 # Runs any expression of the test's inside; a failure is told by its kind and errno.
 LOOK = """
@@ -179,6 +179,17 @@ def test_the_root_is_read_only_and_only_tmp_and_shm_can_be_written(server: Serve
         assert look(server, looker, f"tried(lambda: write({place!r}))") in ("EROFS", "EACCES"), place
     for place in ("/tmp/x", "/dev/shm/x"):
         assert look(server, looker, f"tried(lambda: write({place!r}))") == "written"
+
+
+@pytest.mark.promise("T937")
+def test_the_mounts_say_nothing_of_where_the_host_keeps_its_data(server: Server, looker: str) -> None:
+    for name in ("mountinfo", "mounts"):
+        text = look(server, looker, f"read('/proc/self/{name}')")
+        assert " /function " in text, "the control: that is the file"
+        assert str(server.data_dir) not in text
+        assert "bundles" not in text
+        assert not re.search("[0-9a-f]{64}", text)
+        assert str(REPOSITORY / "worker") not in text and "libraries-" not in text
 
 
 def test_no_mount_honours_setuid_or_devices(server: Server, looker: str) -> None:

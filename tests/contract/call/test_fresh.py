@@ -17,7 +17,7 @@ from tests.support.server import SPACE, Server
 
 # Runs the code of its body in the module's own names; what that leaves in ``found`` is the answer.
 SOURCE = """
-import json, logging, os, random, resource, signal, socket, sys, tempfile, threading, time
+import fcntl, json, logging, os, random, resource, signal, socket, struct, sys, tempfile, threading, time
 import function.context, function.secrets
 
 heard = 0
@@ -121,7 +121,51 @@ STATES = {
         "os.kill(os.getppid() if os.getppid() > 1 else os.getpid(), signal.SIGUSR2)",
         "found = heard",
     ),
+    **{
+        f"a descriptor that does not block: {number}": (
+            f"os.set_blocking({number}, False)", f"found = not os.get_blocking({number})",
+        )
+        for number in (0, 1, 2, 4)  # a worker that reads its calls without waiting ends
+    },
+    **{
+        f"the flag {name} of descriptor {number}": (
+            f"fcntl.fcntl({number}, fcntl.F_SETFL, fcntl.fcntl({number}, fcntl.F_GETFL) | os.{name})",
+            f"found = bool(fcntl.fcntl({number}, fcntl.F_GETFL) & os.{name})",
+        )
+        for number, name in ((0, "O_APPEND"), (1, "O_APPEND"), (2, "O_ASYNC"), (4, "O_DIRECT"))
+    },
+    **{
+        f"the size of pipe {number}: {size}": (
+            f"fcntl.fcntl({number}, 1031, {size})", f"found = fcntl.fcntl({number}, 1032) == {size}",
+        )
+        for number, size in ((1, 4096), (2, 8192), (3, 4096), (4, 4096), (4, 1 << 18))
+    },
+    "a lock on standard input": (
+        "fcntl.flock(0, fcntl.LOCK_EX)",
+        "try:\n    fcntl.flock(os.open('/dev/null', 0), fcntl.LOCK_EX | fcntl.LOCK_NB); found = False\n"
+        "except BlockingIOError: found = True",
+    ),
+    **{
+        f"a lock of the open file {number}": (
+            f"fcntl.fcntl({number}, fcntl.F_OFD_SETLK, struct.pack('hhqqi4x', {kind}, 0, 5, 1, 0))",
+            f"asked = fcntl.fcntl({number}, fcntl.F_GETLK, struct.pack('hhqqi4x', 1, 0, 0, 0, 0))\n"
+            "found = struct.unpack('hhqqi4x', asked)[0] != fcntl.F_UNLCK",
+        )
+        # To read what can be read, to write what can be written.
+        for number, kind in ((0, 0), (1, 1), (3, 0), (4, 1))
+    },
 }  # fmt: skip
+
+# What lies in the way of a large answer, and how a call puts it there.
+IN_THE_WAY = {
+    "not-blocking": "os.set_blocking(4, False)",
+    "a small pipe": "fcntl.fcntl(4, fcntl.F_SETPIPE_SZ if hasattr(fcntl, 'F_SETPIPE_SZ') else 1031, 4096)",
+    "packets": "fcntl.fcntl(4, fcntl.F_SETFL, fcntl.fcntl(4, fcntl.F_GETFL) | os.O_DIRECT)",
+    "all of it, and a lock": (
+        "os.set_blocking(4, False); fcntl.fcntl(4, 1031, 4096); fcntl.flock(0, fcntl.LOCK_EX)\n"
+        "fcntl.flock(4, fcntl.LOCK_EX); os.set_blocking(1, False); os.set_blocking(3, False)"
+    ),
+}
 
 # Takes the next call out of the pipe, from a process that outlives its own.
 THIEF = """
@@ -200,6 +244,26 @@ def test_no_state_of_a_call_is_there_in_the_next(fresh: Function, make: Any, sta
     assert not survives(fresh, state)
     control = make("fresh-control", SOURCE + f"\n# {state}\n")
     assert survives(control, state)
+
+
+@pytest.mark.promise("T931")
+@pytest.mark.parametrize("what", IN_THE_WAY)
+def test_whatever_a_call_did_to_its_descriptors_the_next_callers_large_answer_is_whole(
+    fresh: Function, what: str
+) -> None:
+    body = "x" * (2 << 20)
+    for _ in range(2):
+        fresh.run(IN_THE_WAY[what])
+        assert fresh.run("found = 'x' * (2 << 20)") == body
+
+
+def test_a_large_answer_of_a_call_that_made_its_pipe_large_is_whole_and_the_next_has_an_ordinary_one(
+    fresh: Function,
+) -> None:
+    """The front may still be reading it when the call's process has ended."""
+    before = fresh.run("found = fcntl.fcntl(4, 1032)")
+    assert fresh.run("fcntl.fcntl(4, 1031, 1 << 20); found = 'x' * (1 << 20)") == "x" * (1 << 20)
+    assert fresh.run("found = fcntl.fcntl(4, 1032)") == before
 
 
 def test_one_template_forks_the_processes_of_its_calls(fresh: Function, whole: Function) -> None:

@@ -13,6 +13,7 @@ import pytest
 from tests.contract.call.conftest import Deploy
 from tests.support.envelope import assert_envelope
 from tests.support.eventually import eventually
+from tests.support.groups import is_frozen
 from tests.support.processes import descendants_of, pid_namespace
 from tests.support.server import SPACE, Server
 
@@ -35,7 +36,7 @@ def idle(server: Server, name: str) -> int:
 
 def frozen_cells(server: Server) -> set[str]:
     """The pid namespaces of the server's cells that stand still."""
-    return {pid_namespace(pid) for pid in descendants_of(server.pid) if state_of(pid) == "T"}
+    return {pid_namespace(pid) for pid in descendants_of(server.pid) if is_frozen(pid)}
 
 
 def state_of(pid: int) -> str:
@@ -95,15 +96,14 @@ def test_an_idle_instance_is_handed_to_the_other_front_when_that_has_the_call(
     assert any(has_one_instance_for_both_fronts(server, f"kept-{number}") for number in range(3))
 
 
-@pytest.mark.promise("T39")
 def test_an_idle_instance_is_frozen_and_thawed_by_its_next_call(make_server: MakeServer) -> None:
     server = make_server(freeze_seconds=0.2)
     server.deploy("idle", WHERE, max_instances=1)
     namespace = server.call("idle").text
     worker = max(pid for pid in descendants_of(server.pid) if pid_namespace(pid) == namespace)
-    eventually(lambda: state_of(worker) == "T")
+    eventually(lambda: is_frozen(worker))
     assert server.call("idle").text == namespace
-    eventually(lambda: state_of(worker) == "T")
+    eventually(lambda: is_frozen(worker))
     server.deploy("idle", WHERE.replace("body", "body"), timeout=5)  # a frozen one can be ended
     eventually(lambda: state_of(worker) == "")
     assert server.call("idle").status_code == 200
@@ -120,8 +120,7 @@ def test_what_a_function_left_running_is_frozen_too(make_server: MakeServer) -> 
     namespace = server.call("busy").text
     cell = sorted(pid for pid in descendants_of(server.pid) if pid_namespace(pid) == namespace)
     assert len(cell) == 3
-    # Pid 1, which thaws them, is not stopped: it sleeps, once it has stopped the others.
-    eventually(lambda: [state_of(pid) for pid in cell] == ["S", "T", "T"])
+    eventually(lambda: all(is_frozen(pid) for pid in cell[1:]))
 
 
 def test_an_instance_that_has_served_its_calls_makes_way(make_server: MakeServer) -> None:

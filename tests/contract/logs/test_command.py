@@ -94,7 +94,7 @@ def on_terminal(environment: dict[str, str], *words: str) -> str:
     return said.decode().replace("\r\n", "\n")
 
 
-def test_a_line_has_local_time_level_call_and_text_and_what_follows_is_indented(
+def test_a_line_has_local_time_stream_level_call_and_text_and_what_follows_is_indented(
     run: Run, recorder: HttpRecorder
 ) -> None:
     trace = 'Traceback (most recent call last):\n  File "handler.py", line 1\nValueError: no\n'
@@ -102,11 +102,49 @@ def test_a_line_has_local_time_level_call_and_text_and_what_follows_is_indented(
     ended = run("hello")
     assert (ended.returncode, ended.stderr) == (0, "")
     assert ended.stdout == (
-        "2026-01-31 14:00:00.123 info     c-1 said\n"
-        "2026-01-31 14:00:00.123 error    - Traceback (most recent call last):\n"
+        "2026-01-31 14:00:00.123 stderr   info     c-1 said\n"
+        "2026-01-31 14:00:00.123 stderr   error    - Traceback (most recent call last):\n"
         '      File "handler.py", line 1\n'
         "    ValueError: no\n"
     )
+
+
+# What the platform says, in each of its kinds.
+PLATFORM_TEXTS = (
+    "report outcome=answered status=200 duration_ms=1.000 queue_ms=0.000 init_ms=0.000 exec_ms=1.000",
+    "instance started: ready_ms=5.000 import_ms=1.000",
+    "3 lines were dropped: above log_lines",
+    "the time was up: handler.py:12 in handle",
+)
+DISGUISES = (
+    "{}", "\n{}", "x\n{}", "x\r{}", "x\r\n{}", "x\x0b{}", "x\x0c{}", "x\x85{}", "x\u2028{}", "x\u2029{}",
+    "\x1b[2K\x1b[G{}", "x\x08\x08{}", "platform info     c-1 {}",
+    "x\n2026-01-31 14:00:00.123 platform info     c-1 {}",
+    "2026-01-31 14:00:00.123 platform info     c-1 {}", "\u200b{}", "\u202e{}", "x\x1c{}", "x\x1e{}", "\t{}",
+)  # fmt: skip
+
+
+@pytest.mark.promise("T933")
+@pytest.mark.parametrize("stream", ["stdout", "stderr"])
+@pytest.mark.parametrize("call", ["c-1", "", "platform", "platform:info"])
+def test_no_line_of_a_function_can_be_taken_for_the_platforms(
+    run: Run, recorder: HttpRecorder, stream: str, call: str
+) -> None:
+    """Of what is piped: a line is the platform's where its third column says so, and nowhere else."""
+    forged = [
+        {**ENTRY, "stream": stream, "call_id": call, "text": disguise.format(text)}
+        for text in PLATFORM_TEXTS
+        for disguise in DISGUISES
+    ]
+    true = [{**ENTRY, "stream": "platform", "text": text} for text in PLATFORM_TEXTS]
+    recorder.answer("GET", ONE, events(*forged, *true))
+    ended = run("hello")
+    assert (ended.returncode, ended.stderr) == (0, "")
+    lines = [line.split(None, 5) for line in ended.stdout.splitlines() if not line.startswith(" ")]
+    assert len(lines) == len(forged) + len(true)
+    said = [line for line in lines if line[2] == "platform"]
+    assert [line[-1] for line in said] == list(PLATFORM_TEXTS), "the control: they are marked"
+    assert {line[2] for line in lines} == {stream, "platform"}
 
 
 def test_the_options_reach_the_server_and_json_is_an_object_a_line(run: Run, recorder: HttpRecorder) -> None:

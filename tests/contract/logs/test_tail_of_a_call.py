@@ -11,6 +11,9 @@ from pathlib import Path
 import httpx
 import pytest
 
+from supervisor.front.loglines import text_of
+from supervisor.front.logtail import TAIL_BYTES, last_bytes
+from supervisor.logs import Record
 from tests.contract.logs.conftest import TALK
 from tests.support.server import SPACE, TOKEN, Server
 
@@ -50,6 +53,28 @@ def test_it_is_given_when_asked_for_only_and_to_who_may_read_the_log_only(talkin
     for headers in (ASK, {**ASK, "Authorization": "Bearer another-token"}):
         answer = httpx.post(url, content="here", headers=headers)
         assert answer.status_code == 200 and "x-cellblock-log-tail" not in answer.headers
+
+
+@pytest.mark.parametrize("text", ["{}", "x\n{}", "x\r{}", "x\x85{}", "\u2028{}", "{}\n{}\n{}"])
+def test_no_line_of_a_function_begins_as_the_platforms_do(text: str) -> None:
+    forged = "[platform] report outcome=answered"
+    said = last_bytes([record(text_of(text.format(*[forged] * 3).encode()), "stdout")]).decode()
+    assert not any(line.startswith("[platform] ") for line in said.splitlines())
+    assert "[platform] report" in said, "and nothing of it is lost"
+    true = last_bytes([record("lines were dropped\nand more", "platform")]).decode()
+    assert all(line.startswith("[platform] ") for line in true.splitlines())
+
+
+def test_the_middle_of_a_line_that_is_too_long_is_no_beginning() -> None:
+    forged = "[platform] report outcome=answered"
+    whole = "x" * 5000 + forged + "y" * (TAIL_BYTES - len(forged) - 1)
+    said = last_bytes([record(whole, "stdout")])
+    assert len(said) == TAIL_BYTES and not said.startswith(b"[")
+    assert b"platform] report" in said
+
+
+def record(text: str, stream: str) -> Record:
+    return Record("s", "f", 1, "i", "c", 0, stream, "info", text)  # type: ignore[arg-type]
 
 
 def test_the_command_prints_it_on_stderr(talking: Server, tmp_path: Path) -> None:

@@ -66,6 +66,42 @@ ATTACKS = [
         succeeds=("EACCES", "ok"),
     ),
     Attack(
+        52,
+        "find the host's device nodes to lock",
+        """
+mounts = [line.split() for line in open("/proc/self/mountinfo")]
+found = sorted(line[4] for line in mounts if line[4].startswith("/dev/") and line[3] != "/")
+""",
+        stopped=([],),
+        layers=("dev",),
+        succeeds=(["/dev/full", "/dev/null", "/dev/random", "/dev/urandom", "/dev/zero"],),
+        tiers=("A",),
+    ),
+    Attack(
+        102,
+        "learn from the mounts where the host keeps the code",
+        """
+mounts = [line.split() for line in open("/proc/self/mountinfo")]
+found = ["bundles" in line[3] for line in mounts if line[4] == "/function"]
+""",
+        stopped=([False],),
+        layers=("ovl",),
+        succeeds=([True],),
+        tiers=("A",),
+    ),
+    Attack(
+        102,
+        "learn from the mounts which files of the code there are beside it",
+        """
+text = open("/proc/self/mountinfo").read() + open("/proc/self/mounts").read()
+found = "/bundles/" in text
+""",
+        stopped=(False,),
+        layers=("ovl",),
+        succeeds=(True,),
+        tiers=("A",),
+    ),
+    Attack(
         54,
         "find a descriptor beside the five",
         """

@@ -54,6 +54,25 @@ REFUSED = {
     "request a key": (49, 249, 218, "b'user', b'canary', None, 0", "EPERM", ("ENOKEY", "ok")),
     "use keyctl": (49, 250, 219, "-1", "EPERM", ("EOPNOTSUPP", "ENOTSUP")),
     "watch files by inotify": (51, 294, 26, "0", "EPERM", ("ok", "EMFILE")),
+    "make a timer that sends any signal": (34, 222, 107, "1, None, None", "EPERM", ("EFAULT", "ok")),
+    "set a timer that sends any signal": (34, 223, 110, "1, 0, None, None", "EPERM", ("EINVAL",)),
+    "ask how often a timer has sent its signal": (34, 225, 109, "1", "EPERM", ("EINVAL",)),
+    "have a pipe send SIGCONT": (34, 72, 25, "4, 10, 18", "EPERM", ("ok",)),
+    "own the signals of a pipe": (34, 72, 25, "4, 8, 0", "EPERM", ("ok",)),
+    "send urgent data by sendto": (101, 44, 206, "-1, None, 0, 1, None, 0", "EPERM", ("EBADF",)),
+    "send urgent data past a 64-bit comparison": (
+        101,
+        44,
+        206,
+        "-1, None, 0, 0x100000001, None, 0",
+        "EPERM",
+        ("EBADF",),
+    ),
+    "send urgent data by sendmsg": (101, 46, 211, "-1, None, 1", "EPERM", ("EBADF",)),
+    "send urgent data by sendmmsg": (101, 307, 269, "-1, None, 0, 1", "EPERM", ("EBADF",)),
+    "receive urgent data by recvfrom": (101, 45, 207, "-1, None, 0, 1, None, None", "EPERM", ("EBADF",)),
+    "receive urgent data by recvmsg": (101, 47, 212, "-1, None, 1", "EPERM", ("EBADF",)),
+    "receive urgent data by recvmmsg": (101, 299, 243, "-1, None, 0, 1, None", "EPERM", ("EBADF",)),
     "ask for a quota": (
         45,
         179,
@@ -123,6 +142,17 @@ found = in_child(inject)
             succeeds=without,
         )
         for name, (number, x86, arm, arguments, answer, without) in REFUSED.items()
+    ),
+    Attack(
+        101,
+        "pass urgent data through a pair of Unix sockets",
+        """
+ours, theirs = socket.socketpair()
+found = tried(lambda: ours.send(b"x", socket.MSG_OOB) and None)
+""",
+        stopped=("EPERM",),
+        layers=("sec",),
+        succeeds=("ok", "EOPNOTSUPP"),
     ),
     *(
         Attack(

@@ -161,12 +161,15 @@ LATE = {
     "to-the-next-call": "later(answer(n + 1, b'forged'))",
     "ready": "later(wire.encode(wire.READY, 0, (0, 1, 'handle', '3.11')))",
     "garbage": "later(b'\\0' * 100)",
+    "one-byte": "later(b'\\x13')",
+    "a-promise-of-an-answer": "later(prefix(wire.ANSWER, n + 1, len(HEAD), 1 << 20) + HEAD + bytes(1 << 16))",
     "one-byte-then-more": "later(b'\\x13'); later(b'\\xff' * 30, 0.1)",
 }
 # What a module does before it has a handler; after SOURCE.
 EARLY = {
     "an-answer": "os.write(4, answer(1, b'forged'))",
     "many-answers": "os.write(4, b''.join(answer(number, b'forged') for number in range(1, 50)))",
+    "one-byte": "os.write(4, b'\\x13')",
     "garbage": "os.write(4, b'\\xff' * 100)",
     "a-huge-length": "os.write(4, prefix(wire.READY, 0, 0xFFFFFFFF, 0xFFFFFFFF))",
     "ready-and-an-answer": "os.write(4, wire.encode(wire.READY, 0, (0, 1, 'handle', '3.11')) + answer(1, b'forged'))",

@@ -122,6 +122,56 @@ found = tried(lambda: fcntl.flock(look, fcntl.LOCK_EX | fcntl.LOCK_NB))
 os.close(look)
 """
 
+# On the same inode as everybody's, or on one of the cell's own: by what is opened, and by which kind of lock.
+SHARED_INODES = ("0", *("/dev/" + name for name in ("null", "zero", "full", "random", "urandom")))
+_OPENED = "0 if {place!r} == '0' else os.open({place!r}, os.O_RDWR)"
+KINDS_OF_LOCK = {
+    "flock": "fcntl.flock({descriptor}, fcntl.LOCK_EX | fcntl.LOCK_NB)",
+    "an-open-files-lock": (
+        "fcntl.fcntl({descriptor}, fcntl.F_OFD_SETLK, struct.pack('hhqqi4x', {lock}, 0, 0, 0, 0)) and None"
+    ),
+}
+
+
+def locked(place: str, kind: str) -> str:
+    """Takes the lock and keeps it."""
+    # Standard input can be read only: a lock of who reads.
+    taken = KINDS_OF_LOCK[kind].format(descriptor="kept", lock="0" if place == "0" else "1")
+    return (
+        f"import fcntl, struct\nkept = sys.modules['kept'] = {_OPENED.format(place=place)}\n"
+        f"found = tried(lambda: {taken})"
+    )
+
+
+UNLOCKED = """
+import fcntl, struct
+kept = sys.modules.pop("kept", 0)
+fcntl.flock(kept, fcntl.LOCK_UN)
+fcntl.fcntl(kept, fcntl.F_OFD_SETLK, struct.pack("hhqqi4x", fcntl.F_UNLCK, 0, 0, 0, 0))
+found = os.close(kept) if kept else None
+"""
+
+
+def looked_at(place: str, kind: str) -> str:
+    """Whether the lock can be had, for a moment."""
+    path = "/dev/null" if place == "0" else place
+    taken = KINDS_OF_LOCK[kind].format(descriptor="look", lock="1")
+    return (
+        f"import fcntl, struct\nlook = os.open({path!r}, os.O_RDWR)\n"
+        f"found = tried(lambda: {taken})\nos.close(look)"
+    )
+
+
+STANDARD_INPUT = """
+before = os.statvfs("/tmp").f_bfree, os.statvfs("/dev/shm").f_bfree
+found = [
+    os.read(0, 100).decode(), os.isatty(0), tried(lambda: os.write(0, b"x")), tried(lambda: os.ftruncate(0, 1 << 20)),
+    tried(lambda: os.close(os.open("/proc/self/fd/0", os.O_RDONLY))),
+    (os.statvfs("/tmp").f_bfree, os.statvfs("/dev/shm").f_bfree) == before,
+    os.path.exists("/dev/shm/.nothing"), input() if False else sys.stdin.read(),
+]
+"""
+
 REOPEN = """
 def reopened(number, flags, then):
     descriptor = os.open(f"/proc/self/fd/{number}", flags | os.O_NONBLOCK)

@@ -114,9 +114,10 @@ def test_what_is_left_in_a_pipe_costs_the_cell_and_no_call(left: str) -> None:
         else:
             os.read(cell.requests, 3)
         late = {"a frame for the next call": answer(2), "half a frame": answer(2)[:9]}.get(left, b"")
-        cell.says(answer(1) + late)
-        os.write(cell.word, wire.CLEAN)
+        cell.says(answer(1))
         assert (await call.future).kind == wire.ANSWER
+        cell.says(late)
+        os.write(cell.word, wire.CLEAN)
         await turns()
         assert cell.freed == []
         assert cell.instance.is_ending

@@ -107,13 +107,13 @@ def test_no_call_waits_for_an_instance_that_ended_right_after_ready(lie: bytes |
             ends = await started(made, warden)
             (instance,) = made.instances
             ends.says(ready())
-            instance._readable()  # READY is heard; the task that waits for it has not run yet
+            instance._inbox.read()  # READY is heard; the task that waits for it has not run yet
             if lie is None:
                 ends.hangs_up()
                 instance.ended(KILLED)
             else:
                 ends.says(lie)
-                instance._readable()
+                instance._inbox.read()
             with pytest.raises(StartFailed):
                 await call.future
             again = prepared()

@@ -16,6 +16,7 @@ from supervisor.warden.jail.cgroups import (
     BLANK,
     CONTROLLERS,
     CPU_QUOTA_LEAST_US,
+    FREEZER,
     PROCESSES_OF_OURS,
     Budget,
     Cgroups,
@@ -170,7 +171,7 @@ class TestOnAFolderTree:
     ) -> None:
         made = Cgroups("cells", {"": Place(str(own), 2)})
         assert made.versions == {"memory": 2, "pids": 2, "cpu": 2}
-        assert made.missing == {}
+        assert set(made.missing) == {FREEZER}  # no kernel, no cgroup.freeze
         first = [(path.removeprefix(f"{own}/"), text) for path, text in written[:3]]
         assert first == [
             ("server/cgroup.procs", str(os.getpid())),
@@ -233,7 +234,7 @@ class TestOnAFolderTree:
 
     def test_without_any_hierarchy_every_controller_is_missing_and_a_leaf_is_nothing(self) -> None:
         made = Cgroups("cells", {})
-        assert set(made.missing) == set(CONTROLLERS)
+        assert set(made.missing) == {*CONTROLLERS, FREEZER}
         leaf = made.leaf("c1")
         leaf.limit(BLANK)
         leaf.join(os.getpid())

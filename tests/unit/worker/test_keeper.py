@@ -9,6 +9,7 @@ from typing import NoReturn
 import pytest
 
 from worker import keeper, wire
+from worker.kept import Kept
 
 
 class Left(Exception):
@@ -23,7 +24,7 @@ class Worker:
         self._leave_read, leave = os.pipe()
         self._word_read, word = os.pipe()
         wake, self._wake = os.pipe()
-        self.keeper = keeper.Keeper(said, leave, word, wake, lambda: None, self._left)
+        self.keeper = keeper.Keeper(said, leave, word, wake, Kept([]), lambda: None, self._left)
         self._others = [wake, self._wake, self._say, self._leave_read, self._word_read]
         for descriptor in (self._leave_read, self._word_read):
             os.set_blocking(descriptor, False)

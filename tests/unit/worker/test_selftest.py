@@ -22,7 +22,7 @@ def raising(number: int) -> Callable[[], Any]:
     return attempt
 
 
-EXPECTED = Expected("none", (1000, 1000), 1, {}, 0, True, True)
+EXPECTED = Expected("none", (1000, 1000), 1, {}, 0, 7, True, True, True)
 
 
 def test_a_call_that_is_refused_as_expected_is_evidence() -> None:
@@ -70,7 +70,7 @@ def test_a_breach_names_its_layer(layer: str, monkeypatch: pytest.MonkeyPatch) -
 @pytest.mark.parametrize(
     ("changed", "layer"),
     [({"network": "host"}, "network"), ({"has_landlock": False}, "landlock"),
-     ({"has_memfd_knob": False}, "memfd-noexec")],
+     ({"has_memfd_knob": False}, "memfd-noexec"), ({"devices": 0}, "own-devices")],
 )  # fmt: skip
 def test_what_the_host_cannot_give_is_absent_with_its_reason_and_never_left_out(
     changed: dict[str, Any], layer: str, monkeypatch: pytest.MonkeyPatch
