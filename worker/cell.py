@@ -44,6 +44,7 @@ FORKS, WHOLE = b"F", b"W"
 SIGNALS = {
     "look": (0, interrupts.LOOK_SIGNAL),
     "dump": (0, interrupts.DUMP_SIGNAL),
+    "memory": (0, interrupts.MEMORY_SIGNAL),
     "freeze": (-1, signal.SIGSTOP),
     "thaw": (-1, signal.SIGCONT),
 }

@@ -6,6 +6,10 @@ handler gets an exception where it stands, a coroutine is cancelled by its loop.
 front has the whole cell killed, DUMP_SIGNAL makes every thread's stack appear in the log, even of code
 that holds the interpreter's lock and hears no other signal.
 
+At its limit of memory the warden has pid 1 send MEMORY_SIGNAL: an ordinary handler gets MemoryError where
+it stands, and so does a coroutine that runs; where only the loop runs, because all calls wait, they are
+cancelled.
+
 All of this is a courtesy to the author: code that takes these signals away from us loses its own
 stack, and is killed all the same.
 """
@@ -14,7 +18,7 @@ import faulthandler
 import linecache
 import signal
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any, Coroutine, List, NamedTuple, Optional
+from typing import TYPE_CHECKING, Any, Callable, Coroutine, List, NamedTuple, Optional
 
 from function import context
 from worker import capture, places, wire
@@ -25,6 +29,11 @@ if TYPE_CHECKING:
 
 LOOK_SIGNAL = signal.SIGXCPU
 DUMP_SIGNAL = signal.SIGQUIT
+MEMORY_SIGNAL = signal.SIGPWR  # no library's, and nobody else sends it
+# From a signal that came while the loop's own code ran to the end of all calls, unless one of them meets the
+# next signal: who takes more gets that within a few milliseconds.
+MEMORY_PATIENCE_S = 0.02
+MEMORY_MET = "the memory of the function's instance is at its limit"
 # What of a stack is shown: the author's innermost frames.
 FRAMES_MOST = 50
 WHERE_MAX_CHARS = 512
@@ -78,14 +87,47 @@ class Interrupts:
         self.running = 0
         # Frames that the signal's handler read and the loop has not seen.
         self.stash: List[wire.Frame] = []
+        # Other code of the function runs in this thread: its import, or what becomes of its answer.
+        self.is_open = False
+        # MemoryError was raised at the limit, and who caught it, if anybody, has not been told of.
+        self.has_met = False
         self._channel = channel
         self._is_async = False
+        self._cancel_all: Callable[[], None] = lambda: None
+        self._is_owed = False
+        self._loop: "Optional[asyncio.AbstractEventLoop]" = None
         faulthandler.register(DUMP_SIGNAL, file=2, all_threads=True, chain=False)
         signal.signal(LOOK_SIGNAL, self._look)
+        signal.signal(MEMORY_SIGNAL, self._at_the_limit)
 
-    def serve_async(self) -> None:
-        """From now on a loop reads the pipe."""
+    def serve_async(self, loop: "asyncio.AbstractEventLoop", cancel_all: Callable[[], None]) -> None:
+        """From now on a loop reads the pipe; ``cancel_all`` ends its calls for want of memory."""
         self._is_async = True
+        self._loop = loop
+        self._cancel_all = cancel_all
+
+    def _at_the_limit(self, _: int, frame: Any) -> None:
+        """The cell's memory is at its limit."""
+        if not self._is_async:
+            if self.running or self.is_open:
+                self.has_met = True
+                raise MemoryError(MEMORY_MET)
+            return  # our own code: whatever runs besides, the instance ends after this call
+        stack = places_of(frame)
+        if stack and stack[0].file.startswith(places.function_dir) and not self._channel.is_writing:
+            self._is_owed = False
+            self.has_met = True
+            raise MemoryError(MEMORY_MET)
+        # In the loop's own code an exception would end everybody's calls, or none.
+        if not self._is_owed and self._loop is not None:
+            self._is_owed = True
+            self._loop.call_soon_threadsafe(self._loop.call_later, MEMORY_PATIENCE_S, self._cancel_if_owed)
+
+    def _cancel_if_owed(self) -> None:
+        if self._is_owed:
+            self._is_owed = False
+            self.has_met = True
+            self._cancel_all()
 
     def _look(self, _: int, frame: Any) -> None:
         if self._is_async:

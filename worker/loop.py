@@ -21,6 +21,7 @@ from function.request import Event
 from worker import capture, failure, loader, rehearsal, response, template, wire
 from worker.channel import Channel
 from worker.interrupts import Interrupts
+from worker.met import LONG_US, Limits
 
 # Stacks count against the memory of a function before they are used: 8 MiB each would be few threads.
 THREAD_STACK_BYTES = 1 << 20
@@ -45,7 +46,10 @@ class Usage:
         exec_us = int((time.perf_counter() - self.began) * 1e6)
         used = resource.getrusage(resource.RUSAGE_SELF)
         cpu_us = int((used.ru_utime + used.ru_stime - self.cpu) * 1e6)
-        return exec_us, max(0, cpu_us), max(0, used.ru_maxrss - self.base_kib)
+        peak_kib = used.ru_maxrss
+        if exec_us >= LONG_US:  # a shorter call has waited for no child; the warden knows their sum
+            peak_kib = max(peak_kib, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
+        return exec_us, max(0, cpu_us), max(0, peak_kib - self.base_kib)
 
 
 class Instance:
@@ -53,6 +57,8 @@ class Instance:
 
     def __init__(self, channel: Channel, init: wire.Frame) -> None:
         self.channel = channel
+        self.interrupts = Interrupts(channel)
+        self.limits = Limits()
         self.is_single = False  # this process serves one call
         (_, self.mode, self.space, self.function_name, self.version, self.concurrency, self.response_max) = (
             init.head
@@ -77,15 +83,21 @@ class Instance:
 
     def answer(self, call: int, result: Any, usage: Usage) -> None:
         """Send what the handler returned, or the mistake in it."""
+        interrupts = self.interrupts
         try:
+            interrupts.is_open = True
             answer = response.answer_of(result, self.text_content_type)
+            interrupts.is_open = False
+            used = usage.fields()
+            met = wire.MET_MEMORY if interrupts.has_met else self.limits.after_call(used[0])
+            if met:
+                interrupts.has_met = False
+                self.channel.send(wire.MET, call, (met,))
             if len(answer.body) > self.response_max:
                 raise response.ContractError(
                     "the body has %d bytes, above max_response of %d" % (len(answer.body), self.response_max)
                 )
-            self.channel.send(
-                wire.ANSWER, call, (answer.status, *usage.fields()), answer.headers, answer.body
-            )
+            self.channel.send(wire.ANSWER, call, (answer.status, *used), answer.headers, answer.body)
             self._ended()
         except response.ContractError as error:
             self._broke(call, str(error), usage)
@@ -94,6 +106,8 @@ class Instance:
             self._broke(call, "the headers do not fit: %s" % error, usage)
         except Exception as error:  # str(body), __iter__ or items() of a tenant's object raised
             self.raised(call, error, usage)
+        finally:
+            interrupts.is_open = False
 
     def _broke(self, call: int, message: str, usage: Usage) -> None:
         self.channel.send(wire.BROKE, call, (_clean(message), *usage.fields()))
@@ -101,12 +115,21 @@ class Instance:
 
     def raised(self, call: int, error: BaseException, usage: Usage) -> None:
         """Send an exception of the handler; its traceback goes to the log."""
+        self.interrupts.is_open = False
+        is_memory = isinstance(error, MemoryError)
+        met = wire.OUT_OF_MEMORY if is_memory else self._met_by(error)
+        if met:
+            self.interrupts.has_met = False
+            self.channel.send(wire.MET, call, (met,))
         # Where a call stood when it was told to end is in the log already.
         if not isinstance(error, (CallTimeout, CallCancelled, _cancellation())):
             failure.print_traceback(error)
         found = failure.failure_of(error)
         self.channel.send(wire.RAISED, call, (*found, *usage.fields()))
         self._ended()
+
+    def _met_by(self, error: BaseException) -> int:
+        return wire.MET_MEMORY if self.interrupts.has_met else self.limits.by(error)
 
     def _ended(self) -> None:
         """Where each call has a process of its own, this was its call."""
@@ -142,21 +165,29 @@ def run(forks_calls: bool) -> NoReturn:
     instance = Instance(channel, init)
     if instance.mode == MODE_CHECK:
         _check(channel)
-    interrupts = Interrupts(channel)
-    entry = _load(channel)
+    interrupts = instance.interrupts
+    entry = _load(instance)
     if forks_calls:
         instance.is_single = template.serve()
         if instance.is_single:
             # This process is new: what every call writes to is its own ahead of its call.
             rehearsal.rehearse_a_call(lambda event: {"body": {}})
-    if entry.is_async:
-        from worker import tasks
+    try:
+        if entry.is_async:
+            from worker import tasks
 
-        tasks.serve(instance, entry, interrupts, rest)
-    else:
-        _serve_sync(instance, entry, interrupts, rest)
+            tasks.serve(instance, entry, interrupts, rest)
+        else:
+            _serve_sync(instance, entry, interrupts, rest)
+    except MemoryError:
+        out_of_memory()
     capture.flush()
     os._exit(0)
+
+
+def out_of_memory() -> NoReturn:
+    """Not the function's code but ours found none: nothing can be said any more, but how it ends."""
+    os._exit(wire.EXIT_OUT_OF_MEMORY)
 
 
 def _check(channel: Channel) -> NoReturn:
@@ -166,11 +197,14 @@ def _check(channel: Channel) -> NoReturn:
     os._exit(0)
 
 
-def _load(channel: Channel) -> loader.Entry:
+def _load(instance: Instance) -> loader.Entry:
     """Import the handler and say READY, or FAILED and leave."""
+    channel = instance.channel
     started = time.perf_counter()
     try:
+        instance.interrupts.is_open = True
         entry = loader.load()
+        instance.interrupts.is_open = False
         capture.flush()
         python = sys.version.split()[0]
         channel.send(
@@ -182,8 +216,10 @@ def _load(channel: Channel) -> loader.Entry:
     except loader.EntryError as error:
         channel.send(wire.FAILED, 0, ("entry", "EntryError", _clean(str(error)), 0, ""))
     except BaseException as error:  # SystemExit at import is a failure like any other
+        instance.interrupts.is_open = False
         failure.print_traceback(error)
-        channel.send(wire.FAILED, 0, ("import", *failure.failure_of(error)))
+        stage = wire.STAGE_MEMORY if isinstance(error, MemoryError) else "import"
+        channel.send(wire.FAILED, 0, (stage, *failure.failure_of(error)))
     capture.flush()
     os._exit(0)
 

@@ -242,5 +242,5 @@ def _from_frame(frame: wire.Frame, call: PreparedCall, is_known: bool) -> Answer
     if frame.kind == wire.ANSWER:
         return answers.answered(frame.head[0], call.answer_headers, frame.body)
     if frame.kind == wire.RAISED:
-        return answers.raised(frame.head, call.call_id, is_known)
+        return answers.raised(frame.head, call.call_id, is_known, call.remark)
     raise answers.broke_contract(frame.head[0], call.call_id, is_known)

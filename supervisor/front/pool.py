@@ -108,7 +108,7 @@ class Pool:
     def _free_instance(self) -> Instance | None:
         """The most recently used one, whose pages are warm; those at their end are left out for good."""
         while self._free:
-            if not self._free[-1].is_ending:
+            if not self._free[-1].is_ending and not self._free[-1].is_retiring:
                 return self._free[-1]
             self._list(self._free[-1], False)
         return None
@@ -286,6 +286,8 @@ class Pool:
             )  # fmt: skip
         self._serving.add(instance)
         self._offer(instance)
+        if instance.limits.met:  # its import did
+            self.make_way(instance, "recycled")
 
     def _refused(self, refused: LeaseRefused) -> None:
         if refused.reason == "limit":

@@ -32,7 +32,8 @@ class PreparedCall:
     ``perf_counter``'s, as uvloop's clock counts milliseconds; ``sent_at`` is 0.0 while the call
     waits.  ``limit_at``, its time limit, and ``until``, when something is to be done about it next, are on
     the loop's clock; ``step`` of ``deadlines.ladder`` is next, 0 while its time is not up.  ``why`` is
-    wire.TIME_IS_UP or CALLER_IS_GONE, ``where`` the place where its code stood then.
+    wire.TIME_IS_UP or CALLER_IS_GONE, ``where`` the place where its code stood then.  ``is_starved``: a
+    MemoryError is what it ends with; ``remark`` is about the limit that its instance met meanwhile.
     """
 
     __slots__ = (
@@ -47,10 +48,12 @@ class PreparedCall:
         "init_s",
         "instance",
         "is_blocking",
+        "is_starved",
         "limit_at",
         "moves",
         "peak_bytes",
         "queued_at",
+        "remark",
         "sent_at",
         "step",
         "timeout_s",
@@ -80,7 +83,8 @@ class PreparedCall:
         self.step = self.end_at = self.moves = self.cpu_us = self.peak_bytes = 0
         self.why = wire.TIME_IS_UP
         self.where = ""
-        self.is_blocking = False
+        self.is_blocking = self.is_starved = False
+        self.remark = ""
         # Where it runs, for a caller that hangs up.
         self.instance: HasCalls | None = None
         # Checked as they arrive, so that a bad one costs the cell.

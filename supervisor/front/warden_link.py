@@ -88,6 +88,7 @@ class WardenLink:
         self.is_told = asyncio.Event()
         # Wired by the front before the first message can arrive.
         self.on_ended: Callable[[str, Ending], None] = lambda cell, ending: None
+        self.on_met: Callable[[str, str, int], None] = lambda cell, what, peak_bytes: None
         self.on_changed: Callable[[str, str], None] = lambda space, name: None
         self.on_reclaim: Callable[[str, str, int], None] = lambda space, name, number: None
         self.on_spare: Callable[[str, str], bool] = lambda space, name: False
@@ -195,6 +196,8 @@ class WardenLink:
             names = ("cause", "signal", "code", "reason", "peak_bytes")
             ending = Ending(*(message[name] for name in names))
             self.on_ended(message["cell"], ending)
+        elif what == "met":
+            self.on_met(message["cell"], message["what"], message["peak_bytes"])
         elif what == "changed":
             self.on_changed(message["space"], message["name"])
             self._tell({"do": "ack", "epoch": message["epoch"]})

@@ -13,6 +13,7 @@ Messages of a front (``do``) and to it (``is``); ``ticket`` is the front's own n
     ack      epoch
     count    ticket space name              -> count ticket replicas
     (none)                                  <- ended cell cause signal code reason peak_bytes
+                                            <- met cell what peak_bytes (what "": no limit, a new peak)
                                             <- changed epoch space name
                                             <- reclaim space name (an idle one, to be returned; with
                                                number 0 and an ask: one that has been idle for long)
@@ -30,6 +31,7 @@ import re
 import socket
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import asdict
 
 from supervisor.datagrams import Link, LinkClosed, Message
 from supervisor.warden.cells import Cell, Ending
@@ -369,22 +371,20 @@ class Desk:
         )
         self._unclaim(request)
 
+    def met(self, cell: Cell, what: str, peak_bytes: int) -> None:
+        """It has met a limit, or has a new peak: its front decides; one that nobody has ends."""
+        session = self._holder.get(cell.name)
+        if session is not None:
+            session.tell({"is": "met", "cell": cell.name, "what": what, "peak_bytes": peak_bytes})
+        elif what:
+            self._drop_spare(cell)
+
     def ended(self, cell: Cell, ending: Ending) -> None:
         """A cell has been reaped: its front hears why, its claim is free."""
         session = self._holder.pop(cell.name, None)
         if session is not None:
             session.held.pop(cell.name, None)
-            session.tell(
-                {
-                    "is": "ended",
-                    "cell": cell.name,
-                    "cause": ending.cause,
-                    "signal": ending.signal,
-                    "code": ending.code,
-                    "reason": ending.reason,
-                    "peak_bytes": ending.peak_bytes,
-                }
-            )
+            session.tell({"is": "ended", "cell": cell.name, **asdict(ending)})
         if cell in self._spare:
             self._spare.remove(cell)
         self._memories.pop(cell.name, None)

@@ -232,6 +232,7 @@ class Warden:
             children=children,
             shares=desk.shares,
             on_end=lambda cell, ending: self._cell_ended(desk, cell, ending),
+            on_met=desk.met,
             on_change=lambda: self._look_if_ready(desk),
             on_layers=layers_changed,
         )

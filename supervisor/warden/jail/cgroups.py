@@ -27,7 +27,6 @@ BLANK_PROCESSES = 64
 READ_BYTES = 4096
 # Where the server itself goes on v2: a group with processes hands nothing down.
 INNER = "server"
-V1_MEMORY_FILES = ("memory.max_usage_in_bytes", "memory.oom_control")
 # Pid 1 of the cell, which is ours and not the function's.
 PROCESSES_OF_OURS = 1
 
@@ -47,14 +46,6 @@ class Budget:
     memory_bytes: int
     processes: int
     cpu: float
-
-
-@dataclass(frozen=True)
-class MemoryUse:
-    """Bytes at the peak, and how many processes the kernel has killed for more."""
-
-    peak_bytes: int
-    kills: int
 
 
 BLANK = Budget(BLANK_MEMORY_BYTES, BLANK_PROCESSES, 0)
@@ -103,7 +94,7 @@ def _write(path: str, text: str) -> None:
 
 
 def _read(path: str) -> bytes:
-    # A leaf has one process when this is asked: one read holds it.
+    # One read holds it: a list of processes is asked for when there is one, or cut short.
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         return os.read(descriptor, READ_BYTES)
@@ -121,6 +112,11 @@ class Leaf:
     def __init__(self, folders: Mapping[str, Place]) -> None:
         self._folders = folders
         self._paths = sorted({place.path for place in folders.values()})
+
+    @property
+    def folders(self) -> Mapping[str, Place]:
+        """Controller → its group there."""
+        return self._folders
 
     def limit(self, budget: Budget) -> None:
         """Write the limits.  OSError when the kernel refuses one."""
@@ -140,43 +136,6 @@ class Leaf:
         for path in self._paths:
             if str(pid).encode() not in _read(f"{path}/cgroup.procs").split():
                 raise ProcessLookupError(errno.ESRCH, "the cell is not in its group", path)
-
-    def out_of_memory(self) -> int | None:
-        """A descriptor that becomes readable when the memory limit was hit; None where nobody has to look.
-
-        v1 kills one process and leaves half a cell; v2 is told to kill all of it (``oom.group``).
-        """
-        place = self._folders.get("memory")
-        if place is None or place.version == 2:
-            return None
-        event = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
-        try:
-            control = os.open(f"{place.path}/memory.oom_control", os.O_RDONLY | os.O_CLOEXEC)
-            try:
-                _write(f"{place.path}/cgroup.event_control", f"{event} {control}")
-            finally:
-                os.close(control)
-        except OSError:
-            os.close(event)
-            raise
-        return event
-
-    def memory(self) -> MemoryUse | None:
-        """What it has had, while the leaf is there; None where memory is not counted, or has no peak."""
-        place = self._folders.get("memory")
-        if place is None:
-            return None
-        peak, events = ("memory.peak", "memory.events") if place.version == 2 else V1_MEMORY_FILES
-        try:
-            words = _read(f"{place.path}/{events}").split()
-            kills = int(words[words.index(b"oom_kill") + 1])
-            return MemoryUse(int(_read(f"{place.path}/{peak}")), kills)
-        except (OSError, ValueError):  # memory.peak is Linux 5.19's
-            return None
-
-    def used_bytes(self) -> int:
-        """Memory that is charged to it now; 0 where that is not counted."""
-        return self._number("memory", "memory.usage_in_bytes", "memory.current")
 
     def process_count(self) -> int:
         """Processes and threads in it now; 0 where nobody counts."""

@@ -26,7 +26,7 @@ def by_bytes():
     kept = []
     try:
         while True:
-            kept.append(bytes(1 << 20))
+            kept.append(b"x" * (1 << 20))
     except MemoryError:
         return len(kept)
 
@@ -41,7 +41,7 @@ def by_numpy():
 
 def at_once():
     try:
-        return len(bytearray(1 << 30))
+        return len(bytearray(8 << 30))
     except MemoryError:
         return 0
 
