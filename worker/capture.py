@@ -17,7 +17,7 @@ import traceback
 import warnings
 from typing import Any, Callable, Dict, Optional
 
-from worker import logwire
+from worker import logwire, met
 
 # A tenant that made the pipe non-blocking waits as it would have otherwise; looked at again this often.
 POLL_MS = 1000
@@ -165,6 +165,7 @@ def _take_records(_: Any) -> None:
 
 def _take_excepthook(threading: Any) -> None:
     threading.excepthook = _thread_raised
+    met.watch_threads(threading)
 
 
 class _Finder:

@@ -16,7 +16,9 @@ stack, and is killed all the same.
 
 import faulthandler
 import linecache
+import opcode
 import signal
+import sys
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Callable, Coroutine, List, NamedTuple, Optional
 
@@ -33,6 +35,8 @@ MEMORY_SIGNAL = signal.SIGPWR  # no library's, and nobody else sends it
 # From a signal that came while the loop's own code ran to the end of all calls, unless one of them meets the
 # next signal: who takes more gets that within a few milliseconds.
 MEMORY_PATIENCE_S = 0.02
+# From Python 3.11.
+JUMP_BACKWARD = opcode.opmap.get("JUMP_BACKWARD")
 MEMORY_MET = "the memory of the function's instance is at its limit"
 # What of a stack is shown: the author's innermost frames.
 FRAMES_MOST = 50
@@ -79,6 +83,29 @@ def places_of_coroutine(coroutine: Optional[Coroutine[Any, Any, Any]]) -> List[P
     return found
 
 
+def raise_in(frame: Any, error: BaseException) -> None:
+    """Raise it where the function's code stands.
+
+    Between two rounds of a loop that is the first thing in a ``try``, CPython (from 3.11) looks for the
+    handler of an exception one instruction too early, before the ``try``: one of that is raised by the next
+    instruction, which a trace function comes before.
+    """
+    code = frame.f_code
+    is_between = 0 <= frame.f_lasti < len(code.co_code) and code.co_code[frame.f_lasti] == JUMP_BACKWARD
+    if not is_between or sys.gettrace() is not None:
+        raise error
+
+    def step(_frame: Any, event: str, _argument: Any) -> Any:
+        if event != "opcode":
+            return step
+        sys.settrace(None)
+        _frame.f_trace = None
+        raise error
+
+    frame.f_trace, frame.f_trace_opcodes = step, True
+    sys.settrace(lambda *_: None)
+
+
 class Interrupts:
     """Of one instance; made before its module is imported."""
 
@@ -111,13 +138,14 @@ class Interrupts:
         if not self._is_async:
             if self.running or self.is_open:
                 self.has_met = True
-                raise MemoryError(MEMORY_MET)
+                raise_in(frame, MemoryError(MEMORY_MET))
             return  # our own code: whatever runs besides, the instance ends after this call
         stack = places_of(frame)
         if stack and stack[0].file.startswith(places.function_dir) and not self._channel.is_writing:
             self._is_owed = False
             self.has_met = True
-            raise MemoryError(MEMORY_MET)
+            raise_in(frame, MemoryError(MEMORY_MET))
+            return
         # In the loop's own code an exception would end everybody's calls, or none.
         if not self._is_owed and self._loop is not None:
             self._is_owed = True
@@ -140,7 +168,7 @@ class Interrupts:
                 self.stash.remove(cancel)
                 error = error_of(cancel.head[0])
                 self.report(call, places_of(frame), str(error))
-                raise error
+                raise_in(frame, error)
 
     def _look_at_the_loop(self, frame: Any) -> None:
         """CANCEL was written a while ago, and the loop has not read it: somebody keeps it from turning."""

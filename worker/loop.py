@@ -18,7 +18,7 @@ from typing import Any, Dict, NoReturn, Optional, Tuple
 from function import _seam
 from function.context import CallCancelled, CallTimeout
 from function.request import Event
-from worker import capture, failure, loader, rehearsal, response, template, wire
+from worker import capture, failure, loader, rehearsal, response, rlimits, template, wire
 from worker.channel import Channel
 from worker.interrupts import Interrupts
 from worker.met import LONG_US, Limits
@@ -34,7 +34,8 @@ class Usage:
 
     __slots__ = ("began", "cpu")
 
-    # Of the pages that the zygote shares with us all are counted as ours when we begin.
+    # Of the pages that the zygote shares with us all are counted as ours when we begin; and those of the
+    # files that were imported are nobody's.
     base_kib = 0
 
     def __init__(self) -> None:
@@ -151,7 +152,7 @@ def run(forks_calls: bool) -> NoReturn:
     """From INIT to the end of the process, or of one forked from it where each call has its own."""
     # threading.stack_size() is this one; threading itself is imported by who has threads.
     _thread.stack_size(THREAD_STACK_BYTES)
-    Usage.base_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    Usage.base_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - rlimits.file_kib()
     channel = Channel()
     frames = []
     while not frames:
@@ -167,6 +168,7 @@ def run(forks_calls: bool) -> NoReturn:
         _check(channel)
     interrupts = instance.interrupts
     entry = _load(instance)
+    Usage.base_kib += rlimits.file_kib()
     if forks_calls:
         instance.is_single = template.serve()
         if instance.is_single:

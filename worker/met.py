@@ -8,7 +8,7 @@ import _thread
 import errno
 import os
 import resource
-from typing import Iterator
+from typing import Any, Iterator, Optional
 
 from worker import wire
 from worker.materials import REPLY_FD
@@ -20,6 +20,35 @@ EVERY = 8
 CHAIN_MOST = 10
 
 
+# How ``threading`` starts one, by its version.
+STARTERS = ("_start_new_thread", "_start_joinable_thread")
+
+
+class _Refused:
+    """A thread could not be started, whoever caught that."""
+
+    a_thread = False
+
+
+def watch_threads(threading: Any) -> None:
+    """Notice when one cannot be started: it goes on as it would have."""
+    for name in STARTERS:
+        start = getattr(threading, name, None)
+        if start is not None:
+            setattr(threading, name, _noticing(start))
+
+
+def _noticing(start: Any) -> Any:
+    def started(*arguments: Any, **keywords: Any) -> Any:
+        try:
+            return start(*arguments, **keywords)
+        except RuntimeError:
+            _Refused.a_thread = True
+            raise
+
+    return started
+
+
 class Limits:
     """Of one instance."""
 
@@ -29,6 +58,9 @@ class Limits:
 
     def after_call(self, exec_us: int) -> int:
         """What a call has met that was answered: one of ``wire.MET_*``, or 0."""
+        if _Refused.a_thread:
+            _Refused.a_thread = False
+            return wire.MET_PROCESSES
         self._skip -= 1
         if self._skip > 0 and exec_us < LONG_US:
             return 0
@@ -46,6 +78,9 @@ class Limits:
 
     def by(self, error: BaseException) -> int:
         """What a call has met that raised this."""
+        if _Refused.a_thread:
+            _Refused.a_thread = False
+            return wire.MET_PROCESSES
         for each in _chain(error):
             number = getattr(each, "errno", None) if isinstance(each, OSError) else None
             if number == errno.EMFILE:
@@ -57,7 +92,7 @@ class Limits:
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
-    each: "BaseException | None" = error
+    each: Optional[BaseException] = error
     for _ in range(CHAIN_MOST):
         if each is None:
             return

@@ -17,6 +17,15 @@ def reserved_bytes(memory_bytes: int) -> int:
     return RESERVED_TIMES * memory_bytes + RESERVED_BESIDES_BYTES
 
 
+def file_kib() -> int:
+    """What of this process's memory is files, or shared; 0 where it may not read that (tiers B and C)."""
+    try:
+        with open("/proc/self/statm") as statm:
+            return int(statm.read().split()[2]) * resource.getpagesize() // 1024
+    except OSError:
+        return 0
+
+
 def private_bytes() -> int:
     """What this process has of private writable memory: RLIMIT_DATA counts it so, touched or not."""
     with open("/proc/self/statm") as statm:

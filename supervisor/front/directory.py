@@ -197,7 +197,7 @@ class Directory:
             queue_depth=settings.queue_depth,
             init_seconds=settings.init_seconds,
         )
-        allowance = recycling.Allowance(settings.recycle_calls, settings.recycle_seconds, limits.memory * MIB)
+        allowance = recycling.Allowance(settings.recycle_calls, settings.recycle_seconds)
         return Function(deployment, imports, limits, pool, allowance)
 
     def retune(self, settings: FrontSettings) -> None:

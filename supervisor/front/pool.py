@@ -377,7 +377,7 @@ class Pool:
         """Freeze what has been idle since then; have those that have served long enough make way."""
         now = self._loop.time()
         for instance in list(self._serving):
-            life = recycling.Life(instance.served, now - instance.ready_at, instance.peak_bytes)
+            life = recycling.Life(instance.served, now - instance.ready_at)
             why = recycling.reason_to_recycle(life, allowance)
             if why and not instance.is_retiring:
                 log.info("cell %s makes way for a new one: %s", instance.cell, why)

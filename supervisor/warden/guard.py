@@ -58,7 +58,10 @@ class _Cell:
     # What of its usage is page cache, /tmp and the kernel's, as of the last look.
     others: int = 0
     has_own_tmp: bool = True
+    # The limit of its group, where that holds who touches more.
+    held_at: int = 0
     is_lifted: bool = False
+    is_lifting: bool = False
     is_deaf: bool = False
     is_busy: bool = False  # a thread has it in hand
     has_ended: bool = False
@@ -109,6 +112,7 @@ class Guard:
         if cell.base is None:  # it became blank this very moment
             self._has_base(cell, resident.look_or_none(cell.pid, -1) or NOTHING)
         cell.hooks, cell.tmp_bytes = hooks, tmp_bytes
+        cell.held_at = memory.kernel_bytes(limit_bytes, tmp_bytes)
         cell.watched = memory.begin(limit_bytes, self._loop.time(), self.is_counted)
         if isinstance(cell.base, Counted):
             usage = cell.base.usage + limit_bytes
@@ -198,6 +202,8 @@ class Guard:
     def _look(self, cell: _Cell) -> None:
         if cell.watched is None or cell.has_ended:
             return
+        if cell.meter.processes_bell >= 0:
+            self._processes_rang(cell)  # v1 does not ring for them
         if isinstance(cell.base, Counted):
             counted = cell.meter.look()
             if counted is not None:
@@ -236,13 +242,14 @@ class Guard:
         now = self._loop.time()
         cell.watched = memory.after_look(cell.watched, used, now)
         verdict = memory.verdict(cell.watched, now)
-        is_near = cell.usage + AT_THE_LIMIT_BYTES >= memory.kernel_bytes(
-            cell.watched.limit_bytes, cell.tmp_bytes
-        )
-        is_held = (cell.has_rung or is_near) and cell.meter.is_held()
-        cell.has_rung = False
+        is_near = cell.usage + AT_THE_LIMIT_BYTES >= cell.held_at
+        is_held = is_near and cell.meter.is_held()
         if is_held:
-            verdict = memory.verdict_when_held(cell.watched, cell.is_lifted)
+            verdict = memory.verdict_when_held(cell.watched, cell.is_lifted, now)
+            self._lift_later(cell)
+        elif cell.has_rung and cell.meter.kills():
+            verdict = Verdict.KILL  # by the kernel, which leaves half a cell
+        cell.has_rung = False
         self._act(cell, verdict, is_held, now)
         if not cell.has_ended and cell.watched is not None:
             self._look_later(cell, max(cell.watched.next_look, now))
@@ -258,11 +265,21 @@ class Guard:
             cell.hooks.on_kill(peak, is_held and cell.watched.used <= limit)
         elif verdict is Verdict.TELL:
             cell.watched = memory.told(cell.watched, now)
-            if is_held:
-                # First: pid 1, who passes the word on, may need memory for that.
-                cell.is_lifted = True
-                cell.meter.hold_at(memory.kernel_bytes(limit, cell.tmp_bytes) + memory.LIFT_BYTES)
             cell.hooks.on_tell(peak)
+
+    def _lift_later(self, cell: _Cell) -> None:
+        """It goes on once the word is with its process: until then it would only take more."""
+        if cell.is_lifted or cell.is_lifting:
+            return
+        cell.is_lifting = True
+
+        def lift() -> None:
+            cell.is_lifted = True
+            if not cell.has_ended:
+                cell.held_at += memory.LIFT_BYTES
+                cell.meter.hold_at(cell.held_at)
+
+        self._loop.call_later(memory.LIFT_AFTER_S, lift)
 
     # ---- the thread -------------------------------------------------------------------------
 

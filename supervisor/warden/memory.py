@@ -16,17 +16,18 @@ MIB = 1 << 20
 # From MemoryError to the kill.  A loop that fills memory gets 8 MiB in the 5 ms that the word takes on a busy
 # machine, and what catches the error needs some to go on; a huge page is 2 MiB.
 SLACK_BYTES = 32 * MIB
-# Who was told and takes so much more is told again: it has caught the error, or ran our code just then.
+# Who has heard and takes so much more is told again: it has caught the error, or ran our code just then.
 AGAIN_BYTES = 8 * MIB
-# Until who was told is ended for what it took before it could hear.
-HEARING_S = 0.05
+# Until who was told has heard, on a busy machine: what it takes meanwhile is not held against it.
+HEARING_S = 0.15
 # Who gave so much of the limit back is told anew the next time.
 REARMED_SHARE = 0.9
 # What the kernel lets a cell have besides ``memory`` and ``tmp``, where it counts: its interpreter's pages
 # before there was a function, page tables, pipes and sockets, and SLACK_BYTES.
 KERNEL_SLACK_BYTES = 48 * MIB
-# Who is held there before it was told gets so much more, once, to hear it.
+# Who is held there gets so much more, once: the word is with its process by then, and heard when it goes on.
 LIFT_BYTES = 12 * MIB
+LIFT_AFTER_S = 0.01
 
 # A process that does nothing but touch memory gets about so much in a second.
 FASTEST_BYTES_PER_S = 1 << 30
@@ -108,12 +109,10 @@ def begin(limit_bytes: int, now: float, is_counted: bool) -> Watched:
 def after_look(watched: Watched, used: int, now: float) -> Watched:
     """What is known after a look at ``now``."""
     has_changed = abs(used - watched.used) > watched.limit_bytes >> 8
-    seen = replace(
-        watched,
-        used=used,
-        peak=max(watched.peak, used),
-        told_used=0 if used < REARMED_SHARE * watched.limit_bytes else watched.told_used,
-    )
+    told_used = 0 if used < REARMED_SHARE * watched.limit_bytes else watched.told_used
+    if told_used and now - watched.told_at < HEARING_S:
+        told_used = max(told_used, used)
+    seen = replace(watched, used=used, peak=max(watched.peak, used), told_used=told_used)
     every_s = _pause(seen) if has_changed else min(LOOK_SELDOM_S, watched.every_s * 2)
     return replace(seen, every_s=every_s, next_look=now + every_s)
 
@@ -134,16 +133,19 @@ def verdict(watched: Watched, now: float) -> Verdict:
         return Verdict.FINE
     if not watched.told_used:
         return Verdict.TELL
-    has_grown = watched.used >= watched.told_used + AGAIN_BYTES
-    if over > SLACK_BYTES and (has_grown or now - watched.told_at >= HEARING_S):
+    if now - watched.told_at < HEARING_S:
+        return Verdict.FINE
+    if over > SLACK_BYTES:
         return Verdict.KILL
-    return Verdict.TELL if has_grown else Verdict.FINE
+    return Verdict.TELL if watched.used >= watched.told_used + AGAIN_BYTES else Verdict.FINE
 
 
-def verdict_when_held(watched: Watched, is_lifted: bool) -> Verdict:
-    """Who touches more is held by the kernel, at its own limit: it goes on only if that is lifted."""
-    may_hear = watched.used > watched.limit_bytes and not is_lifted
-    return Verdict.TELL if may_hear else Verdict.KILL
+def verdict_when_held(watched: Watched, is_lifted: bool, now: float) -> Verdict:
+    """Who touches more is held by the kernel, at its own limit, and goes on when that is lifted."""
+    if watched.used <= watched.limit_bytes or is_lifted:
+        return Verdict.KILL
+    is_on_its_way = watched.told_used and now - watched.told_at < HEARING_S
+    return Verdict.FINE if is_on_its_way else Verdict.TELL
 
 
 def told(watched: Watched, now: float) -> Watched:

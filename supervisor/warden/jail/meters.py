@@ -2,7 +2,7 @@
 
 Kernel events only wake whoever decides.  They count page cache and what ``/tmp`` holds, which are nobody's.
 v1: an eventfd, told of a threshold of usage and of a task that is held at the limit.  v2: the files
-``memory.events`` and, for both, ``pids.events``, which an epoll hears as exceptional.
+``memory.events`` and ``pids.events``, which an epoll hears as exceptional.  That of v1 does not ring.
 """
 
 from __future__ import annotations
@@ -142,14 +142,14 @@ class Meter:
         return Counted(stat[anonymous], stat[shared], usage)
 
     def is_held(self) -> bool:
-        """Whether somebody waits at v1's limit; or was killed there, which leaves half a cell."""
+        """Whether somebody waits at v1's limit."""
         if self._memory is None or self._memory.version != 1:
             return False
         try:
             control = _numbers(_read(f"{self._memory.path}/memory.oom_control"))
         except OSError:
             return False
-        return bool(control[b"under_oom"] or control.get(b"oom_kill"))
+        return bool(control[b"under_oom"])
 
     def kills(self) -> int:
         """How many processes the kernel has killed for memory, while the leaf is there."""
