@@ -155,6 +155,8 @@ def install() -> None:
     traceback.print_exception = _one_entry
     once_imported("logging", _take_records)
     once_imported("threading", _take_excepthook)
+    for name in ("os", "subprocess", "_posixsubprocess"):
+        once_imported(name, met.watch)
 
 
 def _take_records(_: Any) -> None:
@@ -165,7 +167,7 @@ def _take_records(_: Any) -> None:
 
 def _take_excepthook(threading: Any) -> None:
     threading.excepthook = _thread_raised
-    met.watch_threads(threading)
+    met.watch(threading)
 
 
 class _Finder:

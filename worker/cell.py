@@ -231,4 +231,4 @@ def _run_worker(materials: Materials) -> None:
         fail(materials, error.step, str(error), error.is_breach)
     except BaseException as error:  # the last door, as above
         fail(materials, "tie", repr(error))
-    loop.run(materials.forks_calls)
+    loop.run(materials.forks_calls, materials.tie.memory_bytes)

@@ -37,6 +37,8 @@ class Usage:
     # Of the pages that the zygote shares with us all are counted as ours when we begin; and those of the
     # files that were imported are nobody's.
     base_kib = 0
+    # What may be touched; and what was before there was a function.
+    limit_kib, base_own_kib = 1 << 40, 0
 
     def __init__(self) -> None:
         self.began = time.perf_counter()
@@ -51,6 +53,13 @@ class Usage:
         if exec_us >= LONG_US:  # a shorter call has waited for no child; the warden knows their sum
             peak_kib = max(peak_kib, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
         return exec_us, max(0, cpu_us), max(0, peak_kib - self.base_kib)
+
+    def is_full(self, peak_kib: int) -> bool:
+        """Whether more is touched than may be: a call may be over before its instance was told so.
+
+        The peak has files in it that were imported late, so it alone is no reason.
+        """
+        return peak_kib >= self.limit_kib and rlimits.own_kib() - self.base_own_kib >= self.limit_kib
 
 
 class Instance:
@@ -90,7 +99,10 @@ class Instance:
             answer = response.answer_of(result, self.text_content_type)
             interrupts.is_open = False
             used = usage.fields()
-            met = wire.MET_MEMORY if interrupts.has_met else self.limits.after_call(used[0])
+            if interrupts.has_met or usage.is_full(used[2]):
+                met = wire.MET_MEMORY
+            else:
+                met = self.limits.after_call(used[0])
             if met:
                 interrupts.has_met = False
                 self.channel.send(wire.MET, call, (met,))
@@ -148,11 +160,12 @@ def _clean(message: str) -> str:
     return message[:8000].encode("utf-8", "replace").decode()
 
 
-def run(forks_calls: bool) -> NoReturn:
+def run(forks_calls: bool, memory_bytes: int) -> NoReturn:
     """From INIT to the end of the process, or of one forked from it where each call has its own."""
     # threading.stack_size() is this one; threading itself is imported by who has threads.
     _thread.stack_size(THREAD_STACK_BYTES)
     Usage.base_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - rlimits.file_kib()
+    Usage.limit_kib, Usage.base_own_kib = memory_bytes >> 10, rlimits.own_kib()
     channel = Channel()
     frames = []
     while not frames:

@@ -4,8 +4,8 @@ What meets one of these meets it again at every call, for as long as the instanc
 costs nothing: after a call that raised, after one that took long, and now and then after the others.
 """
 
-import _thread
 import errno
+import functools
 import os
 import resource
 from typing import Any, Iterator, Optional
@@ -20,30 +20,36 @@ EVERY = 8
 CHAIN_MOST = 10
 
 
-# How ``threading`` starts one, by its version.
-STARTERS = ("_start_new_thread", "_start_joinable_thread")
+# Where Python starts threads and processes, by module; which names there are differs by version.
+STARTERS = {
+    "threading": ("_start_new_thread", "_start_joinable_thread"),
+    "os": ("fork",),
+    "subprocess": ("_fork_exec",),
+    "_posixsubprocess": ("fork_exec",),
+}
 
 
 class _Refused:
-    """A thread could not be started, whoever caught that."""
+    """One could not be started, whoever caught that."""
 
-    a_thread = False
+    has_been = False
 
 
-def watch_threads(threading: Any) -> None:
-    """Notice when one cannot be started: it goes on as it would have."""
-    for name in STARTERS:
-        start = getattr(threading, name, None)
+def watch(module: Any) -> None:
+    """Notice when one cannot be started there: its caller gets the exception as it would have."""
+    for name in STARTERS[module.__name__]:
+        start = getattr(module, name, None)
         if start is not None:
-            setattr(threading, name, _noticing(start))
+            setattr(module, name, _noticing(start))
 
 
 def _noticing(start: Any) -> Any:
+    @functools.wraps(start)
     def started(*arguments: Any, **keywords: Any) -> Any:
         try:
             return start(*arguments, **keywords)
-        except RuntimeError:
-            _Refused.a_thread = True
+        except (RuntimeError, BlockingIOError):
+            _Refused.has_been = True
             raise
 
     return started
@@ -58,8 +64,8 @@ class Limits:
 
     def after_call(self, exec_us: int) -> int:
         """What a call has met that was answered: one of ``wire.MET_*``, or 0."""
-        if _Refused.a_thread:
-            _Refused.a_thread = False
+        if _Refused.has_been:
+            _Refused.has_been = False
             return wire.MET_PROCESSES
         self._skip -= 1
         if self._skip > 0 and exec_us < LONG_US:
@@ -78,16 +84,13 @@ class Limits:
 
     def by(self, error: BaseException) -> int:
         """What a call has met that raised this."""
-        if _Refused.a_thread:
-            _Refused.a_thread = False
+        if _Refused.has_been:
+            _Refused.has_been = False
             return wire.MET_PROCESSES
         for each in _chain(error):
             number = getattr(each, "errno", None) if isinstance(each, OSError) else None
             if number == errno.EMFILE:
                 return wire.MET_OPEN_FILES
-            is_hint = number == errno.EAGAIN or (isinstance(each, RuntimeError) and "new thread" in str(each))
-            if is_hint and not _can_start_one():
-                return wire.MET_PROCESSES
         return self.of_files()
 
 
@@ -98,12 +101,3 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
             return
         yield each
         each = each.__cause__ or each.__context__
-
-
-def _can_start_one() -> bool:
-    """EAGAIN is a full pipe's word too, and a RuntimeError anybody's: a thread that ends at once tells."""
-    try:
-        _thread.start_new_thread(int, ())
-    except RuntimeError:
-        return False
-    return True

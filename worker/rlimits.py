@@ -17,13 +17,29 @@ def reserved_bytes(memory_bytes: int) -> int:
     return RESERVED_TIMES * memory_bytes + RESERVED_BESIDES_BYTES
 
 
-def file_kib() -> int:
-    """What of this process's memory is files, or shared; 0 where it may not read that (tiers B and C)."""
+def _resident_kib() -> Tuple[int, int]:
+    """What of this process is in memory, and what of that is files or shared.
+
+    0 where it may not read that (tiers B and C).
+    """
     try:
         with open("/proc/self/statm") as statm:
-            return int(statm.read().split()[2]) * resource.getpagesize() // 1024
+            _, resident, shared = map(int, statm.read().split()[:3])
     except OSError:
-        return 0
+        return 0, 0
+    kib = resource.getpagesize() // 1024
+    return resident * kib, shared * kib
+
+
+def file_kib() -> int:
+    """What of this process's memory is files, or shared."""
+    return _resident_kib()[1]
+
+
+def own_kib() -> int:
+    """What of it is nobody else's, and no file's."""
+    resident, shared = _resident_kib()
+    return resident - shared
 
 
 def private_bytes() -> int:

@@ -385,7 +385,7 @@ class Instance:
             outstanding, self._outbox.read_by_cell(), ending, self._culprit, self._logs.where()
         )
         self._close()
-        self._over.set_result(self._ending)
+        self._over.set_result(ending)
         self._on_gone(self, unbegun)
 
     def _close(self) -> None:

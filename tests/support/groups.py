@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from pathlib import Path
 
@@ -32,3 +33,17 @@ def leaf_names(data_dir: Path) -> set[str]:
     """The names of the leaves that there are now in any hierarchy: no two cells have the same."""
     folders = [folder for folder, _ in groups_of(data_dir).values()]
     return {entry.name for folder in folders for entry in folder.iterdir() if entry.is_dir()}
+
+
+def peaks_of(data_dir: Path) -> dict[str, int]:
+    """Leaf → the most that was ever charged to it, in bytes; empty where memory is not counted."""
+    group = groups_of(data_dir).get("memory")
+    if group is None:
+        return {}
+    folder, version = group
+    file = "memory.max_usage_in_bytes" if version == 1 else "memory.peak"
+    found = {}
+    for leaf in folder.iterdir():
+        with contextlib.suppress(OSError, ValueError):  # it has just gone
+            found[leaf.name] = int((leaf / file).read_text())
+    return found

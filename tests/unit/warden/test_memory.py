@@ -89,7 +89,7 @@ def test_above_the_slack_it_is_ended_unless_it_was_told_a_moment_ago() -> None:
     assert memory.verdict(at_once, 1.0) is Verdict.TELL  # nobody could hear yet
     told = memory.told(at_once, 1.0)
     assert memory.verdict(told, 1.0 + HEARING_S / 2) is Verdict.FINE
-    assert memory.verdict(told, 1.0 + HEARING_S) is Verdict.KILL
+    assert memory.verdict(told, 1.01 + HEARING_S) is Verdict.KILL
 
 
 def test_who_is_held_by_the_kernel_hears_it_and_goes_on_once_and_who_holds_other_things_is_ended() -> None:
@@ -97,7 +97,7 @@ def test_who_is_held_by_the_kernel_hears_it_and_goes_on_once_and_who_holds_other
     assert memory.verdict_when_held(held, False, 1.0) is Verdict.TELL
     told = memory.told(held, 1.0)
     assert memory.verdict_when_held(told, False, 1.0 + HEARING_S / 2) is Verdict.FINE
-    assert memory.verdict_when_held(told, False, 1.0 + HEARING_S) is Verdict.TELL
+    assert memory.verdict_when_held(told, False, 1.01 + HEARING_S) is Verdict.TELL
     assert memory.verdict_when_held(told, True, 1.0) is Verdict.KILL
     assert memory.verdict_when_held(with_mib(90), False, 1.0) is Verdict.KILL
 
