@@ -12,7 +12,6 @@ import logging
 import os
 import time
 from collections.abc import Callable
-from dataclasses import replace
 
 from supervisor.errors import PlatformError
 from supervisor.front import deadlines, lost, remarks
@@ -75,7 +74,6 @@ class Instance:
         request_fd, self._reply_fd, stdout_fd, stderr_fd = lease.pipes[:4]
         self._outbox = Outbox(request_fd, self._expect_the_end)
         self._logs = LogPipes(stdout_fd, stderr_fd, identity.lines_of(lease.cell), self._whose)
-        self.memory_mib = identity.memory_mib
         self.limits = MetLimits(
             self._logs.lines, identity.memory_mib, lambda: self._whose(0), self._make_way_soon
         )
@@ -362,8 +360,7 @@ class Instance:
         if self._ending is None and not self.is_gone:
             self._readable()  # what it said last may still be in its pipe
         # A protocol violation or a limit of ours is the cause; the signal was only its instrument.
-        ours = self._ending
-        self._end(ending if ours is None else replace(ours, peak_bytes=ending.peak_bytes))
+        self._end(ending if self._ending is None else ending.caused_by(self._ending))
 
     def _end(self, ending: Ending) -> None:
         if self.is_gone:
@@ -374,8 +371,7 @@ class Instance:
             self._logs.lines.end_call(call.call_id, number, len(self._outstanding) == 1)
         self._logs.lines.end_call("")
         if ending.cause == "memory":
-            peak = max(ending.peak_bytes, self.limits.peak_bytes)
-            self._logs.lines.say("error", remarks.of_no_memory(self.memory_mib, peak), self._whose(0))
+            self.limits.ran_out(ending.peak_bytes)
         if not self._started.done():
             self._started.set_exception(StartFailed(None, ending))
             self._started.exception()  # nobody may be waiting any more

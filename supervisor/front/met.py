@@ -46,6 +46,11 @@ class MetLimits:
         if len(self.met) == 1:
             self._on_first()
 
+    def ran_out(self, peak_bytes: int) -> None:
+        """It was ended for its memory."""
+        peak = max(peak_bytes, self.peak_bytes)
+        self._lines.say("error", remarks.of_no_memory(self._memory_mib, peak), self._whose())
+
     def _words(self, what: str) -> str:
         return remarks.of_a_limit(what, self._memory_mib, self.peak_bytes)
 

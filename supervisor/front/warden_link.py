@@ -11,7 +11,7 @@ import logging
 import os
 import socket
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from supervisor.datagrams import Link, LinkClosed, Message, pages
@@ -61,6 +61,10 @@ class Ending:
     code: int
     reason: str
     peak_bytes: int = 0
+
+    def caused_by(self, ours: Ending) -> Ending:
+        """Why it was ended is ours to say; what it had is the warden's."""
+        return replace(ours, reason=ours.reason or self.reason, peak_bytes=self.peak_bytes)
 
     def platform_error(self) -> PlatformError | None:
         """The 503 of an ending that is no fault of the function's; None for all others."""

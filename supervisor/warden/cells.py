@@ -296,6 +296,8 @@ class Cell:
         """Kill the whole cell: with pid 1 the kernel ends everything in its pid namespace."""
         if self.state in (State.DEAD, State.DYING):
             return
+        if cause == "memory":
+            reason = reason or (TOUCHED if self._confinement.guard.is_counted else SEEN)
         # What pid 1 has already said came first: it is the truth.
         self._setup.drain_now()
         self._ending = self._ending or Ending(cause, signal.SIGKILL, reason=reason)
@@ -312,8 +314,7 @@ class Cell:
     def _has_too_much(self, peak_bytes: int, is_held: bool) -> None:
         log.info("cell %s had %d MiB of memory", self.name, peak_bytes >> 20)
         self._hooks.on_met(self, "", peak_bytes)
-        counted = TOUCHED if self._confinement.guard.is_counted else SEEN
-        self.kill("memory", HELD if is_held else counted)
+        self.kill("memory", HELD if is_held else "")
 
     def _has_peak(self, peak_bytes: int) -> None:
         self._hooks.on_met(self, "", peak_bytes)
