@@ -21,10 +21,13 @@ from function.request import Event
 from worker import capture, failure, loader, rehearsal, response, rlimits, template, wire
 from worker.channel import Channel
 from worker.interrupts import Interrupts
-from worker.met import LONG_US, Limits
+from worker.met import Limits
 
 # Stacks count against the memory of a function before they are used: 8 MiB each would be few threads.
 THREAD_STACK_BYTES = 1 << 20
+
+# A call that was shorter has waited for no child: a fork alone takes longer.
+CHILD_US = 500
 
 MODE_SERVE, MODE_CHECK = "serve", "check"
 
@@ -50,7 +53,7 @@ class Usage:
         used = resource.getrusage(resource.RUSAGE_SELF)
         cpu_us = int((used.ru_utime + used.ru_stime - self.cpu) * 1e6)
         peak_kib = used.ru_maxrss
-        if exec_us >= LONG_US:  # a shorter call has waited for no child; the warden knows their sum
+        if exec_us >= CHILD_US:  # the warden knows their sum, but not at once
             peak_kib = max(peak_kib, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
         return exec_us, max(0, cpu_us), max(0, peak_kib - self.base_kib)
 

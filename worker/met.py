@@ -13,8 +13,8 @@ from typing import Any, Iterator, Optional
 from worker import wire
 from worker.materials import REPLY_FD
 
-# A call that was shorter has opened no hundreds of files.
-LONG_US = 500
+# A call that was shorter has opened few files.
+LONG_US = 50
 # Of the others every eighth; each one, once half of the descriptors are taken.
 EVERY = 8
 CHAIN_MOST = 10

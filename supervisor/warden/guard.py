@@ -229,7 +229,7 @@ class Guard:
             return 0
         if cell.has_own_tmp:
             try:
-                found = os.statvfs(f"/proc/{cell.pid}/root/tmp")
+                found = os.statvfs(os.path.join("/proc", str(cell.pid), "root", "tmp"))
                 # What was deleted since the counters were read may be in them still.
                 return min(cell.tmp_bytes, (found.f_blocks - found.f_bfree) * found.f_frsize)
             except OSError:  # it is ending; or may not be looked into
