@@ -109,6 +109,8 @@ class Guard:
     def watch(self, name: str, limit_bytes: int, tmp_bytes: int, hooks: Hooks) -> None:
         """It is leased, with so much memory and so much ``/tmp``."""
         cell = self._cells[name]
+        if cell.base is None and self.is_counted:  # it is just ending
+            cell.base = Counted(0, 0, 0)
         if cell.base is None:  # it became blank this very moment
             self._has_base(cell, resident.look_or_none(cell.pid, -1) or NOTHING)
         cell.hooks, cell.tmp_bytes = hooks, tmp_bytes
@@ -212,7 +214,8 @@ class Guard:
                 used = memory.used_by_counters(counted.anonymous, counted.shared, in_tmp, base)
                 cell.usage = counted.usage
                 cell.others = max(0, counted.usage - cell.base.usage - used)
-                cell.meter.slow_down_at(cell.base.usage + cell.others + cell.watched.limit_bytes)
+                top = memory.top_of(cell.watched)
+                cell.meter.slow_down_at(cell.base.usage + cell.others + top)
                 self._has_looked(cell, used)
         else:
             base_look = cell.base if isinstance(cell.base, Look) else NOTHING

@@ -117,12 +117,16 @@ def after_look(watched: Watched, used: int, now: float) -> Watched:
     return replace(seen, every_s=every_s, next_look=now + every_s)
 
 
+def top_of(watched: Watched) -> int:
+    """Where something is done about it next."""
+    return watched.limit_bytes + (SLACK_BYTES if watched.told_used else 0)
+
+
 def _pause(watched: Watched) -> float:
     """Until the next look: no process takes the room that is left in a shorter time."""
     if not watched.is_counted:
         return LOOK_EVERY_S
-    top = watched.limit_bytes + (SLACK_BYTES if watched.told_used else 0)
-    room_s = max(0, top - watched.used) / FASTEST_BYTES_PER_S
+    room_s = max(0, top_of(watched) - watched.used) / FASTEST_BYTES_PER_S
     return min(LOOK_EVERY_S, max(LOOK_SOON_S, room_s))
 
 

@@ -22,7 +22,7 @@ from tests.support.patience import FACTOR
 Targets = Callable[[str, frozenset[str]], Target]
 
 MIB = 1 << 20
-LIMITS = {"timeout": 20.0 * FACTOR, "processes": 16, "cpu": 1.0}
+LIMITS = {"timeout": 20.0 * FACTOR, "processes": 16, "cpu": 1.0, "open_files": 256}
 # Of the host, whatever a function does: what it may touch, its /tmp, and so much.
 BESIDES_MIB = 64
 SAMPLE_SECONDS = 0.002

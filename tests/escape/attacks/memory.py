@@ -125,7 +125,9 @@ found = tried(take)
     "copies-of-a-files-pages": """
 kept = []
 def take():
-    with open("/proc/self/exe", "rb") as file:
+    lines = [line.split() for line in open("/proc/self/maps")]
+    largest = max({line[5] for line in lines if len(line) == 6 and line[5][0] == "/"}, key=os.path.getsize)
+    with open(largest, "rb") as file:
         size = os.fstat(file.fileno()).st_size & -PAGE
         taken = 0
         while taken < 240 << 20:
