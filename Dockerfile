@@ -7,8 +7,6 @@
 
 FROM python:3.11-slim-bookworm AS build
 WORKDIR /src
-# A compiler for the HTTP parser in C; the image itself has none.
-RUN apt-get update && apt-get install -y --no-install-recommends gcc libc6-dev
 # Where cellblock will live: an environment cannot be moved.
 RUN python -m venv /opt/cellblock
 ENV PATH=/opt/cellblock/bin:$PATH UV_HTTP_TIMEOUT=120 UV_LINK_MODE=copy
@@ -16,7 +14,7 @@ COPY deploy/locks deploy/locks
 COPY supervisor/runtimes/locks supervisor/runtimes/locks
 RUN python -m pip install --no-cache-dir --quiet --require-hashes --no-deps -r deploy/locks/uv.txt \
  && uv pip install --no-cache --python /opt/cellblock/bin/python --compile-bytecode --no-deps \
-      --build-constraints supervisor/runtimes/locks/build.txt --require-hashes -r deploy/locks/fast.txt
+      --build-constraints supervisor/runtimes/locks/build.txt --require-hashes -r deploy/locks/server.txt
 COPY . .
 RUN uv pip install --no-cache --quiet --python /opt/cellblock/bin/python --compile-bytecode --no-deps \
       --build-constraints supervisor/runtimes/locks/build.txt . \

@@ -38,7 +38,7 @@ help:
 	@echo 'make locks   resolve all dependencies anew, to their latest releases'
 	@echo 'make clean   remove environments and caches; what was deployed stays in $(DATA_DIR)'
 
-setup: $(STAMP)/server $(STAMP)/fast $(STAMP)/system $(STAMP)/runtimes
+setup: $(STAMP)/server $(STAMP)/system $(STAMP)/runtimes
 
 run: setup
 	@exec $(VENV)/bin/cellblock serve --data-dir $(DATA_DIR) --bind $(BIND) --examples examples
@@ -75,13 +75,6 @@ $(STAMP)/server: $(STAMP)/python $(LOCKS)/server.txt pyproject.toml
 	@$(VENV)/bin/python -m compileall -q supervisor worker function seccomp
 	@touch $@
 
-# The HTTP parser in C comes as source only.  Without it all works, slower.
-$(STAMP)/fast: $(STAMP)/server $(LOCKS)/fast.txt
-	@deploy/compiler $(VENV)/bin/python && \
-		$(INSTALL) --quiet --python $(VENV)/bin/python --require-hashes -r $(LOCKS)/fast.txt || \
-		echo 'caution: no C compiler, so HTTP is parsed in Python: slower, otherwise the same' >&2
-	@touch $@
-
 # pyodbc, which the 3.10 page promises, loads a system library.  Without it all else works.
 $(STAMP)/system: $(STAMP)/python
 	@deploy/debian libodbc2 || true
@@ -95,6 +88,8 @@ $(STAMP)/test: $(STAMP)/server $(LOCKS)/test.txt
 	@echo 'installing what the tests need' >&2
 	@$(INSTALL) --quiet --python $(VENV)/bin/python --require-hashes -r $(LOCKS)/test.txt
 	@deploy/debian curl python3-seccomp strace || true
+	@deploy/debian golang-go nginx-light nodejs || true
+	@deploy/debian chromium || true
 	@touch $@
 
 $(STAMP)/vm: $(STAMP)/python
@@ -110,14 +105,12 @@ $(STAMP)/bench: $(STAMP)/server $(LOCKS)/bench.txt
 	@touch $@
 
 # --universal: one lock for every Python and machine; no index is named, an installer uses its own.
-# The extra `fast` first and the others under it: gunicorn's newest may want a newer h1c than there is.
 COMPILE = $(UV) pip compile --quiet --upgrade --universal --generate-hashes --no-emit-index-url \
 	--no-header --no-annotate
 locks: $(STAMP)/python
 	cd supervisor/runtimes/locks && for list in build lean full; do \
 		$(abspath $(UV)) $(wordlist 2,99,$(COMPILE)) --python-version 3.9 -o $$list.txt $$list.in || exit 1; done
-	$(COMPILE) --python-version 3.11 --extra fast -o $(LOCKS)/fast.txt pyproject.toml
-	$(COMPILE) --python-version 3.11 -c $(LOCKS)/fast.txt -o $(LOCKS)/server.txt pyproject.toml
+	$(COMPILE) --python-version 3.11 -o $(LOCKS)/server.txt pyproject.toml
 	$(COMPILE) --python-version 3.11 --extra test -c $(LOCKS)/server.txt -o $(LOCKS)/test.txt pyproject.toml
 	echo uv | $(COMPILE) --python-version 3.11 -c $(LOCKS)/server.txt -o $(LOCKS)/uv.txt -
 	$(COMPILE) --python-version 3.11 -o $(LOCKS)/bench.txt $(LOCKS)/bench.in

@@ -13,7 +13,7 @@ from typing import Any
 
 from gunicorn.app.base import BaseApplication
 
-from supervisor.front.server import CONNECTIONS_PER_WORKER, HEARTBEAT_SECONDS
+from supervisor.front.server import HEARTBEAT_SECONDS
 from supervisor.settings import Settings
 
 Message = dict[str, Any]
@@ -54,7 +54,7 @@ class BareServer(BaseApplication):
             "asgi_lifespan": "off",
             "timeout": HEARTBEAT_SECONDS,
             "keepalive": math.ceil(Settings().keepalive_seconds),
-            "worker_connections": CONNECTIONS_PER_WORKER,
+            "worker_connections": Settings().connections_most,
             "control_socket_disable": True,
             "loglevel": "warning",
         }.items():

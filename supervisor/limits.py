@@ -37,6 +37,7 @@ class Limits:
     idle_seconds: float = 300.0
     fresh: bool = False
     network: Literal["none", "host"] = "none"
+    cors: Literal["*"] | list[str] | None = None
     public: bool = False
 
 

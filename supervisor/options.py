@@ -8,9 +8,16 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from supervisor import domains
 
 Seconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
+# One origin, or ``*`` for all; as text, several with commas between (``--set cors=A,B``).
+Cors = Annotated[
+    Literal["*"] | Annotated[list[str], Field(max_length=domains.ORIGINS_MOST)],
+    BeforeValidator(domains.origins),
+]
 
 
 class Options(BaseModel):
@@ -35,6 +42,7 @@ class Options(BaseModel):
     idle_seconds: Seconds | None = None
     fresh: bool | None = None
     network: Literal["none", "host"] | None = None
+    cors: Cors | None = None
     public: bool | None = None
 
     def named(self) -> dict[str, Any]:

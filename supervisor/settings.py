@@ -13,9 +13,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from supervisor import domains
+from supervisor.domains import DOMAIN, DOMAIN_MAX_CHARS
 from supervisor.limits import DEFAULT_CEILINGS
 from supervisor.serverlog import LogFormat
-from supervisor.told import Derived
+from supervisor.told import Derived, Reach
 
 # Of the variables that settings may come from.
 PREFIX = "CELLBLOCK_"
@@ -87,6 +89,20 @@ class Settings(Derived):
     text_content_type: str = _setting(
         "text/plain; charset=utf-8", max_length=200, description="media type of a text answer without one"
     )
+    public_url: str | None = _setting(
+        None,
+        pattern=r"^https?://[^\s/?#@]+$",
+        max_length=300,
+        description="where browsers find the API, such as https://cellblock.example.com; "
+        "for `functions_domain`",
+    )
+    functions_domain: str | None = _setting(
+        None,
+        pattern=DOMAIN,
+        max_length=DOMAIN_MAX_CHARS,
+        description="each function has an origin of its own at NAME.SPACE and this domain, "
+        "another one than the API's, see docs/browsers.md",
+    )
     defaults: dict[str, Any] = _setting(make=dict, description="options a function has unless it names them")
     ceilings: dict[str, Any] = _setting(
         make=lambda: dict(DEFAULT_CEILINGS), description="what a function's options may not pass"
@@ -133,6 +149,9 @@ class Settings(Derived):
     recycle_seconds: float = _setting(
         86_400.0, gt=0, le=1e9, description="age at which an instance makes way for a new one, seconds"
     )
+    head_seconds: float = _setting(
+        15.0, gt=0, le=3600, description="longest wait for a caller to send a request's head, seconds"
+    )
     body_seconds: float = _setting(
         60.0, gt=0, le=3600, description="longest wait for a caller to send its body, seconds"
     )
@@ -147,6 +166,21 @@ class Settings(Derived):
         gt=0,
         le=3600,
         description="a connection whose caller reads nothing of an answer for so long is ended, seconds",
+    )
+    connections_most: int = _setting(
+        20_000, ge=1, le=1_000_000, description="connections of one front at once"
+    )
+    connections_per_address: int = _setting(
+        10_000,
+        ge=1,
+        le=1_000_000,
+        description="of them, those of one address; of IPv6, of one network of 64 bits",
+    )
+    requests_max_bytes: int = _setting(
+        512 << 20,
+        ge=1 << 20,
+        le=1 << 40,
+        description="unanswered requests that one front holds, of one address half of it, bytes",
     )
     drain_seconds: float = _setting(
         30.0, gt=0, le=3600, description="how long SIGTERM waits for running calls, seconds"
@@ -194,3 +228,8 @@ class Settings(Derived):
     def host_and_port(self) -> tuple[str, int]:
         """``bind`` taken apart."""
         return host_and_port_of(self.bind)
+
+    @property
+    def functions_reach(self) -> Reach:
+        """How far ``functions_domain`` is from the API."""
+        return domains.judged(self.functions_domain, self.public_url).reach

@@ -14,6 +14,10 @@ from typing import Any, Literal
 from supervisor.limits import DEFAULT_CEILINGS
 from supervisor.serverlog import LogFormat
 
+# How far ``functions_domain`` is from the API (``supervisor.domains``).  ``shared``: the sandbox stays.
+# ``site``: apart from the API, but functions are one site among themselves.  ``suffix``: each space is one.
+Reach = Literal["shared", "site", "suffix"]
+
 # What a front acts on while it runs.
 LIVE = frozenset(
     {
@@ -48,6 +52,8 @@ class FrontSettings(Derived):
     workers: int
     data_dir: Path
     text_content_type: str
+    functions_domain: str | None
+    functions_reach: Reach
     defaults: dict[str, Any]
     ceilings: dict[str, Any]
     queue_seconds: float
@@ -57,9 +63,13 @@ class FrontSettings(Derived):
     freeze_seconds: float
     recycle_calls: int
     recycle_seconds: float
+    head_seconds: float
     body_seconds: float
     keepalive_seconds: float
     unread_seconds: float
+    connections_most: int
+    connections_per_address: int
+    requests_max_bytes: int
     drain_seconds: float
     bundle_max_bytes: int
     bundle_max_entries: int

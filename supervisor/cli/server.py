@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import logging
 import os
 import secrets
 import subprocess
@@ -16,6 +17,7 @@ from pathlib import Path
 
 from supervisor import serverlog
 from supervisor.cli import output
+from supervisor.domains import judged
 from supervisor.errors import ConfigurationError
 from supervisor.settings import Settings
 from supervisor.sources import load
@@ -26,6 +28,8 @@ from supervisor.warden.jail.probes import probe_host
 
 TOKEN_FILE = "admin-token"  # noqa: S105 - a file's name
 TOKEN_BYTES = 32
+
+log = logging.getLogger("cellblock.server")
 
 
 def admin_token(settings: Settings) -> tuple[str, bool]:
@@ -86,6 +90,8 @@ def run(options: Options) -> None:
     }
     settings = load(options.config, **given)
     serverlog.configure(settings.log_level, settings.log_format)
+    if warning := judged(settings.functions_domain, settings.public_url).warning:
+        log.warning("%s", warning)
     findings = probe_host()  # before anything starts a thread: the probes fork
     tier = admitted(settings, findings)
     first_zygotes = first_zygote.begin(launcher, settings, tier)

@@ -12,6 +12,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from supervisor.errors import PlatformError
+from supervisor.front import origins
+from supervisor.front.answer_headers import Fate, fate_of
+from supervisor.front.origins import Asked
 from supervisor.front.outcomes import Outcome
 from worker.wire import RemoteProtocolError
 
@@ -20,23 +23,19 @@ Headers = list[tuple[bytes, bytes]]
 TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 FORBIDDEN_IN_VALUE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 
-HOP_BY_HOP = frozenset(
-    {"connection", "keep-alive", "proxy-authenticate", "proxy-authorization", "proxy-connection", "te",
-     "trailer", "transfer-encoding", "upgrade"}
-)  # fmt: skip
-# The platform's own, and those that would speak for it to a proxy or a browser.
-NOT_THE_FUNCTIONS = HOP_BY_HOP | frozenset(
-    {"content-length", "x-call-id", "x-invoked", "x-duration-seconds", "server-timing", "server", "date",
-     "via", "alt-svc", "x-sendfile", "x-served-by", "strict-transport-security"}
-)  # fmt: skip
-NOT_THE_FUNCTIONS_PREFIXES = ("x-accel-", "x-forwarded-", "x-cellblock-")
 # These carry no body, whatever the function returned (RFC 9110, 15.3.5 and 15.4.5).
 BODYLESS = frozenset({204, 205, 304})
-
 
 REMEMBERED_NAMES, REMEMBERED_NAME_CHARS = 1024, 64
 # What _judge said of names seen before: the same few come with every answer.
 _names: dict[str, bytes] = {}
+
+
+class Unscoped(Headers):
+    """Among them are some that reach further than the function: ``Answer.complete`` cuts them.
+
+    It depends on the host that was called, which nobody knows where a cell's frame is read.
+    """
 
 
 @dataclass(slots=True)
@@ -49,9 +48,18 @@ class Answer:
     is_invoked: bool = False
     outcome: Outcome = Outcome.ANSWERED
 
-    def complete(self, stamps: Headers) -> Headers:
-        """All headers: its own, the length of its body, whose it is, and ``stamps``."""
+    def complete(self, stamps: Headers, asked: Asked | None) -> Headers:
+        """All headers: its own, the length of its body, whose it is, what a browser is told, and ``stamps``.
+
+        ``asked`` is the function that was called; None for an answer that is not on a function's way.
+        """
         headers = self.headers
+        if asked is None:
+            headers += origins.OF_HEALTH
+        else:
+            if type(headers) is Unscoped:
+                headers = origins.scoped(headers, asked)
+            headers += origins.headers_for(asked)
         if self.status not in (204, 304):
             headers.append((b"content-length", b"%d" % len(self.body)))
         if self.is_invoked:
@@ -64,6 +72,7 @@ def function_headers(headers: tuple[tuple[str, str], ...]) -> Headers:
     """The headers that are taken from a function; RemoteProtocolError for one that is no header."""
     taken: Headers = []
     named_by_connection: set[bytes] = set()
+    has_scoped = False
     for name, value in headers:
         if FORBIDDEN_IN_VALUE.search(value):
             raise RemoteProtocolError("a header value has a control character")
@@ -71,27 +80,29 @@ def function_headers(headers: tuple[tuple[str, str], ...]) -> Headers:
         if raw_name is None:
             raw_name = _judge(name)
         if not raw_name:
-            if name.lower() == "connection":
+            lowered = name.lower()
+            if lowered == "connection":
                 named_by_connection.update(
                     token.strip().lower().encode("latin-1", "replace") for token in value.split(",")
                 )
-            continue
+            if fate_of(lowered) is Fate.DROP:
+                continue
+            has_scoped = True
+            raw_name = name.encode("ascii")
         try:
             taken.append((raw_name, value.encode("latin-1")))
         except UnicodeEncodeError:
             raise RemoteProtocolError("a header value is not Latin-1") from None
     if named_by_connection:
         taken = [header for header in taken if header[0].lower() not in named_by_connection]
-    return taken
+    return Unscoped(taken) if has_scoped else taken
 
 
 def _judge(name: str) -> bytes:
-    """The name as bytes, ``b""`` if it is not taken from functions; RemoteProtocolError."""
+    """The name as bytes, ``b""`` if it is not taken as it is; RemoteProtocolError."""
     if not TOKEN.fullmatch(name):
         raise RemoteProtocolError("a header name is no token")
-    lowered = name.lower()
-    is_ours = lowered in NOT_THE_FUNCTIONS or lowered.startswith(NOT_THE_FUNCTIONS_PREFIXES)
-    judged = b"" if is_ours else name.encode("ascii")
+    judged = name.encode("ascii") if fate_of(name.lower()) is Fate.KEEP else b""
     # A tenant can invent names for ever: what is remembered is bounded in number and size.
     if len(name) <= REMEMBERED_NAME_CHARS:
         if len(_names) >= REMEMBERED_NAMES:

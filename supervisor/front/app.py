@@ -1,4 +1,4 @@
-"""The front's ASGI application: invocations to the gateway, everything else to the API.
+"""The front's application: invocations to the gateway, everything else to the API.
 
 Every answer, whoever gives it, carries ``X-Call-Id``, ``X-Duration-Seconds`` and ``Server-Timing``.
 """
@@ -18,19 +18,18 @@ from typing import TYPE_CHECKING, Any
 
 from supervisor import told
 from supervisor.bundles import BundleStore
-from supervisor.front import answers, calls, forwarding, health, remarks
-from supervisor.front.answers import Answer
+from supervisor.front import answers, calls, cors, forwarding, health, origins, remarks
 from supervisor.front.auth import Credentials
 from supervisor.front.directory import Directory
-from supervisor.front.exchange import Exchange, Receive, Reply
-from supervisor.front.gateway import Gateway, Timing
+from supervisor.front.gateway import Gateway
+from supervisor.front.http.exchange import Exchange
 from supervisor.front.late_api import LateApi
 from supervisor.front.logkeeping import LogKeeper
 from supervisor.front.logtail import ASKED, LogTail
 from supervisor.front.recorder import Recorder
 from supervisor.front.reports import Report, Reports
-from supervisor.front.stale import Watch
 from supervisor.front.tails import Tails
+from supervisor.front.timing import Timing
 from supervisor.front.warden_control import WardenControl
 from supervisor.front.warden_link import WardenLink
 from supervisor.logs import Retention
@@ -43,6 +42,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("cellblock.front")
 
 Scope = dict[str, Any]
+Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 
 DATABASE_NAME = "cellblock.db"
@@ -109,43 +109,23 @@ class Application:
         self._parts: _Parts | None = None
         self._reports: Reports | None = None
         self._exporter: Exporter | None = None
-        self.running = 0  # requests that are being answered
         self.warden_socket: socket.socket | None = None
-        self.stale = Watch(config.settings.keepalive_seconds, config.settings.unread_seconds)
+        origins.serve(config.settings.functions_domain, config.settings.functions_reach)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """An ASGI connection."""
-        if scope["type"] == "http":
-            if scope["method"] == "HEAD":
-                send = _without_body(send)
-            self.running += 1
-            try:
-                await self._other(scope, receive, send)
-            finally:
-                self.running -= 1
-        elif scope["type"] == "lifespan":
-            await self._lifespan(receive, send)
-        else:
-            raise ValueError(f"no {scope['type']} here")
-
-    async def invoke(self, exchange: Exchange, receive: Receive, reply: Reply) -> None:
+    def invoke(self, exchange: Exchange) -> None:
         """A request to a function; it never gets as far as ASGI."""
-        assert self._parts is not None, "a request before the lifespan started"
+        assert self._parts is not None, "a request before the start"
         if ASKED in exchange.headers:
-            reply = self._parts.log_tail.beside(exchange, reply)
-        self.running += 1
-        try:
-            await self._parts.gateway(exchange, receive, reply)
-        finally:
-            self.running -= 1
+            exchange.beside = self._parts.log_tail.beside(exchange)
+        self._parts.gateway.begin(exchange)
 
     def drain(self) -> None:
         """The server ends: what would go on for ever is told so, what is being answered is not."""
         if self._parts is not None:
             self._parts.tails.drain()
 
-    async def _lifespan(self, receive: Receive, send: Send) -> None:
-        await receive()
+    async def start(self) -> None:
+        """On the loop that will run: everything but the connections."""
         self._parts = self._start()
         try:
             # This process may be a new one of an old server, whose settings are no longer those of its start.
@@ -153,15 +133,16 @@ class Application:
         except TimeoutError:
             log.error("the warden did not tell its settings within %.0f s", TOLD_SECONDS)
         self._parts.directory.begin_to_keep()
-        await send({"type": "lifespan.startup.complete"})
-        await receive()
+
+    async def stop(self) -> None:
+        """No request comes any more: write down what is not yet, close what is open."""
+        assert self._parts is not None
         if self._reports is not None:
             self._reports.flush()
         await self._parts.recorder.close()
         if self._exporter is not None:
             await asyncio.to_thread(self._exporter.close)
         await asyncio.to_thread(self._parts.close)
-        await send({"type": "lifespan.shutdown.complete"})
 
     def _start(self) -> _Parts:
         """Link, table, gateway and API on the loop that runs now."""
@@ -201,7 +182,7 @@ class Application:
             warden,
             credentials,
             directory,
-            Gateway(directory, credentials, reports, settings.body_seconds),
+            Gateway(directory, credentials, reports),
             recorder,
             LogKeeper(settings.logs_dir, kept, lambda: _known(lookups)),
             tails,
@@ -241,38 +222,35 @@ class Application:
         log.error("the link to the warden closed: this front ends")
         os.kill(os.getpid(), signal.SIGTERM)
 
-    async def _other(self, scope: Scope, receive: Receive, send: Send) -> None:
-        assert self._parts is not None
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """A request to anything else, by ASGI."""
+        assert self._parts is not None, "a request before the start"
         timing = Timing()
         call_id = calls.call_id_of(scope["headers"])
-        answer = None
-        if scope["path"] in health.PATHS:
-            answer = health.health(scope, self._parts.warden, self._parts.credentials)
-        elif scope["method"] == "HEAD" and calls.INVOKE.fullmatch(scope["raw_path"]):
+        asked = origins.recognise(scope["raw_path"], scope["headers"])
+        answer = option = None
+        if asked is not None and scope["method"] == "HEAD":
             answer = answers.refused(calls.not_a_method("HEAD"))
-            answer.headers += timing.closing(scope["headers"])
+            option = await self._parts.gateway.cors_of(asked, scope["headers"])
+        elif origins.served is not None and origins.served.is_of(scope["headers"]):
+            # No function, and the API is not here: a page of a function would be of its origin.
+            answer = answers.refused(origins.nobody())
+        elif scope["path"] in health.PATHS:
+            answer = health.health(scope, self._parts.warden, self._parts.credentials)
         if answer is not None:
-            await _send(answer, call_id, timing, send)
+            headers = answer.complete(timing.headers(call_id), asked)
+            if option is not None:
+                headers = cors.dressed(headers, option, "HEAD", scope["headers"])
+            await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+            await send({"type": "http.response.body", "body": answer.body})
             return
-
-        async def received() -> dict[str, Any]:
-            message = await receive()
-            timing.is_body_read = not message.get("more_body")
-            return message
 
         async def stamped(message: dict[str, Any]) -> None:
             if message["type"] == "http.response.start":
-                ours = timing.headers(call_id) + timing.closing(scope["headers"])
-                message = {**message, "headers": [*message.get("headers", ()), *ours]}
+                message = {**message, "headers": [*message.get("headers", ()), *timing.headers(call_id)]}
             await send(message)
 
-        await self._parts.api(scope, received, stamped)
-
-
-async def _send(answer: Answer, call_id: str, timing: Timing, send: Send) -> None:
-    headers = answer.complete(timing.headers(call_id))
-    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
-    await send({"type": "http.response.body", "body": answer.body})
+        await self._parts.api(scope, receive, stamped)
 
 
 def _retention(settings: FrontSettings) -> Retention:
@@ -281,14 +259,3 @@ def _retention(settings: FrontSettings) -> Retention:
 
 def _known(lookups: Lookups) -> set[tuple[str, str]]:
     return {(space, name) for space, name, _ in lookups.options()}
-
-
-def _without_body(send: Send) -> Send:
-    """For HEAD, whose answers are those of a GET but for the body, which gunicorn would complain of."""
-
-    async def bodyless(message: dict[str, Any]) -> None:
-        if message["type"] == "http.response.body":
-            message = {**message, "body": b""}
-        await send(message)
-
-    return bodyless

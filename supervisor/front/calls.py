@@ -10,30 +10,33 @@ from typing import Protocol
 from urllib.parse import unquote_to_bytes
 
 from supervisor.errors import PlatformError, shown
-from supervisor.front.answers import HOP_BY_HOP
+from supervisor.front import origins
+from supervisor.front.answer_headers import HOP_BY_HOP
 from supervisor.front.auth import unauthenticated
+from supervisor.front.origins import INVOKE as INVOKE
+from supervisor.front.origins import Asked
 from worker.wire import HEADERS_MAX
 
 METHODS = ("DELETE", "GET", "PATCH", "POST", "PUT")
-INVOKE = re.compile(rb"/spaces/([^/]{1,300})/functions/([^/]{1,300})/invoke(/.*)?", re.DOTALL)
 CALL_ID = re.compile(r"[A-Za-z0-9._:@=+-]{1,128}")
 # Go's time.ParseDuration, the units that make sense for a call.
 DURATION = re.compile(r"(?:\d{1,9}(?:\.\d{1,9})?(?:ms|us|µs|s|m|h))+")
 DURATION_PART = re.compile(r"(\d+(?:\.\d+)?)(ms|us|µs|s|m|h)")
 SECONDS = re.compile(r"\d{1,9}(?:\.\d{1,9})?|\.\d{1,9}")
 UNITS_S = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6}
-NOT_ASCII = re.compile(rb"[\x80-\xff]")
 # What the wire's head leaves for a path or query, once percent-decoded (worker.wire.KINDS).
 PATH_MAX_CHARS = 32_768
 HEADERS_MAX_BYTES = 32 * 1024
 
 _HOP_BY_HOP = frozenset(name.encode() for name in HOP_BY_HOP)
+# Of a request; any other header is the function's, unread.
+_READ = _HOP_BY_HOP | {b"authorization", b"x-timeout", b"content-length", b"cookie", b"service-worker"}
 
 
 class Request(Protocol):
-    """What is read of an HTTP request; ``match`` is INVOKE's of its raw path."""
+    """What is read of an HTTP request; ``match`` is what ``origins.recognise`` gives for it."""
 
-    match: re.Match[bytes]
+    match: Asked
     method: str
     query_string: bytes
     headers: list[tuple[bytes, bytes]]
@@ -88,34 +91,24 @@ def call_id_of(headers: list[tuple[bytes, bytes]]) -> str:
     return f"{_ids.prefix}-{next(_ids.numbers):08x}"
 
 
-def announces_body(headers: list[tuple[bytes, bytes]]) -> bool:
-    """Whether bytes follow that somebody has to read before the connection's next request."""
-    return any(
-        name == b"transfer-encoding" or (name == b"content-length" and value.strip(b"0 ") != b"")
-        for name, value in headers
-    )
-
-
 def not_a_method(method: str) -> PlatformError:
-    """The 405 of an invocation."""
+    """The 405 of an invocation; the same whether the function exists or not."""
+    hint = "; a browser's preflight is answered where the function's option cors has its origin"
     return PlatformError(
         405,
-        f"method {shown(method)} never reaches a function; use one of {', '.join(METHODS)}",
+        f"method {shown(method)} never reaches a function; use one of {', '.join(METHODS)}"
+        + (hint if method == "OPTIONS" else ""),
         headers={"Allow": ", ".join(METHODS)},
     )
 
 
 def parse(request: Request, call_id: str) -> Call:
-    """The call that a request is.  PlatformError 401, 405, 414, 431."""
+    """The call that a request is.  PlatformError 401, 403, 405, 414, 431."""
     method = request.method
     if method not in METHODS:
         raise not_a_method(method)
     space, name, tail = request.match.groups()
-    raw_query = request.query_string
-    if not raw_query.isascii():
-        # Not a URL, but what many clients send of one: as if it had been escaped, so it is decoded once.
-        raw_query = NOT_ASCII.sub(lambda found: b"%%%02X" % found[0][0], raw_query)
-    query = raw_query.decode("ascii")
+    query = request.query_string.decode("ascii")
     path = unquote_to_bytes(tail).decode("utf-8", "replace") if tail and tail != b"/" else "/"
     if len(path) > PATH_MAX_CHARS or len(query) > PATH_MAX_CHARS:
         raise PlatformError(
@@ -134,15 +127,18 @@ def parse(request: Request, call_id: str) -> Call:
         None,
         False,
     )
-    _sort_headers(call, request.headers)
+    _sort_headers(call, request.headers, request.match)
     return call
 
 
-def _sort_headers(call: Call, headers: list[tuple[bytes, bytes]]) -> None:
+def _sort_headers(call: Call, headers: list[tuple[bytes, bytes]], asked: Asked) -> None:
     named: set[bytes] | None = None
     size = 0
     for name, value in headers:
         size += len(name) + len(value)
+        if name not in _READ:
+            call.headers.append((name.decode("latin-1"), value.decode("latin-1")))
+            continue
         if name in _HOP_BY_HOP:
             if name == b"transfer-encoding":
                 call.has_body = True
@@ -157,9 +153,16 @@ def _sort_headers(call: Call, headers: list[tuple[bytes, bytes]]) -> None:
         elif name == b"x-timeout":
             call.timeout = value.decode("latin-1")
         elif name == b"content-length":
-            # gunicorn has refused what is not one run of digits, and a second one that differs.
+            # One run of digits that is no longer than can be read: supervisor.front.http.head.
             call.content_length = int(value)
             call.has_body = call.content_length > 0
+        elif name == b"service-worker":
+            origins.refuse_worker(asked)
+        elif name == b"cookie":
+            own = origins.cookie_for(asked, value.decode("latin-1"))
+            if own is not None:
+                call.headers.append(("cookie", own))
+            continue
         call.headers.append((name.decode("latin-1"), value.decode("latin-1")))
     if len(call.headers) > HEADERS_MAX or size > HEADERS_MAX_BYTES:
         raise PlatformError(

@@ -13,7 +13,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 
 from supervisor.bundles import BundleStore
-from supervisor.front import making_room, recycling, refusals
+from supervisor.front import cors, making_room, recycling, refusals
 from supervisor.front.activity import Activity
 from supervisor.front.identity import Identity
 from supervisor.front.instance import Instance
@@ -70,6 +70,7 @@ class Function:
         self.limits = limits
         self.pool = pool
         self.allowance = allowance
+        self.cors = cors.of_option(limits.cors)
         self.request_max_bytes = limits.max_request * MIB
 
 

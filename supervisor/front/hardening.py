@@ -17,6 +17,9 @@ from seccomp.profile import load
 PROFILE = "front"
 PR_SET_PDEATHSIG = 1
 PR_SET_DUMPABLE = 4
+M_MMAP_THRESHOLD = -3
+# Above the buffer that each msgpack.Packer has for a moment, which would cost each call two system calls.
+LARGE_BLOCK_BYTES = 320 << 10
 
 
 def _prctl(option: int, value: int) -> None:
@@ -29,6 +32,18 @@ def _prctl(option: int, value: int) -> None:
 def die_with_parent() -> None:
     """SIGKILL for this process when its parent dies; lost by every change of ids, so late."""
     _prctl(PR_SET_PDEATHSIG, int(signal.SIGKILL))
+
+
+def keep_bodies_apart() -> None:
+    """Large blocks of memory go back to the kernel as soon as they are free.
+
+    glibc by itself keeps more of them the larger the last ones were, and they lie about in the heap: one
+    caller's bodies would make a front large for good.
+    """
+    # A libc without it (musl) has no such habit.
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        mallopt(M_MMAP_THRESHOLD, LARGE_BLOCK_BYTES)
 
 
 def confine() -> None:

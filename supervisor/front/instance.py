@@ -137,7 +137,7 @@ class Instance:
     # ---- calls ------------------------------------------------------------------------------
 
     def send(self, call: PreparedCall) -> None:
-        """Send one call; its future is its frame or CallLost."""
+        """Send one call; it ends with its frame or with CallLost."""
         if self._ending is not None:
             call.fail(CallLost(self._ending, False))
             return
@@ -314,8 +314,8 @@ class Instance:
         self._finished(call, exec_us / 1e6)
         if call.step or (call.is_blocking and frame.kind == wire.RAISED):
             call.fail(CallLate(call.where, call.is_blocking and not call.step))
-        elif not call.future.done():
-            call.future.set_result(frame)
+        else:
+            call.finish(frame)
 
     def _finished(self, call: PreparedCall, seconds: float) -> None:
         """Answered, after so long: the cell is free for another call."""

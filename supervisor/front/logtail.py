@@ -15,7 +15,7 @@ from collections.abc import Iterable
 from supervisor.errors import PlatformError
 from supervisor.front.answers import Headers
 from supervisor.front.auth import Credentials
-from supervisor.front.exchange import Exchange, Reply
+from supervisor.front.http.exchange import Beside, Exchange
 from supervisor.front.logreads import LogReads
 from supervisor.front.recorder import Recorder
 from supervisor.front.reports import now
@@ -45,18 +45,17 @@ class LogTail:
         self._reads = LogReads(recorder.root)
         self._waiting = 0
 
-    def beside(self, request: Exchange, reply: Reply) -> Reply:
-        """``reply``, with the tail among the headers where the caller holds a credential of the space."""
+    def beside(self, request: Exchange) -> Beside | None:
+        """What gives the tail as a header of the answer, for a caller with a credential of the space."""
         given = [value for name, value in request.headers if name == b"authorization"]
         if len(given) != 1 or self._credentials.principal(given[0]) is None:
-            return reply
+            return None
         space, name, _ = (group.decode("latin-1") if group else "" for group in request.match.groups())
         started = time.monotonic()
 
-        async def with_tail(status: int, headers: Headers, body: bytes) -> None:
-            call_id = next((value for name, value in headers if name == b"x-call-id"), b"")
-            tail = await self._tail(space, name, call_id.decode("latin-1"), time.monotonic() - started)
-            await reply(status, headers if tail is None else [*headers, (TAIL_HEADER, tail)], body)
+        async def with_tail(call_id: str) -> Headers:
+            tail = await self._tail(space, name, call_id, time.monotonic() - started)
+            return [] if tail is None else [(TAIL_HEADER, tail)]
 
         return with_tail
 

@@ -35,7 +35,7 @@ class Outbox:
         """Whether the pipe has taken everything."""
         return not self._waiting
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: bytes | bytearray) -> None:
         """Now, or as soon as the cell reads."""
         self.total += len(data)
         rest = memoryview(data)

@@ -91,7 +91,10 @@ TABLE: dict[Outcome, Verdict] = {
     ),
     Outcome.CANCELLED: Verdict(Blame.CALLER, (), "info", "the caller hung up before there was an answer"),
     Outcome.REFUSED: Verdict(
-        Blame.CALLER, (400, 401, 404, 405, 408, 413, 414, 422, 431), "info", "the request cannot be a call"
+        Blame.CALLER,
+        (400, 401, 403, 404, 405, 408, 413, 414, 422, 431),
+        "info",
+        "the request cannot be a call",
     ),
     Outcome.QUEUE: Verdict(Blame.OPERATOR, (429,), "warning", "too many calls of the function were waiting"),
     Outcome.CONCURRENCY: Verdict(

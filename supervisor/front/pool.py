@@ -85,7 +85,7 @@ class Pool:
     # ---- for calls --------------------------------------------------------------------------
 
     def submit(self, call: PreparedCall) -> None:
-        """Send the call to a free instance, or queue it; its ``future`` tells how it ended."""
+        """Send the call to a free instance, or queue it; its ``on_end`` tells how it ended."""
         if self.is_retired:
             call.fail(Retired())
         elif not self._waiting and (instance := self._free_instance()) is not None:
@@ -101,7 +101,7 @@ class Pool:
             self._grow()
 
     def hang_up(self, call: PreparedCall) -> None:
-        """Its caller is gone: while it waits that is all, for nobody sends a call whose future is done."""
+        """Its caller is gone: while it waits that is all, for nobody sends a call that is over."""
         if call.instance is not None:
             call.instance.hang_up(call)
 
@@ -161,7 +161,7 @@ class Pool:
             return
         while self._waiting and instance.load < instance.capacity:
             call = self._waiting.popleft()
-            if not call.future.done():
+            if not call.is_over:
                 instance.send(call)
                 if self.limits.fresh:
                     self._start_ahead()
@@ -181,7 +181,7 @@ class Pool:
         now = time.perf_counter()
         while self._waiting:
             oldest = self._waiting[0]
-            if not oldest.future.done():
+            if not oldest.is_over:
                 if now - oldest.queued_at < self.queue_seconds:
                     break
                 oldest.fail(self._no_place())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 from typing import Protocol
 
 from worker import wire
@@ -28,9 +29,10 @@ class HasCalls(Protocol):
 class PreparedCall:
     """Encoded once, before it waits: an instance that comes free gets its next call at once.
 
-    ``future`` is the call's frame, or CallLost, Retired, StartFailed or PlatformError.  Times are
-    ``perf_counter``'s, as uvloop's clock counts milliseconds; ``sent_at`` is 0.0 while the call
-    waits.  ``limit_at``, its time limit, and ``until``, when something is to be done about it next, are on
+    ``on_end`` is called once, with ``frame`` set or with ``error``: CallLost, Retired, StartFailed or
+    PlatformError; never once its caller has left.  ``is_over`` from then on.  Times are ``perf_counter``'s,
+    as uvloop's clock counts milliseconds; ``sent_at`` is 0.0 while the call waits.  ``limit_at``, its time
+    limit, and ``until``, when something is to be done about it next, are on
     the loop's clock; ``step`` of ``deadlines.ladder`` is next, 0 while its time is not up.  ``why`` is
     wire.TIME_IS_UP or CALLER_IS_GONE, ``where`` the place where its code stood then.  ``is_starved``: a
     MemoryError is what it ends with; ``remark`` is about the limit that its instance met meanwhile.
@@ -44,13 +46,16 @@ class PreparedCall:
         "call_id",
         "cpu_us",
         "end_at",
-        "future",
+        "error",
+        "frame",
         "init_s",
         "instance",
         "is_blocking",
+        "is_over",
         "is_starved",
         "limit_at",
         "moves",
+        "on_end",
         "peak_bytes",
         "queued_at",
         "remark",
@@ -67,10 +72,10 @@ class PreparedCall:
         self,
         head: tuple[str, str, str, str],
         headers: list[tuple[str, str]],
-        body: bytes,
+        body: bytes | bytearray,
         timeout_s: float,
         values: ValuesFrame,
-        loop: asyncio.AbstractEventLoop,
+        on_end: Callable[[PreparedCall], None],
     ) -> None:
         """``head`` is method, path, query and call id.  wire.LocalProtocolError when it does not fit."""
         self._head = wire.encode(wire.CALL, 1, (*head, int(timeout_s * 1000)), headers, len(body))
@@ -89,14 +94,30 @@ class PreparedCall:
         self.instance: HasCalls | None = None
         # Checked as they arrive, so that a bad one costs the cell.
         self.answer_headers: list[tuple[bytes, bytes]] = []
-        self.future: asyncio.Future[wire.Frame] = loop.create_future()
+        self.on_end = on_end
+        self.is_over = False
+        self.frame: wire.Frame | None = None
+        self.error: Exception | None = None
 
     def numbered(self, number: int) -> bytes:
         """Prefix and head for an instance that knows the call as ``number``."""
         kind, _, head_bytes, body_bytes = wire.PREFIX.unpack_from(self._head)
         return wire.PREFIX.pack(kind, number, head_bytes, body_bytes) + self._head[wire.PREFIX.size :]
 
+    def finish(self, frame: wire.Frame) -> None:
+        """It has its frame."""
+        if not self.is_over:
+            self.is_over = True
+            self.frame = frame
+            self.on_end(self)
+
     def fail(self, error: Exception) -> None:
-        """End the wait with an error, unless the caller has left."""
-        if not self.future.done():
-            self.future.set_exception(error)
+        """It ends with an error, which is told in the loop's next turn: whoever says so goes on first."""
+        if not self.is_over:
+            self.is_over = True
+            self.error = error
+            asyncio.get_running_loop().call_soon(self.on_end, self)
+
+    def leave(self) -> None:
+        """Its caller is gone: nobody is told how it ends."""
+        self.is_over = True

@@ -6,7 +6,6 @@ By then the launcher's steps have given this process its root, its user and its 
 from __future__ import annotations
 
 import logging
-import math
 import os
 import socket
 from collections.abc import Sequence
@@ -18,7 +17,7 @@ from gunicorn.glogging import Logger
 from supervisor import datagrams, serverlog
 from supervisor.front import calls, hardening
 from supervisor.front.app import KEY_NAME, Application, FrontConfig
-from supervisor.front.worker import FrontWorker
+from supervisor.front.http.worker import FrontWorker
 from supervisor.store import migrate
 from supervisor.store.sealing import load_or_create_key
 
@@ -27,10 +26,6 @@ HEARTBEAT_SECONDS = 30
 # The master waits for its workers' own drain, which goes by the setting of the moment; the warden has the
 # last word.  So its own limit is the highest that the setting can have.
 GRACEFUL_SECONDS = 3600
-# Connections beside running calls: idle keep-alive ones cost a descriptor and a few KiB each.
-CONNECTIONS_PER_WORKER = 20_000
-# gunicorn's most: twice what it allows by itself, and what other servers and proxies take.
-REQUEST_LINE_MAX_BYTES = 8190
 
 
 class JsonLog(Logger):  # type: ignore[misc]
@@ -58,14 +53,9 @@ class FrontServer(BaseApplication):  # type: ignore[misc]
             "bind": [f"fd://{self._config.listen_fd}"],
             "workers": settings.workers,
             "worker_class": FrontWorker,
-            "limit_request_line": REQUEST_LINE_MAX_BYTES,
-            "asgi_loop": "uvloop",
-            "asgi_lifespan": "on",
             "preload_app": True,
             "timeout": HEARTBEAT_SECONDS,
             "graceful_timeout": GRACEFUL_SECONDS,
-            "keepalive": math.ceil(settings.keepalive_seconds),
-            "worker_connections": CONNECTIONS_PER_WORKER,
             # What it takes by itself is who this process was while it imported (warden.jail.standby).
             "user": os.geteuid(),
             "group": os.getegid(),
@@ -79,7 +69,7 @@ class FrontServer(BaseApplication):  # type: ignore[misc]
             self.cfg.set(name, value)
 
     def load(self) -> Application:
-        """The ASGI application; made before the fork, started by its lifespan after it."""
+        """The application; made before the fork, started after it."""
         return self._application
 
     def _post_fork(self, arbiter: Any, worker: Any) -> None:
@@ -99,6 +89,7 @@ def main(told: str, descriptors: Sequence[int]) -> None:
     ``told`` and the descriptors, to the warden and of the listener, come from ``supervisor.warden.fronts``.
     """
     hardening.confine()
+    hardening.keep_bodies_apart()
     config = FrontConfig.from_json(told, *descriptors)
     serverlog.configure(config.settings.log_level, config.settings.log_format)
     logging.getLogger("alembic").setLevel(logging.WARNING)

@@ -13,7 +13,9 @@ import pytest
 from tests.escape.canaries import Canaries
 from tests.escape.hostile import SOURCE
 from tests.escape.stage import Stage, attacked, standing
+from tests.support import chromium
 from tests.support.as_user import ORDINARY_UID
+from tests.support.chromium import Browser, Context
 from tests.support.patience import FACTOR
 from tests.support.runtimes import only_default_runtime
 from tests.support.server import Server
@@ -105,3 +107,19 @@ def stage(ground: Stage) -> Iterator[Stage]:
     """The checks around one test."""
     with attacked(ground) as entered:
         yield entered
+
+
+@pytest.fixture(scope="session")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    """One browser for all tests; each has a user of its own in it.  Every host is this machine."""
+    chromium.require()
+    one = Browser(tmp_path_factory.mktemp("chromium"), "--host-resolver-rules=MAP * 127.0.0.1")
+    yield one
+    one.close()
+
+
+@pytest.fixture
+def user(browser: Browser) -> Iterator[Context]:
+    """Somebody who has never used the browser."""
+    with browser.context() as context:
+        yield context

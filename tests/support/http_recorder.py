@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import sys
 import threading
 from collections import defaultdict, deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from typing import Any, Self
 
 
 @dataclass(frozen=True)
@@ -39,14 +41,10 @@ class Answer:
     hang_up: bool = False
 
 
-class HttpRecorder:
-    """Use as a context manager; ``requests`` is complete once a client has its answer."""
+class Local:
+    """A server of this process on a free port, any method to ``answer``; use as a context manager."""
 
-    def __init__(self) -> None:
-        self.requests: list[Sent] = []
-        self._answers: dict[tuple[str, str], deque[Answer]] = defaultdict(deque)
-        recorder = self
-
+    def __init__(self, answer: Callable[[BaseHTTPRequestHandler, bytes], None]) -> None:
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
 
@@ -57,16 +55,15 @@ class HttpRecorder:
 
             def _any(self) -> None:
                 length = int(self.headers.get("content-length", "0"))
-                recorder._record(self, self.rfile.read(length))
+                answer(self, self.rfile.read(length))
 
             def log_message(self, format: str, *args: Any) -> None:
-                """Nothing: the requests are kept, not printed."""
+                """Nothing: what was asked is not printed."""
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
+        self._server = _Server(("127.0.0.1", 0), Handler)
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05})
 
-    def __enter__(self) -> HttpRecorder:
+    def __enter__(self) -> Self:
         self._thread.start()
         return self
 
@@ -80,6 +77,24 @@ class HttpRecorder:
     def url(self) -> str:
         """``http://127.0.0.1:PORT``"""
         return f"http://127.0.0.1:{self._server.server_address[1]}"
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client may leave at any time; all else is printed."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
+
+
+class HttpRecorder(Local):
+    """``requests`` is complete once a client has its answer."""
+
+    def __init__(self) -> None:
+        super().__init__(self._record)
+        self.requests: list[Sent] = []
+        self._answers: dict[tuple[str, str], deque[Answer]] = defaultdict(deque)
 
     def answer(self, method: str, target: str, answer: Answer) -> None:
         """Answer the next request of that method and raw target so; the last answer stays for all others."""

@@ -79,10 +79,24 @@ def identity(**limits: int) -> Identity:
     return Identity("demo", "f", 1, limits.get("log_bytes", 1000), limits.get("log_lines", 10), 1 << 20)
 
 
-def prepared(timeout_s: float = 30.0) -> PreparedCall:
+class HeardCall(PreparedCall):
+    """A call whose end a test waits for: ``future`` is its frame or its error."""
+
+    def __init__(self, timeout_s: float) -> None:
+        self.future: asyncio.Future[wire.Frame] = asyncio.get_running_loop().create_future()
+        super().__init__(("POST", "/", "", "call-id"), [], b"", timeout_s, Values(), self._has_ended)
+
+    def _has_ended(self, _: PreparedCall) -> None:
+        if self.error is not None:
+            self.future.set_exception(self.error)
+        else:
+            assert self.frame is not None
+            self.future.set_result(self.frame)
+
+
+def prepared(timeout_s: float = 30.0) -> HeardCall:
     """One call that nobody has sent yet."""
-    head = ("POST", "/", "", "call-id")
-    return PreparedCall(head, [], b"", timeout_s, Values(), asyncio.get_running_loop())
+    return HeardCall(timeout_s)
 
 
 class Cell(Ends):
@@ -106,11 +120,11 @@ class Cell(Ends):
         """What its front has written."""
         return os.read(self.requests, 1 << 20)
 
-    def call(self, timeout_s: float = 30.0, is_read: bool = True) -> PreparedCall:
+    def call(self, timeout_s: float = 30.0, is_read: bool = True) -> HeardCall:
         """One call, sent, and taken out of the pipe."""
         call = prepared(timeout_s)
         self.instance.send(call)
-        if is_read and not call.future.done():
+        if is_read and not call.is_over:
             self.reads()
         return call
 

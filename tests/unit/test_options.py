@@ -23,7 +23,7 @@ CONTRACT = {
     "timeout": 10.0, "async_timeout": 300.0, "memory": 128, "cpu": 1.0, "processes": 64, "tmp": 64,
     "open_files": 256, "max_request": 16, "max_response": 16, "log_bytes": MIB, "log_lines": 10_000,
     "concurrency": None, "min_instances": 0, "max_instances": 10, "idle_seconds": 300.0, "fresh": False,
-    "network": "none", "public": False,
+    "network": "none", "cors": None, "public": False,
 }  # fmt: skip
 # Lowest and highest value, and one beyond each end.
 BOUNDS: dict[str, tuple[Any, Any, Any, Any]] = {
@@ -60,7 +60,7 @@ def test_the_limits_that_are_documented_are_those_that_are_enforced() -> None:
 
 def test_a_tenant_can_name_every_limit_and_nothing_else() -> None:
     assert set(Options.model_fields) == set(Limits.model_fields) == set(CONTRACT)
-    assert set(BOUNDS) | {"fresh", "network", "public"} == set(CONTRACT)
+    assert set(BOUNDS) | {"fresh", "network", "cors", "public"} == set(CONTRACT)
     with pytest.raises(ValidationError, match="Extra inputs"):
         Options(memroy=5)
     assert Options().named() == {}
@@ -167,6 +167,8 @@ def values_of(name: str) -> st.SearchStrategy[Any]:
         return st.booleans()
     if name == "network":
         return st.sampled_from(["none", "host"])
+    if name == "cors":
+        return st.sampled_from(["*", [], ["null", "https://a.example"]])
     least, most = BOUNDS[name][:2]
     return st.integers(least, most) if isinstance(least, int) else st.floats(least, most)
 

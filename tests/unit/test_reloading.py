@@ -59,6 +59,9 @@ def test_a_front_has_a_part_of_the_settings_as_they_are_and_nothing_that_it_does
     types, of_the_warden = get_type_hints(told.FrontSettings), get_type_hints(Settings)
     assert types.pop("defaults") == dict[str, Any]
     assert front.defaults == settings.defaults == {"timeout": 5}
+    # What two of the warden's settings come to, so that no front reads the public-suffix list.
+    assert types.pop("functions_reach") == told.Reach
+    assert front.functions_reach == settings.functions_reach == "shared"
     for name, kind in types.items():
         assert kind == of_the_warden[name], name
         assert getattr(front, name) == getattr(settings, name), name

@@ -43,8 +43,10 @@ def build_api(
         title="Cellblock",
         version=__version__,
         summary=docs.SUMMARY,
+        # The assets are the library's, the page is ours (``docs``).
+        docs_url=None,
         redoc_url=None,
-        static_url="/docs/assets",
+        static_url=docs.ASSETS,
         # By default the page would show the description to a validator on the internet.
         swagger_ui_parameters={"validatorUrl": None},
         # A redirect would be an answer outside the envelope; a trailing slash is a 404 like any other.

@@ -1,7 +1,8 @@
 """The door of the API: who may enter, with how large a body, in what time; and what falls out.
 
 Pure ASGI, around the framework, so that a caller without a credential is refused before any byte
-of a body is read, and a body is counted while it is read.
+of a body is read, and a body is counted while it is read.  Every answer leaves with headers that keep pages
+of other origins, functions' above all, from framing, opening, embedding or sniffing it.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from ulid import ULID
 from supervisor.errors import PlatformError
 from supervisor.front.api.errors import respond
 from supervisor.front.auth import Credentials, unauthenticated
+from supervisor.front.origins import CSP_NOTHING, OF_THE_SERVER
 
 OPEN_PATHS = frozenset({"/healthz", "/readyz", "/openapi.json", "/docs"})
 OPEN_FOLDER = "/docs/"  # the page's script and style
@@ -47,6 +49,7 @@ class Gate:
             await self._app(scope, receive, send)
             return
         started = False
+        send = _guarded(send)
 
         async def watched(message: Message) -> None:
             nonlocal started
@@ -106,6 +109,18 @@ class Gate:
             return message
 
         return bounded
+
+
+def _guarded(send: Send) -> Send:
+    async def guarded(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            headers = [*message.get("headers", ()), *OF_THE_SERVER]
+            if all(name != CSP_NOTHING[0] for name, _ in headers):  # the description's page has its own
+                headers.append(CSP_NOTHING)
+            message = {**message, "headers": headers}
+        await send(message)
+
+    return guarded
 
 
 async def json_only(request: Request) -> None:

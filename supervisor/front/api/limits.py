@@ -45,4 +45,7 @@ class Limits(BaseModel):
         default=False, description="each call runs in an instance that has served no other call"
     )
     network: Literal["none", "host"] = Field(default="none", description="none or host")
+    cors: Literal["*"] | list[str] | None = Field(
+        default=None, description="origins that may call from a browser: a list of at most 50, or *"
+    )
     public: bool = Field(default=False, description="callable without a credential")

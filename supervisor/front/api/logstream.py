@@ -9,7 +9,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from supervisor.errors import PlatformError
-from supervisor.front.gateway import calling
+from supervisor.front.http.cycle import ended_at_once
 from supervisor.front.logforms import MEDIA_TYPES, SAY, Form
 from supervisor.front.logreads import Pages
 from supervisor.front.tails import Place, Tails
@@ -22,7 +22,7 @@ BEGUN = b": following\n\n"
 class LogStream(Response):
     """Sends parts; ``close`` is called once, however it ends.
 
-    Each send waits while the connection has more than gunicorn's bound to write, so a reader that does
+    Each send waits while the connection has more than the loop's bound to write, so a reader that does
     not read holds one part, and what the parts' source holds.
     """
 
@@ -42,7 +42,7 @@ class LogStream(Response):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer; cancelled as soon as the connection is lost, as a call is."""
         task = asyncio.current_task()
-        calling.add(task)
+        ended_at_once.add(task)
         try:
             headers = [one for one in self.raw_headers if one[0] != b"content-length"]
             await send({"type": "http.response.start", "status": 200, "headers": headers})
@@ -50,7 +50,7 @@ class LogStream(Response):
                 await send({"type": "http.response.body", "body": part, "more_body": True})
             await send({"type": "http.response.body", "body": b""})
         finally:
-            calling.discard(task)
+            ended_at_once.discard(task)
             self._close()
 
 

@@ -10,11 +10,9 @@ from hypothesis import strategies as st
 
 from supervisor.errors import PlatformError
 from supervisor.front import answers
+from supervisor.front.answer_headers import DROPPED, DROPPED_PREFIXES, HOP_BY_HOP
 from supervisor.front.answers import (
     BODYLESS,
-    HOP_BY_HOP,
-    NOT_THE_FUNCTIONS,
-    NOT_THE_FUNCTIONS_PREFIXES,
     REMEMBERED_NAMES,
     Answer,
     answered,
@@ -38,7 +36,7 @@ def test_what_is_the_platforms_is_not_taken_from_a_function(name: str) -> None:
         assert function_headers(((spelling, "x"), ("X-Mine", "y"))) == [(b"X-Mine", b"y")]
 
 
-@pytest.mark.parametrize("name", sorted(NOT_THE_FUNCTIONS | {p + "any" for p in NOT_THE_FUNCTIONS_PREFIXES}))
+@pytest.mark.parametrize("name", sorted(DROPPED | {p + "any" for p in DROPPED_PREFIXES}))
 def test_nothing_that_speaks_for_the_platform_is_taken(name: str) -> None:
     # Twice: a name that was judged before is judged the same.
     for _ in range(2):
@@ -47,7 +45,7 @@ def test_nothing_that_speaks_for_the_platform_is_taken(name: str) -> None:
 
 
 def test_every_hop_by_hop_header_is_among_them() -> None:
-    assert HOP_BY_HOP <= NOT_THE_FUNCTIONS
+    assert HOP_BY_HOP <= DROPPED
 
 
 def test_repeated_headers_keep_their_order_and_spelling() -> None:
@@ -111,8 +109,8 @@ def test_whatever_a_cell_sends_only_clean_headers_come_out(headers: list[tuple[s
         assert name and not set(name) - set(range(0x21, 0x7F))
         assert not set(value) & {0, 10, 13}
         lowered = name.decode().lower()
-        assert lowered not in NOT_THE_FUNCTIONS
-        assert not lowered.startswith(NOT_THE_FUNCTIONS_PREFIXES)
+        assert lowered not in DROPPED
+        assert not lowered.startswith(DROPPED_PREFIXES)
 
 
 @settings(derandomize=True, deadline=None, max_examples=300, database=None)

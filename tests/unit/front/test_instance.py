@@ -74,6 +74,7 @@ def test_any_bytes_of_a_cell_end_every_call_exactly_once(data: bytes, calls: int
             await turns(3)
         ended(cell)
         assert cell.gone == [cell.instance] and cell.instance.is_gone
+        await turns()  # how a call ended is told in the loop's next turn
         for call in waiting:
             assert call.future.done()
             if call.future.exception() is None:
@@ -240,6 +241,7 @@ def test_of_several_calls_only_the_one_whose_time_was_up_is_the_culprit() -> Non
         await cell.warden.has_killed.wait()
         ended(cell)
         assert cell.warden.kills == [("cell-1", "timeout")]
+        await turns()
         lost = [call.future.exception() for call in (long, short)]
         assert [error.is_culprit for error in lost if isinstance(error, CallLost)] == [False, True]
 

@@ -1,0 +1,192 @@
+"""Which headers of a function's answer reach its caller: a table with a reason on each line.  Pure.
+
+A header that acts on the answer it stands in is the function's own business.  One that acts on the whole
+origin, on the connection, or on a proxy in between speaks for more than the function: it is dropped, or
+cut to what is the function's own.  What is not in the table is kept.  docs/browsers.md is written from here.
+"""
+
+from __future__ import annotations
+
+import enum
+from typing import NamedTuple
+
+HOP_BY_HOP = frozenset(
+    {"connection", "keep-alive", "proxy-authenticate", "proxy-authorization", "proxy-connection", "te",
+     "trailer", "transfer-encoding", "upgrade"}
+)  # fmt: skip
+
+
+class Fate(enum.Enum):
+    """What becomes of a header."""
+
+    DROP = "dropped"
+    SCOPE = "scoped"
+    KEEP = "kept"
+
+
+class Rule(NamedTuple):
+    """``names`` are in lower case; one that ends in ``*`` stands for all that begin so."""
+
+    fate: Fate
+    names: tuple[str, ...]
+    why: str
+
+
+# From here on the bytes are hostile: the names that are compared with these are a tenant's.
+TABLE = (
+    Rule(Fate.DROP, tuple(sorted(HOP_BY_HOP)), "is about the connection, which is the platform's"),
+    Rule(
+        Fate.DROP, ("content-length",), "says where the answer ends, which the platform says of what it sends"
+    ),
+    Rule(
+        Fate.DROP,
+        ("x-call-id", "x-invoked", "x-duration-seconds", "server-timing", "x-cellblock-*"),
+        "is the platform's own word",
+    ),
+    Rule(Fate.DROP, ("server", "date", "via", "x-served-by"), "says who answered, which the platform knows"),
+    Rule(
+        Fate.DROP, ("x-content-type-options",), "is the platform's: each answer of a function has `nosniff`"
+    ),
+    Rule(
+        Fate.SCOPE,
+        ("set-cookie",),
+        "without `Domain`; where the origin is shared, with the function's own path as `Path`, else "
+        "every other function would get it",
+    ),
+    Rule(Fate.DROP, ("set-cookie2",), "is a cookie to browsers that nobody scopes"),
+    Rule(
+        Fate.SCOPE,
+        ("www-authenticate",),
+        "where the origin is shared, without schemes that make a browser ask for a password: it "
+        "would send it to other functions too",
+    ),
+    Rule(
+        Fate.DROP,
+        ("authentication-info", "optional-www-authenticate"),
+        "goes on with a sign-in of the origin",
+    ),
+    Rule(
+        Fate.DROP, ("service-worker-allowed",), "lets a script answer for paths that are not the function's"
+    ),
+    Rule(
+        Fate.DROP, ("clear-site-data",), "deletes what others keep in the browser, cookies of the domain too"
+    ),
+    Rule(Fate.DROP, ("strict-transport-security",), "holds for the host, and for hosts below it, for months"),
+    Rule(
+        Fate.DROP,
+        ("public-key-pins", "public-key-pins-report-only", "expect-ct", "expect-staple"),
+        "is about the host's certificate, and holds for months",
+    ),
+    Rule(Fate.DROP, ("alt-svc", "alt-used"), "sends the origin's later requests to another server"),
+    Rule(
+        Fate.DROP,
+        ("nel", "report-to", "reporting-endpoints"),
+        "has the browser report requests of the whole origin to a server of the function's choice",
+    ),
+    Rule(Fate.DROP, ("origin-agent-cluster",), "is settled for an origin by its first page that is opened"),
+    Rule(
+        Fate.DROP,
+        ("accept-ch", "accept-ch-lifetime", "critical-ch"),
+        "has the browser send more about its user to the whole origin",
+    ),
+    Rule(
+        Fate.DROP,
+        ("use-as-dictionary",),
+        "is used for answers of other paths, and named in requests for them",
+    ),
+    Rule(
+        Fate.DROP,
+        ("set-login", "activate-storage-access", "sec-session-*", "secure-session-*"),
+        "speaks of who is signed in at the origin",
+    ),
+    Rule(
+        Fate.DROP,
+        ("observe-browsing-topics", "attribution-reporting-*", "shared-storage-*", "ad-auction-*"),
+        "has the browser keep for the whole origin what its user does",
+    ),
+    Rule(
+        Fate.DROP,
+        ("x-accel-*", "x-sendfile*", "x-send-file", "x-lighttpd-*", "x-litespeed-*", "x-reproxy-*"),
+        "has a proxy send a file of its host or fetch an address in its network, or empty its cache",
+    ),
+    Rule(
+        Fate.DROP,
+        ("surrogate-*", "cdn-*", "cloudflare-cdn-*", "edge-*", "cache-tag", "x-varnish*", "xkey"),
+        "instructs a cache in between, whose keys and tags all functions share",
+    ),
+    Rule(
+        Fate.DROP,
+        ("forwarded", "x-forwarded-*", "x-real-ip", "x-original-*", "x-rewrite-*", "x-envoy-*"),
+        "is a word between proxies, some of which obey it in answers",
+    ),
+    Rule(
+        Fate.KEEP,
+        ("content-security-policy", "content-security-policy-report-only"),
+        "can only forbid more: a browser obeys every policy, and the platform's `sandbox` is one of "
+        "its own beside it",
+    ),
+    Rule(
+        Fate.KEEP,
+        ("access-control-*",),
+        "lets other origins read this answer, and no other; with option `cors` the platform's replace them",
+    ),
+    Rule(
+        Fate.KEEP,
+        ("permissions-policy", "feature-policy", "document-policy", "referrer-policy", "x-frame-options"),
+        "holds for this page and what it frames",
+    ),
+    Rule(
+        Fate.KEEP,
+        (
+            "cross-origin-embedder-policy",
+            "cross-origin-opener-policy",
+            "cross-origin-resource-policy",
+            "document-isolation-policy",
+            "integrity-policy",
+            "supports-loading-mode",
+        ),
+        "shuts this page or this answer off further",
+    ),
+    Rule(
+        Fate.KEEP,
+        ("refresh", "location", "link", "speculation-rules"),
+        "leads to addresses that a link of this page could lead to",
+    ),
+    Rule(Fate.KEEP, ("sourcemap", "timing-allow-origin", "x-robots-tag"), "is about this answer alone"),
+)
+# Of which no rule is needed for each: proxies read a `_` as a `-`.
+UNDERSCORE = Rule(
+    Fate.DROP,
+    ("any name with _",),
+    "is another name to proxies, which read `-` for `_`: it would go round this table",
+)
+
+
+def _named(fate: Fate) -> frozenset[str]:
+    return frozenset(name for rule in TABLE if rule.fate is fate for name in rule.names if name[-1] != "*")
+
+
+DROPPED, SCOPED = _named(Fate.DROP), _named(Fate.SCOPE)
+DROPPED_PREFIXES = tuple(
+    name[:-1] for rule in TABLE if rule.fate is Fate.DROP for name in rule.names if name[-1] == "*"
+)
+
+
+def fate_of(lowered: str) -> Fate:
+    """What becomes of a header whose name, in lower case, is this."""
+    if "_" in lowered or lowered in DROPPED or lowered.startswith(DROPPED_PREFIXES):
+        return Fate.DROP
+    return Fate.SCOPE if lowered in SCOPED else Fate.KEEP
+
+
+def page_rows() -> list[str]:
+    """The table of docs/browsers.md."""
+    return [
+        f"| {', '.join(f'`{_spelt(name)}`' for name in rule.names)} | {rule.fate.value} | {rule.why} |"
+        for rule in (*TABLE, UNDERSCORE)
+    ]
+
+
+def _spelt(name: str) -> str:
+    """As RFCs write it: ``Set-Cookie``."""
+    return name if " " in name else "-".join(part[:1].upper() + part[1:] for part in name.split("-"))

@@ -1,0 +1,211 @@
+"""One request as its bytes come: llhttp, and what is counted around it.  No I/O.
+
+llhttp is never given a byte of the next message (``pieces``), so whoever feeds it knows where each one ends.
+``has_head`` and ``is_whole`` say how far it is; a request that may not be is a PlatformError of ``feed`` or
+``target``, after which nothing more can be fed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import httptools
+
+from supervisor.errors import PlatformError
+from supervisor.front.answers import Headers
+from supervisor.front.http import head
+from supervisor.front.http.head import Framing, Target
+from supervisor.front.http.pieces import piece_end, tail_of
+
+# Sizes, extensions and trailers of chunks may be as many bytes as the body and so many more, ...
+FRAMING_SLACK_BYTES = 1 << 16
+# ... and so many of them may come without a byte of the body: llhttp copies a trailer as it grows.
+FRAMING_RUN_BYTES = 1 << 16
+TOO_MUCH_FRAMING = "the sizes, extensions and trailers of its chunks are too long"
+
+
+class Message:
+    """The request that comes now; ``begin`` makes room for the next."""
+
+    __slots__ = (
+        "_host", "_is_unparsed", "_left", "_line", "_marks", "_parser", "_refusal", "_run_from", "_tail",
+        "_take", "_url", "body_bytes", "fed", "framing", "has_head", "headers", "is_modern", "is_odd",
+        "is_whole", "keeps_alive", "method",
+    )  # fmt: skip
+
+    def __init__(self, take: Callable[[bytes], None]) -> None:
+        """``take`` gets each part of a body."""
+        self._take = take
+        self._host: bytes | None = None  # the last one that was good
+        self._parser: httptools.HttpRequestParser | None = httptools.HttpRequestParser(self)
+        self.begin()
+
+    def begin(self) -> None:
+        """What comes next is another message."""
+        self.has_head = self.is_whole = self.is_odd = self._is_unparsed = False
+        self.is_modern = True
+        self.keeps_alive = False
+        self.method = ""
+        self.headers: Headers = []
+        self.framing: Framing | None = None
+        # Bytes of the head, then of all behind it; of the body alone; how many it were at its last part.
+        self.fed = self.body_bytes = self._run_from = 0
+        self._left = 0  # of a body whose length was told
+        self._url = self._line = self._tail = b""
+        self._marks: dict[bytes, bytes] = {}  # the headers of head.FRAMING
+        self._refusal: PlatformError | None = None
+
+    def close(self) -> None:
+        """There is no next message.  Who is held in turn would not be freed for a long time."""
+        self._parser = None
+        self._take = _nowhere
+
+    @property
+    def held_bytes(self) -> int:
+        """What it takes up here: its head, or its body."""
+        return self.body_bytes if self.has_head else self.fed
+
+    def end_of_piece(self, data: bytearray, at: int, size: int) -> int:
+        """How far ``data`` may be fed at once."""
+        if self._left:
+            return min(size, at + self._left)
+        end = piece_end(data, at, size, self._tail)
+        return end if self.has_head else min(end, at + head.HEAD_MAX_BYTES + 1 - self.fed)
+
+    def feed(self, piece: memoryview) -> None:
+        """One piece.  PlatformError."""
+        size = len(piece)
+        self.fed += size
+        if self._left:
+            self._left -= size
+            if self._is_unparsed:
+                self.on_body(bytes(piece))
+                self.is_whole = not self._left
+            else:
+                self._parse(piece)
+            return
+        if self.has_head:
+            self._parse(piece)
+            self._check_framing()
+        else:
+            self._parse_head(bytes(piece))
+        if not self.is_whole:
+            self._tail = tail_of(self._tail, piece)
+
+    def _parse_head(self, piece: bytes) -> None:
+        if self.is_odd:
+            self._line += piece
+            self._odd_line()
+            return
+        if b"\n" not in self._line:
+            # llhttp may stumble over the first line, and says less of it than we have to know.
+            self._line = self._line + piece if self._line else piece
+            piece = head.escaped(piece)
+        self._parse(piece)
+        if not self.has_head:
+            self._line = head.first_line(self._line)
+            if self.fed > head.HEAD_MAX_BYTES:
+                raise head.headers_refused()
+
+    def _parse(self, piece: bytes | memoryview) -> None:
+        assert self._parser is not None, "the last message has been"
+        try:
+            self._parser.feed_data(piece)
+        except httptools.HttpParserUpgrade:
+            # An upgrade is an offer: whoever does not take it answers in HTTP (RFC 9110, 7.8).
+            return
+        except httptools.HttpParserInvalidMethodError:
+            self.is_odd = True
+            self._odd_line()
+        except httptools.HttpParserError as error:
+            raise self._refusal or head.refusal(400, str(error)) from None
+
+    def _odd_line(self) -> None:
+        """A method that llhttp does not know: what is asked for decides who refuses it."""
+        self._line = head.first_line(self._line)
+        if head.is_odd_line(self._line):
+            raise head.odd_method(self._line)
+
+    def _check_framing(self) -> None:
+        run = self.fed - self._run_from
+        if run > FRAMING_RUN_BYTES or self.fed > 2 * self.body_bytes + FRAMING_SLACK_BYTES:
+            raise head.refusal(400, TOO_MUCH_FRAMING)
+
+    def target(self) -> Target:
+        """Where it goes, once its head is there.  PlatformError for a head that may not be."""
+        parser = self._parser
+        assert parser is not None and self.has_head
+        version = parser.get_http_version()
+        self.is_modern = version != "1.0"
+        if version != "1.1" and (self.is_modern or not head.is_http(self._line)):
+            raise head.no_version(version)
+        self._line = b""
+        method = parser.get_method()
+        target = head.target_of(self._url, method)
+        host = self._marks.get(b"host")
+        if host != self._host or host is None:  # one connection's requests mostly name the same
+            head.check_host(host, self.is_modern)
+            self._host = host
+        is_upgrade = parser.should_upgrade()
+        if len(self._marks) == 1 and host is not None:
+            self.framing = head.NO_BODY
+        else:
+            self.framing = head.framing_of(self._marks, self.is_modern, is_upgrade=is_upgrade)
+        if target.host is not None:
+            self.headers = head.with_host(self.headers, target.host)
+        self.method = method.decode("ascii")
+        self._left, self.fed, self._run_from = self.framing.length, 0, 0
+        if is_upgrade and self._left:
+            # llhttp takes what follows such a head for the other protocol.
+            self._is_unparsed, self.is_whole = True, False
+        return target
+
+    # ---- llhttp's callbacks -------------------------------------------------------------------------
+
+    def on_url(self, url: bytes) -> None:
+        """A part of the target."""
+        self._url += url
+        if len(self._url) > head.REQUEST_LINE_MAX_BYTES:
+            self._stop(head.refusal(414, f"more than {head.REQUEST_LINE_MAX_BYTES} bytes"))
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """One header; those behind the body are nobody's, whatever they are called."""
+        if self.has_head:
+            return
+        name, value = name.lower(), value.strip(b" \t")
+        self.headers.append((name, value))
+        if name in head.FRAMING:
+            if name in self._marks:
+                self._stop(head.refusal(400, f"two {name.decode()} headers"))
+            self._marks[name] = value
+        if len(self.headers) > head.HEADERS_MOST:
+            self._stop(head.headers_refused())
+
+    def _stop(self, refusal: PlatformError) -> None:
+        """Have llhttp stop here."""
+        self._refusal = refusal
+        raise refusal
+
+    def on_headers_complete(self) -> None:
+        """The head has ended."""
+        assert self._parser is not None
+        self.has_head = True
+        # Asked now: once the message has ended llhttp no longer knows.
+        self.keeps_alive = self._parser.should_keep_alive()
+
+    def on_body(self, body: bytes) -> None:
+        """A part of the body."""
+        self.body_bytes += len(body)
+        self._run_from = self.fed
+        self._take(body)
+
+    def on_message_complete(self) -> None:
+        """All of it is there."""
+        self.is_whole = True
+        if self._parser is not None:
+            # A trailer may say that the connection ends: llhttp would take nothing more.
+            self.keeps_alive = self.keeps_alive and self._parser.should_keep_alive()
+
+
+def _nowhere(_: bytes) -> None:
+    """Where the body of a closed connection goes."""

@@ -1,0 +1,188 @@
+"""Bounds on connections together: their number in all and of one address, what they hold, and slow heads."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.contract.http.dialogue import DEADLINE_SECONDS, INVOCATION, SOURCE, Ended, Line
+from tests.contract.http.rows import FUNCTION, get, put
+from tests.fault.conftest import client_of
+from tests.support.envelope import assert_envelope
+from tests.support.front_costs import memory_kib
+from tests.support.holdings import wait_until
+from tests.support.processes import fronts_of
+from tests.support.raw_http import RawAnswer
+from tests.support.runtimes import only_default_runtime
+from tests.support.server import Server
+from tests.support.settings import default_of
+
+pytestmark = pytest.mark.slow
+
+MIB = 1 << 20
+MOST, OF_ONE = 30, 20
+HELD_MIB = 8
+# Other loopback addresses, as a host with several callers sees them.
+OTHERS = ("127.0.0.2", "127.0.0.3")
+HEALTH = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
+# Of eight callers' bodies so many fit; and what a front needs besides, of which the allocator keeps some.
+BESIDES_MIB = 6
+
+Make = Callable[..., Server]
+
+
+@pytest.fixture(scope="module")
+def make(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Make]:
+    """``make(**settings)``: a server with one front."""
+    runtimes = only_default_runtime(tmp_path_factory.mktemp("runtimes"))
+    made = []
+
+    def one(**settings: Any) -> Server:
+        data: Path = tmp_path_factory.mktemp("crowd") / "data"
+        running = Server(data, 1, runtimes_dir=runtimes, preload="[]", blank_cells=1, **settings)
+        made.append(running)
+        running.deploy(FUNCTION, SOURCE, max_instances=1)
+        return running
+
+    yield one
+    for running in made:
+        assert running.stop() == 0, running.log
+        assert "Traceback" not in running.log
+
+
+@pytest.fixture(scope="module")
+def crowded(make: Make) -> Server:
+    """Few connections are too many for it."""
+    return make(
+        connections_most=MOST,
+        connections_per_address=OF_ONE,
+        requests_max_bytes=HELD_MIB * MIB,
+        body_seconds=30,
+    )
+
+
+def asked(line: Line) -> RawAnswer:
+    """What a connection gets for a request."""
+    line.send(HEALTH)
+    return line.answer()
+
+
+def served(server: Server, source: str) -> Line:
+    """A connection that has been answered; those of before may still be about to go."""
+    found: list[Line] = []
+
+    def has_place() -> bool:
+        line = Line(server, source=source)
+        if asked(line).status == 200:
+            found.append(line)
+        else:
+            line.socket.close()
+        return bool(found)
+
+    wait_until(has_place, "there is no place")
+    return found[0]
+
+
+def is_served(server: Server) -> bool:
+    """Whether a new connection of our own address is."""
+    with Line(server) as line:
+        return asked(line).status == 200
+
+
+@pytest.mark.promise("T949")
+def test_connections_of_one_address_are_bounded_and_leave_room_for_others(crowded: Server) -> None:
+    wait_until(lambda: is_served(crowded), "the last test's connections are still there")
+    with contextlib.ExitStack() as stack:
+        ours = [stack.enter_context(served(crowded, OTHERS[0])) for _ in range(OF_ONE)]
+        with Line(crowded, source=OTHERS[0]) as more:
+            answer = asked(more)
+            assert_envelope(answer, 503, str(OF_ONE))
+            assert answer.one("retry-after").isdigit()
+            with pytest.raises(Ended):
+                more.answer()
+        # Another address has room, until all together are too many; our own has gone by then.
+        crowded.client.close()
+        theirs = [stack.enter_context(served(crowded, OTHERS[1])) for _ in range(MOST - OF_ONE)]
+        with Line(crowded, source=OTHERS[1]) as more:
+            assert_envelope(asked(more), 503, str(MOST))
+        # Those that are there are served as before.
+        assert all(asked(line).status == 200 for line in (*ours, *theirs))
+    wait_until(lambda: is_served(crowded), "there is no room again though they have gone")
+    crowded.client = client_of(crowded)
+
+
+def test_bodies_of_many_callers_are_bounded_together(crowded: Server) -> None:
+    """Each is within its function's limit; together they are more than the front may hold."""
+    (front,) = fronts_of(crowded.pid)
+    wait_until(lambda: is_served(crowded), "the last test's connections are still there")
+    before = memory_kib(front)
+    head = put(b"Content-Length: %d" % (2 * MIB), body=b"", length=False)
+    with contextlib.ExitStack() as stack:
+        lines = [stack.enter_context(Line(crowded, source=OTHERS[0])) for _ in range(10)]
+        for line in lines:
+            line.send(INVOCATION.spell(head) + bytes(2 * MIB - 1))
+        for line in lines:
+            wait_until(line.is_read, "the front does not read", DEADLINE_SECONDS)
+        assert (memory_kib(front) - before) / 1024 <= HELD_MIB + BESIDES_MIB
+        # Somebody else's body has a place: one address may have no more than its share.
+        with Line(crowded, source=OTHERS[1]) as other:
+            other.send(INVOCATION.spell(put()))
+            assert other.answer().status == 200
+        for line in lines:
+            line.send(b"x")
+        statuses = [line.answer().status for line in lines]
+        assert set(statuses) == {200, 503}
+
+
+@pytest.fixture(scope="module")
+def hurried(make: Make) -> Server:
+    """It has no time for heads, and much for everything else."""
+    return make(head_seconds=1, keepalive_seconds=600)
+
+
+@pytest.mark.promise("S941")
+@pytest.mark.parametrize("first", [0, 1])
+@pytest.mark.parametrize(
+    "half", [b"GET", INVOCATION.spell(get())[:-2], HEALTH[:-1]], ids=["3", "all but 2", "all but 1"]
+)
+def test_half_a_head_is_waited_for_no_longer_than_its_setting_says(
+    hurried: Server, first: int, half: bytes
+) -> None:
+    with Line(hurried) as idle, Line(hurried) as slow:
+        for _ in range(first):
+            assert asked(idle).status == asked(slow).status == 200
+        slow.send(half)
+        try:
+            assert slow.answer().status == 408
+            with pytest.raises(Ended):
+                slow.answer()
+        except Ended:
+            pass
+        # One that has begun nothing is kept: it is another setting's time that runs.
+        assert asked(idle).status == 200
+
+
+def test_a_head_that_comes_drop_by_drop_has_no_more_time_than_one_that_stops(hurried: Server) -> None:
+    with Line(hurried) as line:
+        line.send(b"GET /healthz HTTP/1.1\r\nHost: x\r\nX-Drops: ")
+        line.socket.settimeout(0.05)
+        while True:
+            line.send(b"x")
+            with contextlib.suppress(TimeoutError):
+                if not line.socket.recv(1, socket.MSG_PEEK):
+                    break
+                line.socket.settimeout(DEADLINE_SECONDS)
+                assert line.answer().status == 408
+                break
+        line.socket.settimeout(DEADLINE_SECONDS)
+        with pytest.raises(Ended):
+            line.answer()
+
+
+def test_a_slow_head_holds_a_connection_for_fifteen_seconds_unless_the_operator_says_otherwise() -> None:
+    assert default_of("head_seconds") == 15.0
