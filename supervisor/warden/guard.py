@@ -154,8 +154,9 @@ class Guard:
             cell.timer.cancel()
         for bell in (cell.meter.bell, cell.meter.processes_bell):
             self._by_bell.pop(bell, None)
-        if not cell.is_busy:
-            cell.meter.close(self._bells)
+        cell.meter.silence(self._bells)  # at once: when its leaf goes the kernel rings for that too
+        if not cell.is_busy:  # else a thread has its descriptors in hand
+            cell.meter.close()
 
     # ---- waking -----------------------------------------------------------------------------
 
@@ -176,7 +177,9 @@ class Guard:
     def _rung(self) -> None:
         """Whatever rings is looked at once; who rings on has to wait a little longer each time."""
         for bell, _ in self._bells.poll(0, EVENTS_AT_ONCE):
-            cell = self._by_bell[bell]
+            cell = self._by_bell.get(bell)
+            if cell is None:
+                continue  # it ended in this very turn
             if bell == cell.meter.processes_bell:
                 self._processes_rang(cell)
                 continue
@@ -306,7 +309,7 @@ class Guard:
         def done(future: asyncio.Future[_T]) -> None:
             cell.is_busy = False
             if cell.has_ended:
-                cell.meter.close(self._bells)
+                cell.meter.close()
             elif isinstance(future.exception(), OSError):
                 log.debug("cell %s: %s", cell.name, future.exception())
             else:

@@ -171,12 +171,17 @@ class Meter:
         except (OSError, ValueError):
             return 0
 
-    def close(self, bells: select.epoll) -> None:
-        """It has ended."""
+    def silence(self, bells: select.epoll) -> None:
+        """It has ended: nothing of it rings any more."""
         for descriptor in (self.bell, self.processes_bell):
             if descriptor >= 0:
                 with contextlib.suppress(OSError):  # it was not to be heard just now
                     bells.unregister(descriptor)
+
+    def close(self) -> None:
+        """Close what it holds open."""
+        for descriptor in (self.bell, self.processes_bell):
+            if descriptor >= 0:
                 os.close(descriptor)
         self.bell = self.processes_bell = -1
 

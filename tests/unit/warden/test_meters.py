@@ -100,7 +100,8 @@ def test_who_touches_more_than_the_kernel_gives_is_held_heard_and_goes_on_when_t
         assert meter.kills() == 0
         assert meter.most_usage() >= 59 * MIB
         eater.kill()
-    meter.close(bells)
+    meter.silence(bells)
+    meter.close()
 
 
 def test_a_threshold_rings_before_the_limit_is_reached(leaf: Leaf, bells: select.epoll) -> None:
@@ -124,7 +125,8 @@ def test_a_threshold_rings_before_the_limit_is_reached(leaf: Leaf, bells: select
     meter.rung()
     meter.deafen(bells)
     assert bells.poll(0) == []
-    meter.close(bells)
+    meter.silence(bells)
+    meter.close()
 
 
 def test_a_process_that_is_refused_is_counted(leaf: Leaf, bells: select.epoll) -> None:
@@ -143,4 +145,5 @@ def test_a_process_that_is_refused_is_counted(leaf: Leaf, bells: select.epoll) -
         forker.stdin.close()
         forker.wait(WAIT_SECONDS)
     assert meter.has_met_processes()
-    meter.close(bells)
+    meter.silence(bells)
+    meter.close()
