@@ -35,7 +35,7 @@ def _places(materials: Materials) -> None:
 
 def _rlimits(materials: Materials) -> None:
     """As everywhere; and without a tmpfs of its own size, no file larger than it would have been."""
-    materials.data_bytes = rlimits.private_bytes() + materials.tie.memory_bytes
+    materials.data_bytes = rlimits.private_bytes() + rlimits.reserved_bytes(materials.tie.memory_bytes)
     rlimits.lower(*_rlimits_of(materials))
 
 

@@ -17,7 +17,7 @@ import traceback
 import warnings
 from typing import Any, Callable, Dict, Optional
 
-from worker import logwire
+from worker import logwire, met
 
 # A tenant that made the pipe non-blocking waits as it would have otherwise; looked at again this often.
 POLL_MS = 1000
@@ -155,6 +155,8 @@ def install() -> None:
     traceback.print_exception = _one_entry
     once_imported("logging", _take_records)
     once_imported("threading", _take_excepthook)
+    for name in ("os", "subprocess", "_posixsubprocess"):
+        once_imported(name, met.watch)
 
 
 def _take_records(_: Any) -> None:
@@ -165,6 +167,7 @@ def _take_records(_: Any) -> None:
 
 def _take_excepthook(threading: Any) -> None:
     threading.excepthook = _thread_raised
+    met.watch(threading)
 
 
 class _Finder:

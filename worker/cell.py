@@ -45,6 +45,7 @@ FORKS, WHOLE = b"F", b"W"
 SIGNALS = {
     "look": (0, interrupts.LOOK_SIGNAL),
     "dump": (0, interrupts.DUMP_SIGNAL),
+    "memory": (0, interrupts.MEMORY_SIGNAL),
     "freeze": (-1, signal.SIGSTOP),
     "thaw": (-1, signal.SIGCONT),
 }
@@ -232,4 +233,4 @@ def _run_worker(materials: Materials) -> None:
         fail(materials, error.step, str(error), error.is_breach)
     except BaseException as error:  # the last door, as above
         fail(materials, "tie", repr(error))
-    loop.run(materials.forks_calls)
+    loop.run(materials.forks_calls, materials.tie.memory_bytes)

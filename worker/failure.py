@@ -7,10 +7,14 @@ from typing import Any, NamedTuple
 
 from worker import capture, places
 
+# Of this package no frame is an author's business, wherever in a traceback it stands.
+_OURS = __file__.rpartition("/")[0] + "/"
+
 TYPE_MAX_CHARS = 256
 INFO_MAX_CHARS = 4096
 CODE_MAX_CHARS = 512
 LINE_MAX = 1 << 31
+CAUSES_MOST = 50
 
 
 class Failure(NamedTuple):
@@ -65,10 +69,19 @@ def _innermost(trace: Any) -> Any:
             own = trace
         trace = trace.tb_next
     chosen = own or last
-    if chosen is None:
+    if chosen is None or chosen.tb_frame.f_code.co_filename.startswith(_OURS):
         return 0, ""
     line = max(0, chosen.tb_lineno or 0)  # None or -1 where the code has no line table
     return line, linecache.getline(chosen.tb_frame.f_code.co_filename, line)
+
+
+def _without_ours(shown: Any, depth: int = 0) -> None:
+    """The exceptions that led to it, too; their number is bounded by the recursion that made them."""
+    if shown is None or depth > CAUSES_MOST:
+        return
+    shown.stack[:] = [frame for frame in shown.stack if not frame.filename.startswith(_OURS)]
+    for other in (shown.__cause__, shown.__context__, *(getattr(shown, "exceptions", None) or ())):
+        _without_ours(other, depth + 1)
 
 
 def print_traceback(error: BaseException) -> None:
@@ -77,8 +90,9 @@ def print_traceback(error: BaseException) -> None:
     while trace is not None and not trace.tb_frame.f_code.co_filename.startswith(places.function_dir):
         trace = trace.tb_next
     try:
-        lines = traceback.format_exception(type(error), error, trace or error.__traceback__)
-        capture.entry("".join(lines), "error")
+        shown = traceback.TracebackException(type(error), error, trace or error.__traceback__)
+        _without_ours(shown)
+        capture.entry("".join(shown.format()), "error")
     except Exception as second:  # the tenant may have replaced sys.stderr, or __str__ may raise
         fallback = "%s (its traceback cannot be shown: %s)\n" % (type(error).__name__, type(second).__name__)
         stream = sys.__stderr__

@@ -6,15 +6,21 @@ handler gets an exception where it stands, a coroutine is cancelled by its loop.
 front has the whole cell killed, DUMP_SIGNAL makes every thread's stack appear in the log, even of code
 that holds the interpreter's lock and hears no other signal.
 
+At its limit of memory the warden has pid 1 send MEMORY_SIGNAL: an ordinary handler gets MemoryError where
+it stands, and so does a coroutine that runs; where only the loop runs, because all calls wait, they are
+cancelled.
+
 All of this is a courtesy to the author: code that takes these signals away from us loses its own
 stack, and is killed all the same.
 """
 
 import faulthandler
 import linecache
+import opcode
 import signal
+import sys
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any, Coroutine, List, NamedTuple, Optional
+from typing import TYPE_CHECKING, Any, Callable, Coroutine, List, NamedTuple, Optional
 
 from function import context
 from worker import capture, places, wire
@@ -25,6 +31,13 @@ if TYPE_CHECKING:
 
 LOOK_SIGNAL = signal.SIGXCPU
 DUMP_SIGNAL = signal.SIGQUIT
+MEMORY_SIGNAL = signal.SIGPWR  # no library's, and nobody else sends it
+# From a signal that came while the loop's own code ran to the end of all calls, unless one of them meets the
+# next signal: who takes more gets that within a few milliseconds.
+MEMORY_PATIENCE_S = 0.02
+# From Python 3.11.
+JUMP_BACKWARD = opcode.opmap.get("JUMP_BACKWARD")
+MEMORY_MET = "the memory of the function's instance is at its limit"
 # What of a stack is shown: the author's innermost frames.
 FRAMES_MOST = 50
 WHERE_MAX_CHARS = 512
@@ -70,6 +83,29 @@ def places_of_coroutine(coroutine: Optional[Coroutine[Any, Any, Any]]) -> List[P
     return found
 
 
+def raise_in(frame: Any, error: BaseException) -> None:
+    """Raise it where the function's code stands.
+
+    Between two rounds of a loop that is the first thing in a ``try``, CPython (from 3.11) looks for the
+    handler of an exception one instruction too early, before the ``try``: one of that is raised by the next
+    instruction, which a trace function comes before.
+    """
+    code = frame.f_code
+    is_between = 0 <= frame.f_lasti < len(code.co_code) and code.co_code[frame.f_lasti] == JUMP_BACKWARD
+    if not is_between or sys.gettrace() is not None:
+        raise error
+
+    def step(_frame: Any, event: str, _argument: Any) -> Any:
+        if event != "opcode":
+            return step
+        sys.settrace(None)
+        _frame.f_trace = None
+        raise error
+
+    frame.f_trace, frame.f_trace_opcodes = step, True
+    sys.settrace(lambda *_: None)
+
+
 class Interrupts:
     """Of one instance; made before its module is imported."""
 
@@ -78,14 +114,48 @@ class Interrupts:
         self.running = 0
         # Frames that the signal's handler read and the loop has not seen.
         self.stash: List[wire.Frame] = []
+        # Other code of the function runs in this thread: its import, or what becomes of its answer.
+        self.is_open = False
+        # MemoryError was raised at the limit, and who caught it, if anybody, has not been told of.
+        self.has_met = False
         self._channel = channel
         self._is_async = False
+        self._cancel_all: Callable[[], None] = lambda: None
+        self._is_owed = False
+        self._loop: "Optional[asyncio.AbstractEventLoop]" = None
         faulthandler.register(DUMP_SIGNAL, file=2, all_threads=True, chain=False)
         signal.signal(LOOK_SIGNAL, self._look)
+        signal.signal(MEMORY_SIGNAL, self._at_the_limit)
 
-    def serve_async(self) -> None:
-        """From now on a loop reads the pipe."""
+    def serve_async(self, loop: "asyncio.AbstractEventLoop", cancel_all: Callable[[], None]) -> None:
+        """From now on a loop reads the pipe; ``cancel_all`` ends its calls for want of memory."""
         self._is_async = True
+        self._loop = loop
+        self._cancel_all = cancel_all
+
+    def _at_the_limit(self, _: int, frame: Any) -> None:
+        """The cell's memory is at its limit."""
+        if not self._is_async:
+            if self.running or self.is_open:
+                self.has_met = True
+                raise_in(frame, MemoryError(MEMORY_MET))
+            return  # our own code: whatever runs besides, the instance ends after this call
+        stack = places_of(frame)
+        if stack and stack[0].file.startswith(places.function_dir) and not self._channel.is_writing:
+            self._is_owed = False
+            self.has_met = True
+            raise_in(frame, MemoryError(MEMORY_MET))
+            return
+        # In the loop's own code an exception would end everybody's calls, or none.
+        if not self._is_owed and self._loop is not None:
+            self._is_owed = True
+            self._loop.call_soon_threadsafe(self._loop.call_later, MEMORY_PATIENCE_S, self._cancel_if_owed)
+
+    def _cancel_if_owed(self) -> None:
+        if self._is_owed:
+            self._is_owed = False
+            self.has_met = True
+            self._cancel_all()
 
     def _look(self, _: int, frame: Any) -> None:
         if self._is_async:
@@ -98,7 +168,7 @@ class Interrupts:
                 self.stash.remove(cancel)
                 error = error_of(cancel.head[0])
                 self.report(call, places_of(frame), str(error))
-                raise error
+                raise_in(frame, error)
 
     def _look_at_the_loop(self, frame: Any) -> None:
         """CANCEL was written a while ago, and the loop has not read it: somebody keeps it from turning."""

@@ -193,7 +193,7 @@ def rehearse_place(materials: Materials) -> None:
 
 def _rlimits(materials: Materials) -> None:
     """What its zygote shares with it is no part of a function's memory."""
-    materials.data_bytes = rlimits.private_bytes() + materials.tie.memory_bytes
+    materials.data_bytes = rlimits.private_bytes() + rlimits.reserved_bytes(materials.tie.memory_bytes)
     rlimits.lower(*rlimits.of(materials))
 
 

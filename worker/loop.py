@@ -18,12 +18,16 @@ from typing import Any, Dict, NoReturn, Optional, Tuple
 from function import _seam
 from function.context import CallCancelled, CallTimeout
 from function.request import Event
-from worker import capture, failure, loader, rehearsal, response, template, wire
+from worker import capture, failure, loader, rehearsal, response, rlimits, template, wire
 from worker.channel import Channel
 from worker.interrupts import Interrupts
+from worker.met import Limits
 
 # Stacks count against the memory of a function before they are used: 8 MiB each would be few threads.
 THREAD_STACK_BYTES = 1 << 20
+
+# A call that was shorter has waited for no child: a fork alone takes longer.
+CHILD_US = 500
 
 MODE_SERVE, MODE_CHECK = "serve", "check"
 
@@ -33,8 +37,11 @@ class Usage:
 
     __slots__ = ("began", "cpu")
 
-    # Of the pages that the zygote shares with us all are counted as ours when we begin.
+    # Of the pages that the zygote shares with us all are counted as ours when we begin; and those of the
+    # files that were imported are nobody's.
     base_kib = 0
+    # What may be touched; and what was before there was a function.
+    limit_kib, base_own_kib = 1 << 40, 0
 
     def __init__(self) -> None:
         self.began = time.perf_counter()
@@ -45,7 +52,17 @@ class Usage:
         exec_us = int((time.perf_counter() - self.began) * 1e6)
         used = resource.getrusage(resource.RUSAGE_SELF)
         cpu_us = int((used.ru_utime + used.ru_stime - self.cpu) * 1e6)
-        return exec_us, max(0, cpu_us), max(0, used.ru_maxrss - self.base_kib)
+        peak_kib = used.ru_maxrss
+        if exec_us >= CHILD_US:  # the warden knows their sum, but not at once
+            peak_kib = max(peak_kib, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
+        return exec_us, max(0, cpu_us), max(0, peak_kib - self.base_kib)
+
+    def is_full(self, peak_kib: int) -> bool:
+        """Whether more is touched than may be: a call may be over before its instance was told so.
+
+        The peak has files in it that were imported late, so it alone is no reason.
+        """
+        return peak_kib >= self.limit_kib and rlimits.own_kib() - self.base_own_kib >= self.limit_kib
 
 
 class Instance:
@@ -53,6 +70,8 @@ class Instance:
 
     def __init__(self, channel: Channel, init: wire.Frame) -> None:
         self.channel = channel
+        self.interrupts = Interrupts(channel)
+        self.limits = Limits()
         self.is_single = False  # this process serves one call
         (_, self.mode, self.space, self.function_name, self.version, self.concurrency, self.response_max) = (
             init.head
@@ -77,15 +96,24 @@ class Instance:
 
     def answer(self, call: int, result: Any, usage: Usage) -> None:
         """Send what the handler returned, or the mistake in it."""
+        interrupts = self.interrupts
         try:
+            interrupts.is_open = True
             answer = response.answer_of(result, self.text_content_type)
+            interrupts.is_open = False
+            used = usage.fields()
+            if interrupts.has_met or usage.is_full(used[2]):
+                met = wire.MET_MEMORY
+            else:
+                met = self.limits.after_call(used[0])
+            if met:
+                interrupts.has_met = False
+                self.channel.send(wire.MET, call, (met,))
             if len(answer.body) > self.response_max:
                 raise response.ContractError(
                     "the body has %d bytes, above max_response of %d" % (len(answer.body), self.response_max)
                 )
-            self.channel.send(
-                wire.ANSWER, call, (answer.status, *usage.fields()), answer.headers, answer.body
-            )
+            self.channel.send(wire.ANSWER, call, (answer.status, *used), answer.headers, answer.body)
             self._ended()
         except response.ContractError as error:
             self._broke(call, str(error), usage)
@@ -94,6 +122,8 @@ class Instance:
             self._broke(call, "the headers do not fit: %s" % error, usage)
         except Exception as error:  # str(body), __iter__ or items() of a tenant's object raised
             self.raised(call, error, usage)
+        finally:
+            interrupts.is_open = False
 
     def _broke(self, call: int, message: str, usage: Usage) -> None:
         self.channel.send(wire.BROKE, call, (_clean(message), *usage.fields()))
@@ -101,12 +131,21 @@ class Instance:
 
     def raised(self, call: int, error: BaseException, usage: Usage) -> None:
         """Send an exception of the handler; its traceback goes to the log."""
+        self.interrupts.is_open = False
+        is_memory = isinstance(error, MemoryError)
+        met = wire.OUT_OF_MEMORY if is_memory else self._met_by(error)
+        if met:
+            self.interrupts.has_met = False
+            self.channel.send(wire.MET, call, (met,))
         # Where a call stood when it was told to end is in the log already.
         if not isinstance(error, (CallTimeout, CallCancelled, _cancellation())):
             failure.print_traceback(error)
         found = failure.failure_of(error)
         self.channel.send(wire.RAISED, call, (*found, *usage.fields()))
         self._ended()
+
+    def _met_by(self, error: BaseException) -> int:
+        return wire.MET_MEMORY if self.interrupts.has_met else self.limits.by(error)
 
     def _ended(self) -> None:
         """Where each call has a process of its own, this was its call."""
@@ -124,11 +163,12 @@ def _clean(message: str) -> str:
     return message[:8000].encode("utf-8", "replace").decode()
 
 
-def run(forks_calls: bool) -> NoReturn:
+def run(forks_calls: bool, memory_bytes: int) -> NoReturn:
     """From INIT to the end of the process, or of one forked from it where each call has its own."""
     # threading.stack_size() is this one; threading itself is imported by who has threads.
     _thread.stack_size(THREAD_STACK_BYTES)
-    Usage.base_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    Usage.base_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - rlimits.file_kib()
+    Usage.limit_kib, Usage.base_own_kib = memory_bytes >> 10, rlimits.own_kib()
     channel = Channel()
     frames = []
     while not frames:
@@ -142,21 +182,30 @@ def run(forks_calls: bool) -> NoReturn:
     instance = Instance(channel, init)
     if instance.mode == MODE_CHECK:
         _check(channel)
-    interrupts = Interrupts(channel)
-    entry = _load(channel)
+    interrupts = instance.interrupts
+    entry = _load(instance)
+    Usage.base_kib += rlimits.file_kib()
     if forks_calls:
         instance.is_single = template.serve()
         if instance.is_single:
             # This process is new: what every call writes to is its own ahead of its call.
             rehearsal.rehearse_a_call(lambda event: {"body": {}})
-    if entry.is_async:
-        from worker import tasks
+    try:
+        if entry.is_async:
+            from worker import tasks
 
-        tasks.serve(instance, entry, interrupts, rest)
-    else:
-        _serve_sync(instance, entry, interrupts, rest)
+            tasks.serve(instance, entry, interrupts, rest)
+        else:
+            _serve_sync(instance, entry, interrupts, rest)
+    except MemoryError:
+        out_of_memory()
     capture.flush()
     os._exit(0)
+
+
+def out_of_memory() -> NoReturn:
+    """Not the function's code but ours found none: nothing can be said any more, but how it ends."""
+    os._exit(wire.EXIT_OUT_OF_MEMORY)
 
 
 def _check(channel: Channel) -> NoReturn:
@@ -166,11 +215,14 @@ def _check(channel: Channel) -> NoReturn:
     os._exit(0)
 
 
-def _load(channel: Channel) -> loader.Entry:
+def _load(instance: Instance) -> loader.Entry:
     """Import the handler and say READY, or FAILED and leave."""
+    channel = instance.channel
     started = time.perf_counter()
     try:
+        instance.interrupts.is_open = True
         entry = loader.load()
+        instance.interrupts.is_open = False
         capture.flush()
         python = sys.version.split()[0]
         channel.send(
@@ -182,8 +234,10 @@ def _load(channel: Channel) -> loader.Entry:
     except loader.EntryError as error:
         channel.send(wire.FAILED, 0, ("entry", "EntryError", _clean(str(error)), 0, ""))
     except BaseException as error:  # SystemExit at import is a failure like any other
+        instance.interrupts.is_open = False
         failure.print_traceback(error)
-        channel.send(wire.FAILED, 0, ("import", *failure.failure_of(error)))
+        stage = wire.STAGE_MEMORY if isinstance(error, MemoryError) else "import"
+        channel.send(wire.FAILED, 0, (stage, *failure.failure_of(error)))
     capture.flush()
     os._exit(0)
 

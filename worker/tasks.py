@@ -2,12 +2,12 @@
 
 import asyncio
 import json
-from typing import Any, Dict
+from typing import Any, Dict, Set
 
 from function import _seam
 from worker import capture, loader, wire
-from worker.interrupts import Interrupts, number
-from worker.loop import Instance, Usage
+from worker.interrupts import MEMORY_MET, Interrupts, number
+from worker.loop import Instance, Usage, out_of_memory
 from worker.materials import REQUEST_FD
 
 
@@ -20,14 +20,22 @@ def serve(instance: Instance, entry: loader.Entry, interrupts: Interrupts, frame
 async def _serve(instance: Instance, entry: loader.Entry, interrupts: Interrupts, frames: Any) -> None:
     """Each call a task of this loop until the front hangs up."""
     loop = asyncio.get_running_loop()
-    interrupts.serve_async()
     ended = asyncio.Event()
     tasks: Dict[int, "asyncio.Task[None]"] = {}
+    # Those that are cancelled because the instance's memory is at its limit.
+    starved: Set[int] = set()
+
+    def starve() -> None:
+        starved.update(tasks)
+        for task in tasks.values():
+            task.cancel()
+
+    interrupts.serve_async(loop, starve)
 
     def take(received: Any) -> None:
         for frame in received:
             if frame.kind == wire.CALL:
-                task = loop.create_task(_call(instance, entry, frame))
+                task = loop.create_task(_call(instance, entry, frame, starved))
                 tasks[frame.call] = task
                 task.add_done_callback(lambda _, call=frame.call: tasks.pop(call, None))
             elif frame.kind == wire.VALUES:
@@ -36,28 +44,36 @@ async def _serve(instance: Instance, entry: loader.Entry, interrupts: Interrupts
                 interrupts.cancel(tasks[frame.call], frame)
 
     def readable() -> None:
-        received = instance.channel.read()
-        if received is None:
-            loop.remove_reader(REQUEST_FD)
-            ended.set()
-        else:
-            take(received)
+        try:
+            received = instance.channel.read()
+            if received is None:
+                loop.remove_reader(REQUEST_FD)
+                ended.set()
+            else:
+                take(received)
+        except MemoryError:
+            # The loop would call this again at once, and again, with a traceback of ours each time.
+            out_of_memory()
 
     take(frames)
     loop.add_reader(REQUEST_FD, readable)
     await ended.wait()
 
 
-async def _call(instance: Instance, entry: loader.Entry, frame: wire.Frame) -> None:
-    event, invocation = instance.begin(frame)
+async def _call(instance: Instance, entry: loader.Entry, frame: wire.Frame, starved: Set[int]) -> None:
     usage = Usage()
-    # A task has a context of its own: nothing to reset.
-    _seam.current.set(invocation)
-    number.set(frame.call)
     try:
+        event, invocation = instance.begin(frame)
+        # A task has a context of its own: nothing to reset.
+        _seam.current.set(invocation)
+        number.set(frame.call)
         result = await entry.call(event)
     except BaseException as error:  # also CancelledError and SystemExit: each call ends in one frame
+        if frame.call in starved and isinstance(error, asyncio.CancelledError):
+            error = MemoryError(MEMORY_MET)
         instance.raised(frame.call, error, usage)
     else:
         capture.flush()
         instance.answer(frame.call, result, usage)
+    finally:
+        starved.discard(frame.call)

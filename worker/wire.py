@@ -24,7 +24,7 @@ from typing import Any, Collection, Dict, List, NamedTuple, Optional, Sequence, 
 
 import msgpack
 
-WIRE_VERSION = 2
+WIRE_VERSION = 3
 _TEXT_ONLY = {str}
 _SECOND_WORD = "a second word on how it started"
 
@@ -97,9 +97,16 @@ class Kind:
 
 
 INIT, CALL, CANCEL, VALUES = 1, 2, 3, 4
-READY, FAILED, CHECKED, ANSWER, RAISED, BROKE, WHERE = 16, 17, 18, 19, 20, 21, 22
+READY, FAILED, CHECKED, ANSWER, RAISED, BROKE, WHERE, MET = 16, 17, 18, 19, 20, 21, 22, 23
 # Why a call is to end early: its time is up, or its caller has hung up.
 TIME_IS_UP, CALLER_IS_GONE = 0, 1
+# What an instance met: a MemoryError that nobody caught, and RAISED follows; its limit of memory, of
+# processes, of open files, which the function dealt with itself.
+OUT_OF_MEMORY, MET_MEMORY, MET_PROCESSES, MET_OPEN_FILES = 1, 2, 3, 4
+# The stage of FAILED where the import ran out of memory.
+STAGE_MEMORY = "memory"
+# How a worker leaves whose own code found no memory: no frame can be made then.
+EXIT_OUT_OF_MEMORY = 77
 
 # Of a function with ``fresh``, one byte each, from pid 1 of its cell, which runs no code of the function's:
 # nothing of the last call is left and the next may be sent; or why a cell of it can serve one call only.
@@ -184,6 +191,8 @@ KINDS: Dict[int, Kind] = {
     # Not the end of its call: where the code stood when it was told to end.  ``is_blocking``: it keeps the
     # instance's event loop from all others.
     WHERE: Kind("WHERE", TO_FRONT, (Text("where", 512), Number("is_blocking", 0, 1)), belongs_to_call=True),
+    # Nor is this: its instance met a limit, and shall serve no call after those that run.
+    MET: Kind("MET", TO_FRONT, (Number("what", OUT_OF_MEMORY, MET_OPEN_FILES),), belongs_to_call=True),
 }
 
 

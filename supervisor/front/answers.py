@@ -116,11 +116,14 @@ def answered(status: int, headers: Headers, body: bytes) -> Answer:
     return Answer(status, headers, b"" if status in BODYLESS else body, is_invoked=True)
 
 
-def raised(head: tuple[Any, ...], call_id: str, is_known_caller: bool) -> Answer:
-    """500 for an exception: the details only for a caller that holds a credential of the space."""
+def raised(head: tuple[Any, ...], call_id: str, is_known_caller: bool, remark: str = "") -> Answer:
+    """500 for an exception: the details only for a caller that holds a credential of the space.
+
+    ``remark`` is about a limit that the instance met before it was raised.
+    """
     exception_type, exception_info, line, code = head[:4]
     if is_known_caller:
-        message = f"{exception_type} at line {line}: {exception_info}"
+        message = f"{exception_type} at line {line}: {exception_info}" + (f"; {remark}" if remark else "")
         details = {
             "exception_type": exception_type,
             "exception_info": exception_info,

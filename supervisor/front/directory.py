@@ -114,6 +114,7 @@ class Directory:
         warden.on_reclaim = self._reclaim
         warden.on_spare = self._spare
         warden.on_ended = self._ended
+        warden.on_met = self._met
         warden.on_survey = lambda space: self.activity.rows(space, self._loop.time())
         self._loop = asyncio.get_running_loop()
         self._sweeper = self._loop.call_later(SWEEP_SECONDS, self._sweep)
@@ -169,6 +170,7 @@ class Directory:
             settings.function_logs,
             settings.grace_seconds,
             self._recorder,
+            limits.memory,
         )
 
         async def encode_init() -> tuple[bytes, int]:
@@ -200,7 +202,7 @@ class Directory:
             queue_depth=settings.queue_depth,
             init_seconds=settings.init_seconds,
         )
-        allowance = recycling.Allowance(settings.recycle_calls, settings.recycle_seconds, limits.memory * MIB)
+        allowance = recycling.Allowance(settings.recycle_calls, settings.recycle_seconds)
         return Function(deployment, imports, limits, pool, allowance)
 
     def retune(self, settings: FrontSettings) -> None:
@@ -340,6 +342,11 @@ class Directory:
         instance = self.instance(cell)
         if instance is not None:
             instance.ended(ending)
+
+    def _met(self, cell: str, what: str, peak_bytes: int) -> None:
+        instance = self.instance(cell)
+        if instance is not None:
+            instance.limits.heard(what, peak_bytes)
 
     def _sweep(self) -> None:
         now = self._loop.time()

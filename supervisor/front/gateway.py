@@ -279,7 +279,7 @@ def _answer_of(call: PreparedCall, exchange: Exchange) -> Answer:
         if frame.kind == wire.ANSWER:
             return answers.answered(frame.head[0], call.answer_headers, frame.body)
         if frame.kind == wire.RAISED:
-            return answers.raised(frame.head, call.call_id, is_known)
+            return answers.raised(frame.head, call.call_id, is_known, call.remark)
         raise answers.broke_contract(frame.head[0], call.call_id, is_known)
     assert error is not None and exchange.pool is not None
     memory_mib = exchange.pool.limits.memory

@@ -36,6 +36,7 @@ class Identity:
     grace_s: float = 0.5
     # None: its lines are kept nowhere.
     recorder: Recorder | None = None
+    memory_mib: int = 0
 
     def lines_of(self, cell: str) -> LogLines:
         """Counts and keeps the lines of one instance."""

@@ -12,16 +12,16 @@ import logging
 import os
 import time
 from collections.abc import Callable
-from dataclasses import replace
 
 from supervisor.errors import PlatformError
-from supervisor.front import deadlines, remarks
+from supervisor.front import deadlines, lost, remarks
 from supervisor.front.answers import function_headers
 from supervisor.front.deadlines import Deadlines
 from supervisor.front.identity import Identity, Memory
 from supervisor.front.inbox import Inbox
 from supervisor.front.logpipes import LogPipes
 from supervisor.front.lost import CallLate, CallLost, StartFailed, StartLate
+from supervisor.front.met import WORDS, MetLimits
 from supervisor.front.outbox import Outbox
 from supervisor.front.prepared import PreparedCall
 from supervisor.front.warden_link import Ending, Lease, WardenLink
@@ -32,8 +32,6 @@ log = logging.getLogger("cellblock.front")
 # From the end of a cell's pipe to the warden's word on how it ended.
 ENDING_SECONDS = 1.0
 JOIN_BODY_BYTES = 1 << 16
-# A call that no cell has read is sent to another instance; to so many, then it is lost with the last.
-MOVES_MOST = 3
 
 
 class Instance:
@@ -78,6 +76,9 @@ class Instance:
         self._inbox = Inbox(
             reply_fd, identity.response_max_bytes, self._take, self.violated, self._expect_the_end
         )
+        self.limits = MetLimits(
+            self._logs.lines, identity.memory_mib, lambda: self._whose(0), self._make_way_soon
+        )
         self._outstanding: dict[int, PreparedCall] = {}
         self._steps = deadlines.ladder(False, identity.grace_s)
         self._deadlines = Deadlines(self._outstanding, lambda: self._steps, self._act)
@@ -88,6 +89,7 @@ class Instance:
         self._eof_timer: asyncio.TimerHandle | None = None
         self._loop = asyncio.get_running_loop()
         self._started: asyncio.Future[wire.Frame] = self._loop.create_future()
+        self._over: asyncio.Future[Ending] = self._loop.create_future()
 
     # ---- starting ---------------------------------------------------------------------------
 
@@ -104,8 +106,9 @@ class Instance:
             self._logs.read_to_the_end()
             raise StartLate(self._logs.where()) from None
         if frame.kind == wire.FAILED:
-            self.kill("released")
-            raise StartFailed(frame, None)
+            is_memory = frame.head[0] == wire.STAGE_MEMORY
+            self.kill("memory" if is_memory else "released")
+            raise StartFailed(None, await self._over) if is_memory else StartFailed(frame, None)
         self._check_started(frame)
         self._ready_since = time.perf_counter()
         self.init_s = self._ready_since - began
@@ -193,22 +196,29 @@ class Instance:
         if self._logs.expect_a_stack():
             self._signal("dump")
 
-    def _signal(self, name: str) -> None:
+    def _tell(self, tell: Callable[..., None], *what: object) -> None:
         try:
-            self._warden.signal(self.cell, name)
+            tell(self.cell, *what)
         except PlatformError:
             log.warning("the warden is gone: cell %s ends with it", self.cell)
+
+    def _signal(self, name: str) -> None:
+        self._tell(self._warden.signal, name)
 
     def kill(self, cause: str) -> None:
         """End the cell; outstanding calls are lost when the warden confirms, or shortly after."""
         if self._ending is not None or self.is_gone:
             return
         self._ending = Ending(cause, 0, 0, "")
-        try:
-            self._warden.kill(self.cell, cause)
-        except PlatformError:
-            log.warning("the warden is gone: cell %s ends with it", self.cell)
+        self._tell(self._warden.kill, cause)
         self._expect_the_end()
+
+    def _make_way_soon(self) -> None:
+        """It has met a limit: it gets no other call; in its import, who waits for that still has its one."""
+        if self.ready_at:
+            self.is_retiring = True
+            if not self.load:
+                self.kill("recycled")
 
     def freeze(self) -> None:
         """Nothing of it runs until its next call: an idle instance takes no processor from others."""
@@ -228,10 +238,7 @@ class Instance:
         memory = Memory(int(is_async), self._next_call, self.served).as_message()
         pipes = [self._outbox.descriptor, self._inbox.descriptor, *self._logs.descriptors]
         self._ending = Ending("returned", 0, 0, "")
-        try:
-            self._warden.give_back(self.cell, memory, pipes)
-        except PlatformError:
-            log.warning("the warden is gone: cell %s ends with it", self.cell)
+        self._tell(self._warden.give_back, memory, pipes)
         self._close()
 
     @property
@@ -259,6 +266,16 @@ class Instance:
         elif frame.kind == wire.WHERE:
             self._stands(call, frame)
             return
+        elif frame.kind == wire.MET:
+            call.is_starved = frame.head[0] == wire.OUT_OF_MEMORY
+            self.limits.heard(WORDS[frame.head[0]])
+            return
+        elif call.is_starved:
+            call.where = call.where or (f"line {frame.head[2]}" if frame.head[2] else "")
+            self.kill("memory")  # nobody caught it, and who needs how much is not to be told
+            return
+        else:
+            call.remark = self.limits.remark
         if len(self._outstanding) == 1:
             self._inbox.last()
         # Lines written before the answer are this call's: read them before it is told, while it runs.
@@ -272,7 +289,7 @@ class Instance:
         # our own queue as well, and a cell that lies only mis-sizes the pool of its own function.
         usage = wire.KINDS[frame.kind].arity - 3
         exec_us, call.cpu_us, peak_kib = frame.head[usage : usage + 3]
-        call.peak_bytes = self.peak_bytes = peak_kib << 10
+        call.peak_bytes = self.peak_bytes = max(peak_kib << 10, self.limits.peak_bytes)
         self._finished(call, exec_us / 1e6)
         if call.step or (call.is_blocking and frame.kind == wire.RAISED):
             call.fail(CallLate(call.where, call.is_blocking and not call.step))
@@ -300,20 +317,15 @@ class Instance:
         """Kill it, and tell its calls at once how it ended."""
         if self._ending is None:
             self._ending = ending
-            try:
-                self._warden.kill(self.cell, ending.cause)
-            except PlatformError:
-                log.warning("the warden is gone: cell %s ends with it", self.cell)
+            self._tell(self._warden.kill, ending.cause)
         self._end(self._ending)
 
     def _whose(self, number: int) -> str:
         """Whose a line is that names this call, if it runs; one that names none (0) is the only one's."""
-        if number:
-            call = self._outstanding.get(number)
-            return call.call_id if call is not None else ""
-        if len(self._outstanding) == 1:
+        if not number and len(self._outstanding) == 1:
             return next(iter(self._outstanding.values())).call_id
-        return ""
+        call = self._outstanding.get(number)
+        return call.call_id if call is not None else ""
 
     # ---- the end ----------------------------------------------------------------------------
 
@@ -327,8 +339,7 @@ class Instance:
         if self._ending is None and not self.is_gone:
             self._inbox.read()  # what it said last may still be in its pipe
         # A protocol violation or a limit of ours is the cause; the signal was only its instrument.
-        ours = self._ending
-        self._end(ending if ours is None else replace(ours, peak_bytes=ending.peak_bytes))
+        self._end(ending if self._ending is None else ending.caused_by(self._ending))
 
     def _end(self, ending: Ending) -> None:
         if self.is_gone:
@@ -338,30 +349,19 @@ class Instance:
         for number, call in self._outstanding.items():
             self._logs.lines.end_call(call.call_id, number, len(self._outstanding) == 1)
         self._logs.lines.end_call("")
+        if ending.cause == "memory":
+            self.limits.ran_out(ending.peak_bytes)
         if not self._started.done():
             self._started.set_exception(StartFailed(None, ending))
             self._started.exception()  # nobody may be waiting any more
-        unbegun = self._lose_calls(ending)
-        self._close()
-        self._on_gone(self, unbegun)
-
-    def _lose_calls(self, ending: Ending) -> list[PreparedCall]:
-        """Every call that was sent ends here, but those that the cell has not read a whole of: they move."""
         outstanding = dict(self._outstanding)
         self._outstanding.clear()  # it is shared with the deadlines
-        read = self._outbox.read_by_cell()
-        unbegun = []
-        where = self._logs.where()
-        for number, lost in outstanding.items():
-            # One call alone is its own culprit; of several only the one whose limit it was.
-            is_culprit = number == self._culprit or (self._culprit is None and len(outstanding) == 1)
-            if lost.end_at > read and number != self._culprit and lost.moves < MOVES_MOST:
-                lost.moves += 1
-                unbegun.append(lost)
-            else:
-                lost.peak_bytes = ending.peak_bytes
-                lost.fail(CallLost(ending, is_culprit, lost.where or (where if is_culprit else "")))
-        return unbegun
+        unbegun = lost.lose(
+            outstanding, self._outbox.read_by_cell(), ending, self._culprit, self._logs.where()
+        )
+        self._close()
+        self._over.set_result(ending)
+        self._on_gone(self, unbegun)
 
     def _close(self) -> None:
         self.is_gone = True

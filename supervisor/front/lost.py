@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from supervisor.front.prepared import PreparedCall
 from supervisor.front.warden_link import Ending
 from worker import wire
+
+# A call that no cell has read is sent to another instance; to so many, then it is lost with the last.
+MOVES_MOST = 3
 
 
 class CallLost(Exception):
@@ -53,3 +57,26 @@ class CircuitOpen(Exception):
         self.failures = failures
         self.retry_s = retry_s
         self.last = last
+
+
+def lose(
+    outstanding: dict[int, PreparedCall], read: int, ending: Ending, culprit: int | None, where: str
+) -> list[PreparedCall]:
+    """Every call that was sent ends here, but those that the cell has not read a whole of: they move.
+
+    ``read`` is how many bytes the cell has taken; ``culprit`` the call that it ended for, if one is known,
+    and ``where`` the place where its code stood.
+    """
+    unbegun = []
+    sent = dict(outstanding)
+    outstanding.clear()  # it is shared with the deadlines
+    for number, call in sent.items():
+        # One call alone is its own culprit; of several only the one whose limit it was.
+        is_culprit = number == culprit or (culprit is None and len(sent) == 1)
+        if call.end_at > read and number != culprit and call.moves < MOVES_MOST:
+            call.moves += 1
+            unbegun.append(call)
+        else:
+            call.peak_bytes = ending.peak_bytes
+            call.fail(CallLost(ending, is_culprit, call.where or (where if is_culprit else "")))
+    return unbegun

@@ -73,7 +73,12 @@ TABLE: dict[Outcome, Verdict] = {
         Blame.AUTHOR, (504,), "error", "a coroutine kept the event loop from a call whose time was up"
     ),
     Outcome.INIT: Verdict(Blame.AUTHOR, (504,), "error", "the import of its module took too long"),
-    Outcome.MEMORY: Verdict(Blame.AUTHOR, (502,), "error", "its instance was ended at its memory limit"),
+    Outcome.MEMORY: Verdict(
+        Blame.AUTHOR,
+        (502,),
+        "error",
+        "its instance met its memory limit, and nobody caught that or only an end was left",
+    ),
     Outcome.CRASHED: Verdict(Blame.AUTHOR, (502,), "error", "its instance ended by itself or by a signal"),
     Outcome.PROTOCOL: Verdict(
         Blame.AUTHOR, (502,), "error", "its instance wrote what no answer of ours can be, and was ended"

@@ -108,7 +108,7 @@ class Pool:
     def _free_instance(self) -> Instance | None:
         """The most recently used one, whose pages are warm; those at their end are left out for good."""
         while self._free:
-            if not self._free[-1].is_ending:
+            if not self._free[-1].is_ending and not self._free[-1].is_retiring:
                 return self._free[-1]
             self._list(self._free[-1], False)
         return None
@@ -286,6 +286,8 @@ class Pool:
             )  # fmt: skip
         self._serving.add(instance)
         self._offer(instance)
+        if instance.limits.met:  # its import did
+            self.make_way(instance, "recycled")
 
     def _refused(self, refused: LeaseRefused) -> None:
         if refused.reason == "limit":
@@ -375,7 +377,7 @@ class Pool:
         """Freeze what has been idle since then; have those that have served long enough make way."""
         now = self._loop.time()
         for instance in list(self._serving):
-            life = recycling.Life(instance.served, now - instance.ready_at, instance.peak_bytes)
+            life = recycling.Life(instance.served, now - instance.ready_at)
             why = recycling.reason_to_recycle(life, allowance)
             if why and not instance.is_retiring:
                 log.info("cell %s makes way for a new one: %s", instance.cell, why)

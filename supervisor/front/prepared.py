@@ -34,7 +34,8 @@ class PreparedCall:
     as uvloop's clock counts milliseconds; ``sent_at`` is 0.0 while the call waits.  ``limit_at``, its time
     limit, and ``until``, when something is to be done about it next, are on
     the loop's clock; ``step`` of ``deadlines.ladder`` is next, 0 while its time is not up.  ``why`` is
-    wire.TIME_IS_UP or CALLER_IS_GONE, ``where`` the place where its code stood then.
+    wire.TIME_IS_UP or CALLER_IS_GONE, ``where`` the place where its code stood then.  ``is_starved``: a
+    MemoryError is what it ends with; ``remark`` is about the limit that its instance met meanwhile.
     """
 
     __slots__ = (
@@ -51,11 +52,13 @@ class PreparedCall:
         "instance",
         "is_blocking",
         "is_over",
+        "is_starved",
         "limit_at",
         "moves",
         "on_end",
         "peak_bytes",
         "queued_at",
+        "remark",
         "sent_at",
         "step",
         "timeout_s",
@@ -85,7 +88,8 @@ class PreparedCall:
         self.step = self.end_at = self.moves = self.cpu_us = self.peak_bytes = 0
         self.why = wire.TIME_IS_UP
         self.where = ""
-        self.is_blocking = False
+        self.is_blocking = self.is_starved = False
+        self.remark = ""
         # Where it runs, for a caller that hangs up.
         self.instance: HasCalls | None = None
         # Checked as they arrive, so that a bad one costs the cell.

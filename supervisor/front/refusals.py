@@ -110,17 +110,17 @@ def lost(lost: CallLost, limit_s: float, memory_mib: int, call_id: str) -> Platf
         return ours
     if ending.cause == "timeout" and lost.is_culprit:
         return _timeout(lost.where, limit_s, call_id, "the code was ended")
-    if not lost.is_culprit:
+    if not lost.is_culprit and ending.cause != "memory":  # it is all of theirs together that did not fit
         return PlatformError(
             503,
             "the instance was ended because of another call that ran on it; try again",
             {"reason": "neighbour", "call_id": call_id},
             {"Retry-After": "0"},
         )
-    return _ended("the function crashed", ending, memory_mib, call_id)
+    return _ended("the function crashed", ending, memory_mib, call_id, lost.where)
 
 
-def _ended(what: str, ending: Ending, memory_mib: int, call_id: str) -> PlatformError:
+def _ended(what: str, ending: Ending, memory_mib: int, call_id: str, where: str = "") -> PlatformError:
     """502 of an instance that ended by its own doing."""
     details: dict[str, Any] = {
         "reason": _reason(ending), "signal": ending.signal, "exit_code": ending.code, "call_id": call_id,
@@ -129,10 +129,12 @@ def _ended(what: str, ending: Ending, memory_mib: int, call_id: str) -> Platform
         details["peak_bytes"] = ending.peak_bytes
     if ending.cause == "memory":
         details["limit_mib"] = memory_mib
+        at = f" at {where}" if where else ""
         peak = f", it had {ending.peak_bytes / MIB:.0f} MiB at its peak" if ending.peak_bytes else ""
+        how = f", {ending.reason}" if ending.reason else ""
         return PlatformError(
             502,
-            f"{what}: it ran out of memory; its limit is {memory_mib} MiB{peak}, {ending.reason}; "
+            f"{what}: it ran out of memory{at}; its limit is {memory_mib} MiB{peak}{how}; "
             "use less or raise it",
             details,
         )

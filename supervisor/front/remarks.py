@@ -35,6 +35,19 @@ def of_call(report: Report) -> Record:
     )
 
 
+def of_a_limit(what: str, memory_mib: int, peak_bytes: int) -> str:
+    """An instance has met a limit: which, and what comes of it."""
+    peak = f", it had {peak_bytes / MIB:.0f} MiB at its peak" if peak_bytes else ""
+    limit = f" of {memory_mib} MiB{peak}" if what == "memory" else ""
+    return f"the instance met its limit {what}{limit}; it ends after the calls that it has"
+
+
+def of_no_memory(memory_mib: int, peak_bytes: int) -> str:
+    """An instance was ended for its memory."""
+    peak = f", it had {peak_bytes / MIB:.0f} MiB at its peak" if peak_bytes else ""
+    return f"the instance ran out of memory and was ended: its limit is {memory_mib} MiB{peak}"
+
+
 def of_start(ready_s: float, import_us: int) -> str:
     """A cold start; the time of the import is the instance's own word."""
     return f"instance started: ready_ms={ready_s * 1e3:.3f} import_ms={import_us / 1e3:.3f}"

@@ -11,7 +11,7 @@ import logging
 import os
 import socket
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from supervisor.datagrams import Link, LinkClosed, Message, pages
@@ -62,6 +62,10 @@ class Ending:
     reason: str
     peak_bytes: int = 0
 
+    def caused_by(self, ours: Ending) -> Ending:
+        """Why it was ended is ours to say; what it had is the warden's."""
+        return replace(ours, reason=ours.reason or self.reason, peak_bytes=self.peak_bytes)
+
     def platform_error(self) -> PlatformError | None:
         """The 503 of an ending that is no fault of the function's; None for all others."""
         if self.cause == DRAINED:
@@ -88,6 +92,7 @@ class WardenLink:
         self.is_told = asyncio.Event()
         # Wired by the front before the first message can arrive.
         self.on_ended: Callable[[str, Ending], None] = lambda cell, ending: None
+        self.on_met: Callable[[str, str, int], None] = lambda cell, what, peak_bytes: None
         self.on_changed: Callable[[str, str], None] = lambda space, name: None
         self.on_reclaim: Callable[[str, str, int], None] = lambda space, name, number: None
         self.on_spare: Callable[[str, str], bool] = lambda space, name: False
@@ -195,6 +200,8 @@ class WardenLink:
             names = ("cause", "signal", "code", "reason", "peak_bytes")
             ending = Ending(*(message[name] for name in names))
             self.on_ended(message["cell"], ending)
+        elif what == "met":
+            self.on_met(message["cell"], message["what"], message["peak_bytes"])
         elif what == "changed":
             self.on_changed(message["space"], message["name"])
             self._tell({"do": "ack", "epoch": message["epoch"]})

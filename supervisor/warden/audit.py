@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from supervisor.errors import ConfigurationError
-from supervisor.limits import MIB
+from supervisor.limits import MIB, Limits
 from supervisor.runtimes import load_runtimes
 from supervisor.settings import Settings
 from supervisor.warden import admission, identities, sums
@@ -127,6 +127,21 @@ def _metadata(settings: Settings, _: Mapping[str, Finding]) -> list[Check]:
         remedy = "functions with network = host can take this machine's cloud credentials: give it none"
         return [Check(CAUTION, "metadata addresses", f"not refused: {error}", remedy)]
     return [Check(PASS, "metadata addresses", "refused to functions with network = host")]
+
+
+def _memory(settings: Settings, _: Mapping[str, Finding]) -> list[Check]:
+    import psutil  # 20 ms, for this command and for hosts without a memory cgroup
+
+    each = int(settings.defaults.get("memory", Limits().memory))
+    total = psutil.virtual_memory().total // MIB
+    wanted = settings.max_cells * each
+    found = f"{total} MiB; max_cells with the default of memory may touch {wanted}"
+    if wanted > total:
+        remedy = (
+            "lower max_cells or the default of memory, or rely on functions that touch less than they may"
+        )
+        return [Check(CAUTION, "memory", found, remedy)]
+    return [Check(PASS, "memory", found)]
 
 
 def _knobs(_: Settings, __: Mapping[str, Finding]) -> list[Check]:
@@ -269,8 +284,8 @@ def _leftovers(settings: Settings, _: Mapping[str, Finding]) -> list[Check]:
 
 
 CHECKS: tuple[Callable[[Settings, Mapping[str, Finding]], list[Check]], ...] = (
-    _kernel, _tier, _landlock, _cgroups, _metadata, _knobs, _processor, _descriptors, _sums, _data_dir,
-    _user_ids,
+    _kernel, _tier, _landlock, _cgroups, _memory, _metadata, _knobs, _processor, _descriptors, _sums,
+    _data_dir, _user_ids,
     _runtimes, _leftovers,
 )  # fmt: skip
 

@@ -124,6 +124,10 @@ class Book(Generic[R, C, H]):
         """The request that the cell was last leased by; KeyError for one that is nobody's."""
         return self._tied[name]
 
+    def holder_of(self, name: str) -> H | None:
+        """Who has this cell; None where nobody does."""
+        return self._holder.get(name)
+
     def cell(self, holder: H, name: str) -> C | None:
         """That one, if this holder has it."""
         return self._held.get(holder, {}).get(name)

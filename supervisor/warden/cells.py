@@ -13,23 +13,26 @@ from dataclasses import dataclass, replace
 
 from supervisor.datagrams import Link, LinkClosed, Message, pair
 from supervisor.signals import how_ended
+from supervisor.warden import guard
 from supervisor.warden.code import Code
-from supervisor.warden.confinement import OVERHEAD_BYTES, Confinement, Kind, budget_of
+from supervisor.warden.confinement import Confinement, Kind, budget_of
 from supervisor.warden.files import Opener
-from supervisor.warden.guard import EVIDENCE
 from supervisor.warden.jail import members
 from supervisor.warden.jail.cgroups import Leaf
+from supervisor.warden.jail.meters import Meter
 from supervisor.warden.pipes import Pipes, five_pipes
 from supervisor.warden.processes import Children
 from supervisor.warden.states import Event, State, next_state
 from supervisor.warden.thorough import all_of
 from supervisor.warden.zygotes import Zygote
+from worker.wire import EXIT_OUT_OF_MEMORY
 
 log = logging.getLogger("cellblock.cell")
 
-# What a caller is told of a memory limit: who watched it.
-BY_THE_KERNEL = "what it had put into /tmp included"
-BY_THE_GUARD = f"a soft limit on this host: {EVIDENCE}"
+# What a caller is told of a memory limit: what was counted, and how.
+TOUCHED = "in all of its processes together, without its files in /tmp"
+HELD = "and with its files in /tmp, its pipes and sockets it had all that the kernel lets it have"
+SEEN = f"a soft limit on this host: {guard.EVIDENCE}"
 
 # From the request to the zygote until the cell is blank; ten times what a loaded machine needs.
 GROW_SECONDS = 15.0
@@ -64,6 +67,8 @@ class Hooks:
     on_blank: Callable[[Cell], None]
     on_tied: Callable[[Cell, list[list[str]]], None]
     on_breach: Callable[[Cell, str], None]
+    # A limit that it met, or "" for no more than a new peak; and the peak of its memory in bytes.
+    on_met: Callable[[Cell, str, int], None]
     on_end: Callable[[Cell, Ending], None]
 
 
@@ -84,7 +89,6 @@ class Cell:
         self._confinement = confinement
         self._hooks = hooks
         self._leaf: Leaf | None = None
-        self._oom_event: int | None = None
         self._began = 0.0
         self._ending: Ending | None = None
         self._is_cloned = self._is_warm = False
@@ -107,9 +111,6 @@ class Cell:
         self._began = time.perf_counter()
         self.zygote_number = zygote.number
         self._leaf = self._confinement.cgroups.leaf(self.name)
-        self._oom_event = self._leaf.out_of_memory()
-        if self._oom_event is not None:
-            asyncio.get_running_loop().add_reader(self._oom_event, self._out_of_memory)
         # While the zygote clones: the loop has other cells to serve.
         self._confinement.warm_up().add_done_callback(lambda _: self._groups_are_warm())
         self._confinement.make_room(self.name, self._ids[1])
@@ -196,8 +197,12 @@ class Cell:
             self.state = next_state(self.state, Event.BUILT)
             self._deadline.cancel()
             if self.state is State.BLANK:
-                if self._confinement.guard is not None:
-                    self._confinement.guard.blank(self.name, self.pid)
+                assert self._leaf is not None
+                try:
+                    self._confinement.guard.blank(self.name, self.pid, Meter(self._leaf.folders))
+                except OSError as error:  # EMFILE
+                    self.kill("not started", f"its memory could not be watched: {error}")
+                    return
                 self._hooks.on_blank(self)
         elif what == "tied":
             self._took("tied")
@@ -225,9 +230,8 @@ class Cell:
         self._leaf.limit(budget_of(message))
         if not message["is_fresh"]:
             self.pipes.close_word()
-        if self._confinement.guard is not None:
-            most = message["memory_bytes"] + OVERHEAD_BYTES
-            self._confinement.guard.watch(self.name, most, self._guarded)
+        hooks = guard.Hooks(self._tell, self._has_too_much, self._has_peak, self._met_processes)
+        self._confinement.guard.watch(self.name, message["memory_bytes"], message["tmp_bytes"], hooks)
         words = self._confinement.tie_words(self.name, self.kind, self._ids[1], code)
         most = message["open_files"] * message["processes"]
         self._confinement.files.watch(self.name, Opener(most, self._leaf.members, self._has_most_files))
@@ -252,8 +256,7 @@ class Cell:
             return  # they are for all that runs in the cell's pid namespace
         if self.state in (State.LEASED, State.RETURNED):
             if name in NAMESPACED_SIGNALS:
-                if self._confinement.guard is not None:
-                    self._confinement.guard.freeze(self.name, name == "freeze")
+                self._confinement.guard.freeze(self.name, name == "freeze")
                 if self._leaf is not None and self._leaf.freeze(name == "freeze"):
                     return
             with contextlib.suppress(LinkClosed):  # it is gone, and about to be reaped
@@ -265,6 +268,8 @@ class Cell:
         """Kill the whole cell: with pid 1 the kernel ends everything in its pid namespace."""
         if self.state in (State.DEAD, State.DYING):
             return
+        if cause == "memory":
+            reason = reason or (TOUCHED if self._confinement.guard.is_counted else SEEN)
         # What pid 1 has already said came first: it is the truth.
         self._setup.drain_now()
         self._ending = self._ending or Ending(cause, signal.SIGKILL, reason=reason)
@@ -272,27 +277,22 @@ class Cell:
         self._signal()
         log.debug("cell %s was killed (%s) at %.6f", self.name, cause, time.perf_counter())
 
-    def _out_of_memory(self) -> None:
-        """The kernel killed a process of the cell for memory: half a cell would go on.
+    def _tell(self, peak_bytes: int) -> None:
+        """Its memory is at its limit: its code gets a MemoryError, and it serves no call after this."""
+        self._hooks.on_met(self, "memory", peak_bytes)
+        with contextlib.suppress(LinkClosed):  # it is gone, and about to be reaped
+            self._setup.send({"do": "signal", "name": "memory"})
 
-        Or one of another's, where all cells together met their limit: the kernel tells it to each of them.
-        """
-        if self._leaf is not None and self._oom_event is not None and not self._leaf.has_met_its_limit():
-            os.eventfd_read(self._oom_event)
-            return
-        self._forget_memory()
-        self.kill("memory", BY_THE_KERNEL)
-
-    def _guarded(self, peak_bytes: int) -> None:
-        """Nobody counts for us here: the guard saw that it has too much."""
+    def _has_too_much(self, peak_bytes: int, is_held: bool) -> None:
         log.info("cell %s had %d MiB of memory", self.name, peak_bytes >> 20)
-        self.kill("memory", BY_THE_GUARD)
+        self._hooks.on_met(self, "", peak_bytes)
+        self.kill("memory", HELD if is_held else "")
 
-    def _forget_memory(self) -> None:
-        if self._oom_event is not None:
-            asyncio.get_running_loop().remove_reader(self._oom_event)
-            os.close(self._oom_event)
-            self._oom_event = None
+    def _has_peak(self, peak_bytes: int) -> None:
+        self._hooks.on_met(self, "", peak_bytes)
+
+    def _met_processes(self) -> None:
+        self._hooks.on_met(self, "processes", self._confinement.guard.peak(self.name))
 
     def _signal(self) -> None:
         if self._leaf is not None:
@@ -320,17 +320,19 @@ class Cell:
 
     def _with_memory(self, ending: Ending) -> Ending:
         """The kernel says whether it was memory: with v2 it kills the whole cell by itself."""
-        used = self._leaf.memory() if self._leaf is not None else None
-        if used is None:
-            guard = self._confinement.guard
-            return ending if guard is None else replace(ending, peak_bytes=guard.peak(self.name))
-        if used.kills and ending.cause == "exited" and ending.signal == signal.SIGKILL:
-            ending = replace(ending, cause="memory", reason=BY_THE_KERNEL)
-        return replace(ending, peak_bytes=used.peak_bytes)
+        meter = Meter(self._leaf.folders) if self._leaf is not None else None
+        kills = meter.kills() if meter is not None else 0
+        # Where all cells together met their limit the kernel kills too, and nobody met one of its own.
+        is_its_own = meter is not None and meter.has_met_its_limit()
+        if kills and is_its_own and ending.cause == "exited" and ending.signal == signal.SIGKILL:
+            ending = replace(ending, cause="memory", reason=HELD)
+        elif ending.cause == "exited" and ending.code == EXIT_OUT_OF_MEMORY:
+            ending = replace(ending, cause="memory", reason=TOUCHED)
+        return replace(ending, peak_bytes=self._confinement.guard.peak(self.name, kills))
 
     def memory_bytes(self) -> int:
-        """What it has now, by its cgroup; 0 where nobody counts."""
-        return self._leaf.used_bytes() if self._leaf is not None else 0
+        """What it has now, as far as was looked."""
+        return self._confinement.guard.used(self.name)
 
     def not_grown(self, reason: str) -> None:
         """There was no asking the zygote: this cell never was."""
@@ -350,8 +352,7 @@ class Cell:
             self._deadline.cancel,
             self._theirs.close,  # if it was never handed over
             self._setup.close,
-            self._forget_memory,  # before the leaf goes, which would wake it too
-            self._forget_guard,
+            self._forget_guard,  # before the leaf goes, which would wake it too
             self.pipes.close,
             self._close_pidfd,
             self._drop_leaf,
@@ -363,8 +364,7 @@ class Cell:
 
     def _forget_guard(self) -> None:
         self._confinement.files.forget(self.name)
-        if self._confinement.guard is not None:
-            self._confinement.guard.forget(self.name)
+        self._confinement.guard.forget(self.name)
 
     def _close_pidfd(self) -> None:
         descriptor, self._pidfd = self._pidfd, -1

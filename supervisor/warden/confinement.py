@@ -18,10 +18,11 @@ from pathlib import Path
 from seccomp.compiler import compile_profile
 from seccomp.profile import load
 from supervisor.datagrams import Message
+from supervisor.warden import memory
 from supervisor.warden.ahead import Ahead
 from supervisor.warden.code import Bundles, Code
 from supervisor.warden.files import Files
-from supervisor.warden.guard import EVIDENCE, Guard
+from supervisor.warden.guard import COUNTED, EVIDENCE, Guard
 from supervisor.warden.hurry import Hurry
 from supervisor.warden.jail import _syscalls as sys_
 from supervisor.warden.jail import metadata
@@ -118,8 +119,7 @@ class Confinement:
         # Another one, for what nobody waits for.
         self._sweeper = ThreadPoolExecutor(1, "leaves")
         self.files = Files()
-        # Where no cgroup counts memory somebody has to look.
-        self.guard = None if "memory" in cgroups.versions else Guard()
+        self.guard = Guard("memory" in cgroups.versions, tier.has_namespaces)
         self.proof: Sequence[Layer] = ()
         self.is_proven = False
         self.breach = ""
@@ -249,9 +249,9 @@ class Confinement:
             if FREEZER in self.cgroups.versions
             else Layer("freezer", "degraded", f"by SIGSTOP: {self.cgroups.missing[FREEZER]}")
         )
-        if self.guard is not None:
-            status = "absent" if self.guard.blindness else "degraded"
-            found.append(Layer("memory-guard", status, self.guard.blindness or EVIDENCE))
+        status = "enforced" if self.guard.is_counted else "absent" if self.guard.blindness else "degraded"
+        evidence = COUNTED if self.guard.is_counted else self.guard.blindness or EVIDENCE
+        found.append(Layer("memory-guard", status, evidence))
         found += self.proof
         # Stated, because nothing stops them: an operator has to know.
         found.append(Layer("file-locks", "absent", "locks on shared read-only files are a covert channel"))
@@ -259,15 +259,10 @@ class Confinement:
         return found
 
 
-# Above a function's own memory: the pages of its interpreter that it changes and so has copied (most of
-# a zygote's with pandas in it), page tables, pid 1.  So that Python can raise MemoryError before.
-OVERHEAD_BYTES = 48 << 20
-
-
 def budget_of(tie: Message) -> Budget:
-    """The cgroup limits of a function: what it puts into ``/tmp`` is memory too, and comes on top."""
-    memory = tie["memory_bytes"] + tie["tmp_bytes"] + OVERHEAD_BYTES
-    return Budget(memory, tie["processes"], tie["cpu"])
+    """The cgroup limits of a function."""
+    kernel_bytes = memory.kernel_bytes(tie["memory_bytes"], tie["tmp_bytes"])
+    return Budget(kernel_bytes, tie["processes"], tie["cpu"])
 
 
 # A tie for a cell that only has to prove its lock-down: no code, and the least of everything.

@@ -6,7 +6,7 @@ import resource
 
 from supervisor.errors import ConfigurationError
 
-# Each cell has five pipe ends, a set-up socket, a pidfd and a memory event here, if only for a moment.
+# Each cell has five pipe ends, a set-up socket, a pidfd and two events here, if only for a moment.
 DESCRIPTORS_PER_CELL = 10
 DESCRIPTORS_BESIDES = 256
 

@@ -14,6 +14,7 @@ import logging
 import socket
 from collections import Counter
 from collections.abc import Callable, Container, Mapping
+from dataclasses import asdict
 from typing import Any
 
 from supervisor.datagrams import LinkClosed, Malformed, Message, discard
@@ -317,18 +318,26 @@ class Desk:
             self.registry.forget(request.want)  # else it would keep asking for a cell that nobody wants
         self._give_up(request)
 
+    def met(self, cell: Cell, what: str, peak_bytes: int) -> None:
+        """It has met a limit, or has a new peak: its front decides; one that nobody has ends."""
+        session = self.book.holder_of(cell.name)
+        if session is not None:
+            session.tell({"is": "met", "cell": cell.name, "what": what, "peak_bytes": peak_bytes})
+        elif what:
+            self._drop_spare(cell)
+
     def ended(self, cell: Cell, ending: Ending) -> None:
         """A cell has been reaped: its front hears why, its claim is free."""
         session, request = self.book.ended(cell.name)
         if session is not None:
-            session.tell({"is": "ended", "cell": cell.name, **vars(ending)})
+            session.tell({"is": "ended", "cell": cell.name, **asdict(ending)})
         if request is not None:
             self._retry_at_limit(request.key)
 
     def mend(self, alive: Container[str]) -> None:
         """An end went wrong somewhere: these cells live, and no others."""
         for session, name in self.book.keep_only(alive):
-            session.tell({"is": "ended", "cell": name, **vars(Ending("exited"))})
+            session.tell({"is": "ended", "cell": name, **asdict(Ending("exited"))})
         self._at_limit.clear()
         for session in list(self.sessions):
             for request in [request for request in session.waiting if request.want is None]:

@@ -68,12 +68,13 @@ class Registry:
         shares: Shares,
         on_end: Callable[[Cell, Ending], None],
         on_mend: Callable[[Container[str]], None],
+        on_met: Callable[[Cell, str, int], None],
         on_change: Callable[[], None],
         on_layers: Callable[[], None],
     ) -> None:
         self._slots = slots
         self._confinement = confinement
-        self._hooks = Hooks(self._is_blank, self._is_tied, self._is_breached, self._has_ended)
+        self._hooks = Hooks(self._is_blank, self._is_tied, self._is_breached, on_met, self._has_ended)
         self._children = children
         self._shares = shares
         shares.crowd = self._crowd

@@ -259,6 +259,7 @@ class Warden:
             shares=desk.shares,
             on_end=lambda cell, ending: self._cell_ended(desk, cell, ending),
             on_mend=desk.mend,
+            on_met=desk.met,
             on_change=lambda: self._look_if_ready(desk),
             on_layers=layers_changed,
         )

@@ -13,6 +13,7 @@
     renew    ticket                         -> renewed ticket runtimes
     survey, page                            see ``supervisor.warden.surveys``
     (none)                                  <- ended cell cause signal code reason peak_bytes
+                                            <- met cell what peak_bytes (what "": no limit, a new peak)
                                             <- changed epoch space name
                                             <- reclaim space name (an idle one, to be returned; with
                                                number 0 and an ask: one that has been idle for long)

@@ -100,7 +100,7 @@ def test_056_a_daemon_that_nobody_is_the_parent_of_is_gone_with_its_cell(field: 
 
 @pytest.mark.promise("T34")
 def test_057_memory_that_a_function_eats_ends_its_own_cell_only(field: Field) -> None:
-    assert field.attack(resources.MEMORY).found == "MemoryError"
+    assert field.attack(resources.MEMORY).status == 502, "one instruction took it all: nobody could hear"
     assert field.attack(resources.MEMORY_OF_CHILDREN).status == 502
     assert field.attack("found = 'back'").found == "back"
 
@@ -122,7 +122,8 @@ def test_058_pipes_hold_no_more_than_the_cells_memory(field: Field) -> None:
 
 
 def test_058_socket_buffers_hold_no_more_than_the_cells_memory(field: Field) -> None:
-    assert field.attack(resources.SOCKET_BUFFERS, open_files=600, timeout=20.0 * FACTOR).status == 502
+    outcome = field.attack(resources.SOCKET_BUFFERS, open_files=600, timeout=20.0 * FACTOR)
+    assert outcome.status == 502 or outcome.found[0] in ("ENOBUFS", "ENOMEM")
 
 
 def test_058_descriptors_in_flight_count_as_open_ones(field: Field) -> None:

@@ -63,14 +63,7 @@ CONTROLS = [
     Control("056-fork-bomb", resources.FORKS, PROCESSES, ALL_MADE, begins("EAGAIN")),
     Control("056-thread-bomb", resources.THREADS, PROCESSES, ALL_MADE, begins("RuntimeError")),
     Control("056-zombie-bomb", resources.ZOMBIES, PROCESSES, ALL_MADE, begins("EAGAIN")),
-    Control(
-        "057-memory",
-        resources.MEMORY,
-        ("rl", "cg"),
-        equals(200),
-        equals("MemoryError", None),
-        options=PATIENT,
-    ),
+    Control("057-memory", resources.MEMORY, ("cg",), equals(200), options=PATIENT),
     Control("057-memory-of-children", resources.MEMORY_OF_CHILDREN, ("cg",), equals(0), options=PATIENT),
     Control(
         "057-memory-of-a-grandchild", resources.MEMORY_OF_A_GRANDCHILD, ("cg",), equals("0"), options=PATIENT

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from pathlib import Path
 
@@ -46,3 +47,17 @@ def is_frozen(pid: int) -> bool:
         return state == "T" or (events.exists() and "frozen 1" in events.read_text())
     except (FileNotFoundError, ProcessLookupError):
         return False
+
+
+def peaks_of(data_dir: Path) -> dict[str, int]:
+    """Leaf → the most that was ever charged to it, in bytes; empty where memory is not counted."""
+    group = groups_of(data_dir).get("memory")
+    if group is None:
+        return {}
+    folder, version = group
+    file = "memory.max_usage_in_bytes" if version == 1 else "memory.peak"
+    found = {}
+    for leaf in folder.iterdir():
+        with contextlib.suppress(OSError, ValueError):  # it has just gone
+            found[leaf.name] = int((leaf / file).read_text())
+    return found

@@ -28,6 +28,7 @@ ZYGOTES = "supervisor/warden/zygote_launch.py"
 FRONTS = "supervisor/warden/fronts.py"
 WARDEN = "supervisor/warden/warden.py"
 CONFINEMENT = "supervisor/warden/confinement.py"
+GUARD = "supervisor/warden/guard.py"
 CODE = "supervisor/warden/code.py"
 FREEZER = "supervisor/warden/jail/freezer.py"
 DEVICES = "supervisor/warden/jail/devices.py"
@@ -120,8 +121,8 @@ WITHOUT: dict[str, tuple[Change, ...]] = {
     "ipc": (without_namespace("CLONE_NEWIPC"),),
     # Nor does the warden look at what each cell has, as it does where no cgroup counts.
     "cg": (Change(WARDEN, "own_places('', '')", old="own_places(groups.read(), mounts.read())"),
-           Change(CONFINEMENT, "self.guard = None",
-                  old='self.guard = None if "memory" in cgroups.versions else Guard()')),
+           Change(GUARD, "    def _look(self, cell: _Cell) -> None:\n        return\n",
+                  old="    def _look(self, cell: _Cell) -> None:\n")),
     # A function's code is then a mount of the folder where the host keeps it.
     "ovl": (Change(CODE, "\ndef _of_its_own(*_):\n    raise OSError(38, 'taken away')\n"),),
     # The host's own nodes, standard input among them.

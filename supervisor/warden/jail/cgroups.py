@@ -27,10 +27,6 @@ CPU_QUOTA_LEAST_US = 1000
 BLANK_MEMORY_BYTES = 512 << 20
 BLANK_PROCESSES = 64
 FREEZER = "freezer"
-V1_MEMORY_FILES = ("memory.max_usage_in_bytes", "memory.oom_control")
-V1_PEAK_AND_LIMIT = ("memory.max_usage_in_bytes", "memory.limit_in_bytes")
-# A process takes so much ahead, so the peak may stay that much below the limit; a huge page is more.
-CHARGED_AT_ONCE_BYTES = 4 << 20
 # Pid 1 of the cell, which is ours and not the function's.
 PROCESSES_OF_OURS = 1
 
@@ -42,14 +38,6 @@ class Budget:
     memory_bytes: int
     processes: int
     cpu: float
-
-
-@dataclass(frozen=True)
-class MemoryUse:
-    """Bytes at the peak, and how many processes the kernel has killed for more."""
-
-    peak_bytes: int
-    kills: int
 
 
 BLANK = Budget(BLANK_MEMORY_BYTES, BLANK_PROCESSES, 0)
@@ -66,10 +54,15 @@ class Leaf:
         self._folders = folders
         self._paths = sorted({place.path for place in folders.values()})
 
+    @property
+    def folders(self) -> Mapping[str, Place]:
+        """Controller → its group there."""
+        return self._folders
+
     def limit(self, budget: Budget) -> None:
         """Write the limits.  OSError when the kernel refuses one."""
         for name, place in self._folders.items():
-            for file, text in _settings(name, place.version, budget):
+            for file, text in settings_of(name, place.version, budget):
                 try:
                     write(f"{place.path}/{file}", text)
                 except FileNotFoundError:
@@ -84,55 +77,6 @@ class Leaf:
         for path in self._paths:
             if str(pid).encode() not in read(f"{path}/cgroup.procs").split():
                 raise ProcessLookupError(errno.ESRCH, "the cell is not in its group", path)
-
-    def out_of_memory(self) -> int | None:
-        """A descriptor that becomes readable when the memory limit was hit; None where nobody has to look.
-
-        v1 kills one process and leaves half a cell; v2 is told to kill all of it (``oom.group``).
-        """
-        place = self._folders.get("memory")
-        if place is None or place.version == 2:
-            return None
-        event = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
-        try:
-            control = os.open(f"{place.path}/memory.oom_control", os.O_RDONLY | os.O_CLOEXEC)
-            try:
-                write(f"{place.path}/cgroup.event_control", f"{event} {control}")
-            finally:
-                os.close(control)
-        except OSError:
-            os.close(event)
-            raise
-        return event
-
-    def has_met_its_limit(self) -> bool:
-        """Whether its own memory limit was ever in the way (v1); True where that cannot be told."""
-        place = self._folders.get("memory")
-        if place is None:
-            return True
-        try:
-            most, limit = (int(read(f"{place.path}/{file}")) for file in V1_PEAK_AND_LIMIT)
-        except (OSError, ValueError):
-            return True
-        # By its peak: memory.failcnt, which says it in so many words, stays 0 on Linux 6.18.
-        return most + CHARGED_AT_ONCE_BYTES >= limit
-
-    def memory(self) -> MemoryUse | None:
-        """What it has had, while the leaf is there; None where memory is not counted, or has no peak."""
-        place = self._folders.get("memory")
-        if place is None:
-            return None
-        peak, events = ("memory.peak", "memory.events") if place.version == 2 else V1_MEMORY_FILES
-        try:
-            words = read(f"{place.path}/{events}").split()
-            kills = int(words[words.index(b"oom_kill") + 1])
-            return MemoryUse(int(read(f"{place.path}/{peak}")), kills)
-        except (OSError, ValueError):  # memory.peak is Linux 5.19's
-            return None
-
-    def used_bytes(self) -> int:
-        """Memory that is charged to it now; 0 where that is not counted."""
-        return self._number("memory", "memory.usage_in_bytes", "memory.current")
 
     def process_count(self) -> int:
         """Processes and threads in it now; 0 where nobody counts."""
@@ -235,7 +179,7 @@ _SUMS = {
 _OPTIONAL = ("memory.memsw.limit_in_bytes", "memory.swap.max", "memory.oom.group")
 
 
-def _settings(name: str, version: int, budget: Budget) -> list[tuple[str, str]]:
+def settings_of(name: str, version: int, budget: Budget) -> list[tuple[str, str]]:
     """The files of one controller and what to write, in an order that the kernel takes."""
     if name == FREEZER:
         return []

@@ -1,16 +1,21 @@
-"""What the processes of a cell have in memory, read out of ``/proc``: for hosts without a memory cgroup.
+"""What the processes of a cell have in memory, one by one: for hosts without a memory cgroup.
 
-psutil would read the same files, one object a process; here it is three reads.  Everything is bounded, and
-a process that ends in between counts nothing.
+psutil reads what a process has (10 us each here).  Two things are read beside it.  The tree: psutil goes
+through all processes of the host for it, 1.1 ms where there are a hundred.  And the proportional share
+without files' pages, which psutil's has in it: page cache is nobody's.
+
+Everything is bounded, and a process that ends in between counts nothing.
 """
 
 from __future__ import annotations
 
+import logging
 import os
 
 from supervisor.warden.memory import Look
 
-PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
+log = logging.getLogger("cellblock.memory")
+
 # More than an operator would let a function have; a tree that is larger counts so far.
 PROCESSES_MOST = 4096
 READ_BYTES = 1 << 16
@@ -35,9 +40,10 @@ def _read(path: str) -> bytes:
         os.close(descriptor)
 
 
-def is_here() -> bool:
-    """Whether this kernel tells a process's children (CONFIG_PROC_CHILDREN)."""
-    return os.access(f"/proc/self/task/{os.getpid()}/children", os.R_OK)
+def blindness() -> str:
+    """Why nothing can be seen here; "" where it can."""
+    is_here = os.access(f"/proc/self/task/{os.getpid()}/children", os.R_OK)
+    return "" if is_here else "this kernel does not tell a process's children"
 
 
 def tree_of(pid: int) -> list[int]:
@@ -57,8 +63,13 @@ def tree_of(pid: int) -> list[int]:
 
 def resident_bytes(pid: int) -> int:
     """All that is mapped and in memory, shared or not."""
-    words = _read(f"/proc/{pid}/statm").split()
-    return int(words[1]) * PAGE_BYTES if words else 0
+    import psutil  # 20 ms, which no server should wait for that has cgroups
+
+    try:
+        found: int = psutil.Process(pid).memory_info().rss
+    except psutil.Error:  # it has ended
+        return 0
+    return found
 
 
 def proportional_bytes(pid: int) -> int:
@@ -82,3 +93,12 @@ def look(pid: int, suspicious_from: int) -> Look:
     resident = sum(map(resident_bytes, pids))
     exact = sum(map(proportional_bytes, pids)) if resident > suspicious_from else None
     return Look(resident, exact)
+
+
+def look_or_none(pid: int, suspicious_from: int) -> Look | None:
+    """None where it cannot be looked at now: it stays due."""
+    try:
+        return look(pid, suspicious_from)
+    except OSError as error:
+        log.warning("the memory of process %d was not looked at: %s", pid, error)
+        return None

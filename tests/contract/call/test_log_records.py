@@ -279,8 +279,8 @@ def test_an_instance_that_is_ended_for_its_memory_is_reported_with_the_peak(
     )
     name = deploy("reported-memory", source, max_instances=1, memory=64)
     assert server.call(name, headers={"X-Call-Id": "reported-5"}).status_code == 502
-    eventually(lambda: bool(remarks(server, name, "reported-5")))
-    (record,) = remarks(server, name, "reported-5")
+    eventually(lambda: any("report" in record.text for record in remarks(server, name, "reported-5")))
+    (record,) = [record for record in remarks(server, name, "reported-5") if "report" in record.text]
     assert "outcome=memory status=502" in record.text and record.level == "error"
     assert re.search(r"its limit is 64 MiB, it had \d+ MiB at its peak", record.text), record.text
 

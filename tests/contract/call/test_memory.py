@@ -15,8 +15,8 @@ from tests.support.server import SPACE, Server
 MIB = 1 << 20
 # Of the limit, what the interpreter itself takes before the function has any.
 OWN_MIB = 24
-# A heap that may have huge pages ends at the border of one: what the zygote left free there is used first.
-LEFT_MIB = 2
+# Until the word has come from outside: the kernel holds the cell at 48 MiB and its ``tmp`` above the limit.
+LEFT_MIB = 48
 
 GREEDY = """
 import json, secrets, subprocess, sys
@@ -26,7 +26,7 @@ def by_bytes():
     kept = []
     try:
         while True:
-            kept.append(bytes(1 << 20))
+            kept.append(b"x" * (1 << 20))
     except MemoryError:
         return len(kept)
 
@@ -41,7 +41,7 @@ def by_numpy():
 
 def at_once():
     try:
-        return len(bytearray(1 << 30))
+        return len(bytearray(8 << 30))
     except MemoryError:
         return 0
 
@@ -83,9 +83,12 @@ def test_a_function_that_takes_too_much_gets_memory_error_and_goes_on(
         answer = call(how)
         assert answer.status_code == 200, answer.text
         taken_mib = json.loads(answer.content)
-        if how != "at_once":
-            assert 128 - OWN_MIB <= taken_mib <= 128 + LEFT_MIB
-        assert call("who").text == mark
+        if how == "at_once":  # it was refused what could never fit, and has met nothing
+            assert call("who").text == mark
+            return
+        assert 128 - OWN_MIB <= taken_mib <= 128 + LEFT_MIB
+        # The instance has met its limit, and ends after the call.
+        assert call("who").text not in ("", mark)
 
 
 @pytest.mark.needs_root

@@ -82,7 +82,6 @@ found = "ok"
 """
 
 # Three times what the limit is, and touched.
-# What one process asks for is refused before it is touched.
 MEMORY = "found = tried(lambda: len(bytearray(b'x') * (200 << 20)) >> 20)"
 # Each of these may have so much: it is the cell that may not.
 EATERS = """

@@ -10,8 +10,7 @@ from typing import Any
 
 import pytest
 
-from supervisor.front.instance import MOVES_MOST
-from supervisor.front.lost import CallLost, StartFailed
+from supervisor.front.lost import MOVES_MOST, CallLost, StartFailed
 from supervisor.front.pool import Pool
 from supervisor.front.warden_link import Ending, Lease
 from supervisor.limits import Limits

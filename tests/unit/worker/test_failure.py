@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from worker import failure, places, wire
 from worker.failure import CODE_MAX_CHARS, INFO_MAX_CHARS, TYPE_MAX_CHARS, Failure, failure_of
+from worker.interrupts import raise_in
 
 
 @pytest.fixture
@@ -177,3 +178,20 @@ def test_a_replaced_stderr_that_raises_costs_no_more_than_the_traceback(
     assert original.getvalue() == "ValueError (its traceback cannot be shown: OSError)\n"
     monkeypatch.setattr(sys, "__stderr__", None)
     failure.print_traceback(ValueError("x"))
+
+
+def test_no_frame_of_ours_is_in_a_traceback_wherever_it_stands(
+    bundle: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A MemoryError is raised by our handler of a signal: the innermost frame is ours."""
+    source = (
+        "import sys\ndef run(raise_in):\n    try:\n        raise_in(sys._getframe(), MemoryError('full'))\n"
+        "    except MemoryError as error:\n        raise ValueError('mine') from error\n"
+    )
+    error = raised_by(bundle / "handler.py", source, raise_in)
+    failure.print_traceback(error)
+    text = capsys.readouterr().err
+    assert "MemoryError: full" in text
+    assert "ValueError: mine" in text
+    assert text.count("handler.py") == 2
+    assert "interrupts.py" not in text

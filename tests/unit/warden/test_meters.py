@@ -1,0 +1,149 @@
+"""A leaf's counters: the files of v2 by hand, and on a real v1 leaf what the kernel does with an eater."""
+
+from __future__ import annotations
+
+import os
+import select
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from supervisor.warden.jail.cgroups import BLANK, CONTROLLERS, Budget, Cgroups, Leaf, Place, own_places
+from supervisor.warden.jail.meters import Counted, Meter
+
+MIB = 1 << 20
+WAIT_SECONDS = 10.0
+# Waits until it may, then touches so many MiB and says so.
+EATER = """
+import sys
+for _ in range(2):
+    kept = b"x" * (int(input()) << 20)
+    print("touched", flush=True)
+"""
+
+
+class TestFilesOfV2:
+    """Read as they are written by hand."""
+
+    def meter(self, folder: Path, stat: str, usage: str = "4096") -> Meter:
+        (folder / "memory.stat").write_text(stat)
+        (folder / "memory.current").write_text(usage)
+        return Meter({"memory": Place(str(folder), 2)})
+
+    def test_what_is_touched_is_told_apart_from_files(self, tmp_path: Path) -> None:
+        stat = "anon 1000\nfile 7000\nkernel 30\nshmem 200\nanon_thp 0\n"
+        assert self.meter(tmp_path, stat, "8230\n").look() == Counted(1000, 200, 8230)
+
+    def test_one_that_has_ended_has_nothing_to_say(self, tmp_path: Path) -> None:
+        meter = Meter({"memory": Place(str(tmp_path / "gone"), 2)})
+        assert (meter.look(), meter.kills(), meter.most_usage()) == (None, 0, 0)
+        assert Meter({}).look() is None
+        assert not Meter({}).counts_memory
+
+    def test_the_kernels_kills_and_the_peak(self, tmp_path: Path) -> None:
+        (tmp_path / "memory.events").write_text("low 0\nhigh 9\nmax 2\noom 1\noom_kill 3\noom_group_kill 1\n")
+        (tmp_path / "memory.peak").write_text("12345\n")
+        meter = Meter({"memory": Place(str(tmp_path), 2)})
+        assert (meter.kills(), meter.most_usage(), meter.is_held()) == (3, 12345, False)
+
+    def test_slowing_down_is_memory_high(self, tmp_path: Path) -> None:
+        (tmp_path / "memory.high").write_text("max")
+        Meter({"memory": Place(str(tmp_path), 2)}).slow_down_at(5 * MIB)
+        assert (tmp_path / "memory.high").read_text().startswith(str(5 * MIB))
+
+
+@pytest.fixture
+def leaf() -> Iterator[Leaf]:
+    """A real one, in a v1 hierarchy."""
+    places = own_places(Path("/proc/self/cgroup").read_text(), Path("/proc/self/mountinfo").read_text())
+    v1 = {name: place for name, place in places.items() if name in CONTROLLERS and place.version == 1}
+    if set(v1) != set(CONTROLLERS) or os.geteuid() != 0:
+        pytest.skip("needs root and the v1 controllers memory, pids and cpu")
+    cgroups = Cgroups(f"cellblock-meters-{os.getpid()}", v1)
+    yield cgroups.leaf("c1")
+    cgroups.close()
+
+
+@pytest.fixture
+def bells() -> Iterator[select.epoll]:
+    with select.epoll() as made:
+        yield made
+
+
+def test_who_touches_more_than_the_kernel_gives_is_held_heard_and_goes_on_when_that_is_lifted(
+    leaf: Leaf, bells: select.epoll
+) -> None:
+    meter = Meter(leaf.folders)
+    meter.listen(bells)
+    leaf.limit(Budget(40 * MIB, 4, 0))
+    with subprocess.Popen(
+        [sys.executable, "-S", "-c", EATER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as eater:
+        assert eater.stdin and eater.stdout
+        leaf.join(eater.pid)
+        assert not meter.is_held()
+        eater.stdin.write("60\n")
+        eater.stdin.flush()
+        assert bells.poll(WAIT_SECONDS) == [(meter.bell, select.EPOLLIN)]
+        meter.rung()
+        assert meter.is_held()
+        assert not select.select([eater.stdout], [], [], 0.2)[0], "it waits"
+        meter.hold_at(100 * MIB)
+        assert eater.stdout.readline() == "touched\n"
+        counted = meter.look()
+        assert counted is not None
+        assert 59 * MIB < counted.anonymous < 80 * MIB
+        assert counted.usage >= counted.anonymous
+        assert meter.kills() == 0
+        assert meter.most_usage() >= 59 * MIB
+        eater.kill()
+    meter.silence(bells)
+    meter.close()
+
+
+def test_a_threshold_rings_before_the_limit_is_reached(leaf: Leaf, bells: select.epoll) -> None:
+    meter = Meter(leaf.folders)
+    meter.listen(bells)
+    leaf.limit(Budget(200 * MIB, 4, 0))
+    meter.wake_at(60 * MIB)
+    with subprocess.Popen(
+        [sys.executable, "-S", "-c", EATER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as eater:
+        assert eater.stdin and eater.stdout
+        leaf.join(eater.pid)
+        eater.stdin.write("20\n80\n")
+        eater.stdin.flush()
+        assert eater.stdout.readline() == "touched\n"
+        assert bells.poll(WAIT_SECONDS) == [(meter.bell, select.EPOLLIN)]
+        assert not meter.is_held()
+        assert eater.stdout.readline() == "touched\n"
+        eater.stdin.close()
+        eater.wait(WAIT_SECONDS)
+    meter.rung()
+    meter.deafen(bells)
+    assert bells.poll(0) == []
+    meter.silence(bells)
+    meter.close()
+
+
+def test_a_process_that_is_refused_is_counted(leaf: Leaf, bells: select.epoll) -> None:
+    meter = Meter(leaf.folders)
+    meter.listen(bells)
+    leaf.limit(BLANK)
+    leaf.limit(Budget(100 * MIB, 1, 0))
+    assert not meter.has_met_processes()
+    program = (
+        "import os\ninput()\ntry:\n    [os.fork() or os.read(0, 1) for _ in range(9)]\nexcept OSError: pass"
+    )
+    with subprocess.Popen([sys.executable, "-S", "-c", program], stdin=subprocess.PIPE, text=True) as forker:
+        assert forker.stdin
+        leaf.join(forker.pid)
+        forker.stdin.write("go\n")
+        forker.stdin.close()
+        forker.wait(WAIT_SECONDS)
+    assert meter.has_met_processes()
+    meter.silence(bells)
+    meter.close()

@@ -1,0 +1,109 @@
+"""Which limits an instance has met, as its worker sees it; and a MemoryError raised from outside."""
+
+from __future__ import annotations
+
+import errno
+import os
+import resource
+import signal
+import sys
+from collections.abc import Iterator
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from worker import met, wire
+from worker.interrupts import raise_in
+from worker.materials import REPLY_FD
+
+
+@pytest.fixture
+def few_descriptors() -> Iterator[None]:
+    """So many that all can be taken; REPLY_FD is one of them."""
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    made = [os.open(os.devnull, os.O_RDONLY)]
+    while made[-1] < REPLY_FD:
+        made.append(os.dup(made[0]))
+    most = max(map(int, os.listdir("/proc/self/fd"))) + 20
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, before)
+    for descriptor in made:
+        os.close(descriptor)
+
+
+@pytest.mark.usefixtures("few_descriptors")
+def test_descriptors_that_are_all_taken_are_noticed_after_a_long_call_and_soon_after_short_ones() -> None:
+    limits, kept = met.Limits(), []
+    try:
+        assert limits.after_call(met.LONG_US) == 0
+        while True:
+            try:
+                kept.append(os.dup(0))
+            except OSError:
+                break
+        assert wire.MET_OPEN_FILES in [limits.after_call(1) for _ in range(met.EVERY)]
+        assert limits.after_call(met.LONG_US) == wire.MET_OPEN_FILES
+        assert limits.by(ValueError()) == wire.MET_OPEN_FILES
+    finally:
+        for descriptor in kept:
+            os.close(descriptor)
+
+
+@pytest.mark.parametrize("cause", ["__cause__", "__context__"])
+def test_an_exception_whose_cause_was_the_limit_counts(cause: str) -> None:
+    outer = ConnectionError("no more")
+    setattr(outer, cause, OSError(errno.EMFILE, "too many"))
+    assert met.Limits().by(outer) == wire.MET_OPEN_FILES
+    assert met.Limits().by(OSError(errno.EAGAIN, "a full pipe")) == 0
+
+
+def test_a_thread_that_cannot_be_started_is_noticed_although_somebody_catches_that() -> None:
+    class Threading(ModuleType):
+        """Starts none."""
+
+    def refuse(*_: Any) -> None:
+        raise RuntimeError("can't start new thread")
+
+    module: Any = Threading("threading")
+    module._start_new_thread = refuse
+    met.watch(module)
+    limits = met.Limits()
+    assert limits.after_call(1) == 0
+    with pytest.raises(RuntimeError, match="new thread"):
+        module._start_new_thread(print, ())
+    assert limits.after_call(1) == wire.MET_PROCESSES
+    assert limits.after_call(1) == 0, "once"
+
+
+LOOPS = (
+    "while True: kept.append(b'x' * 4096); kept.pop()",
+    "while True: kept.append(1) or kept.pop()",
+    "while True: pass",
+    "for each in iter(int, 1): kept.append(each) or kept.pop()",
+    "while True:\n            kept.append(b'x' * 4096)\n            kept.pop()",
+)
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+def test_an_exception_from_outside_is_caught_where_the_code_stands(loop: str) -> None:
+    """CPython looks for the handler of one that comes between two rounds before the loop, not in it."""
+    source = f"def run(kept):\n    try:\n        {loop}\n    except MemoryError:\n        return 'caught'\n"
+    names: dict[str, Any] = {}
+    exec(compile(source, "loop", "exec"), names)
+
+    def tell(_: int, frame: Any) -> None:
+        if frame.f_code.co_name == "run":
+            raise_in(frame, MemoryError("now"))
+
+    before = signal.signal(signal.SIGVTALRM, tell)
+    try:
+        for _ in range(20):
+            signal.setitimer(signal.ITIMER_VIRTUAL, 0.004, 0.1)
+            assert names["run"]([]) == "caught"
+            signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+            assert sys.gettrace() is None
+    finally:
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+        signal.signal(signal.SIGVTALRM, before)

@@ -1,0 +1,103 @@
+"""Whether the instance has met a limit of its own: of descriptors, or of processes and threads.
+
+What meets one of these meets it again at every call, for as long as the instance lives.  Looked at where it
+costs nothing: after a call that raised, after one that took long, and now and then after the others.
+"""
+
+import errno
+import functools
+import os
+import resource
+from typing import Any, Iterator, Optional
+
+from worker import wire
+from worker.materials import REPLY_FD
+
+# A call that was shorter has opened few files.
+LONG_US = 50
+# Of the others every eighth; each one, once half of the descriptors are taken.
+EVERY = 8
+CHAIN_MOST = 10
+
+
+# Where Python starts threads and processes, by module; which names there are differs by version.
+STARTERS = {
+    "threading": ("_start_new_thread", "_start_joinable_thread"),
+    "os": ("fork",),
+    "subprocess": ("_fork_exec",),
+    "_posixsubprocess": ("fork_exec",),
+}
+
+
+class _Refused:
+    """One could not be started, whoever caught that."""
+
+    has_been = False
+
+
+def watch(module: Any) -> None:
+    """Notice when one cannot be started there: its caller gets the exception as it would have."""
+    for name in STARTERS[module.__name__]:
+        start = getattr(module, name, None)
+        if start is not None:
+            setattr(module, name, _noticing(start))
+
+
+def _noticing(start: Any) -> Any:
+    @functools.wraps(start)
+    def started(*arguments: Any, **keywords: Any) -> Any:
+        try:
+            return start(*arguments, **keywords)
+        except (RuntimeError, BlockingIOError):
+            _Refused.has_been = True
+            raise
+
+    return started
+
+
+class Limits:
+    """Of one instance."""
+
+    def __init__(self) -> None:
+        self.half = resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2
+        self._skip = EVERY
+
+    def after_call(self, exec_us: int) -> int:
+        """What a call has met that was answered: one of ``wire.MET_*``, or 0."""
+        if _Refused.has_been:
+            _Refused.has_been = False
+            return wire.MET_PROCESSES
+        self._skip -= 1
+        if self._skip > 0 and exec_us < LONG_US:
+            return 0
+        return self.of_files()
+
+    def of_files(self) -> int:
+        """The kernel gives the lowest number that is free: one above half is a sign, none is the limit."""
+        try:
+            lowest = os.dup(REPLY_FD)
+        except OSError as error:
+            return wire.MET_OPEN_FILES if error.errno == errno.EMFILE else 0
+        os.close(lowest)
+        self._skip = 1 if lowest >= self.half else EVERY
+        return 0
+
+    def by(self, error: BaseException) -> int:
+        """What a call has met that raised this."""
+        if _Refused.has_been:
+            _Refused.has_been = False
+            return wire.MET_PROCESSES
+        for each in _chain(error):
+            number = getattr(each, "errno", None) if isinstance(each, OSError) else None
+            if number == errno.EMFILE:
+                return wire.MET_OPEN_FILES
+        return self.of_files()
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    each: Optional[BaseException] = error
+    for _ in range(CHAIN_MOST):
+        if each is None:
+            return
+        yield each
+        each = each.__cause__ or each.__context__
