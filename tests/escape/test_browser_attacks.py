@@ -103,7 +103,7 @@ def assert_stopped(case: Case, found: str, left: str) -> None:
     assert left == UNHARMED
 
 
-@pytest.mark.promise("T920")
+@pytest.mark.promise("T59")
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
 def test_a_hostile_page_reads_takes_and_leaves_nothing(browser: Browser, site: Server, case: Case) -> None:
     assert_stopped(case, *attempt(browser, site.url, case))

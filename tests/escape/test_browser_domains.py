@@ -81,7 +81,7 @@ def test_a_cookie_by_header_for_the_whole_domain_stays_at_its_host(user: Context
     assert user.page(one_site.at(VICTIM)).run(NAMED) == "none"
 
 
-@pytest.mark.promise("T924")
+@pytest.mark.promise("T63")
 def test_a_cookie_by_script_for_the_whole_domain_reaches_no_other_function(
     user: Context, one_site: Site
 ) -> None:

@@ -46,7 +46,7 @@ def page_of(server: Server) -> Iterator[str]:
     server.client.delete(f"/spaces/{SPACE}/functions/honest-page")
 
 
-@pytest.mark.promise("S929")
+@pytest.mark.promise("S111")
 def test_a_sandboxed_page_can_do_what_the_page_for_authors_says(
     user: Context, server: Server, page_of: str
 ) -> None:

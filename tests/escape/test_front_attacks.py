@@ -91,7 +91,7 @@ def ask(server: Server, name: str) -> None:
         return
 
 
-@pytest.mark.promise("T906")
+@pytest.mark.promise("T54")
 def test_a_front_that_says_what_no_front_says_is_replaced_and_the_other_goes_on(field: Server) -> None:
     before, descriptors = fronts_of(field.pid), open_in(field.pid)
     ask(field, "malformed")
@@ -115,7 +115,7 @@ def test_control_unchecked_all_descriptors_stay_in_the_warden_and_the_front_goes
         server.stop()
 
 
-@pytest.mark.promise("T907")
+@pytest.mark.promise("T55")
 def test_a_front_that_has_zygotes_replaced_without_end_gets_one_at_a_time(field: Server) -> None:
     ask(field, "renew")
     most = 0
@@ -127,7 +127,7 @@ def test_a_front_that_has_zygotes_replaced_without_end_gets_one_at_a_time(field:
     assert most <= 8, most
 
 
-@pytest.mark.promise("T908")
+@pytest.mark.promise("T56")
 def test_a_front_that_floods_its_link_slows_the_others_little(field: Server) -> None:
     import threading
 

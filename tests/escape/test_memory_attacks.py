@@ -65,7 +65,7 @@ def field(targets: Targets) -> Iterator[Field]:
         yield entered
 
 
-@pytest.mark.promise("T910")
+@pytest.mark.promise("T58")
 @pytest.mark.parametrize("name", ATTACKS)
 def test_057_what_touches_too_much_gets_memory_error_or_ends_its_cell_and_the_host_gives_no_more(
     name: str, field: Field

@@ -153,7 +153,7 @@ def handle(req):
 """
 
 
-@pytest.mark.promise("T936")
+@pytest.mark.promise("T70")
 def test_064_a_function_in_the_hosts_network_is_refused_the_metadata_addresses(
     make_server: Callable[..., Server], group: Path
 ) -> None:

@@ -179,7 +179,7 @@ def test_052_a_lock_on_a_shared_file_is_seen_by_another_tenant_and_the_server_sa
     assert "covert channel" in stated["file-locks"]["evidence"]
 
 
-@pytest.mark.promise("T932")
+@pytest.mark.promise("T66")
 @pytest.mark.parametrize("kind", tenants.KINDS_OF_LOCK)
 @pytest.mark.parametrize("place", tenants.SHARED_INODES)
 @pytest.mark.parametrize("without", [frozenset(), frozenset({"dev"})], ids=["complete", "control"])

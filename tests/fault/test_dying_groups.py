@@ -87,7 +87,7 @@ def v1(small_server: MakeSmall) -> None:
         pytest.skip("no memory controller of cgroup v1 here")
 
 
-@pytest.mark.promise("S903")
+@pytest.mark.promise("S91")
 def test_cells_that_read_pages_anew_leave_no_dying_groups_behind(small_server: MakeSmall, v1: None) -> None:
     with small_server() as server:
         server.deploy("evictor", EVICTOR)

@@ -87,7 +87,7 @@ def deaths() -> list[tuple[str, int]]:
     return asked[:200]
 
 
-@pytest.mark.promise("S902")
+@pytest.mark.promise("S90")
 def test_after_two_hundred_deaths_another_space_is_answered_as_fast_as_before(
     small_server: MakeSmall,
 ) -> None:

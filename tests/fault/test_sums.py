@@ -81,7 +81,7 @@ def bystander_can(most: int) -> int:
     return int(subprocess.run(command, capture_output=True, check=True, timeout=60).stdout)
 
 
-@pytest.mark.promise("T909")
+@pytest.mark.promise("T57")
 def test_signals_that_wait_in_cells_leave_the_hosts_processes_their_half(small_server: MakeSmall) -> None:
     with small_server(wrap=under(HOSTS_PENDING)) as server:
         found = queued(server)
@@ -114,7 +114,7 @@ def scores(server: Server) -> dict[str, set[int]]:
     }
 
 
-@pytest.mark.promise("S904")
+@pytest.mark.promise("S92")
 def test_without_memory_cells_go_first_then_zygotes_then_fronts_and_the_warden_last(
     small_server: MakeSmall,
 ) -> None:
@@ -145,7 +145,7 @@ def handle(req):
 """
 
 
-@pytest.mark.promise("S905")
+@pytest.mark.promise("S93")
 def test_processes_of_all_cells_together_stay_within_their_sum(small_server: MakeSmall) -> None:
     with small_server(cells_processes=120) as server:
         base, _ = groups_of(server.data_dir)["pids"]
@@ -198,7 +198,7 @@ def peak_of_eaters(server: Server) -> int:
     return int((base / ("memory.max_usage_in_bytes" if version == 1 else "memory.peak")).read_text())
 
 
-@pytest.mark.promise("S906")
+@pytest.mark.promise("S94")
 def test_memory_of_all_cells_together_stays_within_its_sum_and_who_has_little_lives(
     small_server: MakeSmall,
 ) -> None:

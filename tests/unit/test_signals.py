@@ -32,7 +32,7 @@ def test_any_number_has_a_name(number: int) -> None:
     assert re.fullmatch(r"SIG[A-Z0-9+]+|signal -?\d+", name_of(number))
 
 
-@pytest.mark.promise("S901")
+@pytest.mark.promise("S89")
 def test_every_wait_status_is_a_signal_or_a_code_or_no_end() -> None:
     for status in range(1 << 16):
         ended = how_ended(status)

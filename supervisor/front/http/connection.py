@@ -216,12 +216,13 @@ class Connection(asyncio.BufferedProtocol):
 
     def _take(self, data: bytearray, view: memoryview, size: int) -> int:
         """How many of the first ``size`` bytes of ``data`` were used; ``view`` shows them."""
-        at = 0
+        at = cuts = 0
         message = self.message
         while at < size and not self._is_waiting():
             if self.phase is Phase.IDLE:
                 self.phase = Phase.HEAD
-            end = message.end_of_piece(data, at, size)
+            end = message.end_of_piece(data, at, size, cuts)
+            cuts += 1
             try:
                 message.feed(view[at:end])
             except PlatformError as error:

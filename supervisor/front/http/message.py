@@ -1,6 +1,8 @@
 """One request as its bytes come: llhttp, and what is counted around it.  No I/O.
 
-llhttp is never given a byte of the next message (``pieces``), so whoever feeds it knows where each one ends.
+llhttp is given no byte of the next message (``pieces``), so whoever feeds it knows where each one ends.  A
+body that is full of places where it might end is not cut at all of them: should the next message begin in
+such a piece, nothing of that is used, and the connection ends with the answer (``keeps_alive``).
 ``has_head`` and ``is_whole`` say how far it is; a request that may not be is a PlatformError of ``feed`` or
 ``target``, after which nothing more can be fed.
 """
@@ -15,12 +17,14 @@ from supervisor.errors import PlatformError
 from supervisor.front.answers import Headers
 from supervisor.front.http import head
 from supervisor.front.http.head import Framing, Target
-from supervisor.front.http.pieces import piece_end, tail_of
+from supervisor.front.http.pieces import first_not_empty, piece_end, tail_of
 
 # Sizes, extensions and trailers of chunks may be as many bytes as the body and so many more, ...
 FRAMING_SLACK_BYTES = 1 << 16
 # ... and so many of them may come without a byte of the body: llhttp copies a trailer as it grows.
 FRAMING_RUN_BYTES = 1 << 16
+# A piece costs a microsecond or two: of what one read has brought, so many are made.
+CUTS_MOST = 64
 TOO_MUCH_FRAMING = "the sizes, extensions and trailers of its chunks are too long"
 
 
@@ -59,18 +63,25 @@ class Message:
         """There is no next message.  Who is held in turn would not be freed for a long time."""
         self._parser = None
         self._take = _nowhere
+        self._url = self._line = self._tail = b""
+        self.headers = []
 
     @property
     def held_bytes(self) -> int:
         """What it takes up here: its head, or its body."""
         return self.body_bytes if self.has_head else self.fed
 
-    def end_of_piece(self, data: bytearray, at: int, size: int) -> int:
-        """How far ``data`` may be fed at once."""
+    def end_of_piece(self, data: bytearray, at: int, size: int, cuts: int) -> int:
+        """How far ``data`` may be fed at once; ``cuts`` pieces of this read have been fed."""
         if self._left:
             return min(size, at + self._left)
-        end = piece_end(data, at, size, self._tail)
-        return end if self.has_head else min(end, at + head.HEAD_MAX_BYTES + 1 - self.fed)
+        if self.has_head:
+            return piece_end(data, at, size, self._tail) if cuts < CUTS_MOST else size
+        if not self._line and data[at] in b"\r\n":
+            end = first_not_empty(data, at, size)
+        else:
+            end = piece_end(data, at, size, self._tail)
+        return min(end, at + head.HEAD_MAX_BYTES + 1 - self.fed)
 
     def feed(self, piece: memoryview) -> None:
         """One piece.  PlatformError."""
@@ -115,9 +126,13 @@ class Message:
             # An upgrade is an offer: whoever does not take it answers in HTTP (RFC 9110, 7.8).
             return
         except httptools.HttpParserInvalidMethodError:
+            if self.is_whole:
+                return  # it is the next message's
             self.is_odd = True
             self._odd_line()
         except httptools.HttpParserError as error:
+            if self.is_whole:
+                return
             raise self._refusal or head.refusal(400, str(error)) from None
 
     def _odd_line(self) -> None:
@@ -162,8 +177,15 @@ class Message:
 
     # ---- llhttp's callbacks -------------------------------------------------------------------------
 
+    def on_message_begin(self) -> None:
+        """A message begins; where one has ended in this very piece, it comes too early to be used."""
+        if self.is_whole:
+            self.keeps_alive = False
+
     def on_url(self, url: bytes) -> None:
         """A part of the target."""
+        if self.has_head:
+            return
         self._url += url
         if len(self._url) > head.REQUEST_LINE_MAX_BYTES:
             self._stop(head.refusal(414, f"more than {head.REQUEST_LINE_MAX_BYTES} bytes"))
@@ -189,18 +211,24 @@ class Message:
     def on_headers_complete(self) -> None:
         """The head has ended."""
         assert self._parser is not None
+        if self.has_head:
+            return
         self.has_head = True
         # Asked now: once the message has ended llhttp no longer knows.
         self.keeps_alive = self._parser.should_keep_alive()
 
     def on_body(self, body: bytes) -> None:
         """A part of the body."""
+        if self.is_whole:
+            return
         self.body_bytes += len(body)
         self._run_from = self.fed
         self._take(body)
 
     def on_message_complete(self) -> None:
         """All of it is there."""
+        if self.is_whole:
+            return
         self.is_whole = True
         if self._parser is not None:
             # A trailer may say that the connection ends: llhttp would take nothing more.

@@ -25,6 +25,11 @@ def piece_end(data: bytearray, at: int, size: int, tail: bytes) -> int:
     return found + len(END) if found >= 0 else size
 
 
+def first_not_empty(data: bytearray, at: int, size: int) -> int:
+    """Where the empty lines end that ``data`` has at ``at``."""
+    return size - len(data[at:size].lstrip(b"\r\n"))
+
+
 def tail_of(tail: bytes, piece: memoryview) -> bytes:
     """The last bytes so far, of which an empty line may go on; ``tail`` is that of the pieces before."""
     last = bytes(piece[-TAIL_BYTES:])

@@ -26,7 +26,7 @@ def assert_sandboxed(answer: RawAnswer) -> None:
     assert answer.one("x-content-type-options") == "nosniff"
 
 
-@pytest.mark.promise("S920")
+@pytest.mark.promise("S102")
 def test_every_answer_of_a_function_is_sandboxed_and_not_sniffed(server: Server, deploy: Deploy) -> None:
     name = deploy("page", HTML)
     for tail in ("", "/", "/a/b.html", "/a%2Fb"):
@@ -95,7 +95,7 @@ def test_the_platforms_own_answers_on_a_functions_way_are_sandboxed_too(
     assert_sandboxed(head)
 
 
-@pytest.mark.promise("S921")
+@pytest.mark.promise("S103")
 def test_what_acts_on_the_whole_origin_does_not_get_out(server: Server, deploy: Deploy) -> None:
     name = deploy(
         "further",
@@ -109,7 +109,7 @@ def test_what_acts_on_the_whole_origin_does_not_get_out(server: Server, deploy: 
     assert [key for key, value in answer.headers if value == "x"] == ["X-Kept"]
 
 
-@pytest.mark.promise("S922")
+@pytest.mark.promise("S104")
 def test_a_cookie_of_a_function_comes_back_to_that_function_alone(server: Server, deploy: Deploy) -> None:
     sets = deploy(
         "sets-cookies",
@@ -133,7 +133,7 @@ def test_a_cookie_of_a_function_comes_back_to_that_function_alone(server: Server
             assert "cookie" not in browser.build_request("GET", path).headers
 
 
-@pytest.mark.promise("S923")
+@pytest.mark.promise("S105")
 def test_the_script_of_a_service_worker_is_refused(server: Server, deploy: Deploy) -> None:
     name = deploy("worker-script", HTML)
     answer = exchange(server, "GET", target(name, "/sw.js"), [("Service-Worker", "script")])
@@ -144,7 +144,7 @@ def test_the_script_of_a_service_worker_is_refused(server: Server, deploy: Deplo
     assert absent.body == answer.body
 
 
-@pytest.mark.promise("S924")
+@pytest.mark.promise("S106")
 def test_the_api_is_neither_framed_nor_opened_nor_embedded_nor_sniffed(server: Server) -> None:
     paths = ("/healthz", "/readyz", "/openapi.json", "/docs", "/docs/assets/swagger-ui.css",
              "/spaces/test/functions", "/nothing", "/spaces/test/functions/none-such")  # fmt: skip

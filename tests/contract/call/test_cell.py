@@ -181,7 +181,7 @@ def test_the_root_is_read_only_and_only_tmp_and_shm_can_be_written(server: Serve
         assert look(server, looker, f"tried(lambda: write({place!r}))") == "written"
 
 
-@pytest.mark.promise("T937")
+@pytest.mark.promise("T71")
 def test_the_mounts_say_nothing_of_where_the_host_keeps_its_data(server: Server, looker: str) -> None:
     for name in ("mountinfo", "mounts"):
         text = look(server, looker, f"read('/proc/self/{name}')")

@@ -64,7 +64,7 @@ def listed(deploy: Deploy) -> str:
     return deploy("cors-listed", SOURCE, cors=[PAGE, "null"], public=True, timeout=1, max_request=1)
 
 
-@pytest.mark.promise("S925")
+@pytest.mark.promise("S107")
 def test_a_preflight_is_answered_without_an_instance(server: Server, deploy: Deploy) -> None:
     for cors, allowed in ([PAGE], PAGE), ("*", "*"), (f"{EVIL},{PAGE}", PAGE):
         name = deploy("cors-preflight", SOURCE, cors=cors)
@@ -88,7 +88,7 @@ def test_a_page_of_a_public_address_may_ask_for_a_server_in_a_private_network(
     assert answer.one("access-control-allow-private-network") == "true"
 
 
-@pytest.mark.promise("S926")
+@pytest.mark.promise("S108")
 def test_every_answer_of_the_function_can_be_read_refusals_too(
     server: Server, listed: str, deploy: Deploy
 ) -> None:
@@ -161,7 +161,7 @@ def test_a_sandboxed_pages_own_origin_is_admitted_where_null_or_all_are(
     assert_envelope(preflight(server, deploy("cors-no-null", SOURCE, cors=[PAGE]), "null"), 405)
 
 
-@pytest.mark.promise("T921")
+@pytest.mark.promise("T60")
 def test_whoever_names_no_admitted_origin_cannot_tell_a_function_from_none(
     server: Server, deploy: Deploy
 ) -> None:

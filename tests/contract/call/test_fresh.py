@@ -246,7 +246,7 @@ def test_no_state_of_a_call_is_there_in_the_next(fresh: Function, make: Any, sta
     assert survives(control, state)
 
 
-@pytest.mark.promise("T931")
+@pytest.mark.promise("T65")
 @pytest.mark.parametrize("what", IN_THE_WAY)
 def test_whatever_a_call_did_to_its_descriptors_the_next_callers_large_answer_is_whole(
     fresh: Function, what: str

@@ -53,7 +53,7 @@ def near(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     yield from a_server(tmp_path_factory, DOMAIN, "https://cellblock.example.org")
 
 
-@pytest.mark.promise("S927")
+@pytest.mark.promise("S109")
 def test_a_function_is_called_at_a_host_of_its_own(apart: Server) -> None:
     for host in (f"open.{SPACE}.{DOMAIN}", f"OPEN.{SPACE.upper()}.{DOMAIN}:8443", f"open.{SPACE}.{DOMAIN}."):
         answer = at(apart, host, "/a%20b/c?q=1", "PUT")
@@ -77,7 +77,7 @@ def test_who_may_call_is_decided_there_as_everywhere(apart: Server) -> None:
     assert_envelope(at(apart, host, "/", "OPTIONS"), 405)
 
 
-@pytest.mark.promise("S928")
+@pytest.mark.promise("S110")
 def test_the_api_answers_there_to_nobody(apart: Server) -> None:
     hosts = (DOMAIN, f"{SPACE}.{DOMAIN}", f"a.open.{SPACE}.{DOMAIN}", f"-.{SPACE}.{DOMAIN}", f"{DOMAIN}.:80",
              f"open_.{SPACE}.{DOMAIN}")  # fmt: skip
@@ -102,7 +102,7 @@ def test_the_api_answers_there_to_nobody(apart: Server) -> None:
         assert at(apart, host, target("open")).status == 200
 
 
-@pytest.mark.promise("T922")
+@pytest.mark.promise("T61")
 def test_the_sandbox_goes_where_the_origin_is_the_functions_own_and_nowhere_else(apart: Server) -> None:
     own = at(apart, f"open.{SPACE}.{DOMAIN}", "/")
     assert own.all("content-security-policy") == []
@@ -121,7 +121,7 @@ def test_a_worker_of_its_own_origin_is_the_functions_to_register(apart: Server) 
     assert exchange(apart, "GET", target("open", "/sw.js"), worker).status == 403
 
 
-@pytest.mark.promise("T923")
+@pytest.mark.promise("T62")
 def test_a_cookie_stays_at_the_host_of_its_function(apart: Server) -> None:
     host = f"open.{SPACE}.{DOMAIN}"
     assert at(apart, host, "/").one("set-cookie") == "a=1; Path=/x"

@@ -56,7 +56,7 @@ def guess(server: Server, door: str, until: float) -> list[int]:
     return statuses
 
 
-@pytest.mark.promise("T935")
+@pytest.mark.promise("T69")
 @pytest.mark.parametrize("door", DOORS)
 def test_wrong_tokens_are_slowed_and_told_and_a_right_one_from_the_same_address_is_served(
     guessed: Server, door: str

@@ -48,7 +48,7 @@ TIMES = 3
 
 
 @on_every_runtime
-@pytest.mark.promise("S910")
+@pytest.mark.promise("S96")
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_a_program_that_reserves_far_more_than_it_touches_runs_at_the_defaults(
     server: Server, deploy: Deploy, runtime_name: str, name: str
@@ -85,7 +85,7 @@ C = []
 """
 
 
-@pytest.mark.promise("S911")
+@pytest.mark.promise("S97")
 @pytest.mark.parametrize("kind", ["", "async "], ids=["sync", "async"])
 def test_an_instance_that_met_its_memory_serves_no_further_call(
     server: Server, deploy: Deploy, one_front: Callable[[str], httpx.Response], kind: str
@@ -117,7 +117,7 @@ UNCAUGHT = {
 }
 
 
-@pytest.mark.promise("S912")
+@pytest.mark.promise("S98")
 @pytest.mark.parametrize("where", UNCAUGHT)
 def test_memory_error_that_nobody_catches_is_a_502_with_limit_and_peak_wherever_it_is_raised(
     server: Server, deploy: Deploy, where: str
@@ -214,7 +214,7 @@ def handle(req):
 
 
 @pytest.mark.needs_root
-@pytest.mark.promise("S913")
+@pytest.mark.promise("S99")
 def test_children_are_judged_together_and_the_report_has_their_peak(server: Server, deploy: Deploy) -> None:
     """Four with 40 MiB each lived in 64, and the report said 0.0."""
     name = deploy("children", CHILDREN, memory=64, timeout=30)
@@ -243,7 +243,7 @@ def handle(req):
 """
 
 
-@pytest.mark.promise("S914")
+@pytest.mark.promise("S100")
 def test_a_function_that_holds_nine_tenths_of_its_limit_loses_no_call_and_no_instance(
     deploy: Deploy, one_front: Callable[[str], httpx.Response]
 ) -> None:
@@ -290,7 +290,7 @@ def handle(req):
 """
 
 
-@pytest.mark.promise("S915")
+@pytest.mark.promise("S101")
 @pytest.mark.parametrize("caught", ["pass", "raise"])
 @pytest.mark.parametrize(("limit", "source"), [("processes", THREADS), ("open_files", FILES)])
 def test_an_instance_that_meets_processes_or_open_files_ends_and_the_log_says_why(

@@ -22,7 +22,7 @@ def spelled(steps: Sequence[Step]) -> bytes:
 SMUGGLING = [row for row in ROWS if SMUGGLED_TARGET in spelled(row.steps)]
 
 
-@pytest.mark.promise("T941")
+@pytest.mark.promise("T73")
 @pytest.mark.parametrize("row", SMUGGLING, ids=lambda row: row.name)
 def test_a_smuggled_request_is_carried_out_by_a_reader_that_forgives(row: Row) -> None:
     readers = READERS + (CARELESS_READERS if row.family == "early answers" else [])

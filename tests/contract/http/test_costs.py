@@ -114,7 +114,7 @@ def cost(server: Server, front: int, data: bytes, piece: int = 65536) -> float:
     return min(found)
 
 
-@pytest.mark.promise("T946")
+@pytest.mark.promise("T78")
 @pytest.mark.parametrize("name", SHAPES)
 def test_a_mebibyte_costs_little_whatever_it_is_made_of_and_two_cost_twice_as_much(
     edge: Server, front: int, name: str
@@ -154,7 +154,7 @@ SLOW_SHAPES: dict[str, Callable[[int], bytes]] = {
 LETTERS = 20_000
 
 
-@pytest.mark.promise("T947")
+@pytest.mark.promise("T79")
 @pytest.mark.parametrize("name", SLOW_SHAPES)
 def test_what_comes_letter_by_letter_is_read_once(edge: Server, front: int, name: str) -> None:
     once, twice = (cost(edge, front, SLOW_SHAPES[name](size), 1) for size in (LETTERS, 2 * LETTERS))
@@ -188,7 +188,7 @@ TURN_SHAPES = {
 ASKED = 40
 
 
-@pytest.mark.promise("T948")
+@pytest.mark.promise("T80")
 @pytest.mark.parametrize("name", TURN_SHAPES)
 def test_no_turn_of_a_fronts_loop_is_long_while_it_reads(edge: Server, front: int, name: str) -> None:
     """Between two answers to somebody else a front has run for less than a few turns."""

@@ -94,7 +94,7 @@ def is_served(server: Server) -> bool:
         return asked(line).status == 200
 
 
-@pytest.mark.promise("T949")
+@pytest.mark.promise("T81")
 def test_connections_of_one_address_are_bounded_and_leave_room_for_others(crowded: Server) -> None:
     wait_until(lambda: is_served(crowded), "the last test's connections are still there")
     with contextlib.ExitStack() as stack:
@@ -145,7 +145,7 @@ def hurried(make: Make) -> Server:
     return make(head_seconds=1, keepalive_seconds=600)
 
 
-@pytest.mark.promise("S941")
+@pytest.mark.promise("S113")
 @pytest.mark.parametrize("first", [0, 1])
 @pytest.mark.parametrize(
     "half", [b"GET", INVOCATION.spell(get())[:-2], HEALTH[:-1]], ids=["3", "all but 2", "all but 1"]

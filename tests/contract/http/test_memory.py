@@ -77,7 +77,7 @@ ENDLESS: dict[str, tuple[bytes, bytes, set[int]]] = {
 }
 
 
-@pytest.mark.promise("T942")
+@pytest.mark.promise("T74")
 @pytest.mark.parametrize("name", ENDLESS)
 def test_what_never_ends_is_answered_early_and_costs_a_front_nothing(
     edge: Server, front: int, name: str
@@ -122,7 +122,7 @@ HEADS = {
 }
 
 
-@pytest.mark.promise("T943")
+@pytest.mark.promise("T75")
 @pytest.mark.parametrize("name", HEADS)
 def test_a_head_that_is_not_complete_costs_no_more_than_64_kib(edge: Server, front: int, name: str) -> None:
     grown(edge, front, HEADS[name])  # what the first ones leave is the allocator's, and is used again
@@ -139,7 +139,7 @@ BODIES = {
 }
 
 
-@pytest.mark.promise("T944")
+@pytest.mark.promise("T76")
 @pytest.mark.parametrize("name", BODIES)
 def test_a_body_that_is_not_complete_costs_no_more_than_the_largest_and_64_kib(
     edge: Server, front: int, name: str
@@ -195,7 +195,7 @@ def one_by_one(server: Server, number: int) -> None:
             KINDS[count % len(KINDS)](line)
 
 
-@pytest.mark.promise("T945")
+@pytest.mark.promise("T77")
 @pytest.mark.timeout(1200)
 def test_connections_that_are_gone_leave_a_fronts_memory_where_it_was(edge: Server, front: int) -> None:
     one_by_one(edge, WARM_UP)

@@ -206,7 +206,7 @@ def address(server: Server, name: str) -> str:
     return f"{server.url}/spaces/{SPACE}/functions/{name}/invoke"
 
 
-@pytest.mark.promise("S940")
+@pytest.mark.promise("S112")
 @pytest.mark.parametrize("status", REFUSALS)
 @pytest.mark.parametrize("client", IN_PYTHON)
 def test_a_refusal_before_the_body_was_read_is_read(server: Server, client: str, status: int) -> None:

@@ -124,7 +124,7 @@ def judged(server: Server, row: Row, way: Way) -> Outcome:
     return outcome
 
 
-@pytest.mark.promise("T940")
+@pytest.mark.promise("T72")
 @pytest.mark.parametrize(("row", "way"), CASES)
 def test_a_request_gets_what_it_must_and_no_byte_of_it_becomes_another(
     edge: Server, bystander: Bystander, seen: Seen, row: Row, way: Way
@@ -161,7 +161,7 @@ def test_the_table_is_as_large_as_it_has_to_be_and_says_each_thing_once() -> Non
     assert all(row.why and row.outcomes for row in ROWS)
 
 
-@pytest.mark.promise("S942")
+@pytest.mark.promise("S114")
 def test_requests_that_come_ahead_are_answered_in_order(edge: Server) -> None:
     """Each answer says which request it is one to, by the call id that a caller gives."""
     ids = [f"ahead-{number}" for number in range(50)]

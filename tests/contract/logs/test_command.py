@@ -124,7 +124,7 @@ DISGUISES = (
 )  # fmt: skip
 
 
-@pytest.mark.promise("T933")
+@pytest.mark.promise("T67")
 @pytest.mark.parametrize("stream", ["stdout", "stderr"])
 @pytest.mark.parametrize("call", ["c-1", "", "platform", "platform:info"])
 def test_no_line_of_a_function_can_be_taken_for_the_platforms(

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from supervisor.errors import PlatformError
 from supervisor.front.http import head
-from supervisor.front.http.message import Message
+from supervisor.front.http.message import CUTS_MOST, Message
 from supervisor.front.http.pieces import END, piece_end, tail_of
 
 
@@ -94,7 +94,7 @@ def fed(data: bytes, size: int) -> tuple[list[tuple[bytes, bytes]], int]:
     for start in range(0, len(data), size):
         inbox += data[start : start + size]
         while inbox:
-            end = message.end_of_piece(inbox, 0, len(inbox))
+            end = message.end_of_piece(inbox, 0, len(inbox), 0)
             try:
                 message.feed(memoryview(bytes(inbox[:end])))
                 if message.has_head and message.framing is None:
@@ -134,3 +134,27 @@ def test_a_changed_byte_gives_requests_or_one_refusal_however_they_arrive(
 ) -> None:
     data = WHOLE[:at] + put + WHOLE[at + 1 :]
     assert fed(data, size) == fed(data, 1)
+
+
+def test_a_body_full_of_empty_lines_is_not_cut_at_all_of_them_and_what_comes_too_early_is_not_used() -> None:
+    body = END * 1000
+    head_of = HEAD % 1 + b"Transfer-Encoding: chunked\r\n\r\n"
+    data = bytearray(head_of + b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body) + HEAD % 2 + b"\r\n")
+    got = bytearray()
+    message = Message(got.extend)
+    at = cuts = 0
+    while not message.is_whole:
+        end = message.end_of_piece(data, at, len(data), cuts)
+        message.feed(memoryview(bytes(data[at:end])))
+        if message.has_head and message.framing is None:
+            message.target()
+        at, cuts = end, cuts + 1
+    assert bytes(got) == body and cuts <= CUTS_MOST + 1
+    assert at == len(data) and not message.keeps_alive
+    assert (message.method, dict(message.headers)[b"host"]) == ("POST", b"x")
+
+
+def test_empty_lines_before_a_request_are_one_piece() -> None:
+    message = Message(lambda _: None)
+    data = bytearray(b"\r\n" * 1000 + b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert message.end_of_piece(data, 0, len(data), 0) == 2000

@@ -28,7 +28,7 @@ def begun(call: int, body_bytes: int = MIB) -> bytes:
     return wire.PREFIX.pack(wire.ANSWER, call, len(HEAD), body_bytes) + HEAD
 
 
-@pytest.mark.promise("T930")
+@pytest.mark.promise("T64")
 @pytest.mark.parametrize("served", [0, 1])
 @pytest.mark.parametrize(
     "said",

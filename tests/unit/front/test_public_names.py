@@ -69,7 +69,7 @@ async def anonymous(directory: Directory, key: Key) -> bool:
     return function is not None and function.limits.public
 
 
-@pytest.mark.promise("T934")
+@pytest.mark.promise("T68")
 def test_for_a_stranger_neither_a_private_nor_an_absent_function_is_looked_up(tmp_path: Path) -> None:
     async def scenario(directory: Directory, store: Functions) -> None:
         for number in range(100):

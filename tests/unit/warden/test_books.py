@@ -145,7 +145,7 @@ async def happen(host: ScriptedHost, ticket: int, event: tuple[Any, ...]) -> Non
     await host.settle()
 
 
-@pytest.mark.promise("S900")
+@pytest.mark.promise("S88")
 @settings(derandomize=True, deadline=None, max_examples=250, database=None)
 @given(st.lists(events, max_size=40))
 @example([("lease", 0, KEYS[0], "serve"), ("all go on",), ("die", 0, (40, 0), 0, -1)])

@@ -90,7 +90,7 @@ def test_open_files_are_counted_from_outside(opener: subprocess.Popen[bytes]) ->
     assert 0 < opened < most
 
 
-@pytest.mark.promise("S907")
+@pytest.mark.promise("S95")
 def test_where_the_host_is_short_of_open_files_the_cell_with_most_of_them_ends(
     opener: subprocess.Popen[bytes],
 ) -> None:

@@ -152,7 +152,7 @@ def sent(front: ScriptedFront, message: Any, descriptors: list[int]) -> None:
     front.sock.sendmsg([data], rights if descriptors else [])
 
 
-@pytest.mark.promise("T900")
+@pytest.mark.promise("T48")
 @pytest.mark.parametrize("name", MALFORMED)
 def test_what_no_front_says_costs_it_its_link_and_its_cells_and_the_warden_no_descriptor(
     on_a_host: OnAHost, name: str
@@ -220,7 +220,7 @@ GREEDY = {
 }  # fmt: skip
 
 
-@pytest.mark.promise("T901")
+@pytest.mark.promise("T49")
 def test_ceilings_are_the_wardens_whatever_a_front_asks_for(
     on_a_host: OnAHost, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -297,7 +297,7 @@ def _one_wrong(ends: list[int]) -> list[int]:
     return [*ends[:3], os.open("/dev/null", os.O_RDONLY)]
 
 
-@pytest.mark.promise("T902")
+@pytest.mark.promise("T50")
 @pytest.mark.parametrize("change", [_swapped, _opened, _other_pipes, _regular_files, _sockets, _one_wrong])
 def test_a_front_can_hand_back_no_other_pipes_than_it_was_lent(
     on_a_host: OnAHost, change: Callable[[list[int]], list[int]]
@@ -360,7 +360,7 @@ async def next_holder_never_waits(host: ScriptedHost) -> list[bool]:
     return [not os.get_blocking(end) for end in other.held[name][1]]
 
 
-@pytest.mark.promise("T903")
+@pytest.mark.promise("T51")
 def test_whoever_had_a_pipe_before_cannot_make_the_next_holder_wait_on_it(on_a_host: OnAHost) -> None:
     async def scenario(host: ScriptedHost) -> None:
         assert await next_holder_never_waits(host) == [True] * 4
@@ -441,7 +441,7 @@ def _drain(front: ScriptedFront) -> None:
 TURN_MOST_S = 0.05
 
 
-@pytest.mark.promise("T904")
+@pytest.mark.promise("T52")
 @pytest.mark.parametrize("what", FLOODS)
 def test_a_flood_of_one_front_leaves_the_others_their_turns(on_a_host: OnAHost, what: str) -> None:
     async def scenario(host: ScriptedHost) -> None:
@@ -502,7 +502,7 @@ def _as_deep_link(path: Path, folder: Path) -> None:
 PLANTED = [_as_link, _as_pipe, _as_file, _as_deep_link]
 
 
-@pytest.mark.promise("T905")
+@pytest.mark.promise("T53")
 @pytest.mark.parametrize("plant", PLANTED)
 def test_what_a_front_plants_for_the_warden_to_open_is_neither_followed_nor_waited_for(
     tmp_path: Path, plant: Callable[[Path, Path], None]
