@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from supervisor.warden.jail.cgroups import BLANK, CONTROLLERS, Budget, Cgroups, Leaf, Place, own_places
+from supervisor.warden.jail.cgroups import BLANK, CONTROLLERS, Budget, Cgroups, Leaf
+from supervisor.warden.jail.hierarchies import Place, own_places
 from supervisor.warden.jail.meters import Counted, Meter
 
 MIB = 1 << 20
