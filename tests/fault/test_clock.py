@@ -28,6 +28,7 @@ KEEPERS = (
     "supervisor/front/reports.py",
     "supervisor/front/recorder.py",
     "supervisor/front/logkeeping.py",
+    "supervisor/front/http/line.py",  # the header Date
 )
 AHEAD_SECONDS = 400 * 86_400
 
