@@ -91,7 +91,6 @@ def test_what_pyproject_asks_for_is_locked():
     project = tomllib.loads((DEPLOY_LOCKS.parents[1] / "pyproject.toml").read_text())["project"]
     for lock, wanted in {
         "server.txt": project["dependencies"],
-        "fast.txt": project["dependencies"] + project["optional-dependencies"]["fast"],
         "test.txt": project["dependencies"] + project["optional-dependencies"]["test"],
     }.items():
         locked = names(locked_requirements((DEPLOY_LOCKS / lock).read_text()))

@@ -92,29 +92,29 @@ class TestSettings:
 
     def test_pids_has_room_for_the_process_that_is_ours(self) -> None:
         for version in (1, 2):
-            assert cgroups._settings("pids", version, self.BUDGET) == [
+            assert cgroups.settings_of("pids", version, self.BUDGET) == [
                 ("pids.max", str(8 + PROCESSES_OF_OURS))
             ]
 
     def test_v2_memory_has_no_swap_and_ends_as_a_whole(self) -> None:
-        assert dict(cgroups._settings("memory", 2, self.BUDGET)) == {
+        assert dict(cgroups.settings_of("memory", 2, self.BUDGET)) == {
             "memory.max": str(64 << 20), "memory.swap.max": "0", "memory.oom.group": "1",
         }  # fmt: skip
 
     def test_v1_memory_goes_down_and_up_without_the_two_limits_ever_crossing(self) -> None:
-        files = [name for name, _ in cgroups._settings("memory", 1, self.BUDGET)]
+        files = [name for name, _ in cgroups.settings_of("memory", 1, self.BUDGET)]
         assert files == [
             "memory.memsw.limit_in_bytes", "memory.limit_in_bytes", "memory.memsw.limit_in_bytes",
         ]  # fmt: skip
-        assert cgroups._settings("memory", 1, self.BUDGET)[0][1] == "-1"
+        assert cgroups.settings_of("memory", 1, self.BUDGET)[0][1] == "-1"
 
     @pytest.mark.parametrize(
         ("cpu", "quota"), [(0.5, "50000"), (2, "200000"), (0.001, str(CPU_QUOTA_LEAST_US)), (0, "")]
     )
     def test_cpu_is_a_quota_of_a_period_and_zero_is_none(self, cpu: float, quota: str) -> None:
         budget = Budget(1 << 20, 1, cpu)
-        assert cgroups._settings("cpu", 2, budget) == [("cpu.max", f"{quota or 'max'} 100000")]
-        assert cgroups._settings("cpu", 1, budget) == [
+        assert cgroups.settings_of("cpu", 2, budget) == [("cpu.max", f"{quota or 'max'} 100000")]
+        assert cgroups.settings_of("cpu", 1, budget) == [
             ("cpu.cfs_period_us", "100000"), ("cpu.cfs_quota_us", quota or "-1"),
         ]  # fmt: skip
 
