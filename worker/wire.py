@@ -26,7 +26,6 @@ import msgpack
 
 WIRE_VERSION = 3
 _TEXT_ONLY = {str}
-_SECOND_WORD = "a second word on how it started"
 
 PREFIX = struct.Struct(">BIII")
 
@@ -100,13 +99,10 @@ INIT, CALL, CANCEL, VALUES = 1, 2, 3, 4
 READY, FAILED, CHECKED, ANSWER, RAISED, BROKE, WHERE, MET = 16, 17, 18, 19, 20, 21, 22, 23
 # Why a call is to end early: its time is up, or its caller has hung up.
 TIME_IS_UP, CALLER_IS_GONE = 0, 1
-# What an instance met: a MemoryError that nobody caught, and RAISED follows; its limit of memory, of
-# processes, of open files, which the function dealt with itself.
+# What an instance met: a MemoryError that nobody caught (RAISED follows), or limits that it dealt with.
 OUT_OF_MEMORY, MET_MEMORY, MET_PROCESSES, MET_OPEN_FILES = 1, 2, 3, 4
-# The stage of FAILED where the import ran out of memory.
-STAGE_MEMORY = "memory"
-# How a worker leaves whose own code found no memory: no frame can be made then.
-EXIT_OUT_OF_MEMORY = 77
+# The stage of FAILED where the import ran out of memory; the exit of a worker that finds none for a frame.
+STAGE_MEMORY, EXIT_OUT_OF_MEMORY = "memory", 77
 
 # Of a function with ``fresh``, one byte each, from pid 1 of its cell, which runs no code of the function's:
 # nothing of the last call is left and the next may be sent; or why a cell of it can serve one call only.
@@ -124,11 +120,7 @@ WHOLE: Dict[bytes, str] = {
 }
 
 # What a call used: the cell's own word, for display and for the size of its own function's pool only.
-_USAGE = (
-    Number("exec_us", 0, 1 << 53),
-    Number("cpu_us", 0, 1 << 53),
-    Number("peak_kib", 0, 1 << 40),
-)
+_USAGE = (Number("exec_us", 0, 1 << 53), Number("cpu_us", 0, 1 << 53), Number("peak_kib", 0, 1 << 40))
 _EXCEPTION = (
     Text("exception_type", 256),
     Text("exception_info", 8192),
@@ -360,7 +352,8 @@ class Decoder:
                 raise RemoteProtocolError(str(error)) from None
             # Not when it is whole: a body may have many megabytes.
             if self.expected is not None and call not in self.expected:
-                raise RemoteProtocolError("an answer that no call waits for" if call else _SECOND_WORD)
+                what = "an answer that no call waits for" if call else "a second word on how it started"
+                raise RemoteProtocolError(what)
             del buffer[: PREFIX.size]
             self._prefix = (number, call, head_bytes, body_bytes)
         number, call, head_bytes, body_bytes = self._prefix
@@ -397,10 +390,8 @@ class Decoder:
         # msgpack raises ValueError, its own ExtraData, FormatError and StackError (ValueErrors too),
         # and UnicodeDecodeError (also one); nothing else may escape a hostile head.
         except (ValueError, TypeError, RecursionError) as error:
-            what = type(error).__name__
-            raise RemoteProtocolError(
-                "%s has a head that is no flat array (%s)" % (kind.name, what)
-            ) from None
+            what = "%s has a head that is no flat array (%s)" % (kind.name, type(error).__name__)
+            raise RemoteProtocolError(what) from None
         if type(values) is not tuple:
             raise RemoteProtocolError("%s has a head that is no array" % kind.name)
         try:

@@ -80,17 +80,23 @@ class Guard:
         self._cells: dict[str, _Cell] = {}
         self._by_bell: dict[int, _Cell] = {}
         self._bells = select.epoll()
-        self._loop = asyncio.get_running_loop()
-        self._loop.add_reader(self._bells.fileno(), self._rung)
+        self._is_listening = False
         # One: who is looked at next waits until the last ones were.
         self._thread = ThreadPoolExecutor(1, "memory")
         # Why it sees nothing; "" while it does.
         self.blindness = "" if is_counted else resident.blindness()
 
+    @property
+    def _loop(self) -> asyncio.AbstractEventLoop:
+        return asyncio.get_running_loop()
+
     # ---- the life of a cell -----------------------------------------------------------------
 
     def blank(self, name: str, pid: int, meter: Meter) -> None:
         """A cell is complete but for its function: what it has now is not the function's.  OSError."""
+        if not self._is_listening:  # there is a loop by now
+            self._is_listening = True
+            self._loop.add_reader(self._bells.fileno(), self._rung)
         cell = self._cells[name] = _Cell(name, pid, meter, has_own_tmp=self._has_namespaces)
         meter.listen(self._bells)
         for bell in (meter.bell, meter.processes_bell):
@@ -308,10 +314,11 @@ class Guard:
 
         def done(future: asyncio.Future[_T]) -> None:
             cell.is_busy = False
-            if cell.has_ended:
+            error = future.exception()
+            if cell.has_ended:  # its leaf may have gone while it was asked
                 cell.meter.close()
-            elif isinstance(future.exception(), OSError):
-                log.debug("cell %s: %s", cell.name, future.exception())
+            elif isinstance(error, OSError):
+                log.debug("cell %s: %s", cell.name, error)
             else:
                 then(future)
 

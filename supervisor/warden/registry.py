@@ -80,8 +80,7 @@ class Registry:
         shares.crowd = self._crowd
         self._tell_end, self._tell_alive = on_end, on_mend
         children.mend = self._mend
-        self._on_change = on_change
-        self._on_layers = on_layers
+        self._on_change, self._on_layers = on_change, on_layers
         self._on_proof: dict[str, Callable[[], None]] = {}
         self._proofs_failed = 0
         self._loop = asyncio.get_running_loop()

@@ -198,7 +198,7 @@ class ScriptedHost:
         self.registry = Registry(
             (RUNTIME,), preload=(), huge_pages=False, blank_cells=1, blank_most=0, slots=self.slots,
             confinement=confinement, children=self.children, shares=self.desk.shares,
-            on_end=self.desk.ended, on_mend=self.desk.mend,
+            on_end=self.desk.ended, on_mend=self.desk.mend, on_met=self.desk.met,
             on_change=lambda: None, on_layers=lambda: None,
         )  # fmt: skip
         self.desk.registry = self.registry

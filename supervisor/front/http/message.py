@@ -65,6 +65,7 @@ class Message:
         self._take = _nowhere
         self._url = self._line = self._tail = b""
         self.headers = []
+        self._refusal = None  # with it the frames that it was raised in
 
     @property
     def held_bytes(self) -> int:
