@@ -26,6 +26,7 @@ import msgpack
 
 WIRE_VERSION = 3
 _TEXT_ONLY = {str}
+_packer = msgpack.Packer()  # each has a buffer of 256 KiB; it packs in one piece, whoever's thread it is
 
 PREFIX = struct.Struct(">BIII")
 
@@ -259,11 +260,10 @@ def encode(
         if kind is None:  # before its fields: they could be too large for msgpack even to refuse well
             raise ValueError("unknown kind of frame")
         values: List[Any] = list(fields)
-        for name, value in headers:
-            values.append(name)
-            values.append(value)
+        for pair in headers:
+            values += pair
         _split_head(kind, values)
-        head: bytes = msgpack.packb(values)
+        head: bytes = _packer.pack(values)
         _check_prefix(kind, call, len(head), body_bytes, BODY_MAX_BYTES)
         return PREFIX.pack(kind_id, call, len(head), body_bytes) + head
     except (ValueError, TypeError, struct.error) as error:  # UnicodeEncodeError is a ValueError

@@ -41,6 +41,7 @@ class Gateway:
         self._credentials = credentials
         self._reports = reports
         self._tasks: set[asyncio.Task[None]] = set()
+        self._unreported: list[tuple[Exchange, Outcome, int, str, float]] = []
         self._loop = asyncio.get_running_loop()
 
     # ---- what the connection calls ------------------------------------------------------------------
@@ -261,15 +262,21 @@ class Gateway:
         exchange.reply(answer.status, headers, answer.body)
 
     def _report(self, exchange: Exchange, outcome: Outcome, status: int, told: str) -> None:
-        timing = exchange.timing
-        space, name, _ = exchange.match.groups()
-        whose = (
-            space.decode("latin-1"), name.decode("latin-1"), timing.version, timing.instance, exchange.call_id
-        )  # fmt: skip
-        total_s = time.perf_counter() - timing.started
-        self._directory.activity.ended(whose[0], whose[1], outcome, total_s)
-        times = (total_s, timing.queue_s, timing.init_s, timing.execution_s, timing.cpu_s)
-        self._reports.take(Report(now(), *whose, outcome, status, *times, timing.peak_bytes, told))
+        """Once the answers of this turn are on their way (``Edge.write_soon``): no caller waits for it."""
+        if not self._unreported:
+            self._loop.call_soon(self._report_all)
+        total_s = time.perf_counter() - exchange.timing.started
+        self._unreported.append((exchange, outcome, status, told, total_s))
+
+    def _report_all(self) -> None:
+        ended, self._unreported = self._unreported, []
+        for exchange, outcome, status, told, total_s in ended:
+            timing = exchange.timing
+            space, name = (part.decode("latin-1") for part in exchange.match.groups()[:2])
+            self._directory.activity.ended(space, name, outcome, total_s)
+            whose = (space, name, timing.version, timing.instance, exchange.call_id)
+            times = (total_s, timing.queue_s, timing.init_s, timing.execution_s, timing.cpu_s)
+            self._reports.take(Report(now(), *whose, outcome, status, *times, timing.peak_bytes, told))
 
 
 def _answer_of(call: PreparedCall, exchange: Exchange) -> Answer:

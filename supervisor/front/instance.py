@@ -149,20 +149,21 @@ class Instance:
             if self.remembers_values:
                 self.values_revision = call.values.revision
             data = call.values.frame + data
-        self._logs.lines.begin_call(len(self._outstanding) + 1)
-        if not self.served and call.queued_at < self._ready_since:
-            call.init_s = self.init_s  # it waited for that
         self._thaw()
         call.sent_at = time.perf_counter()
         call.instance = self
         self._outstanding[number] = call
-        self._deadlines.begin(call)
         if len(call.body) <= JOIN_BODY_BYTES:
             self._outbox.write(data + call.body)
         else:
             self._outbox.write(data)
             self._outbox.write(call.body)
+        # The cell wakes up meanwhile; whatever it says is heard in another turn of the loop.
         call.end_at = self._outbox.total
+        self._logs.lines.begin_call(len(self._outstanding))
+        if not self.served and call.queued_at < self._ready_since:
+            call.init_s = self.init_s  # it waited for that
+        self._deadlines.begin(call)
 
     @property
     def is_ending(self) -> bool:

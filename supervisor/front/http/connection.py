@@ -43,7 +43,9 @@ JOIN_BODY_BYTES = 1 << 16
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 # on, 0 seconds
 LINGER_NOT = struct.pack("ii", 1, 0)
-WITH_BODY = (Phase.HELD, Phase.BODY)
+# A name of its own for each: to look one up in an enumeration takes longer than to compare it.
+IDLE, HEAD, HELD, BODY, BUSY, LINGER, CLOSED = Phase
+WITH_BODY = (HELD, BODY)
 
 # No reads of two connections overlap: each is used up before the loop goes on.
 _buffer = bytearray(READ_BYTES)
@@ -86,7 +88,7 @@ class Connection(asyncio.BufferedProtocol):
     def __init__(self, edge: Edge) -> None:
         self.edge = edge
         self.peer = ""
-        self.phase = Phase.IDLE
+        self.phase: Phase = IDLE
         self.requests = 0
         self.seen: Seen | None = None  # by the sweep
         self.reader: Reader | None = None
@@ -113,7 +115,7 @@ class Connection(asyncio.BufferedProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """It is closed, by whomever."""
-        self.phase = Phase.CLOSED
+        self.phase = CLOSED
         self.message.close()
         self._inbox = bytearray()
         self.edge.connections.discard(self)
@@ -138,7 +140,7 @@ class Connection(asyncio.BufferedProtocol):
     def buffer_updated(self, nbytes: int) -> None:
         """Some bytes have come: use them, or keep them until they can be used."""
         # From here on the bytes are hostile.
-        if self.phase >= Phase.LINGER:
+        if self.phase >= LINGER:
             self._lingered += nbytes
             if self._lingered > LINGER_BYTES:
                 self.end(True)
@@ -148,16 +150,16 @@ class Connection(asyncio.BufferedProtocol):
         else:
             used = self._take(_buffer, _view, nbytes)
             if used < nbytes:
-                if self.phase < Phase.LINGER:
+                if self.phase < LINGER:
                     self._inbox += _view[used:nbytes]
                     self._pace()
                     self._count()
-            elif self.phase is not Phase.IDLE and self.phase < Phase.BUSY:
+            elif self.phase is not IDLE and self.phase < BUSY:
                 self._count()
 
     def eof_received(self) -> bool:
         """The caller sends no more; it may still wait for the answers to what it has sent."""
-        if self.phase >= Phase.LINGER or not (self._inbox or self._is_waiting()):
+        if self.phase >= LINGER or not (self._inbox or self._is_waiting()):
             self.give_up()
             return False
         self.is_shut = True
@@ -195,7 +197,7 @@ class Connection(asyncio.BufferedProtocol):
         inbox, self._inbox = self._inbox, bytearray()
         with memoryview(inbox) as view:
             used = self._take(inbox, view, len(inbox))
-        if self.phase < Phase.LINGER:
+        if self.phase < LINGER:
             del inbox[:used]
             self._inbox = inbox
             self._pace()
@@ -212,15 +214,15 @@ class Connection(asyncio.BufferedProtocol):
     def _is_waiting(self) -> bool:
         """Whether no byte can be used now; the next request is none while nobody reads the last answer."""
         phase = self.phase
-        return phase >= Phase.BUSY or phase is Phase.HELD or (phase is Phase.IDLE and self.is_unwritable)
+        return phase >= BUSY or phase is HELD or (phase is IDLE and self.is_unwritable)
 
     def _take(self, data: bytearray, view: memoryview, size: int) -> int:
         """How many of the first ``size`` bytes of ``data`` were used; ``view`` shows them."""
         at = cuts = 0
         message = self.message
         while at < size and not self._is_waiting():
-            if self.phase is Phase.IDLE:
-                self.phase = Phase.HEAD
+            if self.phase is IDLE:
+                self.phase = HEAD
             end = message.end_of_piece(data, at, size, cuts)
             cuts += 1
             try:
@@ -229,17 +231,17 @@ class Connection(asyncio.BufferedProtocol):
                 self._spoil(error)
                 break
             at = end
-            if self.phase is Phase.HEAD and message.has_head:
+            if self.phase is HEAD and message.has_head:
                 self._begin_request()
             elif message.is_whole and self.phase in WITH_BODY:
-                self.phase = Phase.BUSY
+                self.phase = BUSY
                 self.must_close = self.must_close or not message.keeps_alive
                 assert self.reader is not None
                 self.reader.whole()
         return at
 
     def _has_data(self, data: bytes) -> None:
-        if self.reader is not None and self.phase is Phase.BODY:  # else it was refused in this very piece
+        if self.reader is not None and self.phase is BODY:  # else it was refused in this very piece
             self.reader.take(data)
 
     # ---- requests ---------------------------------------------------------------------------------
@@ -253,7 +255,7 @@ class Connection(asyncio.BufferedProtocol):
             self.refuse(error)
             return
         self.must_close = self.must_close or not message.keeps_alive
-        self.phase = Phase.BUSY if message.is_whole else Phase.HELD
+        self.phase = BUSY if message.is_whole else HELD
         self.edge.running += 1
         match = origins.recognise(target.path, message.headers)
         # HEAD is answered without a body, by the way that everything else goes.
@@ -268,9 +270,9 @@ class Connection(asyncio.BufferedProtocol):
 
     def want_body(self) -> None:
         """The reader takes the body, or more of it."""
-        if self.phase is not Phase.HELD:
+        if self.phase is not HELD:
             return
-        self.phase = Phase.BODY
+        self.phase = BODY
         framing = self.message.framing
         if framing is not None and framing.is_awaited and not self.message.fed and not self._inbox:
             self.transport.write(CONTINUE)
@@ -278,8 +280,8 @@ class Connection(asyncio.BufferedProtocol):
 
     def hold_body(self) -> None:
         """The reader has enough for now."""
-        if self.phase is Phase.BODY:
-            self.phase = Phase.HELD
+        if self.phase is BODY:
+            self.phase = HELD
 
     def _count(self) -> None:
         """Tell the crowd what is held for this connection."""
@@ -294,7 +296,7 @@ class Connection(asyncio.BufferedProtocol):
 
     def _spoil(self, error: PlatformError) -> None:
         """Nothing more of this request can be read; it may have been answered meanwhile."""
-        if self.phase <= Phase.HEAD:
+        if self.phase <= HEAD:
             self.refuse(error)
         elif self.phase in WITH_BODY and self.reader is not None:
             self.must_close = True
@@ -310,7 +312,7 @@ class Connection(asyncio.BufferedProtocol):
 
     def reply(self, status: int, headers: Headers, body: bytes) -> None:
         """A whole answer, in one write where it is small; ``answered`` is included."""
-        if self.phase >= Phase.LINGER:
+        if self.phase >= LINGER:
             return
         closes = self.closes
         data = head_of(self.message.is_modern, status, headers, closes)
@@ -323,7 +325,7 @@ class Connection(asyncio.BufferedProtocol):
 
     def written(self, data: bytes, closes: bool) -> None:
         """Write an answer that ``edge`` has kept until now, for a caller that is still there."""
-        if self.phase < Phase.LINGER:
+        if self.phase < LINGER:
             self.transport.write(data)
             self.answered(closes)
 
@@ -343,17 +345,17 @@ class Connection(asyncio.BufferedProtocol):
             self.edge.crowd.hold(self._group, -self._held)
             self._held = 0
         if not closes:
-            self.phase = Phase.IDLE
+            self.phase = IDLE
             self.message.begin()
             self._turn_later()
-        elif self.phase is Phase.BUSY and not self._inbox:
+        elif self.phase is BUSY and not self._inbox:
             self.end(False)
         else:
             self._linger()
 
     def _linger(self) -> None:
         """Say that we are done, and read on: closed at once, what it still sends would cost it the answer."""
-        self.phase = Phase.LINGER
+        self.phase = LINGER
         self.message.close()
         self._inbox = bytearray()
         self._pace()
@@ -368,7 +370,7 @@ class Connection(asyncio.BufferedProtocol):
 
     def end(self, at_once: bool) -> None:
         """Close it; ``at_once``: with what nobody reads."""
-        self.phase = Phase.CLOSED
+        self.phase = CLOSED
         if not at_once:
             self.transport.close()
             return
