@@ -75,7 +75,7 @@ CONTROLS = [
     Control("058-mlock", resources.MLOCK, ("rl", "sec"), equals("ok"), begins("EPERM", "ENOMEM")),
     Control("059-spin", resources.SPIN, ("cg",), more_than(MORE_THAN_A_TENTH), options=TENTH),
     Control("060-descriptors", resources.DESCRIPTORS, ("rl",), equals("ok")),
-    Control("060-timers", resources.TIMERS, ("rl",), equals("ok")),
+    Control("060-timers", resources.TIMERS, ("rl", "sec"), equals("ok"), begins("EAGAIN", "EPERM")),
     Control("060-signals", resources.QUEUED_SIGNALS, ("rl", "sec"), equals("ok"), begins("EAGAIN", "EPERM")),
     Control("062-execs", resources.EXECS, ("cg",), more_than(MORE_THAN_A_TENTH), options=TENTH),
 ]
