@@ -28,6 +28,10 @@ CUTS_MOST = 64
 TOO_MUCH_FRAMING = "the sizes, extensions and trailers of its chunks are too long"
 
 
+class _Stop(Exception):
+    """Nothing more of this request is parsed."""
+
+
 class Message:
     """The request that comes now; ``begin`` makes room for the next."""
 
@@ -205,9 +209,13 @@ class Message:
             self._stop(head.headers_refused())
 
     def _stop(self, refusal: PlatformError) -> None:
-        """Have llhttp stop here."""
+        """Have llhttp stop here.
+
+        Not by the refusal itself: it would know this frame and this frame it, and both all that came, until
+        somebody collects garbage.
+        """
         self._refusal = refusal
-        raise refusal
+        raise _Stop
 
     def on_headers_complete(self) -> None:
         """The head has ended."""
