@@ -215,6 +215,7 @@ class Message:
         somebody collects garbage.
         """
         self._refusal = refusal
+        del refusal
         raise _Stop
 
     def on_headers_complete(self) -> None:
