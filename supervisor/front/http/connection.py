@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING, Protocol, cast
 from supervisor.errors import PlatformError
 from supervisor.front import answers, calls, origins
 from supervisor.front.answers import Headers
+from supervisor.front.guesses import network_of
 from supervisor.front.http import head
-from supervisor.front.http.crowd import group_of
 from supervisor.front.http.cycle import Cycle
 from supervisor.front.http.exchange import Exchange
 from supervisor.front.http.line import head_of
@@ -95,7 +95,7 @@ class Connection(asyncio.BufferedProtocol):
         self.message = Message(self._has_data)
         self.must_close = self.is_unwritable = False
         self.on_writable: asyncio.Event | None = None
-        self._group = b""
+        self._group = ""
         self._held = self._lingered = 0
         self._inbox = bytearray()
         self._is_paused = self.is_shut = self._is_turning = False
@@ -108,7 +108,7 @@ class Connection(asyncio.BufferedProtocol):
         self.transport = cast(asyncio.Transport, transport)  # uvloop's are none by inheritance
         address = transport.get_extra_info("peername")
         self.peer = str(address[0]) if isinstance(address, tuple) else ""
-        self._group = group_of(self.peer)
+        self._group = network_of(self.peer)
         self.edge.connections.add(self)
         if why := self.edge.crowd.come(self._group):
             self.refuse(busy(why))

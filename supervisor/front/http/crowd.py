@@ -1,30 +1,15 @@
 """All connections of a front together: how many there may be, in all and of one address, and what they hold.
 
 One caller's bounds do not add up to a bound of the front: a thousand callers may each send a whole body.
+``supervisor.front.guesses.network_of`` says which addresses count together.
 """
 
 from __future__ import annotations
 
-import ipaddress
 from dataclasses import dataclass, field
 
-# Who has one IPv6 address usually has a whole network of this size.
-IPV6_PREFIX_BYTES = 8
 # Of all that the front may hold one address may take this share, so that it alone keeps nobody out.
 ADDRESS_SHARE = 0.5
-
-
-def group_of(host: str) -> bytes:
-    """Whom an address counts for: itself, an IPv6 address its network; ``b""`` where there is none."""
-    try:
-        address = ipaddress.ip_address(host.partition("%")[0])
-    except ValueError:
-        return b""
-    if isinstance(address, ipaddress.IPv6Address):
-        if address.ipv4_mapped is None:
-            return address.packed[:IPV6_PREFIX_BYTES]
-        address = address.ipv4_mapped
-    return address.packed
 
 
 @dataclass(slots=True)
@@ -44,9 +29,9 @@ class Crowd:
     held_most_bytes: int
     connections: int = 0
     held_bytes: int = 0
-    groups: dict[bytes, Group] = field(default_factory=dict)
+    groups: dict[str, Group] = field(default_factory=dict)
 
-    def come(self, group: bytes) -> str:
+    def come(self, group: str) -> str:
         """A connection has come; why it cannot stay, or ""; ``go`` is due for it in any case."""
         self.connections += 1
         one = self.groups.get(group)
@@ -59,7 +44,7 @@ class Crowd:
             return f"your address has {self.per_address_most} connections here, the most for one"
         return ""
 
-    def go(self, group: bytes, held_bytes: int) -> None:
+    def go(self, group: str, held_bytes: int) -> None:
         """It has gone, and what was held for it is free."""
         self.connections -= 1
         self.hold(group, -held_bytes)
@@ -68,7 +53,7 @@ class Crowd:
         if not one.connections:
             del self.groups[group]
 
-    def hold(self, group: bytes, more_bytes: int) -> bool:
+    def hold(self, group: str, more_bytes: int) -> bool:
         """Count so many bytes more, or fewer; False where that is more than there is room for."""
         self.held_bytes += more_bytes
         one = self.groups[group]
