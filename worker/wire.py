@@ -26,6 +26,7 @@ import msgpack
 
 WIRE_VERSION = 3
 _TEXT_ONLY = {str}
+_Head = Tuple[Tuple[Any, ...], Tuple[Tuple[str, str], ...]]  # the fields, and the headers behind them
 _packer = msgpack.Packer()  # each has a buffer of 256 KiB; it packs in one piece, whoever's thread it is
 
 PREFIX = struct.Struct(">BIII")
@@ -211,10 +212,11 @@ def _problem(field: Any, value: Any) -> Optional[str]:
     return None if field.least <= value <= field.most else "is not in %d..%d" % (field.least, field.most)
 
 
-def _split_head(kind: Kind, values: Sequence[Any]) -> Tuple[Tuple[Any, ...], Tuple[Tuple[str, str], ...]]:
-    """Fields and headers of a head, checked; ValueError says what is wrong with it."""
+def _check_head(kind: Kind, values: Sequence[Any]) -> None:
+    """ValueError says what is wrong with a head: first its fields, then its headers' items."""
     arity = kind.arity
-    if len(values) < arity or (len(values) > arity and not kind.has_headers):
+    items = len(values) - arity
+    if items < 0 or (items and not kind.has_headers):
         raise ValueError("%s has %d fields, not %d" % (kind.name, len(values), arity))
     for (wanted, least, most), value in zip(kind.checks, values):
         if type(value) is not wanted or not least <= (len(value) if wanted is str else value) <= most:
@@ -222,14 +224,10 @@ def _split_head(kind: Kind, values: Sequence[Any]) -> Tuple[Tuple[Any, ...], Tup
                 problem = _problem(field, suspect)
                 if problem:
                     raise ValueError("%s.%s %s" % (kind.name, field.name, problem))
-    if len(values) == arity:
-        return tuple(values), ()
-    rest = values[arity:]
-    if len(rest) % 2 or len(rest) > 2 * HEADERS_MAX:
-        raise ValueError("%s has an odd or too large number of header items: %d" % (kind.name, len(rest)))
-    if set(map(type, rest)) != _TEXT_ONLY:
+    if items % 2 or items > 2 * HEADERS_MAX:
+        raise ValueError("%s has an odd or too large number of header items: %d" % (kind.name, items))
+    if items and set(map(type, values[arity:])) != _TEXT_ONLY:
         raise ValueError("%s has a header item that is not text" % kind.name)
-    return tuple(values[:arity]), tuple(zip(rest[::2], rest[1::2]))
 
 
 def _check_prefix(kind: Optional[Kind], call: int, head_bytes: int, body_bytes: int, body_max: int) -> None:
@@ -262,7 +260,7 @@ def encode(
         values: List[Any] = list(fields)
         for pair in headers:
             values += pair
-        _split_head(kind, values)
+        _check_head(kind, values)
         head: bytes = _packer.pack(values)
         _check_prefix(kind, call, len(head), body_bytes, BODY_MAX_BYTES)
         return PREFIX.pack(kind_id, call, len(head), body_bytes) + head
@@ -283,7 +281,7 @@ class Decoder:
         self._body_max = body_max
         self._buffer = bytearray()
         self._prefix: Optional[Tuple[int, int, int, int]] = None
-        self._head: Optional[Tuple[Tuple[Any, ...], Tuple[Tuple[str, str], ...]]] = None
+        self._head: Optional[_Head] = None
         self._is_broken = False
 
     @property
@@ -372,7 +370,7 @@ class Decoder:
         return Frame(number, call, fields, headers, body)
 
     @staticmethod
-    def _read_head(kind: Kind, head: bytes) -> Tuple[Tuple[Any, ...], Tuple[Tuple[str, str], ...]]:
+    def _read_head(kind: Kind, head: bytes) -> _Head:
         try:
             # No maps, no extension types; arrays no longer than the longest honest head.  What is
             # still possible, arrays in arrays, is bounded by the head's size and refused below.
@@ -395,6 +393,8 @@ class Decoder:
         if type(values) is not tuple:
             raise RemoteProtocolError("%s has a head that is no array" % kind.name)
         try:
-            return _split_head(kind, values)
+            _check_head(kind, values)
         except ValueError as error:
             raise RemoteProtocolError(str(error)) from None
+        arity = kind.arity
+        return values[:arity], tuple(zip(values[arity::2], values[arity + 1 :: 2]))

@@ -29,6 +29,8 @@ log = logging.getLogger("cellblock.front")
 
 # A call that finds its version replaced looks again; each time a deploy has been acknowledged.
 RETIRED_MOST = 100
+# A call that has ended is reported no later: shorter than anybody looks, and rarely a timer of its own.
+REPORT_SECONDS = 0.002
 
 Step = Callable[[Exchange], None]
 
@@ -41,7 +43,9 @@ class Gateway:
         self._credentials = credentials
         self._reports = reports
         self._tasks: set[asyncio.Task[None]] = set()
-        self._unreported: list[tuple[Exchange, Outcome, int, str, float]] = []
+        # Calls that have ended, with the time of day and the seconds that each took.
+        self._unreported: list[tuple[Exchange, Outcome, int, str, float, float]] = []
+        self._is_report_due = False
         self._loop = asyncio.get_running_loop()
 
     # ---- what the connection calls ------------------------------------------------------------------
@@ -190,6 +194,8 @@ class Gateway:
         exchange.timing.version = function.deployment.version
         self._reports.begin(call.space, call.name, call.call_id, call.headers)
         function.pool.submit(prepared)
+        # The cell works now, and this front has nothing else to do for the caller.
+        self.report_ended()
 
     def _run_found(self, exchange: Exchange) -> None:
         if (exchange.call.space, exchange.call.name) not in self._directory.functions:
@@ -262,21 +268,27 @@ class Gateway:
         exchange.reply(answer.status, headers, answer.body)
 
     def _report(self, exchange: Exchange, outcome: Outcome, status: int, told: str) -> None:
-        """Once the answers of this turn are on their way (``Edge.write_soon``): no caller waits for it."""
-        if not self._unreported:
-            self._loop.call_soon(self._report_all)
+        """While the next call's cell works, or a little later: a caller's next request would wait for it."""
         total_s = time.perf_counter() - exchange.timing.started
-        self._unreported.append((exchange, outcome, status, told, total_s))
+        self._unreported.append((exchange, outcome, status, told, now(), total_s))
+        if not self._is_report_due:
+            self._is_report_due = True
+            self._loop.call_later(REPORT_SECONDS, self._report_due)
 
-    def _report_all(self) -> None:
+    def _report_due(self) -> None:
+        self._is_report_due = False
+        self.report_ended()
+
+    def report_ended(self) -> None:
+        """Report the calls that have ended; also when the front ends."""
         ended, self._unreported = self._unreported, []
-        for exchange, outcome, status, told, total_s in ended:
+        for exchange, outcome, status, told, at, total_s in ended:
             timing = exchange.timing
             space, name = (part.decode("latin-1") for part in exchange.match.groups()[:2])
             self._directory.activity.ended(space, name, outcome, total_s)
             whose = (space, name, timing.version, timing.instance, exchange.call_id)
             times = (total_s, timing.queue_s, timing.init_s, timing.execution_s, timing.cpu_s)
-            self._reports.take(Report(now(), *whose, outcome, status, *times, timing.peak_bytes, told))
+            self._reports.take(Report(at, *whose, outcome, status, *times, timing.peak_bytes, told))
 
 
 def _answer_of(call: PreparedCall, exchange: Exchange) -> Answer:

@@ -78,7 +78,8 @@ class PreparedCall:
         on_end: Callable[[PreparedCall], None],
     ) -> None:
         """``head`` is method, path, query and call id.  wire.LocalProtocolError when it does not fit."""
-        self._head = wire.encode(wire.CALL, 1, (*head, int(timeout_s * 1000)), headers, len(body))
+        frame = wire.encode(wire.CALL, 1, (*head, int(timeout_s * 1000)), headers, len(body))
+        self._head = frame[wire.PREFIX.size :]
         self.body = body
         self.call_id = head[3]
         self.timeout_s = timeout_s
@@ -101,8 +102,7 @@ class PreparedCall:
 
     def numbered(self, number: int) -> bytes:
         """Prefix and head for an instance that knows the call as ``number``."""
-        kind, _, head_bytes, body_bytes = wire.PREFIX.unpack_from(self._head)
-        return wire.PREFIX.pack(kind, number, head_bytes, body_bytes) + self._head[wire.PREFIX.size :]
+        return wire.PREFIX.pack(wire.CALL, number, len(self._head), len(self.body)) + self._head
 
     def finish(self, frame: wire.Frame) -> None:
         """It has its frame."""

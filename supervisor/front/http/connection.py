@@ -317,7 +317,10 @@ class Connection(asyncio.BufferedProtocol):
         closes = self.closes
         data = head_of(self.message.is_modern, status, headers, closes)
         if len(body) <= JOIN_BODY_BYTES:
-            self.edge.write_soon(self, data + body, closes)
+            if self.edge.running == 1 and self.phase is BUSY:
+                self.written(data + body, closes)  # nobody else has something to say in this turn
+            else:
+                self.edge.write_soon(self, data + body, closes)
         else:
             self.transport.write(data)
             self.transport.write(body)

@@ -105,8 +105,8 @@ class Message:
             self._check_framing()
         else:
             self._parse_head(bytes(piece))
-        if not self.is_whole:
-            self._tail = tail_of(self._tail, piece)
+        if not self.is_whole and (not self.has_head or b"transfer-encoding" in self._marks):
+            self._tail = tail_of(self._tail, piece)  # a body whose length was told ends without a mark
 
     def _parse_head(self, piece: bytes) -> None:
         if self.is_odd:

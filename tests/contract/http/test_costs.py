@@ -7,6 +7,7 @@ something else makes no test fail.
 from __future__ import annotations
 
 import contextlib
+import math
 import select
 import threading
 from collections.abc import Callable, Iterator
@@ -32,6 +33,7 @@ TURNS = 3
 RATIO_MOST = 3.0
 # Below it a measurement is of the kernel's ticks and of what else a front does.
 FLOOR_SECONDS = 0.05
+ROUNDS_MOST = 12
 ROUNDS = 3
 
 HEAD = INVOCATION.spell(b"POST <T> HTTP/1.1\r\nHost: x\r\n<A>Transfer-Encoding: chunked\r\n\r\n")
@@ -104,14 +106,25 @@ def spoken(server: Server, data: bytes, piece: int) -> None:
 
 
 def cost(server: Server, front: int, data: bytes, piece: int = 65536) -> float:
-    """Processor seconds of the front for these bytes: the least of some rounds, which a neighbour slows."""
-    found = []
-    for _ in range(ROUNDS):
-        before = cpu_seconds(front)
-        spoken(server, data, piece)
-        assert server.client.get("/healthz").status_code == 200  # it has done with them
-        found.append(cpu_seconds(front) - before)
-    return min(found)
+    """Processor seconds of the front for these bytes."""
+    before = cpu_seconds(front)
+    spoken(server, data, piece)
+    assert server.client.get("/healthz").status_code == 200  # it has done with them
+    return cpu_seconds(front) - before
+
+
+def costs(server: Server, front: int, once: bytes, twice: bytes, piece: int = 65536) -> tuple[float, float]:
+    """The least that each took in some rounds, in turns: a neighbour slows one of them, and none for ever.
+
+    More rounds follow while twice as much seems to cost too much: what truly does goes on to.
+    """
+    least = [math.inf, math.inf]
+    for number in range(ROUNDS_MOST):
+        if number >= ROUNDS and least[1] <= RATIO_MOST * max(least[0], FLOOR_SECONDS):
+            break
+        for at, data in enumerate((once, twice)):
+            least[at] = min(least[at], cost(server, front, data, piece))
+    return least[0], least[1]
 
 
 @pytest.mark.promise("T78")
@@ -119,7 +132,7 @@ def cost(server: Server, front: int, data: bytes, piece: int = 65536) -> float:
 def test_a_mebibyte_costs_little_whatever_it_is_made_of_and_two_cost_twice_as_much(
     edge: Server, front: int, name: str
 ) -> None:
-    once, twice = (cost(edge, front, SHAPES[name](size)) for size in (MIB // 2, MIB))
+    once, twice = costs(edge, front, *(SHAPES[name](size) for size in (MIB // 2, MIB)))
     assert twice <= SECONDS_PER_MIB + FLOOR_SECONDS
     assert twice <= RATIO_MOST * max(once, FLOOR_SECONDS)
 
@@ -157,7 +170,7 @@ LETTERS = 20_000
 @pytest.mark.promise("T79")
 @pytest.mark.parametrize("name", SLOW_SHAPES)
 def test_what_comes_letter_by_letter_is_read_once(edge: Server, front: int, name: str) -> None:
-    once, twice = (cost(edge, front, SLOW_SHAPES[name](size), 1) for size in (LETTERS, 2 * LETTERS))
+    once, twice = costs(edge, front, *(SLOW_SHAPES[name](size) for size in (LETTERS, 2 * LETTERS)), 1)
     assert twice <= RATIO_MOST * max(once, FLOOR_SECONDS)
 
 
