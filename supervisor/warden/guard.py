@@ -232,8 +232,9 @@ class Guard:
                 used = memory.used_by_counters(counted.anonymous, counted.shared, in_tmp, base)
                 cell.usage = counted.usage
                 cell.others = max(0, counted.usage - cell.base.usage - used)
-                room = max(0, memory.top_of(cell.watched) - used)
-                cell.meter.slow_down_at(counted.usage + room)
+                top = cell.base.usage + cell.others + memory.top_of(cell.watched)
+                if top >= counted.usage:  # below, this loop would have to give up the cell's pages
+                    cell.meter.slow_down_at(top)
                 self._has_looked(cell, used)
         else:
             base_look = cell.base if isinstance(cell.base, Look) else NOTHING
