@@ -16,6 +16,7 @@ from supervisor.warden.jail.hierarchies import Place
 from tests.fault.conftest import HELLO, MakeSmall, is_answered
 from tests.support.envelope import assert_envelope
 from tests.support.groups import groups_of
+from tests.support.patience import FACTOR
 from tests.support.processes import fronts_of, processes_of_mark, zygotes_of
 from tests.support.server import SPACE, Server
 from tests.support.weakened import Change, weakened_tree
@@ -128,6 +129,8 @@ def test_without_memory_cells_go_first_then_zygotes_then_fronts_and_the_warden_l
         assert values[-1] == 1000
 
 
+# As long as the slowest of three is late.
+HOLD = str(2 * FACTOR).encode()
 FORKER = """
 import os, time
 def handle(req):
@@ -154,7 +157,7 @@ def test_processes_of_all_cells_together_stay_within_their_sum(small_server: Mak
         for number in range(3):
             server.deploy(f"forker{number}", FORKER, processes=80, timeout=60)
         with ThreadPoolExecutor(3) as pool:
-            answers = pool.map(lambda n: server.call(f"forker{n}", content=b"2"), range(3))
+            answers = pool.map(lambda n: server.call(f"forker{n}", content=HOLD), range(3))
             numbers = [int(answer.text) for answer in answers]
         assert sum(numbers) < 120 < 3 * 75, "each alone may have 80"
         for number in range(3):
@@ -168,7 +171,7 @@ def test_control_without_the_sum_they_have_what_each_may_have(small_server: Make
         for number in range(3):
             server.deploy(f"forker{number}", FORKER, processes=80, timeout=60)
         with ThreadPoolExecutor(3) as pool:
-            answers = pool.map(lambda n: server.call(f"forker{n}", content=b"2"), range(3))
+            answers = pool.map(lambda n: server.call(f"forker{n}", content=HOLD), range(3))
             numbers = [int(answer.text) for answer in answers]
         assert sum(numbers) > 200, numbers
 
@@ -196,7 +199,7 @@ def peak_of_eaters(server: Server) -> tuple[int, list[str]]:
     refused = []
     # The kernel ends the largest: the second one, while it takes more.
     for mib in (100, 240):
-        server.deploy(f"eater-{mib}", EATER, memory=256, max_instances=1)
+        server.deploy(f"eater-{mib}", EATER, memory=256, max_instances=1, timeout=10 * FACTOR)
         answer = server.call(f"eater-{mib}", content=str(mib).encode())
         if answer.status_code != 200:
             refused.append(assert_envelope(answer, 502, "ran out of memory")["message"])
