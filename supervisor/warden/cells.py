@@ -17,6 +17,7 @@ from supervisor.warden import guard
 from supervisor.warden.code import Code
 from supervisor.warden.confinement import Confinement, Kind, budget_of
 from supervisor.warden.files import Opener
+from supervisor.warden.guard import Excess
 from supervisor.warden.jail import members
 from supervisor.warden.jail.cgroups import Leaf
 from supervisor.warden.jail.meters import Meter
@@ -32,6 +33,7 @@ log = logging.getLogger("cellblock.cell")
 # What a caller is told of a memory limit: what was counted, and how.
 TOUCHED = "in all of its processes together, without its files in /tmp"
 HELD = "and with its files in /tmp, its pipes and sockets it had all that the kernel lets it have"
+OF_ALL = "and the host has no more for all functions together"
 SEEN = f"a soft limit on this host: {guard.EVIDENCE}"
 
 # From the request to the zygote until the cell is blank; ten times what a loaded machine needs.
@@ -283,10 +285,10 @@ class Cell:
         with contextlib.suppress(LinkClosed):  # it is gone, and about to be reaped
             self._setup.send({"do": "signal", "name": "memory"})
 
-    def _has_too_much(self, peak_bytes: int, is_held: bool) -> None:
+    def _has_too_much(self, peak_bytes: int, excess: Excess) -> None:
         log.info("cell %s had %d MiB of memory", self.name, peak_bytes >> 20)
         self._hooks.on_met(self, "", peak_bytes)
-        self.kill("memory", HELD if is_held else "")
+        self.kill("memory", {Excess.HELD: HELD, Excess.OF_ALL: OF_ALL}.get(excess, ""))
 
     def _has_peak(self, peak_bytes: int) -> None:
         self._hooks.on_met(self, "", peak_bytes)
@@ -322,10 +324,9 @@ class Cell:
         """The kernel says whether it was memory: with v2 it kills the whole cell by itself."""
         meter = Meter(self._leaf.folders) if self._leaf is not None else None
         kills = meter.kills() if meter is not None else 0
-        # Where all cells together met their limit the kernel kills too, and nobody met one of its own.
-        is_its_own = meter is not None and meter.has_met_its_limit()
-        if kills and is_its_own and ending.cause == "exited" and ending.signal == signal.SIGKILL:
-            ending = replace(ending, cause="memory", reason=HELD)
+        if meter is not None and kills and ending.cause == "exited" and ending.signal == signal.SIGKILL:
+            # Where all cells together met their limit the kernel kills too, and nobody met one of its own.
+            ending = replace(ending, cause="memory", reason=HELD if meter.has_met_its_limit() else OF_ALL)
         elif ending.cause == "exited" and ending.code == EXIT_OUT_OF_MEMORY:
             ending = replace(ending, cause="memory", reason=TOUCHED)
         return replace(ending, peak_bytes=self._confinement.guard.peak(self.name, kills))

@@ -8,6 +8,7 @@ the host has to stand that.
 from __future__ import annotations
 
 import asyncio
+import enum
 import logging
 import os
 import select
@@ -33,12 +34,20 @@ AT_THE_LIMIT_BYTES = 2 * memory.MIB
 _T = TypeVar("_T")
 
 
+class Excess(enum.Enum):
+    """Which memory a cell that has to end had too much of."""
+
+    TOUCHED = "what the function may touch"
+    HELD = "what the kernel lets the cell have"
+    OF_ALL = "what all cells together may have, or the host has"
+
+
 @dataclass(frozen=True)
 class Hooks:
     """Who acts.  ``on_peak``: nothing but a new one, in bytes."""
 
     on_tell: Callable[[int], None] = lambda peak: None
-    on_kill: Callable[[int, bool], None] = lambda peak, is_held: None
+    on_kill: Callable[[int, Excess], None] = lambda peak, excess: None
     on_peak: Callable[[int], None] = lambda peak: None
     on_processes: Callable[[], None] = lambda: None
 
@@ -223,8 +232,9 @@ class Guard:
                 used = memory.used_by_counters(counted.anonymous, counted.shared, in_tmp, base)
                 cell.usage = counted.usage
                 cell.others = max(0, counted.usage - cell.base.usage - used)
-                top = memory.top_of(cell.watched)
-                cell.meter.slow_down_at(cell.base.usage + cell.others + top)
+                top = cell.base.usage + cell.others + memory.top_of(cell.watched)
+                if top >= counted.usage:  # below, this loop would have to give up the cell's pages
+                    cell.meter.slow_down_at(top)
                 self._has_looked(cell, used)
         else:
             base_look = cell.base if isinstance(cell.base, Look) else NOTHING
@@ -255,26 +265,29 @@ class Guard:
         cell.watched = memory.after_look(cell.watched, used, now)
         verdict = memory.verdict(cell.watched, now)
         is_near = cell.usage + AT_THE_LIMIT_BYTES >= cell.held_at
-        is_held = is_near and cell.meter.is_held()
-        if is_held:
+        excess = Excess.TOUCHED
+        if is_near and cell.meter.is_held():
             verdict = memory.verdict_when_held(cell.watched, cell.is_lifted, now)
+            if used <= cell.watched.limit_bytes:
+                excess = Excess.HELD
             self._lift_later(cell)
         elif cell.has_rung and cell.meter.kills():
-            verdict = Verdict.KILL  # by the kernel, which leaves half a cell
+            verdict = Verdict.KILL  # by the kernel; v1 leaves half a cell
+            excess = Excess.HELD if cell.meter.has_met_its_limit() else Excess.OF_ALL
         cell.has_rung = False
-        self._act(cell, verdict, is_held, now)
+        self._act(cell, verdict, excess, now)
         if not cell.has_ended and cell.watched is not None:
             self._look_later(cell, max(cell.watched.next_look, now))
 
-    def _act(self, cell: _Cell, verdict: Verdict, is_held: bool, now: float) -> None:
+    def _act(self, cell: _Cell, verdict: Verdict, excess: Excess, now: float) -> None:
         assert cell.watched is not None
-        peak, limit = cell.watched.peak, cell.watched.limit_bytes
-        if memory.is_news(peak, cell.told_peak, limit):
+        peak = cell.watched.peak
+        if memory.is_news(peak, cell.told_peak, cell.watched.limit_bytes):
             cell.told_peak = peak
             cell.hooks.on_peak(peak)
         if verdict is Verdict.KILL:
             cell.watched = replace(cell.watched, is_frozen=True)  # nothing more is to be known of it
-            cell.hooks.on_kill(peak, is_held and cell.watched.used <= limit)
+            cell.hooks.on_kill(peak, excess)
         elif verdict is Verdict.TELL:
             cell.watched = memory.told(cell.watched, now)
             cell.hooks.on_tell(peak)

@@ -18,12 +18,13 @@ from tests.escape.hostile import SOURCE
 from tests.support import leaks
 from tests.support.asked import Asked
 from tests.support.groups import leaves
+from tests.support.patience import FACTOR
 from tests.support.processes import descendants_of, zygotes_of
 from tests.support.server import Server
 
 # What a fork bomb on two cores may cost others: a call takes a few milliseconds otherwise.
-NEIGHBOUR_SECONDS = 10.0
-SETTLE_SECONDS = 15.0
+NEIGHBOUR_SECONDS = 10.0 * FACTOR
+SETTLE_SECONDS = 15.0 * FACTOR
 # Nothing has come or gone for so long: the blank cells are there.
 STEADY_SECONDS = 0.4
 # What an attacker is given here, unless a test says otherwise.

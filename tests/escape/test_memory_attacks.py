@@ -25,9 +25,9 @@ MIB = 1 << 20
 LIMITS = {"timeout": 20.0 * FACTOR, "processes": 16, "cpu": 1.0, "open_files": 256}
 # Of the host, whatever a function does: what it may touch, its /tmp, and so much.
 BESIDES_MIB = 64
-SAMPLE_SECONDS = 0.002
+SAMPLE_SECONDS = 0.002 * FACTOR
 
-pytestmark = [pytest.mark.needs_sandbox, pytest.mark.timeout(90)]
+pytestmark = [pytest.mark.needs_sandbox, pytest.mark.timeout(90 * FACTOR)]
 
 
 class Taken:

@@ -11,12 +11,13 @@ import httpx
 import pytest
 
 from tests.support.holdings import wait_until
+from tests.support.patience import FACTOR
 from tests.support.processes import fronts_of, zygotes_of
 from tests.support.runtimes import only_default_runtime
 from tests.support.server import SPACE, TOKEN, Server
 
 HELLO = "def handle(req):\n    return {'body': 'hello'}\n"
-SMALL: dict[str, Any] = {"preload": "[]", "blank_cells": 1, "queue_seconds": 3}
+SMALL: dict[str, Any] = {"preload": "[]", "blank_cells": 1, "queue_seconds": 3 * FACTOR}
 
 KEEPALIVE_SECONDS = 60.0
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-SECONDS = 10.0
+from tests.support.patience import FACTOR
+
+SECONDS = 10.0 * FACTOR
 STEP_SECONDS = 0.01
 
 

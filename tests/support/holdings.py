@@ -10,10 +10,11 @@ from pathlib import Path
 
 from tests.support.descriptors import open_in
 from tests.support.groups import leaves
+from tests.support.patience import FACTOR
 from tests.support.processes import command_line, descendants_of, fronts_of, private_tmp
 from tests.support.server import Server
 
-SETTLE_SECONDS = 15.0
+SETTLE_SECONDS = 15.0 * FACTOR
 POLL_SECONDS = 0.02
 # Connections that clients keep, and threads that a front keeps for its next blocking work.
 USUAL = {"front descriptors": 12, "front threads": 12, "warden descriptors": 3}

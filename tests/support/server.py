@@ -15,6 +15,7 @@ from typing import Any
 
 import httpx
 
+from supervisor.settings import Settings
 from tests.support.patience import FACTOR
 
 REPOSITORY = Path(__file__).parents[2]
@@ -54,6 +55,8 @@ class Server:
         environment.setdefault("CELLBLOCK_CALL_REPORTS", "true")
         # As many blank cells before a test as after it: what a server holds is counted.
         environment.setdefault("CELLBLOCK_BLANK_CELLS_MOST", "0")
+        if FACTOR != 1:  # until a cell has come
+            environment.setdefault("CELLBLOCK_QUEUE_SECONDS", str(Settings().queue_seconds * FACTOR))
         for name, value in settings.items():
             if value is not None:  # else it is the file's to say
                 environment[f"CELLBLOCK_{name.upper()}"] = str(value)

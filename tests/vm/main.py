@@ -27,7 +27,7 @@ from typing import TextIO
 
 from supervisor.runtimes import RUNTIME_NAMES
 from supervisor.runtimes.record import read_record
-from tests.vm import initramfs, machine
+from tests.vm import bytecode, initramfs, machine
 from tests.vm.kernel import Kernel, KernelError, kernel
 
 HERE = Path(__file__).resolve().parent
@@ -108,6 +108,7 @@ def _run(given: argparse.Namespace, selection: list[str]) -> int:
     guest_kernel = _kernel(given.kernel)
     accelerator = given.accelerator or machine.best_accelerator()
     users = [given.user] if given.user else list(USERS)
+    bytecode.make(CHECKOUT)
     shutil.rmtree(LAST_RUN, ignore_errors=True)
     LAST_RUN.mkdir()
     shared = {f"folder{number}": path for number, path in enumerate(folders())}

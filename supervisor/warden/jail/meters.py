@@ -116,7 +116,10 @@ class Meter:
             self._register("memory.usage_in_bytes", str(usage_bytes))
 
     def slow_down_at(self, usage_bytes: int) -> None:
-        """Ring, and have who takes more wait a little each time, on v2; cheap."""
+        """Ring, and have who takes more wait a little each time, on v2.
+
+        Cheap above what is charged; below it the kernel has the writer give up the cell's pages first.
+        """
         if self._memory is not None and self._memory.version == 2:
             with contextlib.suppress(OSError):  # it has just ended
                 write(f"{self._memory.path}/memory.high", str(usage_bytes))
@@ -157,12 +160,15 @@ class Meter:
         return bool(control[b"under_oom"]) and self.has_met_its_limit()
 
     def has_met_its_limit(self) -> bool:
-        """Whether its own memory limit was ever in the way (v1); True where that cannot be told."""
-        if self._memory is None or self._memory.version != 1:
+        """Whether its own memory limit was ever in the way; True where that cannot be told."""
+        if self._memory is None:
             return True
         try:
+            if self._memory.version == 2:
+                # Where all cells together met theirs, only the group above counts an "oom".
+                return _numbers(read(f"{self._memory.path}/memory.events"))[b"oom"] > 0
             most, limit = (int(read(f"{self._memory.path}/{file}")) for file in PEAK_AND_LIMIT)
-        except (OSError, ValueError):
+        except (OSError, ValueError, KeyError):
             return True
         # By its peak: memory.failcnt, which says it in so many words, stays 0 on Linux 6.18.
         return most + CHARGED_AT_ONCE_BYTES >= limit

@@ -9,6 +9,7 @@ import pytest
 
 from tests.contract.call.conftest import Deploy
 from tests.support.envelope import assert_envelope
+from tests.support.patience import FACTOR
 from tests.support.processes import zygotes_of
 from tests.support.server import SPACE, Server
 
@@ -64,7 +65,7 @@ def handle(req):
 @pytest.fixture(scope="module")
 def greedy(server: Server, deploy: Deploy) -> str:
     """A function that takes what it can get, of 128 MiB."""
-    return deploy("greedy", GREEDY, memory=128, tmp=1, timeout=20)
+    return deploy("greedy", GREEDY, memory=128, tmp=1, timeout=20 * FACTOR)
 
 
 @pytest.mark.promise("S43")
@@ -74,7 +75,7 @@ def test_a_function_that_takes_too_much_gets_memory_error_and_goes_on(
 ) -> None:
     # One connection, whatever the calls take: a new one may be the other front's, which has other instances.
     headers, kept = dict(server.client.headers), httpx.Limits(keepalive_expiry=None)
-    with httpx.Client(base_url=server.url, headers=headers, limits=kept, timeout=60) as client:
+    with httpx.Client(base_url=server.url, headers=headers, limits=kept, timeout=60 * FACTOR) as client:
 
         def call(content: str) -> httpx.Response:
             return client.post(f"/spaces/{SPACE}/functions/{greedy}/invoke", content=content.encode())

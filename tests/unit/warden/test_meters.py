@@ -1,12 +1,14 @@
-"""A leaf's counters: the files of v2 by hand, and on a real v1 leaf what the kernel does with an eater."""
+"""A leaf's counters: the files of v2 by hand, and on a real leaf what the kernel does with an eater."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
+import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -14,9 +16,10 @@ import pytest
 from supervisor.warden.jail.cgroups import BLANK, CONTROLLERS, Budget, Cgroups, Leaf
 from supervisor.warden.jail.hierarchies import Place, own_places
 from supervisor.warden.jail.meters import Counted, Meter
+from tests.support.patience import FACTOR
 
 MIB = 1 << 20
-WAIT_SECONDS = 10.0
+WAIT_SECONDS = 10.0 * FACTOR
 # Waits until it may, then touches so many MiB and says so.
 EATER = """
 import sys
@@ -50,6 +53,13 @@ class TestFilesOfV2:
         meter = Meter({"memory": Place(str(tmp_path), 2)})
         assert (meter.kills(), meter.most_usage(), meter.is_held()) == (3, 12345, False)
 
+    @pytest.mark.parametrize(("oom", "is_own"), [(0, False), (1, True)])
+    def test_a_kill_is_its_own_where_its_own_limit_was_met(
+        self, tmp_path: Path, oom: int, is_own: bool
+    ) -> None:
+        (tmp_path / "memory.events").write_text(f"low 0\nhigh 9\nmax 0\noom {oom}\noom_kill 3\n")
+        assert Meter({"memory": Place(str(tmp_path), 2)}).has_met_its_limit() is is_own
+
     def test_slowing_down_is_memory_high(self, tmp_path: Path) -> None:
         (tmp_path / "memory.high").write_text("max")
         Meter({"memory": Place(str(tmp_path), 2)}).slow_down_at(5 * MIB)
@@ -65,6 +75,18 @@ def leaf() -> Iterator[Leaf]:
         pytest.skip("needs root and the v1 controllers memory, pids and cpu")
     cgroups = Cgroups(f"cellblock-meters-{os.getpid()}", v1)
     yield cgroups.leaf("c1")
+    cgroups.close()
+
+
+@pytest.fixture
+def unified() -> Iterator[Cgroups]:
+    """A group of the test's own in v2, with the controllers."""
+    places = own_places(Path("/proc/self/cgroup").read_text(), Path("/proc/self/mountinfo").read_text())
+    cgroups = Cgroups(f"cellblock-meters-{os.getpid()}", {"": places[""]} if "" in places else {})
+    if cgroups.missing:
+        cgroups.close()
+        pytest.skip(f"needs the controllers of cgroup v2: {cgroups.missing}")
+    yield cgroups
     cgroups.close()
 
 
@@ -145,6 +167,136 @@ def test_a_process_that_is_refused_is_counted(leaf: Leaf, bells: select.epoll) -
         forker.stdin.write("go\n")
         forker.stdin.close()
         forker.wait(WAIT_SECONDS)
+    assert meter.has_met_processes()
+    meter.silence(bells)
+    meter.close()
+
+
+# ---- the same of v2 -------------------------------------------------------------------------
+
+
+class Eater:
+    """A process in a leaf that touches so many MiB when it is told."""
+
+    def __init__(self, leaf: Leaf) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-S", "-c", EATER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        leaf.join(self.process.pid)
+
+    def touch(self, mib: int) -> None:
+        assert self.process.stdin
+        self.process.stdin.write(f"{mib}\n")
+        self.process.stdin.flush()
+
+    def answer(self) -> str:
+        """What it says when it has; empty when it was ended instead."""
+        assert self.process.stdout
+        return self.process.stdout.readline()
+
+    def end(self) -> int:
+        """How it ended: by this, or before."""
+        self.process.kill()
+        with self.process:
+            return self.process.wait()
+
+
+@pytest.fixture
+def eating(unified: Cgroups) -> Iterator[Callable[[Leaf], Eater]]:
+    """``eating(leaf)``: one more eater, gone before its leaf."""
+    with contextlib.ExitStack() as stack:
+
+        def begin(leaf: Leaf) -> Eater:
+            eater = Eater(leaf)
+            stack.callback(eater.end)
+            return eater
+
+        yield begin
+
+
+def test_on_v2_who_takes_more_than_it_may_without_being_slower_is_heard_and_goes_on(
+    unified: Cgroups, bells: select.epoll, eating: Callable[[Leaf], Eater]
+) -> None:
+    leaf = unified.leaf("c1")
+    meter = Meter(leaf.folders)
+    meter.listen(bells)
+    leaf.limit(Budget(200 * MIB, 4, 0))
+    meter.slow_down_at(60 * MIB)
+    eater = eating(leaf)
+    eater.touch(20)
+    assert eater.answer() == "touched\n"
+    assert bells.poll(0) == []
+    eater.touch(80)
+    ((bell, kinds),) = bells.poll(WAIT_SECONDS)
+    assert bell == meter.bell
+    assert kinds & select.EPOLLPRI
+    assert not meter.is_held()
+    meter.slow_down_at(190 * MIB)
+    assert eater.answer() == "touched\n"
+    counted = meter.look()
+    assert counted is not None
+    assert 79 * MIB < counted.anonymous < 110 * MIB
+    assert (meter.kills(), meter.has_met_its_limit()) == (0, False)
+    meter.rung()
+    assert bells.poll(0) == []
+    meter.silence(bells)
+    meter.close()
+
+
+def test_on_v2_who_meets_the_limit_of_its_leaf_ends_with_all_that_is_in_it(
+    unified: Cgroups, bells: select.epoll, eating: Callable[[Leaf], Eater]
+) -> None:
+    leaf = unified.leaf("c1")
+    meter = Meter(leaf.folders)
+    meter.listen(bells)
+    leaf.limit(Budget(40 * MIB, 4, 0))
+    eater, bystander = eating(leaf), eating(leaf)
+    eater.touch(80)
+    assert (eater.answer(), bystander.answer()) == ("", "")
+    assert (eater.end(), bystander.end()) == (-signal.SIGKILL, -signal.SIGKILL)
+    assert [bell for bell, _ in bells.poll(WAIT_SECONDS)] == [meter.bell]
+    assert meter.kills() >= 1
+    assert meter.has_met_its_limit()
+    assert 30 * MIB < meter.most_usage() <= 40 * MIB
+    meter.silence(bells)
+    meter.close()
+
+
+def test_on_v2_who_is_ended_for_all_leaves_together_has_not_met_its_own_limit(
+    unified: Cgroups, eating: Callable[[Leaf], Eater]
+) -> None:
+    leaf, other = unified.leaf("c1"), unified.leaf("c2")
+    meters = [Meter(each.folders) for each in (leaf, other)]
+    for each in (leaf, other):
+        each.limit(Budget(200 * MIB, 4, 0))
+    unified.bound(100, 60 * MIB)
+    eater, bystander = eating(leaf), eating(other)
+    bystander.touch(1)
+    assert bystander.answer() == "touched\n"
+    eater.touch(100)
+    assert eater.answer() == ""
+    assert eater.end() == -signal.SIGKILL
+    assert [meter.kills() > 0 for meter in meters] == [True, False]
+    assert not any(meter.has_met_its_limit() for meter in meters)
+    bystander.touch(2)
+    assert bystander.answer() == "touched\n"
+
+
+def test_on_v2_a_process_that_is_refused_is_heard(unified: Cgroups, bells: select.epoll) -> None:
+    leaf = unified.leaf("c1")
+    meter = Meter(leaf.folders)
+    meter.listen(bells)
+    leaf.limit(Budget(100 * MIB, 1, 0))
+    program = (
+        "import os\ninput()\ntry:\n    [os.fork() or os.read(0, 1) for _ in range(9)]\nexcept OSError: pass"
+    )
+    with subprocess.Popen([sys.executable, "-S", "-c", program], stdin=subprocess.PIPE, text=True) as forker:
+        assert forker.stdin
+        leaf.join(forker.pid)
+        forker.stdin.write("go\n")
+        forker.stdin.close()
+        forker.wait(WAIT_SECONDS)
+    assert [bell for bell, _ in bells.poll(WAIT_SECONDS)] == [meter.processes_bell]
     assert meter.has_met_processes()
     meter.silence(bells)
     meter.close()
