@@ -183,7 +183,7 @@ def check_host(host: bytes | None, is_modern: bool) -> None:
 
 
 def asks_to_be_kept(headers: Headers) -> bool:
-    """Of HTTP/1.0: RFC 9112, 9.3, in whose order "close" comes first.  A proxy's own word is nobody's here."""
+    """Of HTTP/1.0: by RFC 9112, 9.3, "close" comes first.  What a proxy was told is nobody else's."""
     options = {
         option.strip(b" \t").lower()
         for name, value in headers
