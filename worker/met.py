@@ -20,23 +20,30 @@ EVERY = 8
 CHAIN_MOST = 10
 
 
-# Where Python starts threads and processes, by module; which names there are differs by version.
+# Where Python starts threads and processes, by module; which names there are differs by version.  A pipe is
+# what a process with pipes needs first: who gets two of three gives them back, and then none seems short.
 STARTERS = {
     "threading": ("_start_new_thread", "_start_joinable_thread"),
-    "os": ("fork",),
+    "os": ("fork", "pipe"),
     "subprocess": ("_fork_exec",),
     "_posixsubprocess": ("fork_exec",),
 }
 
 
 class _Refused:
-    """One could not be started, whoever caught that."""
+    """What could not be started or made, whoever caught that: one of ``wire.MET_*``, or 0."""
 
-    has_been = False
+    met = 0
+
+    @classmethod
+    def taken(cls) -> int:
+        """Once."""
+        what, cls.met = cls.met, 0
+        return what
 
 
 def watch(module: Any) -> None:
-    """Notice when one cannot be started there: its caller gets the exception as it would have."""
+    """Notice when one cannot be had there: its caller gets the exception as it would have."""
     for name in STARTERS[module.__name__]:
         start = getattr(module, name, None)
         if start is not None:
@@ -49,7 +56,11 @@ def _noticing(start: Any) -> Any:
         try:
             return start(*arguments, **keywords)
         except (RuntimeError, BlockingIOError):
-            _Refused.has_been = True
+            _Refused.met = wire.MET_PROCESSES
+            raise
+        except OSError as error:
+            if error.errno == errno.EMFILE:
+                _Refused.met = wire.MET_OPEN_FILES
             raise
 
     return started
@@ -64,29 +75,34 @@ class Limits:
 
     def after_call(self, exec_us: int) -> int:
         """What a call has met that was answered: one of ``wire.MET_*``, or 0."""
-        if _Refused.has_been:
-            _Refused.has_been = False
-            return wire.MET_PROCESSES
+        if _Refused.met:
+            return _Refused.taken()
         self._skip -= 1
         if self._skip > 0 and exec_us < LONG_US:
             return 0
         return self.of_files()
 
     def of_files(self) -> int:
-        """The kernel gives the lowest number that is free: one above half is a sign, none is the limit."""
+        """The kernel gives the lowest number that is free: one above half is a sign, none is the limit.
+
+        And so is the last one: a pair of sockets needs two.
+        """
         try:
             lowest = os.dup(REPLY_FD)
+            try:
+                if lowest >= self.half:
+                    os.close(os.dup(REPLY_FD))
+            finally:
+                os.close(lowest)
         except OSError as error:
             return wire.MET_OPEN_FILES if error.errno == errno.EMFILE else 0
-        os.close(lowest)
         self._skip = 1 if lowest >= self.half else EVERY
         return 0
 
     def by(self, error: BaseException) -> int:
         """What a call has met that raised this."""
-        if _Refused.has_been:
-            _Refused.has_been = False
-            return wire.MET_PROCESSES
+        if _Refused.met:
+            return _Refused.taken()
         for each in _chain(error):
             number = getattr(each, "errno", None) if isinstance(each, OSError) else None
             if number == errno.EMFILE:

@@ -6,6 +6,7 @@ FAIL: ``cellblock serve`` would refuse, or cells would not be held.
 
 from __future__ import annotations
 
+import functools
 import os
 import platform
 import resource
@@ -17,11 +18,12 @@ from supervisor.errors import ConfigurationError
 from supervisor.limits import MIB, Limits
 from supervisor.runtimes import load_runtimes
 from supervisor.settings import Settings
-from supervisor.warden import admission, identities, sums
+from supervisor.warden import admission, agreement, identities, sums
 from supervisor.warden.descriptors import DESCRIPTORS_BESIDES, DESCRIPTORS_PER_CELL
 from supervisor.warden.jail import metadata, tiers
-from supervisor.warden.jail.cgroups import CONTROLLERS
+from supervisor.warden.jail.cgroups import CONTROLLERS, name_of
 from supervisor.warden.jail.hierarchies import Place, own_places
+from supervisor.warden.jail.meters import Meter
 from supervisor.warden.jail.probes import Finding
 
 PASS, CAUTION, FAIL = "PASS", "CAUTION", "FAIL"
@@ -32,6 +34,8 @@ FRESH_KERNEL = (6, 1)
 LANDLOCK_USED_ABI = 6
 # As worker.rlimits has it.
 PENDING_OF_A_CELL = 32
+# A comparison takes milliseconds for each process.
+CELLS_COMPARED_MOST = 16
 
 
 @dataclass(frozen=True)
@@ -228,6 +232,32 @@ def _share(what: str, most: int, all_of_it: int, setting: str, unit: int, word: 
     return Check(PASS, what, found)
 
 
+def _counters(settings: Settings, _: Mapping[str, Finding]) -> list[Check]:
+    """What the kernel counts of the cells that run, against what psutil sees of their processes."""
+    groups, mounts = Path("/proc/self/cgroup").read_text(), Path("/proc/self/mountinfo").read_text()
+    places = own_places(groups, mounts)
+    place = places.get("memory") or places.get("")
+    if place is None:
+        return []  # nobody counts, and processes are read one by one
+    what, compared = "memory counters", 0
+    base = Path(place.path) / name_of(settings.data_dir)
+    for leaf in sorted(base.glob("*/"))[:CELLS_COMPARED_MOST]:
+        meter = Meter({"memory": Place(str(leaf), place.version)})
+        try:
+            said = agreement.compare(meter, functools.partial(agreement.members_of, leaf / "cgroup.procs"))
+        except PermissionError as error:
+            return [Check(CAUTION, what, f"not compared: {error}", "run this as the server's user")]
+        if said:
+            remedy = (
+                "limits of memory do not hold on this kernel: report its version, and serve nobody hostile"
+            )
+            return [Check(FAIL, what, f"cell {leaf.name}: {said}", remedy)]
+        compared += said is not None
+    if not compared:
+        return [Check(PASS, what, "no cell runs; compared with what psutil sees while some do")]
+    return [Check(PASS, what, f"of {compared} cells as psutil sees their processes")]
+
+
 def _data_dir(settings: Settings, _: Mapping[str, Finding]) -> list[Check]:
     folder = settings.data_dir
     if not folder.exists():
@@ -285,7 +315,7 @@ def _leftovers(settings: Settings, _: Mapping[str, Finding]) -> list[Check]:
 
 CHECKS: tuple[Callable[[Settings, Mapping[str, Finding]], list[Check]], ...] = (
     _kernel, _tier, _landlock, _cgroups, _memory, _metadata, _knobs, _processor, _descriptors, _sums,
-    _data_dir, _user_ids,
+    _counters, _data_dir, _user_ids,
     _runtimes, _leftovers,
 )  # fmt: skip
 

@@ -322,7 +322,7 @@ class Cell:
 
     def _with_memory(self, ending: Ending) -> Ending:
         """The kernel says whether it was memory: with v2 it kills the whole cell by itself."""
-        meter = Meter(self._leaf.folders) if self._leaf is not None else None
+        meter = self.meter()
         kills = meter.kills() if meter is not None else 0
         if meter is not None and kills and ending.cause == "exited" and ending.signal == signal.SIGKILL:
             # Where all cells together met their limit the kernel kills too, and nobody met one of its own.
@@ -330,6 +330,10 @@ class Cell:
         elif ending.cause == "exited" and ending.code == EXIT_OUT_OF_MEMORY:
             ending = replace(ending, cause="memory", reason=TOUCHED)
         return replace(ending, peak_bytes=self._confinement.guard.peak(self.name, kills))
+
+    def meter(self) -> Meter | None:
+        """What the kernel counts of it; None without a group."""
+        return Meter(self._leaf.folders) if self._leaf is not None else None
 
     def memory_bytes(self) -> int:
         """What it has now, as far as was looked."""

@@ -29,6 +29,7 @@ from supervisor.runtimes import Runtime, load_runtimes
 from supervisor.settings import Settings
 from supervisor.warden import fronts as fronts_
 from supervisor.warden import identities, sums
+from supervisor.warden.agreement import Agreement
 from supervisor.warden.cells import Cell, Ending
 from supervisor.warden.code import Bundles
 from supervisor.warden.confinement import Confinement
@@ -36,6 +37,7 @@ from supervisor.warden.descriptors import raise_descriptor_limit
 from supervisor.warden.first_zygote import FirstZygote, Wanted
 from supervisor.warden.fronts import Fronts
 from supervisor.warden.jail import _syscalls as sys_
+from supervisor.warden.jail import cgroups as cgroups_
 from supervisor.warden.jail.cgroups import Cgroups
 from supervisor.warden.jail.hierarchies import Place, own_places
 from supervisor.warden.jail.launch import Launch
@@ -191,6 +193,8 @@ class Warden:
         registry.prove()
         tuning = self._tuning(desk, registry, confinement)
         Surveys(desk, registry)
+        agreement = Agreement(lambda: list(registry.cells.values()))
+        agreement.start()
 
         def hung_up() -> None:
             if had_terminal and not has_terminal():
@@ -217,6 +221,7 @@ class Warden:
             drain_seconds = self._settings.drain_seconds  # as it is now
             log.info("draining: running calls have %.0f s", drain_seconds)
             await fronts.stop(drain_seconds)
+            agreement.stop()
             registry.stop()
             await self._until_reaped(registry)
             desk.close()
@@ -292,11 +297,10 @@ class Warden:
         return Confinement(tier, cgroups, self._findings, bundles, rooms, readable)
 
     def _cgroups(self) -> Cgroups:
-        """The server's own group, named after its data directory: a restart finds what a crash left."""
-        digest = hashlib.sha256(str(self._settings.data_dir.resolve()).encode()).hexdigest()[:8]
+        """The server's own group."""
         places = our_places()
         family = [self._front.pid, *(first.pid for first in self._first_zygotes.values())]
-        cgroups = Cgroups(f"cellblock-{digest}", places, family)
+        cgroups = Cgroups(cgroups_.name_of(self._settings.data_dir), places, family)
         most = sums.sums_of(self._settings, sums.read_host(places))
         cgroups.bound(most.processes, most.memory_bytes)
         return cgroups

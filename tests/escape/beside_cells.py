@@ -8,11 +8,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-UNIT_SUMS = "tests/unit/warden/test_sums.py"
 DESK = "tests/unit/warden/test_taken_front.py"
 FRONT = "tests/escape/test_front_attacks.py"
 SUMS = "tests/fault/test_sums.py"
 ENDINGS = "tests/fault/test_every_ending.py"
+FILES = "tests/fault/test_files_sum.py"
+DESK_CONTROLS = "tests/unit/warden/test_taken_front_controls.py"
+OLD_BOOKS = (
+    "tests/fault/test_endings_controls.py"
+    "::test_control_with_books_as_they_were_both_take_all_places_and_another_space_gets_none"
+)
 BOOKS = "tests/unit/warden/test_books.py"
 MALFORMED = f"{DESK}::test_what_no_front_says_costs_it_its_link_and_its_cells_and_the_warden_no_descriptor"
 UNCHECKED = f"{DESK}::test_control_without_the_table_the_same_is_taken_or_an_error_and_the_descriptors_stay"
@@ -20,7 +25,7 @@ UNCHECKED = f"{DESK}::test_control_without_the_table_the_same_is_taken_or_an_err
 
 @dataclass(frozen=True)
 class Case:
-    """``who`` tries ``name``; ``stopped_by`` in a few words; the control's test, or why there is none."""
+    """``who`` tries ``name``; ``stopped_by`` in a few words; the control's test."""
 
     who: str
     name: str
@@ -91,7 +96,7 @@ CASES = (
         "kill, signal or return a cell of another front",
         "cells are looked up among its own",
         f"{DESK}::test_a_front_reaches_no_cell_of_another",
-        "",
+        f"{DESK_CONTROLS}::test_control_where_whose_a_cell_is_is_not_looked_up_a_front_kills_that_of_another",
     ),
     Case(
         "front",
@@ -105,7 +110,7 @@ CASES = (
         "have zygotes replaced without end",
         "one at a time",
         f"{FRONT}::test_a_front_that_has_zygotes_replaced_without_end_gets_one_at_a_time",
-        "",
+        f"{FRONT}::test_control_without_one_at_a_time_there_are_as_many_zygotes_as_were_asked_for",
     ),
     Case(
         "front",
@@ -119,28 +124,28 @@ CASES = (
         "put a pipe into a bundle that is copied",
         "O_NONBLOCK, regular files only",
         f"{DESK}::test_a_pipe_in_a_bundle_that_is_copied_is_an_error_at_once",
-        "",
+        f"{DESK_CONTROLS}::test_control_a_copy_that_waits_and_takes_any_file_takes_what_a_pipe_says_when_it_is_said",
     ),
     Case(
         "tenant",
         "die by each signal and exit code, two hundred times",
         "books first, no look-up that raises",
         f"{ENDINGS}::test_after_two_hundred_deaths_another_space_is_answered_as_fast_as_before",
-        "",
+        OLD_BOOKS,
     ),
     Case(
         "tenant",
         "have a template report a status that no process has",
         "books first, no look-up that raises",
         f"{ENDINGS}::test_whatever_a_template_says_of_its_calls_process_costs_its_own_cell_only",
-        "",
+        OLD_BOOKS,
     ),
     Case(
         "tenant",
         "keep a place by an error at any line of its end",
         "every step is taken, books are mended",
         f"{BOOKS}::test_an_error_at_any_line_of_an_end_costs_no_place_and_no_other_end",
-        "",
+        f"{BOOKS}::test_control_where_the_first_error_is_the_last_step_such_an_error_keeps_a_place",
     ),
     Case(
         "tenant",
@@ -174,8 +179,8 @@ CASES = (
         "tenant",
         "open the host's files by many processes and functions",
         "a product, and the guard of file-max",
-        f"{UNIT_SUMS}::test_where_the_host_is_short_of_open_files_the_cell_with_most_of_them_ends",
-        "",
+        f"{FILES}::test_a_function_that_opens_most_of_the_hosts_files_ends_and_who_has_few_lives",
+        f"{FILES}::test_control_without_the_guard_and_the_product_it_has_more_than_the_host",
     ),
 )
 
@@ -184,7 +189,7 @@ HEAD = """
 
 What is tried without a call, or by many at once: by a front that was taken over, on the platform's own
 channels, and by tenants on what all cells share. From `tests/escape/beside_cells.py`, which names the test of
-each; *control* says that one of them does the same without what stops it, and succeeds.
+each; *control* says that another does the same without what stops it, and succeeds.
 
 | by | case | stopped by | control |
 |---|---|---|---|
@@ -193,8 +198,5 @@ each; *control* says that one of them does the same without what stops it, and s
 
 def section() -> str:
     """The page's second table."""
-    rows = (
-        f"| {case.who} | {case.name} | {case.stopped_by} | {'succeeds' if case.control else '-'} |"
-        for case in CASES
-    )
+    rows = (f"| {case.who} | {case.name} | {case.stopped_by} | succeeds |" for case in CASES)
     return HEAD + "\n".join(rows) + "\n"

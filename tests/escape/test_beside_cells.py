@@ -20,3 +20,7 @@ def test_every_test_that_is_named_is_there() -> None:
         path, _, function = named.partition("::")
         tree = ast.parse((REPOSITORY / path).read_text())
         assert function in {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}, named
+
+
+def test_every_case_has_a_control() -> None:
+    assert [case.name for case in CASES if "::test_control_" not in case.control] == []

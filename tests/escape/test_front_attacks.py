@@ -27,6 +27,7 @@ from tests.support.weakened import Change, weakened_tree
 pytestmark = [pytest.mark.needs_sandbox, pytest.mark.needs_root]
 
 LINK = "supervisor/front/warden_link.py"
+ZYGOTES = "supervisor/warden/zygotes.py"
 WORDS = "supervisor/warden/words.py"
 HOSTILE = Change(
     LINK,
@@ -62,7 +63,12 @@ WardenLink.survey = _survey
 """,
 )
 MESSAGES = 40  # of eight descriptors each, as HOSTILE sends them
+# For a control that starts as many of each of three zygotes as it is asked for.
+FEWER_ASKED = Change(LINK, "range(8)", old="range(300)")
+ALL_AT_ONCE = Change(ZYGOTES, "if True:", old="if self._processes[-1].is_ready:")
 UNCHECKED = Change(WORDS, "\ndef checked(message, descriptors):\n    return message\n")
+
+MOST_ZYGOTES = 8
 
 # Descriptors that the warden has of the cells that were grown meanwhile; hundreds were sent.
 OF_CELLS = 40
@@ -127,7 +133,16 @@ def test_a_front_that_has_zygotes_replaced_without_end_gets_one_at_a_time(field:
         most = max(most, len(zygotes_of(field.pid)))
         assert is_answered(field)
     # Three for the one runtime, each with its successor for a moment.
-    assert most <= 8, most
+    assert most <= MOST_ZYGOTES, most
+
+
+def test_control_without_one_at_a_time_there_are_as_many_zygotes_as_were_asked_for(tmp_path: Path) -> None:
+    server = hostile_server(tmp_path, FEWER_ASKED, ALL_AT_ONCE)
+    try:
+        ask(server, "renew")
+        wait_until(lambda: len(zygotes_of(server.pid)) > MOST_ZYGOTES, "they came one at a time")
+    finally:
+        server.stop()
 
 
 @pytest.mark.promise("T56")

@@ -180,3 +180,14 @@ def check_host(host: bytes | None, is_modern: bool) -> None:
         return
     if not HOST.fullmatch(host):
         raise refusal(400, "a Host header that is no host")
+
+
+def asks_to_be_kept(headers: Headers) -> bool:
+    """Of HTTP/1.0: by RFC 9112, 9.3, "close" comes first.  What a proxy was told is nobody else's."""
+    options = {
+        option.strip(b" \t").lower()
+        for name, value in headers
+        if name == b"connection"
+        for option in value.split(b",")
+    }
+    return b"keep-alive" in options and b"close" not in options

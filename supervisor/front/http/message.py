@@ -159,6 +159,8 @@ class Message:
         self.is_modern = version != "1.0"
         if version != "1.1" and (self.is_modern or not head.is_http(self._line)):
             raise head.no_version(version)
+        if not self.is_modern:
+            self.keeps_alive = self.keeps_alive and head.asks_to_be_kept(self.headers)
         self._line = b""
         method = parser.get_method()
         target = head.target_of(self._url, method)

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import hashlib
 import logging
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from supervisor.warden.jail import freezer
 from supervisor.warden.jail.hierarchies import Place, base_v1, base_v2, read, seat_of, write
@@ -41,6 +43,11 @@ class Budget:
 
 
 BLANK = Budget(BLANK_MEMORY_BYTES, BLANK_PROCESSES, 0)
+
+
+def name_of(data_dir: Path) -> str:
+    """A server's one group is named after its data directory: a restart finds what a crash left."""
+    return f"cellblock-{hashlib.sha256(str(data_dir.resolve()).encode()).hexdigest()[:8]}"
 
 
 def _reason(error: OSError) -> str:

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from http.client import HTTPConnection
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
@@ -14,7 +15,9 @@ import pytest
 from supervisor.front.auth import SLOWED_S
 from supervisor.front.guesses import BURST, EVERY_S
 from tests.support.eventually import eventually
+from tests.support.runtimes import only_default_runtime
 from tests.support.server import SPACE, TOKEN, Server
+from tests.support.weakened import Change, weakened_tree
 
 RIGHT = {"Authorization": f"Bearer {TOKEN}"}
 DOORS = {
@@ -86,6 +89,18 @@ def test_wrong_tokens_are_slowed_and_told_and_a_right_one_from_the_same_address_
     eventually(lambda: "wrong tokens from 127.0.0.1" in guessed.log)
     assert guessed.log.count("wrong tokens from 127.0.0.1") == 1, "one line a minute"
     assert "xxxxxxxx" not in guessed.log, "and not the tokens"
+
+
+WRONG = {"Authorization": f"Bearer wrong-{'x' * 20}"}
+
+
+def test_control_without_a_count_of_them_wrong_tokens_are_answered_without_end(
+    make_server: Callable[..., Server], tmp_path: Path
+) -> None:
+    uncounted = Change("supervisor/front/guesses.py", "BURST = 10**9", old="BURST = 100")
+    python = weakened_tree(tmp_path, frozenset(), uncounted, self_test=True)
+    server = make_server(python=python, runtimes_dir=only_default_runtime(tmp_path), workers=1)
+    assert asked_often(server, DOORS["a function that does not exist"][1], WRONG) == {(401, b"")}
 
 
 def asked_often(server: Server, path: str, headers: dict[str, str]) -> set[tuple[int, bytes]]:

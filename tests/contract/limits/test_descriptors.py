@@ -73,3 +73,26 @@ def test_descriptors_that_are_never_closed_end_their_instance_and_no_other(
         assert after["instance"] != before["instance"]
     other = limited("descriptors-other", open_files=MOST)
     assert other.run("found = seen(lambda: open('/dev/null').close())") is None
+
+
+# What needs several at once may fail while one is left.
+SEVERAL = {
+    "pipes": "os.pipe()",
+    "sockets": "socket.socketpair()",
+    "processes with pipes": (
+        "subprocess.Popen([sys.executable], **dict.fromkeys(['stdin', 'stdout', 'stderr'], subprocess.PIPE))"
+    ),
+}
+
+
+@pytest.mark.parametrize("what", SEVERAL)
+def test_a_function_that_catches_that_it_gets_none_of_several_serves_no_other_call(
+    few: Limited, what: str
+) -> None:
+    leak = (
+        "import subprocess\nsys.modules['kept'] = kept = []\n"
+        f"found = seen(lambda: [kept.append({SEVERAL[what]}) for _ in range(99)])"
+    )
+    before = few.state(leak)
+    assert before["found"]["errno"] == "EMFILE"
+    assert few.state()["instance"] != before["instance"]

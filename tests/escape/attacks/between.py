@@ -78,6 +78,32 @@ found = sorted(line[4] for line in mounts if line[4].startswith("/dev/") and lin
         tiers=("A",),
     ),
     Attack(
+        103,
+        "make a pipe so large that the host's other pipes are small",
+        """
+import fcntl
+read, write = os.pipe()
+found = tried(lambda: (fcntl.fcntl(write, 1031, 1 << 17), None)[1])
+""",
+        stopped=("EPERM",),
+        layers=("sec",),
+        succeeds=("ok",),
+    ),
+    Attack(
+        103,
+        "make the pipe of its answers so large that the host's other pipes are small",
+        """
+import fcntl
+tried(lambda: fcntl.fcntl(4, 1031, 1 << 20))
+tried(lambda: fcntl.fcntl(4, 1031, (1 << 32) + (1 << 20)))
+found = fcntl.fcntl(4, 1032) > 1 << 16
+""",
+        stopped=(False,),
+        layers=("sec",),
+        succeeds=(True,),
+        no_control="the kernel refuses too where the server's user has many pipes; see the pipe of its own",
+    ),
+    Attack(
         102,
         "learn from the mounts where the host keeps the code",
         """

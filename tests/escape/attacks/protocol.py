@@ -280,7 +280,7 @@ LARGE = "returned = {'body': b'L' * 900_000}"
 PIPE_TRICKS = {
     "packet-mode": f"fcntl.fcntl(4, fcntl.F_SETFL, fcntl.fcntl(4, fcntl.F_GETFL) | os.O_DIRECT)\n{LARGE}",
     "the-smallest-pipe": f"fcntl.fcntl(4, fcntl.F_SETPIPE_SZ, 4096)\n{LARGE}",
-    # The kernel allows it as long as the pipes of who made this one, the server's user, have few pages in all.
+    # The filter refuses it: the server's user has few pages in all of its pipes.
     "a-larger-pipe": (
         "with contextlib.suppress(PermissionError):\n"
         f"    fcntl.fcntl(4, fcntl.F_SETPIPE_SZ, 1 << 20)\n{LARGE}"

@@ -8,6 +8,7 @@ import tracemalloc
 
 import pytest
 
+from supervisor.front.inbox import Inbox
 from supervisor.front.instance import Instance
 from supervisor.front.lost import CallLost, StartFailed
 from supervisor.front.prepared import PreparedCall
@@ -18,6 +19,7 @@ from worker import wire
 
 RELEASED = Ending("released", 9, 0, "")
 MIB = 1 << 20
+EVERY_CALL = range(1 << 32)
 VIOLATED = [("cell-1", "protocol")]
 HEAD = wire.encode(wire.ANSWER, 1, (200, 1, 0, 0))[wire.PREFIX.size :]
 WHERE = wire.encode(wire.WHERE, 1, ("handler.py:1", 0))
@@ -49,6 +51,25 @@ def test_any_byte_of_an_idle_cell_ends_it(said: bytes, served: int) -> None:
         assert cell.warden.kills == VIOLATED
         assert cell.instance.is_gone
         cell.hangs_up()
+
+    run(scenario)
+
+
+def test_control_of_a_cell_that_may_speak_unasked_half_an_answer_is_kept_while_nothing_runs(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(Inbox, "expect", lambda self, _: setattr(self._decoder, "expected", EVERY_CALL))
+
+    async def scenario() -> None:
+        cell = Cell()
+        started(cell)
+        tracemalloc.start()
+        try:
+            await half_an_answer(cell)
+        finally:
+            tracemalloc.stop()
+        assert cell.warden.kills == [] and not cell.instance.is_gone
+        ended(cell)
 
     run(scenario)
 

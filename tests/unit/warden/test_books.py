@@ -12,11 +12,13 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from supervisor.signals import how_ended
+from supervisor.warden import cells, leases, processes, registry
 from supervisor.warden.confinement import Confinement
 from supervisor.warden.states import State
 from tests.support.scripted_host import (
     QUEUE_SECONDS,
     Clock,
+    Injected,
     ScriptedHost,
     dead_process,
     lease,
@@ -225,3 +227,41 @@ def test_an_error_at_any_line_of_an_end_costs_no_place_and_no_other_end(on_a_hos
     while reached[-1]:
         one_with_an_error_at(len(reached) - 1)
     assert len(reached) > 100, "the lines of an end were not found"
+
+
+def only_until_it_raises(_: str, *steps: Callable[[], object]) -> None:
+    for step in steps:
+        step()
+
+
+def test_control_where_the_first_error_is_the_last_step_such_an_error_keeps_a_place(
+    on_a_host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (cells, leases, processes, registry):
+        monkeypatch.setattr(module, "all_of", only_until_it_raises)
+    kept: list[bool] = []
+
+    def one_with_an_error_at(line: int) -> None:
+        async def scenario(host: ScriptedHost) -> None:
+            mine = host.join()
+            mine.asked[1] = KEYS[0]
+            mine.send(lease(1, KEYS[0], 1))
+            await host.settle()
+            await all_go_on(host)
+            (name,) = mine.held
+            pid = host.registry.cells[name].pid
+            (cell,) = (cell for cell in host.cells if cell.pid == pid)
+            with pytest.raises(Injected):
+                host.reap(cell, 0, line)
+            await host.settle()
+            kept.append(host.desk.book.places(KEYS[0]) == 1 and host.living(KEYS[0]) == 0)
+            # What such an error leaves is put right by hand, so that the host can be closed.
+            host.registry.cells.pop(name, None)
+
+        on_a_host(scenario, has_errors=True)
+
+    line = 0
+    while not any(kept) and line < LINES:
+        one_with_an_error_at(line)
+        line += 1
+    assert any(kept)

@@ -565,6 +565,7 @@ def test_a_pipe_in_a_bundle_that_is_copied_is_an_error_at_once(tmp_path: Path) -
     (tmp_path / "copy").mkdir()
     with pytest.raises(OSError, match="regular files"):
         copy_bundle(code, tmp_path / "copy")
+    assert not (tmp_path / "copy/handler.py").exists() or not (tmp_path / "copy/handler.py").stat().st_size
     code.close()
     bundles.close()
 

@@ -51,6 +51,42 @@ def test_descriptors_that_are_all_taken_are_noticed_after_a_long_call_and_soon_a
             os.close(descriptor)
 
 
+@pytest.mark.usefixtures("few_descriptors")
+def test_the_last_descriptor_is_none_for_who_needs_two() -> None:
+    limits, kept = met.Limits(), []
+    try:
+        while True:
+            try:
+                kept.append(os.dup(0))
+            except OSError:
+                break
+        os.close(kept.pop())
+        assert limits.after_call(met.LONG_US) == wire.MET_OPEN_FILES
+        os.close(kept.pop())
+        assert limits.after_call(met.LONG_US) == 0, "two are left"
+    finally:
+        for descriptor in kept:
+            os.close(descriptor)
+
+
+def test_a_pipe_that_cannot_be_made_is_noticed_although_somebody_catches_that() -> None:
+    class Os(ModuleType):
+        """Has no pipes left."""
+
+    def refuse(number: int) -> None:
+        raise OSError(number, "the test says so")
+
+    module: Any = Os("os")
+    module.pipe = refuse
+    met.watch(module)
+    limits = met.Limits()
+    for number, what in ((errno.EMFILE, wire.MET_OPEN_FILES), (errno.ENFILE, 0)):
+        with pytest.raises(OSError, match="the test says so"):
+            module.pipe(number)
+        assert limits.after_call(1) == what
+    assert limits.after_call(1) == 0, "once"
+
+
 @pytest.mark.parametrize("cause", ["__cause__", "__context__"])
 def test_an_exception_whose_cause_was_the_limit_counts(cause: str) -> None:
     outer = ConnectionError("no more")

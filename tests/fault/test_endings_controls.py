@@ -1,0 +1,47 @@
+"""The controls of ``test_every_ending``: with books as they were, the same deaths take the others' places."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.escape.neighbour import Tenant
+from tests.fault.conftest import MakeSmall
+from tests.fault.test_every_ending import DIER, LYING_TEMPLATE, MOST_CELLS, QUIET, replicas
+from tests.support.holdings import wait_until
+from tests.support.old_books import OLD_BOOKS
+from tests.support.weakened import WARDEN, Change, weakened_tree
+
+# A number that ``signal.Signals`` does not know, and that the kernel kills by all the same.
+NAMELESS = 40
+# As long as a first answer waits for a place: it never comes.
+QUEUE_SECONDS = 1
+# A server that counts the dead waits for them at its end.
+GO_AT_ONCE = Change(WARDEN, "REAP_SECONDS = 0.1", old="REAP_SECONDS = 5.0")
+
+
+@pytest.mark.needs_root
+def test_control_with_books_as_they_were_both_take_all_places_and_another_space_gets_none(
+    small_server: MakeSmall, tmp_path: Path
+) -> None:
+    python = weakened_tree(tmp_path, frozenset(), *OLD_BOOKS, GO_AT_ONCE, self_test=True)
+    with small_server(python=python, max_cells=MOST_CELLS, queue_seconds=QUEUE_SECONDS) as server:
+        quiet = Tenant(server, "quiet")
+        for name in ("before", "after"):
+            quiet.deploy(name, QUIET)
+        assert quiet.call("before").text == "quiet"
+        quiet.remove("before")
+        half = MOST_CELLS // 2
+        # A template says of its call's process what no process ends by.
+        source = LYING_TEMPLATE.replace("STATUS", str(NAMELESS))
+        server.deploy("liar", source, fresh=True, max_instances=half)
+        wait_until(lambda: server.call("liar").status_code not in (200, 502), "it kept no place")
+        assert replicas(server, "liar") == half
+        # A process ends by what has no name.
+        server.deploy("dier", DIER, max_instances=half)
+        death = f"signal {NAMELESS}".encode()
+        wait_until(lambda: server.call("dier", content=death).status_code != 502, "it kept no place")
+        answer = quiet.call("after")
+        assert answer.status_code == 503, answer.text
+        assert answer.json()["error"]["details"]["reason"] == "capacity"
