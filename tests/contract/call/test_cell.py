@@ -232,10 +232,10 @@ def test_the_hosts_files_are_not_there(server: Server, looker: str) -> None:
             continue  # the interpreter's own place
         assert look(server, looker, f"os.path.exists({path!r})") is False, path
     assert look(server, looker, "sorted(os.listdir('/dev'))") == [
-        "full", "null", "random", "shm", "urandom", "zero",
+        "fd", "full", "null", "random", "shm", "stderr", "stdin", "stdout", "urandom", "zero",
     ]  # fmt: skip
     users = look(server, looker, "read('/etc/passwd')").splitlines()
-    assert [line.split(":")[0] for line in users] == ["root", "cell"]
+    assert [line.split(":")[0] for line in users] == ["root", "nobody", "cell"]
 
 
 # ---- the interpreter ------------------------------------------------------------------------
