@@ -17,71 +17,65 @@ log = logging.getLogger("cellblock.names")
 FOLDER = "/etc/names"
 # The most bytes that a cell gets of each, without comments; all of them fit a message to it.
 FILES = {
-    "/etc/resolv.conf": 4 << 10,
-    "/etc/hosts": 16 << 10,
-    "/etc/nsswitch.conf": 2 << 10,
-    "/etc/host.conf": 1 << 10,
-    "/etc/gai.conf": 2 << 10,
+    "resolv.conf": 4 << 10,
+    "hosts": 16 << 10,
+    "nsswitch.conf": 2 << 10,
+    "host.conf": 1 << 10,
+    "gai.conf": 2 << 10,
 }
 NO_NETWORK = {
-    "/etc/resolv.conf": "# no name server: the network is none\n",
-    "/etc/hosts": "127.0.0.1 localhost cell\n::1 localhost cell\n",
-    "/etc/nsswitch.conf": "passwd: files\ngroup: files\nhosts: files dns\n",
+    "resolv.conf": "# no name server: the network is none\n",
+    "hosts": "127.0.0.1 localhost cell\n::1 localhost cell\n",
+    "nsswitch.conf": "passwd: files\ngroup: files\nhosts: files dns\n",
 }
 # Beyond this a file is none of these; lists of hosts to block have megabytes.
 READ_MOST_BYTES = 4 << 20
 # A cell has a name of its own.
 _OWN_HOST = b"127.0.0.1 cell\n"
 # Users are the cell's own, whoever knows those of the host.
-_OWN_DATABASES = b"passwd: files\ngroup: files\n"
-_NAMES_DATABASES = re.compile(rb"(hosts|networks|services|protocols)\s*:.*")
+_OWN_DATABASES = [b"passwd: files\n", b"group: files\n"]
+_NAMES_DATABASES = re.compile(rb"\s*(hosts|networks|services|protocols)\s*:.*\n")
 
 # What tells one content of a file from another: device, inode, size, time of change.
 _Stamp = tuple[int, int, int, int]
 
 
 class Names:
-    """Read again when a file has changed: else four files were read for each cell."""
+    """Read again when a file has changed: else five files were read for each cell."""
 
-    def __init__(self) -> None:
+    def __init__(self, folder: str = "/etc") -> None:
+        self._folder = folder
         self._known: dict[str, tuple[_Stamp, bytes]] = {}
 
     def files(self) -> dict[str, bytes]:
-        """What there is of FILES, by the name in FOLDER."""
-        found = {os.path.basename(path): self._content(path) for path in FILES}
+        """What there is of FILES."""
+        found = {name: self._content(name) for name in FILES}
         return {name: content for name, content in found.items() if content}
 
-    def _content(self, path: str) -> bytes:
+    def _content(self, name: str) -> bytes:
+        path = f"{self._folder}/{name}"
         try:
             found = os.stat(path)  # through links, as a resolver's own file is reached
             stamp = (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns)
-            known = self._known.get(path)
+            known = self._known.get(name)
             if known is None or known[0] != stamp:
                 with open(path, "rb") as file:
-                    known = stamp, taken(path, file.read(READ_MOST_BYTES))
-                self._known[path] = known
+                    known = stamp, taken(name, file.read(READ_MOST_BYTES))
+                self._known[name] = known
             return known[1]
         except OSError:
-            return b"" if path == "/etc/resolv.conf" else NO_NETWORK.get(path, "").encode()
+            return b"" if name == "resolv.conf" else NO_NETWORK.get(name, "").encode()
 
 
-def taken(path: str, data: bytes) -> bytes:
-    """What a cell gets of a file of that content: lines that say something, as many as it may have; pure."""
-    if path == "/etc/nsswitch.conf":
-        data = of_names(data)
-    lines = [
-        line + b"\n" for line in data.splitlines() if line.strip() and not line.lstrip().startswith(b"#")
-    ]
-    if path == "/etc/hosts":
+def taken(name: str, data: bytes) -> bytes:
+    """What a cell gets of a file of that content: lines that say something, as many as it may have."""
+    lines = [line + b"\n" for line in data.splitlines() if line.strip() and not line.lstrip().startswith(b"#")]
+    if name == "nsswitch.conf":
+        lines = [*_OWN_DATABASES, *(line for line in lines if _NAMES_DATABASES.fullmatch(line))]
+    if name == "hosts":
         lines.insert(0, _OWN_HOST)
     sizes = itertools.accumulate(map(len, lines))
-    fits = sum(1 for size in sizes if size <= FILES[path])
+    fits = sum(1 for size in sizes if size <= FILES[name])
     if fits < len(lines):
-        log.warning("with network = host cells see %d of the %d lines of %s", fits, len(lines), path)
+        log.warning("with network = host cells see %d of the %d lines of /etc/%s", fits, len(lines), name)
     return b"".join(lines[:fits])
-
-
-def of_names(text: bytes) -> bytes:
-    """The lines of an nsswitch.conf that are about names of hosts and services; pure."""
-    lines = [line.strip() for line in text.splitlines()]
-    return _OWN_DATABASES + b"".join(line + b"\n" for line in lines if _NAMES_DATABASES.fullmatch(line))

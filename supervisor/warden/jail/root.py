@@ -81,15 +81,15 @@ def system_root() -> Root:
         elif os.path.isdir(path):
             root.read_only[path] = path
     root.links["/etc/localtime"] = "/usr/share/zoneinfo/UTC"
-    for path in names.FILES:
-        root.links[path] = path.replace("/etc", os.path.basename(names.FOLDER))
+    for name in names.FILES:
+        root.links[f"/etc/{name}"] = f"{os.path.basename(names.FOLDER)}/{name}"
     for name, target in LINKS.items():
         root.links[f"/dev/{name}"] = target
     root.files = {
         "/etc/passwd": USERS,
         "/etc/group": GROUPS,
         "/etc/hostname": "cell\n",
-        **{path.replace("/etc", names.FOLDER): text for path, text in names.NO_NETWORK.items()},
+        **{f"{names.FOLDER}/{name}": text for name, text in names.NO_NETWORK.items()},
     }
     root.copies = COPIES
     root.folders = ("/tmp", "/dev/shm")  # noqa: S108 - places inside the new root
