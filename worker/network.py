@@ -19,7 +19,7 @@ _UNANSWERED = (socket.EAI_AGAIN, socket.EAI_FAIL, socket.EAI_NONAME)
 _INTERNET = (-1, socket.AF_INET, socket.AF_INET6)
 # Where a traceback takes these functions to be: no file of ours is an author's business.
 _PLACE = "<network = none>"
-# Of the calls that were told in the log; each once.
+# Of the calls whose log has it; each once, and what is no call's only where no call has.
 TOLD_MOST = 1000
 # No name is longer (RFC 1035); what is asked for may be.
 NAME_MOST_CHARS = 255
@@ -40,17 +40,15 @@ def _refused(what: str) -> PermissionError:
         "%s: the network of this function is none, so nothing outside its cell can be reached; "
         "deploy it with the option network = host, if this server allows that" % what
     )
-    if _State.is_telling:
-        call = _seam.current.get()
-        name = call.call_id if call is not None else ""
-        if name not in _told:
-            if len(_told) >= TOLD_MOST:
-                _told.clear()
-            _told.add(name)
-            try:
-                capture.put_entry("network: " + text, "warning")
-            except OSError:  # the author has closed descriptor 2
-                pass
+    call = _seam.current.get()
+    if _State.is_telling and (call.call_id not in _told if call is not None else not _told):
+        if len(_told) >= TOLD_MOST:
+            _told.clear()
+        _told.add(call.call_id if call is not None else "")
+        try:
+            capture.put_entry("network: " + text, "warning")
+        except OSError:  # the author has closed descriptor 2
+            pass
     return PermissionError(errno.EPERM, text)
 
 

@@ -69,7 +69,8 @@ class Names:
 
 def taken(name: str, data: bytes) -> bytes:
     """What a cell gets of a file of that content: lines that say something, as many as it may have."""
-    lines = [line + b"\n" for line in data.splitlines() if line.strip() and not line.lstrip().startswith(b"#")]
+    says = [line for line in data.splitlines() if line.strip() and not line.lstrip().startswith(b"#")]
+    lines = [line + b"\n" for line in says]
     if name == "nsswitch.conf":
         lines = [*_OWN_DATABASES, *(line for line in lines if _NAMES_DATABASES.fullmatch(line))]
     if name == "hosts":

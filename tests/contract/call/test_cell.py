@@ -227,7 +227,8 @@ def test_tmp_is_private_bounded_and_gone_with_the_instance(
 def test_the_hosts_files_are_not_there(server: Server, looker: str) -> None:
     for path in ("/etc/shadow", "/etc/ssh", "/home", "/var", "/run", "/boot", "/sys", "/mnt", "/srv",
                  str(server.data_dir), str(ROOT / "supervisor"), str(ROOT / "README.md"), "/proc/sys",
-                 "/proc/kallsyms", "/proc/meminfo", "/proc/cmdline", "/usr/sbin", "/usr/local/bin"):  # fmt: skip
+                 "/proc/cmdline", "/proc/kallsyms", "/proc/meminfo", "/usr/sbin",
+                 "/usr/local/bin"):  # fmt: skip
         if path == "/usr/local/bin" and "/usr/local" in look(server, looker, "sys.base_prefix"):
             continue  # the interpreter's own place
         assert look(server, looker, f"os.path.exists({path!r})") is False, path

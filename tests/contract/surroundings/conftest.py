@@ -14,7 +14,8 @@ from tests.support.server import SPACE, Server
 
 Deploy = Callable[..., str]
 
-# ``look()`` is what it sees; a call has it twice: as the function, and as a program that Python starts.
+# ``look()`` is what it sees; a call has it twice: as the function, and as a program that Python starts with
+# the variables in the body.
 TWICE = """
 import json, os, subprocess, sys
 
@@ -32,7 +33,10 @@ LOOKS = {{
 }}
 
 def handle(req):
-    done = subprocess.run([sys.executable, __file__], stdin=subprocess.DEVNULL, capture_output=True, text=True)
+    # Python itself sets LC_CTYPE at its start: without that, the program starts as the function did.
+    env = {{name: value for name, value in os.environ.items() if name != "LC_CTYPE"}}
+    env.update(json.loads(req.body or "{{}}"))
+    done = subprocess.run([sys.executable, __file__], stdin=-3, stdout=-1, stderr=-1, text=True, env=env)
     return {{"body": {{"function": look(), "program": json.loads(done.stdout), "said": done.stderr}}}}
 
 if __name__ == "__main__":
@@ -59,7 +63,9 @@ def body(answer: httpx.Response) -> Any:
     return json.loads(answer.content)
 
 
-def call_and_log(server: Server, name: str, tail: str = "", **request: Any) -> tuple[httpx.Response, list[str]]:
+def call_and_log(
+    server: Server, name: str, tail: str = "", **request: Any
+) -> tuple[httpx.Response, list[str]]:
     """A call, and the lines that it left in the log."""
     answer = server.call(name, tail, headers={"X-Cellblock-Logs": "tail"}, **request)
     log = base64.b64decode(answer.headers["x-cellblock-log-tail"]).decode()

@@ -114,6 +114,11 @@ def test_a_log_pipe_can_be_opened_again_to_write_and_the_channel_not_at_all(
         assert value(server, name, tries.format(flag=flag)) == ["EACCES"] * 4
     assert value(server, name, "os.chmod('/proc/self/fd/1', 0o777)") == "EPERM"
     # The files that they are belong to this cell: nobody else's lock is met, and none is left to meet.
-    assert value(server, name, "[fcntl.flock(n, fcntl.LOCK_EX | fcntl.LOCK_NB) for n in (1, 2)]") == [None] * 2
+    assert (
+        value(server, name, "[fcntl.flock(n, fcntl.LOCK_EX | fcntl.LOCK_NB) for n in (1, 2)]") == [None] * 2
+    )
     other = deploy("other-devices", WRITES)
-    assert value(server, other, "[fcntl.flock(n, fcntl.LOCK_EX | fcntl.LOCK_NB) for n in (0, 1, 2)]") == [None] * 3
+    assert (
+        value(server, other, "[fcntl.flock(n, fcntl.LOCK_EX | fcntl.LOCK_NB) for n in (0, 1, 2)]")
+        == [None] * 3
+    )

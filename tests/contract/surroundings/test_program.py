@@ -28,7 +28,7 @@ ALIKE = {
     "user": "(__import__('getpass').getuser(), os.getuid(), __import__('pwd').getpwuid(os.getuid()))",
     "group": "__import__('grp').getgrgid(os.getgid())",
     "login": "os.getlogin()",
-    "encodings": "(sys.getfilesystemencoding(), sys.getdefaultencoding(), open('/etc/hosts').encoding.lower())",
+    "encodings": "(sys.getfilesystemencoding(), open('/etc/hosts').encoding.lower())",
     "preferred": "__import__('locale').getpreferredencoding()",
     "locale": "__import__('locale').setlocale(__import__('locale').LC_ALL)",
     "streams": "[stream.encoding.lower() for stream in (sys.stdin, sys.stdout, sys.stderr)]",
