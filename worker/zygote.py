@@ -24,7 +24,7 @@ from typing import List
 import msgpack
 
 from worker import _syscalls as sys_
-from worker import capture, cell, interpreter, network, rehearsal
+from worker import capture, cell, fonts, interpreter, network, rehearsal
 from worker.materials import Materials
 
 MESSAGE_MAX_BYTES = 4096
@@ -101,6 +101,7 @@ def main() -> None:
     missing = import_ahead([*OWN_IMPORTS, *names])
     # Every worker's streams and log handler: made here they are nobody's copy.
     capture.install()
+    capture.once_imported("matplotlib", fonts.put)
     # What a first run finds out about our own code is found out once.
     rehearsal.rehearse()
     # Objects of now are never looked at by a child's collector, so their pages stay shared.

@@ -59,6 +59,14 @@ COPIES = (
     "/etc/services", "/etc/protocols", "/etc/mime.types", "/etc/ssl/openssl.cnf", "/etc/os-release",
     "/etc/debian_version",
 )  # fmt: skip
+# What fontconfig reads: without its configuration it complains, without its cache it looks at every font.
+FONTS = ("/etc/fonts", "/usr/share/fontconfig", "/usr/share/fonts", "/usr/local/share/fonts",
+         "/var/cache/fontconfig")  # fmt: skip
+NO_FONTS = """\
+<?xml version="1.0"?>
+<!DOCTYPE fontconfig SYSTEM "fonts.dtd">
+<fontconfig><dir>/usr/share/fonts</dir><cachedir prefix="xdg">fontconfig</cachedir></fontconfig>
+"""
 USERS = """\
 root:x:0:0:root:/tmp:/bin/sh
 nobody:x:65534:65534:nobody:/tmp:/bin/sh
@@ -72,7 +80,7 @@ def system_root() -> Root:
     root = Root()
     for path in ("/usr/lib", "/usr/lib32", "/usr/lib64", "/usr/bin", "/usr/share/zoneinfo",
                  "/usr/share/ca-certificates", "/usr/local/share/ca-certificates", "/etc/ssl/certs",
-                 "/etc/ld.so.cache"):  # fmt: skip
+                 "/etc/ld.so.cache", *FONTS):  # fmt: skip
         if os.path.exists(path) and not os.path.islink(path):
             root.read_only[path] = path
     for path in ("/bin", "/lib", "/lib32", "/lib64", "/usr/lib64"):
@@ -91,6 +99,8 @@ def system_root() -> Root:
         "/etc/hostname": "cell\n",
         **{f"{names.FOLDER}/{name}": text for name, text in names.NO_NETWORK.items()},
     }
+    if "/etc/fonts" not in root.read_only:
+        root.files["/etc/fonts/fonts.conf"] = NO_FONTS
     root.copies = COPIES
     root.folders = ("/tmp", "/dev/shm")  # noqa: S108 - places inside the new root
     return root

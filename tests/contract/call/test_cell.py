@@ -225,9 +225,9 @@ def test_tmp_is_private_bounded_and_gone_with_the_instance(
 
 
 def test_the_hosts_files_are_not_there(server: Server, looker: str) -> None:
-    for path in ("/etc/shadow", "/etc/ssh", "/home", "/var", "/run", "/boot", "/sys", "/mnt", "/srv",
-                 str(server.data_dir), str(ROOT / "supervisor"), str(ROOT / "README.md"), "/proc/sys",
-                 "/proc/cmdline", "/proc/kallsyms", "/proc/meminfo", "/usr/sbin",
+    for path in ("/etc/shadow", "/etc/ssh", "/home", "/var/lib", "/var/log", "/run", "/boot", "/sys", "/mnt",
+                 "/srv", str(server.data_dir), str(ROOT / "supervisor"), str(ROOT / "README.md"),
+                 "/proc/sys", "/proc/cmdline", "/proc/kallsyms", "/proc/meminfo", "/usr/sbin",
                  "/usr/local/bin"):  # fmt: skip
         if path == "/usr/local/bin" and "/usr/local" in look(server, looker, "sys.base_prefix"):
             continue  # the interpreter's own place
