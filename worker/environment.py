@@ -11,8 +11,8 @@ import sys
 import time
 from typing import Callable, Dict, List
 
-from worker import _syscalls as sys_
-from worker import capture
+from . import _syscalls as sys_
+from . import capture
 
 LOCALE = frozenset(("LANG", "LC_ALL", "LC_CTYPE"))
 # mallopt(3)'s numbers of what malloc reads at the start.

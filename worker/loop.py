@@ -79,7 +79,7 @@ class Instance:
         settings = json.loads(init.body)
         self.text_content_type: str = settings["text_content_type"]
         if settings["env"] and self.mode == MODE_SERVE:
-            from worker import environment
+            from . import environment
 
             environment.take(settings["env"])
         self.set_values(settings)

@@ -2,8 +2,8 @@
 
 import os
 
-from worker import _syscalls as sys_
-from worker.materials import Materials
+from . import _syscalls as sys_
+from .materials import Materials
 
 # Links of the cell's /etc lead here.
 FOLDER = "/etc/names"

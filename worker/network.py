@@ -12,7 +12,8 @@ import socket
 from typing import Any, Set
 
 from function import _seam
-from worker import capture
+
+from . import capture
 
 # What it looks like where nobody can be asked; anything else is a mistake in the question.
 _UNANSWERED = (socket.EAI_AGAIN, socket.EAI_FAIL, socket.EAI_NONAME)
