@@ -80,7 +80,8 @@ $(STAMP)/system: $(STAMP)/python
 	@deploy/debian libodbc2 || true
 	@touch $@
 
-$(STAMP)/runtimes: $(STAMP)/server $(wildcard supervisor/runtimes/locks/*.txt) | $(STAMP)/system
+$(STAMP)/runtimes: $(STAMP)/server $(wildcard supervisor/runtimes/locks/*.txt) supervisor/runtimes/fonts.py \
+		| $(STAMP)/system
 	@$(VENV)/bin/cellblock runtimes install
 	@touch $@
 

@@ -295,3 +295,32 @@ def _is_open(descriptor: int) -> bool:
     except OSError:
         return False
     return True
+
+
+def mallopt(parameter: int, value: int) -> bool:
+    """mallopt(3).  Why: no Python wrapper.  Safe because: what malloc does not know it refuses."""
+    return bool(_libc.mallopt(ctypes.c_int(parameter), ctypes.c_int(min(value, 2**31 - 1))))
+
+
+# What OpenBLAS calls it, by who built the library.
+_BLAS_SETTERS = tuple(
+    prefix + "openblas_set_num_threads" + suffix for prefix in ("scipy_", "") for suffix in ("64_", "")
+)
+
+
+def set_blas_threads(library: str, count: int) -> bool:
+    """Whether that OpenBLAS, which is loaded already, was told how many threads to use.
+
+    Why: what it reads of the environment it has read.  Safe because: one integer, to a function of that
+    signature only; before there is code of the function's.
+    """
+    try:
+        loaded = ctypes.CDLL(library)
+    except OSError:
+        return False
+    for name in _BLAS_SETTERS:
+        setter = getattr(loaded, name, None)
+        if setter is not None:
+            setter(ctypes.c_int(count))
+            return True
+    return False

@@ -13,7 +13,7 @@ import resource
 from typing import Dict, List, Tuple
 
 from worker import _syscalls as sys_
-from worker import landlock, lockdown, places, rlimits, selftest
+from worker import interpreter, landlock, lockdown, places, rlimits, selftest
 from worker.lockdown import Step
 from worker.materials import Materials
 
@@ -31,6 +31,7 @@ def _session(_: Materials) -> None:
 def _places(materials: Materials) -> None:
     """There is no root of its own: the code and the scratch space are where the warden says."""
     places.function_dir = materials.tie.function_dir
+    interpreter.name_program(places.function_dir + "/handler.py")
 
 
 def _rlimits(materials: Materials) -> None:

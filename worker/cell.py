@@ -28,7 +28,7 @@ from typing import NoReturn
 import msgpack
 
 from worker import _syscalls as sys_
-from worker import bare, interrupts, lockdown, rehearsal
+from worker import bare, interrupts, lockdown, network, rehearsal
 from worker.keeper import Keeper
 from worker.kept import Kept, open_nothing
 from worker.lockdown import LockdownError
@@ -40,6 +40,8 @@ SETUP_SECONDS = 10.0
 # What the worker says of its function before it seals itself off: each call has a process of its own here,
 # or has to have a cell of its own; nothing where calls share one.
 FORKS, WHOLE = b"F", b"W"
+# As every program has it; the cell's other users are nobody.
+UMASK = 0o022
 # What the warden may have sent, and to whom: the worker, or everything in the cell but pid 1 (-1, which
 # means that only in a pid namespace of its own).  No handler catches the last two.
 SIGNALS = {
@@ -121,7 +123,8 @@ def _place(materials: Materials, tie_write: int) -> None:
         if materials.tie.has_code:
             (materials.code_fd,) = descriptors
         lockdown.run(lockdown.PLACE, materials)
-        os.write(tie_write, msgpack.packb(message))
+        # One read of the worker's: no more than the kernel passes on at once.
+        os.write(tie_write, msgpack.packb({**message, "names": {}}))
         os.close(tie_write)
     except LockdownError as error:
         fail(materials, error.step, str(error))
@@ -210,6 +213,9 @@ def _run_worker(materials: Materials) -> None:
     """Blank until tied, then locked down, then the loop.  Never returns."""
     from worker import loop  # already imported by the zygote; here to keep the layers one way
 
+    os.umask(UMASK)
+    if materials.network != "none":
+        network.allow()
     try:
         rehearsal.rehearse()
         rehearsal.rehearse_tying(materials)

@@ -2,8 +2,8 @@
 
 Rank 1 goal: tenant code is hostile; after TIE nothing it does reaches another tenant or the host.
 
-Files.  ``_syscalls`` makes the calls, ``landlock`` and ``selftest`` are steps of their own size; this
-file says what is done and why in their order.
+Files.  ``_syscalls`` makes the calls, ``landlock``, ``names`` and ``selftest`` are steps of their own size;
+this file says what is done and why in their order.
 
 Actors.  *pid 1* is made by the zygote with all its namespaces at once; the warden gives it id maps and
 a cgroup leaf, then it runs BUILD and forks the *worker*.  The worker runs PREPARE, which gives away every
@@ -15,8 +15,7 @@ Whatever does not depend on the function is done ahead: a caller waits for PLACE
 Rule 1: every step raises when it fails, and a cell whose step raised never serves.
 Rule 2: an order is a list; each step says why it stands where it stands.
 Rule 3: nothing here is read from the tenant.
-Rule 4: a layer that the host cannot give is published as absent, with the reason; it is never left out
-in silence.
+Rule 4: a layer that the host cannot give is published as absent, with the reason; never left out unsaid.
 
 Tiers.  "A": the server is root, each cell has two outer ids.  "A-user": an ordinary user with user
 namespaces; all cells share the server's one id.  Cells without namespaces are in ``bare``.
@@ -29,7 +28,7 @@ import socket
 from typing import Callable, List, Tuple
 
 from worker import _syscalls as sys_
-from worker import landlock, places, rlimits, selftest
+from worker import landlock, names, places, rlimits, selftest
 from worker.materials import (
     BLANK_TMP_BYTES,
     BYTES_PER_INODE,
@@ -176,6 +175,7 @@ def _only_signals(_: Materials) -> None:
 PLACE: List[Tuple[str, Step]] = [
     ("code", _code),
     ("tmp-size", _tmp_size),
+    ("names", names.put),
     ("only-signals", _only_signals),
 ]
 

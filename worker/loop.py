@@ -18,7 +18,7 @@ from typing import Any, Dict, NoReturn, Optional, Tuple
 from function import _seam
 from function.context import CallCancelled, CallTimeout
 from function.request import Event
-from worker import capture, failure, loader, rehearsal, response, rlimits, template, wire
+from worker import capture, failure, loader, network, rehearsal, response, rlimits, template, wire
 from worker.channel import Channel
 from worker.interrupts import Interrupts
 from worker.met import Limits
@@ -78,7 +78,10 @@ class Instance:
         )
         settings = json.loads(init.body)
         self.text_content_type: str = settings["text_content_type"]
-        os.environ.update(settings["env"])
+        if settings["env"] and self.mode == MODE_SERVE:
+            from . import environment
+
+            environment.take(settings["env"])
         self.set_values(settings)
 
     @staticmethod
@@ -219,6 +222,7 @@ def _load(instance: Instance) -> loader.Entry:
     """Import the handler and say READY, or FAILED and leave."""
     channel = instance.channel
     started = time.perf_counter()
+    network.tell()
     try:
         instance.interrupts.is_open = True
         entry = loader.load()

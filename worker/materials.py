@@ -27,7 +27,7 @@ class Tie(NamedTuple):
     """What the warden says of the function that a blank cell becomes.
 
     ``readable`` and ``uid`` are for cells without namespaces.  ``is_fresh``: no process of it may serve
-    two calls.
+    two calls.  ``names`` are files about the names of other hosts, where it has the host's network.
     """
 
     has_code: bool
@@ -40,6 +40,7 @@ class Tie(NamedTuple):
     readable: Sequence[str]
     uid: int
     is_fresh: bool
+    names: Dict[str, bytes]
 
 
 class Surroundings(NamedTuple):
@@ -80,7 +81,7 @@ class Materials:
         # Before the clone; in the new namespace they are nobody's until a map is written.
         self.outer_ids = outer_ids
         sizes = (BLANK_MEMORY_BYTES, BLANK_TMP_BYTES, 256, 64)
-        self.tie: Tie = Tie(False, *sizes, "/function", "/tmp", (), 0, False)
+        self.tie: Tie = Tie(False, *sizes, "/function", "/tmp", (), 0, False, {})
         self.surroundings = Surroundings(b"", 0, {}, 0, False, 0)
         self.code_fd = -1
         # A mount of device nodes that are this cell's alone, -1 where the host gives none; standard input.

@@ -22,9 +22,10 @@ from worker.materials import UNUSED_FD
 METADATA = "169.254.169.254"
 FAR_ADDRESSES = ("192.0.2.1", "198.51.100.1")
 # Not /root or /home: a runtime may be mounted below.
-HOSTS_FILES = ("/etc/shadow", "/etc/hostname", "/boot", "/run", "/sys/kernel", "/var/log")
+HOSTS_FILES = ("/etc/shadow", "/etc/profile", "/boot", "/run", "/sys/kernel", "/var/log")
 KNOBS = ("/proc/sys/kernel/core_pattern", "/proc/sysrq-trigger", "/proc/kcore", "/proc/keys")
-DEVICES = ["full", "null", "random", "shm", "urandom", "zero"]
+NODES = ("full", "null", "random", "urandom", "zero")
+DEVICES = ["fd", "full", "null", "random", "shm", "stderr", "stdin", "stdout", "urandom", "zero"]
 BAD_FD = -1
 # fcntl(2); Python has neither on every version.
 F_GET_SEALS, F_SEAL_EXEC = 1034, 0x20
@@ -122,9 +123,8 @@ def _devices(_: Expected) -> str:
 
 
 def _own_devices(expected: Expected) -> str:
-    for name in DEVICES:
-        if name != "shm":
-            _same("the file system of " + name, os.stat("/dev/" + name).st_dev, expected.devices)
+    for name in NODES:
+        _same("the file system of " + name, os.stat("/dev/" + name).st_dev, expected.devices)
     _same("that of standard input", os.fstat(0).st_dev, expected.devices)
     return "locks on devices and standard input are the cell's own"
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import warnings
 from typing import Any, Dict, Set
 
 from function import _seam
@@ -14,7 +15,47 @@ from worker.materials import REQUEST_FD
 def serve(instance: Instance, entry: loader.Entry, interrupts: Interrupts, frames: Any) -> None:
     """Until the front hangs up; ``frames`` have been read already."""
     capture.attribute(number.get)
-    asyncio.run(_serve(instance, entry, interrupts, frames))
+    loop = _loop()
+    try:
+        loop.run_until_complete(_serve(instance, entry, interrupts, frames))
+    finally:
+        try:
+            _end_all(loop)
+        finally:
+            loop.close()
+
+
+def _loop() -> asyncio.AbstractEventLoop:
+    """The one that the module's import has had for its current loop, or has made so; else a new one.
+
+    What was made at import and belongs to it, as a lock does before Python 3.10, serves every call.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # there was none, which is no mistake here
+            loop = asyncio.get_event_loop()
+        if not loop.is_closed():
+            return loop
+    except RuntimeError:  # asyncio.run() at import leaves none
+        pass
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+    return loop
+
+
+def _end_all(loop: asyncio.AbstractEventLoop) -> None:
+    """As ``asyncio.run`` ends: what calls have left running is cancelled, and may say a last word."""
+    left = asyncio.all_tasks(loop)
+    for task in left:
+        task.cancel()
+    if left:
+        loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
+    for task in left:
+        if not task.cancelled() and task.exception() is not None:
+            found = {"message": "unhandled exception at the end", "exception": task.exception(), "task": task}
+            loop.call_exception_handler(found)
+    loop.run_until_complete(loop.shutdown_asyncgens())
+    loop.run_until_complete(loop.shutdown_default_executor())
 
 
 async def _serve(instance: Instance, entry: loader.Entry, interrupts: Interrupts, frames: Any) -> None:

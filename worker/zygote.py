@@ -24,7 +24,7 @@ from typing import List
 import msgpack
 
 from worker import _syscalls as sys_
-from worker import capture, cell, rehearsal
+from worker import capture, cell, fonts, interpreter, network, rehearsal
 from worker.materials import Materials
 
 MESSAGE_MAX_BYTES = 4096
@@ -90,14 +90,18 @@ def main() -> None:
     sys_.prctl(sys_.PR_SET_PDEATHSIG, signal.SIGKILL)
     control = socket.socket(fileno=int(sys.argv[1]))
     control.set_inheritable(False)
-    if sys.argv[2]:
-        _take_away(sys.argv[2])
+    passing, *names = sys.argv[2:]
+    if passing:
+        _take_away(passing)
     has_huge_pages = os.environ.pop("GLIBC_TUNABLES", None) is not None
     if has_huge_pages:
         sys_.prctl(sys_.PR_SET_THP_DISABLE, 1)  # for what functions allocate, not for what is shared
-    missing = import_ahead([*OWN_IMPORTS, *sys.argv[3:]])
+    interpreter.as_plain()
+    network.forbid()  # before any library copies what it replaces
+    missing = import_ahead([*OWN_IMPORTS, *names])
     # Every worker's streams and log handler: made here they are nobody's copy.
     capture.install()
+    capture.once_imported("matplotlib", fonts.put)
     # What a first run finds out about our own code is found out once.
     rehearsal.rehearse()
     # Objects of now are never looked at by a child's collector, so their pages stay shared.

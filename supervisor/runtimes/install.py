@@ -28,6 +28,7 @@ from pathlib import Path
 from uv import find_uv_bin
 
 from supervisor.errors import ConfigurationError
+from supervisor.runtimes.fonts import make_font_list
 from supervisor.runtimes.interpreters import Interpreter
 from supervisor.runtimes.record import Record, Runtime, read_record, runtime_of, write_record
 
@@ -76,8 +77,11 @@ def install_runtime(
             _compile_ours(interpreter)
             if runtime is not None and reason is None and not again:
                 _say(f"{name}: up to date")
-                return runtime
-            return _install(interpreter, runtimes_dir, lock, digest, reason or "asked for", current)
+            else:
+                runtime = _install(interpreter, runtimes_dir, lock, digest, reason or "asked for", current)
+            if not make_font_list(runtime.python, runtime.libraries):
+                _say(f"{name}: caution: no list of fonts could be made; matplotlib makes one in each cell")
+            return runtime
     except OSError as error:
         raise ConfigurationError(
             f"cannot install runtime {name} in {runtimes_dir}: {error.strerror or error}"

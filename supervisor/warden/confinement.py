@@ -28,6 +28,7 @@ from supervisor.warden.jail import _syscalls as sys_
 from supervisor.warden.jail import metadata
 from supervisor.warden.jail.cgroups import CONTROLLERS, FREEZER, Budget, Cgroups, Leaf
 from supervisor.warden.jail.devices import own_devices
+from supervisor.warden.jail.names import Names
 from supervisor.warden.jail.probes import Finding
 from supervisor.warden.jail.tiers import REMEDIES, Tier
 from supervisor.warden.rooms import Rooms
@@ -119,6 +120,7 @@ class Confinement:
         # Another one, for what nobody waits for.
         self._sweeper = ThreadPoolExecutor(1, "leaves")
         self.files = Files()
+        self._names = Names()
         self.guard = Guard("memory" in cgroups.versions, tier.has_namespaces)
         self.proof: Sequence[Layer] = ()
         self.is_proven = False
@@ -192,6 +194,7 @@ class Confinement:
             "tmp_dir": "/tmp",  # noqa: S108 - the cell's own
             "readable": [],
             "uid": uid,
+            "names": self._names.files() if kind.network != "none" and self.has_namespaces else {},
         }
         if self.rooms is not None:
             words["function_dir"] = str(self.rooms.function_dir(name, code, self.bundles))

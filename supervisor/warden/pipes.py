@@ -16,6 +16,10 @@ from dataclasses import dataclass, field
 from supervisor.datagrams import discard
 from supervisor.warden.thorough import all_of
 
+# Of the two log pipes: the cell's user may open its end again by name, as /dev/stdout, to write and for
+# nothing else.  Nobody but the cell has a name for it.
+LOG_MODE = 0o622
+
 # (device, inode, access mode) of one end.
 End = tuple[int, int, int]
 
@@ -42,6 +46,8 @@ def five_pipes() -> tuple[Pipes, list[int]]:
     (request_read, request_write), *to_us = made
     (reply, stdout, stderr, word) = (read for read, _ in to_us)
     ours = Pipes(request_write, reply, stdout, stderr, word)
+    for descriptor in (stdout, stderr):
+        os.fchmod(descriptor, LOG_MODE)
     for descriptor in ours.as_list():
         # Flags of our own ends: a cell shares none of these open file descriptions.
         os.set_blocking(descriptor, False)

@@ -104,4 +104,6 @@ class Rooms:
 def readable_paths(extra: Iterable[str]) -> list[str]:
     """What Landlock lets a cell read: the system's libraries, a runtime, and our worker."""
     root = system_root()
-    return [*root.read_only, *root.links, "/etc/localtime", "/etc/nsswitch.conf", *extra]
+    # Those below /etc and /dev are the host's own here, and are no links.
+    links = [path for path in root.links if not path.startswith(("/etc/", "/dev/"))]
+    return [*root.read_only, *links, "/etc/localtime", "/etc/nsswitch.conf", *extra]

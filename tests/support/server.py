@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -119,13 +119,20 @@ class Server:
         raise AssertionError(f"the server did not get ready:\n{text.decode()}\n{self.log}")
 
     def deploy(
-        self, name: str, source: str | bytes, *, template: str = "python3-http", **options: Any
+        self,
+        name: str,
+        source: str | bytes,
+        *,
+        template: str = "python3-http",
+        env: Mapping[str, str] | None = None,
+        **options: Any,
     ) -> Any:
         """Create or update a function of space ``test``; its JSON."""
         raw = source.encode() if isinstance(source, str) else source
         body = {
             "name": name,
             "template": template,
+            "env": dict(env or {}),
             "options": options,
             "source": {"code": base64.b64encode(raw).decode()},
         }

@@ -68,7 +68,7 @@ _launch_of = launch_of
 def launch_of(*arguments):
     import dataclasses
     launch = _launch_of(*arguments[:-1], False)  # no huge pages: what they need is at /sys
-    root = dict(launch.root, files={})
+    root = dict(launch.root, files={}, copies=[])
     taken = {place.split("/")[1] for place in root["read_only"].values()} - {"etc"}
     for name in os.listdir("/"):
         path = "/" + name

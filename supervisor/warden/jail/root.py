@@ -13,12 +13,14 @@ from pathlib import Path
 from typing import Any
 
 from supervisor.warden.jail import _syscalls as sys_
-from supervisor.warden.jail.devices import NODES, own_devices
+from supervisor.warden.jail import names
+from supervisor.warden.jail.devices import LINKS, NODES, own_devices
 
 # Every Linux has it; it is covered by a tmpfs in a private mount namespace while we build.
 BUILD_PLACE = "/tmp"  # noqa: S108
 EMPTY = "/function"  # until a cell's code is put there
-ROOT_BYTES = 4 << 20  # folders, links and five small files
+ROOT_BYTES = 8 << 20  # folders, links and files
+COPY_MOST_BYTES = 512 << 10
 PASSING = "/sys"
 PASSING_BYTES = 64 << 10
 
@@ -34,6 +36,8 @@ class Root:
     writable: dict[str, str] = field(default_factory=dict)
     links: dict[str, str] = field(default_factory=dict)
     files: dict[str, str] = field(default_factory=dict)
+    # Files of the host's that are copied: what is small, and may change while it is looked at.
+    copies: tuple[str, ...] = ()
     # Files below PASSING that an interpreter's start looks for; a mount that it takes away once it runs.
     passing: dict[str, str] = field(default_factory=dict)
     folders: tuple[str, ...] = ()
@@ -47,14 +51,36 @@ class Root:
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Root:
         """The inverse of ``as_json``."""
-        return cls(**{**data, "folders": tuple(data["folders"])})
+        return cls(**{**data, "folders": tuple(data["folders"]), "copies": tuple(data["copies"])})
+
+
+# What programs look for in /etc and that says nothing of the host but what it is.
+COPIES = (
+    "/etc/services", "/etc/protocols", "/etc/mime.types", "/etc/ssl/openssl.cnf", "/etc/os-release",
+    "/etc/debian_version",
+)  # fmt: skip
+# What fontconfig reads: without its configuration it complains, without its cache it looks at every font.
+FONTS = ("/etc/fonts", "/usr/share/fontconfig", "/usr/share/fonts", "/usr/local/share/fonts",
+         "/var/cache/fontconfig")  # fmt: skip
+NO_FONTS = """\
+<?xml version="1.0"?>
+<!DOCTYPE fontconfig SYSTEM "fonts.dtd">
+<fontconfig><dir>/usr/share/fonts</dir><cachedir prefix="xdg">fontconfig</cachedir></fontconfig>
+"""
+USERS = """\
+root:x:0:0:root:/tmp:/bin/sh
+nobody:x:65534:65534:nobody:/tmp:/bin/sh
+cell:x:1000:1000:cell:/tmp:/bin/sh
+"""
+GROUPS = "root:x:0:\nnogroup:x:65534:\ncell:x:1000:\n"
 
 
 def system_root() -> Root:
     """The host's libraries and programs, certificates and time zones, and a made-up ``/etc``."""
     root = Root()
     for path in ("/usr/lib", "/usr/lib32", "/usr/lib64", "/usr/bin", "/usr/share/zoneinfo",
-                 "/usr/share/ca-certificates", "/etc/ssl/certs", "/etc/ld.so.cache"):  # fmt: skip
+                 "/usr/share/ca-certificates", "/usr/local/share/ca-certificates", "/etc/ssl/certs",
+                 "/etc/ld.so.cache", *FONTS):  # fmt: skip
         if os.path.exists(path) and not os.path.islink(path):
             root.read_only[path] = path
     for path in ("/bin", "/lib", "/lib32", "/lib64", "/usr/lib64"):
@@ -62,13 +88,20 @@ def system_root() -> Root:
             root.links[path] = os.readlink(path)
         elif os.path.isdir(path):
             root.read_only[path] = path
+    root.links["/etc/localtime"] = "/usr/share/zoneinfo/UTC"
+    for name in names.FILES:
+        root.links[f"/etc/{name}"] = f"{os.path.basename(names.FOLDER)}/{name}"
+    for name, target in LINKS.items():
+        root.links[f"/dev/{name}"] = target
     root.files = {
-        "/etc/passwd": "root:x:0:0:root:/tmp:/bin/sh\ncell:x:1000:1000:cell:/tmp:/bin/sh\n",
-        "/etc/group": "root:x:0:\ncell:x:1000:\n",
-        "/etc/hosts": "127.0.0.1 localhost cell\n::1 localhost cell\n",
-        "/etc/nsswitch.conf": "passwd: files\ngroup: files\nhosts: files dns\n",
-        "/etc/resolv.conf": "# no name server: the network is none\n",
+        "/etc/passwd": USERS,
+        "/etc/group": GROUPS,
+        "/etc/hostname": "cell\n",
+        **{f"{names.FOLDER}/{name}": text for name, text in names.NO_NETWORK.items()},
     }
+    if "/etc/fonts" not in root.read_only:
+        root.files["/etc/fonts/fonts.conf"] = NO_FONTS
+    root.copies = COPIES
     root.folders = ("/tmp", "/dev/shm")  # noqa: S108 - places inside the new root
     return root
 
@@ -78,6 +111,7 @@ def enter(root: Root) -> None:
     sys_.unshare(sys_.CLONE_NEWNS)
     sys_.mount("none", "/", "none", sys_.MS_REC | sys_.MS_PRIVATE)
     trees = _open_trees(root)
+    copies = {path: content for path in root.copies if (content := _copied(path)) is not None}
     # Who sees one elsewhere than the host need not learn where that is.
     hidden = {
         place: os.open(source, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -108,9 +142,10 @@ def enter(root: Root) -> None:
         _folder(PASSING)
         options = f"size={PASSING_BYTES},mode=755"
         sys_.mount("tmpfs", BUILD_PLACE + PASSING, "tmpfs", sys_.MS_NOSUID | sys_.MS_NODEV, options)
-    for path, text in {**root.files, **root.passing}.items():
+    written = {path: text.encode() for path, text in {**root.files, **root.passing}.items()}
+    for path, content in {**copies, **written}.items():
         _folder(os.path.dirname(path))
-        Path(BUILD_PLACE + path).write_text(text)
+        Path(BUILD_PLACE + path).write_bytes(content)
         os.chmod(BUILD_PLACE + path, 0o644)
     os.chdir(BUILD_PLACE)
     sys_.pivot_root_here()
@@ -137,6 +172,16 @@ def _open_trees(root: Root) -> dict[str, tuple[int, bool]]:
         # Whole, or the kernel refuses a cell its own: a masked /proc may not be unmasked by mounting.
         trees["/proc"] = (_tree("/proc", 0), True)
     return trees
+
+
+def _copied(path: str) -> bytes | None:
+    """The host's file, or nothing where there is none, or something larger than any of them is."""
+    try:
+        with open(path, "rb") as file:
+            content = file.read(COPY_MOST_BYTES + 1)
+    except OSError:
+        return None
+    return content if len(content) <= COPY_MOST_BYTES else None
 
 
 def _hidden(tree: int, folder: int) -> int:

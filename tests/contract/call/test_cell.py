@@ -225,17 +225,18 @@ def test_tmp_is_private_bounded_and_gone_with_the_instance(
 
 
 def test_the_hosts_files_are_not_there(server: Server, looker: str) -> None:
-    for path in ("/etc/shadow", "/etc/ssh", "/home", "/var", "/run", "/boot", "/sys", "/mnt", "/srv",
-                 str(server.data_dir), str(ROOT / "supervisor"), str(ROOT / "README.md"), "/proc/sys",
-                 "/proc/kallsyms", "/proc/meminfo", "/proc/cmdline", "/usr/sbin", "/usr/local"):  # fmt: skip
-        if path == "/usr/local" and "/usr/local" in look(server, looker, "sys.base_prefix"):
+    for path in ("/etc/shadow", "/etc/ssh", "/home", "/var/lib", "/var/log", "/run", "/boot", "/sys", "/mnt",
+                 "/srv", str(server.data_dir), str(ROOT / "supervisor"), str(ROOT / "README.md"),
+                 "/proc/sys", "/proc/cmdline", "/proc/kallsyms", "/proc/meminfo", "/usr/sbin",
+                 "/usr/local/bin"):  # fmt: skip
+        if path == "/usr/local/bin" and "/usr/local" in look(server, looker, "sys.base_prefix"):
             continue  # the interpreter's own place
         assert look(server, looker, f"os.path.exists({path!r})") is False, path
     assert look(server, looker, "sorted(os.listdir('/dev'))") == [
-        "full", "null", "random", "shm", "urandom", "zero",
+        "fd", "full", "null", "random", "shm", "stderr", "stdin", "stdout", "urandom", "zero",
     ]  # fmt: skip
     users = look(server, looker, "read('/etc/passwd')").splitlines()
-    assert [line.split(":")[0] for line in users] == ["root", "cell"]
+    assert [line.split(":")[0] for line in users] == ["root", "nobody", "cell"]
 
 
 # ---- the interpreter ------------------------------------------------------------------------

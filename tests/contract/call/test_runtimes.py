@@ -74,7 +74,7 @@ def test_a_function_runs_on_the_interpreter_it_names(
     assert found["version"] == [int(part) for part in runtime_name.removeprefix("python").split(".")]
     assert found["types"] == ["Headers", "ImmutableMultiDict", "bytes"]
     assert (found["query"], found["path"], found["function"]) == (["1", ""], "/a b", name)
-    assert found["isolated"] == [1, 1]
+    assert found["isolated"] == [0, 0]
 
 
 @on_every_runtime

@@ -17,7 +17,7 @@ ATTACKS = [
     Attack(
         1,
         "read the passwords of the host",
-        "found = [tried(lambda: os.close(os.open(path, os.O_RDONLY))) for path in ('/etc/shadow', '/etc/hostname')]",
+        "found = [tried(lambda: os.close(os.open(path, os.O_RDONLY))) for path in ('/etc/shadow', '/etc/profile')]",
         stopped=(["ENOENT", "ENOENT"],),
         layers=("mnt",),
         # Seen, and still another user's.
@@ -230,7 +230,10 @@ found = [tried(lambda: os.mknod("/tmp/disk", 0o60666, os.makedev(8, 0))),
     Attack(
         9,
         "find another device than the five",
-        'found = sorted(set(os.listdir("/dev")) - {"full", "null", "random", "shm", "urandom", "zero"})',
+        """
+found = sorted(set(os.listdir("/dev")) - {"full", "null", "random", "shm", "urandom", "zero"}
+               - {"fd", "stdin", "stdout", "stderr"})  # what a process has open itself
+""",
         stopped=([],),
         layers=(),
         succeeds=(),
