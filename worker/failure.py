@@ -5,7 +5,7 @@ import sys
 import traceback
 from typing import Any, NamedTuple
 
-from worker import capture, places
+from . import capture, places
 
 # Of this package no frame is an author's business, wherever in a traceback it stands.
 _OURS = __file__.rpartition("/")[0] + "/"

@@ -23,8 +23,8 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Callable, Coroutine, List, NamedTuple, Optional
 
 from function import context
-from worker import capture, places, wire
-from worker.channel import Channel
+from . import capture, places, wire
+from .channel import Channel
 
 if TYPE_CHECKING:
     import asyncio

@@ -18,10 +18,10 @@ from typing import Any, Dict, NoReturn, Optional, Tuple
 from function import _seam
 from function.context import CallCancelled, CallTimeout
 from function.request import Event
-from worker import capture, failure, loader, rehearsal, response, rlimits, template, wire
-from worker.channel import Channel
-from worker.interrupts import Interrupts
-from worker.met import Limits
+from . import capture, failure, loader, rehearsal, response, rlimits, template, wire
+from .channel import Channel
+from .interrupts import Interrupts
+from .met import Limits
 
 # Stacks count against the memory of a function before they are used: 8 MiB each would be few threads.
 THREAD_STACK_BYTES = 1 << 20
@@ -192,7 +192,7 @@ def run(forks_calls: bool, memory_bytes: int) -> NoReturn:
             rehearsal.rehearse_a_call(lambda event: {"body": {}})
     try:
         if entry.is_async:
-            from worker import tasks
+            from . import tasks
 
             tasks.serve(instance, entry, interrupts, rest)
         else:

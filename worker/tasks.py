@@ -5,10 +5,10 @@ import json
 from typing import Any, Dict, Set
 
 from function import _seam
-from worker import capture, loader, wire
-from worker.interrupts import MEMORY_MET, Interrupts, number
-from worker.loop import Instance, Usage, out_of_memory
-from worker.materials import REQUEST_FD
+from . import capture, loader, wire
+from .interrupts import MEMORY_MET, Interrupts, number
+from .loop import Instance, Usage, out_of_memory
+from .materials import REQUEST_FD
 
 
 def serve(instance: Instance, entry: loader.Entry, interrupts: Interrupts, frames: Any) -> None:

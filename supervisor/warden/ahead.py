@@ -18,7 +18,7 @@ from supervisor.imports import ANY
 class Ahead(enum.Enum):
     """What is imported; the words are for the log."""
 
-    OWN = ""  # what every worker needs (worker.zygote)
+    OWN = ""  # what every worker needs (``worker.zygote``)
     COMMON = "with the standard library"
     LIBRARIES = "with libraries"
 
@@ -29,7 +29,7 @@ COMMON_IMPORTS = (
     "email.message", "hashlib", "hmac", "html", "http.client", "logging", "pathlib", "random", "secrets",
     "shutil", "ssl", "statistics", "subprocess", "tempfile", "threading",
     "urllib.parse", "urllib.request", "uuid", "werkzeug.datastructures", "zlib", "function.testing",
-    "worker.records", "worker.tasks",
+    ".records", ".tasks",  # the worker's own
 )  # fmt: skip
 
 
