@@ -23,7 +23,8 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Callable, Coroutine, List, NamedTuple, Optional
 
 from function import context
-from . import capture, places, wire
+
+from . import capture, namesakes, places, wire
 from .channel import Channel
 
 if TYPE_CHECKING:
@@ -193,7 +194,8 @@ class Interrupts:
         lines = ["%s; it was here (most recent call last):" % why]
         for place in reversed(stack):
             lines.append('  File "%s", line %d, in %s' % place)
-            code = linecache.getline(place.file, place.line).strip()
+            with namesakes.ours:
+                code = linecache.getline(place.file, place.line).strip()
             if code:
                 lines.append("    %s" % code)
         try:

@@ -18,6 +18,7 @@ from typing import Any, Dict, NoReturn, Optional, Tuple
 from function import _seam
 from function.context import CallCancelled, CallTimeout
 from function.request import Event
+
 from . import capture, failure, loader, rehearsal, response, rlimits, template, wire
 from .channel import Channel
 from .interrupts import Interrupts

@@ -15,7 +15,7 @@ import sys
 from importlib.machinery import BuiltinImporter, FrozenImporter, ModuleSpec, PathFinder
 from typing import AbstractSet, Any, Dict, List, Optional
 
-from . import places
+from . import capture, places
 
 # What every supported interpreter has imported when the author's first line runs (a test compares).
 STARTED_WITH = frozenset((
@@ -32,6 +32,8 @@ OUR_FOLDER = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 # What made way for a module of the author's, by its full name.
 hidden: Dict[str, Any] = {}
+# The top-level names of which there are two.
+_two: List[str] = []
 
 
 def author_first() -> None:
@@ -39,11 +41,13 @@ def author_first() -> None:
     folder = places.function_dir
     if sys.path[:1] == [folder]:
         return
-    names = contested(folder)
-    if names:
+    _two[:] = contested(folder)
+    if _two:
         _hold()
-        for name in names:
-            _hide(name)
+        for name in _two:
+            # Who waits for the standard library's own module does not mean the author's.
+            capture._finder.waiting.pop(name, None)
+        hidden.update(_taken_out())
     rest = [entry for entry in sys.path if entry not in (folder, OUR_FOLDER)]
     sys.path[:] = [folder, *rest, OUR_FOLDER]
 
@@ -84,14 +88,41 @@ def _hold() -> None:
 
     request.hold()
     importlib.import_module("logging")
-    importlib.import_module(OURS + ".tasks")
+    tasks = importlib.import_module(OURS + ".tasks")
+    tasks.asyncio.get_event_loop_policy()  # it is made when it is first asked for
 
 
-def _hide(name: str) -> None:
-    from . import capture
+def _taken_out() -> Dict[str, Any]:
+    """What is imported of those names, and from now on is not."""
+    found = [full for full in sys.modules if full.partition(".")[0] in _two]
+    return {full: sys.modules.pop(full) for full in found}
 
-    # Who waits for the standard library's own module does not mean this one.
-    capture._finder.waiting.pop(name, None)
-    below = name + "."
-    for full in [full for full in sys.modules if full == name or full.startswith(below)]:
-        hidden[full] = sys.modules.pop(full)
+
+class _Ours:
+    """A moment in which all names are the platform's: the standard library, too, imports when it needs to.
+
+    Not for code of the author's.  A thread of the author's that imports in this moment may get what is not
+    meant for it, so it is for what is rare: an exception that is written down.
+    """
+
+    def __init__(self) -> None:
+        self._depth = 0
+        self._theirs: Dict[str, Any] = {}
+
+    def __enter__(self) -> None:
+        self._depth += 1
+        if _two and self._depth == 1:
+            self._theirs = _taken_out()
+            sys.modules.update(hidden)
+            self._path = list(sys.path)
+            sys.path[:] = [entry for entry in self._path if entry != places.function_dir]
+
+    def __exit__(self, *_: object) -> None:
+        self._depth -= 1
+        if _two and self._depth == 0:
+            hidden.update(_taken_out())
+            sys.modules.update(self._theirs)
+            sys.path[:] = self._path
+
+
+ours = _Ours()

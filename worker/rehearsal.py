@@ -16,6 +16,7 @@ import msgpack
 
 from function import _seam
 from function.request import Event
+
 from . import loader, lockdown, response, rlimits, wire
 from .materials import Materials, tie_from
 from .setup import hear, tell

@@ -66,7 +66,8 @@ def refusal(name: str, has: Parameters, before: int = 0, named: Sequence[str] = 
         if first.lower() in EVENTS and len(others) == 1 and others[0].lower() in CONTEXTS:
             return why + (
                 "write %s(req): req has the method, path, query, headers and body that AWS Lambda and OpenFaaS "
-                "have in their event, and `from function import context` the call's id and the time left" % name
+                "have in their event, and `from function import context` the call's id and the time left"
+                % name
             )
         return why + "write %s(req), or give %s a default" % (name, " and ".join(missing))
     missing = [one for one in own.keywords if one not in named]
@@ -100,8 +101,10 @@ def _of(name: str, handler: Any, before: int, named: Tuple[str, ...]) -> str:
         return _of(name, handler.func, before + len(handler.args), (*named, *handler.keywords))
     if kind is type:
         if handler.__new__ is object.__new__ and handler.__init__ is object.__init__:
-            return "%s is a class that takes no argument, but %s; give it an __init__, or call its method in " \
+            return (
+                "%s is a class that takes no argument, but %s; give it an __init__, or call its method in "
                 "def %s(req)" % (name, RULE, name)
+            )
         for part in (handler.__new__, handler.__init__):
             why = _of(name, part, before + 1, named) if type(part) is types.FunctionType else ""
             if why:

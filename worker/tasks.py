@@ -5,6 +5,7 @@ import json
 from typing import Any, Dict, Set
 
 from function import _seam
+
 from . import capture, loader, wire
 from .interrupts import MEMORY_MET, Interrupts, number
 from .loop import Instance, Usage, out_of_memory

@@ -29,6 +29,7 @@ def main():
     exec(bootstrap)
     after = list(sys.path)
     import _cellblock.places
+
     import function
 
     ours = [
@@ -46,7 +47,17 @@ def main():
     path = list(sys.path)
     absent = files_of(["supervisor", "seccomp", "worker.wire"])
     contested = files_of(
-        ["secrets", "json", "function", "function.secrets", "msgpack", "worker", "werkzeug", "asyncio", "mine"]
+        [
+            "secrets",
+            "json",
+            "function",
+            "function.secrets",
+            "msgpack",
+            "worker",
+            "werkzeug",
+            "asyncio",
+            "mine",
+        ]
     )
 
     said = {

@@ -107,7 +107,9 @@ def test_what_an_interpreter_starts_with_is_known(runtime_name: str, places: tup
         [str(runtime_or_skip(runtime_name).python), "-I", "-S", str(program)],
         stdin=subprocess.DEVNULL, capture_output=True, timeout=30, check=True, text=True,
     )  # fmt: skip
-    assert {"os", "site"} < set(done.stdout.split()) - set(sys.builtin_module_names) <= set(said["started_with"])
+    assert (
+        {"os", "site"} < set(done.stdout.split()) - set(sys.builtin_module_names) <= set(said["started_with"])
+    )
 
 
 @on_every_runtime
