@@ -6,6 +6,7 @@ import traceback
 from typing import Any, NamedTuple
 
 from . import capture, namesakes, places
+from .signature import Definition
 
 # Of this package no frame is an author's business, wherever in a traceback it stands.
 _OURS = __file__.rpartition("/")[0] + "/"
@@ -61,8 +62,16 @@ def failure_of(error: BaseException) -> Failure:
     )
 
 
+def at(failure: Failure, where: Definition) -> Failure:
+    """The same at a place that its traceback does not have."""
+    info = failure.exception_info
+    if where.file not in ("", "handler.py"):
+        info = _clean("%s (%s)" % (info, where.file), INFO_MAX_CHARS)
+    return failure._replace(exception_info=info, line=where.line, code=_clean(where.code, CODE_MAX_CHARS))
+
+
 def _innermost(trace: Any) -> Any:
-    """``(line, code, file)`` of the last frame in the bundle, or of the last frame; a file beside handler.py."""
+    """``(line, code, file)`` of the last frame in the bundle, or of all; the file is one beside handler.py."""
     # Walked by hand: traceback.extract_tb reads every line of a traceback that a tenant can make
     # as long as the recursion limit allows.
     own = last = None

@@ -53,7 +53,7 @@ def author_first() -> None:
 
 
 def contested(folder: str) -> List[str]:
-    """The modules of the bundle that are not the only ones of their names, and that plain Python would take."""
+    """The modules of the bundle that are not the only ones of their names, where plain Python takes them."""
     try:
         entries = os.listdir(folder)
     except OSError:  # there is no code: whoever opens handler.py says so

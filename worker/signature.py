@@ -15,6 +15,8 @@ from . import places
 
 # Decorators stand above their ``def``; more than this many lines of them is no code that anybody shows.
 DECORATORS_MOST_LINES = 50
+# Partials, methods and what of C wraps a function, one in the other.
+INSIDE_MOST = 20
 SHOWN_MAX_CHARS = 120
 RULE = "a handler is called with one argument, the request"
 # How functions of other platforms are called: what their first argument is here, and their second.
@@ -52,8 +54,8 @@ class Definition(NamedTuple):
 def refusal(name: str, has: Parameters, before: int = 0, named: Sequence[str] = ()) -> str:
     """Why a call with one argument fails; "" where it does not.
 
-    ``before`` are positional arguments that come ahead of it, such as ``self``, ``named`` those that are given
-    by name.
+    ``before`` are positional arguments that come ahead of it, such as ``self``; ``named`` those that are
+    given by name.
     """
     own = Parameters(has.positional[before:], max(0, has.required - before), has.has_rest, has.keywords)
     shown = name + own.shown()
@@ -65,8 +67,8 @@ def refusal(name: str, has: Parameters, before: int = 0, named: Sequence[str] = 
         why = "%s cannot be called without %s too, but %s; " % (shown, " and ".join(missing), RULE)
         if first.lower() in EVENTS and len(others) == 1 and others[0].lower() in CONTEXTS:
             return why + (
-                "write %s(req): req has the method, path, query, headers and body that AWS Lambda and OpenFaaS "
-                "have in their event, and `from function import context` the call's id and the time left"
+                "write %s(req): req has the method, path, query, headers and body that AWS Lambda and "
+                "OpenFaaS have in their event, `from function import context` the call's id and the time left"
                 % name
             )
         return why + "write %s(req), or give %s a default" % (name, " and ".join(missing))
@@ -91,7 +93,7 @@ def of(name: str, handler: Any) -> str:
 
 
 def _of(name: str, handler: Any, before: int, named: Tuple[str, ...]) -> str:
-    # Not inspect.signature, which believes what ``__wrapped__`` and ``__signature__`` say of another function.
+    # Not inspect.signature, which believes what ``__wrapped__`` and ``__signature__`` say of others.
     kind = type(handler)
     if kind is types.FunctionType:
         return refusal(name, _parameters(handler), before, named)
@@ -110,15 +112,13 @@ def _of(name: str, handler: Any, before: int, named: Tuple[str, ...]) -> str:
             if why:
                 return why
         return ""
-    call = getattr(kind, "__call__", None)
-    if type(call) is types.FunctionType and isinstance(_in_class(kind, "__call__"), types.FunctionType):
-        return _of(name, call, before + 1, named)
-    return ""
+    call = _call_of(kind)
+    return _of(name, call, before + 1, named) if type(call) is types.FunctionType else ""
 
 
-def _in_class(kind: type, name: str) -> Any:
-    """As it stands in the class: a static method is another thing than a function there."""
-    return next((vars(each)[name] for each in kind.__mro__ if name in vars(each)), None)
+def _call_of(kind: type) -> Any:
+    """``__call__`` as it stands in the class: a static method is another thing than a function there."""
+    return next((vars(each)["__call__"] for each in kind.__mro__ if "__call__" in vars(each)), None)
 
 
 def _parameters(function: Any) -> Parameters:
@@ -136,7 +136,9 @@ def _parameters(function: Any) -> Parameters:
 
 def definition(handler: Any) -> Definition:
     """Where the function begins that is called in the end; a file beside handler.py by its own name."""
-    for _ in range(DECORATORS_MOST_LINES):
+    for _ in range(INSIDE_MOST):
+        if hasattr(handler, "__code__"):
+            break
         inner = getattr(handler, "__wrapped__", None) or getattr(handler, "func", None)
         inner = inner or getattr(handler, "__func__", None)
         if inner is None or inner is handler:
@@ -144,7 +146,7 @@ def definition(handler: Any) -> Definition:
         handler = inner
     code = getattr(handler, "__code__", None)
     if code is None:
-        part = handler.__init__ if isinstance(handler, type) else getattr(type(handler), "__call__", None)
+        part = handler.__init__ if isinstance(handler, type) else _call_of(type(handler))
         code = getattr(part, "__code__", None)
     if not isinstance(code, types.CodeType) or not code.co_filename.startswith(places.function_dir + "/"):
         return Definition("", 0, "")

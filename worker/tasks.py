@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import warnings
 from typing import Any, Dict, Set
 
 from function import _seam
@@ -16,6 +17,26 @@ def serve(instance: Instance, entry: loader.Entry, interrupts: Interrupts, frame
     """Until the front hangs up; ``frames`` have been read already."""
     capture.attribute(number.get)
     asyncio.run(_serve(instance, entry, interrupts, frames))
+
+
+def awaited(result: Any, interrupts: Interrupts) -> Any:
+    """What a coroutine gives that an ordinary handler has returned: run here, on one loop for all calls."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # where there is no loop yet
+        try:
+            loop = asyncio.get_event_loop()
+        except RuntimeError:
+            loop = asyncio.new_event_loop()
+            asyncio.set_event_loop(loop)
+    task = asyncio.ensure_future(result, loop=loop)
+    interrupts.awaited = task
+    try:
+        return loop.run_until_complete(task)
+    finally:
+        interrupts.awaited = None
+        if not task.done():  # its call was ended while the loop waited: so does it
+            task.cancel()
+            loop.run_until_complete(asyncio.gather(task, return_exceptions=True))
 
 
 async def _serve(instance: Instance, entry: loader.Entry, interrupts: Interrupts, frames: Any) -> None:

@@ -26,11 +26,11 @@ HANDLER = """
 import importlib, sys
 NAMES = %r
 own = {name: getattr(importlib.import_module(name), "MINE", "") for name in NAMES}
-for name in PACKAGES:
+for name in %r:
     own[name + ".inner"] = importlib.import_module(name + ".inner").MINE
 import function.context, function.secrets
 
-def %s(req):
+def handle(req):
     if req.body == b"raise":
         raise LookupError("mine")
     return {"body": {
@@ -46,7 +46,9 @@ def %s(req):
 def bundle(names: tuple[str, ...], head: str) -> bytes:
     """A handler, and a module of each name; a package of those that are packages elsewhere."""
     own_packages = sorted(PACKAGES.intersection(names))
-    source = (HANDLER % (names, "handle")).replace("def handle", head).replace("in PACKAGES", f"in {own_packages}")
+    source = (
+        (HANDLER % (names, "handle")).replace("def handle", head).replace("in PACKAGES", f"in {own_packages}")
+    )
     files = [("handler.py", source.encode())]
     for name in names:
         mine = f"MINE = {name!r}\n".encode()

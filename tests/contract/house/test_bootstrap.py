@@ -149,7 +149,7 @@ def handle(req):
         "packages": sorted(os.listdir("/opt/cellblock")),
     }}
 
-NAMES = ["supervisor", "supervisor.settings", "seccomp", "worker", "worker.wire", "loader", "wire", "_syscalls"]
+NAMES = ["supervisor", "supervisor.settings", "seccomp", "worker", "worker.wire", "wire", "_syscalls"]
 """
 
 
