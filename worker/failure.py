@@ -71,7 +71,7 @@ def at(failure: Failure, where: Definition) -> Failure:
 
 
 def _innermost(trace: Any) -> Any:
-    """``(line, code, file)`` of the last frame in the bundle, or of all; the file is one beside handler.py."""
+    """``(line, code, file)`` of the last frame in the bundle, or of all; no file for handler.py."""
     # Walked by hand: traceback.extract_tb reads every line of a traceback that a tenant can make
     # as long as the recursion limit allows.
     own = last = None

@@ -174,7 +174,7 @@ class Interrupts:
                 raise_in(frame, error)
 
     def _stack(self, frame: Any) -> List[Place]:
-        """Where an ordinary handler stands; of one that gave a coroutine, where that does if its loop waits."""
+        """Where an ordinary handler stands; if it gave a coroutine, and the loop waits, where that does."""
         stack = places_of(frame)
         if self.awaited is None or (stack and stack[0].file.startswith(places.function_dir)):
             return stack

@@ -85,7 +85,7 @@ TAKES_NOT_ONE = {
     ),
     "keyword": (
         "def same(f): return f\n@same\ndef handle(req, *, db): pass\n",
-        "handler.py:3: handle(req, *, db) cannot be called without db, but a handler is called with one argument",
+        "handler.py:3: handle(req, *, db) cannot be called without db, but a handler is called with one",
     ),
     "partial": (
         "import functools\ndef run(req, db): pass\nhandle = functools.partial(run, 1, 2)\n",
