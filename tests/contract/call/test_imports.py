@@ -11,7 +11,7 @@ from tests.contract.call.conftest import Deploy, as_json
 from tests.support.envelope import assert_envelope
 from tests.support.packing import zipped
 from tests.support.runtimes import on_every_runtime, runtime_or_skip
-from tests.support.server import Server
+from tests.support.server import SPACE, Server
 
 # Of the platform, installed, imported ahead, and of the standard library; each says whose it is.
 BROUGHT = (
@@ -191,6 +191,20 @@ def test_modules_packages_and_files_of_a_bundle_are_found_as_in_plain_python(
             "found": "/function/first.py",
             "modules": ["first", "handler", "pack", "second"],
         }
+
+
+@pytest.mark.promise("S938")
+def test_a_bundle_that_hides_a_module_of_the_standard_library_is_deployed_with_a_warning_that_names_it(
+    server: Server, deploy: Deploy
+) -> None:
+    source = b"import queue\ndef handle(req): return {'body': {'queue': queue.MINE}}\n"
+    files = zipped(("handler.py", source), ("queue.py", b"MINE = 1\n"), ("worker.py", b""))
+    (warning,) = server.deploy("warned", files)["warnings"]
+    assert warning.startswith("queue.py hides the standard library's module queue: ")
+    assert server.client.get(f"/spaces/{SPACE}/functions/warned").json()["warnings"] == [warning]
+    assert as_json(server.call("warned")) == {"queue": 1}
+    assert server.deploy("warned", b"def handle(req): pass\n")["warnings"] == []
+    deploy("warned", b"def handle(req): pass\n")
 
 
 # ---- messages -------------------------------------------------------------------------------
