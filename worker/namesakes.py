@@ -13,7 +13,7 @@ import importlib
 import os
 import sys
 from importlib.machinery import BuiltinImporter, FrozenImporter, ModuleSpec, PathFinder
-from typing import AbstractSet, Any, Dict, List, Optional
+from typing import Any, Dict, FrozenSet, List, Optional
 
 from . import capture, places
 
@@ -30,6 +30,18 @@ NEEDED = frozenset(("werkzeug", "markupsafe"))
 # Where our packages are; the author's folder of modules is no parent of it.
 OUR_FOLDER = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
+
+def _standard() -> FrozenSet[str]:
+    names: Optional[FrozenSet[str]] = getattr(sys, "stdlib_module_names", None)
+    if names is None:  # Python 3.9
+        library = os.path.dirname(os.__file__)
+        files = os.listdir(library) + os.listdir(library + "/lib-dynload")
+        names = frozenset(entry.partition(".")[0] for entry in files)
+    return names
+
+
+# Found out once, in the zygote.
+STANDARD = _standard()
 # What made way for a module of the author's, by its full name.
 hidden: Dict[str, Any] = {}
 # The top-level names of which there are two.
@@ -60,17 +72,8 @@ def contested(folder: str) -> List[str]:
         return []
     names = {entry.partition(".")[0] for entry in entries} - STAYS
     # Nearly all bundles end here.
-    names = {name for name in names if name in sys.modules or name in NEEDED} | (names & _standard())
+    names = {name for name in names if name in sys.modules or name in NEEDED} | (names & STANDARD)
     return sorted(name for name in names if _is_brought(name, folder))
-
-
-def _standard() -> AbstractSet[str]:
-    names: Optional[AbstractSet[str]] = getattr(sys, "stdlib_module_names", None)
-    if names is None:  # Python 3.9
-        library = os.path.dirname(os.__file__)
-        files = os.listdir(library) + os.listdir(library + "/lib-dynload")
-        names = {entry.partition(".")[0] for entry in files}
-    return names
 
 
 def _is_brought(name: str, folder: str) -> bool:

@@ -179,7 +179,6 @@ def test_a_deploy_creates_a_function_and_says_how_to_call_it(
     assert '"Authorization: Bearer $CELLBLOCK_TOKEN"' in curl
 
 
-@pytest.mark.promise("S938")
 def test_a_deploy_that_is_warned_of_says_so_and_is_one_all_the_same(
     run: Run, server: HttpRecorder, tmp_path: Path
 ) -> None:

@@ -47,7 +47,6 @@ def test_a_folder_becomes_a_zip_of_its_files_in_order(tmp_path: Path) -> None:
     assert found.handler == str(tmp_path / "handler.py")
 
 
-@pytest.mark.promise("S935")
 def test_a_file_that_its_owner_may_execute_is_sent_as_such_and_with_no_other_mode(tmp_path: Path) -> None:
     folder(tmp_path, {"handler.py": "x", "bin/tool": "#!/bin/sh", "bin/data": "d"})
     (tmp_path / "bin/tool").chmod(0o4700)

@@ -103,7 +103,7 @@ TAKES_NOT_ONE = {
 }
 
 
-@pytest.mark.promise("S933")
+@pytest.mark.promise("S939")
 @pytest.mark.parametrize("kind", TAKES_NOT_ONE)
 def test_a_handler_that_turns_out_to_take_other_than_one_argument_is_told_so_with_its_own_line(
     server: Server, deploy: Deploy, kind: str
@@ -133,7 +133,6 @@ def test_a_handler_that_takes_other_than_one_argument_is_refused_at_the_deploy(
     assert error["details"] == {"line": line}
 
 
-@pytest.mark.promise("S933")
 def test_a_call_that_its_handler_refuses_itself_names_the_line_of_its_def(
     server: Server, deploy: Deploy
 ) -> None:

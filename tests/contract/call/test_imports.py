@@ -80,7 +80,6 @@ def test_a_bundles_modules_come_before_the_platforms_the_installed_and_the_stand
     is_the_authors(server, name, BROUGHT)
 
 
-@pytest.mark.promise("S931")
 @pytest.mark.parametrize(("head", "fresh"), [("async def handle", False), ("def handle", True)])
 def test_the_same_of_an_async_handler_and_of_one_whose_calls_are_forked(
     server: Server, deploy: Deploy, head: str, fresh: bool
@@ -90,7 +89,6 @@ def test_the_same_of_an_async_handler_and_of_one_whose_calls_are_forked(
         is_the_authors(server, name, BROUGHT)
 
 
-@pytest.mark.promise("S931")
 def test_an_installed_library_uses_the_module_that_a_bundle_brings_as_in_plain_python(
     server: Server, deploy: Deploy
 ) -> None:
@@ -118,7 +116,6 @@ def handle(req):
 """
 
 
-@pytest.mark.promise("S931")
 def test_the_standard_librarys_other_modules_go_on_where_one_of_them_is_hidden(
     server: Server, deploy: Deploy
 ) -> None:
