@@ -6,12 +6,33 @@
 ('POST', b'hi', '/stock', ['1', '2'], ['1', '2'])
 """
 
-from typing import TYPE_CHECKING, List, Optional, Tuple
+from typing import TYPE_CHECKING, Any, ClassVar, List, Optional, Tuple
 
 if TYPE_CHECKING:
     from werkzeug.datastructures import Headers, ImmutableMultiDict
 
 __all__ = ["Event"]
+
+
+class _Parts:
+    """What headers and query are made of: imported when first asked for, and held from then on.
+
+    With it each process of an instance would have twice the pages, and a function may bring another
+    module of that name.
+    """
+
+    headers: ClassVar[Any] = None
+    query: ClassVar[Any] = None
+    parse: ClassVar[Any] = None
+
+
+def hold() -> None:
+    """Import them now."""
+    from urllib.parse import parse_qsl
+
+    from werkzeug.datastructures import Headers, ImmutableMultiDict
+
+    _Parts.headers, _Parts.query, _Parts.parse = Headers, ImmutableMultiDict, staticmethod(parse_qsl)
 
 
 class Event:
@@ -29,8 +50,7 @@ class Event:
         self.method = method
         self.body = body
         self.path = path
-        # Most functions read neither; both are built when first asked for.  What builds them is imported
-        # then: with it each process of an instance would have twice the pages.
+        # Most functions read neither; both are built when first asked for.
         self._header_items = header_items
         self._query_string = query_string
         self._headers: "Optional[Headers]" = None
@@ -40,21 +60,19 @@ class Event:
     def headers(self) -> "Headers":
         """The caller's headers, repeated ones kept; names compare without case."""
         if self._headers is None:
-            from werkzeug.datastructures import Headers
-
-            self._headers = Headers(self._header_items)
+            if _Parts.headers is None:
+                hold()
+            self._headers = _Parts.headers(self._header_items)
         return self._headers
 
     @property
     def query(self) -> "ImmutableMultiDict":
         """The decoded query string; blank values and repeats kept, undecodable bytes replaced."""
         if self._query is None:
-            from urllib.parse import parse_qsl
-
-            from werkzeug.datastructures import ImmutableMultiDict
-
-            self._query = ImmutableMultiDict(
-                parse_qsl(self._query_string, keep_blank_values=True, errors="replace")
+            if _Parts.query is None:
+                hold()
+            self._query = _Parts.query(
+                _Parts.parse(self._query_string, keep_blank_values=True, errors="replace")
             )
         return self._query
 

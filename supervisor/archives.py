@@ -4,7 +4,8 @@ Every byte here is hostile.  Rules:
 
 1. Nothing is extracted by a library: libraries only parse.  A name is a list of folders below ours
    or the bundle is refused; it is never repaired.
-2. Only regular files and folders exist.  An archive's modes, owners and times are not read.
+2. Only regular files and folders exist.  Of an archive's modes one bit is read, whether the owner of a
+   file may execute it; owners and times are not.
 3. What is counted is what comes out, never what the archive declares; reading stops at the limit.
 4. Memory is bounded before a library builds anything (MAX_HEADER_BYTES, the zip signature count),
    time by TIME_LIMIT_S.
@@ -72,6 +73,7 @@ class Entry:
 
     path: str
     chunks: Iterator[bytes] | None
+    is_executable: bool = False
 
 
 @dataclass
@@ -244,7 +246,9 @@ def _zip(source: bytes, budget: _Budget) -> Iterator[Entry]:
                 refuse(f"the name {shown(name)} names no file")
             budget.claim(path, "file")
             with archive.open(info) as file:
-                yield Entry(path, _chunks(file, info.file_size, budget))
+                # Zips made on systems without such a bit have none there.
+                is_executable = bool(info.external_attr >> 16 & stat.S_IXUSR)
+                yield Entry(path, _chunks(file, info.file_size, budget), is_executable)
 
 
 def _zip_name(info: zipfile.ZipInfo) -> str:
@@ -337,7 +341,7 @@ def _tar(stream: Any, budget: _Budget) -> Iterator[Entry]:
             budget.claim(path, "file")
             file = archive.extractfile(member)
             assert file is not None  # it is a regular file
-            yield Entry(path, _chunks(file, member.size, budget))
+            yield Entry(path, _chunks(file, member.size, budget), bool(member.mode & stat.S_IXUSR))
     # gzip's checksum is at its end, which lies behind the tar's.
     while bounded.read(CHUNK_BYTES):
         pass

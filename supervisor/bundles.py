@@ -1,7 +1,8 @@
 """The bundles on disk: content-addressed, immutable, unpacked.
 
-``<root>/<digest>/`` holds the files of a bundle (0644) and its folders (0755).  The digest is over
-paths, kinds and contents, so that the same code is one bundle however it was packed.  Rules:
+``<root>/<digest>/`` holds the files of a bundle (0644, or 0755 where their owner may execute them) and its
+folders (0755).  The digest is over paths, modes and contents, so that the same code is one bundle
+however it was packed.  Rules:
 
 1. A folder named by a digest is complete and on disk: it is made beside (``.incoming-…``), synced
    and renamed.
@@ -22,6 +23,7 @@ import os
 import re
 import secrets
 import shutil
+import stat
 import time
 import zipfile
 from collections.abc import Callable, Iterable, Iterator, Set
@@ -35,6 +37,7 @@ COLLECT_AFTER_S = 3600.0  # longer than any deploy, and than an asynchronous cal
 LOCK_WAIT_S = 10.0  # held for two system calls at a time
 LOCK_POLL_S = 0.01
 FILE_MODE = 0o644
+EXECUTABLE_MODE = 0o755  # and nothing else: set-user-id and its like are never kept
 FOLDER_MODE = 0o755
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _INCOMING, _REMOVED = ".incoming-", ".removed-"
@@ -108,14 +111,15 @@ class BundleStore:
                 "deploy it again, or restore the data directory from a backup",
             )
         found = list(_walk(folder))
-        if [path for path, _ in found] == ["handler.py"]:
+        if [path for path, _ in found] == ["handler.py"] and not os.access(folder / "handler.py", os.X_OK):
             return (folder / "handler.py").read_bytes()
         packed = io.BytesIO()
         with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
             for path, is_folder in found:
                 info = zipfile.ZipInfo(f"{path}/" if is_folder else path, _ZIP_DATE)
                 info.create_system = 3  # Unix, so that the modes below are read as such
-                info.external_attr = (0o040_000 | FOLDER_MODE if is_folder else 0o100_000 | FILE_MODE) << 16
+                mode = stat.S_IMODE((folder / path).stat().st_mode)
+                info.external_attr = ((stat.S_IFDIR if is_folder else stat.S_IFREG) | mode) << 16
                 info.compress_type = zipfile.ZIP_STORED if is_folder else zipfile.ZIP_DEFLATED
                 archive.writestr(info, b"" if is_folder else (folder / path).read_bytes())
         return packed.getvalue()
@@ -179,7 +183,7 @@ class BundleStore:
 
 def _unpack(source: bytes, folder: Path, limits: archives.Limits) -> str:
     """Write the files of an upload below an empty folder of ours; their digest."""
-    contents: dict[str, bytes] = {}
+    contents: dict[str, tuple[int, bytes]] = {}
     for entry in archives.entries(source, limits):
         # entry.path is clean, and there are no links below: nothing here can lead elsewhere.
         target = folder / entry.path
@@ -192,16 +196,16 @@ def _unpack(source: bytes, folder: Path, limits: archives.Limits) -> str:
             for chunk in entry.chunks:
                 file.write(chunk)
                 content.update(chunk)
-        contents[entry.path] = content.digest()
+        contents[entry.path] = EXECUTABLE_MODE if entry.is_executable else FILE_MODE, content.digest()
     folder.chmod(FOLDER_MODE)
     digest = hashlib.sha256(b"cellblock bundle 1\n")
     for path, is_folder in _walk(folder):
-        mode = FOLDER_MODE if is_folder else FILE_MODE
+        mode, content_digest = (FOLDER_MODE, b"") if is_folder else contents[path]
         (folder / path).chmod(mode)  # the umask is not ours to trust
         name = path.encode()
         # Every part has a fixed length or tells it: no two trees give the same bytes.
         digest.update(len(name).to_bytes(4, "big") + name + mode.to_bytes(4, "big"))
-        digest.update(b"" if is_folder else contents[path])
+        digest.update(content_digest)
     return digest.hexdigest()
 
 

@@ -2,7 +2,9 @@
 
 The code is hostile, so nothing of it is parsed: CPython's parser can be brought down by what it reads.
 A name that is missed, or one too many, costs time and is otherwise of no account: every cell can import all
-libraries, and one zygote has some of them imported ahead.
+libraries, and one zygote has some of them imported ahead.  What the bundle brings itself decides more: a
+library that was imported ahead holds the installed module of that name, where in plain Python it would get
+the author's.
 """
 
 from __future__ import annotations
@@ -16,6 +18,10 @@ from pathlib import Path
 ANY = "*"
 # It uses some of the standard library, or of what the platform imports for it, that no worker needs itself.
 MORE = "+"
+# Before a name: the bundle brings a module of that name itself; alone: one of the standard library's, or more
+# than are told.
+BRINGS = "="
+BROUGHT_MOST = 32
 
 # What every worker has imported already, or imports at no cost; a test compares them with a worker's.
 WITH_EVERY_WORKER = frozenset((
@@ -64,11 +70,47 @@ def names_in(source: bytes) -> frozenset[str]:
     return frozenset(foreign)
 
 
+def modules_of(folder: Path) -> frozenset[str]:
+    """The top-level modules of an unpacked bundle, but for its handler; blocks.
+
+    A folder without ``__init__.py`` is none: Python takes it only where nobody has a module of that name.
+    """
+    found = set()
+    try:
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                name, _, kind = entry.name.partition(".")
+                is_code = kind in ("py", "pyc") or f".{kind}".endswith(".so")
+                if is_code if entry.is_file(follow_symlinks=False) else _is_package(folder / entry.name):
+                    found.add(name)
+    except OSError:  # it is gone, or no descriptor is left: whoever needs its code says so
+        return frozenset()
+    return frozenset(name for name in found if name.isidentifier()) - {"handler"}
+
+
+def _is_package(folder: Path) -> bool:
+    return any((folder / f"__init__.{kind}").is_file() for kind in ("py", "pyc"))
+
+
+def brought_by(folder: Path) -> tuple[str, ...]:
+    """What a bundle brings itself, in the words of a lease: nothing of that name may be imported ahead."""
+    names = modules_of(folder)
+    is_plain = names.isdisjoint(sys.stdlib_module_names) and len(names) <= BROUGHT_MOST
+    if not is_plain or any(len(name) >= NAME_MOST_CHARS for name in names):
+        return (BRINGS,)
+    return tuple(f"{BRINGS}{name}" for name in sorted(names))
+
+
 def imports_of(folder: Path) -> tuple[str, ...]:
     """The names that the files of an unpacked bundle import, sorted; with ANY where that is not known.
 
-    It is not where there is compiled code, what cannot be read, or more than the bounds above.  Blocks.
+    It is not where there is compiled code, what cannot be read, or more than the bounds above.  Before them
+    what the bundle brings itself.  Blocks.
     """
+    return (*brought_by(folder), *_imported_by(folder))
+
+
+def _imported_by(folder: Path) -> tuple[str, ...]:
     found: set[str] = set()
     local: set[str] = set()
     left, files = READ_MOST_BYTES, 0
@@ -91,6 +133,6 @@ def imports_of(folder: Path) -> tuple[str, ...]:
                 return (ANY,)
             found |= names_in(source)
     found -= local
-    if len(found) > NAMES_MOST or any(len(name) > NAME_MOST_CHARS for name in found):
+    if len(found) > NAMES_MOST - BROUGHT_MOST or any(len(name) > NAME_MOST_CHARS for name in found):
         return (ANY,)
     return tuple(sorted(found))

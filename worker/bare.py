@@ -12,10 +12,10 @@ import os
 import resource
 from typing import Dict, List, Tuple
 
-from worker import _syscalls as sys_
-from worker import interpreter, landlock, lockdown, places, rlimits, selftest
-from worker.lockdown import Step
-from worker.materials import Materials
+from . import _syscalls as sys_
+from . import interpreter, landlock, lockdown, places, rlimits, selftest
+from .lockdown import Step
+from .materials import Materials
 
 DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom")
 # What each tier cannot do without (reference: which ABI brought what): truncation; the scope of signals.

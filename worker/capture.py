@@ -17,7 +17,7 @@ import traceback
 import warnings
 from typing import Any, Callable, Dict, Optional
 
-from worker import logwire, met
+from . import logwire, met
 
 # A tenant that made the pipe non-blocking waits as it would have otherwise; looked at again this often.
 POLL_MS = 1000
@@ -160,7 +160,7 @@ def install() -> None:
 
 
 def _take_records(_: Any) -> None:
-    from worker import records
+    from . import records
 
     records.install()
 

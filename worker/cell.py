@@ -27,13 +27,13 @@ from typing import NoReturn
 
 import msgpack
 
-from worker import _syscalls as sys_
-from worker import bare, interrupts, lockdown, network, rehearsal
-from worker.keeper import Keeper
-from worker.kept import Kept, open_nothing
-from worker.lockdown import LockdownError
-from worker.materials import Materials, surroundings_from, tie_from
-from worker.setup import MESSAGE_MAX_BYTES, REASON_MAX_CHARS, hear, tell
+from . import _syscalls as sys_
+from . import bare, interrupts, lockdown, network, rehearsal
+from .keeper import Keeper
+from .kept import Kept, open_nothing
+from .lockdown import LockdownError
+from .materials import Materials, surroundings_from, tie_from
+from .setup import MESSAGE_MAX_BYTES, REASON_MAX_CHARS, hear, tell
 
 # The warden writes a few small files in this time; after it the cell is nobody's.
 SETUP_SECONDS = 10.0
@@ -211,7 +211,7 @@ def _signal(worker_pid: int, name: str) -> None:
 
 def _run_worker(materials: Materials) -> None:
     """Blank until tied, then locked down, then the loop.  Never returns."""
-    from worker import loop  # already imported by the zygote; here to keep the layers one way
+    from . import loop  # already imported by the zygote; here to keep the layers one way
 
     os.umask(UMASK)
     if materials.network != "none":

@@ -4,8 +4,8 @@ import os
 import select
 from typing import List, Optional, Sequence, Tuple
 
-from worker import wire
-from worker.materials import REPLY_FD, REQUEST_FD
+from . import wire
+from .materials import REPLY_FD, REQUEST_FD
 
 READ_BYTES = 1 << 16  # a pipe holds this much; asking for more would only allocate more
 JOIN_BODY_BYTES = 1 << 16  # below this one copy is cheaper than one more system call

@@ -5,7 +5,8 @@ import sys
 import traceback
 from typing import Any, NamedTuple
 
-from worker import capture, places
+from . import capture, namesakes, places
+from .signature import Definition
 
 # Of this package no frame is an author's business, wherever in a traceback it stands.
 _OURS = __file__.rpartition("/")[0] + "/"
@@ -49,7 +50,10 @@ def failure_of(error: BaseException) -> Failure:
             info = "%s (%s)" % (info, error.filename.rpartition("/")[2])
     else:
         info = _text(error)
-        line, code = _innermost(error.__traceback__)
+        with namesakes.ours:
+            line, code, beside = _innermost(error.__traceback__)
+        if beside:
+            info = "%s (%s)" % (info, beside)
     return Failure(
         _clean(type(error).__name__, TYPE_MAX_CHARS),
         _clean(info, INFO_MAX_CHARS),
@@ -58,21 +62,31 @@ def failure_of(error: BaseException) -> Failure:
     )
 
 
+def at(failure: Failure, where: Definition) -> Failure:
+    """The same at a place that its traceback does not have."""
+    info = failure.exception_info
+    if where.file not in ("", "handler.py"):
+        info = _clean("%s (%s)" % (info, where.file), INFO_MAX_CHARS)
+    return failure._replace(exception_info=info, line=where.line, code=_clean(where.code, CODE_MAX_CHARS))
+
+
 def _innermost(trace: Any) -> Any:
-    """``(line, code)`` of the last frame in the bundle, or of the last frame."""
+    """``(line, code, file)`` of the last frame in the bundle, or of all; no file for handler.py."""
     # Walked by hand: traceback.extract_tb reads every line of a traceback that a tenant can make
     # as long as the recursion limit allows.
     own = last = None
     while trace is not None:
         last = trace
-        if trace.tb_frame.f_code.co_filename.startswith(places.function_dir):
+        if trace.tb_frame.f_code.co_filename.startswith(places.function_dir + "/"):
             own = trace
         trace = trace.tb_next
     chosen = own or last
     if chosen is None or chosen.tb_frame.f_code.co_filename.startswith(_OURS):
-        return 0, ""
+        return 0, "", ""
     line = max(0, chosen.tb_lineno or 0)  # None or -1 where the code has no line table
-    return line, linecache.getline(chosen.tb_frame.f_code.co_filename, line)
+    file = chosen.tb_frame.f_code.co_filename
+    beside = file[len(places.function_dir) + 1 :] if own else ""
+    return line, linecache.getline(file, line), "" if beside == "handler.py" else beside
 
 
 def _without_ours(shown: Any, depth: int = 0) -> None:
@@ -90,9 +104,11 @@ def print_traceback(error: BaseException) -> None:
     while trace is not None and not trace.tb_frame.f_code.co_filename.startswith(places.function_dir):
         trace = trace.tb_next
     try:
-        shown = traceback.TracebackException(type(error), error, trace or error.__traceback__)
-        _without_ours(shown)
-        capture.entry("".join(shown.format()), "error")
+        with namesakes.ours:
+            shown = traceback.TracebackException(type(error), error, trace or error.__traceback__)
+            _without_ours(shown)
+            text = "".join(shown.format())
+        capture.entry(text, "error")
     except Exception as second:  # the tenant may have replaced sys.stderr, or __str__ may raise
         fallback = "%s (its traceback cannot be shown: %s)\n" % (type(error).__name__, type(second).__name__)
         stream = sys.__stderr__

@@ -23,8 +23,9 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Callable, Coroutine, List, NamedTuple, Optional
 
 from function import context
-from worker import capture, places, wire
-from worker.channel import Channel
+
+from . import capture, namesakes, places, wire
+from .channel import Channel
 
 if TYPE_CHECKING:
     import asyncio
@@ -118,6 +119,8 @@ class Interrupts:
         self.is_open = False
         # MemoryError was raised at the limit, and who caught it, if anybody, has not been told of.
         self.has_met = False
+        # The coroutine that an ordinary handler gave, while it runs.
+        self.awaited: "Optional[asyncio.Task[Any]]" = None
         self._channel = channel
         self._is_async = False
         self._cancel_all: Callable[[], None] = lambda: None
@@ -167,8 +170,15 @@ class Interrupts:
             for cancel in [item for item in self.stash if item.kind == wire.CANCEL and item.call == call]:
                 self.stash.remove(cancel)
                 error = error_of(cancel.head[0])
-                self.report(call, places_of(frame), str(error))
+                self.report(call, self._stack(frame), str(error))
                 raise_in(frame, error)
+
+    def _stack(self, frame: Any) -> List[Place]:
+        """Where an ordinary handler stands; if it gave a coroutine, and the loop waits, where that does."""
+        stack = places_of(frame)
+        if self.awaited is None or (stack and stack[0].file.startswith(places.function_dir)):
+            return stack
+        return places_of_coroutine(self.awaited.get_coro()) or stack  # type: ignore[arg-type]
 
     def _look_at_the_loop(self, frame: Any) -> None:
         """CANCEL was written a while ago, and the loop has not read it: somebody keeps it from turning."""
@@ -193,7 +203,8 @@ class Interrupts:
         lines = ["%s; it was here (most recent call last):" % why]
         for place in reversed(stack):
             lines.append('  File "%s", line %d, in %s' % place)
-            code = linecache.getline(place.file, place.line).strip()
+            with namesakes.ours:
+                code = linecache.getline(place.file, place.line).strip()
             if code:
                 lines.append("    %s" % code)
         try:

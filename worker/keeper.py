@@ -19,8 +19,8 @@ import struct
 import time
 from typing import Callable, Dict, List, NoReturn, Tuple
 
-from worker import wire
-from worker.kept import Kept
+from . import wire
+from .kept import Kept
 
 MESSAGE = struct.Struct(">ci")
 FIT, UNFIT, FORKED, ENDED = b"F", b"U", b"P", b"E"

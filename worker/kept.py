@@ -14,7 +14,7 @@ import struct
 import termios
 from typing import List, Optional, Tuple
 
-from worker.materials import Materials
+from .materials import Materials
 
 # Python has the first two from 3.10 on.
 F_SETPIPE_SZ, F_GETPIPE_SZ = 1031, 1032

@@ -9,7 +9,7 @@ import os
 import struct
 from typing import NamedTuple, Tuple
 
-from worker import _syscalls as sys_
+from . import _syscalls as sys_
 
 # Before ABI 2 every rename to another folder is refused, in /tmp too: worse than nothing.
 LEAST_ABI = 2

@@ -7,11 +7,17 @@ import inspect
 import sys
 from typing import Any, Callable, Iterator, NamedTuple, Set, Tuple
 
-from worker import places
+from . import namesakes, places, signature
 
 HANDLER_FILE = "handler.py"
 # In this order: the 3.9 page's name is used where a module has no ``handle``.
 ENTRY_NAMES = ("handle", "handle_async")
+# What Python says of ``from .helper import x`` in a module that lies in no package, and what we add.
+NO_PACKAGE = "attempted relative import with no known parent package"
+BESIDE = (
+    ": handler.py and the files beside it are no package; leave out the dot, as in `from helper import x`, "
+    "or put them into a folder with an __init__.py"
+)
 
 
 class EntryError(Exception):
@@ -41,10 +47,13 @@ def _handler_path() -> str:
 
 def load() -> Entry:
     """Import ``/function/handler.py`` as the module ``handler``.  Whatever it raises comes out."""
-    # Last on the path: a tenant's function.py or json.py shadows nothing of ours.
-    if places.function_dir not in sys.path:
-        sys.path.append(places.function_dir)
-    return entry_of(imported("handler", _handler_path()))
+    namesakes.author_first()
+    try:
+        return entry_of(imported("handler", _handler_path()))
+    except ImportError as error:
+        if str(error) == NO_PACKAGE:
+            error.msg = NO_PACKAGE + BESIDE
+        raise
 
 
 def imported(name: str, path: str) -> Any:
@@ -69,6 +78,9 @@ def entry_of(module: Any) -> Entry:
             continue
         if not callable(candidate):
             raise EntryError("%s is of type %s and cannot be called" % (name, type(candidate).__name__))
+        why = signature.of(name, candidate)
+        if why:
+            raise EntryError(why)
         return Entry(name, candidate, _is_async(candidate))
     raise EntryError("handler.py defines neither handle(req) nor handle_async(req)")
 
@@ -103,6 +115,9 @@ def check() -> Check:
     is_open = is_open or "__getattr__" in names
     for name in ENTRY_NAMES:
         if name in names:
+            why, line = signature.in_source(name, tree)
+            if why:
+                return Check(False, "handler.py:%d: %s" % (line, why), line, "")
             return Check(True, "", 0, name)
     if is_open:
         # ``from x import *``, ``exec`` and their like: only running it would tell.

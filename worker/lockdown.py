@@ -25,11 +25,12 @@ import contextlib
 import errno
 import os
 import socket
+import sys
 from typing import Callable, List, Tuple
 
-from worker import _syscalls as sys_
-from worker import landlock, names, places, rlimits, selftest
-from worker.materials import (
+from . import _syscalls as sys_
+from . import landlock, names, namesakes, places, rlimits, selftest
+from .materials import (
     BLANK_TMP_BYTES,
     BYTES_PER_INODE,
     INNER_GID,
@@ -42,7 +43,7 @@ from worker.materials import (
     UNUSED_FD,
     Materials,
 )
-from worker.setup import tell
+from .setup import tell
 
 
 class LockdownError(Exception):
@@ -191,8 +192,7 @@ def rehearse_place(materials: Materials) -> None:
 # ---- PREPARE and TIE: the worker, before and after it belongs to a function -------------------
 
 
-def _rlimits(materials: Materials) -> None:
-    """What its zygote shares with it is no part of a function's memory."""
+def _rlimits(materials: Materials) -> None:  # what its zygote shares is no part of a function's memory
     materials.data_bytes = rlimits.private_bytes() + rlimits.reserved_bytes(materials.tie.memory_bytes)
     rlimits.lower(*rlimits.of(materials))
 
@@ -297,14 +297,14 @@ def _fresh_randomness(_: Materials) -> None:
 
 
 def fresh_randomness() -> None:
-    """Siblings of one zygote share its generators' state; the operating system's needs nothing."""
-    import sys
+    """Siblings of one zygote share its generators' state; the operating system's needs nothing.
 
-    for name in ("random", "numpy.random"):
-        # What is imported later seeds itself.
-        generators = sys.modules.get(name)
-        if generators is not None:
-            generators.seed()
+    What is imported later seeds itself.  Where calls are forked, these may be modules of the author's.
+    """
+    for name, known_by in (("random", "Random"), ("numpy.random", "RandomState")):
+        for generators in (namesakes.hidden.get(name), sys.modules.get(name)):
+            if hasattr(generators, known_by):
+                generators.seed()
 
 
 def _landlock(materials: Materials) -> None:

@@ -18,10 +18,11 @@ from typing import Any, Dict, NoReturn, Optional, Tuple
 from function import _seam
 from function.context import CallCancelled, CallTimeout
 from function.request import Event
-from worker import capture, failure, loader, network, rehearsal, response, rlimits, template, wire
-from worker.channel import Channel
-from worker.interrupts import Interrupts
-from worker.met import Limits
+
+from . import capture, failure, loader, network, rehearsal, response, rlimits, signature, template, wire
+from .channel import Channel
+from .interrupts import Interrupts
+from .met import Limits
 
 # Stacks count against the memory of a function before they are used: 8 MiB each would be few threads.
 THREAD_STACK_BYTES = 1 << 20
@@ -73,6 +74,7 @@ class Instance:
         self.interrupts = Interrupts(channel)
         self.limits = Limits()
         self.is_single = False  # this process serves one call
+        self.entry: Optional[loader.Entry] = None  # once there is one
         (_, self.mode, self.space, self.function_name, self.version, self.concurrency, self.response_max) = (
             init.head
         )
@@ -144,6 +146,8 @@ class Instance:
         if not isinstance(error, (CallTimeout, CallCancelled, _cancellation())):
             failure.print_traceback(error)
         found = failure.failure_of(error)
+        if not found.line and self.entry is not None:  # the call itself failed: no line of it was reached
+            found = failure.at(found, signature.definition(self.entry.call))
         self.channel.send(wire.RAISED, call, (*found, *usage.fields()))
         self._ended()
 
@@ -195,7 +199,7 @@ def run(forks_calls: bool, memory_bytes: int) -> NoReturn:
             rehearsal.rehearse_a_call(lambda event: {"body": {}})
     try:
         if entry.is_async:
-            from worker import tasks
+            from . import tasks
 
             tasks.serve(instance, entry, interrupts, rest)
         else:
@@ -225,7 +229,7 @@ def _load(instance: Instance) -> loader.Entry:
     network.tell()
     try:
         instance.interrupts.is_open = True
-        entry = loader.load()
+        instance.entry = entry = loader.load()
         instance.interrupts.is_open = False
         capture.flush()
         python = sys.version.split()[0]
@@ -259,6 +263,11 @@ def _serve_sync(instance: Instance, entry: loader.Entry, interrupts: Interrupts,
                 try:
                     interrupts.running = frame.call
                     result = entry.call(event)
+                    if result.__class__ is not dict and hasattr(result, "__await__"):
+                        from . import tasks
+
+                        # A decorator that is not async over a handler that is.
+                        result = tasks.awaited(result, interrupts)
                     interrupts.running = 0
                 except BaseException as error:  # sys.exit() in a handler ends the call, not the instance
                     interrupts.running = 0

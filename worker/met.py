@@ -10,8 +10,8 @@ import os
 import resource
 from typing import Any, Iterator, Optional
 
-from worker import wire
-from worker.materials import REPLY_FD
+from . import wire
+from .materials import REPLY_FD
 
 # A call that was shorter has opened few files.
 LONG_US = 50

@@ -8,7 +8,7 @@ import logging
 import sys
 from typing import Any
 
-from worker import capture
+from . import capture
 
 _LEVELS = (
     (logging.CRITICAL, "critical"),

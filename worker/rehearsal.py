@@ -16,9 +16,10 @@ import msgpack
 
 from function import _seam
 from function.request import Event
-from worker import loader, lockdown, response, rlimits, wire
-from worker.materials import Materials, tie_from
-from worker.setup import hear, tell
+
+from . import loader, lockdown, response, rlimits, wire
+from .materials import Materials, tie_from
+from .setup import hear, tell
 
 ROUNDS = 2
 SOURCE = """

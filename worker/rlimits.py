@@ -3,7 +3,7 @@
 import resource
 from typing import Tuple
 
-from worker.materials import Materials
+from .materials import Materials
 
 # Address space that is reserved costs nothing, and numpy, OpenBLAS and every thread reserve far more than
 # they touch.  What is touched is judged from outside (``supervisor.warden.memory``).  So much is only for the

@@ -15,8 +15,8 @@ import resource
 import socket
 from typing import Any, Callable, Dict, List, NamedTuple, Tuple
 
-from worker import _syscalls as sys_
-from worker.materials import UNUSED_FD
+from . import _syscalls as sys_
+from .materials import UNUSED_FD
 
 # The metadata address of most clouds, and two for documentation where nobody is.
 METADATA = "169.254.169.254"

@@ -6,10 +6,11 @@ import warnings
 from typing import Any, Dict, Set
 
 from function import _seam
-from worker import capture, loader, wire
-from worker.interrupts import MEMORY_MET, Interrupts, number
-from worker.loop import Instance, Usage, out_of_memory
-from worker.materials import REQUEST_FD
+
+from . import capture, loader, wire
+from .interrupts import MEMORY_MET, Interrupts, number
+from .loop import Instance, Usage, out_of_memory
+from .materials import REQUEST_FD
 
 
 def serve(instance: Instance, entry: loader.Entry, interrupts: Interrupts, frames: Any) -> None:
@@ -56,6 +57,26 @@ def _end_all(loop: asyncio.AbstractEventLoop) -> None:
             loop.call_exception_handler(found)
     loop.run_until_complete(loop.shutdown_asyncgens())
     loop.run_until_complete(loop.shutdown_default_executor())
+
+
+def awaited(result: Any, interrupts: Interrupts) -> Any:
+    """What a coroutine gives that an ordinary handler has returned: run here, on one loop for all calls."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # where there is no loop yet
+        try:
+            loop = asyncio.get_event_loop()
+        except RuntimeError:
+            loop = asyncio.new_event_loop()
+            asyncio.set_event_loop(loop)
+    task = asyncio.ensure_future(result, loop=loop)
+    interrupts.awaited = task
+    try:
+        return loop.run_until_complete(task)
+    finally:
+        interrupts.awaited = None
+        if not task.done():  # its call was ended while the loop waited: so does it
+            task.cancel()
+            loop.run_until_complete(asyncio.gather(task, return_exceptions=True))
 
 
 async def _serve(instance: Instance, entry: loader.Entry, interrupts: Interrupts, frames: Any) -> None:

@@ -16,9 +16,9 @@ import gc
 import os
 import signal
 
-from worker import _syscalls as sys_
-from worker import capture, keeper, lockdown, wire
-from worker.materials import LEAVE_FD, SAID_FD
+from . import _syscalls as sys_
+from . import capture, keeper, lockdown, wire
+from .materials import LEAVE_FD, SAID_FD
 
 OURS = [0, 1, 2, 3, 4, SAID_FD, LEAVE_FD]
 
@@ -93,11 +93,20 @@ def _empty_the_folders() -> None:
     for folder in keeper.FOLDERS:
         for entry in os.scandir(folder):
             if entry.is_dir(follow_symlinks=False):
-                import shutil  # with what it brings, for the few that leave folders
-
-                shutil.rmtree(entry.path)
+                _remove(entry.path)
             else:
                 os.unlink(entry.path)
+
+
+def _remove(folder: str) -> None:
+    """All of it.  No ``shutil``: the author may have one, and few functions leave folders."""
+    for base, folders, files in os.walk(folder, topdown=False):
+        for name in files:
+            os.unlink(os.path.join(base, name))
+        for name in folders:
+            path = os.path.join(base, name)
+            (os.unlink if os.path.islink(path) else os.rmdir)(path)
+    os.rmdir(folder)
 
 
 def _say(word: bytes, number: int = 0) -> None:

@@ -23,9 +23,9 @@ from typing import List
 
 import msgpack
 
-from worker import _syscalls as sys_
-from worker import capture, cell, fonts, interpreter, network, rehearsal
-from worker.materials import Materials
+from . import _syscalls as sys_
+from . import capture, cell, fonts, interpreter, network, rehearsal
+from .materials import Materials
 
 MESSAGE_MAX_BYTES = 4096
 DESCRIPTORS_PER_CELL = 6
@@ -34,7 +34,7 @@ ANCILLARY_BYTES = socket.CMSG_SPACE(4 * DESCRIPTORS_PER_CELL)
 # What every worker needs.  Nothing here may import ``threading``: each child of a fork would run its hook,
 # which copies as many pages as all else that a small process does.
 OWN_IMPORTS = (
-    "worker.loop", "function", "function.context", "function.request", "function.secrets",
+    ".loop", "function", "function.context", "function.request", "function.secrets",
     "function.variables",
     # Small, in many a function, and without an extension module of their own.
     "__future__", "atexit", "dataclasses", "string", "textwrap",
@@ -48,11 +48,11 @@ CELL_FLAGS = (
 
 
 def import_ahead(names: List[str]) -> List[str]:
-    """Import what is installed of ``names``; returns what is not."""
+    """Import what is installed of ``names``; returns what is not.  A dot first: one of this package."""
     missing = []
     for name in names:
         try:
-            importlib.import_module(name)
+            importlib.import_module(name, __package__)
         except ImportError:
             missing.append(name)
     return missing
@@ -99,6 +99,9 @@ def main() -> None:
     interpreter.as_plain()
     network.forbid()  # before any library copies what it replaces
     missing = import_ahead([*OWN_IMPORTS, *names])
+    # What started us is no author's ``__main__``.
+    for name in ("sys", "main"):
+        vars(sys.modules["__main__"]).pop(name, None)
     # Every worker's streams and log handler: made here they are nobody's copy.
     capture.install()
     capture.once_imported("matplotlib", fonts.put)

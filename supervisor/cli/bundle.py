@@ -1,7 +1,7 @@
 """PATH → the bytes that are deployed: one Python file, a folder made into a zip, or a ready archive.
 
-A folder's zip depends on the names and contents of its files and on nothing else (order, times and modes are
-fixed), so that deploying the same files again is no new version.
+A folder's zip depends on the names and contents of its files and on whether their owner may execute them, and
+on nothing else (order and times are fixed): deploying the same files again is no new version.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ IGNORE_MAX_BYTES = 64 * 1024
 BUNDLE_MAX_BYTES = 256 * 1024 * 1024
 BUNDLE_MAX_FILES = 50_000
 ZIP_TIME = (1980, 1, 1, 0, 0, 0)  # the earliest that a zip can say
-ZIP_MODE = (stat.S_IFREG | 0o644) << 16
+FILE_MODE, EXECUTABLE_MODE = 0o644, 0o755
 ZIP_LEVEL = 6  # fixed: another level is other bytes
 NAME_MAX_CHARS = 63
 TAR_MAGIC_AT = 257
@@ -103,7 +103,8 @@ def _zip(root: Path) -> bytes:
                 )
             entry = zipfile.ZipInfo(name, ZIP_TIME)
             entry.create_system = 3  # Unix, also where this runs on another system
-            entry.external_attr = ZIP_MODE
+            is_executable = path.stat().st_mode & stat.S_IXUSR
+            entry.external_attr = (stat.S_IFREG | (EXECUTABLE_MODE if is_executable else FILE_MODE)) << 16
             entry.compress_type = zipfile.ZIP_DEFLATED
             archive.writestr(entry, content, compresslevel=ZIP_LEVEL)
             has_handler = has_handler or name == HANDLER

@@ -83,6 +83,9 @@ def deploy(
     client = connect(url, token, space)
     function, created = create_or_update(client, chosen, wanted, bundle)
     address = client.in_space("functions", chosen, "invoke")
+    warnings = function.get("warnings")
+    for warning in warnings if isinstance(warnings, list) else ():
+        output.fail_line(f"warning: {output.as_text(warning)}")
     if as_json:
         output.write_json({"created": created, "url": address, "function": function})
     else:

@@ -101,9 +101,10 @@ def copy_bundle(code: Code, target: Path) -> None:
                 flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
                 opened = os.open(name, flags, dir_fd=folder_fd)
                 with os.fdopen(opened, "rb") as original, (target / folder / name).open("xb") as copy:
-                    if not stat.S_ISREG(os.fstat(opened).st_mode):
+                    mode = os.fstat(opened).st_mode
+                    if not stat.S_ISREG(mode):
                         raise OSError(errno.EINVAL, "a bundle has regular files only", name)
                     shutil.copyfileobj(original, copy)
-                (target / folder / name).chmod(0o644)
+                (target / folder / name).chmod(0o755 if mode & stat.S_IXUSR else 0o644)
     finally:
         os.close(source)

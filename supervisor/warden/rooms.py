@@ -18,7 +18,7 @@ from supervisor.warden.code import Bundles, Code, copy_bundle
 from supervisor.warden.jail.root import system_root
 from supervisor.warden.jail.tiers import Tier
 from supervisor.warden.processes import Children
-from supervisor.warden.zygote_launch import package_dir
+from supervisor.warden.zygote_launch import WORKER_NAME, package_dir
 
 # Of folders: cells of any user read our code; nobody lists the others' names; scratch space is private.
 READABLE, PASSABLE, PRIVATE = 0o755, 0o711, 0o700
@@ -53,10 +53,10 @@ class Rooms:
         _folder(self._cells, PASSABLE)
         shutil.rmtree(self.code_dir, ignore_errors=True)
         _folder(self.code_dir, READABLE)
-        for package in ("worker", "function"):
+        for package, name in (("worker", WORKER_NAME), ("function", "function")):
             # Beside nothing else of ours: what is on a cell's path can be imported in it.
             shutil.copytree(
-                package_dir(package), self.code_dir / package, ignore=shutil.ignore_patterns("__pycache__")
+                package_dir(package), self.code_dir / name, ignore=shutil.ignore_patterns("__pycache__")
             )
         for folder, _, files in os.walk(self.code_dir):
             os.chmod(folder, READABLE)

@@ -6,6 +6,7 @@ Without namespaces it has one, with all: blank cells count there as processes of
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
@@ -33,6 +34,7 @@ class Stock:
     ) -> None:
         self._is_one = bare_code is not None
         self._preload: dict[str, tuple[str, ...]] = {}
+        self._installed: dict[str, frozenset[str]] = {}
         self._take(runtimes, preload)
         self._zygotes = {
             (runtime.name, ahead): Zygote(
@@ -57,12 +59,13 @@ class Stock:
         # Libraries are imported ahead where they are installed: in the full environment.  A runtime that is
         # not among them any more goes on with what it has.
         self._preload |= {runtime.name: tuple(preload) if runtime.full else () for runtime in runtimes}
+        self._installed |= {runtime.name: _modules_in(runtime.libraries) for runtime in runtimes}
 
     def kind(self, runtime: str, network: str, imports: Collection[str]) -> Kind:
         """The kind of cell for a function that imports these; KeyError for a runtime that is not here."""
         preload = self._preload[runtime]
         steps = self._steps(preload)
-        asked = ahead_of(imports, preload)
+        asked = ahead_of(imports, preload, self._installed[runtime])
         return Kind(runtime, network, asked if asked in steps else steps[-1])
 
     def has(self, runtime: str) -> bool:
@@ -126,3 +129,11 @@ class Stock:
     def pids(self) -> list[int]:
         """Pids of the zygotes that are alive."""
         return [pid for zygote in self._zygotes.values() for pid in zygote.pids]
+
+
+def _modules_in(libraries: Path) -> frozenset[str]:
+    """The names that are installed there; none where it is gone, which its zygote says."""
+    try:
+        return frozenset(entry.partition(".")[0] for entry in os.listdir(libraries))
+    except OSError:
+        return frozenset()

@@ -28,6 +28,8 @@ def package_dir(name: str) -> Path:
 
 # Where a zygote finds things in a root of its own.
 CODE_PLACE = "/opt/cellblock"
+# Our worker's package there: what is named ``worker`` in a cell is the author's.
+WORKER_NAME = "_cellblock"
 LIBRARIES_PLACE = "/opt/libraries"
 
 ENVIRONMENT = {
@@ -46,12 +48,12 @@ ENVIRONMENT = {
 
 
 def import_path(code: str, libraries: str) -> tuple[str, str, str]:
-    """What is on a cell's path: ours first; the tenant's folder is appended by the worker.
+    """What is on a zygote's path: ours first; the worker puts the tenant's folder before all, and ours last.
 
-    Never worker/ or function/ itself: with function/ on the path the standard library's ``secrets``
+    Never the worker's or function/ itself: with function/ on the path the standard library's ``secrets``
     would be ours.
     """
-    return code, libraries, f"{code}/worker/standins"
+    return code, libraries, f"{code}/{WORKER_NAME}/standins"
 
 
 # glibc then asks for huge pages for what is allocated at once and is as large as one.
@@ -66,7 +68,7 @@ def bootstrap(path: tuple[str, str, str]) -> str:
     """The program of a zygote's interpreter."""
     return (
         f"import sys; sys.path.insert(0, {path[0]!r}); sys.path += {list(path[1:])!r}; "
-        "from worker.zygote import main; main()"
+        f"from {WORKER_NAME}.zygote import main; main()"
     )
 
 
@@ -86,7 +88,7 @@ def launch_of(
         for host_dir in runtime.host_dirs:
             root.read_only[str(host_dir)] = str(host_dir)
         root.read_only[str(runtime.libraries)] = LIBRARIES_PLACE
-        root.read_only[str(package_dir("worker"))] = f"{CODE_PLACE}/worker"
+        root.read_only[str(package_dir("worker"))] = f"{CODE_PLACE}/{WORKER_NAME}"
         root.read_only[str(package_dir("function"))] = f"{CODE_PLACE}/function"
         root.folders = (*root.folders, "/function")
         root.with_proc = True

@@ -68,6 +68,11 @@ def part_of(module: str) -> str:
     return shared if shared in ("worker.wire", "worker.logwire") else first
 
 
+def is_other(node: ast.ImportFrom) -> bool:
+    """Whether it names what it imports from in full, and that is not the worker's package."""
+    return node.level == 0 and (node.module or "").partition(".")[0] != "worker"
+
+
 def imports() -> dict[str, set[str]]:
     found: dict[str, set[str]] = defaultdict(set)
     for path in (path for pattern in SOURCES for path in REPOSITORY.glob(pattern)):
@@ -76,10 +81,14 @@ def imports() -> dict[str, set[str]]:
             names: list[str] = []
             if isinstance(node, ast.Import):
                 names = [alias.name for alias in node.names]
+                assert "worker" not in names, path
             elif isinstance(node, ast.ImportFrom):
-                assert node.level == 0 and node.module, f"{path}: a relative import"
+                package = "worker" if node.level else ""
+                # In cells the worker's package has another name, so it never calls itself by one.
+                assert node.level == int(path.is_relative_to(REPOSITORY / "worker") and not is_other(node))
+                base = ".".join(filter(None, (package, node.module)))
                 # ``from worker import wire`` imports a module, ``from supervisor import __version__`` none.
-                names = [f"{node.module}.{alias.name}" for alias in node.names]
+                names = [f"{base}.{alias.name}" for alias in node.names]
             found[importer].update(
                 part_of(name) for name in names if name.partition(".")[0] not in sys.stdlib_module_names
             )

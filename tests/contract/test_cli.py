@@ -179,6 +179,18 @@ def test_a_deploy_creates_a_function_and_says_how_to_call_it(
     assert '"Authorization: Bearer $CELLBLOCK_TOKEN"' in curl
 
 
+def test_a_deploy_that_is_warned_of_says_so_and_is_one_all_the_same(
+    run: Run, server: HttpRecorder, tmp_path: Path
+) -> None:
+    handler(tmp_path / "hello")
+    server.answer_json("POST", LIST, 201, {**FUNCTION, "warnings": ["queue.py hides\x1b[31m it"]})
+
+    ended = run("deploy", "hello")
+
+    assert ended.code == 0 and ended.text.startswith("created function hello")
+    assert ended.err == "cellblock: warning: queue.py hides\\x1b[31m it\n"
+
+
 def test_the_curl_line_of_a_deploy_calls_the_function_as_it_is_printed(
     run: Run, server: HttpRecorder, environment: dict[str, str], tmp_path: Path
 ) -> None:

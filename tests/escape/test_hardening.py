@@ -38,7 +38,7 @@ def processes(server_pid: int) -> dict[str, list[int]]:
         command = command_line(pid)
         if "supervisor.front.server" in command:
             found["front"].append(pid)
-        elif "worker.zygote" in command and pid_namespace(pid) == pid_namespace(server_pid):
+        elif "_cellblock.zygote" in command and pid_namespace(pid) == pid_namespace(server_pid):
             found["zygote"].append(pid)
     return found
 

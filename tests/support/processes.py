@@ -92,7 +92,7 @@ def zygotes_of(warden_pid: int) -> list[int]:
     return [
         pid
         for pid in children_of(warden_pid)
-        if "worker.zygote" in command_line(pid) and pid_namespace(pid) == pid_namespace(warden_pid)
+        if "_cellblock.zygote" in command_line(pid) and pid_namespace(pid) == pid_namespace(warden_pid)
     ]
 
 

@@ -47,11 +47,22 @@ def test_a_folder_becomes_a_zip_of_its_files_in_order(tmp_path: Path) -> None:
     assert found.handler == str(tmp_path / "handler.py")
 
 
+def test_a_file_that_its_owner_may_execute_is_sent_as_such_and_with_no_other_mode(tmp_path: Path) -> None:
+    folder(tmp_path, {"handler.py": "x", "bin/tool": "#!/bin/sh", "bin/data": "d"})
+    (tmp_path / "bin/tool").chmod(0o4700)
+    (tmp_path / "bin/data").chmod(0o2611)
+
+    with zipfile.ZipFile(io.BytesIO(read_bundle(tmp_path).content)) as archive:
+        modes = {info.filename: info.external_attr >> 16 for info in archive.infolist()}
+
+    assert modes == {"bin/data": 0o100644, "bin/tool": 0o100755, "handler.py": 0o100644}
+
+
 def test_the_same_files_give_the_same_bytes_whatever_their_times_modes_and_order(tmp_path: Path) -> None:
     files = {"handler.py": "x", "a/one.txt": "1", "b/two.txt": "2"}
     first = folder(tmp_path / "first", files)
     second = folder(tmp_path / "second", dict(reversed(files.items())))
-    (second / "a/one.txt").chmod(0o700)
+    (second / "a/one.txt").chmod(0o2600)
     os.utime(second / "handler.py", (1, 1))
     (second / "empty").mkdir()
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from supervisor import imports
-from supervisor.imports import ANY, MORE, imports_of, names_in
+from supervisor.imports import ANY, BRINGS, MORE, imports_of, modules_of, names_in
 from supervisor.warden.ahead import Ahead, ahead_of, names_of
 
 
@@ -84,7 +84,7 @@ def test_every_python_file_of_a_bundle_is_read(tmp_path: Path) -> None:
     files = {"handler.py": b"import mine", "mine/deep/a.py": b"import pandas", "data.txt": b"import numpy"}
     assert imports_of(bundle(tmp_path, files)) == ("pandas",)
     files = {"handler.py": b"import other, third", "third.py": b"import other, fourth\nimport handler"}
-    assert imports_of(bundle(tmp_path / "b", files)) == ("fourth", "other")
+    assert imports_of(bundle(tmp_path / "b", files)) == ("=third", "fourth", "other")
 
 
 @pytest.mark.parametrize(
@@ -100,7 +100,8 @@ def test_every_python_file_of_a_bundle_is_read(tmp_path: Path) -> None:
     ids=["compiled-c", "compiled-python", "too-much", "too-many-files", "too-many-names", "a-long-name"],
 )
 def test_what_cannot_be_told_may_be_anything(tmp_path: Path, files: dict[str, bytes]) -> None:
-    assert imports_of(bundle(tmp_path, files)) == (ANY,)
+    found = imports_of(bundle(tmp_path, files))
+    assert [name for name in found if not name.startswith(BRINGS)] == [ANY]
 
 
 def test_what_cannot_be_read_may_be_anything(tmp_path: Path) -> None:
@@ -108,6 +109,22 @@ def test_what_cannot_be_read_may_be_anything(tmp_path: Path) -> None:
     (tmp_path / "gone.py").symlink_to(tmp_path / "nowhere")
     assert imports_of(tmp_path) == (ANY,)
     assert imports_of(tmp_path / "nowhere") == ()
+
+
+def test_what_a_bundle_brings_itself_is_said_of_modules_and_packages_only(tmp_path: Path) -> None:
+    files = ("handler.py", "a.py", "b/__init__.py", "c.cpython-311-x86_64-linux-gnu.so", "d.so", "e/data.py",
+             "f.txt", "g.tar.py", "h-i.py", "README", "j/__init__.pyc")  # fmt: skip
+    bundle(tmp_path, dict.fromkeys(files, b""))
+    assert modules_of(tmp_path) == {"a", "b", "c", "d", "j"}
+    assert imports_of(tmp_path) == ("=a", "=b", "=c", "=d", "=j", ANY)
+
+
+@pytest.mark.parametrize(
+    "names", [("queue",), ("email/__init__",), [f"m{number}" for number in range(imports.BROUGHT_MOST + 1)]]
+)
+def test_one_of_the_standard_librarys_or_many_is_said_in_one_word(tmp_path: Path, names: list[str]) -> None:
+    bundle(tmp_path, {f"{name}.py": b"" for name in names})
+    assert imports_of(tmp_path) == (BRINGS,)
 
 
 @pytest.mark.parametrize(
@@ -122,12 +139,20 @@ def test_what_cannot_be_read_may_be_anything(tmp_path: Path) -> None:
         ((ANY,), ("pandas",), Ahead.LIBRARIES),
         ((ANY,), (), Ahead.COMMON),
         (("pandas",), (), Ahead.COMMON),
+        # What the bundle brings is imported ahead by nobody, and nothing that may hold it.
+        (("=mine", "pandas"), ("pandas",), Ahead.LIBRARIES),
+        (("=requests", "pandas"), ("pandas",), Ahead.COMMON),
+        (("=requests", ANY), ("pandas",), Ahead.COMMON),
+        (("=requests",), ("pandas",), Ahead.OWN),
+        (("=werkzeug", "pandas"), ("pandas",), Ahead.OWN),
+        ((BRINGS, ANY), ("pandas",), Ahead.OWN),
+        ((BRINGS, MORE), (), Ahead.OWN),
     ],
 )
 def test_a_function_has_the_least_imported_ahead_that_its_source_asks_for(
     names: tuple[str, ...], preload: tuple[str, ...], expected: Ahead
 ) -> None:
-    assert ahead_of(names, preload) is expected
+    assert ahead_of(names, preload, {"requests", "werkzeug"}) is expected
 
 
 def test_each_step_has_what_the_one_before_has_and_more() -> None:

@@ -17,9 +17,13 @@ from supervisor.front.logreads import LogReads
 from supervisor.front.tails import Tails
 from supervisor.limits import Limits, resolve
 from supervisor.options import Options
+from supervisor.shadows import warnings_of
+from supervisor.store import Content
 from supervisor.store.store import Store
 from supervisor.told import FrontSettings
 
+# Versions; a bundle never changes.
+WARNINGS_KEPT = 2000
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -38,6 +42,7 @@ class Context:
         self.control = control
         self._housekeeping = Housekeeping(store, bundles)
         self._running: set[asyncio.Task[Any]] = set()
+        self._warnings: dict[tuple[str, str], tuple[str, ...]] = {}
 
     async def blocking(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """``work``, which blocks, in a thread."""
@@ -59,6 +64,19 @@ class Context:
     def limits_in_force(self, named: dict[str, Any]) -> Limits:
         """The limits of stored options."""
         return limits_in_force(named, self.settings)
+
+    async def warnings_of(self, content: Content) -> tuple[str, ...]:
+        """What is odd about a version's bundle; looked at once."""
+        key = content.digest, content.template
+        known = self._warnings.get(key)
+        if known is None:
+            runtimes = self.control.runtimes()
+            runtime = content.template if content.template in runtimes else runtimes[0]
+            known = await self.blocking(warnings_of, self.bundles.path(content.digest), runtime)
+            if len(self._warnings) >= WARNINGS_KEPT:
+                self._warnings.clear()
+            self._warnings[key] = known
+        return known
 
     def _start(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
         task = asyncio.create_task(work)

@@ -103,7 +103,9 @@ async def show_code(context: Given, space: SpaceIn, name: NameIn) -> Code:
 async def described(context: Context, function: Function) -> FunctionOut:
     """The function as the API shows it."""
     instances = await context.control.instances(function.space, function.name)
-    return FunctionOut.of(function, context.limits_in_force(function.active.content.options), instances)
+    content = function.active.content
+    warnings = await context.warnings_of(content)
+    return FunctionOut.of(function, context.limits_in_force(content.options), instances, warnings)
 
 
 def cursor_to(side: str, key: str | int) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated, Any, Self
 
@@ -177,12 +178,18 @@ class FunctionOut(BaseModel):
     digest: str = Field(description="of the active version's bundle")
     version: int
     status: str = "Running"
+    warnings: list[str] = Field(
+        description="what is odd about the active version's bundle: a module that hides one of the standard "
+        "library's, a sentence each"
+    )
     metrics: Metrics
     created_at: str
     updated_at: str
 
     @classmethod
-    def of(cls, function: Function, limits: InForce, instances: tuple[int, int]) -> Self:
+    def of(
+        cls, function: Function, limits: InForce, instances: tuple[int, int], warnings: Sequence[str]
+    ) -> Self:
         """From the store's record and what else is known."""
         content = function.active.content
         return cls(
@@ -196,6 +203,7 @@ class FunctionOut(BaseModel):
             limits=Limits.model_validate(limits, from_attributes=True),
             digest=content.digest,
             version=function.active.number,
+            warnings=list(warnings),
             metrics=Metrics(replicas=instances[0], available_replicas=instances[1]),
             created_at=stamp(function.created_at),
             updated_at=stamp(function.updated_at),

@@ -15,7 +15,7 @@ from tests.support.packing import CODE, zipped
 OTHER_CODE = CODE + b"# two\n"
 FUNCTION_FIELDS = {
     "id", "space", "name", "description", "template", "env", "options", "limits", "digest", "version",
-    "status", "metrics", "created_at", "updated_at",
+    "status", "warnings", "metrics", "created_at", "updated_at",
 }  # fmt: skip
 
 

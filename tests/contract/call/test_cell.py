@@ -172,7 +172,7 @@ def test_the_root_is_read_only_and_only_tmp_and_shm_can_be_written(server: Serve
         "/etc/passwd",
         "/usr/x",
         "/opt/x",
-        "/opt/cellblock/worker/loop.py",
+        "/opt/cellblock/_cellblock/loop.py",
         "/dev/x",
         "/function/x",
     ):
@@ -247,8 +247,8 @@ def test_the_server_cannot_be_imported(server: Server, looker: str) -> None:
         assert look(server, looker, f"tried(lambda: __import__({name!r}) and 'imported')") == "ImportError"
     assert look(server, looker, "[name for name in sys.modules if name.startswith('supervisor')]") == []
     path = look(server, looker, "sys.path")
-    assert path[0] == "/opt/cellblock"
-    assert path[-1] == "/function"
+    assert path[0] == "/function"
+    assert path[-1] == "/opt/cellblock"
     assert not [place for place in path if place.startswith(str(ROOT)) or place.endswith("/worker")]
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 import itertools
 
 import pytest
 
 from tests.contract.call.conftest import Deploy, as_json
 from tests.support.envelope import assert_envelope
-from tests.support.server import Server
+from tests.support.server import SPACE, Server
 from tests.support.together import together
 
 ENTRIES = {
@@ -69,6 +70,104 @@ ENTRIES = {
 def test_every_form_of_entry_point_is_called(server: Server, deploy: Deploy, kind: str) -> None:
     answer = server.call(deploy("entry", ENTRIES[kind]))
     assert (answer.status_code, answer.text) == (200, kind)
+
+
+# What only the import shows: its decorator, its class, its place in another file.
+TAKES_NOT_ONE = {
+    "decorated": (
+        "def same(f): return f\n@same\ndef handle(event, context): pass\n",
+        "handler.py:3: handle(event, context) cannot be called without context too, but a handler is called "
+        "with one argument, the request; write handle(req): req has the method",
+    ),
+    "wrapped": (
+        "import functools\ndef other(req): pass\n@functools.wraps(other)\ndef handle(): pass\n",
+        "handler.py:4: handle() takes no argument that is not named",
+    ),
+    "keyword": (
+        "def same(f): return f\n@same\ndef handle(req, *, db): pass\n",
+        "handler.py:3: handle(req, *, db) cannot be called without db, but a handler is called with one",
+    ),
+    "partial": (
+        "import functools\ndef run(req, db): pass\nhandle = functools.partial(run, 1, 2)\n",
+        "handler.py:2: handle() takes no argument",
+    ),
+    "method": (
+        "class A:\n    def run(self, a, b): pass\nhandle = A().run\n",
+        "handler.py:2: handle(a, b) cannot be called without b too",
+    ),
+    "object": (
+        "class A:\n    def __call__(self): pass\nhandle = A()\n",
+        "handler.py:2: handle() takes no argument",
+    ),
+    "class": ("class A: pass\nhandle = A\n", "handle is a class that takes no argument"),
+}
+
+
+@pytest.mark.promise("S939")
+@pytest.mark.parametrize("kind", TAKES_NOT_ONE)
+def test_a_handler_that_turns_out_to_take_other_than_one_argument_is_told_so_with_its_own_line(
+    server: Server, deploy: Deploy, kind: str
+) -> None:
+    source, says = TAKES_NOT_ONE[kind]
+    assert_envelope(server.call(deploy("takes-not-one", source)), 502, "contract error", says)
+
+
+@pytest.mark.promise("S933")
+@pytest.mark.parametrize(
+    ("source", "says", "line"),
+    [
+        ("\n\ndef handle(event, context):\n    pass\n", "handle(event, context) cannot be called without", 3),
+        ("handle = lambda: {}\n", "handle() takes no argument", 1),
+        ("async def handle(req, *, db): pass\n", "give db a default", 1),
+        ("class handle:\n    def __init__(self, req, res): pass\n", "handle(req, res) cannot be called", 1),
+    ],
+)
+def test_a_handler_that_takes_other_than_one_argument_is_refused_at_the_deploy(
+    server: Server, source: str, says: str, line: int
+) -> None:
+    code = base64.b64encode(source.encode()).decode()
+    answer = server.client.post(
+        f"/spaces/{SPACE}/functions", json={"name": "not-deployed", "source": {"code": code}}
+    )
+    error = assert_envelope(answer, 422, f"handler.py:{line}: ", says)
+    assert error["details"] == {"line": line}
+
+
+def test_a_call_that_its_handler_refuses_itself_names_the_line_of_its_def(
+    server: Server, deploy: Deploy
+) -> None:
+    source = "import functools\n\n@functools.lru_cache()\ndef handle(event, context):\n    pass\n"
+    name = deploy("refuses-itself", source)
+    error = assert_envelope(server.call(name), 500, is_invoked=True)
+    assert error["message"].startswith("TypeError at line 4: handle() missing 1 required positional argument")
+    assert error["details"]["exception_line_code"] == "def handle(event, context):"
+
+
+@pytest.mark.promise("S934")
+def test_a_coroutine_that_a_sync_decorator_returns_is_awaited_on_a_loop_that_lives_on(
+    server: Server, deploy: Deploy
+) -> None:
+    source = (
+        "import asyncio, functools\n"
+        "from function import context\n"
+        "def timed(f):\n"
+        "    @functools.wraps(f)\n"
+        "    def wrapper(req): return f(req)\n"
+        "    return wrapper\n"
+        "loops = []\n"
+        "@timed\n"
+        "async def handle(req):\n"
+        "    loops.append(asyncio.get_running_loop())\n"
+        "    await asyncio.sleep(0)\n"
+        "    if req.body == b'late': await asyncio.sleep(60)\n"
+        "    return {'body': {'loops': len(set(loops)), 'calls': len(loops), 'id': context.call_id}}\n"
+    )
+    name = deploy("sync-decorator", source, max_instances=1, timeout=0.5)
+    for number in (1, 2):
+        found = as_json(server.call(name, headers={"X-Call-Id": f"call-{number}"}))
+        assert found == {"loops": 1, "calls": number, "id": f"call-{number}"}
+    assert_envelope(server.call(name, content=b"late"), 504, "handler.py:12 in handle")
+    assert as_json(server.call(name))["calls"] == 4, "the instance lives on"
 
 
 def test_an_entry_point_that_only_running_could_have_shown_to_be_missing_is_a_contract_error(

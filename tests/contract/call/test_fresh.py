@@ -185,7 +185,7 @@ if os.fork() == 0:
 """
 # Waits for the next call to run, the second of its instance, then answers it.
 FORGER = """
-from worker import wire
+from _cellblock import wire
 if os.fork() == 0:
     os.setsid()
     time.sleep(0.3)

@@ -28,32 +28,48 @@ def main():
     before = list(sys.path)
     exec(bootstrap)
     after = list(sys.path)
+    import _cellblock.places
+
     import function
-    import worker
 
     ours = [
         module.name
-        for package in (worker, function)
+        for package in (_cellblock, function)
         for module in pkgutil.walk_packages(package.__path__, package.__name__ + ".")
-        if not module.name.startswith("worker.standins")
+        if not module.name.startswith("_cellblock.standins")
     ]
-    modules = files_of(["worker", "function", *ours])
-    # As worker.loader does it, once everything above is imported.
-    sys.path.append(tenant)
+    modules = files_of(["_cellblock", "function", *ours])
+    standins = files_of(["swx", "swx.auth.token"])
+    started_with = sorted(importlib.import_module("_cellblock.namesakes").STARTED_WITH)
+    # As the loader has it, once everything above is imported.
+    _cellblock.places.function_dir = tenant
+    importlib.import_module("_cellblock.namesakes").author_first()
+    path = list(sys.path)
+    absent = files_of(["supervisor", "seccomp", "worker.wire"])
     contested = files_of(
-        ["secrets", "json", "function.secrets", "worker.wire", "msgpack", "werkzeug", "mine"]
+        [
+            "secrets",
+            "json",
+            "function",
+            "function.secrets",
+            "msgpack",
+            "worker",
+            "werkzeug",
+            "asyncio",
+            "mine",
+        ]
     )
-    import secrets
 
     said = {
         "python": sys.version_info[:2],
         "path": after,
         "before": before,
+        "tenants_path": path,
         "modules": modules,
         "contested": contested,
-        "standins": files_of(["swx", "swx.auth.token"]),
-        "supervisor": files_of(["supervisor"])["supervisor"],
-        "token_hex": len(secrets.token_hex(4)),
+        "absent": absent,
+        "standins": standins,
+        "started_with": started_with,
         "flags": [sys.flags.isolated, sys.flags.no_site, sys.flags.ignore_environment],
         "site": "site" in sys.modules,
     }

@@ -1,7 +1,7 @@
-"""How our packages come onto a cell's path: ours first, the tenant's last, and nothing of the server's.
+"""How our packages come onto a cell's path, and the tenant's before them; nothing of the server's.
 
 Each of these was a trap once: ``-m`` finds no package under ``-I``; a package folder itself on the
-path makes ``secrets`` ours; a tenant's ``json.py`` before the library's makes it everybody's.
+path makes ``secrets`` ours; what the worker has imported hides what a bundle brings.
 """
 
 from __future__ import annotations
@@ -9,33 +9,34 @@ from __future__ import annotations
 import io
 import json
 import subprocess
+import sys
 import zipfile
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from supervisor.warden.zygote_launch import CODE_PLACE, bootstrap, import_path
+from supervisor.warden.zygote_launch import CODE_PLACE, WORKER_NAME, bootstrap, import_path
 from tests.support.runtimes import ROOT, on_every_runtime, run_in, runtime_or_skip
 from tests.support.server import Server
 from worker.places import function_dir as FUNCTION_DIR
 
 HERE = Path(__file__).parent
-FIRST_IMPORT = "from worker.zygote import main; main()"
+FIRST_IMPORT = f"from {WORKER_NAME}.zygote import main; main()"
 # What a tenant may put into a bundle under a name of ours or of the standard library's.
 CONTESTED = ("secrets.py", "json.py", "function.py", "worker.py", "msgpack.py", "werkzeug.py", "asyncio.py")
 
 
 @pytest.fixture
 def places(tmp_path: Path) -> tuple[Path, Path]:
-    """A folder with worker/ and function/ only, as a cell sees them, and a tenant's folder."""
+    """A folder with our two packages only, as a cell sees them, and a tenant's folder."""
     packages, tenant = tmp_path / "packages", tmp_path / "tenant"
     packages.mkdir()
     tenant.mkdir()
-    for name in ("worker", "function"):
-        (packages / name).symlink_to(ROOT / name)
+    for name, package in ((WORKER_NAME, "worker"), ("function", "function")):
+        (packages / name).symlink_to(ROOT / package)
     for name in CONTESTED:
-        (tenant / name).write_text("raise SystemExit('the tenant was imported')\n")
+        (tenant / name).write_text("")
     (tenant / "mine.py").write_text("")
     return packages, tenant
 
@@ -56,8 +57,8 @@ def test_ours_come_first_the_libraries_last_and_no_package_folder_is_on_the_path
 ) -> None:
     said, libraries = said_by(runtime_name, places)
     packages = str(places[0])
-    assert said["path"] == [packages, *said["before"], libraries, f"{packages}/worker/standins"]
-    assert not {f"{packages}/worker", f"{packages}/function", str(ROOT), ""} & set(said["path"])
+    assert said["path"] == [packages, *said["before"], libraries, f"{packages}/{WORKER_NAME}/standins"]
+    assert not {f"{packages}/{WORKER_NAME}", f"{packages}/function", str(ROOT), ""} & set(said["path"])
     assert said["flags"] == [1, 1, 1] and not said["site"]
 
 
@@ -70,47 +71,59 @@ def test_every_module_that_a_cell_sees_can_be_imported(runtime_name: str, places
              if "standins" not in path.parts}  # fmt: skip
     assert len(said["modules"]) == len(files)
     assert {found.rpartition("/")[0] for found in said["standins"].values()} == {
-        f"{packages}/worker/standins/swx", f"{packages}/worker/standins/swx/auth",
+        f"{packages}/{WORKER_NAME}/standins/swx", f"{packages}/{WORKER_NAME}/standins/swx/auth",
     }  # fmt: skip
 
 
 @on_every_runtime
-def test_neither_we_nor_a_tenant_can_stand_in_for_another(
+def test_a_tenants_folder_comes_first_ours_last_and_its_modules_before_what_was_imported(
     runtime_name: str, places: tuple[Path, Path]
 ) -> None:
     said, libraries = said_by(runtime_name, places)
     packages, tenant = map(str, places)
+    standins = f"{packages}/{WORKER_NAME}/standins"
+    assert said["tenants_path"] == [tenant, *said["before"], libraries, standins, packages]
     contested = said["contested"]
     for name, found in contested.items():
-        assert found.startswith(tenant) == (name == "mine"), f"{name} is {found}"
+        assert found.startswith(tenant) != name.startswith("function"), f"{name} is {found}"
     assert contested["function.secrets"] == f"{packages}/function/secrets.py"
-    assert contested["worker.wire"] == f"{packages}/worker/wire.py"
-    assert contested["msgpack"].startswith(libraries) and contested["werkzeug"].startswith(libraries)
-    assert not contested["secrets"].startswith((packages, libraries))
-    assert said["token_hex"] == 8  # the standard library's own
 
 
 @on_every_runtime
-def test_the_server_cannot_be_imported_from_what_a_cell_sees(
+def test_neither_the_server_nor_the_worker_can_be_imported_from_what_a_cell_sees(
     runtime_name: str, places: tuple[Path, Path]
 ) -> None:
     said, _ = said_by(runtime_name, places)
-    assert said["supervisor"] == "ModuleNotFoundError"
+    assert set(said["absent"].values()) == {"ModuleNotFoundError"}
+
+
+@on_every_runtime
+def test_what_an_interpreter_starts_with_is_known(runtime_name: str, places: tuple[Path, Path]) -> None:
+    said, _ = said_by(runtime_name, places)
+    # Without the site packages of this machine, some of which import more at every start.
+    program = places[0].parent / "program.py"
+    program.write_text("import sys, site; print(*{name.partition('.')[0] for name in sys.modules})")
+    done = subprocess.run(
+        [str(runtime_or_skip(runtime_name).python), "-I", "-S", str(program)],
+        stdin=subprocess.DEVNULL, capture_output=True, timeout=30, check=True, text=True,
+    )  # fmt: skip
+    assert (
+        {"os", "site"} < set(done.stdout.split()) - set(sys.builtin_module_names) <= set(said["started_with"])
+    )
 
 
 @on_every_runtime
 def test_an_isolated_interpreter_finds_no_package_of_ours_by_itself(runtime_name: str) -> None:
     runtime = runtime_or_skip(runtime_name)
     done = subprocess.run(
-        [str(runtime.python), "-I", "-S", "-m", "worker.zygote"],
+        [str(runtime.python), "-I", "-S", "-m", f"{WORKER_NAME}.zygote"],
         cwd=ROOT, stdin=subprocess.DEVNULL, capture_output=True, timeout=30, check=False,
     )  # fmt: skip
     assert done.returncode != 0 and b"No module named" in done.stderr
 
 
 HANDLER = """
-import json, os, sys
-import secrets
+import json, os, pkgutil, sys, importlib.util
 import function.secrets
 
 def kind_of_import(name):
@@ -124,33 +137,35 @@ def handle(req):
     return {"body": {
         "path": sys.path,
         "python": "python%d.%d" % sys.version_info[:2],
-        "supervisor": kind_of_import("supervisor"),
-        "deeper": kind_of_import("supervisor.settings"),
-        "secrets": secrets.__file__,
-        "token_hex": len(secrets.token_hex(4)),
+        "imported": {name: kind_of_import(name) for name in NAMES},
+        "found": [name for name in NAMES if importlib.util.find_spec(name.partition(".")[0])],
+        "listed": [each.name for each in pkgutil.iter_modules() if each.name in NAMES],
+        "loaded": [name for name in sys.modules if name.startswith(("worker", "supervisor", "seccomp"))],
+        "main": sorted(name for name in vars(sys.modules["__main__"]) if not name.startswith("_")),
         "function.secrets": function.secrets.__file__,
         "missing": function.secrets.get("none"),
-        "worker.wire": kind_of_import("worker.wire"),
         "mine": kind_of_import("mine"),
         "flags": [sys.flags.isolated, sys.flags.no_site],
         "packages": sorted(os.listdir("/opt/cellblock")),
     }}
+
+NAMES = ["supervisor", "supervisor.settings", "seccomp", "worker", "worker.wire", "wire", "_syscalls"]
 """
 
 
 def bundle() -> bytes:
-    """The handler among files that would like to be imported instead of ours."""
+    """The handler, and a module beside it."""
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w") as archive:
         archive.writestr("handler.py", HANDLER)
         archive.writestr("mine.py", "")
-        for name in CONTESTED:
-            archive.writestr(name, "raise SystemExit('the tenant was imported')\n")
+        archive.writestr("function.py", "raise RuntimeError('never imported')")
     return file.getvalue()
 
 
+@pytest.mark.promise("S932")
 @on_every_runtime
-def test_a_real_cell_sees_our_two_packages_and_nothing_of_the_server(
+def test_a_real_cell_sees_the_package_function_and_nothing_else_of_ours_by_a_name_of_its_own(
     server: Server, runtime_name: str
 ) -> None:
     runtime_or_skip(runtime_name)
@@ -160,13 +175,12 @@ def test_a_real_cell_sees_our_two_packages_and_nothing_of_the_server(
     assert answer.status_code == 200, answer.text
     said = json.loads(answer.content)
     assert said["python"] == runtime_name
-    assert (said["supervisor"], said["deeper"]) == ("ModuleNotFoundError", "ModuleNotFoundError")
-    assert (said["path"][0], said["path"][-1]) == (CODE_PLACE, FUNCTION_DIR)
-    assert not {f"{CODE_PLACE}/worker", f"{CODE_PLACE}/function", ""} & set(said["path"])
-    assert said["packages"] == ["function", "worker"]
-    assert said["token_hex"] == 8 and not said["secrets"].startswith((CODE_PLACE, FUNCTION_DIR))
+    assert set(said["imported"].values()) == {"ModuleNotFoundError"}
+    assert (said["found"], said["listed"], said["loaded"], said["main"]) == ([], [], [], [])
+    assert (said["path"][0], said["path"][-1]) == (FUNCTION_DIR, CODE_PLACE)
+    assert not {f"{CODE_PLACE}/{WORKER_NAME}", f"{CODE_PLACE}/function", ""} & set(said["path"])
+    assert said["packages"] == [WORKER_NAME, "function"]
     assert said["function.secrets"] == f"{CODE_PLACE}/function/secrets.py"
-    assert said["worker.wire"] == f"{CODE_PLACE}/worker/wire.py"
     assert said["mine"] == f"{FUNCTION_DIR}/mine.py"
     assert said["missing"] == ""
     assert said["flags"] == [0, 0]  # as plain Python says; the path above is what isolation is for

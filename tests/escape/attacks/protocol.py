@@ -10,7 +10,7 @@ from __future__ import annotations
 SOURCE = '''
 import asyncio, atexit, contextlib, ctypes, fcntl, gc, os, select, signal, socket, struct, sys, threading, time
 import msgpack
-from worker import wire
+from _cellblock import wire
 
 HEAD = msgpack.packb([200, 1, 0, 0])
 INSTANCE = os.urandom(8).hex()
@@ -318,7 +318,7 @@ IN_WAIT = {
 }
 # Every way in which the next call can be seen: what comes in, what goes out, what is held.
 SPIES = """
-from worker import channel
+from _cellblock import channel
 def note(what):
     try:
         text = repr(what)[:5000]

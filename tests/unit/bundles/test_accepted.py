@@ -57,25 +57,31 @@ def test_a_tree_is_unpacked_as_it_is(store):
         zipped(HANDLER, ("a/", b"")),
         zipped(HANDLER, ("b", b"")),
         zipped(HANDLER, ("a", b"b")),
+        zipped(HANDLER, modes={"handler.py": 0o100755}),
     ],
 )
-def test_another_path_kind_or_content_is_another_bundle(store, other):
+def test_another_path_kind_mode_or_content_is_another_bundle(store, other):
     assert store.add(other) != store.add(CODE)
 
 
-def test_modes_are_ours_whatever_the_archive_and_the_umask_say(store):
+@pytest.mark.promise("T931")
+def test_of_modes_whether_the_owner_may_execute_a_file_is_kept_and_nothing_else(store):
     before = os.umask(0o077)
     try:
         by_zip = store.add(
             zipped(
-                HANDLER, ("bin/run", b"x"), modes={"handler.py": 0o106777, "bin/run": stat.S_IFREG | 0o4755}
+                HANDLER, ("bin/run", b"x"), ("bin/data", b"d"), ("bin/none", b"n"),
+                modes={"handler.py": 0o100666, "bin/run": stat.S_IFREG | 0o7100, "bin/data": 0o107077,
+                       "bin/none": 0},
             )
-        )
+        )  # fmt: skip
         by_tar = store.add(
             tarred(
-                member("handler.py", CODE, mode=0o7777, uid=0, uname="root"),
+                member("handler.py", CODE, mode=0o600, uid=0, uname="root"),
                 member("bin", type=tarfile.DIRTYPE, mode=0o7000),
-                member("bin/run", b"x", mode=0),
+                member("bin/run", b"x", mode=0o6777),
+                member("bin/data", b"d", mode=0o7644),
+                member("bin/none", b"n", mode=0),
             )
         )
     finally:
@@ -83,8 +89,22 @@ def test_modes_are_ours_whatever_the_archive_and_the_umask_say(store):
     assert by_zip == by_tar
     root = store.path(by_zip)
     modes = {str(path.relative_to(root)): stat.S_IMODE(path.stat().st_mode) for path in root.rglob("*")}
-    assert modes == {"handler.py": 0o644, "bin": 0o755, "bin/run": 0o644}
+    assert modes == {
+        "handler.py": 0o644, "bin": 0o755, "bin/run": 0o755, "bin/data": 0o644, "bin/none": 0o644,
+    }  # fmt: skip
     assert stat.S_IMODE(root.stat().st_mode) == 0o755
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        zipped(HANDLER, ("run", b"x"), modes={"run": 0o100755}),
+        zipped(HANDLER, modes={"handler.py": 0o100755}),
+    ],
+)
+def test_a_bundle_with_an_executable_comes_back_as_it_is(store, source):
+    digest = store.add(source)
+    assert store.add(store.code(digest)) == digest
 
 
 def test_utf8_names_are_accepted_with_and_without_the_flag(store):

@@ -8,7 +8,7 @@ from supervisor.front.stacks import WHERE_MAX_CHARS, where_of
 
 CURRENT = "Current thread 0x00007f1c2a7fe700 (most recent call first):"
 OTHER = "Thread 0x00007f1c29ffd700 (most recent call first):"
-LOOP = '  File "/opt/cellblock/worker/loop.py", line 170 in _serve_sync'
+LOOP = '  File "/opt/cellblock/_cellblock/loop.py", line 170 in _serve_sync'
 HANDLER = '  File "/function/handler.py", line 7 in handle'
 LIBRARY = '  File "/usr/lib/python3.11/re.py", line 166 in match'
 

@@ -40,6 +40,12 @@ class AsyncCallable:
     async def __call__(self, req: Any) -> None: ...
 
 
+class Answer(dict[str, Any]):
+    """A class that is called with the request and gives an answer."""
+
+    def __init__(self, req: Any) -> None: ...
+
+
 @pytest.mark.parametrize(
     ("attributes", "name", "is_async"),
     [
@@ -54,7 +60,7 @@ class AsyncCallable:
         ({"handle": functools.partial(handle)}, "handle", False),
         ({"handle": functools.partial(handle_async)}, "handle", True),
         ({"handle": lambda req: None}, "handle", False),
-        ({"handle": Callable}, "handle", False),
+        ({"handle": Answer}, "handle", False),
     ],
 )
 def test_the_entry_point_is_handle_else_handle_async(
