@@ -42,7 +42,7 @@ DEADLINE_SECONDS = {"kvm": 20 * 60, "tcg": 120 * 60}
 # Before it tests are interrupted, so that what they found until then is not lost: with what they stop.
 LAST_WORDS_SECONDS = 120
 # How many times longer than elsewhere a server and a test may take; translated, Python takes ten to twenty.
-PATIENCE = {"kvm": 1, "tcg": 5}
+PATIENCE = {"kvm": 1, "tcg": 8}
 TEST_SECONDS = 120
 MODULES = ("virtio_pci", "virtio_console", "9p", "9pnet_virtio", "overlay")
 SYSTEM_FOLDERS = ("/usr", "/etc", "/bin", "/sbin", "/lib", "/lib32", "/lib64")
