@@ -8,14 +8,18 @@ import resource
 import signal
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
 
+from tests.support.runtimes import on_every_runtime, run_in, runtime_or_skip
 from worker import met, wire
 from worker.interrupts import raise_in
 from worker.materials import REPLY_FD
+
+DRIVER = Path(__file__).parent / "driver_raise_in.py"
 
 
 @pytest.fixture
@@ -120,6 +124,11 @@ LOOPS = (
     "for each in iter(int, 1): kept.append(each) or kept.pop()",
     "while True:\n            kept.append(b'x' * 4096)\n            kept.pop()",
 )
+
+
+@on_every_runtime
+def test_on_every_python_an_exception_from_outside_is_caught_where_the_code_stands(runtime_name: str) -> None:
+    assert run_in(runtime_or_skip(runtime_name), DRIVER) == []
 
 
 @pytest.mark.parametrize("loop", LOOPS)
