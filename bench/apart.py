@@ -40,7 +40,8 @@ def deploy(url: str) -> None:
             "source": {"code": base64.b64encode(SOURCE.encode()).decode()},
         }
         headers = {"Authorization": f"Bearer {TOKEN}"}
-        httpx.post(f"{url}/spaces/bench/functions", json=body, headers=headers).raise_for_status()
+        where = f"{url}/spaces/bench/functions"
+        httpx.post(where, json=body, headers=headers, timeout=60).raise_for_status()
 
 
 def measure(url: str, times: int, seed: int) -> dict[str, list[float]]:
