@@ -27,6 +27,15 @@ def describe() -> dict[str, str]:
     }
 
 
+def in_short() -> str:
+    """Without the peers, which need not be installed."""
+    return (
+        f"{_processor()}, {os.cpu_count()} cores, kernel {platform.release()}, "
+        f"Python {platform.python_version()}, Cellblock {__version__} ({_commit()}), "
+        f"load average {load_average():.1f}"
+    )
+
+
 def load_average() -> float:
     """Processes that wanted to run in the last minute, on average."""
     return os.getloadavg()[0]

@@ -18,6 +18,8 @@ LONG_US = 50
 # Of the others every eighth; each one, once half of the descriptors are taken.
 EVERY = 8
 CHAIN_MOST = 10
+# What a process with three pipes needs to be started.
+SEVERAL = 8
 
 
 # Where Python starts threads and processes, by module; which names there are differs by version.  A pipe is
@@ -76,11 +78,15 @@ class Limits:
     def after_call(self, exec_us: int) -> int:
         """What a call has met that was answered: one of ``wire.MET_*``, or 0."""
         if _Refused.met:
-            return _Refused.taken()
+            return self.of_refusal(_Refused.taken())
         self._skip -= 1
         if self._skip > 0 and exec_us < LONG_US:
             return 0
         return self.of_files()
+
+    def of_refusal(self, what: int) -> int:
+        """Descriptors that were too few and have been closed again are no limit that lasts."""
+        return self.of_files() if what == wire.MET_OPEN_FILES and _are_free(SEVERAL) else what
 
     def of_files(self) -> int:
         """The kernel gives the lowest number that is free: one above half is a sign, none is the limit.
@@ -102,12 +108,25 @@ class Limits:
     def by(self, error: BaseException) -> int:
         """What a call has met that raised this."""
         if _Refused.met:
-            return _Refused.taken()
+            return self.of_refusal(_Refused.taken())
         for each in _chain(error):
             number = getattr(each, "errno", None) if isinstance(each, OSError) else None
             if number == errno.EMFILE:
                 return wire.MET_OPEN_FILES
         return self.of_files()
+
+
+def _are_free(number: int) -> bool:
+    made = []
+    try:
+        for _ in range(number):
+            made.append(os.dup(REPLY_FD))
+    except OSError:
+        return False
+    finally:
+        for descriptor in made:
+            os.close(descriptor)
+    return True
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:

@@ -11,6 +11,7 @@ from tests.contract.call.conftest import Deploy
 from tests.support.envelope import assert_envelope
 from tests.support.patience import FACTOR
 from tests.support.processes import zygotes_of
+from tests.support.runtimes import on_every_runtime, runtime_or_skip
 from tests.support.server import SPACE, Server
 
 MIB = 1 << 20
@@ -90,6 +91,37 @@ def test_a_function_that_takes_too_much_gets_memory_error_and_goes_on(
         assert 128 - OWN_MIB <= taken_mib <= 128 + LEFT_MIB
         # The instance has met its limit, and ends after the call.
         assert call("who").text not in ("", mark)
+
+
+# One handler that catches it and one that does not, of each kind.
+ON_ANY_PYTHON = """
+def eat():
+    kept = []
+    while True:
+        kept.append(b"x" * (1 << 20))
+
+{kind}def handle(req):
+    if req.body == b"uncaught":
+        eat()
+    try:
+        eat()
+    except MemoryError:
+        return {{"body": "caught"}}
+"""
+
+
+@on_every_runtime
+@pytest.mark.parametrize("kind", ["", "async "], ids=["sync", "async"])
+def test_on_every_python_memory_error_is_raised_where_the_handler_stands(
+    server: Server, deploy: Deploy, runtime_name: str, kind: str
+) -> None:
+    runtime_or_skip(runtime_name)
+    name = f"eats-{kind.strip() or 'sync'}-{runtime_name.replace('.', '-')}"
+    deploy(name, ON_ANY_PYTHON.format(kind=kind), template=runtime_name, memory=64, tmp=1, timeout=20)
+    answer = server.call(name, content=b"caught")
+    assert (answer.status_code, answer.text) == (200, "caught")
+    error = assert_envelope(server.call(name, content=b"uncaught"), 502, "its limit is 64 MiB")
+    assert error["details"]["reason"] == "memory"
 
 
 @pytest.mark.needs_root

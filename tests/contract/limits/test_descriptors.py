@@ -96,3 +96,16 @@ def test_a_function_that_catches_that_it_gets_none_of_several_serves_no_other_ca
     before = few.state(leak)
     assert before["found"]["errno"] == "EMFILE"
     assert few.state()["instance"] != before["instance"]
+
+
+@pytest.mark.promise("T911")
+def test_no_pipe_can_be_made_larger_than_a_new_one_is(few: Limited) -> None:
+    """Where the platform's own are the server's user's, who has 64 MiB of them in all."""
+    found = few.run(
+        "import fcntl\nfound = []\n"
+        "for end in [1, 2, 3, 4, os.pipe()[1]]:\n"
+        "    for size in ((1 << 16) + 1, 1 << 20, 1 << 31):\n"
+        "        refused = seen(lambda: fcntl.fcntl(end, 1031, size))\n"
+        "        found.append([refused and refused['errno'], fcntl.fcntl(end, 1032) <= 1 << 16])\n"
+    )
+    assert found == [["EPERM", True]] * 15

@@ -106,7 +106,6 @@ def toucher(group: Leaf, when: str) -> Iterator[int]:
             process.stdin.close()
 
 
-@pytest.mark.promise("S911")
 def test_processes_that_touched_it_in_their_group_agree_with_its_counters(leaf: Leaf) -> None:
     with toucher(leaf, "after") as pid:
         seen = agreement.look(tree_of(pid))

@@ -8,14 +8,18 @@ import resource
 import signal
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
 
+from tests.support.runtimes import on_every_runtime, run_in, runtime_or_skip
 from worker import met, wire
 from worker.interrupts import raise_in
 from worker.materials import REPLY_FD
+
+DRIVER = Path(__file__).parent / "driver_raise_in.py"
 
 
 @pytest.fixture
@@ -69,22 +73,45 @@ def test_the_last_descriptor_is_none_for_who_needs_two() -> None:
             os.close(descriptor)
 
 
-def test_a_pipe_that_cannot_be_made_is_noticed_although_somebody_catches_that() -> None:
-    class Os(ModuleType):
-        """Has no pipes left."""
+class Os(ModuleType):
+    """Has the pipes that a test lets it have."""
 
-    def refuse(number: int) -> None:
+    pipe: Any
+
+
+def refusing(number: int) -> Os:
+    def refuse() -> None:
         raise OSError(number, "the test says so")
 
-    module: Any = Os("os")
+    module = Os("os")
     module.pipe = refuse
     met.watch(module)
-    limits = met.Limits()
-    for number, what in ((errno.EMFILE, wire.MET_OPEN_FILES), (errno.ENFILE, 0)):
-        with pytest.raises(OSError, match="the test says so"):
-            module.pipe(number)
-        assert limits.after_call(1) == what
-    assert limits.after_call(1) == 0, "once"
+    return module
+
+
+@pytest.mark.usefixtures("few_descriptors")
+def test_a_pipe_that_cannot_be_made_is_noticed_although_somebody_catches_that() -> None:
+    limits, kept = met.Limits(), []
+    try:
+        for refused, left, what in (
+            (errno.EMFILE, met.SEVERAL - 1, wire.MET_OPEN_FILES),
+            (errno.EMFILE, met.SEVERAL, 0),  # it has closed again what was too much
+            (errno.ENFILE, met.SEVERAL - 1, 0),  # it is the host that has none
+        ):
+            while True:
+                try:
+                    kept.append(os.dup(0))
+                except OSError:
+                    break
+            for _ in range(left):
+                os.close(kept.pop())
+            with pytest.raises(OSError, match="the test says so"):
+                refusing(refused).pipe()
+            assert limits.after_call(1) == what
+            assert limits.after_call(1) == 0, "once"
+    finally:
+        for descriptor in kept:
+            os.close(descriptor)
 
 
 @pytest.mark.parametrize("cause", ["__cause__", "__context__"])
@@ -120,6 +147,11 @@ LOOPS = (
     "for each in iter(int, 1): kept.append(each) or kept.pop()",
     "while True:\n            kept.append(b'x' * 4096)\n            kept.pop()",
 )
+
+
+@on_every_runtime
+def test_on_every_python_an_exception_from_outside_is_caught_where_the_code_stands(runtime_name: str) -> None:
+    assert run_in(runtime_or_skip(runtime_name), DRIVER) == []
 
 
 @pytest.mark.parametrize("loop", LOOPS)
