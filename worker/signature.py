@@ -64,20 +64,25 @@ def refusal(name: str, has: Parameters, before: int = 0, named: Sequence[str] = 
     missing = [one for one in own.positional[1 : own.required] if one not in named]
     if missing:
         first, *others = own.positional
-        why = "%s cannot be called without %s too, but %s; " % (shown, " and ".join(missing), RULE)
+        why = "%s cannot be called without %s too, but %s; " % (shown, _several(missing), RULE)
         if first.lower() in EVENTS and len(others) == 1 and others[0].lower() in CONTEXTS:
             return why + (
                 "write %s(req): req has the method, path, query, headers and body that AWS Lambda and "
                 "OpenFaaS have in their event, `from function import context` the call's id and the time left"
                 % name
             )
-        return why + "write %s(req), or give %s a default" % (name, " and ".join(missing))
+        return why + "write %s(req), or give %s a default" % (name, _several(missing))
     missing = [one for one in own.keywords if one not in named]
     if missing:
         return "%s cannot be called without %s, but %s; give %s a default" % (
-            shown, " and ".join(missing), RULE, " and ".join(missing),
+            shown, _several(missing), RULE, _several(missing),
         )  # fmt: skip
     return ""
+
+
+def _several(names: Sequence[str]) -> str:
+    text = " and ".join(names)
+    return text if len(text) <= SHOWN_MAX_CHARS else "%s and %d more" % (names[0], len(names) - 1)
 
 
 # ---- of an object ---------------------------------------------------------------------------

@@ -149,7 +149,8 @@ def test_a_bundle_of_several_files_finds_its_modules_and_its_data(
 def test_a_function_of_the_bundles_own_takes_nothing_of_the_platforms(server: Server, deploy: Deploy) -> None:
     source = (
         b"from function import context\nimport function.secrets\n"
-        b"def handle(req): return {'body': {'ok': [context.space, function.secrets.get('none'), req.query['a']]}}\n"
+        b"def handle(req):\n"
+        b"    return {'body': {'ok': [context.space, function.secrets.get('none'), req.query['a']]}}\n"
     )
     hostile = [(f"{name}.py", b"raise RuntimeError('shadowed')\n") for name in ("function", "_cellblock")]
     name = deploy("shadows", zipped(("handler.py", source), *hostile))
