@@ -25,7 +25,7 @@ BLAS_THREADS = ("OPENBLAS_NUM_THREADS", "GOTO_NUM_THREADS", "OMP_NUM_THREADS")
 OUR_THREADS = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 # What only a start can do; the values that change nothing here are beside them.
 TOO_LATE: Dict[str, tuple] = {  # type: ignore[type-arg]
-    "GLIBC_TUNABLES": (), "LD_AUDIT": (), "LD_BIND_NOW": (), "LD_LIBRARY_PATH": (), "LD_PRELOAD": (),
+    "GLIBC_TUNABLES": (),
     "PYTHONBREAKPOINT": (), "PYTHONDEBUG": (), "PYTHONDEVMODE": (), "PYTHONHASHSEED": ("random",),
     "PYTHONHOME": (), "PYTHONINSPECT": (), "PYTHONIOENCODING": ("utf-8", "utf8", "UTF-8", "UTF8"),
     "PYTHONMALLOC": (), "PYTHONMALLOCSTATS": (), "PYTHONNODEBUGRANGES": (), "PYTHONOPTIMIZE": (),

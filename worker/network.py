@@ -9,7 +9,7 @@ A zygote forbids, and a worker with a network of the host's allows again: most h
 
 import errno
 import socket
-from typing import Any, Set
+from typing import Any, Callable, Dict, Set
 
 from function import _seam
 
@@ -67,33 +67,21 @@ def _getaddrinfo(host: Any, port: Any, family: int = 0, type: int = 0, proto: in
     raise _refused(_name(host))
 
 
-def _gethostbyname(hostname: Any) -> Any:
-    try:
-        return _plain["gethostbyname"](hostname)
-    except socket.gaierror as error:
-        if error.errno not in _UNANSWERED:
-            raise
-    raise _refused(_name(hostname))
+def _by_one(name: str) -> Callable[[Any], Any]:
+    """``gethostbyname`` and its like, which take one word."""
+    plain = _plain[name]
 
+    def ask(host: Any) -> Any:
+        try:
+            return plain(host)
+        except socket.gaierror as error:
+            if error.errno not in _UNANSWERED:
+                raise
+        except socket.herror:  # whoever it is, there is nobody to ask
+            pass
+        raise _refused(_name(host))
 
-def _gethostbyname_ex(hostname: Any) -> Any:
-    try:
-        return _plain["gethostbyname_ex"](hostname)
-    except socket.gaierror as error:
-        if error.errno not in _UNANSWERED:
-            raise
-    raise _refused(_name(hostname))
-
-
-def _gethostbyaddr(ip_address: Any) -> Any:
-    try:
-        return _plain["gethostbyaddr"](ip_address)
-    except socket.gaierror as error:
-        if error.errno not in _UNANSWERED:
-            raise
-    except socket.herror:  # whoever has that address, there is nobody to ask
-        pass
-    raise _refused(_name(ip_address))
+    return ask
 
 
 def _init(self: Any, family: int = -1, type: int = -1, proto: int = -1, fileno: Any = None) -> None:
@@ -106,11 +94,9 @@ def _init(self: Any, family: int = -1, type: int = -1, proto: int = -1, fileno: 
     raise _refused("no internet socket can be opened")
 
 
-_REPLACED = {
+_REPLACED: Dict[str, Callable[..., Any]] = {
     "getaddrinfo": _getaddrinfo,
-    "gethostbyname": _gethostbyname,
-    "gethostbyname_ex": _gethostbyname_ex,
-    "gethostbyaddr": _gethostbyaddr,
+    **{name: _by_one(name) for name in _NAMES if name != "getaddrinfo"},
 }
 
 

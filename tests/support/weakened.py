@@ -69,7 +69,7 @@ def launch_of(*arguments):
     import dataclasses
     launch = _launch_of(*arguments[:-1], False)  # no huge pages: what they need is at /sys
     root = dict(launch.root, files={}, copies=[])
-    taken = {place.split("/")[1] for place in root["read_only"].values()} - {"etc"}
+    taken = {place.split("/")[1] for place in root["read_only"].values()} - {"etc", "var"}
     for name in os.listdir("/"):
         path = "/" + name
         if name not in taken | {"proc", "dev", "tmp"} and os.path.isdir(path) and not os.path.islink(path):

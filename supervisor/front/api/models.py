@@ -27,7 +27,7 @@ LABEL = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"
 VALUE_NAME = r"^[A-Za-z_][A-Za-z0-9_.-]{0,127}$"
 ENV_NAME = r"[A-Za-z_][A-Za-z0-9_]{0,127}"
 # The dynamic linker and the interpreter read these before any code of ours does.
-ENV_RESERVED = ("CELLBLOCK_",)
+ENV_RESERVED = ("LD_", "CELLBLOCK_")
 
 
 def _label(value: str) -> str:
