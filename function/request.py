@@ -42,6 +42,7 @@ class Event:
         if self._headers is None:
             from werkzeug.datastructures import Headers
 
+            _name_missing_keys()
             self._headers = Headers(self._header_items)
         return self._headers
 
@@ -53,6 +54,7 @@ class Event:
 
             from werkzeug.datastructures import ImmutableMultiDict
 
+            _name_missing_keys()
             self._query = ImmutableMultiDict(
                 parse_qsl(self._query_string, keep_blank_values=True, errors="replace")
             )
@@ -60,3 +62,14 @@ class Event:
 
     def __repr__(self) -> str:
         return "<Event %s %s, %d bytes>" % (self.method, self.path, len(self.body))
+
+
+def _name_missing_keys() -> None:
+    """``req.query["name"]`` without a name: the exception says which, as any KeyError does.
+
+    What werkzeug has it say is meant for the caller of a web application of its own: "400 Bad Request: The
+    browser (or proxy) sent a request that this server could not understand."
+    """
+    from werkzeug.exceptions import BadRequestKeyError
+
+    BadRequestKeyError.__str__ = KeyError.__str__  # type: ignore[method-assign]

@@ -14,7 +14,17 @@ from worker.materials import REQUEST_FD
 def serve(instance: Instance, entry: loader.Entry, interrupts: Interrupts, frames: Any) -> None:
     """Until the front hangs up; ``frames`` have been read already."""
     capture.attribute(number.get)
-    asyncio.run(_serve(instance, entry, interrupts, frames))
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+    serving = loop.create_task(_serve(instance, entry, interrupts, frames))
+    while not serving.done():
+        try:
+            loop.run_until_complete(serving)
+        except (SystemExit, KeyboardInterrupt, RuntimeError):
+            # exit() in a task that a call has made stops the loop, and so does stop(): as an ordinary
+            # handler's it ends the call that awaits the task, and no other.
+            if serving.done() or loop.is_closed():
+                raise
 
 
 async def _serve(instance: Instance, entry: loader.Entry, interrupts: Interrupts, frames: Any) -> None:

@@ -38,21 +38,23 @@ def raised_by(path: Path, source: str, argument: Any = None) -> BaseException:
 def carried(found: Failure) -> tuple[Any, ...]:
     """The fields after a journey over the wire, which refuses what does not fit."""
     (frame,) = wire.Decoder(wire.TO_FRONT).receive(wire.encode(wire.RAISED, 1, (*found, 5, 0, 0)))
-    return frame.head[:4]
+    return frame.head[:5]
 
 
 def test_the_line_is_the_authors_own_innermost_one(bundle: Path) -> None:
     error = raised_by(
         bundle / "handler.py", "def run(_):\n    return inner()\n\ndef inner():\n    return 1 / 0\n"
     )
-    assert failure_of(error) == Failure("ZeroDivisionError", "division by zero", 5, "return 1 / 0")
+    assert failure_of(error) == Failure(
+        "ZeroDivisionError", "division by zero", 5, "return 1 / 0", "handler.py"
+    )
 
 
 def test_a_line_of_a_library_is_not_the_authors(bundle: Path) -> None:
     error = raised_by(
         bundle / "handler.py", "import json\n\ndef run(text):\n    return json.loads(text)\n", "{"
     )
-    assert failure_of(error)[2:] == (4, "return json.loads(text)")
+    assert failure_of(error)[2:] == (4, "return json.loads(text)", "handler.py")
 
 
 def test_an_exception_that_never_touched_the_bundle_has_its_innermost_line(
@@ -60,18 +62,18 @@ def test_an_exception_that_never_touched_the_bundle_has_its_innermost_line(
 ) -> None:
     elsewhere = tmp_path_factory.mktemp("library") / "library.py"
     error = raised_by(elsewhere, "def run(_):\n    raise KeyError('sku')\n")
-    assert failure_of(error) == Failure("KeyError", "'sku'", 2, "raise KeyError('sku')")
+    assert failure_of(error) == Failure("KeyError", "'sku'", 2, "raise KeyError('sku')", "library.py")
 
 
 def test_an_exception_without_a_traceback_has_no_line(bundle: Path) -> None:
-    assert failure_of(ValueError("never raised")) == Failure("ValueError", "never raised", 0, "")
+    assert failure_of(ValueError("never raised")) == Failure("ValueError", "never raised", 0, "", "")
 
 
 def test_a_syntax_error_at_import_names_its_own_line_and_file(bundle: Path) -> None:
     path = bundle / "helper.py"
     with pytest.raises(SyntaxError) as caught:
         compile("x = 1\nif True\n    pass\n", str(path), "exec")
-    assert failure_of(caught.value) == Failure("SyntaxError", "expected ':' (helper.py)", 2, "if True")
+    assert failure_of(caught.value) == Failure("SyntaxError", "expected ':' (helper.py)", 2, "if True", "")
 
 
 @pytest.mark.parametrize("error", [SystemExit(3), KeyboardInterrupt(), GeneratorExit("x")], ids=repr)
@@ -136,7 +138,7 @@ def test_code_without_a_line_table_has_no_line(bundle: Path) -> None:
     source = compile("1 / 0", str(bundle / "handler.py"), "exec").replace(co_linetable=b"")
     with pytest.raises(ZeroDivisionError) as caught:
         exec(source)
-    assert failure_of(caught.value)[2:] == (0, "")
+    assert failure_of(caught.value)[2:] == (0, "", "handler.py")
 
 
 @settings(derandomize=True, deadline=None, max_examples=100, database=None)
