@@ -9,14 +9,15 @@ from typing import Any, NamedTuple, Optional
 from worker.mistake import kind_of, shown
 
 KEYS = ("status_code", "headers", "body")
-# What other platforms, and haste, call them.
+# What to write instead of what other platforms, and haste, call them.
 MEANT = {
-    "status": "status_code", "statuscode": "status_code", "code": "status_code", "status_code": "status_code",
-    "http_status": "status_code", "httpstatus": "status_code",
-    "header": "headers", "headers": "headers", "multivalueheaders": "headers", "cookies": "headers",
-    "body": "body", "data": "body", "content": "body", "payload": "body", "result": "body",
-    "response": "body", "text": "body", "json": "body", "isbase64encoded": "body",
-}  # fmt: skip
+    **dict.fromkeys(("status", "statuscode", "code", "status_code", "http_status"), "'status_code'"),
+    **dict.fromkeys(("header", "headers"), "'headers'"),
+    **dict.fromkeys(("body", "data", "content", "payload", "result", "response", "text", "json"), "'body'"),
+    "multivalueheaders": "a list of pairs as 'headers'",
+    "cookies": "('Set-Cookie', ...) into a list of pairs as 'headers'",
+    "isbase64encoded": "the bytes themselves as 'body'",
+}
 NAMED_MOST = 5
 
 
@@ -37,14 +38,11 @@ def of_keys(result: "Mapping[Any, Any]") -> Optional[Doubt]:
         return None
     named = ", ".join(map(shown, others[:NAMED_MOST])) + (", \u2026" if len(others) > NAMED_MOST else "")
     meant = [(key, MEANT.get(str(key).lower(), "")) for key in others[:NAMED_MOST]]
-    hints = ["%s is read as nothing: write '%s'" % (shown(key), name) for key, name in meant if name]
+    hints = ["instead of %s write %s" % (shown(key), name) for key, name in meant if name]
     if len(others) < len(result):
-        text = (
-            "handle returned a dict whose keys %s are not read; only status_code, headers and body are"
-            % named
-        )
+        text = "handle returned a dict with %s, which is not read; status_code, headers and body are" % named
     else:
-        text = "handle returned a dict with the keys %s and none of status_code, headers and body: " % named
+        text = "handle returned a dict with %s and none of status_code, headers and body: " % named
         text += "an empty answer was sent"
         if not hints:
             hints = ['to send that dict as JSON: return {"body": {...}}']
@@ -88,7 +86,7 @@ def of_file(body: Any) -> Optional[Doubt]:
         return None
     if type(position) is not int or position <= 0:
         return None
-    text = "body is %s that was read or written to its end, so nothing was sent; write body.seek(0) before"
+    text = "body is a %s that was read or written to its end, so nothing was sent; write body.seek(0) before"
     return Doubt("file", text % kind_of(body))
 
 

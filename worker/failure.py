@@ -104,7 +104,7 @@ def name_of_file(path: str) -> str:
 
 
 def _innermost(error: BaseException) -> Tuple[str, int]:
-    """Path and line of the last frame in the bundle, else of what led to it, else of its last frame of all."""
+    """Path and line of the last frame in the bundle, else of what led to it, else of its own last frame."""
     # Walked by hand: traceback.extract_tb reads every line of a traceback that a tenant can make
     # as long as the recursion limit allows.
     chosen = None

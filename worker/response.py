@@ -41,10 +41,11 @@ def answer_of(
     if result is None:
         return Answer(200, [], b"")
     if not isinstance(result, Mapping):
-        raise ContractError(
-            "handle returned %s, not a dict with status_code, headers and body; %s"
-            % (kind_of(result), doubts.instead_of(result))
-        )
+        mistake = "handle returned %s, not a dict with status_code, headers and body; %s" % (
+            kind_of(result), doubts.instead_of(result),
+        )  # fmt: skip
+        _drop(result)
+        raise ContractError(mistake)
     has_status, has_headers, has_body = "status_code" in result, "headers" in result, "body" in result
     doubt = None
     if has_status + has_headers + has_body != len(result):
@@ -58,6 +59,7 @@ def answer_of(
         headers.append(("Content-Type", implied_type))
         if implied_type is text_content_type and type(given) is not str:
             doubt = doubt or doubts.of_text(given, body)
+            _drop(given)
     if len(headers) > wire.HEADERS_MAX:
         raise ContractError(
             "headers has %d entries with its Content-Type, and an answer may have %d; send fewer"
@@ -66,6 +68,12 @@ def answer_of(
     if not body and callable(getattr(given, "read", None)):
         doubt = doubt or doubts.of_file(given)
     return Answer(status, headers, body, doubt)
+
+
+def _drop(value: Any) -> None:
+    """Close a coroutine: we say that nobody awaits it, and Python would too, naming a line of ours."""
+    if isinstance(value, types.CoroutineType):
+        value.close()
 
 
 def _status(result: "Mapping[Any, Any]") -> int:
@@ -172,9 +180,7 @@ def _read(body: Any, most: int) -> Any:
     """The content of a file that is open."""
     content = body.read(most + 1)  # one more says that it is too large
     if not isinstance(content, (str, bytes, bytearray, memoryview)):
-        close = getattr(content, "close", None)
-        if hasattr(content, "__await__") and callable(close):
-            close()  # else Python warns about it, at a line of ours
+        _drop(content)
         raise ContractError(
             "body is %s, whose read() gives %s, not bytes or text; read it yourself and return what you got"
             % (kind_of(body), kind_of(content))
