@@ -21,6 +21,9 @@ LINE_MAX = 1 << 31
 _name = type.__dict__["__name__"]
 # Kept from authors who replace them.
 _show = sys.__excepthook__
+_getline = linecache.getline
+# Its own words, whatever a subclass makes of these names.
+_syntax = {name: SyntaxError.__dict__[name] for name in ("lineno", "text", "msg", "filename")}
 
 
 class Failure(NamedTuple):
@@ -80,20 +83,25 @@ def _place_of(error: BaseException, entry: Optional[Callable[..., Any]]) -> Tupl
         defined = origin.definition_of(entry)
         if defined is not None:
             path, line = defined.file, defined.line
-    code = linecache.getline(path, line) if line else ""
-    return name_of_file(path), line, code, text_of(error)
+    return name_of_file(path), line, _code_at(path, line), text_of(error)
+
+
+def _code_at(path: str, line: int) -> str:
+    try:
+        return _getline(path, line) if line else ""
+    except BaseException:  # a loader of the author's, that has the source
+        return ""
 
 
 def _of_syntax(error: Any) -> Optional[Tuple[str, int, str, str]]:
     # Parsers of other languages raise SyntaxError by hand, with anything in it.
-    line = error.lineno
+    line, text, message, file = (each.__get__(error) for each in _syntax.values())
     if type(line) is not int or not 0 < line <= LINE_MAX:
         return None
-    code = error.text if type(error.text) is str else ""
-    info = text_of(error.msg)
-    if error.filename and type(error.filename) is str:
-        info = "%s (%s)" % (info, error.filename.rpartition("/")[2])
-    return "", line, code, info
+    info = text_of(message)
+    if file and type(file) is str:
+        info = "%s (%s)" % (info, file.rpartition("/")[2])
+    return "", line, text if type(text) is str else "", info
 
 
 def name_of_file(path: str) -> str:
@@ -204,7 +212,7 @@ def _how_it_is_called(entry: Callable[..., Any]) -> str:
     text = "The handler is called with one argument, the Event, as in: def handle(req)"
     if defined is None:
         return text + "\n"
-    code = linecache.getline(defined.file, defined.line).strip()
+    code = _code_at(defined.file, defined.line).strip()
     return '%s; it is defined here:\n  File "%s", line %d, in %s\n    %s\n' % (
         text, defined.file, defined.line, defined.name, code,
     )  # fmt: skip

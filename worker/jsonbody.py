@@ -5,7 +5,7 @@ import math
 from collections.abc import Mapping
 from typing import Any, Dict, Optional
 
-from worker.mistake import ContractError, kind_of, shown
+from worker.mistake import ContractError, has, kind_of, shown
 
 # Deeper than any honest document and well below the interpreter's own recursion limit.
 MAX_DEPTH = 200
@@ -93,6 +93,6 @@ def _instead(value: Any) -> str:
     if kind_of(type(value)) in ("EnumMeta", "EnumType"):
         return "; write value.value"
     for name, instead in _INSTEAD:
-        if hasattr(value, name):
+        if has(value, name):
             return "; write " + instead
     return "; write what of it shall be sent, or str(value)"

@@ -15,6 +15,19 @@ def kind_of(value: Any) -> str:
     return str.__str__(_type_name.__get__(type(value)))[:SHOWN_MAX_CHARS]
 
 
+def has(value: Any, name: str) -> bool:
+    """Whether it has an attribute of that name."""
+    try:
+        return hasattr(value, name)
+    except Exception:  # a __getattr__ that raises what it likes
+        return False
+
+
+def is_file(value: Any) -> bool:
+    """Whether it can be read as an open file can."""
+    return has(value, "read") and callable(value.read)
+
+
 def shown(value: Any) -> str:
     """Its repr."""
     try:

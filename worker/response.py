@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any, Iterable, List, NamedTuple, Optional, Tuple
 
 from worker import doubts, jsonbody, wire
-from worker.mistake import ContractError, kind_of, shown
+from worker.mistake import ContractError, is_file, kind_of, shown
 
 TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 FORBIDDEN_IN_VALUE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
@@ -65,7 +65,7 @@ def answer_of(
             "headers has %d entries with its Content-Type, and an answer may have %d; send fewer"
             % (len(headers), wire.HEADERS_MAX)
         )
-    if not body and callable(getattr(given, "read", None)):
+    if not body and is_file(given):
         doubt = doubt or doubts.of_file(given)
     return Answer(status, headers, body, doubt)
 
@@ -169,7 +169,7 @@ def _body(body: Any, content_type: Optional[str], text_type: str, most: int) -> 
             "body is of type %s, and this server does not send an answer piece by piece; "
             'join it: "".join(...), b"".join(...) or list(...)' % kind_of(body)
         )
-    if callable(getattr(body, "read", None)):
+    if is_file(body):
         return _body(_read(body, most), content_type, text_type, most)
     if content_type is not None and _is_json(content_type):
         return jsonbody.dumped(body), None
