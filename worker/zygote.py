@@ -14,6 +14,7 @@ children (CLONE_PARENT), so the zygote reaps nothing and may be replaced while t
 
 import gc
 import importlib
+import linecache
 import os
 import signal
 import socket
@@ -96,6 +97,8 @@ def main() -> None:
     if has_huge_pages:
         sys_.prctl(sys_.PR_SET_THP_DISABLE, 1)  # for what functions allocate, not for what is shared
     missing = import_ahead([*OWN_IMPORTS, *sys.argv[3:]])
+    # From 3.13 the text of our command is kept as the source of every "<string>": an author's own, too.
+    linecache.clearcache()
     # Every worker's streams and log handler: made here they are nobody's copy.
     capture.install()
     # What a first run finds out about our own code is found out once.

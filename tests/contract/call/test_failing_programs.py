@@ -21,6 +21,7 @@ from tests.contract.call.failing.programs import (
     EXITS_OF_TASKS,
     FILES,
     HOOKS,
+    ONLY_SYNC,
     RECURSIVE,
     SYNC,
     is_for,
@@ -96,10 +97,12 @@ def shown_alike(text: str) -> str:
     return ADDRESS.sub("0x", REPEATED.sub("[Previous line repeated]", text))
 
 
-def check(server: Server, deploy: Deploy, runtime: Runtime, folder: Path, kind: str, **options: object) -> int:
+def check(
+    server: Server, deploy: Deploy, runtime: Runtime, folder: Path, kind: str, **options: object
+) -> int:
     """Run all programs of a kind in plain Python and in a cell; how many there were."""
     version = tuple(map(int, runtime.name.removeprefix("python").split(".")))
-    programs = {**SYNC, **RECURSIVE, **(ASYNC if kind == "async" else {})}
+    programs = {**SYNC, **RECURSIVE, **(ASYNC if kind == "async" else ONLY_SYNC)}
     programs = {name: body for name, body in programs.items() if is_for(body, version)}  # type: ignore[arg-type]
     source, names = source_of(programs, kind == "async"), list(programs)
     plain = in_plain_python(runtime, folder, source, kind, names)
