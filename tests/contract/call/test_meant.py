@@ -89,7 +89,7 @@ def records_of(server: Server, name: str, call_id: str) -> list[Record]:
 
 @pytest.fixture(scope="module")
 def meant(server: Server, deploy: Deploy) -> Meant:
-    """The answer of a handler that returns that expression, and what its call wrote; each on a new instance."""
+    """The answer of a handler that returns that expression, and what its call wrote; a new instance each."""
     name = deploy("meant", MEANT, fresh=True)
     count = 0
 
@@ -227,7 +227,7 @@ PLACES = {
     ),
     "lambda": ("handle = lambda req: 1\n", "returned by <lambda> at handler.py:1"),
     "partial": (
-        "import functools\ndef answer(value, req):\n    return value\nhandle = functools.partial(answer, 1)\n",
+        "import functools\ndef answer(v, req):\n    return v\nhandle = functools.partial(answer, 1)\n",
         "returned at handler.py:3",
     ),
     "nested": (

@@ -1,4 +1,4 @@
-"""What plain Python says of each program: ``python -I -S driver.py PACKAGES LIBRARIES FOLDER KIND NAMES``.
+"""What plain Python says of each program: ``python -I -S driver.py LIBRARIES FOLDER KIND NAMES``.
 
 It imports ``handler`` from FOLDER, calls it for each name and prints, as JSON, what the interpreter's own hook
 writes of what came out, from the author's first frame on, and the place of it.
@@ -44,10 +44,30 @@ def told(error, folder):
     return [type.__dict__["__name__"].__get__(type(error)), line, text]
 
 
-def main():
-    packages, libraries, folder, kind, names = sys.argv[1:]
+def imported(folder):
+    """What comes out of the import itself."""
+    before = set(sys.modules)
     sys.path[:0] = [folder]
+    try:
+        import handler  # noqa: F401
+    except BaseException as error:
+        return told(error, folder + "/")
+    finally:
+        del sys.path[0]
+        for name in set(sys.modules) - before:
+            if hasattr(sys.modules[name], "__file__") and str(sys.modules[name].__file__).startswith(folder):
+                del sys.modules[name]
+        sys.modules.pop("handler", None)
+    return None
+
+
+def main():
+    libraries, folder, kind, names = sys.argv[1:]
     sys.path += [libraries]
+    if kind == "import":
+        sys.stdout.write(json.dumps({name: imported(folder + "/" + name) for name in names.split(",")}))
+        return
+    sys.path[:0] = [folder]
     import handler
 
     # One loop for all calls, as an instance has it.

@@ -416,6 +416,77 @@ EXITS_OF_TASKS = {
     "stopped_loop": "asyncio.get_running_loop().stop()\nawait asyncio.sleep(0.01)\nreturn 1 / 0",
 }
 
+# In the module itself: its source, and files beside it.
+IMPORTS: dict[str, tuple[str, dict[str, str]]] = {
+    "zero": ("x = 1\n\ny = x / 0\n", {}),
+    "exit": ("import sys\nsys.exit('bye')\n", {}),
+    "exit_of_nothing": ("raise SystemExit\n", {}),
+    "interrupt": ("raise KeyboardInterrupt\n", {}),
+    "base": ("class Base(BaseException):\n    pass\n\n\nraise Base('bare')\n", {}),
+    "stop": ("next(iter([]))\n", {}),
+    "chain": (
+        "try:\n    1 / 0\nexcept ZeroDivisionError as error:\n    raise KeyError('sku') from error\n",
+        {},
+    ),
+    "nested": (
+        "import helper\n",
+        {"helper": "import further\n", "further": "def f():\n    return [][0]\nf()\n"},
+    ),
+    "nested_syntax": ("import helper\n", {"helper": "a = (\n"}),
+    "nested_import": ("from helper import x\n", {"helper": "import no_such_module\n"}),
+    "nested_name": ("from helper import y\n", {"helper": "x = 1\n"}),
+    "circle": (
+        "import helper\n",
+        {"helper": "from other import b\n", "other": "from helper import a\nb = 1\n"},
+    ),
+    "nested_exit": ("import helper\n", {"helper": "import sys\nsys.exit(4)\n"}),
+    "nested_encoding": ("import helper\n", {"helper": "# coding: no-such\n"}),
+    "in_a_decorator": ("def d(f):\n    raise RuntimeError('d')\n\n\n@d\ndef f(): ...\n", {}),
+    "in_a_class": ("class A:\n    x = {}['y']\n", {}),
+    "in_a_library": ("import json\njson.loads('{')\n", {}),
+    "in_a_loop": ("import asyncio\n\n\nasync def f():\n    return 1 / 0\n\n\nasyncio.run(f())\n", {}),
+    "str_raises": ("class E(Exception):\n    def __str__(self):\n        return 1 / 0\n\n\nraise E\n", {}),
+    "hook": ("import sys\nsys.excepthook = lambda *a: sys.stderr.write('hooked\\n')\n1 / 0\n", {}),
+}
+HANDLE = "\n\ndef handle(req):\n    return {}\n"
+
+# What ends well and says much: nothing in here fails its call.
+LOUD = {
+    "del": "class A:\n    def __del__(self):\n        return 1 / 0\nA()",
+    "del_at_the_end": "class A:\n    def __del__(self):\n        return 1 / 0\na = A()\nreturn {'body': a}",
+    "thread": "thread = threading.Thread(target=deep, args=(1,))\nthread.start()\nthread.join()",
+    "thread_exits": "thread = threading.Thread(target=sys.exit, args=('x',))\nthread.start()\nthread.join()",
+    "thread_hook": "old = threading.excepthook\nthreading.excepthook = lambda a: print(a)\n"
+    "thread = threading.Thread(target=deep, args=(1,))\nthread.start()\nthread.join()\nthreading.excepthook = old",
+    "unraisable_hook": "class A:\n    def __del__(self):\n        return 1 / 0\n"
+    "old = sys.unraisablehook\nsys.unraisablehook = print\nA()\nsys.unraisablehook = old",
+    "low_thread": "import _thread, time\n_thread.start_new_thread(deep, (1,))\ntime.sleep(0.05)",
+    "never_awaited": "async def f():\n    return 1\nf()",
+    "caught": "try:\n    deep(3)\nexcept IndexError:\n    traceback.print_exc()",
+    "logged": "import logging\ntry:\n    deep(3)\nexcept IndexError:\n    logging.exception('caught')",
+    "dumped": "import faulthandler\nfaulthandler.dump_traceback()",
+    "dumped_of_all": "import faulthandler\nfaulthandler.dump_traceback(all_threads=True, file=2)",
+    "formatted": "try:\n    deep(1)\nexcept IndexError:\n    return {'body': traceback.format_exc()}",
+    "secrets": "from function import secrets\ntry:\n    secrets.get([])\nexcept TypeError as error:\n    return {'body': str(error)}",
+    "wrong_keyword": "from function import secrets\ntry:\n    secrets.get(nme='x')\nexcept TypeError as error:\n    return {'body': str(error)}",
+}
+# What takes the process with it.
+ENDS = {
+    "exits": "os._exit(3)",
+    "exits_with_nothing": "os._exit(0)",
+    "aborts": "os.abort()",
+    "segfaults": "import ctypes\nctypes.string_at(0)",
+    "segfaults_with_a_handler": "import ctypes, faulthandler\nfaulthandler.enable()\nctypes.string_at(0)",
+    "is_terminated": "os.kill(os.getpid(), 15)",
+    "exits_in_a_thread": "threading.Thread(target=os._exit, args=(9,)).start()\nimport time\ntime.sleep(5)",
+    "overflows": "sys.setrecursionlimit(10 ** 7)\nrecursive()",
+    "in_a_signal_handler": (
+        "import signal, time\n"
+        "def late(*_):\n    raise Own('between two calls')\n"
+        "signal.signal(signal.SIGALRM, late)\nsignal.setitimer(signal.ITIMER_REAL, 0.05)\nreturn {}"
+    ),
+}
+
 
 def is_for(body: str, version: tuple[int, int]) -> bool:
     """Whether this version has what it needs."""
