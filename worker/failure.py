@@ -201,6 +201,7 @@ def _hooked(hook: Any, error: BaseException) -> str:
     except SystemExit:
         return ""  # as an interpreter would leave
     except BaseException as second:
+        frames.unlink(second, error)
         frames.clean(second)
         both = _shown(_show, second), _shown(_show, error)
         return "Error in sys.excepthook:\n%s\nOriginal exception was:\n%s" % both

@@ -75,6 +75,13 @@ def shown_chain_of(error: BaseException) -> Iterator[BaseException]:
         each = cause if cause is not None or _is_suppressed.__get__(each) else _context.__get__(each)
 
 
+def unlink(error: BaseException, earlier: BaseException) -> None:
+    """Forget that it was raised while ``earlier`` was being handled: by us, and not by the author."""
+    for each in chain_of(error):
+        if _context.__get__(each) is earlier:
+            _context.__set__(each, None)
+
+
 def clean(error: BaseException) -> None:
     """Take the platform's frames out, for good, and of the exception itself all before the author's first."""
     for each in chain_of(error):
