@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -197,3 +198,54 @@ def test_no_frame_of_ours_is_in_a_traceback_wherever_it_stands(
     assert "ValueError: mine" in text
     assert text.count("handler.py") == 2
     assert "interrupts.py" not in text
+
+
+def test_the_authors_hook_is_asked_and_what_it_writes_is_one_entry(
+    bundle: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    seen = []
+
+    def hook(kind: type, error: BaseException, trace: Any) -> None:
+        seen.append((kind, str(error), trace.tb_lineno))
+        sys.stderr.write("one ")
+        sys.stderr.write("entry\n")
+
+    monkeypatch.setattr(sys, "excepthook", hook)
+    failure.print_traceback(raised_by(bundle / "handler.py", "def run(_):\n    return 1 / 0\n"))
+    assert seen == [(ZeroDivisionError, "division by zero", 2)]
+    assert capsys.readouterr().err == "one entry\n"
+    failure.print_traceback(SystemExit("bye"))  # Python asks no hook about that
+    assert len(seen) == 1
+    assert capsys.readouterr().err == "SystemExit: bye\n"
+
+
+def test_what_another_thread_writes_meanwhile_is_no_part_of_it(
+    bundle: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Slow(Exception):
+        def __str__(self) -> str:
+            thread = threading.Thread(target=sys.stderr.write, args=("beside\n",))
+            thread.start()
+            thread.join()
+            return "slow"
+
+    failure.print_traceback(Slow())
+    beside, rest = capsys.readouterr().err.split("\n", 1)
+    assert beside == "beside"
+    assert rest.endswith("Slow: slow\n")
+
+
+def test_a_handler_that_cannot_be_called_is_named_with_its_line(
+    bundle: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = bundle / "handler.py"
+    path.write_text("\n\ndef handle():\n    pass\n")
+    module: dict[str, Any] = {}
+    exec(compile(path.read_text(), str(path), "exec"), module)
+    error = TypeError("handle() takes 0 positional arguments but 1 was given")
+    found = failure_of(error, module["handle"])
+    assert (found.line, found.code, found.file) == (3, "def handle():", "handler.py")
+    failure.print_traceback(error, module["handle"])
+    text = capsys.readouterr().err
+    assert "called with one argument, the Event, as in: def handle(req); it is defined here:" in text
+    assert f'  File "{path}", line 3, in handle\n    def handle():\n' in text
