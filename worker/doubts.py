@@ -132,6 +132,10 @@ def of_header(name: str, value: Any) -> str:
         return "leave it out, or write ''"
     if isinstance(value, (list, tuple, set)):
         return 'to repeat it write headers as a list of pairs: [("%s", "..."), ("%s", "...")]' % (name, name)
+    if has(value, "js_output"):  # http.cookies: of one value, and of several
+        if has(value, "OutputString"):
+            return "write value.OutputString()"
+        return 'write headers as a list of pairs: [("%s", one.OutputString()) for one in value.values()]' % name
     if isinstance(value, (bytes, bytearray)):
         return 'write value.decode("latin-1")'
     return "write str(value), if that is what shall be sent"

@@ -20,7 +20,8 @@ from tests.support.server import SPACE, Server
 TEXT = "text/plain; charset=utf-8"
 
 MEANT = """
-import dataclasses, decimal, enum, io, tempfile
+import dataclasses, decimal, enum, http.cookies, io, tempfile
+import numpy
 
 
 @dataclasses.dataclass
@@ -109,6 +110,7 @@ def meant(server: Server, deploy: Deploy) -> Meant:
 @pytest.mark.parametrize(
     ("result", "sent", "content_type", "says"),
     [
+        ("{'body': numpy.arange(2)}", b"[0 1]", TEXT, "write body.tolist() and the header"),
         ("{'message': 'hi'}", b"", None, "none of status_code, headers and body: an empty answer was sent"),
         ("{'message': 'hi'}", b"", None, 'return {"body": {...}}'),
         ("{'Body': 1}", b"", None, "instead of 'Body' write 'body'"),
@@ -134,14 +136,15 @@ def test_an_answer_that_was_hardly_meant_is_sent_and_one_warning_says_what_to_wr
     (record,) = records
     assert (record.level, record.stream) == ("warning", "stderr")
     assert says in record.text
-    assert record.text.endswith("(returned at handler.py:50)")
+    assert record.text.endswith("(returned at handler.py:51)")
 
 
 @pytest.mark.parametrize(
     "result",
     ["None", "{}", "{'body': 'x'}", "{'body': b'x'}", "{'body': 6.5}", "{'body': 7}", "{'status_code': 204}",
      "{'statusCode': 200, 'body': {}}", "{'body': decimal.Decimal('1.5')}", "{'body': Colour.RED}",
-     "{'body': [1], 'headers': {'Content-Type': 'application/json'}}", "{'body': io.BytesIO(b'x')}"],
+     "{'body': [1], 'headers': {'Content-Type': 'application/json'}}", "{'body': io.BytesIO(b'x')}",
+     "{'body': {'a': numpy.float64(1)}}", "{'body': numpy.int64(3)}"],
 )  # fmt: skip
 def test_an_ordinary_answer_is_not_doubted(meant: Meant, result: str) -> None:
     answer, records = meant(result)
@@ -198,6 +201,9 @@ def test_an_open_file_is_read_and_sent(meant: Meant, file: str, content: bytes, 
         ),
         ("{'body': {'a': Item()}}", "write dataclasses.asdict(value)"),
         ("{'body': {'a': 10 ** 5000}}", "body['a'] is an int of more than 4300 digits"),
+        ("{'headers': {'Set-Cookie': http.cookies.SimpleCookie('a=1')}}", "one.OutputString()) for one in"),
+        ("{'body': {'a': numpy.int64(1)}}", "body['a'] is of type int64, which JSON cannot carry; write value."),
+        ("{'body': {'a': numpy.arange(3)}}", "body['a'] is of type ndarray, which JSON cannot carry; write value"),
         ("{'body': {'a': fetch()}}", "body['a'] is of type coroutine, which JSON cannot carry; write await"),
     ],
 )
@@ -206,7 +212,7 @@ def test_a_mistake_in_an_answer_says_what_to_write_and_where_it_was_returned(
 ) -> None:
     answer, _ = meant(result)
     error = assert_envelope(answer, 502, "contract error: ", says)
-    assert error["message"].endswith("(returned at handler.py:50)")
+    assert error["message"].endswith("(returned at handler.py:51)")
 
 
 PLACES = {

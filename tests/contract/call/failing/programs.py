@@ -202,7 +202,13 @@ SIBLING = """\
 def fails():
     raise RuntimeError("from a package")
 """
+LATIN = """\
+# coding: latin-1
+def fails():
+    raise ValueError("caf\u00e9")
+"""
 FILES = (
+    ("latin.py", LATIN),
     ("helper.py", HELPER), ("package/__init__.py", ""), ("package/inner.py", INNER),
     ("package/sibling.py", SIBLING),
 )  # fmt: skip
@@ -261,6 +267,7 @@ SYNC = {
     "called_back": "return helper.calls(lambda: 1 / 0)",
     "in_a_property": "return helper.Thing().broken",
     "in_a_package": "return inner.fails()",
+    "in_another_encoding": "import latin\nreturn latin.fails()",
     "in_a_library": "return json.loads('{not json')",
     "called_back_by_a_library": "return json.dumps({'a': object}, default=lambda value: 1 / 0)",
     "in_a_comprehension": "return [1 / n for n in (1, 0)]",
