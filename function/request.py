@@ -32,6 +32,7 @@ def hold() -> None:
 
     from werkzeug.datastructures import Headers, ImmutableMultiDict
 
+    _name_missing_keys()
     _Parts.headers, _Parts.query, _Parts.parse = Headers, ImmutableMultiDict, staticmethod(parse_qsl)
 
 
@@ -78,3 +79,14 @@ class Event:
 
     def __repr__(self) -> str:
         return "<Event %s %s, %d bytes>" % (self.method, self.path, len(self.body))
+
+
+def _name_missing_keys() -> None:
+    """``req.query["name"]`` without a name: the exception says which, as any KeyError does.
+
+    What werkzeug has it say is meant for the caller of a web application of its own: "400 Bad Request: The
+    browser (or proxy) sent a request that this server could not understand."
+    """
+    from werkzeug.exceptions import BadRequestKeyError
+
+    BadRequestKeyError.__str__ = KeyError.__str__  # type: ignore[method-assign]

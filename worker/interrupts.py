@@ -126,6 +126,8 @@ class Interrupts:
         self._cancel_all: Callable[[], None] = lambda: None
         self._is_owed = False
         self._loop: "Optional[asyncio.AbstractEventLoop]" = None
+        # Of a crash in C the author sees where his code stood.
+        faulthandler.enable(file=2, all_threads=False)
         faulthandler.register(DUMP_SIGNAL, file=2, all_threads=True, chain=False)
         signal.signal(LOOK_SIGNAL, self._look)
         signal.signal(MEMORY_SIGNAL, self._at_the_limit)

@@ -13,13 +13,13 @@ import os
 import resource
 import sys
 import time
-from typing import Any, Dict, NoReturn, Optional, Tuple
+from typing import Any, Callable, Dict, NoReturn, Optional, Set, Tuple
 
 from function import _seam
 from function.context import CallCancelled, CallTimeout
 from function.request import Event
 
-from . import capture, failure, loader, network, rehearsal, response, rlimits, signature, template, wire
+from . import capture, failure, loader, network, origin, rehearsal, response, rlimits, template, wire
 from .channel import Channel
 from .interrupts import Interrupts
 from .met import Limits
@@ -74,7 +74,8 @@ class Instance:
         self.interrupts = Interrupts(channel)
         self.limits = Limits()
         self.is_single = False  # this process serves one call
-        self.entry: Optional[loader.Entry] = None  # once there is one
+        self.call: Optional[Callable[[Any], Any]] = None  # the handler, once it is there
+        self.doubted: Set[str] = set()
         (_, self.mode, self.space, self.function_name, self.version, self.concurrency, self.response_max) = (
             init.head
         )
@@ -104,8 +105,10 @@ class Instance:
         interrupts = self.interrupts
         try:
             interrupts.is_open = True
-            answer = response.answer_of(result, self.text_content_type)
+            answer = response.answer_of(result, self.text_content_type, self.response_max)
             interrupts.is_open = False
+            if answer.doubt is not None:
+                self._doubt(*answer.doubt)
             used = usage.fields()
             if interrupts.has_met or usage.is_full(used[2]):
                 met = wire.MET_MEMORY
@@ -116,43 +119,60 @@ class Instance:
                 self.channel.send(wire.MET, call, (met,))
             if len(answer.body) > self.response_max:
                 raise response.ContractError(
-                    "the body has %d bytes, above max_response of %d" % (len(answer.body), self.response_max)
+                    "the body has %d bytes, above max_response of %d; send less or raise it"
+                    % (len(answer.body), self.response_max)
                 )
             self.channel.send(wire.ANSWER, call, (answer.status, *used), answer.headers, answer.body)
             self._ended()
         except response.ContractError as error:
             self._broke(call, str(error), usage)
-        except wire.LocalProtocolError as error:
-            # The only way there: too many or too large headers, which the contract cannot name alone.
-            self._broke(call, "the headers do not fit: %s" % error, usage)
-        except Exception as error:  # str(body), __iter__ or items() of a tenant's object raised
+        except wire.LocalProtocolError:
+            # The only way there: headers that are too large together, which the contract cannot name alone.
+            self._broke(call, response.too_large(answer), usage)
+        except BaseException as error:  # str(body), __iter__ or items() of a tenant's object raised
             self.raised(call, error, usage)
         finally:
             interrupts.is_open = False
 
     def _broke(self, call: int, message: str, usage: Usage) -> None:
+        place = origin.place_of_the_answer(self.call) if self.call is not None else ""
+        if place:
+            message = "%s (%s)" % (message, place)
         self.channel.send(wire.BROKE, call, (_clean(message), *usage.fields()))
         self._ended()
+
+    def _doubt(self, kind: str, text: str) -> None:
+        """Say once what was probably meant."""
+        if kind in self.doubted:
+            return
+        self.doubted.add(kind)
+        place = origin.place_of_the_answer(self.call) if self.call is not None else ""
+        try:
+            capture.entry("%s (%s)" % (text, place) if place else text, "warning")
+        except Exception:  # noqa: S110 - a stream of the author's; the answer matters more
+            pass
 
     def raised(self, call: int, error: BaseException, usage: Usage) -> None:
         """Send an exception of the handler; its traceback goes to the log."""
         self.interrupts.is_open = False
-        is_memory = isinstance(error, MemoryError)
-        met = wire.OUT_OF_MEMORY if is_memory else self._met_by(error)
+        met = wire.OUT_OF_MEMORY if issubclass(type(error), MemoryError) else self._met_by(error)
         if met:
             self.interrupts.has_met = False
             self.channel.send(wire.MET, call, (met,))
         # Where a call stood when it was told to end is in the log already.
-        if not isinstance(error, (CallTimeout, CallCancelled, _cancellation())):
-            failure.print_traceback(error)
-        found = failure.failure_of(error)
-        if not found.line and self.entry is not None:  # the call itself failed: no line of it was reached
-            found = failure.at(found, signature.definition(self.entry.call))
+        if not issubclass(type(error), (CallTimeout, CallCancelled, _cancellation())):
+            failure.print_traceback(error, self.call)
+        found = failure.failure_of(error, self.call)
         self.channel.send(wire.RAISED, call, (*found, *usage.fields()))
         self._ended()
 
     def _met_by(self, error: BaseException) -> int:
-        return wire.MET_MEMORY if self.interrupts.has_met else self.limits.by(error)
+        if self.interrupts.has_met:
+            return wire.MET_MEMORY
+        try:
+            return self.limits.by(error)
+        except BaseException:  # a property of its class: the caller is told of the exception all the same
+            return 0
 
     def _ended(self) -> None:
         """Where each call has a process of its own, this was its call."""
@@ -191,6 +211,7 @@ def run(forks_calls: bool, memory_bytes: int) -> NoReturn:
         _check(channel)
     interrupts = instance.interrupts
     entry = _load(instance)
+    instance.call = entry.call
     Usage.base_kib += rlimits.file_kib()
     if forks_calls:
         instance.is_single = template.serve()
@@ -206,6 +227,10 @@ def run(forks_calls: bool, memory_bytes: int) -> NoReturn:
             _serve_sync(instance, entry, interrupts, rest)
     except MemoryError:
         out_of_memory()
+    except BaseException as error:  # by a signal's handler or a thread of the author's, between two calls
+        failure.print_traceback(error)
+        capture.flush()
+        os._exit(1)
     capture.flush()
     os._exit(0)
 
@@ -229,7 +254,7 @@ def _load(instance: Instance) -> loader.Entry:
     network.tell()
     try:
         instance.interrupts.is_open = True
-        instance.entry = entry = loader.load()
+        entry = loader.load()
         instance.interrupts.is_open = False
         capture.flush()
         python = sys.version.split()[0]
@@ -240,11 +265,11 @@ def _load(instance: Instance) -> loader.Entry:
         )
         return entry
     except loader.EntryError as error:
-        channel.send(wire.FAILED, 0, ("entry", "EntryError", _clean(str(error)), 0, ""))
+        channel.send(wire.FAILED, 0, ("entry", "EntryError", _clean(str(error)), 0, "", ""))
     except BaseException as error:  # SystemExit at import is a failure like any other
         instance.interrupts.is_open = False
         failure.print_traceback(error)
-        stage = wire.STAGE_MEMORY if isinstance(error, MemoryError) else "import"
+        stage = wire.STAGE_MEMORY if issubclass(type(error), MemoryError) else "import"
         channel.send(wire.FAILED, 0, (stage, *failure.failure_of(error)))
     capture.flush()
     os._exit(0)

@@ -4,66 +4,87 @@ Pure: a value in, status, headers and body out.  The front checks all of it agai
 code shares a process with the tenant's; here it is checked to tell the author what is wrong.
 """
 
-import json
-import math
 import re
+import types
 from collections.abc import Mapping
-from typing import Any, Dict, Iterable, List, NamedTuple, Optional, Tuple
+from typing import Any, Iterable, List, NamedTuple, Optional, Tuple
+
+from . import doubts, jsonbody, wire
+from .mistake import ContractError, is_file, kind_of, shown
 
 TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 FORBIDDEN_IN_VALUE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
-SHOWN_MAX_CHARS = 80
-# Deeper than any honest document and well below the interpreter's own recursion limit.
-JSON_MAX_DEPTH = 200
+# What HTTP's frames take of a header beside name and value, in our own: two lengths.
+PER_HEADER_BYTES = 6
 
+_GENERATORS = (types.GeneratorType, types.AsyncGeneratorType)
 
-class ContractError(Exception):
-    """The handler's answer breaks the contract; the message names the mistake."""
+HEADERS_FORM = 'write {"Name": "value"}, or [("Name", "value")] where a name repeats'
 
 
 class Answer(NamedTuple):
-    """An answer that the wire can carry."""
+    """An answer that the wire can carry; ``doubt`` is what the author has probably meant instead."""
 
     status: int
     headers: List[Tuple[str, str]]
     body: bytes
+    doubt: Optional[doubts.Doubt] = None
 
 
-def _shown(value: Any) -> str:
-    try:
-        text = repr(value)
-    except Exception as error:  # a tenant's __repr__ may raise anything
-        text = "<%s whose repr raises %s>" % (type(value).__name__, type(error).__name__)
-    return text if len(text) <= SHOWN_MAX_CHARS else text[: SHOWN_MAX_CHARS - 1] + "\u2026"
+def answer_of(
+    result: Any, text_content_type: str = "text/plain; charset=utf-8", most: int = wire.BODY_MAX_BYTES
+) -> Answer:
+    """The answer that a handler's return value stands for; ``most`` bytes are read of a file.
 
-
-def answer_of(result: Any, text_content_type: str = "text/plain; charset=utf-8") -> Answer:
-    """The answer that a handler's return value stands for.  Raises ContractError."""
+    Raises ContractError.
+    """
     if result is None:
         return Answer(200, [], b"")
     if not isinstance(result, Mapping):
-        hint = ""
-        if hasattr(result, "__await__"):
-            hint = "; a handler that returns an awaitable must be declared with 'async def'"
-        raise ContractError(
-            "handle returned %s, not a dict with status_code, headers and body%s"
-            % (type(result).__name__, hint)
-        )
-    status = _status(result)
-    headers = _headers(result.get("headers"))
+        mistake = "handle returned %s, not a dict with status_code, headers and body; %s" % (
+            kind_of(result), doubts.instead_of(result),
+        )  # fmt: skip
+        _drop(result)
+        raise ContractError(mistake)
+    has_headers, has_body = "headers" in result, "body" in result
+    # The second is what the oldest samples use.
+    key = "status_code" if "status_code" in result else "statusCode" if "statusCode" in result else ""
+    doubt = None
+    if (key != "") + has_headers + has_body != len(result):
+        doubt = doubts.of_keys(result)
+    status = _status(key, result[key]) if key else 200
+    headers = _headers(result["headers"]) if has_headers else []
     content_type = next((value for name, value in headers if name.lower() == "content-type"), None)
-    body, implied_type = _body(result.get("body"), content_type, text_content_type)
+    given = result["body"] if has_body else None
+    body, implied_type = _body(given, content_type, text_content_type, most)
     if content_type is None and implied_type is not None:
         headers.append(("Content-Type", implied_type))
-    return Answer(status, headers, body)
+        if implied_type is text_content_type and type(given) is not str:
+            doubt = doubt or doubts.of_text(given, body)
+            _drop(given)
+    if len(headers) > wire.HEADERS_MAX:
+        raise ContractError(
+            "headers has %d entries with its Content-Type, and an answer may have %d; send fewer"
+            % (len(headers), wire.HEADERS_MAX)
+        )
+    if not body and is_file(given):
+        doubt = doubt or doubts.of_file(given)
+    return Answer(status, headers, body, doubt)
 
 
-def _status(result: "Mapping[Any, Any]") -> int:
-    key = "status_code" if "status_code" in result else "statusCode"
-    status = result.get(key, 200)
+def _drop(value: Any) -> None:
+    """Close a coroutine: we say that nobody awaits it, and Python would too, naming a line of ours."""
+    if isinstance(value, types.CoroutineType):
+        value.close()
+
+
+def _status(key: str, status: Any) -> int:
     # bool is an int to Python, but nobody means status 1.
     if not isinstance(status, int) or isinstance(status, bool) or not 200 <= status <= 599:
-        raise ContractError("%s is %s, not an int from 200 to 599" % (key, _shown(status)))
+        raise ContractError(
+            "%s is %s (%s), not an int from 200 to 599%s"
+            % (key, shown(status), kind_of(status), doubts.of_status(status))
+        )
     return int(status)
 
 
@@ -78,56 +99,102 @@ def _headers(given: Any) -> List[Tuple[str, str]]:
     elif callable(getattr(given, "items", None)):  # werkzeug's Headers and its like
         pairs = given.items()
     else:
-        raise ContractError("headers is %s, not a dict or a list of pairs" % type(given).__name__)
+        raise ContractError(
+            "headers is %s (%s), not a dict or a list of pairs; %s"
+            % (shown(given), kind_of(given), HEADERS_FORM)
+        )
     headers = []
     for pair in pairs:
         if not isinstance(pair, (list, tuple)) or len(pair) != 2:
-            raise ContractError("headers has %s, not a pair of name and value" % _shown(pair))
+            raise ContractError(
+                "headers has %s, not a pair of name and value; %s" % (shown(pair), HEADERS_FORM)
+            )
         headers.append((_header_name(pair[0]), _header_value(*pair)))
     return headers
 
 
 def _header_name(name: Any) -> str:
     if not isinstance(name, str) or not TOKEN.fullmatch(name):
-        raise ContractError("headers has the name %s, which is not an HTTP token" % _shown(name))
-    return str(name)
+        raise ContractError(
+            "headers has the name %s (%s), which is not an HTTP token: "
+            "letters, digits and !#$%%&'*+-.^_`|~ only" % (shown(name), kind_of(name))
+        )
+    return str.__str__(name)
 
 
 def _header_value(name: Any, value: Any) -> str:
     if isinstance(value, bool) or not isinstance(value, (str, int, float)):
-        raise ContractError("header %s has a value of type %s, not text" % (name, type(value).__name__))
-    text = str(value).strip(" \t")
+        raise ContractError(
+            "header %s has a value of type %s, not text; %s"
+            % (name, kind_of(value), doubts.of_header(name, value))
+        )
+    text = str.__str__(value if isinstance(value, str) else str(value)).strip(" \t")
     found = FORBIDDEN_IN_VALUE.search(text)
     if found:
         raise ContractError(
-            "header %s has the character %r in its value, which HTTP does not allow" % (name, found.group())
+            "header %s has the character %r in its value, which HTTP does not allow; "
+            "take it out or encode it, as urllib.parse.quote does" % (name, found.group())
         )
     try:
         text.encode("latin-1")
     except UnicodeEncodeError as error:
         raise ContractError(
-            "header %s has the character %r in its value; HTTP carries Latin-1 only, so encode it"
-            % (name, text[error.start])
+            "header %s has the character %r in its value; HTTP carries Latin-1 only, so encode it, "
+            "as urllib.parse.quote does" % (name, text[error.start])
         ) from None
     return text
 
 
-def _body(body: Any, content_type: Optional[str], text_type: str) -> Tuple[bytes, Optional[str]]:
+def too_large(answer: Answer) -> str:
+    """What is wrong with headers that each may be and together do not fit."""
+    size = sum(PER_HEADER_BYTES + len(name) + len(value.encode()) for name, value in answer.headers)
+    name, value = max(answer.headers, key=lambda header: len(header[1]), default=("", ""))
+    return "the headers do not fit: they have about %d bytes, and may have %d; the largest is %s with %d" % (
+        size, wire.HEAD_MAX_BYTES, shown(name), len(value),
+    )  # fmt: skip
+
+
+def _body(body: Any, content_type: Optional[str], text_type: str, most: int) -> Tuple[bytes, Optional[str]]:
     """Bytes of a body and the type they imply when none was given."""
     if body is None:
         return b"", None
+    if isinstance(body, str):
+        return _encoded(str.__str__(body)), text_type
     if isinstance(body, (bytes, bytearray, memoryview)):
         return bytes(body), "application/octet-stream"
     if isinstance(body, Mapping):
-        return _json(body), "application/json"
-    if content_type is not None and not isinstance(body, str) and _is_json(content_type):
-        return _json(body), None
-    text = str(body)
+        return jsonbody.dumped(body), "application/json"
+    if isinstance(body, _GENERATORS):
+        raise ContractError(
+            "body is of type %s, and this server does not send an answer piece by piece; "
+            'join it: "".join(...), b"".join(...) or list(...)' % kind_of(body)
+        )
+    if is_file(body):
+        return _body(_read(body, most), content_type, text_type, most)
+    if content_type is not None and _is_json(content_type):
+        return jsonbody.dumped(body), None
+    return _encoded(str.__str__(str(body))), text_type
+
+
+def _read(body: Any, most: int) -> Any:
+    """The content of a file that is open."""
+    content = body.read(most + 1)  # one more says that it is too large
+    if not isinstance(content, (str, bytes, bytearray, memoryview)):
+        _drop(content)
+        raise ContractError(
+            "body is %s, whose read() gives %s, not bytes or text; read it yourself and return what you got"
+            % (kind_of(body), kind_of(content))
+        )
+    return content
+
+
+def _encoded(text: str) -> bytes:
     try:
-        return text.encode(), text_type
+        return text.encode()
     except UnicodeEncodeError as error:
         raise ContractError(
-            "body has a lone surrogate %r at index %d, which UTF-8 cannot carry"
+            "body has a lone surrogate %r at index %d, which UTF-8 cannot carry; "
+            'encode it yourself, as with .encode("utf-8", "surrogateescape")'
             % (text[error.start], error.start)
         ) from None
 
@@ -135,50 +202,3 @@ def _body(body: Any, content_type: Optional[str], text_type: str) -> Tuple[bytes
 def _is_json(content_type: str) -> bool:
     media_type = content_type.partition(";")[0].strip().lower()
     return media_type == "application/json" or media_type.endswith("+json")
-
-
-def _plain(value: Any) -> Dict[Any, Any]:
-    """``default`` of json.dumps: a Mapping that is no dict is one all the same."""
-    if isinstance(value, Mapping):
-        return dict(value)
-    raise TypeError
-
-
-def _json(value: Any) -> bytes:
-    if isinstance(value, Mapping) and not isinstance(value, dict):
-        value = dict(value)
-    try:
-        text = json.dumps(value, ensure_ascii=False, allow_nan=False, default=_plain, separators=(",", ":"))
-        return text.encode()
-    except UnicodeEncodeError:  # a lone surrogate: JSON can carry it escaped
-        return json.dumps(value, allow_nan=False, default=_plain, separators=(",", ":")).encode()
-    except (TypeError, ValueError, RecursionError) as error:
-        culprit = _culprit(value, "body", 0)
-        raise ContractError(culprit or "body cannot be JSON: %s" % _shown(error)) from None
-
-
-def _culprit(value: Any, where: str, depth: int) -> Optional[str]:
-    """The first thing in ``value`` that JSON cannot carry, by its place."""
-    if depth > JSON_MAX_DEPTH:
-        return "%s\u2026 is nested deeper than %d levels or contains itself" % (where[:40], JSON_MAX_DEPTH)
-    if isinstance(value, Mapping):
-        for key, item in value.items():
-            if not isinstance(key, (str, int, float, bool, type(None))):
-                return "%s has the key %s of type %s, which JSON cannot carry" % (
-                    where, _shown(key), type(key).__name__,
-                )  # fmt: skip
-            found = _culprit(item, "%s[%s]" % (where, _shown(key)), depth + 1)
-            if found:
-                return found
-        return None
-    if isinstance(value, (list, tuple)):
-        for index, item in enumerate(value):
-            found = _culprit(item, "%s[%d]" % (where, index), depth + 1)
-            if found:
-                return found
-        return None
-    if isinstance(value, float) and not math.isfinite(value):
-        return "%s is %r, which JSON cannot carry" % (where, value)
-    if isinstance(value, (str, int, float, bool, type(None))):
-        return None
-    return "%s is of type %s, which JSON cannot carry" % (where, type(value).__name__)

@@ -17,13 +17,25 @@ def serve(instance: Instance, entry: loader.Entry, interrupts: Interrupts, frame
     """Until the front hangs up; ``frames`` have been read already."""
     capture.attribute(number.get)
     loop = _loop()
+    serving = loop.create_task(_serve(instance, entry, interrupts, frames))
     try:
-        loop.run_until_complete(_serve(instance, entry, interrupts, frames))
+        _run_until_done(loop, serving)
     finally:
         try:
             _end_all(loop)
         finally:
             loop.close()
+
+
+def _run_until_done(loop: asyncio.AbstractEventLoop, serving: "asyncio.Task[None]") -> None:
+    while not serving.done():
+        try:
+            loop.run_until_complete(serving)
+        except (SystemExit, KeyboardInterrupt, RuntimeError):
+            # exit() in a task that a call has made stops the loop, and so does stop(): as an ordinary
+            # handler's it ends the call that awaits the task, and no other.
+            if serving.done() or loop.is_closed():
+                raise
 
 
 def _loop() -> asyncio.AbstractEventLoop:

@@ -24,7 +24,7 @@ from typing import Any, Collection, Dict, List, NamedTuple, Optional, Sequence, 
 
 import msgpack
 
-WIRE_VERSION = 3
+WIRE_VERSION = 4
 _TEXT_ONLY = {str}
 _Head = Tuple[Tuple[Any, ...], Tuple[Tuple[str, str], ...]]  # the fields, and the headers behind them
 _packer = msgpack.Packer()  # each has a buffer of 256 KiB; it packs in one piece, whoever's thread it is
@@ -124,11 +124,9 @@ WHOLE: Dict[bytes, str] = {
 # What a call used: the cell's own word, for display and for the size of its own function's pool only.
 _USAGE = (Number("exec_us", 0, 1 << 53), Number("cpu_us", 0, 1 << 53), Number("peak_kib", 0, 1 << 40))
 _EXCEPTION = (
-    Text("exception_type", 256),
-    Text("exception_info", 8192),
-    Number("line", 0, 1 << 31),
-    Text("code", 1024),
-)
+    Text("exception_type", 256), Text("exception_info", 8192),
+    Number("line", 0, 1 << 31), Text("code", 1024), Text("file", 256),
+)  # fmt: skip
 
 KINDS: Dict[int, Kind] = {
     INIT: Kind(

@@ -14,6 +14,7 @@ children (CLONE_PARENT), so the zygote reaps nothing and may be replaced while t
 
 import gc
 import importlib
+import linecache
 import os
 import signal
 import socket
@@ -102,6 +103,8 @@ def main() -> None:
     # What started us is no author's ``__main__``.
     for name in ("sys", "main"):
         vars(sys.modules["__main__"]).pop(name, None)
+    # From 3.13 the text of our command is kept as the source of every "<string>": an author's own, too.
+    linecache.clearcache()
     # Every worker's streams and log handler: made here they are nobody's copy.
     capture.install()
     capture.once_imported("matplotlib", fonts.put)

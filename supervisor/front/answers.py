@@ -116,6 +116,15 @@ def answered(status: int, headers: Headers, body: bytes) -> Answer:
     return Answer(status, headers, b"" if status in BODYLESS else body, is_invoked=True)
 
 
+def in_words(head: tuple[Any, ...]) -> str:
+    """What was raised, where in handler.py or in which other file, and its text."""
+    exception_type, exception_info, line, _, file = head[:5]
+    where = f" at line {line}" if line else ""
+    if where and file and file != "handler.py":
+        where += f" of {file}"
+    return f"{exception_type}{where}: {exception_info}"
+
+
 def raised(head: tuple[Any, ...], call_id: str, is_known_caller: bool, remark: str = "") -> Answer:
     """500 for an exception: the details only for a caller that holds a credential of the space.
 
@@ -123,7 +132,7 @@ def raised(head: tuple[Any, ...], call_id: str, is_known_caller: bool, remark: s
     """
     exception_type, exception_info, line, code = head[:4]
     if is_known_caller:
-        message = f"{exception_type} at line {line}: {exception_info}" + (f"; {remark}" if remark else "")
+        message = in_words(head) + (f"; {remark}" if remark else "")
         details = {
             "exception_type": exception_type,
             "exception_info": exception_info,

@@ -90,8 +90,12 @@ class LogPipes:
             self._take(lines, stream)
 
     def _take(self, lines: list[Line], stream: Stream) -> None:
-        if self._stack is not None and stream.name == "stderr":
-            # The interpreter itself writes no frames.
-            room = STACK_LINES_MOST - len(self._stack)
-            self._stack += [line.data for line in lines if not line.call][:room]
+        if stream.name == "stderr":
+            if self._stack is None and stacks.is_fatal(lines):
+                self._stack = []
+            if self._stack is not None:
+                # The interpreter itself writes no frames.
+                room = STACK_LINES_MOST - len(self._stack)
+                self._stack += [line.data for line in lines if not line.call][:room]
+            lines = stacks.without_ours(lines)
         self.lines.take(lines, stream.name, self._whose)

@@ -50,8 +50,7 @@ def circuit(refused: CircuitOpen, call_id: str, is_known: bool) -> PlatformError
     elif isinstance(last, StartLate):
         what = f"its import took too long{f', at {last.where}' if last.where else ''}"
     elif last.failed is not None:
-        _, exception_type, exception_info, line, _ = last.failed.head
-        what = f"{exception_type} at line {line}: {exception_info}"
+        what = answers.in_words(last.failed.head[1:])
     else:
         what = _how(last.ending or Ending("exited", 0, 0, ""))
     return PlatformError(
@@ -73,7 +72,9 @@ def _how(ending: Ending) -> str:
     if ending.signal:
         return f"it was ended by {signals.name_of(ending.signal)}"
     if ending.cause == "exited" and not ending.reason:
-        return f"its process exited with code {ending.code}"
+        return (
+            f"its process exited with code {ending.code}; return an answer or raise, os._exit() ends it all"
+        )
     return ending.reason or ending.cause
 
 
@@ -138,6 +139,9 @@ def _ended(what: str, ending: Ending, memory_mib: int, call_id: str, where: str 
             "use less or raise it",
             details,
         )
+    if where and ending.signal:
+        details["where"] = where
+        return PlatformError(502, f"{what}: {_how(ending)} at {where}", details)
     return PlatformError(502, f"{what}: {_how(ending)}", details)
 
 

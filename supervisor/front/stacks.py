@@ -5,9 +5,18 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
+from supervisor.front.logstream import Line
+
 # faulthandler's lines: the thread that had the interpreter's lock first says so, innermost call first.
 _THREAD = re.compile(rb"(Current thread|Thread) 0x[0-9a-f]{1,16}\b.*\(most recent call first\):")
 _FRAME = re.compile(rb'  File "([^"\n]{1,4096})", line (\d{1,10}) in (\S{1,256})')
+# What it writes first when the process dies of it.
+_FATAL = b"Fatal Python error: "
+# The platform's own calls, by the places where its code lies in cells, and what started the interpreter.
+_OURS = re.compile(
+    rb'  File "(?!/function/)[^"\n]*(?:/opt/cellblock|/code)/(?:worker|_cellblock|function)/[\w/]+\.py", '
+)
+_BOOTSTRAP = b'  File "<string>", line 1 in <module>'
 # Where a bundle lies in a cell, and in tiers without a root of their own.
 _BUNDLE = re.compile(r"(?:^|/)function/(.+)$")
 WHERE_MAX_CHARS = 512
@@ -34,3 +43,21 @@ def where_of(lines: Iterable[bytes]) -> str:
             if bundle and not best:
                 best = f"{bundle[1].rpartition('/')[2]}:{number} in {name}"[:WHERE_MAX_CHARS]
     return best
+
+
+def is_fatal(lines: Iterable[Line]) -> bool:
+    """Whether the interpreter says here that it dies, and begins to write its stacks."""
+    return any(line.data.startswith(_FATAL) for line in lines)
+
+
+def without_ours(lines: list[Line]) -> list[Line]:
+    """What an author is shown: lines without the platform's frames, which are the outermost of a stack."""
+    if not any(_OURS.match(line.data) for line in lines):
+        return lines
+    shown = []
+    is_ours = False
+    for line in lines:
+        is_ours = bool(_OURS.match(line.data)) or (is_ours and line.data == _BOOTSTRAP)
+        if not is_ours:
+            shown.append(line)
+    return shown

@@ -160,6 +160,29 @@ def test_the_query_is_decoded_and_keeps_blanks_and_repeats(
     assert seen(server, echo, "GET", query)["query"] == pairs
 
 
+MISSING = """
+def handle(req):
+    try:
+        return {"body": req.query["name"] + req.headers["x-missing"]}
+    except LookupError as error:
+        if req.body:
+            raise
+        kinds = [kind.__name__ for kind in type(error).__mro__]
+        return {"body": {"says": str(error), "kinds": kinds, "args": list(error.args), "code": error.code}}
+"""
+
+
+@pytest.mark.promise("S952")
+def test_a_query_or_a_header_that_is_missing_is_named(server: Server, deploy: Deploy) -> None:
+    name = deploy("missing", MISSING)
+    for query, missing in (({}, "name"), ({"name": "x"}, "x-missing")):
+        found = as_json(server.call(name, params=query))
+        assert (found["says"], found["args"], found["code"]) == (repr(missing), [missing], 400)
+        assert {"KeyError", "BadRequestKeyError", "BadRequest"} <= set(found["kinds"])
+    answer = server.call(name, content=b"raise")
+    assert answer.json()["error"]["message"] == "BadRequestKeyError at line 4: 'name'"
+
+
 def test_the_query_cannot_be_changed(server: Server, echo: str) -> None:
     assert "immutable" in seen(server, echo)["query_refuses"]
 

@@ -20,7 +20,10 @@ FIRST_PARTY: dict[str, tuple[str, ...]] = {
     "worker": ("worker", "function"),
     "worker.wire": (),  # shared with the trusted side: it may know nothing of either
     "worker.logwire": (),
-    "worker.response": (),
+    "worker.response": ("worker.doubts", "worker.jsonbody", "worker.mistake", "worker.wire"),
+    "worker.doubts": ("worker.mistake",),
+    "worker.jsonbody": ("worker.mistake",),
+    "worker.mistake": (),
     "worker.standins": (),
     # No cell sees it: a filter is compiled outside and handed in.
     "seccomp": ("seccomp",),
@@ -56,7 +59,7 @@ WALLS: dict[str, tuple[str, ...]] = {
 }
 # Decisions are pure: they are given times and bytes, and can be tested without either.
 PURE = (
-    "worker.wire", "worker.logwire", "worker.response",
+    "worker.wire", "worker.logwire", "worker.response", "worker.doubts", "worker.jsonbody", "worker.mistake",
     "supervisor.warden.states", "supervisor.warden.policy", "supervisor.warden.fairness",
     "supervisor.warden.memory", "supervisor.warden.pace",
     "supervisor.front.growth", "supervisor.front.making_room", "supervisor.front.answers",

@@ -55,7 +55,7 @@ def wicked(what, number):
         "a-header-beyond-latin-1": answer(number, b"own", [("X-A", "\\u20ac")]),
         "no-header-name": answer(number, b"own", [("", "b")]),
         "ready-again": ready,
-        "failed": wire.encode(wire.FAILED, 0, ("import", "E", "forged", 1, "")),
+        "failed": wire.encode(wire.FAILED, 0, ("import", "E", "forged", 1, "", "")),
         "checked": wire.encode(wire.CHECKED, 0, (1, "", 0, "handle")),
         "a-call-sent-back": wire.encode(wire.CALL, number, ("GET", "/", "", "c", 1)),
         "a-huge-head": prefix(wire.ANSWER, number, 0xFFFFFFFF, 0),

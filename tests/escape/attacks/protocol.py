@@ -148,7 +148,7 @@ OUT_OF_TURN = {
     "to-a-call-far-away": "send(answer(n + 1000, b'forged'))",
     "to-the-last-number": "send(answer(0xFFFFFFFF, b'forged'))",
     "to-no-call": "send(answer(0, b'forged'))",
-    "an-exception-of-another-call": "send(wire.encode(wire.RAISED, n + 1, ('E', 'forged', 1, '', 1, 0, 0)))",
+    "an-exception-of-another-call": "send(wire.encode(wire.RAISED, n + 1, ('E', 'forged', 1, '', '', 1, 0, 0)))",
 }
 TWICE = {
     "twice": "send(answer(n) + answer(n, b'forged'))",
@@ -383,14 +383,14 @@ ENDS = {
 CLAIMS = {
     "ready-again": "send(wire.encode(wire.READY, 0, (0, 1, 'handle', '3.11')))",
     "ready-and-async": "send(wire.encode(wire.READY, 0, (1, 1, 'handle', '3.11')))",
-    "failed": "send(wire.encode(wire.FAILED, 0, ('import', 'E', 'forged', 1, '')))",
+    "failed": "send(wire.encode(wire.FAILED, 0, ('import', 'E', 'forged', 1, '', '')))",
     "checked": "send(wire.encode(wire.CHECKED, 0, (1, '', 0, 'handle')))",
     "a-self-test-that-held": "send(msgpack.packb({'is': 'tied', 'proof': [['seccomp', 'enforced', 'forged']]}))",
 }
 EARLY_CLAIMS = {
     "ready": "os.write(4, wire.encode(wire.READY, 0, (0, 1, 'handle', '3.11')))",
     "ready-twice": "os.write(4, wire.encode(wire.READY, 0, (0, 1, 'handle', '3.11')) * 2)",
-    "failed": "os.write(4, wire.encode(wire.FAILED, 0, ('import', 'E', 'forged', 1, '')))",
+    "failed": "os.write(4, wire.encode(wire.FAILED, 0, ('import', 'E', 'forged', 1, '', '')))",
     "checked": "os.write(4, wire.encode(wire.CHECKED, 0, (1, '', 0, 'handle')))",
 }
 # To whoever made this cell, over every descriptor it has and the one that was the set-up socket's.

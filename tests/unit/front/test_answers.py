@@ -130,7 +130,7 @@ def test_a_status_that_carries_no_body_gets_none(status: int) -> None:
     assert {204, 205, 304} == BODYLESS
 
 
-HEAD = ("ZeroDivisionError", "division by zero", 9, "return 1 / 0", 55)
+HEAD = ("ZeroDivisionError", "division by zero", 9, "return 1 / 0", "handler.py", 55)
 
 
 def test_an_exception_is_told_in_full_to_a_caller_with_a_credential() -> None:

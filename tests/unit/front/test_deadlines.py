@@ -107,7 +107,7 @@ def test_a_call_that_ends_within_the_grace_is_late_and_its_instance_goes_on() ->
         ]
         assert cell.warden.signals[0] == "look"
         cell.says(wire.encode(wire.WHERE, 1, ("handler.py:1 in f", 0)))
-        cell.says(wire.encode(wire.RAISED, 1, ("CallTimeout", "", 1, "", 1, 1, 1)))
+        cell.says(wire.encode(wire.RAISED, 1, ("CallTimeout", "", 1, "", "", 1, 1, 1)))
         with pytest.raises(CallLate) as caught:
             await call.future
         assert caught.value.where == "handler.py:1 in f"
@@ -126,7 +126,7 @@ def test_a_caller_that_hangs_up_ends_its_call_the_same_way() -> None:
         frames = await wire_frames(cell)
         assert [(frame.kind, frame.head) for frame in frames] == [(wire.CANCEL, (wire.CALLER_IS_GONE,))]
         cell.instance.hang_up(call)  # once is enough
-        cell.says(wire.encode(wire.RAISED, 1, ("CallCancelled", "", 1, "", 1, 1, 1)))
+        cell.says(wire.encode(wire.RAISED, 1, ("CallCancelled", "", 1, "", "", 1, 1, 1)))
         with pytest.raises(CallLate):
             await call.future
 

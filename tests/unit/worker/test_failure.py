@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -38,21 +39,23 @@ def raised_by(path: Path, source: str, argument: Any = None) -> BaseException:
 def carried(found: Failure) -> tuple[Any, ...]:
     """The fields after a journey over the wire, which refuses what does not fit."""
     (frame,) = wire.Decoder(wire.TO_FRONT).receive(wire.encode(wire.RAISED, 1, (*found, 5, 0, 0)))
-    return frame.head[:4]
+    return frame.head[:5]
 
 
 def test_the_line_is_the_authors_own_innermost_one(bundle: Path) -> None:
     error = raised_by(
         bundle / "handler.py", "def run(_):\n    return inner()\n\ndef inner():\n    return 1 / 0\n"
     )
-    assert failure_of(error) == Failure("ZeroDivisionError", "division by zero", 5, "return 1 / 0")
+    assert failure_of(error) == Failure(
+        "ZeroDivisionError", "division by zero", 5, "return 1 / 0", "handler.py"
+    )
 
 
 def test_a_line_of_a_library_is_not_the_authors(bundle: Path) -> None:
     error = raised_by(
         bundle / "handler.py", "import json\n\ndef run(text):\n    return json.loads(text)\n", "{"
     )
-    assert failure_of(error)[2:] == (4, "return json.loads(text)")
+    assert failure_of(error)[2:] == (4, "return json.loads(text)", "handler.py")
 
 
 def test_an_exception_that_never_touched_the_bundle_has_its_innermost_line(
@@ -60,18 +63,18 @@ def test_an_exception_that_never_touched_the_bundle_has_its_innermost_line(
 ) -> None:
     elsewhere = tmp_path_factory.mktemp("library") / "library.py"
     error = raised_by(elsewhere, "def run(_):\n    raise KeyError('sku')\n")
-    assert failure_of(error) == Failure("KeyError", "'sku'", 2, "raise KeyError('sku')")
+    assert failure_of(error) == Failure("KeyError", "'sku'", 2, "raise KeyError('sku')", "library.py")
 
 
 def test_an_exception_without_a_traceback_has_no_line(bundle: Path) -> None:
-    assert failure_of(ValueError("never raised")) == Failure("ValueError", "never raised", 0, "")
+    assert failure_of(ValueError("never raised")) == Failure("ValueError", "never raised", 0, "", "")
 
 
 def test_a_syntax_error_at_import_names_its_own_line_and_file(bundle: Path) -> None:
     path = bundle / "helper.py"
     with pytest.raises(SyntaxError) as caught:
         compile("x = 1\nif True\n    pass\n", str(path), "exec")
-    assert failure_of(caught.value) == Failure("SyntaxError", "expected ':' (helper.py)", 2, "if True")
+    assert failure_of(caught.value) == Failure("SyntaxError", "expected ':' (helper.py)", 2, "if True", "")
 
 
 @pytest.mark.parametrize("error", [SystemExit(3), KeyboardInterrupt(), GeneratorExit("x")], ids=repr)
@@ -136,7 +139,7 @@ def test_code_without_a_line_table_has_no_line(bundle: Path) -> None:
     source = compile("1 / 0", str(bundle / "handler.py"), "exec").replace(co_linetable=b"")
     with pytest.raises(ZeroDivisionError) as caught:
         exec(source)
-    assert failure_of(caught.value)[2:] == (0, "")
+    assert failure_of(caught.value)[2:] == (0, "", "handler.py")
 
 
 @settings(derandomize=True, deadline=None, max_examples=100, database=None)
@@ -195,3 +198,54 @@ def test_no_frame_of_ours_is_in_a_traceback_wherever_it_stands(
     assert "ValueError: mine" in text
     assert text.count("handler.py") == 2
     assert "interrupts.py" not in text
+
+
+def test_the_authors_hook_is_asked_and_what_it_writes_is_one_entry(
+    bundle: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    seen = []
+
+    def hook(kind: type, error: BaseException, trace: Any) -> None:
+        seen.append((kind, str(error), trace.tb_lineno))
+        sys.stderr.write("one ")
+        sys.stderr.write("entry\n")
+
+    monkeypatch.setattr(sys, "excepthook", hook)
+    failure.print_traceback(raised_by(bundle / "handler.py", "def run(_):\n    return 1 / 0\n"))
+    assert seen == [(ZeroDivisionError, "division by zero", 2)]
+    assert capsys.readouterr().err == "one entry\n"
+    failure.print_traceback(SystemExit("bye"))  # Python asks no hook about that
+    assert len(seen) == 1
+    assert capsys.readouterr().err == "SystemExit: bye\n"
+
+
+def test_what_another_thread_writes_meanwhile_is_no_part_of_it(
+    bundle: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Slow(Exception):
+        def __str__(self) -> str:
+            thread = threading.Thread(target=sys.stderr.write, args=("beside\n",))
+            thread.start()
+            thread.join()
+            return "slow"
+
+    failure.print_traceback(Slow())
+    beside, rest = capsys.readouterr().err.split("\n", 1)
+    assert beside == "beside"
+    assert rest.endswith("Slow: slow\n")
+
+
+def test_a_handler_that_cannot_be_called_is_named_with_its_line(
+    bundle: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = bundle / "handler.py"
+    path.write_text("\n\ndef handle():\n    pass\n")
+    module: dict[str, Any] = {}
+    exec(compile(path.read_text(), str(path), "exec"), module)
+    error = TypeError("handle() takes 0 positional arguments but 1 was given")
+    found = failure_of(error, module["handle"])
+    assert (found.line, found.code, found.file) == (3, "def handle():", "handler.py")
+    failure.print_traceback(error, module["handle"])
+    text = capsys.readouterr().err
+    assert "called with one argument, the Event, as in: def handle(req); it is defined here:" in text
+    assert f'  File "{path}", line 3, in handle\n    def handle():\n' in text

@@ -1,0 +1,136 @@
+"""Tracebacks without the platform's frames, wherever those stand and whatever the exception is like."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from worker import frames, places
+from worker.failure import failure_of
+
+
+@pytest.fixture
+def bundle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Its ``function`` counts as the bundle's folder, its ``ours`` as the platform's."""
+    monkeypatch.setattr(places, "function_dir", str(tmp_path / "function"))
+    monkeypatch.setattr(frames, "OURS", (str(tmp_path / "ours") + "/",))
+    return tmp_path
+
+
+def function_of(path: Path, source: str, **names: Any) -> Callable[..., Any]:
+    """``f`` of a module that lies there."""
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(source)
+    module: dict[str, Any] = dict(names)
+    exec(compile(source, str(path), "exec"), module)
+    found: Callable[..., Any] = module["f"]
+    return found
+
+
+def files_of(error: BaseException) -> list[str]:
+    return [Path(frame.filename).name for frame in traceback.extract_tb(error.__traceback__)]
+
+
+def raised(call: Callable[..., Any], *arguments: Any) -> BaseException:
+    try:
+        call(*arguments)
+    except BaseException as error:
+        return error
+    raise AssertionError("nothing was raised")
+
+
+def test_frames_of_ours_are_gone_at_both_ends_and_between(bundle: Path) -> None:
+    inmost = function_of(bundle / "ours/inmost.py", "def f(): raise ValueError\n")
+    author = function_of(bundle / "function/handler.py", "def f(call): call()\n")
+    between = function_of(bundle / "ours/between.py", "def f(call, *rest): call(*rest)\n")
+    error = raised(between, author, lambda: between(author, inmost))
+    frames.clean(error)
+    assert files_of(error) == ["handler.py", "test_frames.py", "handler.py"]
+    again = raised(lambda: (_ for _ in ()).throw(error))
+    assert "between.py" not in files_of(again)  # for good: whoever raises it again has them not either
+
+
+def test_of_what_led_to_it_they_are_gone_too(bundle: Path) -> None:
+    ours = function_of(bundle / "ours/ours.py", "def f(): raise KeyError('sku')\n")
+    source = (
+        "def f(call):\n    try:\n        call()\n    except KeyError as error:\n        try:\n"
+        "            raise ValueError('a') from error\n        except ValueError:\n            [][0]\n"
+    )
+    error = raised(function_of(bundle / "function/handler.py", source), ours)
+    frames.clean(error)
+    chain = list(frames.chain_of(error))
+    assert [type(each) for each in chain] == [IndexError, ValueError, KeyError]
+    assert all(set(files_of(each)) == {"handler.py"} for each in chain)
+
+
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="groups came with 3.11")
+def test_of_the_members_of_a_group_they_are_gone_too(bundle: Path) -> None:
+    ours = function_of(bundle / "ours/ours.py", "def f(): raise KeyError('sku')\n")
+    author = function_of(bundle / "function/handler.py", "def f(call): call()\n")
+    group = ExceptionGroup("g", [ExceptionGroup("h", [raised(author, ours)])])  # type: ignore[list-item]
+    frames.clean(group)
+    (inner,) = group.exceptions
+    (member,) = inner.exceptions  # type: ignore[attr-defined]
+    assert files_of(member) == ["test_frames.py", "handler.py"]
+
+
+def test_a_chain_without_end_ends(bundle: Path) -> None:
+    one, two = ValueError(1), ValueError(2)
+    one.__cause__, two.__cause__ = two, one
+    frames.clean(one)
+    assert list(frames.chain_of(one)) == [one, two]
+    last: BaseException = ValueError(0)
+    for number in range(3 * frames.CHAIN_MOST):
+        last, before = ValueError(number), last
+        last.__context__ = before
+    assert len(list(frames.chain_of(last))) == frames.CHAIN_MOST
+    assert failure_of(last).exception_info == str(3 * frames.CHAIN_MOST - 1)
+
+
+class Hostile(Exception):
+    """Answers nothing that it is asked."""
+
+    __traceback__ = __cause__ = __context__ = property(lambda self: 1 / 0)  # type: ignore[assignment]
+    exceptions = property(lambda self: 1 / 0)
+    __class__ = property(lambda self: 1 / 0)  # type: ignore[assignment]
+
+
+def test_a_class_that_answers_nothing_is_asked_nothing(bundle: Path) -> None:
+    source = "def f(kind):\n    raise kind('x')\n"
+    error = raised(function_of(bundle / "function/handler.py", source), Hostile)
+    frames.clean(error)
+    assert failure_of(error) == ("Hostile", "x", 2, "raise kind('x')", "handler.py")
+    assert list(frames.chain_of(error)) == [error]
+
+
+def test_where_only_a_library_stands_all_of_it_stays(bundle: Path) -> None:
+    library = function_of(bundle / "library.py", "def f(): raise ValueError\n")
+    ours = function_of(bundle / "ours/ours.py", "def f(call): call()\n")
+    try:
+        ours(library)
+    except ValueError as error:
+        error.__traceback__ = error.__traceback__.tb_next  # type: ignore[union-attr]
+        frames.clean(error)
+        assert files_of(error) == ["library.py"]
+    else:
+        raise AssertionError
+
+
+def test_what_a_library_raises_after_the_authors_own_is_found_by_what_led_to_it(bundle: Path) -> None:
+    """As Python does of StopIteration in a coroutine: no frame of the author's is in the RuntimeError."""
+    author = function_of(bundle / "function/handler.py", "def f():\n    next(iter([]))\n")
+    ours = function_of(
+        bundle / "ours/ours.py",
+        "def f(call):\n    try:\n        call()\n    except StopIteration as error:\n"
+        "        raise RuntimeError('r') from error\n",
+    )
+    error = raised(ours, author)
+    assert failure_of(error) == ("RuntimeError", "r", 2, "next(iter([]))", "handler.py")
+    quiet = raised(ours, author)
+    quiet.__cause__ = None  # ``from None``: what led to it is not shown, so neither is its line
+    assert failure_of(quiet).line == 0 or failure_of(quiet).file == "test_frames.py"
