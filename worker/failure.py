@@ -9,7 +9,7 @@ import linecache
 import sys
 from typing import Any, Callable, List, NamedTuple, Optional, Tuple
 
-from . import capture, frames, namesakes, origin, places
+from . import capture, frames, namesakes, origin
 
 TYPE_MAX_CHARS = 256
 INFO_MAX_CHARS = 4096
@@ -108,7 +108,7 @@ def _of_syntax(error: Any) -> Optional[Tuple[str, int, str, str]]:
 def name_of_file(path: str) -> str:
     """As the author knows it: from the bundle's root on; of another file its name alone."""
     if frames.is_own(path):
-        return path[len(places.function_dir) + 1 :]
+        return origin.shown(path)
     return path.rpartition("/")[2]
 
 

@@ -7,15 +7,17 @@ import ast
 import linecache
 from typing import Any, Callable, Iterator, NamedTuple, Optional
 
-from . import frames, namesakes
+from . import frames, namesakes, places
 
 # Decorators on decorators.
 WRAPPERS_MOST = 50
+# Lines of decorators above a ``def``; more are no code that anybody shows.
+DECORATORS_MOST_LINES = 50
 SOURCE_MOST_LINES = 20_000
 
 
 class Definition(NamedTuple):
-    """Of a function: the path of its file, its first line, its name."""
+    """Of a function: the path of its file, the line of its ``def``, its name."""
 
     file: str
     line: int
@@ -28,12 +30,29 @@ def definition_of(call: Callable[..., Any], is_inmost: bool = False) -> Optional
     try:
         for code in _codes_of(call):
             if frames.is_own(code.co_filename):
-                found = Definition(code.co_filename, code.co_firstlineno, code.co_name)
+                found = Definition(code.co_filename, _line_of_def(code), code.co_name)
                 if not is_inmost:
                     break
     except BaseException:  # the author's: a property, a __getattr__ of a callable object
         return found
     return found
+
+
+def shown(path: str) -> str:
+    """A file of the bundle, as its author knows it."""
+    return path[len(places.function_dir) + 1 :]
+
+
+def _line_of_def(code: Any) -> int:
+    """The first line of code that has decorators is that of the first of them."""
+    first: int = code.co_firstlineno
+    with namesakes.ours:
+        lines = linecache.getlines(code.co_filename)[first - 1 : first - 1 + DECORATORS_MOST_LINES]
+    if lines and lines[0].lstrip().startswith("@"):
+        for line, text in enumerate(lines, first):
+            if text.lstrip().startswith(("def ", "async def ", "class ")):
+                return line
+    return first
 
 
 def _codes_of(call: Any) -> Iterator[Any]:
@@ -49,8 +68,9 @@ def _codes_of(call: Any) -> Iterator[Any]:
             each = getattr(function, "__wrapped__", None)
         else:  # functools.partial; an object with a __call__
             each = getattr(each, "func", None) or getattr(each, "__wrapped__", None)
-            if each is None:
-                each = type(call).__call__
+            if each is None and call is not None:
+                # A class is made by its own ``__init__``, any other object called by its class's.
+                each = call.__init__ if isinstance(call, type) else type(call).__call__
                 call = None
 
 
@@ -78,8 +98,7 @@ def _only_return(defined: Definition) -> int:
     for node in ast.walk(ast.parse("".join(lines))):
         if not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) or node.name != defined.name:
             continue
-        # The first line of code that has decorators is that of the first of them.
-        if defined.line in (node.lineno, *(decorator.lineno for decorator in node.decorator_list[:1])):
+        if defined.line == node.lineno:
             found = [each.lineno for each in _returns_in(node.body) if each.value is not None]
             return found[0] if len(found) == 1 else 0
     return 0

@@ -7,16 +7,11 @@ called, and say themselves what they think of it.
 
 import ast
 import functools
-import linecache
 import types
 from typing import Any, List, NamedTuple, Sequence, Tuple
 
-from . import places
+from . import origin
 
-# Decorators stand above their ``def``; more than this many lines of them is no code that anybody shows.
-DECORATORS_MOST_LINES = 50
-# Partials, methods and what of C wraps a function, one in the other.
-INSIDE_MOST = 20
 SHOWN_MAX_CHARS = 120
 RULE = "a handler is called with one argument, the request"
 # How functions of other platforms are called: what their first argument is here, and their second.
@@ -41,14 +36,6 @@ class Parameters(NamedTuple):
             names.append("*")
         text = ", ".join([*names, *self.keywords])
         return "(%s)" % (text if len(text) <= SHOWN_MAX_CHARS else text[: SHOWN_MAX_CHARS - 1] + "\u2026")
-
-
-class Definition(NamedTuple):
-    """Where a function begins, as its author knows it; a line of 0 where that is not known."""
-
-    file: str
-    line: int
-    code: str
 
 
 def refusal(name: str, has: Parameters, before: int = 0, named: Sequence[str] = ()) -> str:
@@ -93,8 +80,8 @@ def of(name: str, handler: Any) -> str:
     why = _of(name, handler, 0, ())
     if not why:
         return ""
-    where = definition(handler)
-    return "%s:%d: %s" % (where.file, where.line, why) if where.line else why
+    where = origin.definition_of(handler)
+    return why if where is None else "%s:%d: %s" % (origin.shown(where.file), where.line, why)
 
 
 def _of(name: str, handler: Any, before: int, named: Tuple[str, ...]) -> str:
@@ -137,30 +124,6 @@ def _parameters(function: Any) -> Parameters:
         bool(code.co_flags & 0x04),  # inspect.CO_VARARGS
         [one for one in keywords if one not in given],
     )
-
-
-def definition(handler: Any) -> Definition:
-    """Where the function begins that is called in the end; a file beside handler.py by its own name."""
-    for _ in range(INSIDE_MOST):
-        if hasattr(handler, "__code__"):
-            break
-        inner = getattr(handler, "__wrapped__", None) or getattr(handler, "func", None)
-        inner = inner or getattr(handler, "__func__", None)
-        if inner is None or inner is handler:
-            break
-        handler = inner
-    code = getattr(handler, "__code__", None)
-    if code is None:
-        part = handler.__init__ if isinstance(handler, type) else _call_of(type(handler))
-        code = getattr(part, "__code__", None)
-    if not isinstance(code, types.CodeType) or not code.co_filename.startswith(places.function_dir + "/"):
-        return Definition("", 0, "")
-    first = code.co_firstlineno
-    for line in range(first, first + DECORATORS_MOST_LINES):
-        text = linecache.getline(code.co_filename, line).strip()
-        if text.startswith(("def ", "async def ", "class ")) or (line == first and not text.startswith("@")):
-            return Definition(code.co_filename[len(places.function_dir) + 1 :], line, text)
-    return Definition(code.co_filename[len(places.function_dir) + 1 :], first, "")
 
 
 # ---- of a source ----------------------------------------------------------------------------
