@@ -80,7 +80,7 @@ def hello(deploy: Deploy) -> str:
     ("what", "kind", "info", "line", "code"),
     [
         ("zero", "ZeroDivisionError", "division by zero", 10, 'return {"body": 1 / 0}'),
-        ("module", "IndexError", "list index out of range (helper.py)", 4, "return [][0]"),
+        ("module", "IndexError", "list index out of range", 4, "return [][0]"),
         ("own", "Own", "first\nsecond \x1b[31m é", 16, 'raise Own("first\\nsecond \\x1b[31m é")'),
         ("chained", "Own", "after", 21, 'raise Own("after") from error'),
         ("exec", "KeyError", "'k'", 23, "exec(\"x = 1\\nraise KeyError('k')\")"),

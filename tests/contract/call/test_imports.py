@@ -219,12 +219,12 @@ def test_a_bundle_that_hides_a_module_of_the_standard_library_is_deployed_with_a
         ),
         (
             {"handler.py": "import helper\ndef handle(req): pass\n", "helper.py": "\nx = 1 / 0\n"},
-            "ZeroDivisionError at line 2: division by zero (helper.py)", 2, "x = 1 / 0",
+            "ZeroDivisionError at line 2 of helper.py: division by zero", 2, "x = 1 / 0",
         ),
         (
             {"handler.py": "import p.q\ndef handle(req): pass\n", "p/__init__.py": "",
              "p/q.py": "import nope\n"},
-            "ModuleNotFoundError at line 1: No module named 'nope' (p/q.py)", 1, "import nope",
+            "ModuleNotFoundError at line 1 of p/q.py: No module named 'nope'", 1, "import nope",
         ),
         (
             {"handler.py": "import helper\ndef handle(req): pass\n", "helper.py": "x = 1\nif x\n"},
@@ -233,12 +233,12 @@ def test_a_bundle_that_hides_a_module_of_the_standard_library_is_deployed_with_a
         (
             {"handler.py": "import helper\ndef handle(req): helper.f()\n",
              "helper.py": "def f():\n    raise KeyError('k')\n"},
-            "KeyError at line 2: 'k' (helper.py)", 2, "raise KeyError('k')",
+            "KeyError at line 2 of helper.py: 'k'", 2, "raise KeyError('k')",
         ),
         (
             {"handler.py": "import a\ndef handle(req): pass\n", "a.py": "from b import x\n",
              "b.py": "import a\nfrom a import y\n"},
-            "ImportError at line 2: cannot import name 'y' from partially initialized module 'a'", 2,
+            "ImportError at line 2 of b.py: cannot import name 'y' from partially initialized module 'a'", 2,
             "from a import y",
         ),
     ],
