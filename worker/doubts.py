@@ -135,7 +135,9 @@ def of_header(name: str, value: Any) -> str:
     if has(value, "js_output"):  # http.cookies: of one value, and of several
         if has(value, "OutputString"):
             return "write value.OutputString()"
-        return 'write headers as a list of pairs: [("%s", one.OutputString()) for one in value.values()]' % name
+        return (
+            'write headers as a list of pairs: [("%s", one.OutputString()) for one in value.values()]' % name
+        )
     if isinstance(value, (bytes, bytearray)):
         return 'write value.decode("latin-1")'
     return "write str(value), if that is what shall be sent"

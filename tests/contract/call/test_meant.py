@@ -202,8 +202,14 @@ def test_an_open_file_is_read_and_sent(meant: Meant, file: str, content: bytes, 
         ("{'body': {'a': Item()}}", "write dataclasses.asdict(value)"),
         ("{'body': {'a': 10 ** 5000}}", "body['a'] is an int of more than 4300 digits"),
         ("{'headers': {'Set-Cookie': http.cookies.SimpleCookie('a=1')}}", "one.OutputString()) for one in"),
-        ("{'body': {'a': numpy.int64(1)}}", "body['a'] is of type int64, which JSON cannot carry; write value."),
-        ("{'body': {'a': numpy.arange(3)}}", "body['a'] is of type ndarray, which JSON cannot carry; write value"),
+        (
+            "{'body': {'a': numpy.int64(1)}}",
+            "body['a'] is of type int64, which JSON cannot carry; write value.",
+        ),
+        (
+            "{'body': {'a': numpy.arange(3)}}",
+            "body['a'] is of type ndarray, which JSON cannot carry; write value",
+        ),
         ("{'body': {'a': fetch()}}", "body['a'] is of type coroutine, which JSON cannot carry; write await"),
     ],
 )
