@@ -25,7 +25,7 @@ from typing import List
 import msgpack
 
 from worker import _syscalls as sys_
-from worker import capture, cell, rehearsal
+from worker import capture, cell, frames, rehearsal
 from worker.materials import Materials
 
 MESSAGE_MAX_BYTES = 4096
@@ -99,6 +99,7 @@ def main() -> None:
     missing = import_ahead([*OWN_IMPORTS, *sys.argv[3:]])
     # From 3.13 the text of our command is kept as the source of every "<string>": an author's own, too.
     linecache.clearcache()
+    frames.install()
     # Every worker's streams and log handler: made here they are nobody's copy.
     capture.install()
     # What a first run finds out about our own code is found out once.

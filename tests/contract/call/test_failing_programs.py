@@ -246,7 +246,7 @@ def test_whatever_a_program_does_nothing_of_our_inside_is_in_its_log_or_its_answ
     assert both.startswith("Error in sys.excepthook:\nTraceback") and "\nOriginal exception was:\n" in both
     dumps = [record.text for name in ("dumped", "dumped_of_all", "segfaults") for record in records[name]]
     assert '  File "<string>", line 1 in <module>' not in dumps  # what started our interpreter
-    for name in ("del", "low_thread", "never_awaited", "dumped"):
+    for name in ("del", "low_thread", "never_awaited", "dumped", "warns_of_its_caller"):
         assert records[name], name  # the control: these do write
 
 
