@@ -16,6 +16,12 @@ INFO_MAX_CHARS = 4096
 CODE_MAX_CHARS = 512
 FILE_MAX_CHARS = 256
 LINE_MAX = 1 << 31
+# Plain Python says nothing of exit(), and ends.
+EXIT = 'exit() ends its call with a 500; to answer, return {"status_code": ..., "body": ...}\n'
+EXIT_OF_IMPORT = (
+    "exit() ended the import before there was a handler; "
+    'what only a script does belongs under if __name__ == "__main__":\n'
+)
 
 # A class made by a metaclass can have any ``__name__``; this is the one that it was given.
 _name = type.__dict__["__name__"]
@@ -160,8 +166,10 @@ def print_traceback(error: BaseException, entry: Optional[Callable[..., Any]] = 
     try:
         frames.clean(error)
         hook = sys.excepthook
-        # Python itself asks no hook about exit().
-        if hook is _show or issubclass(type(error), SystemExit):
+        if issubclass(type(error), SystemExit):  # Python itself asks no hook about it
+            with namesakes.ours:
+                text = _shown(_show, error) + (EXIT if entry is not None else EXIT_OF_IMPORT)
+        elif hook is _show:
             with namesakes.ours:
                 text = _shown(_show, error)
         else:

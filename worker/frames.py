@@ -4,6 +4,8 @@ They are no author's business, wherever they stand.  They are taken out of the t
 what is printed: whoever shows one afterwards (the log, a hook of the author's, a library) shows the author's.
 """
 
+import sys
+import warnings
 from typing import Any, Iterator, List, Optional
 
 import function
@@ -16,12 +18,28 @@ OURS = tuple(package.rpartition("/")[0] + "/" for package in (__file__, function
 _IMPORT_MACHINERY = "<frozen importlib."
 # A chain is as long as the recursion, or the loop, that made it.
 CHAIN_MOST = 2000
+# Where Python says that a warning comes from that names a caller whom there is not.
+NOWHERE = ("<sys>", 0) if sys.version_info >= (3, 13) else ("sys", 1)
 
 # What a class says of its instances can be anything: these are asked past it.
 _traceback = BaseException.__dict__["__traceback__"]
 _cause = BaseException.__dict__["__cause__"]
 _context = BaseException.__dict__["__context__"]
 _is_suppressed = BaseException.__dict__["__suppress_context__"]
+
+
+def install() -> None:
+    """A warning names no line of ours, whoever shows it: of the caller of a handler there is none."""
+    made = warnings.WarningMessage.__init__
+
+    def make(
+        self: Any, message: Any, category: Any, filename: Any, lineno: Any, *rest: Any, **more: Any
+    ) -> None:
+        if isinstance(filename, str) and filename.startswith(OURS):
+            filename, lineno = NOWHERE
+        made(self, message, category, filename, lineno, *rest, **more)
+
+    warnings.WarningMessage.__init__ = make  # type: ignore[method-assign]
 
 
 def traceback_of(error: BaseException) -> Any:

@@ -13,7 +13,7 @@ import os
 import resource
 import sys
 import time
-from typing import Any, Callable, Dict, NoReturn, Optional, Set, Tuple
+from typing import Any, Dict, NoReturn, Optional, Set, Tuple
 
 from function import _seam
 from function.context import CallCancelled, CallTimeout
@@ -74,7 +74,7 @@ class Instance:
         self.interrupts = Interrupts(channel)
         self.limits = Limits()
         self.is_single = False  # this process serves one call
-        self.call: Optional[Callable[[Any], Any]] = None  # the handler, once it is there
+        self.entry: Optional[loader.Entry] = None  # once there is one
         self.doubted: Set[str] = set()
         (_, self.mode, self.space, self.function_name, self.version, self.concurrency, self.response_max) = (
             init.head
@@ -135,20 +135,21 @@ class Instance:
             interrupts.is_open = False
 
     def _broke(self, call: int, message: str, usage: Usage) -> None:
-        place = origin.place_of_the_answer(self.call) if self.call is not None else ""
-        if place:
-            message = "%s (%s)" % (message, place)
-        self.channel.send(wire.BROKE, call, (_clean(message), *usage.fields()))
+        self.channel.send(wire.BROKE, call, (_clean(self._placed(message)), *usage.fields()))
         self._ended()
+
+    def _placed(self, message: str) -> str:
+        """With the place where the handler returned what it is about."""
+        place = origin.place_of_the_answer(self.entry.call) if self.entry is not None else ""
+        return "%s (%s)" % (message, place) if place else message
 
     def _doubt(self, kind: str, text: str) -> None:
         """Say once what was probably meant."""
         if kind in self.doubted:
             return
         self.doubted.add(kind)
-        place = origin.place_of_the_answer(self.call) if self.call is not None else ""
         try:
-            capture.entry("%s (%s)" % (text, place) if place else text, "warning")
+            capture.entry(self._placed(text), "warning")
         except Exception:  # noqa: S110 - a stream of the author's; the answer matters more
             pass
 
@@ -161,8 +162,8 @@ class Instance:
             self.channel.send(wire.MET, call, (met,))
         # Where a call stood when it was told to end is in the log already.
         if not issubclass(type(error), (CallTimeout, CallCancelled, _cancellation())):
-            failure.print_traceback(error, self.call)
-        found = failure.failure_of(error, self.call)
+            failure.print_traceback(error, self.entry and self.entry.call)
+        found = failure.failure_of(error, self.entry and self.entry.call)
         self.channel.send(wire.RAISED, call, (*found, *usage.fields()))
         self._ended()
 
@@ -211,7 +212,7 @@ def run(forks_calls: bool, memory_bytes: int) -> NoReturn:
         _check(channel)
     interrupts = instance.interrupts
     entry = _load(instance)
-    instance.call = entry.call
+    instance.entry = entry
     Usage.base_kib += rlimits.file_kib()
     if forks_calls:
         instance.is_single = template.serve()

@@ -25,7 +25,7 @@ from typing import List
 import msgpack
 
 from . import _syscalls as sys_
-from . import capture, cell, fonts, interpreter, network, rehearsal
+from . import capture, cell, fonts, frames, interpreter, network, rehearsal
 from .materials import Materials
 
 MESSAGE_MAX_BYTES = 4096
@@ -105,6 +105,7 @@ def main() -> None:
         vars(sys.modules["__main__"]).pop(name, None)
     # From 3.13 the text of our command is kept as the source of every "<string>": an author's own, too.
     linecache.clearcache()
+    frames.install()
     # Every worker's streams and log handler: made here they are nobody's copy.
     capture.install()
     capture.once_imported("matplotlib", fonts.put)

@@ -27,6 +27,7 @@ class LogPipes:
         self.lines = lines
         # What the interpreter was made to write, once it was.
         self._stack: list[bytes] | None = None
+        self._view = stacks.AuthorsView()
         self._whose = whose
         self._streams = (Stream(stdout, "stdout"), Stream(stderr, "stderr"))
         self._poll = select.poll()
@@ -97,5 +98,5 @@ class LogPipes:
                 # The interpreter itself writes no frames.
                 room = STACK_LINES_MOST - len(self._stack)
                 self._stack += [line.data for line in lines if not line.call][:room]
-            lines = stacks.without_ours(lines)
+            lines = self._view.of(lines)
         self.lines.take(lines, stream.name, self._whose)

@@ -50,14 +50,22 @@ def is_fatal(lines: Iterable[Line]) -> bool:
     return any(line.data.startswith(_FATAL) for line in lines)
 
 
-def without_ours(lines: list[Line]) -> list[Line]:
-    """What an author is shown: lines without the platform's frames, which are the outermost of a stack."""
-    if not any(_OURS.match(line.data) for line in lines):
-        return lines
-    shown = []
-    is_ours = False
-    for line in lines:
-        is_ours = bool(_OURS.match(line.data)) or (is_ours and line.data == _BOOTSTRAP)
-        if not is_ours:
-            shown.append(line)
-    return shown
+class AuthorsView:
+    """Of one pipe: its lines without the platform's frames, which are the outermost of a stack."""
+
+    __slots__ = ("_is_ours",)
+
+    def __init__(self) -> None:
+        # The line before was one: what started the interpreter may follow, in the next read too.
+        self._is_ours = False
+
+    def of(self, lines: list[Line]) -> list[Line]:
+        """What of them an author is shown."""
+        if not self._is_ours and not any(_OURS.match(line.data) for line in lines):
+            return lines
+        shown = []
+        for line in lines:
+            self._is_ours = bool(_OURS.match(line.data)) or (self._is_ours and line.data == _BOOTSTRAP)
+            if not self._is_ours:
+                shown.append(line)
+        return shown

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from supervisor.front.stacks import WHERE_MAX_CHARS, where_of
+from supervisor.front.logstream import Line
+from supervisor.front.stacks import WHERE_MAX_CHARS, AuthorsView, is_fatal, where_of
+from supervisor.warden.zygote_launch import CODE_PLACE
 
 CURRENT = "Current thread 0x00007f1c2a7fe700 (most recent call first):"
 OTHER = "Thread 0x00007f1c29ffd700 (most recent call first):"
@@ -56,3 +58,31 @@ def test_the_place_is_the_authors_innermost_frame_of_the_thread_that_ran(
 )
 def test_a_forged_stack_gives_a_short_text_or_none(frame: bytes) -> None:
     assert len(where_of([CURRENT.encode(), frame])) <= WHERE_MAX_CHARS
+
+
+BOOTSTRAP = '  File "<string>", line 1 in <module>'
+
+
+def shown(*reads: tuple[str, ...]) -> list[str]:
+    """What an author is shown of lines that come in these reads."""
+    view = AuthorsView()
+    return [line.data.decode() for read in reads for line in view.of([Line(text.encode()) for text in read])]
+
+
+def test_frames_of_ours_are_not_shown_however_they_are_cut_into_reads() -> None:
+    dump = (CURRENT, HANDLER, LOOP, LOOP, BOOTSTRAP, "", "after")
+    wanted = [CURRENT, HANDLER, "", "after"]
+    assert shown(dump) == wanted
+    assert shown(*((line,) for line in dump)) == wanted
+    assert CODE_PLACE in LOOP
+
+
+def test_what_only_looks_alike_is_shown() -> None:
+    own = '  File "/function/code/worker/loop.py", line 3 in f'
+    for lines in ((BOOTSTRAP,), (HANDLER, BOOTSTRAP), (own, BOOTSTRAP), (LIBRARY, "x"), ("said: " + LOOP,)):
+        assert shown(lines) == list(lines)
+
+
+def test_the_interpreters_last_word_is_known() -> None:
+    assert is_fatal([Line(b"x"), Line(b"Fatal Python error: Segmentation fault")])
+    assert not is_fatal([Line(b"a Fatal Python error: no"), Line(b"")])

@@ -216,7 +216,7 @@ def test_the_authors_hook_is_asked_and_what_it_writes_is_one_entry(
     assert capsys.readouterr().err == "one entry\n"
     failure.print_traceback(SystemExit("bye"))  # Python asks no hook about that
     assert len(seen) == 1
-    assert capsys.readouterr().err == "SystemExit: bye\n"
+    assert capsys.readouterr().err == "SystemExit: bye\n" + failure.EXIT_OF_IMPORT
 
 
 def test_what_another_thread_writes_meanwhile_is_no_part_of_it(

@@ -469,6 +469,9 @@ LOUD = {
     "old = sys.unraisablehook\nsys.unraisablehook = print\nA()\nsys.unraisablehook = old",
     "low_thread": "import _thread, time\n_thread.start_new_thread(deep, (1,))\ntime.sleep(0.05)",
     "never_awaited": "async def f():\n    return 1\nf()",
+    "warns_of_its_caller": "import warnings\nwarnings.warn('careful', stacklevel=3)",
+    "warns_its_logger": "import logging, warnings\nlogging.captureWarnings(True)\n"
+    "warnings.warn('careful', stacklevel=3)\nlogging.captureWarnings(False)",
     "caught": "try:\n    deep(3)\nexcept IndexError:\n    traceback.print_exc()",
     "logged": "import logging\ntry:\n    deep(3)\nexcept IndexError:\n    logging.exception('caught')",
     "dumped": "import faulthandler\nfaulthandler.dump_traceback()",
