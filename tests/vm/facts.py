@@ -20,7 +20,7 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
-ROUNDS = 50
+ROUNDS = 20
 # A child that has this long not ended never will; a translated processor needs some hundredths of it.
 CHILD_SECONDS = 30
 CGROUP_FILES = (

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import select
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,16 +16,10 @@ from supervisor.warden.jail.cgroups import BLANK, CONTROLLERS, Budget, Cgroups, 
 from supervisor.warden.jail.hierarchies import Place, own_places
 from supervisor.warden.jail.meters import Counted, Meter
 from tests.support.patience import FACTOR
+from tests.unit.warden.conftest import EATER, Eating
 
 MIB = 1 << 20
 WAIT_SECONDS = 10.0 * FACTOR
-# Waits until it may, then touches so many MiB and says so.
-EATER = """
-import sys
-for _ in range(2):
-    kept = b"x" * (int(input()) << 20)
-    print("touched", flush=True)
-"""
 
 
 class TestFilesOfV2:
@@ -75,18 +68,6 @@ def leaf() -> Iterator[Leaf]:
         pytest.skip("needs root and the v1 controllers memory, pids and cpu")
     cgroups = Cgroups(f"cellblock-meters-{os.getpid()}", v1)
     yield cgroups.leaf("c1")
-    cgroups.close()
-
-
-@pytest.fixture
-def unified() -> Iterator[Cgroups]:
-    """A group of the test's own in v2, with the controllers."""
-    places = own_places(Path("/proc/self/cgroup").read_text(), Path("/proc/self/mountinfo").read_text())
-    cgroups = Cgroups(f"cellblock-meters-{os.getpid()}", {"": places[""]} if "" in places else {})
-    if cgroups.missing:
-        cgroups.close()
-        pytest.skip(f"needs the controllers of cgroup v2: {cgroups.missing}")
-    yield cgroups
     cgroups.close()
 
 
@@ -175,47 +156,8 @@ def test_a_process_that_is_refused_is_counted(leaf: Leaf, bells: select.epoll) -
 # ---- the same of v2 -------------------------------------------------------------------------
 
 
-class Eater:
-    """A process in a leaf that touches so many MiB when it is told."""
-
-    def __init__(self, leaf: Leaf) -> None:
-        self.process = subprocess.Popen(
-            [sys.executable, "-S", "-c", EATER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )
-        leaf.join(self.process.pid)
-
-    def touch(self, mib: int) -> None:
-        assert self.process.stdin
-        self.process.stdin.write(f"{mib}\n")
-        self.process.stdin.flush()
-
-    def answer(self) -> str:
-        """What it says when it has; empty when it was ended instead."""
-        assert self.process.stdout
-        return self.process.stdout.readline()
-
-    def end(self) -> int:
-        """How it ended: by this, or before."""
-        self.process.kill()
-        with self.process:
-            return self.process.wait()
-
-
-@pytest.fixture
-def eating(unified: Cgroups) -> Iterator[Callable[[Leaf], Eater]]:
-    """``eating(leaf)``: one more eater, gone before its leaf."""
-    with contextlib.ExitStack() as stack:
-
-        def begin(leaf: Leaf) -> Eater:
-            eater = Eater(leaf)
-            stack.callback(eater.end)
-            return eater
-
-        yield begin
-
-
 def test_on_v2_who_takes_more_than_it_may_without_being_slower_is_heard_and_goes_on(
-    unified: Cgroups, bells: select.epoll, eating: Callable[[Leaf], Eater]
+    unified: Cgroups, bells: select.epoll, eating: Eating
 ) -> None:
     leaf = unified.leaf("c1")
     meter = Meter(leaf.folders)
@@ -244,7 +186,7 @@ def test_on_v2_who_takes_more_than_it_may_without_being_slower_is_heard_and_goes
 
 
 def test_on_v2_who_meets_the_limit_of_its_leaf_ends_with_all_that_is_in_it(
-    unified: Cgroups, bells: select.epoll, eating: Callable[[Leaf], Eater]
+    unified: Cgroups, bells: select.epoll, eating: Eating
 ) -> None:
     leaf = unified.leaf("c1")
     meter = Meter(leaf.folders)
@@ -263,7 +205,7 @@ def test_on_v2_who_meets_the_limit_of_its_leaf_ends_with_all_that_is_in_it(
 
 
 def test_on_v2_who_is_ended_for_all_leaves_together_has_not_met_its_own_limit(
-    unified: Cgroups, eating: Callable[[Leaf], Eater]
+    unified: Cgroups, eating: Eating
 ) -> None:
     leaf, other = unified.leaf("c1"), unified.leaf("c2")
     meters = [Meter(each.folders) for each in (leaf, other)]

@@ -1,0 +1,106 @@
+"""The guard, and what a leaf gives up, with the kernel of cgroup v2 itself and without a server."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from supervisor.warden.guard import Excess, Guard, Hooks
+from supervisor.warden.jail.cgroups import Budget, Cgroups, Leaf
+from supervisor.warden.jail.meters import Meter
+from supervisor.warden.memory import LIFT_BYTES, kernel_bytes
+from tests.support.eventually import eventually
+from tests.support.patience import FACTOR
+from tests.unit.warden.conftest import Eater, Eating
+
+MIB = 1 << 20
+WAIT_SECONDS = 20.0 * FACTOR
+# Evicts a page of a file, and is the first to read it then.
+READER = """
+import os, sys
+input()
+descriptor = os.open(sys.argv[1], os.O_RDONLY)
+os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+os.pread(descriptor, 1 << 16, 0)
+"""
+# That nobody else reads just now.
+FILE = Path(os.__file__).with_name("turtle.py")
+READERS = 5
+# A group that is to stay has been seen to for so long.
+STAYS_SECONDS = 1.0
+
+
+async def guarded(leaf: Leaf, eater: Eater, limit_mib: int, mib: int) -> tuple[list[int], Excess]:
+    """The peaks that it was told of, and for what it was ended, when it takes so much."""
+    told: list[int] = []
+    ended: asyncio.Future[Excess] = asyncio.get_running_loop().create_future()
+
+    def kill(_: int, excess: Excess) -> None:
+        leaf.kill()
+        ended.set_result(excess)
+
+    guard = Guard(is_counted=True, has_namespaces=False)
+    guard.blank("c1", eater.process.pid, Meter(leaf.folders))
+    guard.watch("c1", limit_mib * MIB, 0, Hooks(on_tell=told.append, on_kill=kill))
+    eater.touch(mib)
+    try:
+        return told, await asyncio.wait_for(ended, WAIT_SECONDS)
+    finally:
+        guard.forget("c1")
+
+
+def test_who_touches_more_than_its_limit_is_told_and_then_ended(unified: Cgroups, eating: Eating) -> None:
+    leaf, most = unified.leaf("c1"), kernel_bytes(64 * MIB, 0)
+    leaf.limit(Budget(most, 4, 0))
+    told, excess = asyncio.run(guarded(leaf, eating(leaf), 64, 400))
+    assert told
+    assert told[0] > 64 * MIB
+    assert excess in (Excess.TOUCHED, Excess.HELD)
+    assert 64 * MIB < Meter(leaf.folders).most_usage() <= most + LIFT_BYTES
+
+
+def test_who_is_ended_for_all_together_was_told_nothing(unified: Cgroups, eating: Eating) -> None:
+    leaf = unified.leaf("c1")
+    leaf.limit(Budget(kernel_bytes(300 * MIB, 0), 4, 0))
+    unified.bound(100, 60 * MIB)
+    assert asyncio.run(guarded(leaf, eating(leaf), 300, 200)) == ([], Excess.OF_ALL)
+
+
+def dying(unified: Cgroups) -> int:
+    """Removed groups that the kernel keeps."""
+    for line in (Path(unified.unified) / "cgroup.stat").read_text().splitlines():
+        if line.startswith("nr_dying_descendants "):
+            return int(line.split()[1])
+    raise AssertionError("the kernel does not count them")
+
+
+def read_and_removed(unified: Cgroups, number: int, gives_up: bool) -> None:
+    leaf = unified.leaf(f"c{number}")
+    command = [sys.executable, "-S", "-c", READER, str(FILE)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, text=True) as reader:
+        assert reader.stdin
+        leaf.join(reader.pid)
+        reader.stdin.write("go\n")
+        reader.stdin.close()
+        assert reader.wait(WAIT_SECONDS) == 0
+    if gives_up:
+        leaf.forget()
+    eventually(leaf.remove)
+
+
+def test_a_leaf_that_gave_up_its_pages_is_gone_when_it_is_removed(unified: Cgroups) -> None:
+    for number in range(READERS):
+        read_and_removed(unified, number, gives_up=True)
+    eventually(lambda: dying(unified) == 0)
+
+
+def test_control_what_it_keeps_keeps_it(unified: Cgroups) -> None:
+    read_and_removed(unified, 0, gives_up=False)
+    deadline = time.monotonic() + STAYS_SECONDS * FACTOR
+    while time.monotonic() < deadline:
+        assert dying(unified) == 1
+        time.sleep(STAYS_SECONDS / 10)
