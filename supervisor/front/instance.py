@@ -8,6 +8,7 @@ Rule 3: nothing the cell does makes this process wait, grow without bound, or ra
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 import os
 import time
@@ -29,8 +30,9 @@ from worker import wire
 
 log = logging.getLogger("cellblock.front")
 
-# From the end of a cell's pipe to the warden's word on how it ended.
+# From the end of a cell's pipe to the warden's word on how it ended; then it is killed.
 ENDING_SECONDS = 1.0
+DEAF = "its process closed its channel to the platform and went on"
 JOIN_BODY_BYTES = 1 << 16
 
 
@@ -314,11 +316,11 @@ class Instance:
         log.warning("cell %s broke the protocol (%s): killing it", self.cell, what)
         self._end_as(Ending("protocol", 0, 0, what))
 
-    def _end_as(self, ending: Ending) -> None:
-        """Kill it, and tell its calls at once how it ended."""
+    def _end_as(self, ending: Ending, cause: str = "") -> None:
+        """Kill it, for a ``cause`` if that is another, and tell its calls at once how it ended."""
         if self._ending is None:
             self._ending = ending
-            self._tell(self._warden.kill, ending.cause)
+            self._tell(self._warden.kill, cause or ending.cause)
         self._end(self._ending)
 
     def _whose(self, number: int) -> str:
@@ -332,8 +334,9 @@ class Instance:
 
     def _expect_the_end(self) -> None:
         if self._eof_timer is None and not self.is_gone:
-            unknown = Ending("exited", 0, 0, "the warden did not say how")
-            self._eof_timer = self._loop.call_later(ENDING_SECONDS, lambda: self._end(unknown))
+            # Whoever closes its ends and goes on has no clock of ours any more, and would keep its place.
+            deaf = functools.partial(self._end_as, Ending("exited", 0, 0, DEAF), "hung up")
+            self._eof_timer = self._loop.call_later(ENDING_SECONDS, deaf)
 
     def ended(self, ending: Ending) -> None:
         """The warden's word: the cell has been reaped."""

@@ -142,6 +142,15 @@ CASES = (
     ),
     Case(
         "tenant",
+        "close its channel and go on, as another program or in the background",
+        "it is killed when nobody reaps it",
+        "tests/fault/test_cells_that_die.py"
+        "::test_a_process_that_closes_its_channel_and_goes_on_is_killed_and_keeps_no_place",
+        "tests/fault/test_endings_controls.py"
+        "::test_control_given_up_but_not_killed_a_process_without_its_channel_goes_on_and_keeps_its_place",
+    ),
+    Case(
+        "tenant",
         "keep a place by an error at any line of its end",
         "every step is taken, books are mended",
         f"{BOOKS}::test_an_error_at_any_line_of_an_end_costs_no_place_and_no_other_end",

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from tests.support.holdings import wait_until
+from tests.support.processes import processes_of_mark
 from tests.support.server import Server
 
 BYSTANDER = "def handle(req):\n    return {'body': 'well'}\n"
@@ -94,3 +96,51 @@ def test_a_child_process_that_holds_the_pipes_does_not_outlive_its_cell(server: 
     answer = server.call("daemon")
     assert answer.status_code == 502
     assert answer.json()["error"]["details"]["exit_code"] == 9
+
+
+# What a function does with its process so that nobody hears of it any more, and its code goes on.
+GOES_ON = {
+    "another program": "os.execv(sys.executable, [sys.executable, '-ISc', 'import time; time.sleep(600)'])",
+    "no way to answer": "os.close(4)\nwhile True: pass",
+    "neither pipe": "os.close(3); os.close(4)\ntime.sleep(600)",
+}
+DEAF = """
+import os, sys, threading, time, uuid
+MARK = uuid.uuid4().hex
+open("/tmp/" + MARK, "w").close()
+{at_import}
+
+def handle(req):
+    if req.body == b"later":
+        threading.Timer(0.05, lambda: [os.close(3), os.close(4)]).start()
+    elif req.body:
+        exec(req.body, globals())
+    return {{"body": MARK}}
+"""
+
+
+@pytest.mark.needs_root
+@pytest.mark.promise("T912")
+@pytest.mark.parametrize("what", [*GOES_ON, "later"])
+def test_a_process_that_closes_its_channel_and_goes_on_is_killed_and_keeps_no_place(
+    server: Server, what: str
+) -> None:
+    """For nobody's clock ran for it any more: it went on for ever, and no other got its place."""
+    server.deploy("goes-on", DEAF.format(at_import=""), max_instances=1, timeout=60)
+    mark = server.call("goes-on").text
+    answer = server.call("goes-on", content=GOES_ON.get(what, what).encode())
+    if what == "later":
+        assert answer.text == mark
+    else:
+        assert answer.status_code == 502 and "went on" in answer.text
+    wait_until(lambda: not processes_of_mark(server.pid, mark), "it goes on")
+    assert server.call("goes-on").text not in ("", mark)
+
+
+@pytest.mark.needs_root
+def test_an_import_that_becomes_another_program_is_killed_and_its_caller_told(server: Server) -> None:
+    source = DEAF.format(at_import=GOES_ON["another program"])
+    server.deploy("goes-on-at-import", source, max_instances=1)
+    for _ in range(2):
+        answer = server.call("goes-on-at-import")
+        assert answer.status_code == 502 and "went on" in answer.text, answer.text

@@ -1,4 +1,4 @@
-"""The controls of ``test_every_ending``: with books as they were, the same deaths take the others' places."""
+"""Controls of how processes end: with books as they were, the same deaths take the others' places."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ import pytest
 
 from tests.escape.neighbour import Tenant
 from tests.fault.conftest import MakeSmall
+from tests.fault.test_cells_that_die import DEAF, GOES_ON
 from tests.fault.test_every_ending import DIER, LYING_TEMPLATE, MOST_CELLS, QUIET, replicas
 from tests.support.holdings import wait_until
 from tests.support.old_books import OLD_BOOKS
+from tests.support.processes import processes_of_mark
 from tests.support.weakened import WARDEN, Change, weakened_tree
 
 # A number that ``signal.Signals`` does not know, and that the kernel kills by all the same.
@@ -45,3 +47,20 @@ def test_control_with_books_as_they_were_both_take_all_places_and_another_space_
         answer = quiet.call("after")
         assert answer.status_code == 503, answer.text
         assert answer.json()["error"]["details"]["reason"] == "capacity"
+
+
+@pytest.mark.needs_root
+def test_control_given_up_but_not_killed_a_process_without_its_channel_goes_on_and_keeps_its_place(
+    small_server: MakeSmall, tmp_path: Path
+) -> None:
+    only_given_up = Change(
+        "supervisor/front/instance.py", "self._end, Ending(\"exited\", 0, 0, DEAF))",
+        old="self._end_as, Ending(\"exited\", 0, 0, DEAF), \"hung up\")",
+    )  # fmt: skip
+    python = weakened_tree(tmp_path, frozenset(), only_given_up, self_test=True)
+    with small_server(python=python, queue_seconds=QUEUE_SECONDS) as server:
+        server.deploy("goes-on", DEAF.format(at_import=""), max_instances=1, timeout=2)
+        mark = server.call("goes-on").text
+        assert server.call("goes-on", content=GOES_ON["neither pipe"].encode()).status_code == 502
+        assert server.call("goes-on").status_code in (429, 503), "its place is kept"
+        assert processes_of_mark(server.pid, mark), "long after its time limit"
