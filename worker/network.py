@@ -9,6 +9,7 @@ A zygote forbids, and a worker with a network of the host's allows again: most h
 
 import errno
 import socket
+import sys
 from typing import Any, Callable, Dict, Set
 
 from function import _seam
@@ -35,14 +36,14 @@ class _State:
     is_telling = False  # not before there is code of the function's
 
 
-def _refused(what: str) -> PermissionError:
-    """What the code gets; and once a call the log."""
+def _refused(what: str, is_told: bool = True) -> PermissionError:
+    """What the code gets; and once a call the log, if it ``is_told``."""
     text = (
         "%s: the network of this function is none, so nothing outside its cell can be reached; "
         "deploy it with the option network = host, if this server allows that" % what
     )
     call = _seam.current.get()
-    if _State.is_telling and (call.call_id not in _told if call is not None else not _told):
+    if is_told and _State.is_telling and (call.call_id not in _told if call is not None else not _told):
         if len(_told) >= TOLD_MOST:
             _told.clear()
         _told.add(call.call_id if call is not None else "")
@@ -91,7 +92,9 @@ def _init(self: Any, family: int = -1, type: int = -1, proto: int = -1, fileno: 
     except PermissionError:
         if family not in _INTERNET:
             raise
-    raise _refused("no internet socket can be opened")
+    # A library that only tries what there is, at its import (urllib3's _has_ipv6), wanted to reach nobody.
+    asks = sys._getframe(1).f_code.co_name
+    raise _refused("no internet socket can be opened", "ipv6" not in asks)
 
 
 _REPLACED: Dict[str, Callable[..., Any]] = {

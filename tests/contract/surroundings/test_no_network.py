@@ -161,6 +161,24 @@ def test_what_needs_no_network_is_as_it_was(server: Server, deploy: Deploy) -> N
         assert answer.json()["error"]["details"]["exception_type"] == "gaierror", question
 
 
+IMPORTS = """
+import requests, urllib3.util.connection as connection
+import importlib
+def handle(req):
+    importlib.reload(connection)
+    return {"body": {"has": connection.HAS_IPV6}}
+"""
+
+
+@on_every_runtime
+def test_an_import_that_only_tries_what_there_is_leaves_nothing_in_the_log(
+    server: Server, deploy: Deploy, runtime_name: str
+) -> None:
+    runtime_or_skip(runtime_name)
+    answer, lines = call_and_log(server, deploy("imports", IMPORTS, template=runtime_name))
+    assert (body(answer), lines) == ({"has": False}, [])
+
+
 CHILD = """
 import subprocess, sys, time
 def handle(req):
