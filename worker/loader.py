@@ -51,8 +51,11 @@ def load() -> Entry:
     try:
         return entry_of(imported("handler", _handler_path()))
     except ImportError as error:
-        if str(error) == NO_PACKAGE:
+        name = (error.name or "").partition(".")[0]
+        if error.msg == NO_PACKAGE:
             error.msg = NO_PACKAGE + BESIDE
+        elif namesakes.hides_standard(name):
+            error.msg = "%s; the bundle's own %s hides the standard library's: rename it" % (error.msg, name)
         raise
 
 

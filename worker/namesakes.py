@@ -76,6 +76,11 @@ def contested(folder: str) -> List[str]:
     return sorted(name for name in names if _is_brought(name, folder))
 
 
+def hides_standard(name: str) -> bool:
+    """Whether the bundle brings a module of that name, and the standard library has one."""
+    return name in _two and name in STANDARD
+
+
 def _is_brought(name: str, folder: str) -> bool:
     # In the order of sys.meta_path: nothing on a path comes before what is built in.
     if BuiltinImporter.find_spec(name) or FrozenImporter.find_spec(name):

@@ -241,8 +241,13 @@ def test_a_bundle_that_hides_a_module_of_the_standard_library_is_deployed_with_a
             "ImportError at line 2 of b.py: cannot import name 'y' from partially initialized module 'a'", 2,
             "from a import y",
         ),
+        (
+            {"handler.py": "import smtplib\ndef handle(req): pass\n", "email/__init__.py": "MINE = 1\n"},
+            "ModuleNotFoundError at line 1: No module named 'email.utils'; the bundle's own email hides the "
+            "standard library's: rename it", 1, "import smtplib",
+        ),
     ],
-    ids=["relative", "beside", "package", "syntax", "in-a-call", "circular"],
+    ids=["relative", "beside", "package", "syntax", "in-a-call", "circular", "hidden"],
 )  # fmt: skip
 def test_what_goes_wrong_in_a_file_of_the_bundle_names_file_line_and_way_out(
     server: Server, deploy: Deploy, files: dict[str, str], message: str, line: int, code: str

@@ -570,6 +570,23 @@ def test_a_pipe_in_a_bundle_that_is_copied_is_an_error_at_once(tmp_path: Path) -
     bundles.close()
 
 
+def test_of_the_modes_of_a_bundle_that_is_copied_whether_a_file_can_be_executed_is_kept(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / DIGEST / "bin").mkdir(parents=True)
+    for name, mode in (("bin/tool", 0o4711), ("handler.py", 0o2666)):
+        (tmp_path / DIGEST / name).write_bytes(b"")
+        (tmp_path / DIGEST / name).chmod(mode)
+    bundles = Bundles(tmp_path, as_mounts=False)
+    code = bundles.open(DIGEST)
+    (tmp_path / "copy").mkdir()
+    copy_bundle(code, tmp_path / "copy")
+    modes = {name: (tmp_path / "copy" / name).stat().st_mode & 0o7777 for name in ("bin/tool", "handler.py")}
+    assert modes == {"bin/tool": 0o755, "handler.py": 0o644}
+    code.close()
+    bundles.close()
+
+
 def test_control_without_the_budget_of_a_turn_everything_that_waits_is_taken_in_one(
     on_a_host: OnAHost, monkeypatch: pytest.MonkeyPatch
 ) -> None:
