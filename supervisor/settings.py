@@ -242,6 +242,13 @@ class Settings(Derived):
         le=1 << 44,
         description="logs kept of all functions; who has most loses first, bytes",
     )
+    log_reports_max_bytes: int = _setting(
+        16 << 20,
+        ge=1 << 16,
+        le=1 << 40,
+        description="reports kept of one function's calls, and as much again of what failed calls left, "
+        "beside its own logs, bytes",
+    )
 
     @property
     def host_and_port(self) -> tuple[str, int]:
