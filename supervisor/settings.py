@@ -244,7 +244,7 @@ class Settings(Derived):
     )
     log_reports_max_bytes: int = _setting(
         16 << 20,
-        ge=1 << 16,
+        ge=1 << 20,
         le=1 << 40,
         description="reports kept of one function's calls, and as much again of what failed calls left, "
         "beside its own logs, bytes",

@@ -5,7 +5,7 @@ import sys
 import traceback
 from typing import Any, NamedTuple
 
-from worker import capture, places
+from worker import capture, logwire, places
 
 # Of this package no frame is an author's business, wherever in a traceback it stands.
 _OURS = __file__.rpartition("/")[0] + "/"
@@ -92,7 +92,7 @@ def print_traceback(error: BaseException) -> None:
     try:
         shown = traceback.TracebackException(type(error), error, trace or error.__traceback__)
         _without_ours(shown)
-        capture.entry("".join(shown.format()), "error")
+        capture.entry("".join(shown.format()), "error", logwire.END)
     except Exception as second:  # the tenant may have replaced sys.stderr, or __str__ may raise
         fallback = "%s (its traceback cannot be shown: %s)\n" % (type(error).__name__, type(second).__name__)
         stream = sys.__stderr__

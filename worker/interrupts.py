@@ -23,7 +23,7 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Callable, Coroutine, List, NamedTuple, Optional
 
 from function import context
-from worker import capture, places, wire
+from worker import capture, logwire, places, wire
 from worker.channel import Channel
 
 if TYPE_CHECKING:
@@ -197,7 +197,7 @@ class Interrupts:
             if code:
                 lines.append("    %s" % code)
         try:
-            capture.put_entry("\n".join(lines), "error")
+            capture.put_entry("\n".join(lines), "error", kind=logwire.END)
         except Exception:  # noqa: S110 - the author's own doing; the front has its few words
             pass
 

@@ -64,6 +64,9 @@ def logs(
     grep: Annotated[
         str | None, typer.Option("--grep", "-g", help="With this in the text.", metavar="TEXT")
     ] = None,
+    reports: Annotated[
+        bool, typer.Option("--reports", help="With the reports of calls that did not fail.")
+    ] = False,
     space: Space = None,
     as_json: Json = False,
     url: Url = None,
@@ -82,12 +85,13 @@ def logs(
       cellblock logs hello
       cellblock logs hello -f --level warning
       cellblock logs hello --since 10m --grep Traceback
-      cellblock logs --call 3f81ec44c9782cdf-00000003 --json
+      cellblock logs --call 3f81ec44c9782cdf-00000003 --reports --json
     """
     asked = {
         "tail": None if tail is None else str(tail), "since": since, "until": until,
         "level": level.value if level else None, "call_id": call,
         "stream": stream.value if stream else None, "instance": instance, "q": grep,
+        "reports": "true" if reports else None,
     }  # fmt: skip
     client = connect(url, token, space)
     address = client.in_space(*(("functions", name) if name is not None else ()), "logs")

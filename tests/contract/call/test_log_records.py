@@ -229,7 +229,7 @@ def test_half_a_line_of_a_call_that_is_killed_is_its_own(server: Server, deploy:
 
 def remarks(server: Server, name: str, call_id: str = "") -> list[Record]:
     """What the platform says in the function's log of that call, or of none."""
-    query = Query(call_id=call_id, stream="platform")
+    query = Query(call_id=call_id, stream="platform", reports=True)
     return read(server.data_dir / "front/logs", SPACE, name, query).records
 
 
