@@ -22,8 +22,8 @@ FRAME_MAX_BYTES = 4096
 # Of one entry: a traceback of a hundred frames has a tenth of it.
 ENTRY_MAX_BYTES = 48 * 1024
 
-# Text is cut into lines, of which the last may go on in the call's next frame; an entry stays as it is.  An end
-# is the entry that a failed call leaves: its traceback, or where it stood.
+# Text is cut into lines, of which the last may go on in the call's next frame; an entry stays as it is.  An
+# end is the entry that a failed call leaves: its traceback, or where it stood.
 TEXT, MORE, ENTRY, END = b"t", b"m", b"e", b"x"
 LEVELS: "Dict[bytes, Level]" = {
     b"d": "debug",

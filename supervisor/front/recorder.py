@@ -9,8 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections import OrderedDict
-from collections import defaultdict
+from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -129,9 +128,7 @@ class Journal:
         self._take = recorder.take
         self._whose = (space, name, version, instance)
 
-    def add(
-        self, call_id: str, stream: Stream, level: Level, text: str, is_failures: bool = False
-    ) -> None:
+    def add(self, call_id: str, stream: Stream, level: Level, text: str, is_failures: bool = False) -> None:
         """One entry, at this moment; ``call_id`` is "" where no single call can be named."""
         when = time.time_ns()
         self._take(Record(*self._whose, call_id, when, stream, level, text, is_failures=is_failures))

@@ -1,8 +1,9 @@
 """Where the logs lie: ``ROOT/SPACE/NAME/TIME-WRITER-SEQUENCE.KIND``.
 
 One folder per function.  In it each process that writes has files of its own for each kind of record, called
-segments, so nobody waits for anybody and what is deleted is of one kind.  A segment's name tells the time and the sequence of its first record and who
-writes it; after it is full, or its process is gone, nothing in it changes.
+segments, so nobody waits for anybody, and what is deleted is of one kind.  A segment's name tells the time
+and the sequence of its first record and who writes it; after it is full, or its process is gone, nothing in
+it changes.
 """
 
 from __future__ import annotations

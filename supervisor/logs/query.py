@@ -67,7 +67,6 @@ class Query:
         if self.q is not None and len(self.q) > Q_MAX_CHARS:
             raise ValueError(f"q: it has at most {Q_MAX_CHARS} characters")
 
-
     @property
     def kinds(self) -> tuple[Kind, ...]:
         """What is looked at; what is not asked for costs nothing."""

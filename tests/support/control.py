@@ -6,7 +6,7 @@ import ast
 
 from supervisor.bundles import BundleStore
 from supervisor.errors import PlatformError
-from supervisor.front.control import BundleCheck
+from supervisor.front.control import BundleCheck, Standing
 from supervisor.front.survey import Survey
 
 
@@ -51,9 +51,9 @@ class FakeControl:
         self._reach()
         self.told.append(("values", space))
 
-    async def instances(self, space: str, name: str) -> tuple[int, int]:
+    async def standing(self, space: str, name: str) -> Standing:
         """What ``running`` says, else none."""
-        return self.running.get((space, name), (0, 0))
+        return Standing(*self.running.get((space, name), (0, 0)))
 
     def runtimes(self) -> tuple[str, ...]:
         """As given."""

@@ -102,8 +102,8 @@ async def show_code(context: Given, space: SpaceIn, name: NameIn) -> Code:
 
 async def described(context: Context, function: Function) -> FunctionOut:
     """The function as the API shows it."""
-    instances = await context.control.instances(function.space, function.name)
-    return FunctionOut.of(function, context.limits_in_force(function.active.content.options), instances)
+    standing = await context.control.standing(function.space, function.name)
+    return FunctionOut.of(function, context.limits_in_force(function.active.content.options), standing)
 
 
 def cursor_to(side: str, key: str | int) -> str:

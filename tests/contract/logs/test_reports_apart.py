@@ -16,7 +16,7 @@ from supervisor.logs import Retention, sweep
 from supervisor.logs.layout import segments_of
 from tests.support.eventually import eventually
 from tests.support.server import SPACE, TOKEN, Server
-from tests.support.tailer import Tailer, texts
+from tests.support.tailer import Tailer
 from tests.support.together import together
 
 COMMAND = Path(sys.executable).with_name("cellblock")
@@ -71,10 +71,15 @@ def test_a_report_is_shown_when_it_is_asked_for_or_when_its_call_failed(
         assert reports_of(logged(talking, fragile, reports=True, call_id="apart-1")) == ["apart-1"]
         # Those who follow, too: the last call's report is the last of all.
         for tailer, expected in ((plain, {"apart-2", "apart-4"}), (full, set(bodies))):
-            found = tailer.until(lambda event: event.data.get("call_id") == "apart-4"
-                                 and event.data["text"].startswith("report outcome="))
-            assert {e.data["call_id"] for e in found
-                    if str(e.data.get("text", "")).startswith("report outcome=")} == expected
+            found = tailer.until(
+                lambda event: (
+                    event.data.get("call_id") == "apart-4"
+                    and event.data["text"].startswith("report outcome=")
+                )
+            )
+            assert {
+                e.data["call_id"] for e in found if str(e.data.get("text", "")).startswith("report outcome=")
+            } == expected
     for words, wanted in (([], False), (["--reports"], True)):
         done = subprocess.run(
             [str(COMMAND), "logs", fragile, "-s", SPACE, "--call", "apart-1", *words],

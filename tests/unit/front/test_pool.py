@@ -53,7 +53,7 @@ async def pool(**limits: Any) -> AsyncIterator[tuple[Pool, Warden]]:
         return b"", 1
 
     made = Pool(
-        identity(), Limits(**limits), {}, warden, encode_init,  # type: ignore[arg-type]
+        identity(), Limits(**limits), {"mode": "serve"}, warden, encode_init,  # type: ignore[arg-type]
         queue_seconds=WAIT_SECONDS, queue_depth=10, init_seconds=WAIT_SECONDS,
     )  # fmt: skip
     async with asyncio.timeout(WAIT_SECONDS):

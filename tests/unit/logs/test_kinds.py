@@ -178,7 +178,9 @@ def test_while_a_disk_refuses_reports_leave_room_for_lines_and_their_loss_is_sai
     (tmp_path / "default").write_text("")  # no folder can be made
     writer = Writer(tmp_path, buffer_bytes=400_000)
     for first in range(0, 5000, 100):
-        writer.append_reports("default", "hello", [remarks.ready(report(n)) for n in range(first, first + 100)])
+        writer.append_reports(
+            "default", "hello", [remarks.ready(report(n)) for n in range(first, first + 100)]
+        )
     lost = writer.dropped
     assert lost > 0
     writer.append(lines(500))
@@ -187,4 +189,6 @@ def test_while_a_disk_refuses_reports_leave_room_for_lines_and_their_loss_is_sai
     assert writer.close()
     assert [one.text for one in everything(tmp_path)] == [str(n) for n in range(500)]
     said = [one.text for one in everything(tmp_path, query=WITH_REPORTS) if "dropped" in one.text]
-    assert said == [f"{lost} log records were dropped: they could not be written to the server's disk in time"]
+    assert said == [
+        f"{lost} log records were dropped: they could not be written to the server's disk in time"
+    ]
