@@ -7,8 +7,10 @@ from collections.abc import Iterable
 from itertools import islice
 from typing import Protocol
 
-# An import that takes longer is told to the warden: whoever waits at another front wants to know.
-TOLD_AFTER_S = 0.5
+# An import that takes longer is told to the warden: whoever waits at another front wants to know, well before
+# its own patience ends.
+TOLD_AFTER_S = 0.25
+TOLD_AFTER_SHARE = 0.25
 # For the end of an import that takes too long to be told to those who wait for it.
 SLACK_S = 1.0
 

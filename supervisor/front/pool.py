@@ -252,7 +252,8 @@ class Pool:
     async def _import(self, instance: Instance, init: bytes, is_ahead: bool, is_failed: bool) -> wire.Frame:
         """Have it import the function; who waits for that may do so for all of ``init_seconds``."""
         told = (instance.cell, self.identity.whose)
-        slow = self._loop.call_later(importing.TOLD_AFTER_S, self._warden.start, *told, "importing")
+        soon = min(importing.TOLD_AFTER_S, self.queue_seconds * importing.TOLD_AFTER_SHARE)
+        slow = self._loop.call_later(soon, self._warden.start, *told, "importing")
         self._imports.begin(instance, is_ahead, time.perf_counter())
         self._imports.name(self._waiting, bool(self._serving))
         try:
