@@ -148,7 +148,10 @@ class Settings(Derived):
         "or an eighth of the host's if that is less",
     )
     queue_seconds: float = _setting(
-        10.0, gt=0, le=600, description="longest wait of a call for an instance, seconds"
+        10.0,
+        gt=0,
+        le=600,
+        description="longest wait of a call for an instance, beside an import that it waits for, seconds",
     )
     queue_depth: int = _setting(
         1000, ge=1, le=100_000, description="calls that may wait for one function in one front"

@@ -36,6 +36,10 @@ class LogSource(StrEnum):
     PLATFORM = "platform"
 
 
+Until = Annotated[str | None, typer.Option("--until", help="Not after, as --since.", metavar="TIME")]
+Reports = Annotated[bool, typer.Option("--reports", help="With the reports of calls that did not fail.")]
+
+
 def logs(
     name: Annotated[
         str | None,
@@ -52,9 +56,7 @@ def logs(
         str | None,
         typer.Option("--since", help="Not before: 10m, 2d, or 2026-01-31T12:00:00Z.", metavar="TIME"),
     ] = None,
-    until: Annotated[
-        str | None, typer.Option("--until", help="Not after, as --since.", metavar="TIME")
-    ] = None,
+    until: Until = None,
     level: Annotated[LogLevel | None, typer.Option("--level", "-l", help="This level at least.")] = None,
     call: Annotated[str | None, typer.Option("--call", help="Of this call only.", metavar="ID")] = None,
     stream: Annotated[LogSource | None, typer.Option("--stream", help="Of this stream only.")] = None,
@@ -64,9 +66,7 @@ def logs(
     grep: Annotated[
         str | None, typer.Option("--grep", "-g", help="With this in the text.", metavar="TEXT")
     ] = None,
-    reports: Annotated[
-        bool, typer.Option("--reports", help="With the reports of calls that did not fail.")
-    ] = False,
+    reports: Reports = False,
     space: Space = None,
     as_json: Json = False,
     url: Url = None,

@@ -142,7 +142,8 @@ def test_an_import_that_raises_is_told_to_all_who_wait_for_it_and_is_the_status_
 
 def test_a_function_is_running_again_once_an_import_of_it_works(impatient: Server) -> None:
     # The world has changed, and the function has not: a secret that its import wants.
-    source = "from function import secrets\n1 / len(secrets.get('wanted'))\ndef handle(req): return {'body': 'x'}\n"
+    source = "from function import secrets\n1 / len(secrets.get('wanted'))\n"
+    source += "def handle(req): return {'body': 'x'}\n"
     impatient.deploy("depends", source)
     assert alone(impatient, "depends").status_code == 500
     assert "ZeroDivisionError at line 2" in shown(impatient, "depends")["status_reason"]
