@@ -235,13 +235,14 @@ class Pool:
                 self._ready(instance, bool(memory.is_async))
                 return
             init, revision = await self._encode_init()
-            frame = await self._import(instance, init, request["mode"] == "keep", lease.is_failed)
+            frame = await self._import(instance, init, request["mode"] == "keep")
             if frame.kind != wire.READY:
                 what = "it did not say READY"
                 instance.violated(what)
                 raise StartFailed(None, Ending("protocol", 0, 0, what))
             instance.values_revision = revision
             self._ready(instance, bool(frame.head[0]))
+            self._warden.start(instance.cell, self.identity.whose, "ready")
         except (StartFailed, StartLate) as failure:
             self._has_failed(failure, instance, began)
             self._fail_waiting(failure)
@@ -249,7 +250,7 @@ class Pool:
             instance.kill("released")
             self._fail_waiting(error)
 
-    async def _import(self, instance: Instance, init: bytes, is_ahead: bool, is_failed: bool) -> wire.Frame:
+    async def _import(self, instance: Instance, init: bytes, is_ahead: bool) -> wire.Frame:
         """Have it import the function; who waits for that may do so for all of ``init_seconds``."""
         told = (instance.cell, self.identity.whose)
         soon = min(importing.TOLD_AFTER_S, self.queue_seconds * importing.TOLD_AFTER_SHARE)
@@ -257,13 +258,10 @@ class Pool:
         self._imports.begin(instance, is_ahead, time.perf_counter())
         self._imports.name(self._waiting, bool(self._serving))
         try:
-            frame = await instance.start(init, self.init_seconds)
+            return await instance.start(init, self.init_seconds)
         finally:
             self._imports.end(instance, time.perf_counter())
             slow.cancel()
-        if is_failed or slow.when() <= self._loop.time():
-            self._warden.start(*told, "ready")
-        return frame
 
     def _has_failed(self, failure: StartFailed | StartLate, instance: Instance, began: float) -> None:
         """A start of the function's own fault.  Those at once count once: a burst is no row of them."""

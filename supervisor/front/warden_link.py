@@ -53,15 +53,11 @@ class LeaseRefused(Exception):
 
 @dataclass(frozen=True)
 class Lease:
-    """A cell for one version: its name, what a former holder remembered of it, its pipe ends.
-
-    ``is_failed``: the last start of its function failed, so the warden wants to hear how this one goes.
-    """
+    """A cell for one version: its name, what a former holder remembered of it, its pipe ends."""
 
     cell: str
     memory: Message
     pipes: list[int]
-    is_failed: bool = False
 
 
 @dataclass(frozen=True)
@@ -126,7 +122,7 @@ class WardenLink:
             # The kernel leaves out what there is no room for.
             self._unwanted(answer, descriptors)
             raise LeaseRefused("capacity", "this front has no descriptors left for its pipes")
-        return Lease(answer["cell"], answer["memory"], descriptors, answer["is_failed"])
+        return Lease(answer["cell"], answer["memory"], descriptors)
 
     def kill(self, cell: str, cause: str) -> None:
         """End a leased cell now."""

@@ -54,9 +54,14 @@ class Record(NamedTuple):
         return "reports" if self.is_quiet_report else "platform"
 
     @property
+    def is_report(self) -> bool:
+        """Whether it is the report of a call."""
+        return self.stream == "platform" and self.text.startswith(REPORT)
+
+    @property
     def is_quiet_report(self) -> bool:
-        """Whether it is the report of a call that did not fail, which who reads has to ask for."""
-        return self.stream == "platform" and self.level == "info" and self.text.startswith(REPORT)
+        """Whether it is that of a call that did not fail, which who reads has to ask for."""
+        return self.level == "info" and self.is_report
 
     def as_json(self) -> dict[str, str | int]:
         """What an API shows: the contract's fields, with the time as RFC 3339."""

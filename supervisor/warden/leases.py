@@ -255,7 +255,6 @@ class Desk:
         request.answer()
         self.book.hand_over(cell, request.session)
         message = {"is": "leased", "ticket": request.ticket, "cell": cell.name, "memory": memory}
-        message["is_failed"] = self.starts.failed(request.key) != (0, "")
         if not request.session.tell(message, cell.pipes.lent()):
             cell.kill("front gone")
             why = "there is no descriptor left for its pipes"  # if the front is there at all

@@ -3,8 +3,8 @@
     start    cell space name version state (importing | ready | failed) reason
 
 A front says ``importing`` of an import that takes a while, so that a call that waits at another front,
-because the function may have no more instances, goes on waiting for it; and ``failed`` with the reason, which
-is the function's status until a start is ``ready`` or the function changes.  Of most nothing is said.
+because the function may have no more instances, goes on waiting for it.  The last start decides what the
+function's status is: ``failed``, with the reason, until one is ``ready`` or the function changes.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What a front may say on its link: a table of verbs, each with its fields, their types and their bounds.
 
     lease    ticket mode space name version digest runtime network imports max_instances tie
-             -> leased   ticket cell memory is_failed + 4 descriptors (request, reply, stdout, stderr)
+             -> leased   ticket cell memory + 4 descriptors (request, reply, stdout, stderr)
              -> refused  ticket reason (limit | capacity | broken) message is_importing
     return   cell memory + 4 descriptors    an idle cell that another front may have
     kill     cell cause
