@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from typing import Any
 
 from supervisor.bundles import BundleStore
 from supervisor.errors import PlatformError
@@ -18,7 +19,8 @@ class FakeControl:
         self._runtimes = runtimes
         self.told: list[tuple[str, ...]] = []
         self.checked: list[tuple[str, str]] = []
-        self.running: dict[tuple[str, str], tuple[int, int]] = {}
+        # What a ``Standing`` is made of.
+        self.running: dict[tuple[str, str], tuple[Any, ...]] = {}
         self.fails = False
 
     async def check_bundle(self, template: str, digest: str) -> BundleCheck:
