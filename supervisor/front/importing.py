@@ -85,5 +85,5 @@ class Imports:
 
     def _count(self, now: float) -> None:
         if self._running or self._is_elsewhere:
-            self._before += now - self._since
-        self._since = now
+            self._before += max(0.0, now - self._since)  # a call says when it was made, a moment ago
+        self._since = max(now, self._since)

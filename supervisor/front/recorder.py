@@ -131,4 +131,4 @@ class Journal:
     def add(self, call_id: str, stream: Stream, level: Level, text: str, is_failures: bool = False) -> None:
         """One entry, at this moment; ``call_id`` is "" where no single call can be named."""
         when = time.time_ns()
-        self._take(Record(*self._whose, call_id, when, stream, level, text, is_failures=is_failures))
+        self._take(Record(*self._whose, call_id, when, stream, level, text, "", 0, is_failures))

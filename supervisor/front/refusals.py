@@ -59,7 +59,8 @@ def why_it_failed(failure: StartFailed | StartLate) -> str:
         at = f", at {failure.where}" if failure.where else ""
         return f"its import took longer than {failure.limit_s:g} s{at}"
     if failure.failed is None:
-        return _how(failure.ending or Ending("exited", 0, 0, ""))
+        ending = failure.ending or Ending("exited", 0, 0, "")
+        return "it ran out of memory while it started" if ending.cause == "memory" else _how(ending)
     _, exception_type, exception_info, line = failure.failed.head[:4]
     at = f" at line {line}" if line else ""
     return f"{exception_type}{at}: {exception_info}"

@@ -36,11 +36,13 @@ class Starts:
                 self._on_importing(key)
             return
         self._importing.discard(message["cell"])
-        self._failed.pop(key, None)
         if message["state"] == "failed":
+            self._failed.pop(key, None)
             self._failed[key] = (message["version"], message["reason"])
             if len(self._failed) > FAILED_MOST:
                 self._failed.popitem(last=False)
+        elif self.failed(key)[0] == message["version"]:  # else of one that was replaced
+            del self._failed[key]
 
     def ended(self, cell: str) -> None:
         """The cell is no more."""

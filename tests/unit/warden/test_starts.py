@@ -43,10 +43,11 @@ def test_a_front_says_it_of_its_own_cells_only() -> None:
 def test_a_failure_stays_until_a_start_works_or_the_function_changes() -> None:
     starts = Starts(lambda _: None)
     assert starts.failed(KEY) == (0, "")
-    for mend in (lambda: starts.heard(said("ready"), True), lambda: starts.changed(*KEY)):
+    for mend in (lambda: starts.heard(said("ready", version=3), True), lambda: starts.changed(*KEY)):
         starts.heard(said("failed", version=3, reason="why"), False)
         starts.heard(said("importing"), True)
         starts.changed("space", "other")
+        starts.heard(said("ready", version=2), True)
         assert starts.failed(KEY) == (3, "why")
         mend()
         assert starts.failed(KEY) == (0, "")
