@@ -148,7 +148,10 @@ class Settings(Derived):
         "or an eighth of the host's if that is less",
     )
     queue_seconds: float = _setting(
-        10.0, gt=0, le=600, description="longest wait of a call for an instance, seconds"
+        10.0,
+        gt=0,
+        le=600,
+        description="longest wait of a call for an instance, beside an import that it waits for, seconds",
     )
     queue_depth: int = _setting(
         1000, ge=1, le=100_000, description="calls that may wait for one function in one front"
@@ -241,6 +244,13 @@ class Settings(Derived):
         ge=1 << 20,
         le=1 << 44,
         description="logs kept of all functions; who has most loses first, bytes",
+    )
+    log_reports_max_bytes: int = _setting(
+        16 << 20,
+        ge=1 << 20,
+        le=1 << 40,
+        description="reports kept of one function's calls, and as much again of what failed calls left, "
+        "beside its own logs, bytes",
     )
 
     @property

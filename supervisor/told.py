@@ -82,6 +82,7 @@ class FrontSettings(Derived):
     log_keep_seconds: float
     log_function_max_bytes: int
     log_total_max_bytes: int
+    log_reports_max_bytes: int
 
     @property
     def logs_dir(self) -> Path:

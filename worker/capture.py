@@ -104,21 +104,21 @@ def _put(descriptor: int, data: bytes) -> None:
         rest = memoryview(rest)[written:]  # a signal came in between
 
 
-def entry(text: str, level: str) -> None:
+def entry(text: str, level: str, kind: bytes = logwire.ENTRY) -> None:
     """One entry on stderr, however many lines it has; a stream of the author's own gets it as text."""
     stream = sys.stderr
     if stream is _Streams.stderr:
-        put_entry(text, level)
+        put_entry(text, level, kind=kind)
     elif stream is not None:
         stream.write(text.rstrip("\n") + "\n")
 
 
-def put_entry(text: str, level: str, descriptor: int = 2) -> None:
+def put_entry(text: str, level: str, descriptor: int = 2, kind: bytes = logwire.ENTRY) -> None:
     """One entry, whatever ``sys.stderr`` is."""
     data = text.rstrip("\n").encode("utf-8", "backslashreplace")
     # A key of its own: threads, and children that were forked, may be writing entries too.
     key = (os.getpid() << 16) ^ next(_entries)
-    for frame in logwire.entry(data, level, _Calls.current(), key):
+    for frame in logwire.entry(data, level, _Calls.current(), key, kind):
         _put(descriptor, frame)
 
 

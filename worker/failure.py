@@ -9,7 +9,7 @@ import linecache
 import sys
 from typing import Any, Callable, List, NamedTuple, Optional, Tuple
 
-from . import capture, frames, namesakes, origin
+from . import capture, frames, logwire, namesakes, origin
 
 TYPE_MAX_CHARS = 256
 INFO_MAX_CHARS = 4096
@@ -177,7 +177,7 @@ def print_traceback(error: BaseException, entry: Optional[Callable[..., Any]] = 
         if entry is not None and frames.traceback_of(error) is None and issubclass(type(error), TypeError):
             text += _how_it_is_called(entry)
         if text:
-            capture.entry(text, "error")
+            capture.entry(text, "error", logwire.END)
     except BaseException as second:  # the tenant may have replaced sys.stderr
         _say_without(error, second)
 

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any, Callable, Coroutine, List, NamedTuple, Op
 
 from function import context
 
-from . import capture, namesakes, places, wire
+from . import capture, logwire, namesakes, places, wire
 from .channel import Channel
 
 if TYPE_CHECKING:
@@ -210,7 +210,7 @@ class Interrupts:
             if code:
                 lines.append("    %s" % code)
         try:
-            capture.put_entry("\n".join(lines), "error")
+            capture.put_entry("\n".join(lines), "error", kind=logwire.END)
         except Exception:  # noqa: S110 - the author's own doing; the front has its few words
             pass
 

@@ -22,8 +22,9 @@ FRAME_MAX_BYTES = 4096
 # Of one entry: a traceback of a hundred frames has a tenth of it.
 ENTRY_MAX_BYTES = 48 * 1024
 
-# Text is cut into lines, of which the last may go on in the call's next frame; an entry stays as it is.
-TEXT, MORE, ENTRY = b"t", b"m", b"e"
+# Text is cut into lines, of which the last may go on in the call's next frame; an entry stays as it is.  An
+# end is the entry that a failed call leaves: its traceback, or where it stood.
+TEXT, MORE, ENTRY, END = b"t", b"m", b"e", b"x"
 LEVELS: "Dict[bytes, Level]" = {
     b"d": "debug",
     b"i": "info",
@@ -60,7 +61,7 @@ def text(data: bytes, call: int) -> Iterator[bytes]:
         yield b"%b%b\n" % (head, data[start : start + _TEXT_ROOM])
 
 
-def entry(data: bytes, level: str, call: int, key: int) -> Iterator[bytes]:
+def entry(data: bytes, level: str, call: int, key: int, kind: bytes = ENTRY) -> Iterator[bytes]:
     """Frames of one entry, lines and all; what is above ENTRY_MAX_BYTES is left out."""
     # One byte more, so that whoever reads it sees that something is missing.
     data = _escaped(data[: ENTRY_MAX_BYTES + 1])
@@ -68,7 +69,7 @@ def entry(data: bytes, level: str, call: int, key: int) -> Iterator[bytes]:
     last = max(0, len(data) - 1) // _ENTRY_ROOM * _ENTRY_ROOM
     for start in range(0, last, _ENTRY_ROOM):
         yield b"%b%b%b%b\n" % (MARK, MORE, tail, data[start : start + _ENTRY_ROOM])
-    yield b"%b%b%b%b\n" % (MARK, ENTRY, tail, data[last:])
+    yield b"%b%b%b%b\n" % (MARK, kind, tail, data[last:])
 
 
 def decode(data: bytes) -> Optional[Frame]:
@@ -83,7 +84,7 @@ def decode(data: bytes) -> Optional[Frame]:
         return None
     if kind == TEXT:
         return Frame(kind, level, call, b"", data[_CALL_END:])
-    if kind in (MORE, ENTRY) and len(data) >= _KEY_END:
+    if kind in (MORE, ENTRY, END) and len(data) >= _KEY_END:
         return Frame(kind, level, call, data[_CALL_END:_KEY_END], data[_KEY_END:])
     return None
 

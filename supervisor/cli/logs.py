@@ -36,6 +36,10 @@ class LogSource(StrEnum):
     PLATFORM = "platform"
 
 
+Until = Annotated[str | None, typer.Option("--until", help="Not after, as --since.", metavar="TIME")]
+Reports = Annotated[bool, typer.Option("--reports", help="With the reports of calls that did not fail.")]
+
+
 def logs(
     name: Annotated[
         str | None,
@@ -52,9 +56,7 @@ def logs(
         str | None,
         typer.Option("--since", help="Not before: 10m, 2d, or 2026-01-31T12:00:00Z.", metavar="TIME"),
     ] = None,
-    until: Annotated[
-        str | None, typer.Option("--until", help="Not after, as --since.", metavar="TIME")
-    ] = None,
+    until: Until = None,
     level: Annotated[LogLevel | None, typer.Option("--level", "-l", help="This level at least.")] = None,
     call: Annotated[str | None, typer.Option("--call", help="Of this call only.", metavar="ID")] = None,
     stream: Annotated[LogSource | None, typer.Option("--stream", help="Of this stream only.")] = None,
@@ -64,6 +66,7 @@ def logs(
     grep: Annotated[
         str | None, typer.Option("--grep", "-g", help="With this in the text.", metavar="TEXT")
     ] = None,
+    reports: Reports = False,
     space: Space = None,
     as_json: Json = False,
     url: Url = None,
@@ -82,12 +85,13 @@ def logs(
       cellblock logs hello
       cellblock logs hello -f --level warning
       cellblock logs hello --since 10m --grep Traceback
-      cellblock logs --call 3f81ec44c9782cdf-00000003 --json
+      cellblock logs --call 3f81ec44c9782cdf-00000003 --reports --json
     """
     asked = {
         "tail": None if tail is None else str(tail), "since": since, "until": until,
         "level": level.value if level else None, "call_id": call,
         "stream": stream.value if stream else None, "instance": instance, "q": grep,
+        "reports": "true" if reports else None,
     }  # fmt: skip
     client = connect(url, token, space)
     address = client.in_space(*(("functions", name) if name is not None else ()), "logs")

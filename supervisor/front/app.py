@@ -12,13 +12,13 @@ import logging
 import os
 import signal
 import socket
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from supervisor import told
 from supervisor.bundles import BundleStore
-from supervisor.front import answers, calls, cors, forwarding, health, origins, remarks
+from supervisor.front import answers, calls, cors, forwarding, health, origins
 from supervisor.front.auth import Credentials
 from supervisor.front.directory import Directory
 from supervisor.front.gateway import Gateway
@@ -27,7 +27,7 @@ from supervisor.front.late_api import LateApi
 from supervisor.front.logkeeping import LogKeeper
 from supervisor.front.logtail import ASKED, LogTail
 from supervisor.front.recorder import Recorder
-from supervisor.front.reports import Report, Reports
+from supervisor.front.reports import Reports
 from supervisor.front.tails import Tails
 from supervisor.front.timing import Timing
 from supervisor.front.warden_control import WardenControl
@@ -161,13 +161,7 @@ class Application:
             else Recorder(settings.logs_dir, kept)
         )
 
-        def keep(batch: Sequence[Report]) -> None:
-            for report in batch:
-                if report.version:  # else anybody could make logs of functions that do not exist
-                    recorder.take(remarks.of_call(report))
-            recorder.flush()  # a batch already
-
-        self._reports = reports = forwarding.ForwardedReports(settings, keep, exporter)
+        self._reports = reports = forwarding.ForwardedReports(settings, recorder.take_reports, exporter)
         bundles = BundleStore(
             settings.front_dir / "bundles", settings.bundle_max_bytes, settings.bundle_max_entries
         )
@@ -255,7 +249,12 @@ class Application:
 
 
 def _retention(settings: FrontSettings) -> Retention:
-    return Retention(settings.log_keep_seconds, settings.log_function_max_bytes, settings.log_total_max_bytes)
+    return Retention(
+        settings.log_keep_seconds,
+        settings.log_function_max_bytes,
+        settings.log_total_max_bytes,
+        settings.log_reports_max_bytes,
+    )
 
 
 def _known(lookups: Lookups) -> set[tuple[str, str]]:

@@ -24,6 +24,19 @@ class BundleCheck:
     entry: str | None = None
 
 
+@dataclass(frozen=True)
+class Standing:
+    """A function just now: its instances over all fronts, and those of them that answer.
+
+    ``failed_version``'s last start failed for ``reason``; 0 where no start did.
+    """
+
+    replicas: int = 0
+    available_replicas: int = 0
+    failed_version: int = 0
+    reason: str = ""
+
+
 class Control(Protocol):
     """Requests of the API to the pools and the warden."""
 
@@ -43,8 +56,8 @@ class Control(Protocol):
         """Return once every front will hand the space's new secrets and variables to the next call."""
         ...
 
-    async def instances(self, space: str, name: str) -> tuple[int, int]:
-        """``(replicas, available_replicas)`` over all fronts."""
+    async def standing(self, space: str, name: str) -> Standing:
+        """How a function stands, over all fronts."""
         ...
 
     async def survey(self, space: str) -> Survey:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from supervisor.front import remarks
 from supervisor.front.outcomes import TABLE
 from supervisor.front.recorder import Recorder
 from supervisor.front.reports import Report, Reports, line_of
@@ -42,6 +43,13 @@ class ExportedRecorder(Recorder):
         """A line has come."""
         super().take(record)
         self._exporter.record(record)
+
+    def take_reports(self, reports: Sequence[Report]) -> None:
+        """Calls have ended."""
+        super().take_reports(reports)
+        for report in reports:
+            if report.version and remarks.is_quiet(report):  # the others have come as records
+                self._exporter.record(remarks.of_call(report))
 
 
 class ForwardedReports(Reports):

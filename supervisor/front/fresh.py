@@ -55,7 +55,7 @@ class FreshInstance(Instance):
                 await asyncio.wait_for(asyncio.shield(self._first), within_s)
             except TimeoutError:
                 self.kill("timeout")
-                raise StartLate("") from None
+                raise StartLate("", within_s) from None
             self._check_started(frame)
         return frame
 

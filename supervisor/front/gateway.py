@@ -17,7 +17,7 @@ from supervisor.front.answers import Answer
 from supervisor.front.auth import Credentials
 from supervisor.front.directory import Directory
 from supervisor.front.http.exchange import Exchange
-from supervisor.front.lost import CallLate, CallLost, CircuitOpen, StartFailed
+from supervisor.front.lost import CallLate, CallLost, CircuitOpen, StartFailed, StartLate
 from supervisor.front.origins import Asked
 from supervisor.front.outcomes import Outcome
 from supervisor.front.pool import Retired
@@ -304,6 +304,8 @@ def _answer_of(call: PreparedCall, exchange: Exchange) -> Answer:
     memory_mib = exchange.pool.limits.memory
     if isinstance(error, StartFailed):
         return refusals.start_failed(error, memory_mib, call.call_id, is_known)
+    if isinstance(error, StartLate):
+        raise refusals.import_late(error, call.call_id)
     if isinstance(error, CallLost):
         raise refusals.lost(error, limit_s, memory_mib, call.call_id)
     if isinstance(error, CircuitOpen):

@@ -38,6 +38,11 @@ class Identity:
     recorder: Recorder | None = None
     memory_mib: int = 0
 
+    @property
+    def whose(self) -> tuple[str, str, int]:
+        """Space, name and version."""
+        return self.space, self.function, self.version
+
     def lines_of(self, cell: str) -> LogLines:
         """Counts and keeps the lines of one instance."""
         kept = None

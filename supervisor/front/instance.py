@@ -69,6 +69,8 @@ class Instance:
         # With ``fresh``: a call was answered and may have left something; why a cell can serve one call only.
         self.is_dirty = False
         self.whole = ""
+        # The call that waits for its import, whose log is what that writes.
+        self.import_call = ""
         self._warden = warden
         self._on_free = on_free
         self._on_gone = on_gone
@@ -106,7 +108,7 @@ class Instance:
             await asyncio.wait({self._started}, timeout=deadlines.DUMP_S)
             self.kill("timeout")
             self._logs.read_to_the_end()
-            raise StartLate(self._logs.where()) from None
+            raise StartLate(self._logs.where(), within_s) from None
         if frame.kind == wire.FAILED:
             is_memory = frame.head[0] == wire.STAGE_MEMORY
             self.kill("memory" if is_memory else "released")
@@ -164,7 +166,7 @@ class Instance:
         call.end_at = self._outbox.total
         self._logs.lines.begin_call(len(self._outstanding))
         if not self.served and call.queued_at < self._ready_since:
-            call.init_s = self.init_s  # it waited for that
+            call.init_s = min(self.init_s, call.sent_at - call.queued_at)  # it waited for that
         self._deadlines.begin(call)
 
     @property
@@ -257,6 +259,8 @@ class Instance:
             if self._started.done():
                 raise wire.RemoteProtocolError("a second word on how it started")
             self._inbox.last()
+            self._logs.read_for_answer(0, self.import_call, True)
+            self.import_call = ""
             self._started.set_result(frame)
             self._inbox.expect(self._outstanding)
             return
@@ -328,7 +332,9 @@ class Instance:
         if not number and len(self._outstanding) == 1:
             return next(iter(self._outstanding.values())).call_id
         call = self._outstanding.get(number)
-        return call.call_id if call is not None else ""
+        if call is not None:
+            return call.call_id
+        return "" if number else self.import_call
 
     # ---- the end ----------------------------------------------------------------------------
 

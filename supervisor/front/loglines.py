@@ -116,7 +116,7 @@ class LogLines:
             for part in text.split("\n"):
                 log.info("%s %s %s: %s", self._origin, call_id or "-", stream, part)
         if self._journal is not None:
-            self._journal.add(call_id, stream, line.level, text)
+            self._journal.add(call_id, stream, line.level, text, line.is_failures)
 
     def end_call(self, call_id: str, number: int = 0, is_last: bool = True) -> None:
         """Say how much was dropped, if anything was; ``is_last``: no other call runs."""

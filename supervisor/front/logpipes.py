@@ -98,5 +98,7 @@ class LogPipes:
                 # The interpreter itself writes no frames.
                 room = STACK_LINES_MOST - len(self._stack)
                 self._stack += [line.data for line in lines if not line.call][:room]
+                # A call that has to be ended leaves hundreds of them: they are not what its function wrote.
+                lines = [line if line.call else line._replace(is_failures=True) for line in lines]
             lines = self._view.of(lines)
         self.lines.take(lines, stream.name, self._whose)

@@ -93,7 +93,7 @@ class Pages:
 
     def _read(self) -> Batch:
         if self._trail is None:
-            catalogue = Catalogue(self._reads.root, *self._whose)
+            catalogue = Catalogue(self._reads.root, *self._whose, self._selection.query.kinds)
             self._trail = Trail(catalogue, self._start, self._selection.query.since or 0)
         batch = self._trail.advance(self._selection, min(PAGE_RECORDS, self._left), PAGE_MAX_BYTES)
         self._left -= len(batch.records)

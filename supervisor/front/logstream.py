@@ -28,11 +28,15 @@ CUT = b"... (cut)"
 
 
 class Line(NamedTuple):
-    """A line, or (with newlines in it) an entry; ``call`` is what the cell says, 0 where it says nothing."""
+    """A line, or (with newlines in it) an entry; ``call`` is what the cell says, 0 where it says nothing.
+
+    ``is_failures``: it says of itself that a failed call left it.
+    """
 
     data: bytes
     call: int = 0
     level: Level = "info"
+    is_failures: bool = False
 
     @property
     def lines(self) -> int:
@@ -159,7 +163,7 @@ class Stream:
             return
         if self._parts:
             payload = self._take(key, payload, lines)
-        lines.append(Line(payload, frame.call, frame.level))
+        lines.append(Line(payload, frame.call, frame.level, frame.kind == logwire.END))
 
     def _hold(self, key: tuple[int, bytes], piece: bytes, most: int, level: Level) -> None:
         part = self._parts.get(key)

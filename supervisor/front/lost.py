@@ -42,11 +42,12 @@ class StartFailed(Exception):
 
 
 class StartLate(Exception):
-    """The module was still being imported when its time was up; ``where`` it stood."""
+    """The module was still being imported when its time was up, ``limit_s``; ``where`` it stood."""
 
-    def __init__(self, where: str) -> None:
+    def __init__(self, where: str, limit_s: float) -> None:
         super().__init__("start late")
         self.where = where
+        self.limit_s = limit_s
 
 
 class CircuitOpen(Exception):

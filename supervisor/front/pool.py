@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable
 
 from supervisor.datagrams import Message
 from supervisor.errors import PlatformError
-from supervisor.front import circuit, growth, recycling, refusals
+from supervisor.front import circuit, growth, importing, recycling, refusals
 from supervisor.front.fresh import FreshInstance
 from supervisor.front.identity import Identity, Memory
 from supervisor.front.instance import Instance
@@ -71,7 +71,9 @@ class Pool:
         self._typical_s = 0.0
         self._starting: set[asyncio.Task[None]] = set()
         self._circuit = circuit.CLOSED
+        self._imports = importing.Imports()
         self._last_failure: StartFailed | StartLate | None = None
+        self._counted_at = -math.inf  # of the last failure that the circuit has counted
         self._growth_timer: asyncio.TimerHandle | None = None
         self._is_asked_for = self._has_said_whole = False
         self._ask_again_at = 0.0
@@ -95,6 +97,7 @@ class Pool:
         elif (refusal := self._refusal_of_the_circuit()) is not None:
             call.fail(refusal)
         else:
+            call.imports_s = self._imports.seconds(call.queued_at)
             self._waiting.append(call)
             # No timer of its own: all wait equally long, so they expire in order, and _grow() looks
             # at the oldest every few milliseconds while anybody waits.
@@ -125,23 +128,6 @@ class Pool:
         self._list(instance, instance.load < instance.capacity)
         if self.limits.fresh:
             self._start_ahead()
-
-    def _no_place(self) -> PlatformError:
-        waited = f"{self.queue_seconds:g} s"
-        if self._serving:
-            return PlatformError(
-                429,
-                f"all instances of the function stayed busy for {waited}; "
-                "try again, or raise its max_instances or concurrency",
-                {"reason": "concurrency", "instances": len(self._serving)},
-                {"Retry-After": "1"},
-            )
-        return PlatformError(
-            503,
-            f"no instance of the function was ready within {waited}; try again",
-            {"reason": "capacity"},
-            {"Retry-After": "2"},
-        )
 
     def _is_free(self, instance: Instance, seconds: float) -> None:
         """A call has ended after ``seconds``; its place goes to the first who waits."""
@@ -182,12 +168,13 @@ class Pool:
         while self._waiting:
             oldest = self._waiting[0]
             if not oldest.is_over:
-                if now - oldest.queued_at < self.queue_seconds:
+                if self._imports.may_wait(oldest, now, self.queue_seconds, self.init_seconds):
                     break
-                oldest.fail(self._no_place())
+                oldest.fail(refusals.no_place(self.queue_seconds, len(self._serving)))
             self._waiting.popleft()
         if not self._waiting or self.is_retired:
             return
+        self._imports.name(self._waiting, bool(self._serving))
         snapshot = growth.Snapshot(
             len(self._waiting),
             now - self._waiting[0].queued_at,
@@ -227,6 +214,7 @@ class Pool:
 
     async def _start_one(self, request: Message) -> None:
         """Lease, INIT, READY; whatever goes wrong is told to those who wait for it."""
+        began = self._loop.time()
         try:
             lease = await self._warden.lease(request)
         except LeaseRefused as refused:
@@ -236,6 +224,7 @@ class Pool:
         except PlatformError as error:
             self._fail_waiting(error)
             return
+        self._imports.elsewhere(False, time.perf_counter())
         kind = FreshInstance if self.limits.fresh else Instance
         instance = kind(lease, self._warden, self.identity, self._is_free, self._gone)
         self.instances.add(instance)
@@ -246,32 +235,46 @@ class Pool:
                 self._ready(instance, bool(memory.is_async))
                 return
             init, revision = await self._encode_init()
-            frame = await instance.start(init, self.init_seconds)
+            frame = await self._import(instance, init, request["mode"] == "keep")
             if frame.kind != wire.READY:
                 what = "it did not say READY"
                 instance.violated(what)
-                self._fail_waiting(StartFailed(None, Ending("protocol", 0, 0, what)))
-                return
+                raise StartFailed(None, Ending("protocol", 0, 0, what))
             instance.values_revision = revision
             self._ready(instance, bool(frame.head[0]))
-        except StartFailed as failed:
-            self._has_failed(failed)
-            self._fail_waiting(failed)
-        except StartLate as late:
-            self._has_failed(late)
-            at = f"; it was at {late.where}" if late.where else ""
-            message = f"the function's module was still being imported after {self.init_seconds:g} s{at}"
-            details = {"reason": "init", "limit_s": self.init_seconds, "where": late.where}
-            self._fail_waiting(PlatformError(504, message, details))
+            self._warden.start(instance.cell, self.identity.whose, "ready")
+        except (StartFailed, StartLate) as failure:
+            self._has_failed(failure, instance, began)
+            self._fail_waiting(failure)
         except PlatformError as error:
             instance.kill("released")
             self._fail_waiting(error)
 
-    def _has_failed(self, failure: StartFailed | StartLate) -> None:
-        """A start of the function's own fault."""
+    async def _import(self, instance: Instance, init: bytes, is_ahead: bool) -> wire.Frame:
+        """Have it import the function; who waits for that may do so for all of ``init_seconds``."""
+        told = (instance.cell, self.identity.whose)
+        soon = min(importing.TOLD_AFTER_S, self.queue_seconds * importing.TOLD_AFTER_SHARE)
+        slow = self._loop.call_later(soon, self._warden.start, *told, "importing")
+        self._imports.begin(instance, is_ahead, time.perf_counter())
+        self._imports.name(self._waiting, bool(self._serving))
+        try:
+            return await instance.start(init, self.init_seconds)
+        finally:
+            self._imports.end(instance, time.perf_counter())
+            slow.cancel()
+
+    def _has_failed(self, failure: StartFailed | StartLate, instance: Instance, began: float) -> None:
+        """A start of the function's own fault.  Those at once count once: a burst is no row of them."""
         ending = failure.ending if isinstance(failure, StartFailed) else None
-        if ending is None or ending.platform_error() is None:
-            self._circuit, self._last_failure = self._circuit.failed(self._loop.time()), failure
+        if self.is_retired or (ending is not None and ending.platform_error() is not None):
+            return
+        self._last_failure = failure
+        if began >= self._counted_at:
+            self._counted_at = self._loop.time()
+            self._circuit = self._circuit.failed(self._counted_at)
+        if not self._serving:
+            why = refusals.why_it_failed(failure)
+            self._warden.start(instance.cell, self.identity.whose, "failed", why)
 
     def _ready(self, instance: Instance, is_async: bool) -> None:
         self._circuit = circuit.CLOSED
@@ -291,17 +294,11 @@ class Pool:
 
     def _refused(self, refused: LeaseRefused) -> None:
         if refused.reason == "limit":
+            self._imports.elsewhere(refused.is_importing, time.perf_counter())
             # Ours are busy, or all are another front's: whoever waits goes on waiting.
             self._ask_again_at = self._loop.time() + ASK_AGAIN_S
         else:
-            self._fail_waiting(
-                PlatformError(
-                    503,
-                    f"no instance can be started: {refused.message}; try again",
-                    {"reason": refused.reason},
-                    {"Retry-After": "2"},
-                )
-            )
+            self._fail_waiting(refusals.no_cell(refused.reason, refused.message))
 
     def _fail_waiting(self, error: Exception) -> None:
         """All who wait now wait for what just failed; those who come later get a new try."""
@@ -322,6 +319,8 @@ class Pool:
             if self.is_retired:
                 call.fail(Retired())
             else:
+                if not hasattr(call, "imports_s"):  # it never waited
+                    call.imports_s = self._imports.seconds(time.perf_counter())
                 self._waiting.appendleft(call)
         self._grow()
 
@@ -395,3 +394,5 @@ class Pool:
             if instance.load == 0:
                 self._list(instance, False)
                 instance.kill("released")
+        for instance in self.instances - self._serving:
+            instance.kill("released")  # nobody waits for its import any more

@@ -29,14 +29,17 @@ class HasCalls(Protocol):
 class PreparedCall:
     """Encoded once, before it waits: an instance that comes free gets its next call at once.
 
-    ``on_end`` is called once, with ``frame`` set or with ``error``: CallLost, Retired, StartFailed or
-    PlatformError; never once its caller has left.  ``is_over`` from then on.  Times are ``perf_counter``'s,
-    as uvloop's clock counts milliseconds; ``sent_at`` is 0.0 while the call waits.  ``limit_at``, its time
-    limit, and ``until``, when something is to be done about it next, are on
-    the loop's clock; ``step`` of ``deadlines.ladder`` is next, 0 while its time is not up.  ``why`` is
+    ``on_end`` is called once, with ``frame`` set or with ``error``: CallLost, Retired, StartFailed,
+    StartLate or PlatformError; never once its caller has left.  ``is_over`` from then on.  Times are
+    ``perf_counter``'s, as uvloop's clock counts milliseconds; ``sent_at`` is 0.0 while the call waits.
+    ``limit_at``, its time limit, and ``until``, when something is to be done about it next, are on the
+    loop's clock; ``step`` of ``deadlines.ladder`` is next, 0 while its time is not up.  ``why`` is
     wire.TIME_IS_UP or CALLER_IS_GONE, ``where`` the place where its code stood then.  ``is_starved``: a
-    MemoryError is what it ends with; ``remark`` is about the limit that its instance met meanwhile.
+    MemoryError is what it ends with; ``remark`` is about the limit that its instance met meanwhile.  Only one
+    that waits has ``imports_s`` (``importing.Waiting``).
     """
+
+    imports_s: float
 
     __slots__ = (
         "_head",
@@ -48,6 +51,7 @@ class PreparedCall:
         "end_at",
         "error",
         "frame",
+        "imports_s",
         "init_s",
         "instance",
         "is_blocking",

@@ -9,12 +9,15 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections import OrderedDict
-from collections.abc import Callable
+from collections import OrderedDict, defaultdict
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from supervisor.front import remarks
+from supervisor.front.reports import Report
 from supervisor.logs import Level, Record, Retention, Stream, Writer, delete
 from supervisor.logs.outlet import SEGMENT_AGE_S, SEGMENT_BYTES
+from supervisor.logs.writer import OTHER_SEGMENT_BYTES
 
 log = logging.getLogger("cellblock.front")
 
@@ -42,6 +45,7 @@ class Recorder:
             root,
             segment_bytes=min(SEGMENT_BYTES, limits.function_bytes // SEGMENTS_LEAST),
             segment_age_s=min(SEGMENT_AGE_S, limits.age_s / SEGMENTS_LEAST),
+            other_segment_bytes=min(OTHER_SEGMENT_BYTES, limits.reports_bytes // SEGMENTS_LEAST),
         )
         self._pending: list[Record] = []
         # Functions that were deleted: calls of theirs still run, and their logs are gone already.
@@ -63,6 +67,21 @@ class Recorder:
             self.flush()
         elif self._timer is None:
             self._timer = self._loop.call_later(FLUSH_SECONDS, self.flush)
+
+    def take_reports(self, reports: Sequence[Report]) -> None:
+        """Calls have ended: a batch of them, which goes on at once."""
+        quiet: defaultdict[tuple[str, str], list[tuple[int, bytes]]] = defaultdict(list)
+        for report in reports:
+            if not report.version:
+                continue  # else anybody could make logs of functions that do not exist
+            if remarks.is_quiet(report):
+                quiet[report.space, report.function].append(remarks.ready(report))
+            else:
+                self.take(remarks.of_call(report))
+        self.flush()
+        for (space, name), ready in quiet.items():
+            if (space, name) not in self._gone:
+                self._writer.append_reports(space, name, ready)
 
     def flush(self) -> None:
         """Hand over what there is; nothing here waits for a disk."""
@@ -109,6 +128,7 @@ class Journal:
         self._take = recorder.take
         self._whose = (space, name, version, instance)
 
-    def add(self, call_id: str, stream: Stream, level: Level, text: str) -> None:
+    def add(self, call_id: str, stream: Stream, level: Level, text: str, is_failures: bool = False) -> None:
         """One entry, at this moment; ``call_id`` is "" where no single call can be named."""
-        self._take(Record(*self._whose, call_id, time.time_ns(), stream, level, text))
+        when = time.time_ns()
+        self._take(Record(*self._whose, call_id, when, stream, level, text, "", 0, is_failures))

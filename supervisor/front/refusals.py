@@ -42,17 +42,56 @@ def start_failed(failed: StartFailed, memory_mib: int, call_id: str, is_known: b
     raise _ended(what, ending, memory_mib, call_id)
 
 
+def import_late(late: StartLate, call_id: str) -> PlatformError:
+    """504 of a call that waited for an import which took too long; the function's own limit had not begun."""
+    at = f"; it was at {late.where}" if late.where else ""
+    return PlatformError(
+        504,
+        f"the function's module was still being imported after {late.limit_s:g} s{at}; do less at import, or "
+        "have the operator raise init_seconds",
+        {"reason": "init", "limit_s": late.limit_s, "where": late.where, "call_id": call_id},
+    )
+
+
+def why_it_failed(failure: StartFailed | StartLate) -> str:
+    """Why there is no instance, for who may know it."""
+    if isinstance(failure, StartLate):
+        at = f", at {failure.where}" if failure.where else ""
+        return f"its import took longer than {failure.limit_s:g} s{at}"
+    if failure.failed is None:
+        ending = failure.ending or Ending("exited", 0, 0, "")
+        return "it ran out of memory while it started" if ending.cause == "memory" else _how(ending)
+    return answers.in_words(failure.failed.head[1:])
+
+
+def no_cell(reason: str, message: str) -> PlatformError:
+    """503: the warden gave none."""
+    what = f"no instance can be started: {message}; try again"
+    return PlatformError(503, what, {"reason": reason}, {"Retry-After": "2"})
+
+
+def no_place(waited_s: float, serving: int) -> PlatformError:
+    """It waited for an instance as long as a call may: 429 where there are some, 503 where there is none."""
+    if serving:
+        return PlatformError(
+            429,
+            f"all instances of the function stayed busy for {waited_s:g} s; "
+            "try again, or raise its max_instances or concurrency",
+            {"reason": "concurrency", "instances": serving},
+            {"Retry-After": "1"},
+        )
+    return PlatformError(
+        503,
+        f"no instance of the function was ready within {waited_s:g} s; try again",
+        {"reason": "capacity"},
+        {"Retry-After": "2"},
+    )
+
+
 def circuit(refused: CircuitOpen, call_id: str, is_known: bool) -> PlatformError:
     """503 of a function that is not tried for now; why is told to who holds a credential of the space."""
-    last, seconds = refused.last, math.ceil(refused.retry_s)
-    if not is_known:
-        what = "its owner finds the reason in the log"
-    elif isinstance(last, StartLate):
-        what = f"its import took too long{f', at {last.where}' if last.where else ''}"
-    elif last.failed is not None:
-        what = answers.in_words(last.failed.head[1:])
-    else:
-        what = _how(last.ending or Ending("exited", 0, 0, ""))
+    seconds = math.ceil(refused.retry_s)
+    what = why_it_failed(refused.last) if is_known else "its owner finds the reason in the log"
     return PlatformError(
         503,
         f"the function's instances failed to start {refused.failures} times in a row, so none is tried for "

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from supervisor.errors import PlatformError
-from supervisor.front.control import BundleCheck
+from supervisor.front.control import BundleCheck, Standing
 from supervisor.front.directory import Directory
 from supervisor.front.identity import Identity
 from supervisor.front.instance import Instance
@@ -89,10 +89,10 @@ class WardenControl:
         self._directory.changed(space, "")
         await self._warden.changed(space, "")
 
-    async def instances(self, space: str, name: str) -> tuple[int, int]:
+    async def standing(self, space: str, name: str) -> Standing:
         """Instances that exist, and those of them that answer: the same once they are counted."""
-        replicas = await self._warden.count(space, name)
-        return replicas, replicas
+        replicas, version, reason = await self._warden.count(space, name)
+        return Standing(replicas, replicas, version, reason)
 
     async def survey(self, space: str) -> Survey:
         """What goes on in all fronts; some may not answer in time, and are counted."""

@@ -6,6 +6,7 @@ Messages are listed in ``supervisor.warden.leases``; this file turns them into a
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import logging
 import os
@@ -28,6 +29,9 @@ Page = tuple[int, list[list[Any]]]
 
 PIPES = 4  # that come with a lease, and one more where no process may serve two calls
 
+# What the warden takes as the reason of a start that failed (``supervisor.warden.words``).
+REASON_MOST = 1000
+
 # Endings in the warden's words that are the platform's own.
 PLATFORM_CAUSES = ("breached", "not started")
 DRAINED = "drained"  # the cause of ours that ends calls which outlast the drain
@@ -35,12 +39,16 @@ BREACHED = "the server's containment failed its own test, and its operator has t
 
 
 class LeaseRefused(Exception):
-    """The warden gave no cell; ``reason`` is limit, capacity or broken."""
+    """The warden gave no cell; ``reason`` is limit, capacity or broken.
 
-    def __init__(self, reason: str, message: str) -> None:
+    ``is_importing``: all instances that there may be are other fronts', and one of them imports.
+    """
+
+    def __init__(self, reason: str, message: str, is_importing: bool = False) -> None:
         super().__init__(message)
         self.reason = reason
         self.message = message
+        self.is_importing = is_importing
 
 
 @dataclass(frozen=True)
@@ -109,7 +117,7 @@ class WardenLink:
         """A cell tied to the version that ``request`` names.  LeaseRefused."""
         answer, descriptors = await self._ask({**request, "do": "lease"})
         if answer["is"] == "refused":
-            raise LeaseRefused(answer["reason"], answer["message"])
+            raise LeaseRefused(answer["reason"], answer["message"], answer["is_importing"])
         if len(descriptors) != PIPES + request["tie"]["is_fresh"]:
             # The kernel leaves out what there is no room for.
             self._unwanted(answer, descriptors)
@@ -132,11 +140,18 @@ class WardenLink:
         """Return once the other fronts know that a function (or, name "", a space's values) changed."""
         await self._ask({"do": "changed", "space": space, "name": name})
 
-    async def count(self, space: str, name: str) -> int:
-        """Instances of a function over all fronts."""
+    def start(self, cell: str, whose: tuple[str, str, int], state: str, reason: str = "") -> None:
+        """How a start goes: ``importing``, ``ready`` or ``failed``; ``whose``: space, name, version."""
+        space, name, version = whose
+        told = {"do": "start", "cell": cell, "space": space, "name": name, "version": version}
+        with contextlib.suppress(PlatformError):  # the warden is gone, and we are about to be
+            self._tell({**told, "state": state, "reason": reason[:REASON_MOST]})
+
+    async def count(self, space: str, name: str) -> tuple[int, int, str]:
+        """Instances of a function over all fronts; the version whose last start failed (0: none), and why."""
         answer, _ = await self._ask({"do": "count", "space": space, "name": name})
-        replicas: int = answer["replicas"]
-        return replicas
+        version, reason = answer["failed"]
+        return answer["replicas"], version, reason
 
     async def renew(self) -> list[str]:
         """Have every zygote that runs replaced; the names of their runtimes."""

@@ -1,4 +1,4 @@
-"""What one function has logged in this process and is not on disk yet; bounded, and never in the way.
+"""What one function has logged of one kind in this process and is not on disk yet; bounded, never in the way.
 
 Pure bookkeeping: it numbers records, encodes them, and counts what finds no room.  Once something was
 dropped all is dropped until half of the room is free again; then one platform record stands in the
@@ -11,9 +11,9 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from supervisor.logs.encoding import LINE_MAX_BYTES, encode
+from supervisor.logs.encoding import LINE_MAX_BYTES, encode, encode_report
 from supervisor.logs.layout import DISORDER_NS, new_writer
-from supervisor.logs.record import Record
+from supervisor.logs.record import Kind, Record
 
 # Of one function: some 25,000 lines of usual length, so that a flood waits for nobody else's room.
 BACKLOG_MAX_BYTES = 4 << 20
@@ -33,11 +33,12 @@ class Chunk:
 
 
 class Backlog:
-    """The lines of one function that wait, under the lock of their writer."""
+    """The lines of one function and kind that wait, under the lock of their writer."""
 
-    def __init__(self, space: str, name: str) -> None:
+    def __init__(self, space: str, name: str, kind: Kind = "own") -> None:
         self.space = space
         self.name = name
+        self.kind = kind
         self.writer = new_writer()
         self.chunks: deque[Chunk] = deque()
         self.bytes = 0
@@ -67,6 +68,26 @@ class Backlog:
             self.unsaid += 1
             self.dropped += 1
             self._last_dropped = record
+        return self.bytes - before
+
+    def add_reports(self, reports: Sequence[tuple[int, bytes]], room_bytes: int) -> int:
+        """As ``add``, of reports that are ready but for their sequence: their times, and the rest."""
+        before = self.bytes
+        self.say_gap(room_bytes)
+        room = min(room_bytes + before, BACKLOG_MAX_BYTES)
+        for timestamp, rest in reports:
+            if not self.unsaid:
+                line = encode_report(timestamp, self._next, rest)
+                if self.bytes + len(line) <= room:
+                    self._next += 1
+                    self._push(line, timestamp)
+                    continue
+                self._last_dropped = Record(
+                    self.space, self.name, 0, "", "", timestamp, "platform", "info", ""
+                )
+            self._next += 1
+            self.unsaid += 1
+            self.dropped += 1
         return self.bytes - before
 
     def say_gap(self, room_bytes: int) -> int:
@@ -104,8 +125,10 @@ class Backlog:
         if chunk is None or chunk.size > CHUNK_BYTES or timestamp < chunk.newest_ns - DISORDER_NS:
             chunk = Chunk(timestamp, timestamp)
             self.chunks.append(chunk)
-        chunk.oldest_ns = min(chunk.oldest_ns, timestamp)
-        chunk.newest_ns = max(chunk.newest_ns, timestamp)
+        if timestamp > chunk.newest_ns:
+            chunk.newest_ns = timestamp
+        elif timestamp < chunk.oldest_ns:
+            chunk.oldest_ns = timestamp
         chunk.size += len(line)
         chunk.lines.append(line)
         self.bytes += len(line)

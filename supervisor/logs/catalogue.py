@@ -7,9 +7,11 @@ looked at, for no other grows.
 from __future__ import annotations
 
 import time
+from collections.abc import Collection
 from pathlib import Path
 
 from supervisor.logs.layout import Segment, checked, folder_of, names_in, segments_of
+from supervisor.logs.record import KINDS, Kind
 
 # File systems stamp folders with a clock that ticks every few ms: a folder that changed this recently
 # may change again without its time changing.
@@ -21,8 +23,9 @@ LIST_ANYWAY_S = 10.0
 class Catalogue:
     """What there is to read; OSError only for a disk that cannot be read at all."""
 
-    def __init__(self, root: Path, space: str, name: str | None) -> None:
+    def __init__(self, root: Path, space: str, name: str | None, kinds: Collection[Kind] = KINDS) -> None:
         """``name`` None is the whole space.  ValueError for names that cannot be."""
+        self._kinds = kinds
         self._space = root / checked(space, "space")
         self._only = folder_of(root, space, name) if name is not None else None
         # Writer → its segments in the order of their sequences.
@@ -64,7 +67,7 @@ class Catalogue:
             return False
         # The time was taken before the names: a change in between is seen the next time.
         self._stamps[folder] = stamp
-        found = segments_of(folder)
+        found = segments_of(folder, self._kinds)
         is_new = found != self._folders.get(folder, [])
         self._folders[folder] = found
         return is_new

@@ -62,6 +62,16 @@ def encode(record: Record, sequence: int) -> bytes:
     return b"%08x%b\n" % (crc32(body), body)
 
 
+def encode_report(timestamp: int, sequence: int, rest: bytes) -> bytes:
+    """The line of a report of a call that did not fail; ``rest`` is version, instance, call id and text.
+
+    As ``encode`` gives it, at a quarter of the cost: there is one for each call.  Whoever makes ``rest`` has
+    no character in it that would have to be escaped.
+    """
+    body = b"pi%016x %x %b" % (timestamp, sequence, rest)
+    return b"%08x%b\n" % (crc32(body), body)
+
+
 def decode(line: bytes, space: str, name: str, writer: str) -> Record:
     """The record of a line, given without its newline.  ValueError when it is not whole."""
     # From here on the bytes are hostile.

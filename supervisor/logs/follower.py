@@ -35,16 +35,17 @@ WINDOW_MAX_RECORDS = 8192
 WINDOW_MAX_CHARS = 4 << 20
 READ_AHEAD_RECORDS = 2048
 
-Function = tuple[str, str | None]
-EVERYTHING = Query()
+# Space, name, and whether reports are read.
+Followed = tuple[str, str | None, bool]
+EVERYTHING, PLAIN = Query(reports=True), Query()
 
 
 class _Window:
     """The latest records of a function or a space, read once for all who follow it."""
 
-    def __init__(self, root: Path, function: Function, clock: Callable[[], float]) -> None:
+    def __init__(self, root: Path, followed: Followed, clock: Callable[[], float]) -> None:
         self._root = root
-        self._function = function
+        self._followed = followed
         self._clock = clock
         self._trail = self.trail(None)
         self._everything = Selection(EVERYTHING)
@@ -58,7 +59,9 @@ class _Window:
 
     def trail(self, start: Cursor | None, since_ns: int = 0) -> Trail:
         """A reading of its own, of the same.  ValueError, OSError."""
-        return Trail(Catalogue(self._root, *self._function), start, since_ns)
+        space, name, reports = self._followed
+        kinds = Query(reports=reports).kinds
+        return Trail(Catalogue(self._root, space, name, kinds), start, since_ns)
 
     def refresh(self) -> None:
         """Look for new records, if the last look was long enough ago.  OSError."""
@@ -182,10 +185,10 @@ class Followers:
         """``clock`` gives seconds and says when files are looked at again."""
         self._root = root
         self._clock = clock
-        self._windows: dict[Function, _Window] = {}
+        self._windows: dict[Followed, _Window] = {}
 
     def follow(
-        self, space: str, name: str | None, query: Query = EVERYTHING, cursor: str | None = None
+        self, space: str, name: str | None, query: Query = PLAIN, cursor: str | None = None
     ) -> Follower:
         """A follower of a function or (``name`` None) a space, to be closed by who asked.
 
@@ -197,9 +200,10 @@ class Followers:
         start = Cursor.parse(cursor) if cursor is not None else None
         if start is None and query.since is not None:
             start = Cursor()
-        for function in [one for one, window in self._windows.items() if not window.followers]:
-            del self._windows[function]
-        window = self._windows.get((space, name))
+        for left in [one for one, window in self._windows.items() if not window.followers]:
+            del self._windows[left]
+        followed = (space, name, query.reports)
+        window = self._windows.get(followed)
         if window is None:
-            window = self._windows[space, name] = _Window(self._root, (space, name), self._clock)
+            window = self._windows[followed] = _Window(self._root, followed, self._clock)
         return Follower(window, window.trail(start, query.since or 0), Selection(query))

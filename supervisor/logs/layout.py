@@ -1,8 +1,9 @@
-"""Where the logs lie: ``ROOT/SPACE/NAME/TIME-WRITER-SEQUENCE.log``.
+"""Where the logs lie: ``ROOT/SPACE/NAME/TIME-WRITER-SEQUENCE.KIND``.
 
-One folder per function.  In it each process that writes has files of its own, called segments, so
-nobody waits for anybody.  A segment's name tells the time and the sequence of its first record and who
-writes it; after it is full, or its process is gone, nothing in it changes.
+One folder per function.  In it each process that writes has files of its own for each kind of record, called
+segments, so nobody waits for anybody, and what is deleted is of one kind.  A segment's name tells the time
+and the sequence of its first record and who writes it; after it is full, or its process is gone, nothing in
+it changes.
 """
 
 from __future__ import annotations
@@ -10,10 +11,11 @@ from __future__ import annotations
 import os
 import re
 import secrets
+from collections.abc import Collection
 from pathlib import Path
 from typing import NamedTuple
 
-from supervisor.logs.record import NS_PER_SECOND
+from supervisor.logs.record import KINDS, NS_PER_SECOND, Kind
 
 FOLDER_MODE = 0o700
 FILE_MODE = 0o600
@@ -23,7 +25,10 @@ DISORDER_NS = NS_PER_SECOND
 NAME_MAX_CHARS = 64
 # No dot and no slash: what this lets through names one folder below its parent.
 _NAME = re.compile(r"[a-z0-9_][a-z0-9_-]{0,63}")
-_SEGMENT = re.compile(r"([0-9a-f]{16})-([0-9a-f]{12})-([0-9a-f]{12})\.log")
+# Up to 0.7.0 there was one kind, ``log``: reports stand in it among what a function wrote.
+_ENDS: dict[Kind, str] = {"own": "log", "platform": "platform", "reports": "reports"}
+_KINDS: dict[str, Kind] = {end: kind for kind, end in _ENDS.items()}
+_SEGMENT = re.compile(rf"([0-9a-f]{{16}})-([0-9a-f]{{12}})-([0-9a-f]{{12}})\.({'|'.join(_KINDS)})")
 WRITER = re.compile(r"[0-9a-f]{12}")
 _WRITER_BYTES = 6
 
@@ -39,6 +44,7 @@ class Segment(NamedTuple):
     first_sequence: int
     size: int
     modified_ns: int
+    kind: Kind = "own"
 
 
 def new_writer() -> str:
@@ -46,9 +52,9 @@ def new_writer() -> str:
     return secrets.token_hex(_WRITER_BYTES)
 
 
-def segment_file(first_ns: int, writer: str, first_sequence: int) -> str:
+def segment_file(first_ns: int, writer: str, first_sequence: int, kind: Kind = "own") -> str:
     """The name of a segment's file."""
-    return f"{first_ns:016x}-{writer}-{first_sequence:012x}.log"
+    return f"{first_ns:016x}-{writer}-{first_sequence:012x}.{_ENDS[kind]}"
 
 
 def checked(name: str, what: str) -> str:
@@ -79,7 +85,7 @@ def names_in(folder: Path) -> list[str]:
         return []
 
 
-def segments_of(folder: Path) -> list[Segment]:
+def segments_of(folder: Path, kinds: Collection[Kind] = KINDS) -> list[Segment]:
     """The segments of a function's folder, oldest name first; nothing where there is none.  OSError.
 
     All names are read before the first size: where a writer has a next segment, the size of the one
@@ -93,7 +99,7 @@ def segments_of(folder: Path) -> list[Segment]:
     found = []
     for file in files:
         match = _SEGMENT.fullmatch(file)
-        if match is None:
+        if match is None or (kind := _KINDS[match[4]]) not in kinds:
             continue
         path = folder / file
         try:
@@ -103,5 +109,5 @@ def segments_of(folder: Path) -> list[Segment]:
         first_ns, first_sequence = int(match[1], 16), int(match[3], 16)
         space, name = folder.parent.name, folder.name
         size, modified_ns = status.st_size, status.st_mtime_ns
-        found.append(Segment(path, space, name, first_ns, match[2], first_sequence, size, modified_ns))
+        found.append(Segment(path, space, name, first_ns, match[2], first_sequence, size, modified_ns, kind))
     return found

@@ -15,6 +15,7 @@ from pathlib import Path
 from supervisor.logs.backlog import Chunk
 from supervisor.logs.encoding import key_of
 from supervisor.logs.layout import DISORDER_NS, FILE_MODE, FOLDER_MODE, segment_file
+from supervisor.logs.record import Kind
 
 SEGMENT_BYTES = 8 << 20
 # Retention by age goes by whole segments: this much later at most.
@@ -24,9 +25,12 @@ NAMES_MAX = 16
 
 
 class Outlet:
-    """Where the lines of one function go; used by one thread."""
+    """Where the lines of one function and kind go; used by one thread."""
 
-    def __init__(self, folder: Path, writer: str, segment_bytes: int, segment_age_s: float) -> None:
+    def __init__(
+        self, folder: Path, writer: str, segment_bytes: int, segment_age_s: float, kind: Kind = "own"
+    ) -> None:
+        self._kind = kind
         self._writer = writer
         self._folder = folder
         self._segment_bytes = segment_bytes
@@ -102,7 +106,7 @@ class Outlet:
         first_ns, first_sequence = key_of(chunk.lines[0][:-1])
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         for attempt in range(NAMES_MAX):
-            path = self._folder / segment_file(first_ns + attempt, self._writer, first_sequence)
+            path = self._folder / segment_file(first_ns + attempt, self._writer, first_sequence, self._kind)
             try:
                 self._descriptor = os.open(path, flags, FILE_MODE)
                 break

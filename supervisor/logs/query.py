@@ -16,11 +16,15 @@ from supervisor.logs.encoding import (
     escaped,
     quoted,
 )
-from supervisor.logs.record import LEVELS, STREAMS, Level, Record, Stream
+from supervisor.logs.record import KINDS, LEVELS, REPORT, STREAMS, Kind, Level, Record, Stream
 
 LIMIT_DEFAULT = 1000
 LIMIT_MAX = 10_000  # records of one read: with lines of 16 KiB that is the most memory it takes
 Q_MAX_CHARS = 1024
+NOT_REPORTS: tuple[Kind, ...] = tuple(kind for kind in KINDS if kind != "reports")
+# A report of a call that did not fail, in a segment of the time when it stood among a function's own lines.
+_QUIET = f"{STREAM_CODES['platform']}{LEVEL_CODES['info']}".encode()
+_REPORT = f" {REPORT}".encode()
 
 
 @dataclass(frozen=True)
@@ -28,7 +32,8 @@ class Query:
     """A selection; what is None selects nothing away.  ValueError names the parameter.
 
     ``since`` and ``until`` are ns since the epoch and belong to it; ``level`` is the least;
-    ``tail`` takes the last so many of what fits, otherwise the first ``limit`` are given.
+    ``tail`` takes the last so many of what fits, otherwise the first ``limit`` are given.  Reports of calls
+    that did not fail are among it with ``reports`` only.
     """
 
     since: int | None = None
@@ -40,6 +45,7 @@ class Query:
     stream: Stream | None = None
     instance: str | None = None
     q: str | None = None
+    reports: bool = False
 
     def __post_init__(self) -> None:
         for name in ("since", "until"):
@@ -61,6 +67,11 @@ class Query:
         if self.q is not None and len(self.q) > Q_MAX_CHARS:
             raise ValueError(f"q: it has at most {Q_MAX_CHARS} characters")
 
+    @property
+    def kinds(self) -> tuple[Kind, ...]:
+        """What is looked at; what is not asked for costs nothing."""
+        return KINDS if self.reports else NOT_REPORTS
+
 
 class Selection:
     """A query made ready: bytes decide where they can, before a line is taken apart."""
@@ -80,6 +91,7 @@ class Selection:
         # The rarest first: where it does not occur a whole block is passed over.
         self.needle = self._needles[0] if self._needles else b""
         self._is_by_bytes = bool(query.stream or least)
+        self._reports = query.reports
         # Of one width: they compare as the numbers do.
         self._since = b"%016x" % (query.since or 0)
 
@@ -94,6 +106,8 @@ class Selection:
                 return True
             if self._stream_byte and line[STREAM_AT] != self._stream_byte:
                 return True
+        if not self._reports and line[STREAM_AT:TIME_AT] == _QUIET and _REPORT in line:
+            return True
         return any(needle not in line for needle in self._needles)
 
     def fits(self, record: Record) -> bool:
@@ -101,6 +115,7 @@ class Selection:
         query = self.query
         return (
             record.level in self._levels
+            and (self._reports or not record.is_quiet_report)
             and (query.stream is None or record.stream == query.stream)
             and (query.call_id is None or record.call_id == query.call_id)
             and (query.instance is None or record.instance == query.instance)

@@ -36,7 +36,7 @@ def read(root: Path, space: str, name: str | None, query: Query, cursor: str | N
     cursor; OSError.
     """
     start = Cursor.parse(cursor) if cursor is not None else Cursor()
-    catalogue = Catalogue(root, space, name)
+    catalogue = Catalogue(root, space, name, query.kinds)
     selection = Selection(query)
     if query.tail is None:
         return Trail(catalogue, start, query.since or 0).advance(selection, query.limit, READ_MAX_BYTES)

@@ -10,10 +10,16 @@ from typing import Literal, NamedTuple
 
 Stream = Literal["stdout", "stderr", "platform"]
 Level = Literal["debug", "info", "warning", "error", "critical"]
+# What is kept together, each kind with a bound of its own, so that none pushes another out: what a function
+# wrote; what its failed calls and its instances left; reports of calls that did not fail.
+Kind = Literal["own", "platform", "reports"]
 
 STREAMS: tuple[Stream, ...] = ("stdout", "stderr", "platform")
 # Least first: a minimum level is a slice of it.
 LEVELS: tuple[Level, ...] = ("debug", "info", "warning", "error", "critical")
+KINDS: tuple[Kind, ...] = ("own", "platform", "reports")
+# How the text of a call's report begins.
+REPORT = "report outcome="
 
 NS_PER_SECOND = 1_000_000_000
 
@@ -23,6 +29,8 @@ class Record(NamedTuple):
 
     ``writer`` and ``sequence`` are the store's: each function's records in each process count from 1,
     and what was dropped counts too, so a jump is exactly what is missing.  Who appends leaves them out.
+    ``is_failures``: a stack or a traceback that a failed call left, and not what its function chose to write;
+    it decides where a record is kept, and who reads is not told.
     """
 
     space: str
@@ -36,6 +44,24 @@ class Record(NamedTuple):
     text: str
     writer: str = ""
     sequence: int = 0
+    is_failures: bool = False
+
+    @property
+    def kind(self) -> Kind:
+        """What it is kept with."""
+        if self.stream != "platform":
+            return "platform" if self.is_failures else "own"
+        return "reports" if self.is_quiet_report else "platform"
+
+    @property
+    def is_report(self) -> bool:
+        """Whether it is the report of a call."""
+        return self.stream == "platform" and self.text.startswith(REPORT)
+
+    @property
+    def is_quiet_report(self) -> bool:
+        """Whether it is that of a call that did not fail, which who reads has to ask for."""
+        return self.level == "info" and self.is_report
 
     def as_json(self) -> dict[str, str | int]:
         """What an API shows: the contract's fields, with the time as RFC 3339."""

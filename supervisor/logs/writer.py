@@ -16,13 +16,12 @@ from collections import OrderedDict, deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from operator import itemgetter
 from pathlib import Path
 
 from supervisor.logs.backlog import Backlog, Chunk
 from supervisor.logs.layout import folder_of
 from supervisor.logs.outlet import SEGMENT_AGE_S, SEGMENT_BYTES, Outlet
-from supervisor.logs.record import Record
+from supervisor.logs.record import KINDS, Kind, Record
 
 log = logging.getLogger("cellblock.logs")
 
@@ -34,8 +33,8 @@ FLUSH_EVERY_S = 0.01
 OPEN_MAX = 128
 # A file that is held open cannot be freed by retention.
 IDLE_CLOSE_S = 30.0
-# Functions remembered, some 1 KiB each; one that was forgotten goes on under another writer's name.
-FUNCTIONS_MAX = 10_000
+# Functions and kinds remembered, some 1 KiB each; one that was forgotten goes on under another writer's name.
+LANES_MAX = 20_000
 # After a write that failed, per function, doubling: recovery is noticed within the last.
 RETRY_FIRST_S = 0.1
 RETRY_MOST_S = 2.0
@@ -43,12 +42,21 @@ RETRY_MOST_S = 2.0
 COMPLAIN_EVERY_S = 60.0
 CLOSE_SECONDS = 5.0
 
-_FUNCTION = itemgetter(0, 1)  # space and name of a record
+# Of a segment of what is not a function's own: its kinds have a smaller bound, and go by segments too.
+OTHER_SEGMENT_BYTES = SEGMENT_BYTES // 4
+# Of the buffer what is not a function's own may fill: with a disk that refuses, reports come first in number.
+OTHER_SHARE = 2
+
+_Key = tuple[str, str, Kind]
+
+
+def _lane_of(record: Record) -> _Key:
+    return record.space, record.name, record.kind
 
 
 @dataclass
 class _Lane:
-    """One function's way to the disk."""
+    """The way to the disk of one function's records of one kind."""
 
     backlog: Backlog
     outlet: Outlet
@@ -66,19 +74,24 @@ class Writer:
         *,
         segment_bytes: int = SEGMENT_BYTES,
         segment_age_s: float = SEGMENT_AGE_S,
+        other_segment_bytes: int = OTHER_SEGMENT_BYTES,
         buffer_bytes: int = BUFFER_MAX_BYTES,
         open_max: int = OPEN_MAX,
     ) -> None:
-        """``root`` is made when it is first written to; nothing is opened before."""
+        """``root`` is made when it is first written to; nothing is opened before.
+
+        ``other_segment_bytes`` are of a segment of what is not a function's own.
+        """
         self._root = root
         self._segment_bytes = segment_bytes
+        self._other_segment_bytes = other_segment_bytes
         self._segment_age_s = segment_age_s
         self._buffer_bytes = buffer_bytes
         self._open_max = open_max
         self._lock = threading.Lock()
         self._wake = threading.Condition(self._lock)
-        self._lanes: OrderedDict[tuple[str, str], _Lane] = OrderedDict()
-        self._dirty: OrderedDict[tuple[str, str], _Lane] = OrderedDict()
+        self._lanes: OrderedDict[_Key, _Lane] = OrderedDict()
+        self._dirty: OrderedDict[_Key, _Lane] = OrderedDict()
         self._opened: OrderedDict[int, Outlet] = OrderedDict()  # the thread's alone
         self._bytes = 0
         self._dropped = 0
@@ -103,39 +116,54 @@ class Writer:
         ValueError for a space or name that cannot be one, which the API would not have let in.
         """
         with self._lock:
-            for function, group in groupby(records, _FUNCTION):
-                lane = self._lanes.get(function) or self._new_lane(*function)
+            for key, group in groupby(records, _lane_of):
+                lane = self._lane(key)
                 before = lane.backlog.dropped
-                self._bytes += lane.backlog.add(list(group), self._buffer_bytes - self._bytes)
+                self._bytes += lane.backlog.add(list(group), self._room(key[2]))
                 self._dropped += lane.backlog.dropped - before
-                if function not in self._dirty:
-                    self._dirty[function] = lane
-                    self._lanes.move_to_end(function)
-                    if not self._is_fresh:
-                        self._is_fresh = True
-                        self._wake.notify_all()
-            if (self._thread is None or not self._thread.is_alive()) and not self._closing and self._dirty:
-                # Daemonic: a disk that hangs does not keep the process from ending.  Begun again should a
-                # mistake of ours have ended it: what it had in hand is lost, and not all that follows.
-                self._thread = threading.Thread(target=self._run, name="logs", daemon=True)
-                self._thread.start()
+            self._begin()
+
+    def append_reports(self, space: str, name: str, reports: Sequence[tuple[int, bytes]]) -> None:
+        """As ``append``, of reports of one function that are ready but for their sequence.
+
+        Each is its time and what ``encoding.encode_report`` wants.  ValueError.
+        """
+        with self._lock:
+            lane = self._lane((space, name, "reports"))
+            before = lane.backlog.dropped
+            self._bytes += lane.backlog.add_reports(reports, self._room("reports"))
+            self._dropped += lane.backlog.dropped - before
+            self._begin()
+
+    def _room(self, kind: Kind) -> int:
+        buffer = self._buffer_bytes if kind == "own" else self._buffer_bytes // OTHER_SHARE
+        return max(0, buffer - self._bytes)
+
+    def _begin(self) -> None:
+        """Under the lock: there is something to write."""
+        if (self._thread is None or not self._thread.is_alive()) and not self._closing and self._dirty:
+            # Daemonic: a disk that hangs does not keep the process from ending.  Begun again should a
+            # mistake of ours have ended it: what it had in hand is lost, and not all that follows.
+            self._thread = threading.Thread(target=self._run, name="logs", daemon=True)
+            self._thread.start()
 
     def dropped_of(self, space: str, name: str) -> int:
         """Records of one function that found no room, since it was first written to here."""
         with self._lock:
-            lane = self._lanes.get((space, name))
-            return lane.backlog.dropped if lane else 0
+            lanes = [self._lanes.get((space, name, kind)) for kind in KINDS]
+            return sum(lane.backlog.dropped for lane in lanes if lane)
 
     def forget(self, space: str, name: str) -> None:
         """The function was deleted: what waits of it is not written any more."""
         with self._lock:
-            lane = self._lanes.pop((space, name), None)
-            self._dirty.pop((space, name), None)
-            if lane is not None:
-                lane.is_forgotten = True
-                self._bytes -= sum(chunk.size for chunk in lane.backlog.chunks)
-                self._left.append(lane.outlet)
-                self._wake.notify_all()
+            for kind in KINDS:
+                lane = self._lanes.pop((space, name, kind), None)
+                self._dirty.pop((space, name, kind), None)
+                if lane is not None:
+                    lane.is_forgotten = True
+                    self._bytes -= sum(chunk.size for chunk in lane.backlog.chunks)
+                    self._left.append(lane.outlet)
+                    self._wake.notify_all()
 
     def flush(self, timeout_s: float = CLOSE_SECONDS) -> bool:
         """Try at once to write all that was appended; whether it is written.  Blocks."""
@@ -162,15 +190,27 @@ class Writer:
             thread.join(timeout_s)
         return is_written
 
-    def _new_lane(self, space: str, name: str) -> _Lane:
+    def _lane(self, key: _Key) -> _Lane:
+        """Under the lock: the lane, which has something to be written now.  ValueError."""
+        lane = self._lanes.get(key) or self._new_lane(*key)
+        if key not in self._dirty:
+            self._dirty[key] = lane
+            self._lanes.move_to_end(key)
+            if not self._is_fresh:
+                self._is_fresh = True
+                self._wake.notify_all()
+        return lane
+
+    def _new_lane(self, space: str, name: str, kind: Kind) -> _Lane:
         folder = folder_of(self._root, space, name)
-        backlog = Backlog(space, name)
-        lane = _Lane(backlog, Outlet(folder, backlog.writer, self._segment_bytes, self._segment_age_s))
-        self._lanes[space, name] = lane
-        if len(self._lanes) > FUNCTIONS_MAX:
-            for function in self._lanes:  # the first is the one used least recently
-                if function not in self._dirty:
-                    self._left.append(self._lanes.pop(function).outlet)
+        backlog = Backlog(space, name, kind)
+        size = self._segment_bytes if kind == "own" else self._other_segment_bytes
+        lane = _Lane(backlog, Outlet(folder, backlog.writer, size, self._segment_age_s, kind))
+        self._lanes[space, name, kind] = lane
+        if len(self._lanes) > LANES_MAX:
+            for key in self._lanes:  # the first is the one used least recently
+                if key not in self._dirty:
+                    self._left.append(self._lanes.pop(key).outlet)
                     break
         return lane
 
@@ -250,7 +290,7 @@ class Writer:
             else:
                 lane.retry_s, lane.retry_at = 0.0, 0.0
             if not lane.backlog.chunks and not lane.backlog.unsaid:
-                del self._dirty[lane.backlog.space, lane.backlog.name]
+                del self._dirty[lane.backlog.space, lane.backlog.name, lane.backlog.kind]
         self._rounds += 1
         self._is_in_round = False
         self._wake.notify_all()

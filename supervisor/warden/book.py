@@ -78,6 +78,10 @@ class Book(Generic[R, C, H]):
         names = [entry for entry in self._places.get(key, ()) if entry in self._holder]
         return list(dict.fromkeys(self._holder[name] for name in names))
 
+    def names(self, key: Key) -> list[Any]:
+        """The cells of this function, by their names, and requests that have a place."""
+        return list(self._places.get(key, ()))
+
     # ---- cells ------------------------------------------------------------------------------
 
     def tie(self, cell: C, request: R) -> None:

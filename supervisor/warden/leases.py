@@ -26,6 +26,7 @@ from supervisor.warden.code import Bundles
 from supervisor.warden.registry import Registry
 from supervisor.warden.sessions import Request, Session
 from supervisor.warden.shares import Shares
+from supervisor.warden.starts import Starts
 from supervisor.warden.states import State
 from supervisor.warden.thorough import Incomplete, all_of
 
@@ -66,6 +67,7 @@ class Desk:
         # Messages of fronts that are for others than the desk, by their name.
         self.others: dict[str, Callable[[Session, Message], None]] = {}
         self._changes = Changes(self.sessions)
+        self.starts = Starts(self._is_importing)
 
     def spaces_of(self, session: Session) -> Counter[str]:
         """How many cells of each space a front holds."""
@@ -116,14 +118,18 @@ class Desk:
             if cell is not None:
                 cell.signal(message["name"])
         elif what == "changed":
+            self.starts.changed(message["space"], message["name"])
             self._changes.announce(session, message["ticket"], message["space"], message["name"])
         elif what == "ack":
             self._changes.acknowledged(session, message["epoch"])
         elif what == "none":
             self._start_its_own(message["ask"])
         elif what == "count":
-            replicas = self.book.places((message["space"], message["name"]))
-            session.tell({"is": "count", "ticket": message["ticket"], "replicas": replicas})
+            key = (message["space"], message["name"])
+            told = {"is": "count", "ticket": message["ticket"], "replicas": self.book.places(key)}
+            session.tell({**told, "failed": list(self.starts.failed(key))})
+        elif what == "start":
+            self.starts.heard(message, self.book.cell(session, message["cell"]) is not None)
         else:
             self.others[what](session, message)
 
@@ -152,6 +158,9 @@ class Desk:
             if request.is_keep or request.session in holders or not holders:
                 # It waits for its own; or all are about to be somebody's: it will ask again.
                 self._refuse(request, "limit", f"all {request.most} instances are in use")
+                return
+            if self.starts.is_importing(self.book.names(request.key)):
+                self._refuse(request, "limit", "all instances are in use or importing", is_importing=True)
                 return
             self._at_limit.append(request)
             self._with_most(holders).tell(
@@ -191,6 +200,12 @@ class Desk:
         if request in self._at_limit:  # else it was given one, or was refused
             self._at_limit.remove(request)
             self._place(request, hopes=False)
+
+    def _is_importing(self, key: Key) -> None:
+        """Who waits for an instance of this function is told: how long it may wait is its front's to say."""
+        hoping = self._hoping.values()
+        for request in [one for one in self._at_limit if one.key == key and one not in hoping]:
+            self._refuse(request, "limit", "all instances are in use or importing", is_importing=True)
 
     def _give_up(self, request: Request) -> None:
         if self.book.give_up(request):
@@ -243,9 +258,8 @@ class Desk:
         if not request.session.tell(message, cell.pipes.lent()):
             cell.kill("front gone")
             why = "there is no descriptor left for its pipes"  # if the front is there at all
-            request.session.tell(
-                {"is": "refused", "ticket": request.ticket, "reason": "capacity", "message": why}
-            )
+            told = {"is": "refused", "ticket": request.ticket, "reason": "capacity", "message": why}
+            request.session.tell({**told, "is_importing": False})
         # The front has its own copies: with ours open nobody would see the cell's end close.
         cell.pipes.close()
 
@@ -303,10 +317,9 @@ class Desk:
         else:
             self._refuse(request, "capacity", f"no cell came free in {self.wait_seconds:g} s")
 
-    def _refuse(self, request: Request, reason: str, message: str) -> None:
-        request.session.tell(
-            {"is": "refused", "ticket": request.ticket, "reason": reason, "message": message}
-        )
+    def _refuse(self, request: Request, reason: str, message: str, *, is_importing: bool = False) -> None:
+        told = {"is": "refused", "ticket": request.ticket, "reason": reason, "message": message}
+        request.session.tell({**told, "is_importing": is_importing})
         self._drop(request)
 
     def _drop(self, request: Request) -> None:
@@ -328,6 +341,7 @@ class Desk:
 
     def ended(self, cell: Cell, ending: Ending) -> None:
         """A cell has been reaped: its front hears why, its claim is free."""
+        self.starts.ended(cell.name)
         session, request = self.book.ended(cell.name)
         if session is not None:
             session.tell({"is": "ended", "cell": cell.name, **asdict(ending)})

@@ -2,14 +2,15 @@
 
     lease    ticket mode space name version digest runtime network imports max_instances tie
              -> leased   ticket cell memory + 4 descriptors (request, reply, stdout, stderr)
-             -> refused  ticket reason (limit | capacity | broken) message
+             -> refused  ticket reason (limit | capacity | broken) message is_importing
     return   cell memory + 4 descriptors    an idle cell that another front may have
     kill     cell cause
     signal   cell name (look | dump | freeze | thaw)
     none     ask                            no instance is idle for long: to a reclaim with number 0
     changed  ticket space name              -> done ticket, once every front has said ack
     ack      epoch
-    count    ticket space name              -> count ticket replicas
+    count    ticket space name              -> count ticket replicas failed (version, reason)
+    start                                   see ``supervisor.warden.starts``
     renew    ticket                         -> renewed ticket runtimes
     survey, page                            see ``supervisor.warden.surveys``
     (none)                                  <- ended cell cause signal code reason peak_bytes
@@ -116,6 +117,8 @@ SHORT = text(r"[\x20-\x7e]{0,100}")
 LABEL = text(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?|-")
 LABEL_OR_ALL = text(r"([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)?")
 CELL = text(r"[0-9a-f]{10}")
+# Why a function cannot start: what its import raised, among others, in the words of its author.
+REASON_MOST = 1000
 TIE = mapping(
     {
         "tmp_bytes": whole(1),
@@ -161,6 +164,16 @@ VERBS: dict[str, Shape] = {
     "changed": Shape({"ticket": COUNT, "space": LABEL, "name": LABEL_OR_ALL}),
     "ack": Shape({"epoch": COUNT}),
     "count": Shape({"ticket": COUNT, "space": LABEL, "name": LABEL}),
+    "start": Shape(
+        {
+            "cell": CELL,
+            "space": LABEL,
+            "name": LABEL,
+            "version": COUNT,
+            "state": text("importing|ready|failed"),
+            "reason": lambda value: type(value) is str and len(value) <= REASON_MOST,
+        }
+    ),
     "renew": Shape({"ticket": COUNT}),
     "survey": Shape({"ticket": COUNT, "space": LABEL_OR_ALL}),
     "page": Shape(

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import ast
+from typing import Any
 
 from supervisor.bundles import BundleStore
 from supervisor.errors import PlatformError
-from supervisor.front.control import BundleCheck
+from supervisor.front.control import BundleCheck, Standing
 from supervisor.front.survey import Survey
 
 
@@ -18,7 +19,8 @@ class FakeControl:
         self._runtimes = runtimes
         self.told: list[tuple[str, ...]] = []
         self.checked: list[tuple[str, str]] = []
-        self.running: dict[tuple[str, str], tuple[int, int]] = {}
+        # What a ``Standing`` is made of.
+        self.running: dict[tuple[str, str], tuple[Any, ...]] = {}
         self.fails = False
 
     async def check_bundle(self, template: str, digest: str) -> BundleCheck:
@@ -51,9 +53,9 @@ class FakeControl:
         self._reach()
         self.told.append(("values", space))
 
-    async def instances(self, space: str, name: str) -> tuple[int, int]:
+    async def standing(self, space: str, name: str) -> Standing:
         """What ``running`` says, else none."""
-        return self.running.get((space, name), (0, 0))
+        return Standing(*self.running.get((space, name), (0, 0)))
 
     def runtimes(self) -> tuple[str, ...]:
         """As given."""

@@ -26,6 +26,7 @@ class ScriptedWarden:
     has_killed: asyncio.Event = field(default_factory=asyncio.Event)
     returned: list[Any] = field(default_factory=list)
     signals: list[str] = field(default_factory=list)
+    starts: list[tuple[str, str, str]] = field(default_factory=list)
 
     def signal(self, _: str, name: str) -> None:
         """As WardenLink.signal."""
@@ -35,6 +36,10 @@ class ScriptedWarden:
         """As WardenLink.kill."""
         self.kills.append((cell, cause))
         self.has_killed.set()
+
+    def start(self, cell: str, whose: tuple[str, str, int], state: str, reason: str = "") -> None:
+        """As WardenLink.start."""
+        self.starts.append((cell, state, reason))
 
     def give_back(self, cell: str, memory: Any, pipes: list[int]) -> None:
         """As WardenLink.give_back."""

@@ -102,10 +102,10 @@ async def show_code(context: Given, space: SpaceIn, name: NameIn) -> Code:
 
 async def described(context: Context, function: Function) -> FunctionOut:
     """The function as the API shows it."""
-    instances = await context.control.instances(function.space, function.name)
+    standing = await context.control.standing(function.space, function.name)
     content = function.active.content
     warnings = await context.warnings_of(content)
-    return FunctionOut.of(function, context.limits_in_force(content.options), instances, warnings)
+    return FunctionOut.of(function, context.limits_in_force(content.options), standing, warnings)
 
 
 def cursor_to(side: str, key: str | int) -> str:

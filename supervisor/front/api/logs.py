@@ -62,6 +62,7 @@ class LogQuery(BaseModel):
     stream: Stream | None = Field(None, description="of this stream only")
     instance: str | None = Field(None, max_length=ORIGIN_MAX_CHARS, description="of this instance only")
     q: str | None = Field(None, max_length=Q_MAX_CHARS, description="with this in the text, as it stands")
+    reports: bool = Field(False, description="with the reports of calls that did not fail")
 
 
 class LogEntry(BaseModel):
@@ -181,6 +182,7 @@ def _checked(request: Request, asked: LogQuery, resumed: str | None) -> tuple[Qu
             stream=asked.stream,
             instance=asked.instance,
             q=asked.q,
+            reports=asked.reports,
         ), cursor
     except (
         ValueError

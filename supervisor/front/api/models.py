@@ -5,18 +5,20 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchema, field_validator
 
 from supervisor.errors import shown
 from supervisor.front.api.json_value import checked
 from supervisor.front.api.limits import Limits
+from supervisor.front.control import Standing
 from supervisor.limits import Limits as InForce
 from supervisor.options import Options
 from supervisor.store import Function, Value, Version
 
 DEFAULT_TEMPLATE = "python3-http"
+Status = Literal["Pending", "Building", "Running", "Failed"]
 VALUE_MAX_BYTES = 64 * 1024
 ENV_MAX_ENTRIES = 100
 ENV_MAX_BYTES = 32 * 1024
@@ -177,7 +179,8 @@ class FunctionOut(BaseModel):
     limits: Limits = Field(description="every option with the value in force")
     digest: str = Field(description="of the active version's bundle")
     version: int
-    status: str = "Running"
+    status: Status = Field("Running", description="Failed while its instances cannot start")
+    status_reason: str | None = Field(None, description="why, where it has failed")
     warnings: list[str] = Field(
         description="what is odd about the active version's bundle: a module that hides one of the standard "
         "library's, a sentence each"
@@ -187,11 +190,10 @@ class FunctionOut(BaseModel):
     updated_at: str
 
     @classmethod
-    def of(
-        cls, function: Function, limits: InForce, instances: tuple[int, int], warnings: Sequence[str]
-    ) -> Self:
+    def of(cls, function: Function, limits: InForce, standing: Standing, warnings: Sequence[str]) -> Self:
         """From the store's record and what else is known."""
         content = function.active.content
+        has_failed = standing.failed_version == function.active.number
         return cls(
             id=function.id,
             space=function.space,
@@ -204,7 +206,9 @@ class FunctionOut(BaseModel):
             digest=content.digest,
             version=function.active.number,
             warnings=list(warnings),
-            metrics=Metrics(replicas=instances[0], available_replicas=instances[1]),
+            status="Failed" if has_failed else "Running",
+            status_reason=standing.reason if has_failed else None,
+            metrics=Metrics(replicas=standing.replicas, available_replicas=standing.available_replicas),
             created_at=stamp(function.created_at),
             updated_at=stamp(function.updated_at),
         )

@@ -15,7 +15,7 @@ from tests.support.packing import CODE, zipped
 OTHER_CODE = CODE + b"# two\n"
 FUNCTION_FIELDS = {
     "id", "space", "name", "description", "template", "env", "options", "limits", "digest", "version",
-    "status", "warnings", "metrics", "created_at", "updated_at",
+    "status", "status_reason", "warnings", "metrics", "created_at", "updated_at",
 }  # fmt: skip
 
 
@@ -45,6 +45,19 @@ def test_a_deploy_is_checked_in_its_runtime_and_announced_before_it_is_answered(
 def test_the_instances_just_now_are_shown(api, hello):
     api.control.running["demo", "hello"] = (3, 2)
     assert api("GET", HELLO).json()["metrics"] == {"replicas": 3, "available_replicas": 2}
+
+
+def test_a_function_whose_last_start_failed_has_failed_with_the_reason_and_another_version_has_not(
+    api, hello
+):
+    api.control.running["demo", "hello"] = (0, 0, 1, "KeyError at line 3: 'x'")
+    shown = api("GET", HELLO).json()
+    assert (shown["status"], shown["status_reason"]) == ("Failed", "KeyError at line 3: 'x'")
+    (listed,) = api("GET", "/spaces/demo/functions").json()["data"]
+    assert listed == shown
+    api.control.running["demo", "hello"] = (1, 1, 2, "of another version")
+    shown = api("GET", HELLO).json()
+    assert (shown["status"], shown["status_reason"]) == ("Running", None)
 
 
 def test_a_name_that_is_taken_is_refused_and_nothing_changes(api, hello):

@@ -229,7 +229,7 @@ def test_half_a_line_of_a_call_that_is_killed_is_its_own(server: Server, deploy:
 
 def remarks(server: Server, name: str, call_id: str = "") -> list[Record]:
     """What the platform says in the function's log of that call, or of none."""
-    query = Query(call_id=call_id, stream="platform")
+    query = Query(call_id=call_id, stream="platform", reports=True)
     return read(server.data_dir / "front/logs", SPACE, name, query).records
 
 
@@ -423,7 +423,7 @@ def test_what_was_written_just_before_an_orderly_end_is_there_after_it(one_front
     assert one_front.call("recorded-at-once", headers=headers).status_code == 200
     assert one_front.stop() == 0
     found = read(
-        one_front.data_dir / "front/logs", SPACE, "recorded-at-once", Query(call_id="the-end")
+        one_front.data_dir / "front/logs", SPACE, "recorded-at-once", Query(call_id="the-end", reports=True)
     ).records
     texts = [record.text for record in found]
     assert "last of the-end" in texts

@@ -64,7 +64,7 @@ def test_a_program_that_reserves_far_more_than_it_touches_runs_at_the_defaults(
 
 
 def logs_of(server: Server, name: str) -> str:
-    answer = server.client.get(f"/spaces/{SPACE}/functions/{name}/logs")
+    answer = server.client.get(f"/spaces/{SPACE}/functions/{name}/logs?reports=true")
     assert answer.status_code == 200
     return answer.text
 

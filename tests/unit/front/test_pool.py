@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
 
+from supervisor.errors import PlatformError
+from supervisor.front import importing
+from supervisor.front.growth import GROW_AFTER_S
 from supervisor.front.lost import MOVES_MOST, CallLost, StartFailed
-from supervisor.front.pool import Pool
+from supervisor.front.pool import Pool, Retired
 from supervisor.front.warden_link import Ending, Lease
 from supervisor.limits import Limits
 from tests.support.scripted_cell import Ends, ScriptedWarden, answer, identity, prepared
@@ -53,7 +57,7 @@ async def pool(**limits: Any) -> AsyncIterator[tuple[Pool, Warden]]:
         return b"", 1
 
     made = Pool(
-        identity(), Limits(**limits), {}, warden, encode_init,  # type: ignore[arg-type]
+        identity(), Limits(**limits), {"mode": "serve"}, warden, encode_init,  # type: ignore[arg-type]
         queue_seconds=WAIT_SECONDS, queue_depth=10, init_seconds=WAIT_SECONDS,
     )  # fmt: skip
     async with asyncio.timeout(WAIT_SECONDS):
@@ -190,5 +194,119 @@ def test_a_call_moves_a_few_times_and_is_then_lost_with_the_last() -> None:
                 instance.ended(KILLED)
             with pytest.raises(CallLost):
                 await call.future
+
+    asyncio.run(scenario())
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The seconds that ``perf_counter`` says, in a list of one; the loop's own clock goes on as ever."""
+    now = [1000.0]
+    monkeypatch.setattr(time, "perf_counter", lambda: now[0])
+    return now
+
+
+async def grown(made: Pool) -> None:
+    """Once the pool has looked at who waits."""
+    await asyncio.sleep(3 * GROW_AFTER_S)
+    await turns()
+
+
+def test_a_call_that_waits_for_an_import_is_not_ended_by_the_queues_limit_and_those_are_bounded(
+    clock: list[float],
+) -> None:
+    async def scenario() -> None:
+        async with pool(max_instances=1) as (made, warden):
+            made.init_seconds = 5 * WAIT_SECONDS
+            calls = [prepared() for _ in range(12)]
+            for call in calls:
+                made.submit(call)
+            await turns()
+            for call in calls[10:]:  # the queue's depth
+                with pytest.raises(PlatformError, match="queue is full"):
+                    await call.future
+            ends = await started(made, warden)
+            clock[0] += 4 * WAIT_SECONDS
+            await grown(made)
+            assert not any(call.future.done() for call in calls[:10])
+            ends.says(ready())
+            await turns()
+            # The import is over: now the queue's limit counts, of which nothing is used up.
+            clock[0] += 0.9 * WAIT_SECONDS
+            await grown(made)
+            assert made.waiting == 9
+            clock[0] += 0.2 * WAIT_SECONDS
+            await grown(made)
+            for call in calls[1:10]:
+                with pytest.raises(PlatformError, match="stayed busy"):
+                    await call.future
+            ends.says(answer(1, b"x"))
+            assert (await calls[0].future).body == b"x"
+
+    asyncio.run(scenario())
+
+
+def test_a_wait_for_an_import_has_an_end_whatever_other_imports_come(clock: list[float]) -> None:
+    async def scenario() -> None:
+        async with pool(max_instances=2) as (made, warden):
+            busy, call = prepared(), prepared()
+            made.submit(busy)
+            ends = await started(made, warden)
+            ends.says(ready())
+            await turns()
+            made.submit(call)
+            clock[0] += 2 * GROW_AFTER_S
+            await started(made, warden)
+            assert len(made._imports.running) == 1
+            clock[0] += WAIT_SECONDS + made.init_seconds
+            await grown(made)
+            assert not call.future.done()
+            clock[0] += importing.SLACK_S
+            await grown(made)
+            with pytest.raises(PlatformError, match="stayed busy"):
+                await call.future
+            ends.says(answer(1, b"x"))
+            await busy.future
+
+    asyncio.run(scenario())
+
+
+def test_starts_that_fail_together_count_once_and_what_failed_is_told() -> None:
+    async def scenario() -> None:
+        async with pool() as (made, warden):
+            calls = [prepared() for _ in range(6)]
+            for call in calls:
+                made.submit(call)
+            await grown(made)
+            all_ends = [await started(made, warden) for _ in calls]
+            for ends in all_ends:
+                ends.says(wire.encode(wire.FAILED, 0, ("import", "KeyError", "'x'", 3, "")))
+            await turns()
+            for call in calls:
+                with pytest.raises(StartFailed):
+                    await call.future
+            assert made._circuit.failures == 1
+            assert {(state, reason) for _, state, reason in warden.starts} == {
+                ("failed", "KeyError at line 3: 'x'")
+            }
+
+    asyncio.run(scenario())
+
+
+def test_a_version_that_is_replaced_imports_no_further() -> None:
+    async def scenario() -> None:
+        async with pool() as (made, warden):
+            call = prepared()
+            made.submit(call)
+            await started(made, warden)
+            made.retire()
+            await turns()
+            assert [cause for _, cause in warden.kills] == ["released"]
+            with pytest.raises(Retired):
+                await call.future
+            for instance in list(made.instances):
+                instance.ended(KILLED)
+            await turns()
+            assert warden.starts == [], "it is no failure of the function's"
 
     asyncio.run(scenario())

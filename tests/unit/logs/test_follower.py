@@ -208,7 +208,7 @@ def test_many_followers_share_one_reading_of_the_disk(writer, tmp_path, monkeypa
     for one in many:
         one.close()
     assert isinstance(followers.follow("default", "second"), Follower)
-    assert list(followers._windows) == [("default", "second")]
+    assert list(followers._windows) == [("default", "second", False)]
 
 
 @pytest.mark.slow

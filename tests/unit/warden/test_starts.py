@@ -1,0 +1,61 @@
+"""What fronts say of starts: who waits at another front learns of an import, and a failure is remembered."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from supervisor.warden import starts as module
+from supervisor.warden.book import Key
+from supervisor.warden.starts import Starts
+
+CELL = "0123456789"
+KEY = ("space", "name")
+
+
+def said(state: str, cell: str = CELL, version: int = 1, reason: str = "") -> dict[str, Any]:
+    whose = {"cell": cell, "space": "space", "name": "name", "version": version}
+    return {"do": "start", **whose, "state": state, "reason": reason}
+
+
+def test_an_import_is_one_until_it_is_ready_or_has_failed_or_its_cell_is_gone() -> None:
+    told: list[Key] = []
+    starts = Starts(told.append)
+    ends = [
+        lambda: starts.heard(said("ready"), True),
+        lambda: starts.heard(said("failed"), False),
+        lambda: starts.ended(CELL),
+    ]
+    for end in ends:
+        starts.heard(said("importing"), True)
+        assert starts.is_importing(["another", CELL]) and not starts.is_importing(["another"])
+        end()
+        assert not starts.is_importing([CELL])
+    assert told == [KEY] * len(ends)
+
+
+def test_a_front_says_it_of_its_own_cells_only() -> None:
+    told: list[Key] = []
+    starts = Starts(told.append)
+    starts.heard(said("importing"), False)
+    assert not starts.is_importing([CELL]) and told == []
+
+
+def test_a_failure_stays_until_a_start_works_or_the_function_changes() -> None:
+    starts = Starts(lambda _: None)
+    assert starts.failed(KEY) == (0, "")
+    for mend in (lambda: starts.heard(said("ready", version=3), True), lambda: starts.changed(*KEY)):
+        starts.heard(said("failed", version=3, reason="why"), False)
+        starts.heard(said("importing"), True)
+        starts.changed("space", "other")
+        starts.heard(said("ready", version=2), True)
+        assert starts.failed(KEY) == (3, "why")
+        mend()
+        assert starts.failed(KEY) == (0, "")
+
+
+def test_what_is_remembered_has_a_bound(monkeypatch: Any) -> None:
+    monkeypatch.setattr(module, "FAILED_MOST", 3)
+    starts = Starts(lambda _: None)
+    for number in range(5):
+        starts.heard({**said("failed", reason="why"), "name": f"n{number}"}, False)
+    assert [starts.failed(("space", f"n{number}"))[1] for number in range(5)] == ["", "", "why", "why", "why"]
