@@ -1,0 +1,32 @@
+"""The programs, a family a file; a program's name is what it promises."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from tests.contract.plain.families import (
+    asynchronous,
+    concurrency,
+    environment,
+    errors,
+    files,
+    imports,
+    logging,
+    output,
+    processes,
+    values,
+)
+from tests.contract.plain.program import Program
+
+FAMILIES: dict[str, Mapping[str, str | Program]] = {
+    "logging": logging.PROGRAMS,
+    "output": output.PROGRAMS,
+    "imports": imports.PROGRAMS,
+    "environment": environment.PROGRAMS,
+    "files": files.PROGRAMS,
+    "concurrency": concurrency.PROGRAMS,
+    "asyncio": asynchronous.PROGRAMS,
+    "processes": processes.PROGRAMS,
+    "values": values.PROGRAMS,
+    "errors": errors.PROGRAMS,
+}
