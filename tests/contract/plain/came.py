@@ -20,8 +20,9 @@ from supervisor.runtimes import Runtime
 from tests.contract.plain.program import Run
 from tests.support.packing import zipped
 from tests.support.patience import FACTOR
-from tests.support.server import SPACE, Server
+from tests.support.server import SPACE
 
+FUNCTIONS = f"/spaces/{SPACE}/functions"
 DRIVER = Path(__file__).with_name("driver.py")
 PLAIN_SECONDS = 60.0 * FACTOR
 CALL_SECONDS = 30.0 * FACTOR
@@ -152,8 +153,8 @@ def packed(run: Run) -> bytes:
     return zipped(*((name, text.encode()) for name, (text, _) in files.items()), modes=modes)
 
 
-def called(server: Server, name: str, run: Run) -> list[dict[str, Any]]:
-    """Deploy and call; the answers."""
+def called(client: httpx.Client, name: str, run: Run) -> list[dict[str, Any]]:
+    """Deploy and call; the answers.  A client with one connection has one front, and so one instance."""
     asked = {
         "name": name,
         "template": run.runtime,
@@ -161,13 +162,13 @@ def called(server: Server, name: str, run: Run) -> list[dict[str, Any]]:
         "options": {"timeout": CALL_SECONDS, "fresh": run.form == "fresh", **run.program.options},
         "source": {"code": base64.b64encode(packed(run)).decode()},
     }
-    deployed = server.client.post(f"/spaces/{SPACE}/functions", json=asked)
+    deployed = client.post(FUNCTIONS, json=asked)
     if deployed.status_code != 201:
         return [answer_in(deployed)]
-    return [answer_in(send(server, name, call)) for call in run.program.calls]
+    return [answer_in(send(client, name, call)) for call in run.program.calls]
 
 
-def send(server: Server, name: str, call: Mapping[str, Any]) -> httpx.Response:
+def send(client: httpx.Client, name: str, call: Mapping[str, Any]) -> httpx.Response:
     """The request that ``function.testing.event`` makes of the same arguments.
 
     Its log is in the store when it comes back.  A busy machine may have no instance in time: then it is asked
@@ -176,10 +177,9 @@ def send(server: Server, name: str, call: Mapping[str, Any]) -> httpx.Response:
     body = call.get("body", b"")
     deadline = time.monotonic() + BUSY_SECONDS
     while True:
-        response = server.call(
-            name,
-            call.get("path", ""),
+        response = client.request(
             call.get("method", "POST"),
+            f"{FUNCTIONS}/{name}/invoke{call.get('path', '')}",
             content=json.dumps(body) if isinstance(body, dict) else body,
             params=call.get("query"),
             headers={**call.get("headers", {}), "X-Cellblock-Logs": "tail"},
@@ -222,9 +222,9 @@ def answer_in(response: httpx.Response) -> dict[str, Any]:
     return {"status": error["status"], "message": error["message"]}
 
 
-def logged(server: Server, name: str) -> list[dict[str, Any]]:
+def logged(client: httpx.Client, name: str) -> list[dict[str, Any]]:
     """Its own entries, oldest first."""
-    answer = server.client.get(f"/spaces/{SPACE}/functions/{name}/logs", params={"tail": LOG_LINES})
+    answer = client.get(f"{FUNCTIONS}/{name}/logs", params={"tail": LOG_LINES})
     if answer.status_code == 404:  # it was never deployed
         return []
     entries = [json.loads(line) for line in answer.text.splitlines()]

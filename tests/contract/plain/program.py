@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -92,14 +92,21 @@ class Run:
 
 
 def runs(
-    families: Mapping[str, Mapping[str, str | Program]], default: str, others: tuple[str, ...]
+    families: Mapping[str, Mapping[str, str | Program]],
+    either_way: Collection[str],
+    default: str,
+    others: Collection[str],
 ) -> list[Run]:
-    """Every program on the default runtime in all of its forms; what varies as written on the others too."""
+    """Every program on the default runtime in all of its forms; what varies as written on the others too.
+
+    ``either_way`` are the families whose programs have an ``async`` form.
+    """
     found = []
     for family, programs in families.items():
         for name, given in programs.items():
             program = given if isinstance(given, Program) else Program(given)
-            forms = ["as written"] + ["async"] * program.can_be_async + ["fresh"] * program.fresh
+            is_either = family in either_way and program.can_be_async
+            forms = ["as written"] + ["async"] * is_either + ["fresh"] * program.fresh
             found += [Run(family, name, program, default, form) for form in forms]
             if program.varies:
                 found += [Run(family, name, program, runtime, "as written") for runtime in others]

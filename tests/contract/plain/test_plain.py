@@ -18,12 +18,13 @@ from supervisor.runtimes.interpreters import own_runtime_name
 from tests.contract.plain.both import Both
 from tests.contract.plain.came import Came
 from tests.contract.plain.differences import DIFFERENCES
-from tests.contract.plain.families import FAMILIES
+from tests.contract.plain.families import CALLED_EITHER_WAY, FAMILIES
 from tests.contract.plain.program import Program, Run, runs
 
 ROOT = Path(__file__).parents[3]
 DEFAULT = own_runtime_name()
-RUNS = runs(FAMILIES, DEFAULT, tuple(name for name in RUNTIME_NAMES if name != DEFAULT))
+OTHERS = [name for name in RUNTIME_NAMES if name != DEFAULT]
+RUNS = runs(FAMILIES, CALLED_EITHER_WAY, DEFAULT, OTHERS)
 PROGRAMS_LEAST = 200
 # How a record begins where a program asks for its level.
 LEVEL = re.compile(r"(DEBUG|INFO|WARNING|ERROR|CRITICAL)\b")

@@ -30,3 +30,6 @@ FAMILIES: dict[str, Mapping[str, str | Program]] = {
     "values": values.PROGRAMS,
     "errors": errors.PROGRAMS,
 }
+
+# Where it matters whether the handler is a coroutine; the other families look at what is there before a call.
+CALLED_EITHER_WAY = {"logging", "output", "concurrency", "errors"}

@@ -47,7 +47,6 @@ PROGRAMS: dict[str, str | Program] = {
                 coroutine.close()
                 return {"body": str(error)}
         """,
-        varies=True,
     ),
     "a loop of one's own in a plain handler works": Program(
         """
@@ -110,7 +109,6 @@ PROGRAMS: dict[str, str | Program] = {
                 both.append(type(error).__name__)
             return {"body": {"both": both, "shield": await asyncio.shield(asyncio.sleep(0, "c"))}}
         """,
-        varies=True,
     ),
     "a cancelled task that is awaited raises": """
         import asyncio

@@ -79,7 +79,6 @@ PROGRAMS: dict[str, str | Program] = {
             main = threading.main_thread() is threading.current_thread()
             return {"body": {"main": threading.main_thread().name, "is": main, "other": found}}
         """,
-        varies=True,
     ),
     "a timer fires": """
         import threading
@@ -221,7 +220,6 @@ PROGRAMS: dict[str, str | Program] = {
         def handle(req):
             return {"body": {"all": multiprocessing.get_all_start_methods(), "is": multiprocessing.get_start_method()}}
         """,
-        varies=True,
     ),
     "a ProcessPoolExecutor works": """
         from concurrent.futures import ProcessPoolExecutor

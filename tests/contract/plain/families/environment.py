@@ -120,7 +120,6 @@ PROGRAMS: dict[str, str | Program] = {
             names = ("debug", "optimize", "inspect", "verbose", "bytes_warning", "quiet", "interactive")
             return {"body": {name: getattr(sys.flags, name) for name in names}}
         """,
-        varies=True,
     ),
     "files, streams and arguments are UTF-8": Program(
         """

@@ -119,7 +119,6 @@ PROGRAMS: dict[str, str | Program] = {
         def handle(req):
             os.abort()
         """,
-        varies=True,
     ),
     "os._exit ends the process with its code": """
         import os

@@ -100,6 +100,5 @@ PROGRAMS: dict[str, str | Program] = {
             other.close(); memory.close(); memory.unlink()
             return {"body": seen}
         """,
-        varies=True,
     ),
 }

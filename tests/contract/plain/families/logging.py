@@ -326,7 +326,6 @@ PROGRAMS: dict[str, str | Program] = {
             log.error("through a queue")
             listener.stop()
         """,
-        varies=True,
     ),
     "FileHandlers on /dev/stdout and /dev/stderr write there": Program(
         """

@@ -12,7 +12,6 @@ PROGRAMS: dict[str, str | Program] = {
             done = subprocess.run(["echo", "hello"], capture_output=True, text=True, check=True)
             return {"body": {"out": done.stdout, "err": done.stderr, "code": done.returncode}}
         """,
-        varies=True,
         fresh=True,
     ),
     "a command of a shell has pipes and variables": """

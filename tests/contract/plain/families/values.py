@@ -110,7 +110,6 @@ PROGRAMS: dict[str, str | Program] = {
         def handle(req):
             return {"status_code": http.HTTPStatus.CREATED, "body": "made"}
         """,
-        varies=True,
     ),
     "an error status of the handler's own is sent with its body": """
         def handle(req):
