@@ -10,7 +10,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +43,11 @@ UMASK = 0o022
 FRAME_OF_THE_DRIVER = re.compile(
     rf'  File "{re.escape(str(DRIVER))}", line \d+, in \S+\n    .*\n(?: +[~^]+\n)?'
 )
+# So do the lines of asyncio that run a coroutine, whoever asked it to.
+FRAME_OF_A_LOOP = re.compile(
+    r'  File "[^"]*/asyncio/(?:runners|base_events|events)\.py", line \d+, in '
+    r"(?:run|run_until_complete|run_forever|_run_once|_run)\n    .*\n(?: +[~^]+\n)?"
+)
 # What cannot be the same twice: each with its reason.
 MUST_DIFFER = (
     (re.compile(r"\b0x[0-9a-f]{6,}"), "0x…", "addresses in memory"),
@@ -68,12 +73,16 @@ class Came:
 
     def compared(self) -> dict[str, Any]:
         """Without what must differ."""
-        parts = {part: value for part, value in asdict(self).items() if part != "log"}
-        return json.loads(constant(json.dumps(parts, sort_keys=True, ensure_ascii=False)))  # type: ignore[no-any-return]
+        return {
+            "answers": json.loads(constant(json.dumps(self.answers, ensure_ascii=False))),
+            "stdout": constant(self.stdout),
+            "stderr": constant(self.stderr),
+        }
 
 
 def constant(text: str) -> str:
     """The text without what must differ."""
+    text = FRAME_OF_A_LOOP.sub("", text)
     for pattern, stands, _ in MUST_DIFFER:
         text = pattern.sub(stands, text)
     return text

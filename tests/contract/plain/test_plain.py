@@ -32,7 +32,7 @@ MODULES = "|".join(path.stem for path in sorted((ROOT / "worker").glob("[a-z]*.p
 # Frames, paths and names that no author and no caller has a use for.
 OURS = re.compile(
     rf"{re.escape(str(ROOT))}|/opt/cellblock|\bworker[./](?:{MODULES}|standins)\b|\bsupervisor[./]\w|"
-    r"\bfunction[./]_seam|<frozen (?:worker|supervisor)|<string>|_PyCellblock"
+    r"\bfunction[./]_seam|\b_?cellblock[./]\w|<frozen (?:worker|supervisor)|<string>"
 )
 
 every_run = pytest.mark.parametrize("run", RUNS, ids=str)
