@@ -24,8 +24,18 @@ DIFFERENCES: dict[str, Difference] = {
     ),
     "exit": Difference(
         "`exit()`, `os._exit()`, `os.abort()` or a signal that kills ends the program.",
-        "It ends the call: 500 or 502. The next call is served.",
+        "It ends the call, and the log says where. The next call is served.",
         "A server outlives a request.",
+    ),
+    "crashes": Difference(
+        "A crash says nothing, unless `faulthandler` is enabled.",
+        "It is enabled: the stack of a crash is in the log.",
+        "Nobody can attach a debugger to an instance.",
+    ),
+    "advice": Difference(
+        "What looks like a mistake and is none for Python goes unsaid.",
+        "A list or a coroutine as `body`, or a dot too many in an import, is told with what to write.",
+        "A message should end the search.",
     ),
     "answers": Difference(
         "`json.dumps` raises a TypeError for what JSON cannot carry.",
@@ -39,7 +49,7 @@ DIFFERENCES: dict[str, Difference] = {
     ),
     "the network": Difference(
         "Any socket can be made.",
-        "Without `network = host` there are no internet sockets, not even on loopback.",
+        "Without `network = host` there are no internet sockets, not even on loopback, and the log says so.",
         "What cannot be reached cannot be attacked.",
     ),
     "names": Difference(
@@ -51,10 +61,5 @@ DIFFERENCES: dict[str, Difference] = {
         "A lone surrogate goes to stdout as the byte that it stands for.",
         "It is written escaped, such as `\\udc80`.",
         "A log is text.",
-    ),
-    "variables of the interpreter": Difference(
-        "`PYTHONWARNINGS` and others like it change the interpreter.",
-        "Variables that begin with `PYTHON`, `LD_` or `CELLBLOCK_` are refused at the deploy.",
-        "They are read when an interpreter starts; yours has started by then.",
     ),
 }

@@ -37,8 +37,7 @@ def own_frames(trace):
 def raised(error):
     """Where and what, as the caller of a function hears it; Python prints the traceback by itself."""
     if isinstance(error, SyntaxError):
-        info = "%s (%s)" % (error.msg, os.path.basename(error.filename))
-        return {"raised": "SyntaxError", "info": info, "line": error.lineno, "code": error.text.strip()}
+        return {"raised": "SyntaxError", "info": error.msg, "line": error.lineno, "code": error.text.strip()}
     own = innermost = own_frames(error.__traceback__)
     while innermost is not None:
         if innermost.tb_frame.f_code.co_filename.startswith(os.getcwd()):

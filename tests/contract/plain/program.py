@@ -15,7 +15,10 @@ PLAIN_HANDLER = re.compile(r"^def handle\(", flags=re.MULTILINE)
 
 @dataclass(frozen=True)
 class Differs:
-    """The stated difference that a program shows, and what comes from a cell instead."""
+    """The stated difference that a program shows, and what comes from a cell instead.
+
+    In what is expected … stands for anything.
+    """
 
     name: str
     answers: tuple[Mapping[str, Any], ...] | None = None

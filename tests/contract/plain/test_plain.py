@@ -16,7 +16,7 @@ import pytest
 from supervisor.runtimes import RUNTIME_NAMES
 from supervisor.runtimes.interpreters import own_runtime_name
 from tests.contract.plain.both import Both
-from tests.contract.plain.came import Came
+from tests.contract.plain.came import Came, fits
 from tests.contract.plain.differences import DIFFERENCES
 from tests.contract.plain.families import CALLED_EITHER_WAY, FAMILIES
 from tests.contract.plain.program import Program, Run, runs
@@ -66,7 +66,8 @@ def test_a_cell_does_what_plain_python_does(came: dict[str, Both], run: Run) -> 
     if run.program.differs:
         expected |= run.program.differs.instead
         assert expected != plain.compared(), "the difference that is stated is none"
-    assert cell.compared() == expected
+    if not fits(expected, cell.compared()):
+        assert cell.compared() == expected
 
 
 @every_run

@@ -105,20 +105,25 @@ PROGRAMS: dict[str, str | Program] = {
             exit("only POST")
         """,
         varies=True,
+        differs=Differs("exit", stderr="Traceback (most recent call last):\n…SystemExit: only POST"),
     ),
-    "a recursion without an end is a RecursionError": """
+    "a recursion without an end is a RecursionError": Program(
+        """
         def handle(req):
             try:
                 return handle(req)
             except RecursionError as error:
                 raise RuntimeError("too deep") from None
-    """,
+        """,
+        only="sync",
+    ),
     "os.abort ends the process with SIGABRT": Program(
         """
         import os
         def handle(req):
             os.abort()
         """,
+        differs=Differs("crashes", stderr="Fatal Python error: Aborted\n…"),
     ),
     "os._exit ends the process with its code": """
         import os
@@ -192,6 +197,7 @@ PROGRAMS: dict[str, str | Program] = {
                 {"raised": "SystemExit", "info": "3", "line": 7, "code": "sys.exit(3)"},
                 {"status": 200, "type": "text/plain; charset=utf-8", "body": "2"},
             ),
+            stderr="Traceback (most recent call last):\n…SystemExit: 3",
         ),
     ),
     "after a crash the next call is served by another instance": Program(

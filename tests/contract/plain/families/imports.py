@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.contract.plain.program import Program
+from tests.contract.plain.program import Differs, Program
 
 PROGRAMS: dict[str, str | Program] = {
     "a module beside handler.py is imported": """
@@ -55,6 +55,18 @@ PROGRAMS: dict[str, str | Program] = {
         PEAR = 2
         """,
         varies=True,
+        differs=Differs(
+            "advice",
+            answers=(
+                {
+                    "raised": "ImportError",
+                    "info": "attempted relative import with no known parent package: …",
+                    "line": 1,
+                    "code": "from .prices import PEAR",
+                },
+            ),
+            stderr="Traceback…ImportError: attempted relative import with no known parent package: …",
+        ),
     ),
     "modules that import each other see what is there so far": """
         import a

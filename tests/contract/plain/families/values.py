@@ -7,7 +7,7 @@ from tests.contract.plain.program import Differs, Program
 
 def not_json(what: str) -> Differs:
     """What a caller gets where plain Python's json.dumps raises."""
-    message = f"contract error: {what}, which JSON cannot carry"
+    message = f"contract error: {what}, which JSON cannot carry…"
     return Differs("answers", answers=({"status": 502, "message": message},), stderr="")
 
 
@@ -36,18 +36,21 @@ PROGRAMS: dict[str, str | Program] = {
         def handle(req):
             return {"body": {"a": [1, 2.5, None, True, "x"], "b": {"c": []}}}
     """,
-    "numbers and booleans as body are their text": Program(
+    "numbers as body are their text": Program(
         """
-        VALUES = {"int": 3, "float": 2.5, "bool": True, "big": 10 ** 30}
+        VALUES = {"int": 3, "float": 2.5, "big": 10 ** 30}
         def handle(req):
             return {"body": VALUES[req.body.decode()]}
         """,
-        calls=tuple({"body": name} for name in ("int", "float", "bool", "big")),
+        calls=tuple({"body": name} for name in ("int", "float", "big")),
     ),
-    "a tuple as body is its text": """
+    "a tuple as body is its text": Program(
+        """
         def handle(req):
             return {"body": (1, "a")}
-    """,
+        """,
+        differs=Differs("advice", stderr="body is of type tuple…"),
+    ),
     "a Decimal and a date as body are their text": Program(
         """
         import datetime, decimal, uuid
@@ -129,6 +132,7 @@ PROGRAMS: dict[str, str | Program] = {
         def handle(req):
             return {"body": numpy.arange(3)}
         """,
+        differs=Differs("advice", stderr="body is of type ndarray…"),
         only="sync",
     ),
     "a pandas frame to JSON and back": Program(
