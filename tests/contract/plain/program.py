@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import importlib
 import re
 import textwrap
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 # In a program's text a line of this form begins another file; "+x" makes it executable.
@@ -44,6 +46,7 @@ class Program:
     form.  ``varies`` with the version of Python: then it runs on every runtime.  ``fresh`` too runs with that
     option.  ``calls`` are the arguments of ``function.testing.event``.  ``loose`` says why some of its lines
     carry no call.  ``ends``: what its instance writes when it ends counts too.
+    ``brings`` are packages of this environment that are files of its bundle.
     """
 
     text: str
@@ -56,6 +59,7 @@ class Program:
     differs: Differs | None = None
     loose: str = ""
     ends: bool = False
+    brings: tuple[str, ...] = ()
 
     def files(self, is_async: bool) -> dict[str, tuple[str, int]]:
         """Name to text and mode."""
@@ -65,6 +69,12 @@ class Program:
         found = {"handler.py": (first, 0o644)}
         for name, mark, text in zip(others[::3], others[1::3], others[2::3], strict=True):
             found[name] = (text, 0o755 if mark else 0o644)
+        for name in self.brings:
+            (package,) = importlib.import_module(name).__path__
+            found |= {
+                f"{name}/{path.relative_to(package)}": (path.read_text(encoding="utf-8"), 0o644)
+                for path in Path(package).rglob("*.py")
+            }
         return found
 
     @property

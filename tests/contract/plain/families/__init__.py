@@ -11,6 +11,7 @@ from tests.contract.plain.families import (
     errors,
     files,
     imports,
+    libraries,
     logging,
     output,
     processes,
@@ -20,6 +21,7 @@ from tests.contract.plain.program import Program
 
 FAMILIES: dict[str, Mapping[str, str | Program]] = {
     "logging": logging.PROGRAMS,
+    "libraries": libraries.PROGRAMS,
     "output": output.PROGRAMS,
     "imports": imports.PROGRAMS,
     "environment": environment.PROGRAMS,
@@ -32,4 +34,4 @@ FAMILIES: dict[str, Mapping[str, str | Program]] = {
 }
 
 # Where it matters whether the handler is a coroutine; the other families look at what is there before a call.
-CALLED_EITHER_WAY = {"logging", "output", "concurrency", "errors"}
+CALLED_EITHER_WAY = {"logging", "libraries", "output", "concurrency", "errors"}

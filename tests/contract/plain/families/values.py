@@ -232,19 +232,6 @@ PROGRAMS: dict[str, str | Program] = {
         def handle(req):
             return {"body": {"sorted": sorted({"b", "a", "c"})}}
     """,
-    "a matplotlib figure is a PNG": Program(
-        """
-        import io
-        import matplotlib
-        matplotlib.use("Agg")
-        import matplotlib.pyplot as plt
-        def handle(req):
-            made = io.BytesIO()
-            plt.figure(figsize=(1, 1)).savefig(made)
-            return {"body": {"png": made.getvalue()[:4].hex()}}
-        """,
-        only="sync",
-    ),
     "a Decimal in a JSON body is refused by its place": Program(
         """
         import decimal
