@@ -59,6 +59,7 @@ def wrong_levels(cell: Came) -> list[dict[str, Any]]:
     return [entry for word, entry in words if word and entry["level"] != word[1].lower()]
 
 
+@pytest.mark.promise("S971")
 @every_run
 def test_a_cell_does_what_plain_python_does(came: dict[str, Both], run: Run) -> None:
     plain, cell = of(came, run)
@@ -80,6 +81,7 @@ def test_an_entry_has_the_level_of_its_record(came: dict[str, Both], run: Run) -
     assert wrong_levels(of(came, run).cell) == []
 
 
+@pytest.mark.promise("S972")
 @every_run
 def test_nothing_of_the_platform_is_seen(came: dict[str, Both], run: Run) -> None:
     cell = of(came, run).cell
@@ -100,6 +102,22 @@ def test_nothing_of_the_platform_is_seen(came: dict[str, Both], run: Run) -> Non
 )
 def test_what_is_looked_for_would_be_found(text: str) -> None:
     assert OURS.search(text)
+
+
+@pytest.mark.parametrize(
+    ("expected", "came"),
+    [
+        ("text", "text "),
+        ("a…c", "ab"),
+        ({"answers": ["a"]}, {"answers": ["a", "b"]}),
+        ({"answers": ["a"]}, {"answers": ["a"], "more": ""}),
+        ([{"status": 200}], [{"status": 500}]),
+        ("1", 1),
+    ],
+)
+def test_what_is_not_the_same_does_not_fit(expected: Any, came: Any) -> None:
+    assert fits(expected, expected)
+    assert not fits(expected, came)
 
 
 def test_there_are_many_programs() -> None:
