@@ -338,16 +338,6 @@ PROGRAMS: dict[str, str | Program] = {
         """,
         loose="written by descriptor",
     ),
-    "a stream handler made in a context of redirect_stderr writes where it was sent": """
-        import contextlib, io, logging
-        def handle(req):
-            kept = io.StringIO()
-            with contextlib.redirect_stderr(kept):
-                log = logging.getLogger("shop")
-                log.addHandler(logging.StreamHandler())
-                log.error("kept")
-            return {"body": kept.getvalue()}
-    """,
     "records of threads come with theirs": Program(
         """
         import logging, threading

@@ -50,4 +50,14 @@ PROGRAMS: dict[str, str | Program] = {
             pprint.pprint({"b": [1, 2], "a": None})
             sys.displayhook(3)
     """,
+    "a stream handler made in a context of redirect_stderr writes where it was sent": """
+        import contextlib, io, logging
+        def handle(req):
+            kept = io.StringIO()
+            with contextlib.redirect_stderr(kept):
+                log = logging.getLogger("shop")
+                log.addHandler(logging.StreamHandler())
+                log.error("kept")
+            return {"body": kept.getvalue()}
+    """,
 }
