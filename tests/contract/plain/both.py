@@ -13,7 +13,9 @@ from typing import NamedTuple
 import httpx
 
 from supervisor.runtimes import Runtime
-from tests.contract.plain.came import FUNCTIONS, Came, PlainPython, called, logged
+from tests.contract.plain.came import Came
+from tests.contract.plain.cell import FUNCTIONS, called, logged
+from tests.contract.plain.plain_python import PlainPython
 from tests.contract.plain.program import Run
 from tests.support.server import Server
 

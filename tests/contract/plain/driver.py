@@ -12,6 +12,8 @@ import contextvars  # noqa: E402
 import json  # noqa: E402
 import os  # noqa: E402
 
+FOLDER = os.getcwd()
+
 
 def answer_of(result):
     """What a returned dict stands for: status, type and body as they would be sent."""
@@ -29,7 +31,7 @@ def answer_of(result):
 
 def own_frames(trace):
     """The traceback from the first line of the program on: whoever called it is not of interest."""
-    while trace is not None and not trace.tb_frame.f_code.co_filename.startswith(os.getcwd()):
+    while trace is not None and not trace.tb_frame.f_code.co_filename.startswith(FOLDER):
         trace = trace.tb_next
     return trace
 
@@ -40,7 +42,7 @@ def raised(error):
         return {"raised": "SyntaxError", "info": error.msg, "line": error.lineno, "code": error.text.strip()}
     own = innermost = own_frames(error.__traceback__)
     while innermost is not None:
-        if innermost.tb_frame.f_code.co_filename.startswith(os.getcwd()):
+        if innermost.tb_frame.f_code.co_filename.startswith(FOLDER):
             own = innermost
         innermost = innermost.tb_next
     line = own.tb_lineno if own else 0
@@ -51,10 +53,10 @@ def raised(error):
 
 
 def main(asked, noted):
-    sys.argv[:] = [os.path.join(os.getcwd(), "handler.py")]
+    sys.argv[:] = [os.path.join(FOLDER, "handler.py")]
     from function import testing
 
-    sys.path[0] = os.getcwd()
+    sys.path[0] = FOLDER
     with open(asked) as file:
         calls = json.load(file)
     with open("handler.py") as file:
