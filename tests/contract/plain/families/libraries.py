@@ -5,14 +5,14 @@ from __future__ import annotations
 from tests.contract.plain.program import Program
 
 
-def loguru(text: str, **fields: bool) -> Program:
+def loguru(text: str) -> Program:
     """A program with loguru beside it."""
-    return Program(text, brings=("loguru",), **fields)
+    return Program(text, brings=("loguru",))
 
 
-def structlog(text: str, **fields: bool) -> Program:
+def structlog(text: str) -> Program:
     """A program with structlog beside it."""
-    return Program(text, brings=("structlog",), **fields)
+    return Program(text, brings=("structlog",))
 
 
 PROGRAMS: dict[str, str | Program] = {
@@ -42,15 +42,19 @@ PROGRAMS: dict[str, str | Program] = {
             except KeyError:
                 logger.exception("no such fruit")
     """),
-    "loguru writes from its thread where it is told to": loguru("""
+    "loguru writes from its thread where it is told to": Program(
+        """
         import sys
         from loguru import logger
         logger.remove()
-        logger.add(sys.stderr, format="{level} {message}", enqueue=True)
+        logger.add(sys.stderr, format="{message} {level}", enqueue=True)
         def handle(req):
             logger.warning("through a queue")
             logger.complete()
-    """),
+        """,
+        brings=("loguru",),
+        loose="its thread was started at import",
+    ),
     "loguru takes over what the standard library logs": loguru("""
         import logging
         import sys
