@@ -38,7 +38,7 @@ DIFFERENCES: dict[str, Difference] = {
         "A message should end the search.",
     ),
     "answers": Difference(
-        "`json.dumps` raises a TypeError for what JSON cannot carry.",
+        "`json.dumps` raises a TypeError for what JSON cannot carry; `str` takes a generator.",
         "The call is a 502 whose message names the place.",
         "It is found after `handle` has returned, where no code of yours stands.",
     ),

@@ -214,4 +214,38 @@ PROGRAMS: dict[str, str | Program] = {
             await asyncio.wait_for(seen.wait(), 5)
             return {"body": "seen"}
     """,
+    "all tasks are the program's own": """
+        import asyncio
+        async def handle(req):
+            task = asyncio.create_task(asyncio.sleep(0))
+            others = asyncio.all_tasks() - {asyncio.current_task()}
+            await asyncio.gather(*others)
+            return {"body": str(len(others))}
+    """,
+    "an exception handler of the loop's is asked": """
+        import asyncio, gc
+        async def work():
+            raise ValueError("nobody awaits me")
+        async def handle(req):
+            loop = asyncio.get_running_loop()
+            loop.set_exception_handler(lambda loop, context: print("handler:", context["message"]))
+            task = asyncio.create_task(work())
+            await asyncio.sleep(0)
+            del task
+            gc.collect()
+    """,
+    "an async generator as a loop's iterator is closed": """
+        import asyncio
+        async def numbers():
+            try:
+                yield 1
+            finally:
+                print("closed")
+        async def handle(req):
+            async for n in numbers():
+                break
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+            return {"body": str(n)}
+    """,
 }

@@ -287,4 +287,9 @@ PROGRAMS: dict[str, str | Program] = {
             with ThreadPool(2) as pool:
                 return {"body": {"lengths": pool.map(len, ["a", "bb"])}}
     """,
+    "all threads are the program's own": """
+        import threading
+        def handle(req):
+            return {"body": {"names": [thread.name for thread in threading.enumerate()]}}
+    """,
 }

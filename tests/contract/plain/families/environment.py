@@ -307,4 +307,9 @@ PROGRAMS: dict[str, str | Program] = {
             ),
         ),
     ),
+    "limits of the interpreter are the usual ones": """
+        import sys
+        def handle(req):
+            return {"body": {"recursion": sys.getrecursionlimit(), "switch": sys.getswitchinterval()}}
+    """,
 }

@@ -217,4 +217,78 @@ PROGRAMS: dict[str, str | Program] = {
             ),
         ),
     ),
+    "a group of exceptions is shown as one": """
+        def handle(req):
+            raise ExceptionGroup("two", [ValueError("one"), KeyError("other")])
+    """,
+    "a warning that is made an error is raised": """
+        import warnings
+        def handle(req):
+            with warnings.catch_warnings():
+                warnings.simplefilter("error")
+                warnings.warn("old")
+    """,
+    "a __repr__ that raises in a log line stops nothing": """
+        import logging
+        logging.basicConfig(level=logging.INFO)
+        class Broken:
+            def __repr__(self):
+                raise ValueError("no repr")
+        def handle(req):
+            logging.info("%r", Broken())
+            return {"body": "went on"}
+    """,
+    "a generator that raises names its own line": """
+        def numbers():
+            yield 1
+            raise ValueError("no more")
+        def handle(req):
+            return {"body": str(list(numbers()))}
+    """,
+    "sys.excepthook of the program's own is asked": """
+        import sys
+        def hook(kind, error, trace):
+            print("hook:", kind.__name__, error, trace.tb_frame.f_code.co_name)
+        sys.excepthook = hook
+        def handle(req):
+            raise ValueError("bad")
+    """,
+    "sys.unraisablehook of the program's own is asked": """
+        import sys
+        sys.unraisablehook = lambda what: print("hook:", what.exc_type.__name__)
+        class Closing:
+            def __del__(self):
+                raise ValueError("in __del__")
+        def handle(req):
+            Closing()
+    """,
+    "a traceback that the program formats has its own lines only": """
+        import traceback
+        def handle(req):
+            try:
+                {}["pear"]
+            except KeyError:
+                return {"body": traceback.format_exc()}
+    """,
+    "a stack that the program prints has its own lines only": """
+        import traceback
+        def deep():
+            traceback.print_stack()
+        def handle(req):
+            deep()
+    """,
+    "an exception that is kept and raised again is whole": Program(
+        """
+        kept = []
+        def fail():
+            raise ValueError("first")
+        def handle(req):
+            try:
+                fail()
+            except ValueError as error:
+                kept.append(error)
+            raise kept[0]
+        """,
+        calls=({}, {}),
+    ),
 }

@@ -247,4 +247,13 @@ PROGRAMS: dict[str, str | Program] = {
         loose="after the call",
         varies=True,
     ),
+    "an interrupt is a KeyboardInterrupt": """
+        import os, signal, time
+        def handle(req):
+            try:
+                os.kill(os.getpid(), signal.SIGINT)
+                time.sleep(1)
+            except KeyboardInterrupt:
+                return {"body": "interrupted"}
+    """,
 }

@@ -271,4 +271,11 @@ PROGRAMS: dict[str, str | Program] = {
         """,
         differs=not_json("body['some'] is of type set"),
     ),
+    "a generator as body is refused": Program(
+        """
+        def handle(req):
+            return {"body": (str(n) for n in range(3))}
+        """,
+        differs=Differs("answers", answers=({"status": 502, "message": "contract error: …generator…"},)),
+    ),
 }
