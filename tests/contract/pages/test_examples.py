@@ -24,6 +24,8 @@ MOSQUITTO = shutil.which("mosquitto", path="/usr/sbin:/usr/local/sbin:/usr/bin")
 STOP_SECONDS = 10
 CALLS = 500
 
+pytestmark = pytest.mark.needs_sandbox
+
 on_the_pages_runtimes = pytest.mark.parametrize("runtime", RUNTIMES)
 
 
