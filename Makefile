@@ -90,7 +90,7 @@ $(STAMP)/test: $(STAMP)/server $(LOCKS)/test.txt
 	@$(INSTALL) --quiet --python $(VENV)/bin/python --require-hashes -r $(LOCKS)/test.txt
 	@deploy/debian curl python3-seccomp strace || true
 	@deploy/debian golang-go nginx-light nodejs || true
-	@deploy/debian chromium || true
+	@deploy/debian chromium mosquitto || true
 	@touch $@
 
 $(STAMP)/vm: $(STAMP)/python

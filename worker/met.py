@@ -4,10 +4,12 @@ What meets one of these meets it again at every call, for as long as the instanc
 costs nothing: after a call that raised, after one that took long, and now and then after the others.
 """
 
+import _thread
 import errno
 import functools
 import os
 import resource
+import sys
 from typing import Any, Iterator, Optional
 
 from . import wire
@@ -74,11 +76,17 @@ class Limits:
     def __init__(self) -> None:
         self.half = resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2
         self._skip = EVERY
+        # Beside the main one, see ``worker.rlimits``; what an unlimited process may have is no number.
+        most = resource.getrlimit(resource.RLIMIT_NPROC)[0]
+        self.most_threads = most - 2 if most != resource.RLIM_INFINITY else sys.maxsize
+        self._threads = self._more = 0
 
     def after_call(self, exec_us: int) -> int:
         """What a call has met that was answered: one of ``wire.MET_*``, or 0."""
         if _Refused.met:
             return self.of_refusal(_Refused.taken())
+        if self.runs_out_of_threads(_thread._count()):
+            return wire.MET_PROCESSES
         self._skip -= 1
         if self._skip > 0 and exec_us < LONG_US:
             return 0
@@ -87,6 +95,16 @@ class Limits:
     def of_refusal(self, what: int) -> int:
         """Descriptors that were too few and have been closed again are no limit that lasts."""
         return self.of_files() if what == wire.MET_OPEN_FILES and _are_free(SEVERAL) else what
+
+    def runs_out_of_threads(self, threads: int) -> bool:
+        """Calls leave threads behind, and the next one would find no room for as many.
+
+        Such a call makes an MQTT client whose loop nobody stops.  A pool that one call has filled is none:
+        it takes two calls in a row that left more.
+        """
+        before, self._more = self._more, threads - self._threads
+        self._threads = threads
+        return threads + min(before, self._more) > self.most_threads
 
     def of_files(self) -> int:
         """The kernel gives the lowest number that is free: one above half is a sign, none is the limit.

@@ -1,8 +1,7 @@
 """README.md, executed: every fenced block runs, and every transcript is compared with what really comes.
 
-One server runs for all of it, started by the very line that ``make run`` starts it with.  In a
-transcript a line that begins with ``$`` is typed, what follows is expected, and … stands for anything.
-A Python block is a file (its first line names it) or a session that doctest runs.
+One server runs for all of it, started by the very line that ``make run`` starts it with.  How a page is
+run is told by ``tests.support.transcripts``.
 """
 
 from __future__ import annotations
@@ -13,7 +12,6 @@ import select
 import shlex
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -22,17 +20,25 @@ from pathlib import Path
 import pytest
 
 from tests.support.server import READY_SECONDS, STOP_SECONDS
+from tests.support.transcripts import (
+    AS_ON_A_TERMINAL,
+    BIN,
+    COMMAND_SECONDS,
+    assert_prints,
+    assert_sessions_run,
+    blocks_of,
+    commands_of,
+    environment,
+    printed_by,
+    write_files,
+)
 
 REPOSITORY = Path(__file__).parents[2]
 README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
 MAKEFILE = (REPOSITORY / "Makefile").read_text(encoding="utf-8")
-BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```$", README, flags=re.MULTILINE | re.DOTALL)
+BLOCKS = blocks_of(README)
 ADDRESS_IN_README = "http://127.0.0.1:8080"
-BIN = Path(sys.executable).parent
 LAST_LINE = "Ctrl-C stops the server."
-COMMAND_SECONDS = 60
-# A terminal shows no progress meter where curl's answer goes to it; a pipe does.
-AS_ON_A_TERMINAL = 'curl() { command curl -sS "$@"; }'
 
 pytestmark = pytest.mark.slow
 
@@ -44,12 +50,6 @@ class Started:
     text: str
     url: str
     token: str
-
-
-def environment(**more: str) -> dict[str, str]:
-    """A stranger's: nothing of Cellblock's in it."""
-    ours = {name: value for name, value in os.environ.items() if not name.startswith("CELLBLOCK_")}
-    return {**ours, **more}
 
 
 def line_of_make_run(data_dir: Path) -> list[str]:
@@ -109,37 +109,16 @@ def _until(process: subprocess.Popen[bytes], end: str) -> str:
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The reader's folder, with the files that the README says to write."""
     place = tmp_path_factory.mktemp("reader")
-    for language, text in BLOCKS:
-        named = re.match(r"# (\w+\.py)\n", text)
-        if language == "python" and named:
-            (place / named[1]).write_text(text)
+    write_files(BLOCKS, place)
     return place
-
-
-def commands() -> list[tuple[str, str]]:
-    """Every command of every transcript in order, with what it is said to print."""
-    found = []
-    for language, text in BLOCKS:
-        if language == "console":
-            for part in re.split(r"^\$ ", text, flags=re.MULTILINE)[1:]:
-                command, _, expected = part.partition("\n")
-                found.append((command, expected))
-    return found
-
-
-def assert_prints(expected: str, printed: str) -> None:
-    pattern = re.escape(expected.strip()).replace("…", ".*")
-    assert re.fullmatch(pattern, re.sub("\n+", "\n", printed).strip(), flags=re.DOTALL), (
-        f"{printed}\n\nis not\n\n{expected}"
-    )
 
 
 @pytest.mark.needs_root  # whose tier the transcript names
 @pytest.mark.needs_sandbox
 def test_the_transcripts_are_what_a_reader_gets(started: Started, folder: Path) -> None:
-    exports = [AS_ON_A_TERMINAL]
+    exports: list[str] = []
     typed = 0
-    for command, expected in commands():
+    for command, expected in commands_of(BLOCKS):
         if command == "make run":
             assert_prints(expected.replace(ADDRESS_IN_README, started.url), started.text)
             continue
@@ -149,16 +128,8 @@ def test_the_transcripts_are_what_a_reader_gets(started: Started, folder: Path) 
         if line.startswith("export "):
             exports.append(line)
             continue
-        done = subprocess.run(
-            ["bash", "-c", "\n".join([*exports, line])],
-            cwd=folder,
-            env=environment(CELLBLOCK_URL=started.url, XDG_CONFIG_HOME=str(folder), LC_ALL="C.UTF-8"),
-            capture_output=True,
-            text=True,
-            timeout=COMMAND_SECONDS,
-        )
-        # On a terminal a body without a line end gets one.
-        assert_prints(expected.replace(ADDRESS_IN_README, started.url), f"{done.stdout}\n{done.stderr}")
+        printed = printed_by(line, folder, started.url, *exports)
+        assert_prints(expected.replace(ADDRESS_IN_README, started.url), printed)
         typed += 1
     assert typed >= 8
 
@@ -180,19 +151,7 @@ def test_what_make_run_prints_names_a_call_that_works_as_it_stands(started: Star
 
 
 def test_the_sessions_are_what_python_prints(folder: Path) -> None:
-    sessions = [text for language, text in BLOCKS if language == "python" and text.startswith(">>> ")]
-    assert sessions
-    for number, text in enumerate(sessions):
-        (folder / f"session{number}.txt").write_text(text)
-        done = subprocess.run(
-            [sys.executable, "-m", "doctest", f"session{number}.txt"],
-            cwd=folder,
-            env=environment(PYTHONPATH=f"{folder}:{REPOSITORY}"),
-            capture_output=True,
-            text=True,
-            timeout=COMMAND_SECONDS,
-        )
-        assert (done.returncode, done.stdout) == (0, ""), done
+    assert_sessions_run(BLOCKS, folder)
 
 
 def test_every_block_is_run_by_a_test_of_this_file() -> None:
