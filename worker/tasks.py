@@ -4,16 +4,16 @@ import asyncio
 import json
 from typing import Any, Dict, Set
 
-from function import _seam
 from worker import capture, loader, wire
-from worker.interrupts import MEMORY_MET, Interrupts, number
+from worker.interrupts import MEMORY_MET, Interrupts
 from worker.loop import Instance, Usage, out_of_memory
 from worker.materials import REQUEST_FD
+from worker.whose import naming
 
 
 def serve(instance: Instance, entry: loader.Entry, interrupts: Interrupts, frames: Any) -> None:
     """Until the front hangs up; ``frames`` have been read already."""
-    capture.attribute(number.get)
+    capture.attribute(naming(interrupts))
     asyncio.run(_serve(instance, entry, interrupts, frames))
 
 
@@ -63,11 +63,8 @@ async def _serve(instance: Instance, entry: loader.Entry, interrupts: Interrupts
 async def _call(instance: Instance, entry: loader.Entry, frame: wire.Frame, starved: Set[int]) -> None:
     usage = Usage()
     try:
-        event, invocation = instance.begin(frame)
-        # A task has a context of its own: nothing to reset.
-        _seam.current.set(invocation)
-        number.set(frame.call)
-        result = await entry.call(event)
+        # A task has a context of its own.
+        result = await entry.call(instance.begin(frame))
     except BaseException as error:  # also CancelledError and SystemExit: each call ends in one frame
         if frame.call in starved and isinstance(error, asyncio.CancelledError):
             error = MemoryError(MEMORY_MET)
