@@ -160,7 +160,7 @@ class Instance:
             self._outbox.write(call.body)
         # The cell wakes up meanwhile; whatever it says is heard in another turn of the loop.
         call.end_at = self._outbox.total
-        self._logs.lines.begin_call(len(self._outstanding))
+        self._logs.lines.begin_call(len(self._outstanding), number, call.call_id)
         if not self.served and call.queued_at < self._ready_since:
             call.init_s = self.init_s  # it waited for that
         self._deadlines.begin(call)
