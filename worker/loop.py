@@ -19,7 +19,7 @@ from typing import Any, Callable, Dict, NoReturn, Optional, Tuple
 from function import _seam
 from function.context import CallCancelled, CallTimeout
 from function.request import Event
-from worker import capture, failure, loader, rehearsal, response, rlimits, template, whose, wire
+from worker import capture, failure, leaving, loader, rehearsal, response, rlimits, template, whose, wire
 from worker.channel import Channel
 from worker.interrupts import Interrupts
 from worker.met import Limits
@@ -29,6 +29,9 @@ THREAD_STACK_BYTES = 1 << 20
 
 # A call that was shorter has waited for no child: a fork alone takes longer.
 CHILD_US = 500
+
+# How the process of a call ends that never came, when the front hangs up.
+HUNG_UP = 2
 
 MODE_SERVE, MODE_CHECK = "serve", "check"
 
@@ -73,7 +76,7 @@ class Instance:
         self.channel = channel
         self.interrupts = Interrupts(channel)
         self.limits = Limits()
-        self.is_single = False  # this process serves one call
+        self.is_single = self.is_over = False  # this process serves one call, and has done so
         self.renew: Optional[Callable[[], None]] = None
         (_, self.mode, self.space, self.function_name, self.version, self.concurrency, self.response_max) = (
             init.head
@@ -159,9 +162,7 @@ class Instance:
 
     def _ended(self) -> None:
         """Where each call has a process of its own, this was its call."""
-        if self.is_single:
-            capture.flush()
-            os._exit(0)
+        self.is_over = self.is_single
 
 
 def _cancellation() -> Any:
@@ -210,8 +211,8 @@ def run(forks_calls: bool, memory_bytes: int) -> NoReturn:
             _serve_sync(instance, entry, interrupts, rest)
     except MemoryError:
         out_of_memory()
-    capture.flush()
-    os._exit(0)
+    # The template would fork another one for the next call, if it ended as after its own.
+    leaving.leave(HUNG_UP if instance.is_single and not instance.is_over else 0)
 
 
 def out_of_memory() -> NoReturn:
@@ -262,6 +263,8 @@ def _serve_sync(instance: Instance, entry: loader.Entry, interrupts: Interrupts,
             if frame.kind == wire.CALL:
                 # What one sets there no other sees.
                 copy_context().run(_call, instance, entry, frame)
+                if instance.is_over:
+                    return
             elif frame.kind == wire.VALUES:
                 instance.set_values(json.loads(frame.body))
             # CANCEL of a call that has just ended has nothing to act on.
@@ -269,6 +272,7 @@ def _serve_sync(instance: Instance, entry: loader.Entry, interrupts: Interrupts,
             received, interrupts.stash = interrupts.stash, []
         else:
             received = instance.channel.read()
+    leaving.terminate()
 
 
 def _call(instance: Instance, entry: loader.Entry, frame: wire.Frame) -> None:

@@ -4,11 +4,14 @@ import asyncio
 import json
 from typing import Any, Dict, Set
 
-from worker import capture, loader, wire
+from worker import capture, leaving, loader, wire
 from worker.interrupts import MEMORY_MET, Interrupts
 from worker.loop import Instance, Usage, out_of_memory
 from worker.materials import REQUEST_FD
 from worker.whose import naming
+
+# A signal comes to the loop over a pipe of its own: it is read in one turn, and heard in the next.
+TURNS_TO_A_HANDLER = 4
 
 
 def serve(instance: Instance, entry: loader.Entry, interrupts: Interrupts, frames: Any) -> None:
@@ -32,12 +35,17 @@ async def _serve(instance: Instance, entry: loader.Entry, interrupts: Interrupts
 
     interrupts.serve_async(loop, starve)
 
+    def over(call: int) -> None:
+        tasks.pop(call, None)
+        if instance.is_over:
+            ended.set()
+
     def take(received: Any) -> None:
         for frame in received:
             if frame.kind == wire.CALL:
                 task = loop.create_task(_call(instance, entry, frame, starved))
                 tasks[frame.call] = task
-                task.add_done_callback(lambda _, call=frame.call: tasks.pop(call, None))
+                task.add_done_callback(lambda _, call=frame.call: over(call))
             elif frame.kind == wire.VALUES:
                 instance.set_values(json.loads(frame.body))
             elif frame.kind == wire.CANCEL and frame.call in tasks:
@@ -58,6 +66,19 @@ async def _serve(instance: Instance, entry: loader.Entry, interrupts: Interrupts
     take(frames)
     loop.add_reader(REQUEST_FD, readable)
     await ended.wait()
+    if not instance.is_over:
+        await _terminate()
+
+
+async def _terminate() -> None:
+    """What the handler of SIGTERM does, and the tasks that it begins."""
+    before = asyncio.all_tasks()
+    leaving.terminate()
+    for _ in range(TURNS_TO_A_HANDLER):
+        await asyncio.sleep(0)
+    begun = asyncio.all_tasks() - before
+    if begun:
+        await asyncio.wait(begun, timeout=leaving.THREADS_SECONDS)
 
 
 async def _call(instance: Instance, entry: loader.Entry, frame: wire.Frame, starved: Set[int]) -> None:

@@ -137,6 +137,7 @@ class Application:
     async def stop(self) -> None:
         """No request comes any more: write down what is not yet, close what is open."""
         assert self._parts is not None
+        await self._parts.directory.finish()
         if self._reports is not None:
             self._reports.flush()
         await self._parts.recorder.close()

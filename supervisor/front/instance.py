@@ -57,7 +57,7 @@ class Instance:
         self.served = 0
         self.last_used = self.ready_at = 0.0
         self.peak_bytes = 0
-        self.is_frozen = False
+        self.is_frozen = self._is_hurried = False
         self.values_revision = -1
         self.init_s = self._ready_since = 0.0
         self.is_gone = False
@@ -214,6 +214,25 @@ class Instance:
         self._tell(self._warden.kill, cause)
         self._expect_the_end()
 
+    def leave(self, cause: str) -> None:
+        """End it, idle as it is, in order: its own code hears of it, and has LAST_SECONDS for its last words."""
+        if self._is_hurried:
+            self.kill(cause)
+        if self._ending is not None or self.is_gone:
+            return
+        self._thaw()
+        self._ending = Ending(cause, 0, 0, "")
+        self._logs.lines.start_again()
+        self._tell(self._warden.leave, cause)
+        self._outbox.close()
+
+    def hurry(self) -> bool:
+        """Somebody waits for its cell: no time for last words.  False if it was told so before."""
+        is_first, self._is_hurried = not self._is_hurried, True
+        if is_first and self._ending is not None:
+            self._tell(self._warden.kill, self._ending.cause)
+        return is_first
+
     def _make_way_soon(self) -> None:
         """It has met a limit: it gets no other call; in its import, who waits for that still has its one."""
         if self.ready_at:
@@ -369,8 +388,7 @@ class Instance:
         if self._eof_timer is not None:
             self._eof_timer.cancel()
         self._deadlines.stop()
-        self._outbox.stop()
         self._inbox.stop()  # whoever still knows this instance keeps no half answer alive
         self._logs.close()
-        os.close(self._outbox.descriptor)
+        self._outbox.close()
         os.close(self._inbox.descriptor)

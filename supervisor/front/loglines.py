@@ -92,13 +92,17 @@ class LogLines:
             self._past.clear()
         self._past.append(call_id)
         self._last_number = number
-        shared = self._shared
         if running == 1:
-            self._say_dropped(shared, "")  # what a thread wrote that an earlier call left behind
-            shared.bytes_left, shared.lines_left = self._max_bytes, self._max_lines
+            self.start_again()
             return
+        shared = self._shared
         shared.bytes_left = min(max(0, shared.bytes_left) + self._max_bytes, running * self._max_bytes)
         shared.lines_left = min(max(0, shared.lines_left) + self._max_lines, running * self._max_lines)
+
+    def start_again(self) -> None:
+        """Nothing runs that was here before: the caps are whole."""
+        self._say_dropped(self._shared, "")  # what a thread wrote that an earlier call left behind
+        self._shared.bytes_left, self._shared.lines_left = self._max_bytes, self._max_lines
 
     def take(self, lines: Iterable[Line], stream: Stream, whose: Callable[[int], str]) -> None:
         """Tell what is within the caps; count the rest.

@@ -78,6 +78,13 @@ class Book(Generic[R, C, H]):
         names = [entry for entry in self._places.get(key, ()) if entry in self._holder]
         return list(dict.fromkeys(self._holder[name] for name in names))
 
+    def no_more_counted(self, name: str) -> Key | None:
+        """The cell is about to end and takes no place any more: whose it was, if it took one."""
+        request = self._tied.get(name)
+        if request is None or not self._strike_out(request.key, name):
+            return None
+        return request.key
+
     # ---- cells ------------------------------------------------------------------------------
 
     def tie(self, cell: C, request: R) -> None:
