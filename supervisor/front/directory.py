@@ -40,8 +40,7 @@ UNKNOWN_MAX = 10_000
 SPARE_AFTER_S = 1.0
 # A space's secrets and variables as one frame body; the API bounds what goes in.
 VALUES_MAX_BYTES = 4 * MIB
-# At the server's end: how often it is looked who is still leaving, and how long after the warden's kill.
-FINISH_LOOK_S = 0.01
+# At the server's end: from the warden's kill of who is still leaving to its word on that.
 FINISH_SLACK_S = 0.5
 
 
@@ -236,13 +235,9 @@ class Directory:
     async def finish(self) -> None:
         """Whatever has last words to say has its time for them."""
         self.leave()
-        deadline = self._loop.time() + LAST_SECONDS + FINISH_SLACK_S
-        while (
-            self._warden.is_up
-            and any(pool.leaving for pool in self._retired)
-            and self._loop.time() < deadline
-        ):
-            await asyncio.sleep(FINISH_LOOK_S)
+        leaving = {instance.over for pool in self._retired for instance in pool.leaving}
+        if leaving:
+            await asyncio.wait(leaving, timeout=LAST_SECONDS + FINISH_SLACK_S)
 
     # ---- values -----------------------------------------------------------------------------
 

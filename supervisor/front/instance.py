@@ -89,7 +89,7 @@ class Instance:
         self._eof_timer: asyncio.TimerHandle | None = None
         self._loop = asyncio.get_running_loop()
         self._started: asyncio.Future[wire.Frame] = self._loop.create_future()
-        self._over: asyncio.Future[Ending] = self._loop.create_future()
+        self.over: asyncio.Future[Ending] = self._loop.create_future()
 
     # ---- starting ---------------------------------------------------------------------------
 
@@ -108,7 +108,7 @@ class Instance:
         if frame.kind == wire.FAILED:
             is_memory = frame.head[0] == wire.STAGE_MEMORY
             self.kill("memory" if is_memory else "released")
-            raise StartFailed(None, await self._over) if is_memory else StartFailed(frame, None)
+            raise StartFailed(None, await self.over) if is_memory else StartFailed(frame, None)
         self._check_started(frame)
         self._ready_since = time.perf_counter()
         self.init_s = self._ready_since - began
@@ -215,7 +215,7 @@ class Instance:
         self._expect_the_end()
 
     def leave(self, cause: str) -> None:
-        """End it, idle as it is, in order: its own code hears of it, and has LAST_SECONDS for its last words."""
+        """End it in order, idle as it is: its own code hears of that, and has LAST_SECONDS."""
         if self._is_hurried:
             self.kill(cause)
         if self._ending is not None or self.is_gone:
@@ -380,7 +380,7 @@ class Instance:
             outstanding, self._outbox.read_by_cell(), ending, self._culprit, self._logs.where()
         )
         self._close()
-        self._over.set_result(ending)
+        self.over.set_result(ending)
         self._on_gone(self, unbegun)
 
     def _close(self) -> None:

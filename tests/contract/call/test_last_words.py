@@ -1,4 +1,4 @@
-"""What a function does at the end of its instance: a handler of SIGTERM and exit functions, within a bound."""
+"""What a function does at the end of its instance: SIGTERM's handler and exit functions, within a bound."""
 
 from __future__ import annotations
 
