@@ -7,6 +7,7 @@ itself, or replaces ``sys.stderr``, gets what it asks for: its bytes as they are
 """
 
 import builtins
+import functools
 import io
 import itertools
 import os
@@ -166,23 +167,20 @@ def install() -> None:
     warnings._showwarnmsg_impl = _show_warning  # type: ignore[attr-defined]
     tracebacks.install()
     threads.watch()
-    once_imported("logging", _take_records)
-    once_imported("loguru._handler", _take_loguru)
+    for name, install_in in (
+        ("logging", "install"), ("logging.handlers", "install_in_handlers"),
+        ("loguru._handler", "install_in_loguru"), ("structlog._base", "install_in_structlog"),
+    ):  # fmt: skip
+        once_imported(name, functools.partial(_take_records, install_in))
     once_imported("threading", _take_threading)
     for name in ("os", "subprocess", "_posixsubprocess"):
         once_imported(name, met.watch)
 
 
-def _take_records(_: Any) -> None:
+def _take_records(install_in: str, module: Any) -> None:
     from worker import records
 
-    records.install()
-
-
-def _take_loguru(handler: Any) -> None:
-    from worker import records
-
-    records.install_in_loguru(handler)
+    getattr(records, install_in)(module)
 
 
 def _take_threading(threading: Any) -> None:

@@ -7,9 +7,10 @@ in plain Python: the root has no handler until the author makes one.
 
 import functools
 import logging
+import weakref
 from typing import Any
 
-from worker import capture, tracebacks
+from worker import capture, tracebacks, whose
 
 _LEVELS = (
     (logging.CRITICAL, "critical"),
@@ -17,6 +18,10 @@ _LEVELS = (
     (logging.WARNING, "warning"),
     (logging.INFO, "info"),
 )
+_METHODS = {
+    "debug": "debug", "warn": "warning", "warning": "warning", "error": "error", "err": "error",
+    "exception": "error", "critical": "critical", "fatal": "critical",
+}  # fmt: skip
 
 
 def level_of(number: Any) -> str:
@@ -28,38 +33,62 @@ def level_of(number: Any) -> str:
     return "debug"
 
 
-def install() -> None:
+def install(_: Any) -> None:
     """Whoever made the handler, what it writes to our streams is an entry of its record's level."""
     # What a library that was imported ahead has put there is not the author's.
     logging.getLogger().handlers[:] = []
     if logging.lastResort is not None:
         logging.lastResort.setLevel(logging.NOTSET)
     handle = logging.Handler.handle
-
-    @functools.wraps(handle)
-    def handled(self: logging.Handler, record: logging.LogRecord) -> Any:
-        token = capture.level.set(level_of(record.levelno))
-        try:
-            return handle(self, record)
-        finally:
-            capture.level.reset(token)
-
+    handled = _at_its_level(handle, lambda record: level_of(record.levelno))
     # By the file of the code on the stack logging tells where it was called.
     handled.__code__ = handled.__code__.replace(co_filename=handle.__code__.co_filename)
     tracebacks.HIDDEN.add(handled.__code__)
     logging.Handler.handle = handled  # type: ignore[method-assign]
 
 
+def install_in_handlers(module: Any) -> None:
+    """A record that goes through a queue is still of the call that logged it, whoever listens."""
+    of: "weakref.WeakKeyDictionary[logging.LogRecord, whose.Call]" = weakref.WeakKeyDictionary()
+    prepare, handle = module.QueueHandler.prepare, module.QueueListener.handle
+
+    @functools.wraps(prepare)
+    def prepared(self: Any, record: Any) -> Any:
+        record = prepare(self, record)
+        of[record] = whose.carried()
+        return record
+
+    @functools.wraps(handle)
+    def handled(self: Any, record: Any) -> Any:
+        before = whose.carried()
+        whose.enter(of.get(record, before))
+        try:
+            return handle(self, record)
+        finally:
+            whose.enter(before)
+
+    module.QueueHandler.prepare, module.QueueListener.handle = prepared, handled
+
+
 def install_in_loguru(module: Any) -> None:
     """The same for loguru, whose handlers are its own; one that ``enqueue`` made writes text."""
-    emit = module.Handler.emit
+    module.Handler.emit = _at_its_level(module.Handler.emit, lambda record: level_of(record["level"].no))
 
-    @functools.wraps(emit)
-    def emitted(self: Any, record: Any, *arguments: Any, **keywords: Any) -> Any:
-        token = capture.level.set(level_of(record["level"].no))
+
+def install_in_structlog(module: Any) -> None:
+    """The same for structlog where it writes by itself: the method's name is the level's."""
+    module.BoundLoggerBase._proxy_to_logger = _at_its_level(
+        module.BoundLoggerBase._proxy_to_logger, lambda name: _METHODS.get(name, "info")
+    )
+
+
+def _at_its_level(write: Any, level: Any) -> Any:
+    @functools.wraps(write)
+    def written(self: Any, what: Any, *arguments: Any, **keywords: Any) -> Any:
+        token = capture.level.set(level(what))
         try:
-            return emit(self, record, *arguments, **keywords)
+            return write(self, what, *arguments, **keywords)
         finally:
             capture.level.reset(token)
 
-    module.Handler.emit = emitted
+    return written
