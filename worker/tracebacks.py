@@ -37,13 +37,16 @@ def _without_ours(walk: Any) -> Any:
         frames: Iterator[Any] = walk(where)
         if where is None:  # it counts frames up to its caller's, and one of ours would be one more
             return frames
-        return (item for item in frames if not _is_ours(item[0].f_code))
+        return (item for item in frames if not _is_ours(item[0]))
 
     return walked
 
 
-def _is_ours(code: Any) -> bool:
-    return code in HIDDEN or code.co_filename.startswith(OURS)
+def _is_ours(frame: Any) -> bool:
+    code = frame.f_code
+    # The outermost one is the command that began the zygote.
+    is_first = frame.f_back is None and code.co_filename == "<string>"
+    return is_first or code in HIDDEN or code.co_filename.startswith(OURS)
 
 
 def watch_threading(threading: Any) -> None:
