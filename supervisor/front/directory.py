@@ -328,8 +328,8 @@ class Directory:
             if pool.identity.space == (space or pool.identity.space):
                 number -= pool.hurry(number)  # what is leaving has had more time than others will have
         for pool, instance in making_room.chosen(held, space, number):
-            pool.make_way(instance, "released")
             instance.hurry()
+            pool.make_way(instance, "released")
 
     def _spare(self, space: str, name: str) -> bool:
         """Another front has a call for it and no instance: one that nobody here has used for a while."""

@@ -238,3 +238,28 @@ def test_a_stack_shows_the_authors_frames(run: Run) -> None:
     assert record.text.startswith("x\nStack (most recent call last):\n")
     files = [line.split('"')[1] for line in record.text.splitlines() if line.startswith("  File ")]
     assert files == ["/function/handler.py", "/function/program.py", "/function/program.py"]
+
+
+AT_IMPORT = """
+import logging
+logging.basicConfig(level=logging.INFO, format="<%(message)s>")
+log = logging.getLogger("shop")
+log.info("at import")
+"""
+
+
+@pytest.mark.parametrize("kind", ["def", "async def"])
+def test_what_an_import_has_set_up_holds_in_every_call(server: Server, deploy: Deploy, kind: str) -> None:
+    name = f"logging-import-{kind[:1]}"
+    deploy(name, f"{AT_IMPORT}\n{kind} handle(req): log.info(req.path); log.debug('no')\n", max_instances=1)
+    for path in ("/1", "/2"):
+        assert server.call(name, path).status_code == 200
+    found: list[str] = []
+
+    def is_there() -> bool:
+        records = read(server.data_dir / "front/logs", SPACE, name, Query(limit=1000)).records
+        found[:] = [record.text for record in records if record.stream != "platform"]
+        return "</2>" in found
+
+    eventually(is_there)
+    assert found == ["<at import>", "</1>", "</2>"]
