@@ -17,6 +17,8 @@ class Invocation(NamedTuple):
     version: int
     # Seconds on time.monotonic(): a wall clock that is set must not move a deadline.
     deadline: float
+    # What the worker and its front know the call by; of one instance, and not shown.
+    number: int = 0
 
 
 class Values:
@@ -26,5 +28,5 @@ class Values:
     variables: ClassVar[Dict[str, Any]] = {}
 
 
-# A context variable, because async calls of one instance run side by side.
+# A context variable, because async calls of one instance run side by side; the worker sees to its threads.
 current: "ContextVar[Optional[Invocation]]" = ContextVar("cellblock_invocation", default=None)

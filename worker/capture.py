@@ -7,23 +7,30 @@ itself, or replaces ``sys.stderr``, gets what it asks for: its bytes as they are
 """
 
 import builtins
-import importlib.machinery
+import functools
 import io
 import itertools
 import os
 import select
 import sys
-import traceback
 import warnings
-from typing import Any, Callable, Dict, Optional
+from contextvars import ContextVar
+from typing import Any, Callable, Optional
 
-from . import logwire, met
+from . import logwire, met, whose
+from .late import once_imported
+from .logwire import ENTRY_MAX_BYTES
 
 # A tenant that made the pipe non-blocking waits as it would have otherwise; looked at again this often.
 POLL_MS = 1000
 
+# What is written in one piece and has this in it is one entry, whoever wrote it.
+TRACEBACK = b"Traceback (most recent call last)"
+
+# While a log record is being written: its level.
+level: "ContextVar[str]" = ContextVar("cellblock_level", default="")
+
 _entries = itertools.count(1)
-_print_exception = traceback.print_exception
 _print = print
 
 
@@ -54,6 +61,10 @@ class _Pipe(io.RawIOBase):
     def write(self, data: Any) -> int:
         """All of it; OSError as ``os.write`` has it."""
         data = bytes(data)
+        of_level = level.get()
+        if data[-1:] == b"\n" and (of_level or (TRACEBACK in data and len(data) <= ENTRY_MAX_BYTES)):
+            _put_entry(data, of_level or "error", self._descriptor)
+            return len(data)
         call = _Calls.current()
         if call and data:
             for frame in logwire.text(data, call):
@@ -78,8 +89,7 @@ class _Print:
         self, *words: Any, sep: Any = None, end: Any = None, file: Any = None, flush: Any = False
     ) -> None:
         stream = sys.stdout if file is None else file
-        is_ours = stream is not None and (stream is _Streams.stdout or stream is _Streams.stderr)
-        if is_ours and (sep is None or type(sep) is str) and (end is None or type(end) is str):
+        if is_ours(stream) and (sep is None or type(sep) is str) and (end is None or type(end) is str):
             text = (" " if sep is None else sep).join(map(str, words))
             stream.write(text + ("\n" if end is None else end))
         else:
@@ -113,12 +123,15 @@ def entry(text: str, level: str, kind: bytes = logwire.ENTRY) -> None:
         stream.write(text.rstrip("\n") + "\n")
 
 
-def put_entry(text: str, level: str, descriptor: int = 2, kind: bytes = logwire.ENTRY) -> None:
+def put_entry(text: str, level: str, kind: bytes = logwire.ENTRY) -> None:
     """One entry, whatever ``sys.stderr`` is."""
-    data = text.rstrip("\n").encode("utf-8", "backslashreplace")
+    _put_entry(text.encode("utf-8", "backslashreplace"), level, 2, kind)
+
+
+def _put_entry(data: bytes, level: str, descriptor: int, kind: bytes = logwire.ENTRY) -> None:
     # A key of its own: threads, and children that were forked, may be writing entries too.
     key = (os.getpid() << 16) ^ next(_entries)
-    for frame in logwire.entry(data, level, _Calls.current(), key, kind):
+    for frame in logwire.entry(data.rstrip(b"\n"), level, _Calls.current(), key, kind):
         _put(descriptor, frame)
 
 
@@ -129,15 +142,15 @@ class _Streams:
     stderr: Optional[io.TextIOWrapper] = None
 
 
-def descriptor_of(stream: Any) -> int:
-    """1 or 2 for our streams, 0 for one of the author's own."""
-    if stream is None:
-        return 0
-    return 1 if stream is _Streams.stdout else 2 if stream is _Streams.stderr else 0
+def is_ours(stream: Any) -> bool:
+    """Whether it is one of our two streams, and none of the author's own."""
+    return stream is not None and (stream is _Streams.stdout or stream is _Streams.stderr)
 
 
 def install() -> None:
-    """Unbuffered streams over descriptors 1 and 2; a root log handler where ``logging`` is imported."""
+    """Unbuffered streams over descriptors 1 and 2; all else when what it concerns is imported."""
+    from . import threads, tracebacks  # which write by what is here
+
     for name, descriptor in (("stdout", 1), ("stderr", 2)):
         stream = io.TextIOWrapper(
             _Pipe(descriptor),  # type: ignore[arg-type]
@@ -150,64 +163,32 @@ def install() -> None:
         setattr(sys, "__%s__" % name, stream)
         setattr(_Streams, name, stream)
     builtins.print = _Print()  # type: ignore[assignment]
-    warnings.simplefilter("default")
-    warnings.showwarning = _show_warning
-    traceback.print_exception = _one_entry
-    once_imported("logging", _take_records)
-    once_imported("threading", _take_excepthook)
+    # Python's own filters stay; the text is Python's too, in one piece.
+    warnings._showwarnmsg_impl = _show_warning  # type: ignore[attr-defined]
+    tracebacks.install()
+    threads.watch()
+    for name, install_in in (
+        ("logging", "install"), ("logging.handlers", "install_in_handlers"),
+        ("loguru._handler", "install_in_loguru"), ("structlog._base", "install_in_structlog"),
+    ):  # fmt: skip
+        once_imported(name, functools.partial(_take_records, install_in))
+    once_imported("threading", _take_threading)
     for name in ("os", "subprocess", "_posixsubprocess"):
         once_imported(name, met.watch)
 
 
-def _take_records(_: Any) -> None:
+def _take_records(install_in: str, module: Any) -> None:
     from . import records
 
-    records.install()
+    getattr(records, install_in)(module)
 
 
-def _take_excepthook(threading: Any) -> None:
-    threading.excepthook = _thread_raised
+def _take_threading(threading: Any) -> None:
+    from . import threads, tracebacks
+
+    threads.watch_threading(threading)
+    tracebacks.watch_threading(threading)
     met.watch(threading)
-
-
-class _Finder:
-    """Finds what somebody waits for as anybody would, and says so once it is imported."""
-
-    def __init__(self) -> None:
-        self.waiting: Dict[str, Callable[[Any], None]] = {}
-
-    def find_spec(self, name: str, path: Any = None, target: Any = None) -> Any:
-        tell = self.waiting.pop(name, None)
-        if tell is None:
-            return None
-        spec = importlib.machinery.PathFinder.find_spec(name, path, target)
-        loader: Any = spec.loader if spec is not None else None
-        if loader is not None:
-            execute = loader.exec_module
-
-            def exec_module(module: Any) -> None:
-                execute(module)
-                tell(module)
-
-            loader.exec_module = exec_module
-        return spec
-
-
-_finder = _Finder()
-
-
-def once_imported(name: str, change: Callable[[Any], None]) -> None:
-    """``change(module)`` now, or when somebody imports it.
-
-    Both modules that this is for are large, and each has Python code run in every child of a fork:
-    a function that uses neither should not pay for that in each of its processes.
-    """
-    if name in sys.modules:
-        change(sys.modules[name])
-        return
-    _finder.waiting[name] = change
-    if _finder not in sys.meta_path:
-        sys.meta_path.insert(0, _finder)  # type: ignore[arg-type]
 
 
 def attribute(current: Callable[[], int]) -> None:
@@ -215,38 +196,22 @@ def attribute(current: Callable[[], int]) -> None:
     _Calls.current = current  # type: ignore[assignment]
 
 
-def _show_warning(
-    message: Any, category: Any, filename: str, lineno: int, file: Any = None, line: Any = None
-) -> None:
-    text = warnings.formatwarning(message, category, filename, lineno, line)
+def forked() -> None:
+    """This process was forked from one that serves calls."""
+    if _Calls.current is not _no_call:
+        attribute(whose.number)
+
+
+def _show_warning(message: Any) -> None:
+    """What ``warnings`` does with one that is to be shown, if the author has put nothing else there."""
+    text = warnings._formatwarnmsg(message)  # type: ignore[attr-defined]
     try:
-        if file is None:
+        if message.file is None:
             entry(text, "warning")
         else:
-            file.write(text)
+            message.file.write(text)
     except OSError:
         pass  # as the library's own has it: a warning that cannot be shown is lost
-
-
-def _thread_raised(args: Any) -> None:
-    if args.exc_type is SystemExit or sys.stderr is None:
-        return
-    name = args.thread.name if args.thread is not None else "?"
-    lines = traceback.format_exception(args.exc_type, args.exc_value, args.exc_traceback)
-    entry("Exception in thread %s:\n%s" % (name, "".join(lines)), "error")
-
-
-def _one_entry(*args: Any, **kwargs: Any) -> None:
-    """``traceback.print_exception``, which writes line by line; ``file`` is its fifth argument."""
-    file = args[4] if len(args) > 4 else kwargs.pop("file", None)
-    is_ours = file is None or file is _Streams.stderr
-    into: Any = io.StringIO() if is_ours else file
-    if len(args) > 4:
-        _print_exception(*args[:4], into, *args[5:], **kwargs)
-    else:
-        _print_exception(*args, file=into, **kwargs)
-    if is_ours:
-        entry(into.getvalue(), "error")
 
 
 def flush() -> None:

@@ -19,12 +19,11 @@ import linecache
 import opcode
 import signal
 import sys
-from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any, Callable, Coroutine, List, NamedTuple, Optional
+from typing import TYPE_CHECKING, Any, Callable, Coroutine, List, NamedTuple, Optional, Set
 
 from function import context
 
-from . import capture, logwire, namesakes, places, wire
+from . import capture, logwire, namesakes, places, whose, wire
 from .channel import Channel
 
 if TYPE_CHECKING:
@@ -42,9 +41,6 @@ MEMORY_MET = "the memory of the function's instance is at its limit"
 # What of a stack is shown: the author's innermost frames.
 FRAMES_MOST = 50
 WHERE_MAX_CHARS = 512
-
-# Which call the code that runs now belongs to, its tasks and theirs included.
-number: "ContextVar[int]" = ContextVar("cellblock_call", default=0)
 
 
 class Place(NamedTuple):
@@ -121,6 +117,8 @@ class Interrupts:
         self.has_met = False
         # The coroutine that an ordinary handler gave, while it runs.
         self.awaited: "Optional[asyncio.Task[Any]]" = None
+        # Calls that were told to end: where each stood is in the log.
+        self.told: Set[int] = set()
         self._channel = channel
         self._is_async = False
         self._cancel_all: Callable[[], None] = lambda: None
@@ -184,7 +182,7 @@ class Interrupts:
 
     def _look_at_the_loop(self, frame: Any) -> None:
         """CANCEL was written a while ago, and the loop has not read it: somebody keeps it from turning."""
-        call, stack = number.get(), places_of(frame)
+        call, stack = whose.number(), places_of(frame)
         if not call or not self._channel.has_input() or self._channel.is_writing:
             return
         if not stack or not stack[0].file.startswith(places.function_dir):
@@ -201,6 +199,7 @@ class Interrupts:
 
     def report(self, call: int, stack: List[Place], why: str, is_blocking: bool = False) -> None:
         """Say where a call stands: to the front in a few words, to the log in full."""
+        self.told.add(call)
         self._channel.send(wire.WHERE, call, (str(stack[0]) if stack else "", int(is_blocking)))
         lines = ["%s; it was here (most recent call last):" % why]
         for place in reversed(stack):

@@ -22,6 +22,9 @@ FRAME_MAX_BYTES = 4096
 # Of one entry: a traceback of a hundred frames has a tenth of it.
 ENTRY_MAX_BYTES = 48 * 1024
 
+# In the place of a call's number: no call's.  Calls are numbered from 1, and no instance gets that far.
+NOBODY = 0xFFFFFFFF
+
 # Text is cut into lines, of which the last may go on in the call's next frame; an entry stays as it is.  An
 # end is the entry that a failed call leaves: its traceback, or where it stood.
 TEXT, MORE, ENTRY, END = b"t", b"m", b"e", b"x"
@@ -41,7 +44,10 @@ _ENTRY_ROOM = FRAME_MAX_BYTES - len(MARK) - _KEY_END - 1
 
 
 class Frame(NamedTuple):
-    """``call`` is 0 where none is named; ``key`` tells the entries apart that are being written at once."""
+    """``call`` is 0 where none is named, NOBODY where it is none's.
+
+    ``key`` tells the entries apart that are being written at once.
+    """
 
     kind: bytes
     level: Level

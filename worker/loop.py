@@ -13,13 +13,27 @@ import os
 import resource
 import sys
 import time
-from typing import Any, Dict, NoReturn, Optional, Set, Tuple
+from contextvars import copy_context
+from typing import Any, Callable, Dict, NoReturn, Optional, Set, Tuple
 
 from function import _seam
 from function.context import CallCancelled, CallTimeout
 from function.request import Event
 
-from . import capture, failure, loader, network, origin, rehearsal, response, rlimits, template, wire
+from . import (
+    capture,
+    failure,
+    leaving,
+    loader,
+    network,
+    origin,
+    rehearsal,
+    response,
+    rlimits,
+    template,
+    whose,
+    wire,
+)
 from .channel import Channel
 from .interrupts import Interrupts
 from .met import Limits
@@ -29,6 +43,9 @@ THREAD_STACK_BYTES = 1 << 20
 
 # A call that was shorter has waited for no child: a fork alone takes longer.
 CHILD_US = 500
+
+# How the process of a call ends that never came, when the front hangs up.
+HUNG_UP = 2
 
 MODE_SERVE, MODE_CHECK = "serve", "check"
 
@@ -73,9 +90,10 @@ class Instance:
         self.channel = channel
         self.interrupts = Interrupts(channel)
         self.limits = Limits()
-        self.is_single = False  # this process serves one call
+        self.is_single = self.is_over = False  # this process serves one call, and has done so
         self.entry: Optional[loader.Entry] = None  # once there is one
         self.doubted: Set[str] = set()
+        self.renew: Optional[Callable[[], None]] = None
         (_, self.mode, self.space, self.function_name, self.version, self.concurrency, self.response_max) = (
             init.head
         )
@@ -93,16 +111,21 @@ class Instance:
         _seam.Values.secrets = values["secrets"]
         _seam.Values.variables = values["variables"]
 
-    def begin(self, frame: wire.Frame) -> Tuple[Event, _seam.Invocation]:
-        """The Event and the context of a CALL frame."""
+    def begin(self, frame: wire.Frame) -> Event:
+        """The Event of a CALL frame; from now on what runs in this context is that call's."""
         method, path, query, call_id, remaining_ms = frame.head
         deadline = time.monotonic() + remaining_ms / 1000
-        invocation = _seam.Invocation(call_id, self.function_name, self.space, self.version, deadline)
-        return Event(method, frame.body, list(frame.headers), query, path), invocation
+        whose.enter(
+            _seam.Invocation(call_id, self.function_name, self.space, self.version, deadline, frame.call)
+        )
+        if self.renew is not None:
+            self.renew()
+        return Event(method, frame.body, list(frame.headers), query, path)
 
     def answer(self, call: int, result: Any, usage: Usage) -> None:
         """Send what the handler returned, or the mistake in it."""
         interrupts = self.interrupts
+        interrupts.told.discard(call)  # it has ended in its own way
         try:
             interrupts.is_open = True
             answer = response.answer_of(result, self.text_content_type, self.response_max)
@@ -160,8 +183,11 @@ class Instance:
         if met:
             self.interrupts.has_met = False
             self.channel.send(wire.MET, call, (met,))
-        # Where a call stood when it was told to end is in the log already.
-        if not issubclass(type(error), (CallTimeout, CallCancelled, _cancellation())):
+        # Where a call stood when we told it to end is in the log already; a task that its own code cancelled,
+        # and awaits, is an error like any other.
+        is_ours = call in self.interrupts.told
+        self.interrupts.told.discard(call)
+        if not (is_ours and issubclass(type(error), (CallTimeout, CallCancelled, _cancellation()))):
             failure.print_traceback(error, self.entry and self.entry.call)
         found = failure.failure_of(error, self.entry and self.entry.call)
         self.channel.send(wire.RAISED, call, (*found, *usage.fields()))
@@ -177,9 +203,7 @@ class Instance:
 
     def _ended(self) -> None:
         """Where each call has a process of its own, this was its call."""
-        if self.is_single:
-            capture.flush()
-            os._exit(0)
+        self.is_over = self.is_single
 
 
 def _cancellation() -> Any:
@@ -219,6 +243,7 @@ def run(forks_calls: bool, memory_bytes: int) -> NoReturn:
         if instance.is_single:
             # This process is new: what every call writes to is its own ahead of its call.
             rehearsal.rehearse_a_call(lambda event: {"body": {}})
+    instance.renew = whose.renewing()
     try:
         if entry.is_async:
             from . import tasks
@@ -232,8 +257,8 @@ def run(forks_calls: bool, memory_bytes: int) -> NoReturn:
         failure.print_traceback(error)
         capture.flush()
         os._exit(1)
-    capture.flush()
-    os._exit(0)
+    # The template would fork another one for the next call, if it ended as after its own.
+    leaving.leave(HUNG_UP if instance.is_single and not instance.is_over else 0)
 
 
 def out_of_memory() -> NoReturn:
@@ -278,31 +303,15 @@ def _load(instance: Instance) -> loader.Entry:
 
 def _serve_sync(instance: Instance, entry: loader.Entry, interrupts: Interrupts, frames: Any) -> None:
     """One call after the other until the front hangs up."""
-    current = _seam.current
+    capture.attribute(whose.naming(interrupts))
     received: Optional[Any] = frames
     while received is not None:
         for frame in received:
             if frame.kind == wire.CALL:
-                event, invocation = instance.begin(frame)
-                usage = Usage()
-                token = current.set(invocation)
-                try:
-                    interrupts.running = frame.call
-                    result = entry.call(event)
-                    if result.__class__ is not dict and hasattr(result, "__await__"):
-                        from . import tasks
-
-                        # A decorator that is not async over a handler that is.
-                        result = tasks.awaited(result, interrupts)
-                    interrupts.running = 0
-                except BaseException as error:  # sys.exit() in a handler ends the call, not the instance
-                    interrupts.running = 0
-                    instance.raised(frame.call, error, usage)
-                else:
-                    capture.flush()
-                    instance.answer(frame.call, result, usage)
-                finally:
-                    current.reset(token)
+                # What one sets there no other sees.
+                copy_context().run(_call, instance, entry, frame)
+                if instance.is_over:
+                    return
             elif frame.kind == wire.VALUES:
                 instance.set_values(json.loads(frame.body))
             # CANCEL of a call that has just ended has nothing to act on.
@@ -310,3 +319,26 @@ def _serve_sync(instance: Instance, entry: loader.Entry, interrupts: Interrupts,
             received, interrupts.stash = interrupts.stash, []
         else:
             received = instance.channel.read()
+    leaving.terminate()
+
+
+def _call(instance: Instance, entry: loader.Entry, frame: wire.Frame) -> None:
+    """One call of a sync handler, from its frame to that of its answer."""
+    interrupts = instance.interrupts
+    event = instance.begin(frame)
+    usage = Usage()
+    try:
+        interrupts.running = frame.call
+        result = entry.call(event)
+        if result.__class__ is not dict and hasattr(result, "__await__"):
+            from . import tasks
+
+            # A decorator that is not async over a handler that is.
+            result = tasks.awaited(result, interrupts)
+        interrupts.running = 0
+    except BaseException as error:  # sys.exit() in a handler ends the call, not the instance
+        interrupts.running = 0
+        instance.raised(frame.call, error, usage)
+    else:
+        capture.flush()
+        instance.answer(frame.call, result, usage)

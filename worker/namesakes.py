@@ -15,7 +15,7 @@ import sys
 from importlib.machinery import BuiltinImporter, FrozenImporter, ModuleSpec, PathFinder
 from typing import Any, Dict, FrozenSet, List, Optional
 
-from . import capture, places
+from . import late, places
 
 # What every supported interpreter has imported when the author's first line runs (a test compares).
 STARTED_WITH = frozenset((
@@ -58,7 +58,7 @@ def author_first() -> None:
         _hold()
         for name in _two:
             # Who waits for the standard library's own module does not mean the author's.
-            capture._finder.waiting.pop(name, None)
+            late.forget(name)
         hidden.update(_taken_out())
     rest = [entry for entry in sys.path if entry not in (folder, OUR_FOLDER)]
     sys.path[:] = [folder, *rest, OUR_FOLDER]

@@ -1,14 +1,16 @@
 """What a function logs: a record of ``logging`` is one entry on our streams; imported with ``logging``.
 
-The pages promise that ``log.setLevel(logging.INFO)`` is all an author has to do; without a handler of
-ours Python's last resort would print nothing below WARNING.
+The pages promise that ``log.setLevel(logging.INFO)`` is all an author has to do: where nobody made a handler
+Python's last resort shows every record that its logger lets through, and not from WARNING on.  All else is as
+in plain Python: the root has no handler until the author makes one.
 """
 
+import functools
 import logging
-import sys
+import weakref
 from typing import Any
 
-from . import capture
+from . import capture, tracebacks, whose
 
 _LEVELS = (
     (logging.CRITICAL, "critical"),
@@ -16,49 +18,77 @@ _LEVELS = (
     (logging.WARNING, "warning"),
     (logging.INFO, "info"),
 )
-_emit_text = logging.StreamHandler.emit
+_METHODS = {
+    "debug": "debug", "warn": "warning", "warning": "warning", "error": "error", "err": "error",
+    "exception": "error", "critical": "critical", "fatal": "critical",
+}  # fmt: skip
 
 
-class _Handler(logging.StreamHandler):
-    """Writes to whatever ``sys.stderr`` is at that moment, as logging's own last resort does."""
-
-    def __init__(self) -> None:
-        logging.Handler.__init__(self, logging.NOTSET)
-
-    @property
-    def stream(self):  # type: ignore[no-untyped-def,override]
-        return sys.stderr
-
-
-def _emit(handler: Any, record: logging.LogRecord) -> None:
-    """``StreamHandler.emit``: on one of our streams a record is one entry, whoever made the handler."""
-    descriptor = capture.descriptor_of(handler.stream)
-    if not descriptor or handler.terminator != "\n":
-        _emit_text(handler, record)
-        return
-    try:
-        capture.put_entry(handler.format(record), level_of(record.levelno), descriptor)
-    except RecursionError:
-        raise
-    except Exception:
-        handler.handleError(record)
-
-
-def level_of(number: int) -> str:
-    """The log's word for a level of ``logging``."""
-    for least, name in _LEVELS:
-        if number >= least:
-            return name
+def level_of(number: Any) -> str:
+    """The log's word for a level of ``logging``; a record that was made by hand may have any."""
+    if type(number) is int:
+        for least, name in _LEVELS:
+            if number >= least:
+                return name
     return "debug"
 
 
-def install() -> None:
-    """A root handler on stderr, and every other stream handler's records whole."""
-    root = logging.getLogger()
-    root.handlers[:] = []
-    handler = _Handler()
-    handler.setFormatter(logging.Formatter("%(levelname)s %(name)s: %(message)s"))
-    root.addHandler(handler)
-    logging.StreamHandler.emit = _emit  # type: ignore[method-assign]
-    logging.captureWarnings(False)
-    logging.raiseExceptions = False
+def install(_: Any) -> None:
+    """Whoever made the handler, what it writes to our streams is an entry of its record's level."""
+    # What a library that was imported ahead has put there is not the author's.
+    logging.getLogger().handlers[:] = []
+    if logging.lastResort is not None:
+        logging.lastResort.setLevel(logging.NOTSET)
+    handle = logging.Handler.handle
+    handled = _at_its_level(handle, lambda record: level_of(record.levelno))
+    # By the file of the code on the stack logging tells where it was called.
+    handled.__code__ = handled.__code__.replace(co_filename=handle.__code__.co_filename)
+    tracebacks.HIDDEN.add(handled.__code__)
+    logging.Handler.handle = handled  # type: ignore[method-assign]
+
+
+def install_in_handlers(module: Any) -> None:
+    """A record that goes through a queue is still of the call that logged it, whoever listens."""
+    of: "weakref.WeakKeyDictionary[logging.LogRecord, whose.Call]" = weakref.WeakKeyDictionary()
+    prepare, handle = module.QueueHandler.prepare, module.QueueListener.handle
+
+    @functools.wraps(prepare)
+    def prepared(self: Any, record: Any) -> Any:
+        record = prepare(self, record)
+        of[record] = whose.carried()
+        return record
+
+    @functools.wraps(handle)
+    def handled(self: Any, record: Any) -> Any:
+        before = whose.carried()
+        whose.enter(of.get(record, before))
+        try:
+            return handle(self, record)
+        finally:
+            whose.enter(before)
+
+    module.QueueHandler.prepare, module.QueueListener.handle = prepared, handled
+
+
+def install_in_loguru(module: Any) -> None:
+    """The same for loguru, whose handlers are its own; one that ``enqueue`` made writes text."""
+    module.Handler.emit = _at_its_level(module.Handler.emit, lambda record: level_of(record["level"].no))
+
+
+def install_in_structlog(module: Any) -> None:
+    """The same for structlog where it writes by itself: the method's name is the level's."""
+    module.BoundLoggerBase._proxy_to_logger = _at_its_level(
+        module.BoundLoggerBase._proxy_to_logger, lambda name: _METHODS.get(name, "info")
+    )
+
+
+def _at_its_level(write: Any, level: Any) -> Any:
+    @functools.wraps(write)
+    def written(self: Any, what: Any, *arguments: Any, **keywords: Any) -> Any:
+        token = capture.level.set(level(what))
+        try:
+            return write(self, what, *arguments, **keywords)
+        finally:
+            capture.level.reset(token)
+
+    return written

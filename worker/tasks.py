@@ -5,17 +5,19 @@ import json
 import warnings
 from typing import Any, Dict, Set
 
-from function import _seam
-
-from . import capture, loader, wire
-from .interrupts import MEMORY_MET, Interrupts, number
+from . import capture, leaving, loader, wire
+from .interrupts import MEMORY_MET, Interrupts
 from .loop import Instance, Usage, out_of_memory
 from .materials import REQUEST_FD
+from .whose import naming
+
+# A signal comes to the loop over a pipe of its own: it is read in one turn, and heard in the next.
+TURNS_TO_A_HANDLER = 4
 
 
 def serve(instance: Instance, entry: loader.Entry, interrupts: Interrupts, frames: Any) -> None:
     """Until the front hangs up; ``frames`` have been read already."""
-    capture.attribute(number.get)
+    capture.attribute(naming(interrupts))
     loop = _loop()
     serving = loop.create_task(_serve(instance, entry, interrupts, frames))
     try:
@@ -106,12 +108,17 @@ async def _serve(instance: Instance, entry: loader.Entry, interrupts: Interrupts
 
     interrupts.serve_async(loop, starve)
 
+    def over(call: int) -> None:
+        tasks.pop(call, None)
+        if instance.is_over:
+            ended.set()
+
     def take(received: Any) -> None:
         for frame in received:
             if frame.kind == wire.CALL:
                 task = loop.create_task(_call(instance, entry, frame, starved))
                 tasks[frame.call] = task
-                task.add_done_callback(lambda _, call=frame.call: tasks.pop(call, None))
+                task.add_done_callback(lambda _, call=frame.call: over(call))
             elif frame.kind == wire.VALUES:
                 instance.set_values(json.loads(frame.body))
             elif frame.kind == wire.CANCEL and frame.call in tasks:
@@ -132,16 +139,26 @@ async def _serve(instance: Instance, entry: loader.Entry, interrupts: Interrupts
     take(frames)
     loop.add_reader(REQUEST_FD, readable)
     await ended.wait()
+    if not instance.is_over:
+        await _terminate()
+
+
+async def _terminate() -> None:
+    """What the handler of SIGTERM does, and the tasks that it begins."""
+    before = asyncio.all_tasks()
+    leaving.terminate()
+    for _ in range(TURNS_TO_A_HANDLER):
+        await asyncio.sleep(0)
+    begun = asyncio.all_tasks() - before
+    if begun:
+        await asyncio.wait(begun, timeout=leaving.THREADS_SECONDS)
 
 
 async def _call(instance: Instance, entry: loader.Entry, frame: wire.Frame, starved: Set[int]) -> None:
     usage = Usage()
     try:
-        event, invocation = instance.begin(frame)
-        # A task has a context of its own: nothing to reset.
-        _seam.current.set(invocation)
-        number.set(frame.call)
-        result = await entry.call(event)
+        # A task has a context of its own.
+        result = await entry.call(instance.begin(frame))
     except BaseException as error:  # also CancelledError and SystemExit: each call ends in one frame
         if frame.call in starved and isinstance(error, asyncio.CancelledError):
             error = MemoryError(MEMORY_MET)

@@ -25,7 +25,7 @@ from typing import List
 import msgpack
 
 from . import _syscalls as sys_
-from . import capture, cell, fonts, frames, interpreter, network, rehearsal
+from . import capture, cell, fonts, frames, interpreter, late, network, rehearsal
 from .materials import Materials
 
 MESSAGE_MAX_BYTES = 4096
@@ -108,7 +108,7 @@ def main() -> None:
     frames.install()
     # Every worker's streams and log handler: made here they are nobody's copy.
     capture.install()
-    capture.once_imported("matplotlib", fonts.put)
+    late.once_imported("matplotlib", fonts.put)
     # What a first run finds out about our own code is found out once.
     rehearsal.rehearse()
     # Objects of now are never looked at by a child's collector, so their pages stay shared.

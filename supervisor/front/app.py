@@ -138,6 +138,7 @@ class Application:
         """No request comes any more: write down what is not yet, close what is open."""
         assert self._parts is not None
         self._parts.gateway.report_ended()
+        await self._parts.directory.finish()
         if self._reports is not None:
             self._reports.flush()
         await self._parts.recorder.close()

@@ -26,7 +26,7 @@ from supervisor.front.recorder import Recorder
 from supervisor.front.single_flight import SingleFlight
 from supervisor.front.warden_link import DRAINED, Ending, WardenLink
 from supervisor.imports import imports_of
-from supervisor.limits import MIB, Limits
+from supervisor.limits import LAST_SECONDS, MIB, Limits
 from supervisor.store import Deployment, Lookups
 from supervisor.told import FrontSettings
 from worker import wire
@@ -40,6 +40,8 @@ UNKNOWN_MAX = 10_000
 SPARE_AFTER_S = 1.0
 # A space's secrets and variables as one frame body; the API bounds what goes in.
 VALUES_MAX_BYTES = 4 * MIB
+# At the server's end: from the warden's kill of who is still leaving to its word on that.
+FINISH_SLACK_S = 0.5
 
 
 class Values:
@@ -230,6 +232,13 @@ class Directory:
             for instance in list(pool.instances):
                 instance.kill(DRAINED)
 
+    async def finish(self) -> None:
+        """Whatever has last words to say has its time for them."""
+        self.leave()
+        leaving = {instance.over for pool in self._retired for instance in pool.leaving}
+        if leaving:
+            await asyncio.wait(leaving, timeout=LAST_SECONDS + FINISH_SLACK_S)
+
     # ---- values -----------------------------------------------------------------------------
 
     async def values_of(self, space: str) -> Values:
@@ -315,13 +324,21 @@ class Directory:
             for key, function in self.functions.items()
             for each in function.pool.serving
         ]
+        for pool in self._all_pools():
+            if pool.identity.space == (space or pool.identity.space):
+                number -= pool.hurry(number)  # what is leaving has had more time than others will have
         for pool, instance in making_room.chosen(held, space, number):
+            instance.hurry()
             pool.make_way(instance, "released")
 
     def _spare(self, space: str, name: str) -> bool:
         """Another front has a call for it and no instance: one that nobody here has used for a while."""
         function = self.functions.get((space, name))
         return function is not None and function.pool.hand_back_idle(self._loop.time() - SPARE_AFTER_S)
+
+    def _all_pools(self) -> tuple[Pool, ...]:
+        """Those of versions that were replaced too, while anything of them is left."""
+        return (*(function.pool for function in self.functions.values()), *self._retired)
 
     def adopt(self, instance: Instance) -> None:
         """An instance of no pool whose end must reach it all the same."""
@@ -332,8 +349,8 @@ class Directory:
         for other in self._others:
             if other.cell == cell:
                 return other
-        for pool in (*(function.pool for function in self.functions.values()), *self._retired):
-            for instance in pool.instances:
+        for pool in self._all_pools():
+            for instance in (*pool.instances, *pool.leaving):
                 if instance.cell == cell:
                     return instance
         return None
@@ -356,5 +373,5 @@ class Directory:
             function.pool.look_after(now - self._settings.freeze_seconds, function.allowance)
             if limits.min_instances:
                 function.pool.keep()
-        self._retired = {pool for pool in self._retired if pool.instances}
+        self._retired = {pool for pool in self._retired if pool.instances or pool.leaving}
         self._sweeper = self._loop.call_later(SWEEP_SECONDS, self._sweep)

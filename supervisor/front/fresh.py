@@ -73,7 +73,7 @@ class FreshInstance(Instance):
         self.peak_bytes = 0  # its memory went with its process: no reason to recycle
         if self.whole:
             self.is_retiring = True
-            self.kill("recycled")
+            self._on_free(self, seconds)  # to have it leave
         else:
             self.is_dirty = True
             why = f"what a call left was there after {CLEAN_SECONDS:g} s"

@@ -59,7 +59,7 @@ class Instance:
         self.served = 0
         self.last_used = self.ready_at = 0.0
         self.peak_bytes = 0
-        self.is_frozen = False
+        self.is_frozen = self._is_hurried = False
         self.values_revision = -1
         self.init_s = self._ready_since = 0.0
         self.is_gone = False
@@ -93,7 +93,7 @@ class Instance:
         self._eof_timer: asyncio.TimerHandle | None = None
         self._loop = asyncio.get_running_loop()
         self._started: asyncio.Future[wire.Frame] = self._loop.create_future()
-        self._over: asyncio.Future[Ending] = self._loop.create_future()
+        self.over: asyncio.Future[Ending] = self._loop.create_future()
 
     # ---- starting ---------------------------------------------------------------------------
 
@@ -112,7 +112,7 @@ class Instance:
         if frame.kind == wire.FAILED:
             is_memory = frame.head[0] == wire.STAGE_MEMORY
             self.kill("memory" if is_memory else "released")
-            raise StartFailed(None, await self._over) if is_memory else StartFailed(frame, None)
+            raise StartFailed(None, await self.over) if is_memory else StartFailed(frame, None)
         self._check_started(frame)
         self._ready_since = time.perf_counter()
         self.init_s = self._ready_since - began
@@ -164,7 +164,7 @@ class Instance:
             self._outbox.write(call.body)
         # The cell wakes up meanwhile; whatever it says is heard in another turn of the loop.
         call.end_at = self._outbox.total
-        self._logs.lines.begin_call(len(self._outstanding))
+        self._logs.lines.begin_call(len(self._outstanding), number, call.call_id)
         if not self.served and call.queued_at < self._ready_since:
             call.init_s = min(self.init_s, call.sent_at - call.queued_at)  # it waited for that
         self._deadlines.begin(call)
@@ -217,6 +217,25 @@ class Instance:
         self._ending = Ending(cause, 0, 0, "")
         self._tell(self._warden.kill, cause)
         self._expect_the_end()
+
+    def leave(self, cause: str) -> None:
+        """End it in order, idle as it is: its own code hears of that, and has LAST_SECONDS."""
+        if self._is_hurried:
+            self.kill(cause)
+        if self._ending is not None or self.is_gone:
+            return
+        self._thaw()
+        self._ending = Ending(cause, 0, 0, "")
+        self._logs.lines.start_again()
+        self._tell(self._warden.leave, cause)
+        self._outbox.close()
+
+    def hurry(self) -> bool:
+        """Somebody waits for its cell: no time for last words.  False if it was told so before."""
+        is_first, self._is_hurried = not self._is_hurried, True
+        if is_first and self._ending is not None:
+            self._tell(self._warden.kill, self._ending.cause)
+        return is_first
 
     def _make_way_soon(self) -> None:
         """It has met a limit: it gets no other call; in its import, who waits for that still has its one."""
@@ -370,7 +389,7 @@ class Instance:
             outstanding, self._outbox.read_by_cell(), ending, self._culprit, self._logs.where()
         )
         self._close()
-        self._over.set_result(ending)
+        self.over.set_result(ending)
         self._on_gone(self, unbegun)
 
     def _close(self) -> None:
@@ -378,8 +397,7 @@ class Instance:
         if self._eof_timer is not None:
             self._eof_timer.cancel()
         self._deadlines.stop()
-        self._outbox.stop()
         self._inbox.stop()  # whoever still knows this instance keeps no half answer alive
         self._logs.close()
-        os.close(self._outbox.descriptor)
+        self._outbox.close()
         os.close(self._inbox.descriptor)

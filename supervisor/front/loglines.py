@@ -1,7 +1,7 @@
 """What an instance writes, counted, stamped here and nowhere else, and told to whoever keeps it.
 
 A line is text, and what a frame says of it is the cell's word.  Whose it is, of which call and when is ours:
-a call that does not run on that instance at that moment is not believed, so a function cannot forge
+a call that does not run on that instance, and never did, is not believed, so a function cannot forge
 another's record.  Caps count per call; what is above them is dropped and counted.
 """
 
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import re
+from collections import deque
 from collections.abc import Callable, Iterable
 
 from supervisor.front.logstream import Line
@@ -16,6 +17,11 @@ from supervisor.front.recorder import Journal
 from supervisor.logs import Level, Stream
 
 log = logging.getLogger("cellblock.function")
+
+# A thread may outlive its call, and writes on: so many calls of an instance are remembered that were last,
+# and of those before so many that have written since.
+PAST_CALLS = 256
+PAST_WRITERS = 64
 
 # What a terminal acts on, C1 and the bidirectional controls included, and what other readers end a line at.
 CONTROL = re.compile("[\x00-\x08\x0a-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
@@ -71,20 +77,32 @@ class LogLines:
         self._shared = _Caps(max_bytes, max_lines)
         # Of calls that run at once and say which line is theirs.
         self._own: dict[int, _Caps] = {}
+        # The ids of the last calls, in the order of their numbers, of which this is the last.
+        self._past: deque[str] = deque(maxlen=PAST_CALLS)
+        self._last_number = 0
+        self._writers: dict[int, str] = {}
 
-    def begin_call(self, running: int) -> None:
+    def begin_call(self, running: int, number: int, call_id: str) -> None:
         """Another call runs, so many with it: the caps of an idle instance start again.
 
         Of a busy one nobody can tell whose an unnamed line is: each call brings its own caps along, and
         what is left of them is never more than those of the calls that run.
         """
-        shared = self._shared
+        if number != self._last_number + 1:
+            self._past.clear()
+        self._past.append(call_id)
+        self._last_number = number
         if running == 1:
-            self._say_dropped(shared, "")  # what a thread wrote that an earlier call left behind
-            shared.bytes_left, shared.lines_left = self._max_bytes, self._max_lines
+            self.start_again()
             return
+        shared = self._shared
         shared.bytes_left = min(max(0, shared.bytes_left) + self._max_bytes, running * self._max_bytes)
         shared.lines_left = min(max(0, shared.lines_left) + self._max_lines, running * self._max_lines)
+
+    def start_again(self) -> None:
+        """Nothing runs that was here before: the caps are whole."""
+        self._say_dropped(self._shared, "")  # what a thread wrote that an earlier call left behind
+        self._shared.bytes_left, self._shared.lines_left = self._max_bytes, self._max_lines
 
     def take(self, lines: Iterable[Line], stream: Stream, whose: Callable[[int], str]) -> None:
         """Tell what is within the caps; count the rest.
@@ -100,8 +118,22 @@ class LogLines:
                     own = self._own[line.call] = _Caps(self._max_bytes, self._max_lines)
                 if not own.take(size, count):
                     continue
+            elif line.call:
+                call_id = self._ended(line.call)
             if self._shared.take(size, count):
                 self._tell(call_id, stream, line)
+
+    def _ended(self, number: int) -> str:
+        """The id of a call that is over, whose threads write on; "" where nobody remembers it."""
+        call_id = self._writers.pop(number, "")
+        back = self._last_number - number
+        if not call_id and 0 <= back < len(self._past):
+            call_id = self._past[-1 - back]
+        if call_id:
+            self._writers[number] = call_id
+            if len(self._writers) > PAST_WRITERS:
+                del self._writers[next(iter(self._writers))]
+        return call_id
 
     def say(self, level: Level, text: str, call_id: str = "") -> None:
         """The platform's own word, among the function's."""

@@ -28,6 +28,7 @@ class Outbox:
         self._refused = 0
         self._waiting: deque[memoryview] = deque()
         self._on_broken = on_broken
+        self._is_closed = False
         self._loop = asyncio.get_running_loop()
 
     @property
@@ -48,6 +49,8 @@ class Outbox:
 
     def read_by_cell(self) -> int:
         """How many of all bytes the cell has taken out of the pipe; true also when it is dead."""
+        if self._is_closed:
+            return self.total  # nothing was in it any more
         unread = bytes_in(self.descriptor) + self._refused + sum(map(len, self._waiting))
         return self.total - unread
 
@@ -55,6 +58,13 @@ class Outbox:
         """Write no more; the descriptor stays."""
         self._waiting.clear()
         self._loop.remove_writer(self.descriptor)
+
+    def close(self) -> None:
+        """The cell reads the end of it; once nothing waits here.  Safe to be done again."""
+        self.stop()
+        if not self._is_closed:
+            self._is_closed = True
+            os.close(self.descriptor)
 
     def _write_some(self, data: memoryview) -> memoryview:
         try:

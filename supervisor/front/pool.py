@@ -58,6 +58,8 @@ class Pool:
         # All that are leased, and those of them that have said READY.
         self.instances: set[Instance] = set()
         self._serving: set[Instance] = set()
+        # Those that end in order: ours no more, but for the warden's word on their end.
+        self.leaving: set[Instance] = set()
         self.is_retired = False
         self._request = request
         self._warden = warden
@@ -140,7 +142,7 @@ class Pool:
         if self.is_retired or instance.is_retiring:
             self._list(instance, False)
             if instance.load == 0:
-                instance.kill("released")
+                self._let_leave(instance, "released")
             return
         if self._is_asked_for and instance.is_idle:
             self._hand_back(instance)
@@ -313,6 +315,7 @@ class Pool:
     def _gone(self, instance: Instance, unbegun: list[PreparedCall]) -> None:
         self.instances.discard(instance)
         self._serving.discard(instance)
+        self.leaving.discard(instance)
         self._list(instance, False)
         # They have waited longest; and no code has seen them.
         for call in reversed(unbegun):
@@ -370,7 +373,24 @@ class Pool:
         instance.is_retiring = True
         self._list(instance, False)
         if instance.load == 0:
-            instance.kill(cause)
+            self._let_leave(instance, cause)
+
+    def _let_leave(self, instance: Instance, cause: str) -> None:
+        """It ends in order; whoever waits waits for another."""
+        self.instances.discard(instance)
+        self._serving.discard(instance)
+        self._list(instance, False)
+        self.leaving.add(instance)
+        instance.leave(cause)
+        self._grow()
+
+    def hurry(self, most: int) -> int:
+        """Of those that are leaving end so many now, at most; says how many."""
+        hurried = 0
+        for instance in self.leaving:
+            if hurried < most and instance.hurry():
+                hurried += 1
+        return hurried
 
     def look_after(self, frozen_before: float, allowance: recycling.Allowance) -> None:
         """Freeze what has been idle since then; have those that have served long enough make way."""
@@ -392,7 +412,6 @@ class Pool:
             call.fail(Retired())
         for instance in list(self._free):
             if instance.load == 0:
-                self._list(instance, False)
-                instance.kill("released")
+                self._let_leave(instance, "released")
         for instance in self.instances - self._serving:
             instance.kill("released")  # nobody waits for its import any more

@@ -28,6 +28,25 @@ def too_large(most: int) -> PlatformError:
     )
 
 
+def no_place(waited_s: float, instances: int) -> PlatformError:
+    """429 where so many instances serve, and stayed busy for so long; 503 where there is none."""
+    waited = f"{waited_s:g} s"
+    if instances:
+        return PlatformError(
+            429,
+            f"all instances of the function stayed busy for {waited}; "
+            "try again, or raise its max_instances or concurrency",
+            {"reason": "concurrency", "instances": instances},
+            {"Retry-After": "1"},
+        )
+    return PlatformError(
+        503,
+        f"no instance of the function was ready within {waited}; try again",
+        {"reason": "capacity"},
+        {"Retry-After": "2"},
+    )
+
+
 def start_failed(failed: StartFailed, memory_mib: int, call_id: str, is_known: bool) -> Answer:
     """Why there is no instance: the module raised, has no entry point, or its cell died."""
     if failed.failed is not None:
@@ -68,24 +87,6 @@ def no_cell(reason: str, message: str) -> PlatformError:
     """503: the warden gave none."""
     what = f"no instance can be started: {message}; try again"
     return PlatformError(503, what, {"reason": reason}, {"Retry-After": "2"})
-
-
-def no_place(waited_s: float, serving: int) -> PlatformError:
-    """It waited for an instance as long as a call may: 429 where there are some, 503 where there is none."""
-    if serving:
-        return PlatformError(
-            429,
-            f"all instances of the function stayed busy for {waited_s:g} s; "
-            "try again, or raise its max_instances or concurrency",
-            {"reason": "concurrency", "instances": serving},
-            {"Retry-After": "1"},
-        )
-    return PlatformError(
-        503,
-        f"no instance of the function was ready within {waited_s:g} s; try again",
-        {"reason": "capacity"},
-        {"Retry-After": "2"},
-    )
 
 
 def circuit(refused: CircuitOpen, call_id: str, is_known: bool) -> PlatformError:

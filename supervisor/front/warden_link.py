@@ -128,6 +128,10 @@ class WardenLink:
         """End a leased cell now."""
         self._tell({"do": "kill", "cell": cell, "cause": cause})
 
+    def leave(self, cell: str, cause: str) -> None:
+        """It ends by itself, or in LAST_SECONDS; its place is free now."""
+        self._tell({"do": "leave", "cell": cell, "cause": cause})
+
     def signal(self, cell: str, name: str) -> None:
         """Have a leased cell's worker ``look`` into its pipe, or ``dump`` its stacks."""
         self._tell({"do": "signal", "cell": cell, "name": name})

@@ -82,6 +82,13 @@ class Book(Generic[R, C, H]):
         """The cells of this function, by their names, and requests that have a place."""
         return list(self._places.get(key, ()))
 
+    def no_more_counted(self, name: str) -> Key | None:
+        """The cell is about to end and takes no place any more: whose it was, if it took one."""
+        request = self._tied.get(name)
+        if request is None or not self._strike_out(request.key, name):
+            return None
+        return request.key
+
     # ---- cells ------------------------------------------------------------------------------
 
     def tie(self, cell: C, request: R) -> None:

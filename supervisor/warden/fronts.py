@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from supervisor.datagrams import Link, Message, discard, pair
+from supervisor.limits import LAST_SECONDS
 from supervisor.warden import policy
 from supervisor.warden.jail.launch import Launch
 from supervisor.warden.jail.root import system_root
@@ -198,8 +199,8 @@ class Fronts:
             return
         signal_pid(self.pid, signal.SIGTERM)
         try:
-            # gunicorn itself gives up at drain_seconds; the rest is for its own way out.
-            await asyncio.wait_for(self.gone.wait(), drain_seconds + 2.5)
+            # gunicorn itself gives up at drain_seconds; the rest is for its own way out, and the functions'.
+            await asyncio.wait_for(self.gone.wait(), drain_seconds + LAST_SECONDS + 2.5)
         except TimeoutError:
             log.error("the fronts did not end within %.0f s: killing them", drain_seconds)
             # Its workers have a death signal on it.

@@ -18,6 +18,7 @@ from dataclasses import asdict
 from typing import Any
 
 from supervisor.datagrams import LinkClosed, Malformed, Message, discard
+from supervisor.limits import LAST_SECONDS
 from supervisor.warden import words
 from supervisor.warden.book import Book, Key
 from supervisor.warden.cells import Cell, Ending
@@ -113,6 +114,8 @@ class Desk:
             cell = self.book.cell(session, message["cell"])
             if cell is not None:  # else it has ended already, and the front is about to hear so
                 cell.kill(message["cause"])
+        elif what == "leave":
+            self._leave(session, message["cell"], message["cause"])
         elif what == "signal":
             cell = self.book.cell(session, message["cell"])
             if cell is not None:
@@ -286,6 +289,16 @@ class Desk:
                 return
         # Its front was asked for it, but whoever wanted it has gone: it keeps for the next of its kind.
         asyncio.get_running_loop().call_later(SPARE_SECONDS, self._drop_spare, cell)
+
+    def _leave(self, session: Session, name: str, cause: str) -> None:
+        """It ends in order, in a time that is ours to say; nobody waits for its place meanwhile."""
+        cell = self.book.cell(session, name)
+        if cell is None:
+            return
+        asyncio.get_running_loop().call_later(LAST_SECONDS, cell.kill, cause)
+        key = self.book.no_more_counted(name)
+        if key is not None:
+            self._retry_at_limit(key)
 
     def _drop_spare(self, cell: Cell) -> None:
         if self.book.no_more_spare(cell):

@@ -5,6 +5,7 @@
              -> refused  ticket reason (limit | capacity | broken) message is_importing
     return   cell memory + 4 descriptors    an idle cell that another front may have
     kill     cell cause
+    leave    cell cause                     it ends by itself, or is killed; its place is free now
     signal   cell name (look | dump | freeze | thaw)
     none     ask                            no instance is idle for long: to a reclaim with number 0
     changed  ticket space name              -> done ticket, once every front has said ack
@@ -159,6 +160,7 @@ VERBS: dict[str, Shape] = {
     ),
     "return": Shape({"cell": CELL, "memory": MEMORY}, has_pipes=True),
     "kill": Shape({"cell": CELL, "cause": text("[a-z -]{1,40}")}),
+    "leave": Shape({"cell": CELL, "cause": text("[a-z -]{1,40}")}),
     "signal": Shape({"cell": CELL, "name": text("look|dump|freeze|thaw")}),
     "none": Shape({"ask": COUNT}),
     "changed": Shape({"ticket": COUNT, "space": LABEL, "name": LABEL_OR_ALL}),

@@ -24,6 +24,7 @@ class ScriptedWarden:
 
     kills: list[tuple[str, str]] = field(default_factory=list)
     has_killed: asyncio.Event = field(default_factory=asyncio.Event)
+    left: list[tuple[str, str]] = field(default_factory=list)
     returned: list[Any] = field(default_factory=list)
     signals: list[str] = field(default_factory=list)
     starts: list[tuple[str, str, str]] = field(default_factory=list)
@@ -40,6 +41,10 @@ class ScriptedWarden:
     def start(self, cell: str, whose: tuple[str, str, int], state: str, reason: str = "") -> None:
         """As WardenLink.start."""
         self.starts.append((cell, state, reason))
+
+    def leave(self, cell: str, cause: str) -> None:
+        """As WardenLink.leave."""
+        self.left.append((cell, cause))
 
     def give_back(self, cell: str, memory: Any, pipes: list[int]) -> None:
         """As WardenLink.give_back."""

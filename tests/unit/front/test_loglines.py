@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from supervisor.front.loglines import LogLines
+from supervisor.front.loglines import PAST_CALLS, PAST_WRITERS, LogLines
 from supervisor.front.logstream import LINE_MAX_BYTES, READ_BYTES, READS_PER_TURN, Line, Stream
+from worker import logwire
 
 CUT = b"... (cut)"
 
@@ -161,7 +162,7 @@ def test_what_is_above_a_calls_caps_is_dropped_and_counted(
     logged: pytest.LogCaptureFixture, most_bytes: int, most_lines: int, kept: int
 ) -> None:
     lines = LogLines("o", most_bytes, most_lines, True)
-    lines.begin_call(1)
+    lines.begin_call(1, 1, "c")
     lines.take([Line(b"x" * 10)] * 5, "stdout", lambda _: "c")
     lines.end_call("c")
     said = emitted(logged)
@@ -175,8 +176,8 @@ def test_what_is_above_a_calls_caps_is_dropped_and_counted(
 
 def test_every_call_starts_with_full_caps(logged: pytest.LogCaptureFixture) -> None:
     lines = LogLines("o", 1000, 1, True)
-    for call in ("a", "b"):
-        lines.begin_call(1)
+    for number, call in enumerate(("a", "b"), 1):
+        lines.begin_call(1, number, call)
         lines.take([Line(b"1")], "stdout", lambda _, call=call: call)
         lines.end_call(call)
     assert emitted(logged) == ["o a stdout: 1", "o b stdout: 1"]
@@ -186,10 +187,51 @@ def test_lines_dropped_between_calls_are_counted_too(logged: pytest.LogCaptureFi
     # A thread that a call left behind goes on writing; nothing is lost in silence.
     lines = LogLines("o", 1000, 1, True)
     lines.take([Line(b"1"), Line(b"2"), Line(b"3")], "stdout", lambda _: "")
-    lines.begin_call(1)
+    lines.begin_call(1, 1, "c")
     assert emitted(logged) == [
         "o - stdout: 1", "o -: 2 log lines were dropped: the call's limit is 1 lines, 1000 bytes",
     ]  # fmt: skip
+
+
+def test_a_call_that_is_over_keeps_its_lines_as_long_as_it_is_remembered_and_takes_no_others(
+    logged: pytest.LogCaptureFixture,
+) -> None:
+    lines = LogLines("o", 1 << 20, 1 << 20, True)
+
+    def write(*numbers: int) -> list[str]:
+        logged.clear()
+        lines.take([Line(b"x", number) for number in numbers], "stdout", lambda _: "")
+        return [text.split()[1] for text in emitted(logged)]
+
+    lines.begin_call(1, 7, "seven")
+    assert write(7, 6, 8, logwire.NOBODY) == ["seven", "-", "-", "-"]
+    for number in range(8, 8 + PAST_CALLS - 1):
+        lines.begin_call(1, number, f"c{number}")
+    assert write(7, 8) == ["seven", "c8"]
+    for number in range(8 + PAST_CALLS - 1, 8 + 2 * PAST_CALLS):
+        lines.begin_call(1, number, f"c{number}")
+    # Who has written since is remembered still.
+    assert write(7, 8, 9, number) == ["seven", "c8", "-", f"c{number}"]
+    # Another front's calls came in between.
+    lines.begin_call(1, number + 5, "later")
+    assert write(number, number + 4, number + 5) == [f"c{number}", "-", "later"]
+
+
+def test_of_calls_that_are_over_a_bounded_number_is_remembered(logged: pytest.LogCaptureFixture) -> None:
+    lines = LogLines("o", 1 << 20, 1 << 20, True)
+    for number in range(1, 4 * PAST_WRITERS):
+        lines.begin_call(1, number, f"c{number}")
+        lines.take([Line(b"x", number)], "stdout", lambda _: "")
+    logged.clear()
+    for later in range(number + 1, number + 1 + PAST_CALLS):
+        lines.begin_call(1, later, "later")
+    for of in (number, number - PAST_WRITERS + 1, number - PAST_WRITERS):
+        lines.take([Line(b"x", of)], "stdout", lambda _: "")
+    assert emitted(logged) == [
+        f"o c{number} stdout: x",
+        f"o c{number - PAST_WRITERS + 1} stdout: x",
+        "o - stdout: x",
+    ]
 
 
 def test_the_caps_count_when_nothing_is_emitted(logged: pytest.LogCaptureFixture) -> None:

@@ -310,3 +310,35 @@ def test_a_version_that_is_replaced_imports_no_further() -> None:
             assert warden.starts == [], "it is no failure of the function's"
 
     asyncio.run(scenario())
+
+
+def test_nobody_waits_for_an_instance_that_has_its_last_words() -> None:
+    async def scenario() -> None:
+        async with pool(max_instances=1) as (made, warden):
+            first = prepared()
+            made.submit(first)
+            cell = await started(made, warden)
+            cell.says(ready())
+            await turns()
+            cell.says(answer(1))
+            await first.future
+            (instance,) = made.instances
+            made.make_way(instance, "recycled")
+            # It has read the end of its requests, and may write still.
+            assert (warden.left, warden.kills) == ([("cell-1", "recycled")], [])
+            assert os.read(cell.requests, 1 << 20).endswith(first.body) and not os.read(cell.requests, 1)
+            second = prepared()
+            made.submit(second)
+            other = await started(made, warden)
+            other.says(ready())
+            await turns()
+            other.says(answer(1))
+            await second.future
+            assert made.leaving == {instance}
+            # Whoever needs its cell has it at once, and once.
+            assert (made.hurry(2), made.hurry(2)) == (1, 0)
+            assert warden.kills == [("cell-1", "recycled")]
+            instance.ended(KILLED)
+            assert not made.leaving
+
+    asyncio.run(scenario())

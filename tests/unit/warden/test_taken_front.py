@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 
 from supervisor import datagrams
 from supervisor.datagrams import MESSAGE_MAX_BYTES, Malformed
-from supervisor.limits import DEFAULT_CEILINGS, MIB
+from supervisor.limits import DEFAULT_CEILINGS, LAST_SECONDS, MIB
 from supervisor.warden import changes, leases, pipes, words
 from supervisor.warden.cells import Cell
 from supervisor.warden.code import Bundles, copy_bundle
@@ -136,6 +136,7 @@ MALFORMED: dict[str, Any] = {
     "a-cell-that-is-a-number": {"do": "kill", "cell": 1, "cause": "released"},
     "a-cause-with-a-newline": {"do": "kill", "cell": "a" * 10, "cause": "x\ny"},
     "a-signal-by-number": {"do": "signal", "cell": "a" * 10, "name": 9},
+    "a-cell-that-leaves-for-nothing": {"do": "leave", "cell": "a" * 10},
     "another-signal": {"do": "signal", "cell": "a" * 10, "name": "kill"},
     "rows-of-the-wardens": {"do": "page", "number": 1, "front": 1, "rows": [["cell", "x", "idle", 1]],
                             "is_last": False},
@@ -386,12 +387,34 @@ def test_a_front_reaches_no_cell_of_another(on_a_host: OnAHost) -> None:
         evil, other = host.join(), host.join()
         name = await leased(host, other)
         evil.send({"do": "kill", "cell": name, "cause": "released"})
+        evil.send({"do": "leave", "cell": name, "cause": "released"})
         evil.send({"do": "signal", "cell": name, "name": "freeze"})
         memory = {"is_async": 0, "next_call": 1, "served": 0}
         sent(evil, {"do": "return", "cell": name, "memory": memory}, [0, 0, 0, 0])
         await host.settle()
         assert host.registry.cells[name].state.value == "leased"
         assert name in other.held and not other.ended
+        await host.advance(LAST_SECONDS + 1)
+        assert host.registry.cells[name].state.value == "leased"
+
+    on_a_host(scenario)
+
+
+@pytest.mark.promise("T921")
+def test_a_cell_that_is_said_to_leave_is_ended_by_the_warden_and_its_place_is_free_meanwhile(
+    on_a_host: OnAHost,
+) -> None:
+    async def scenario(host: ScriptedHost) -> None:
+        front = host.join()
+        name = await leased(host, front)
+        assert host.desk.book.places(KEY) == 1
+        front.send({"do": "leave", "cell": name, "cause": "released"})
+        front.send({"do": "leave", "cell": name, "cause": "released"})
+        await host.settle()
+        assert host.desk.book.places(KEY) == 0
+        assert host.registry.cells[name].state.value == "leased"
+        await host.advance(LAST_SECONDS + 1)
+        assert host.registry.cells[name].state.value == "dying"
 
     on_a_host(scenario)
 
@@ -399,6 +422,7 @@ def test_a_front_reaches_no_cell_of_another(on_a_host: OnAHost) -> None:
 FLOODS: dict[str, Callable[[int], dict[str, Any]]] = {
     "lease": lambda number: lease(number, ("flood", f"f{number % 50}"), 10**6),
     "kill": lambda _: {"do": "kill", "cell": "a" * 10, "cause": "released"},
+    "leave": lambda _: {"do": "leave", "cell": "a" * 10, "cause": "released"},
     "changed": lambda number: {"do": "changed", "ticket": number, "space": "flood", "name": ""},
     "ack": lambda number: {"do": "ack", "epoch": number},
     "count": lambda number: {"do": "count", "ticket": number, "space": "flood", "name": "f"},

@@ -52,7 +52,7 @@ def test_an_entry_goes_to_the_pipe_or_to_the_stream_that_the_author_put_there() 
 ])  # fmt: skip
 @pytest.mark.parametrize("before", ["", "import logging\n"], ids=["after-our-streams", "before-them"])
 def test_a_log_record_is_one_entry_whenever_logging_was_imported(before: str, code: str) -> None:
-    assert lines(code, 2, before) == [Line(b"WARNING root: a\nb", 0, "warning")]
+    assert lines(code, 2, before) == [Line(b"WARNING:root:a\nb", 0, "warning")]
 
 
 @pytest.mark.parametrize("before", ["", "import threading\n"], ids=["after-our-streams", "before-them"])
