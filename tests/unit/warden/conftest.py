@@ -10,9 +10,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from supervisor.warden.jail.cgroups import Cgroups, Leaf
 from supervisor.warden.jail.hierarchies import own_places
+
+# Pure decisions, with whatever values come to mind: none of them fails by the clock of a busy machine.
+settings.register_profile("without-a-clock", deadline=None)
+settings.load_profile("without-a-clock")
 
 # Waits until it may, then touches so many MiB and says so.
 EATER = """
