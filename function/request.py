@@ -72,4 +72,5 @@ def _name_missing_keys() -> None:
     """
     from werkzeug.exceptions import BadRequestKeyError
 
-    BadRequestKeyError.__str__ = KeyError.__str__  # type: ignore[method-assign]
+    if BadRequestKeyError.__str__ is not KeyError.__str__:
+        BadRequestKeyError.__str__ = KeyError.__str__  # type: ignore[method-assign]
