@@ -42,7 +42,8 @@ class Event:
         if self._headers is None:
             from werkzeug.datastructures import Headers
 
-            _name_missing_keys()
+            if not _Missing.is_named:
+                _name_missing_keys()
             self._headers = Headers(self._header_items)
         return self._headers
 
@@ -54,7 +55,8 @@ class Event:
 
             from werkzeug.datastructures import ImmutableMultiDict
 
-            _name_missing_keys()
+            if not _Missing.is_named:
+                _name_missing_keys()
             self._query = ImmutableMultiDict(
                 parse_qsl(self._query_string, keep_blank_values=True, errors="replace")
             )
@@ -62,6 +64,12 @@ class Event:
 
     def __repr__(self) -> str:
         return "<Event %s %s, %d bytes>" % (self.method, self.path, len(self.body))
+
+
+class _Missing:
+    """Whether that was done; it is once in a process."""
+
+    is_named = False
 
 
 def _name_missing_keys() -> None:
@@ -72,5 +80,5 @@ def _name_missing_keys() -> None:
     """
     from werkzeug.exceptions import BadRequestKeyError
 
-    if BadRequestKeyError.__str__ is not KeyError.__str__:
-        BadRequestKeyError.__str__ = KeyError.__str__  # type: ignore[method-assign]
+    BadRequestKeyError.__str__ = KeyError.__str__  # type: ignore[method-assign]
+    _Missing.is_named = True
