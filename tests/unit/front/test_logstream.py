@@ -12,7 +12,7 @@ from worker import logwire
 from worker.logwire import ENTRY_MAX_BYTES, FRAME_MAX_BYTES, MARK
 
 KEY = 7
-HEADS = (b"ti00000001", b"mi0000000100000002", b"ei0000000100000002")
+HEADS = (b"ti00000001", b"mi0000000100000002", b"ei0000000100000002", b"xi0000000100000002")
 
 
 def read(data: bytes, size: int = 1 << 16) -> list[Line]:
@@ -63,6 +63,13 @@ def test_frames_of_any_length_fit_into_one_write_and_come_together_again(length:
     frames = list(logwire.text(data, 1))
     assert all(len(frame) <= FRAME_MAX_BYTES and frame.count(b"\n") == 1 for frame in frames)
     assert b"\n".join(line.data for line in read(b"".join(frames))) == data.removesuffix(b"\n")
+
+
+@pytest.mark.parametrize("length", [10, 9000])
+def test_what_a_failed_call_left_is_told_from_what_its_function_wrote(length: int) -> None:
+    data = b"x" * length
+    left = b"".join(logwire.entry(data, "error", 1, KEY, logwire.END))
+    assert read(entry(data, "error", 1) + left) == [Line(data, 1, "error"), Line(data, 1, "error", True)]
 
 
 def test_entries_that_are_written_at_once_do_not_mix() -> None:
