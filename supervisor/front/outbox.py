@@ -61,9 +61,9 @@ class Outbox:
 
     def close(self) -> None:
         """The cell reads the end of it; once nothing waits here.  Safe to be done again."""
-        self.stop()
-        if not self._is_closed:
+        if not self._is_closed:  # then its number may be another's
             self._is_closed = True
+            self.stop()
             os.close(self.descriptor)
 
     def _write_some(self, data: memoryview) -> memoryview:

@@ -323,16 +323,23 @@ def test_nobody_waits_for_an_instance_that_has_its_last_words() -> None:
             cell.says(answer(1))
             await first.future
             (instance,) = made.instances
+            loop, number = asyncio.get_running_loop(), instance._outbox.descriptor
             made.make_way(instance, "recycled")
+            # The number of the pipe that it does not have any more is another's by now.
+            other = os.dup(cell.stdout)
+            if other != number:
+                os.dup2(other, number)
+                os.close(other)
+            loop.add_writer(number, lambda: None)
             # It has read the end of its requests, and may write still.
             assert (warden.left, warden.kills) == ([("cell-1", "recycled")], [])
             assert os.read(cell.requests, 1 << 20).endswith(first.body) and not os.read(cell.requests, 1)
             second = prepared()
             made.submit(second)
-            other = await started(made, warden)
-            other.says(ready())
+            after = await started(made, warden)
+            after.says(ready())
             await turns()
-            other.says(answer(1))
+            after.says(answer(1))
             await second.future
             assert made.leaving == {instance}
             # Whoever needs its cell has it at once, and once.
@@ -340,5 +347,7 @@ def test_nobody_waits_for_an_instance_that_has_its_last_words() -> None:
             assert warden.kills == [("cell-1", "recycled")]
             instance.ended(KILLED)
             assert not made.leaving
+            assert loop.remove_writer(number)
+            os.close(number)
 
     asyncio.run(scenario())
