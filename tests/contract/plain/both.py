@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import queue
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
@@ -14,7 +13,7 @@ import httpx
 
 from supervisor.runtimes import Runtime
 from tests.contract.plain.came import Came
-from tests.contract.plain.cell import FUNCTIONS, called, logged
+from tests.contract.plain.cell import FUNCTIONS, called, last_words, logged
 from tests.contract.plain.plain_python import PlainPython
 from tests.contract.plain.program import Run
 from tests.support.server import Server
@@ -32,37 +31,62 @@ class Both(NamedTuple):
     cell: Came
 
 
-def both_of(
-    runs: Iterable[Run], server: Server, runtimes: Mapping[str, Runtime], place: Path
-) -> dict[str, Both]:
-    """By the name of the run; ``place`` is a folder for what they need, and what was deployed is gone."""
-    of_name = {str(run): run for run in runs}
-    ours = place / "ours"
-    ours.mkdir()
-    (ours / "function").symlink_to(ROOT / "function")
-    pythons = {
-        name: PlainPython.made(place / name, runtimes[name], ours)
-        for name in {run.runtime for run in of_name.values()}
-    }
-    clients = [one_connection(server) for _ in range(CELLS_AT_ONCE)]
-    free: queue.SimpleQueue[httpx.Client] = queue.SimpleQueue()
-    for client in clients:
-        free.put(client)
-    with (
-        contextlib.ExitStack() as closing,
-        ThreadPoolExecutor(PLAIN_AT_ONCE) as plain_threads,
-        ThreadPoolExecutor(CELLS_AT_ONCE) as cell_threads,
-    ):
-        for client in clients:
-            closing.enter_context(client)
-        plain = {name: plain_threads.submit(pythons[run.runtime].run, run) for name, run in of_name.items()}
-        # Those first whose instances shall have ended by themselves when their logs are read, which is last.
-        ordered = sorted(of_name.items(), key=lambda item: not item[1].program.ends)
-        cells = {
-            name: cell_threads.submit(in_a_cell, free, f"plain-{number}", run)
-            for number, (name, run) in enumerate(ordered)
+class Suite:
+    """Programs that run, a few at a time and in their order, while tests wait for one after the other.
+
+    So no test waits for all of them, however busy the machine is.
+    """
+
+    def __init__(
+        self, runs: Iterable[Run], server: Server, runtimes: Mapping[str, Runtime], place: Path
+    ) -> None:
+        """``place`` is a folder for what they need."""
+        of_name = {str(run): run for run in runs}
+        ours = place / "ours"
+        ours.mkdir()
+        (ours / "function").symlink_to(ROOT / "function")
+        pythons = {
+            name: PlainPython.made(place / name, runtimes[name], ours)
+            for name in {run.runtime for run in of_name.values()}
         }
-        return {name: Both(plain[name].result(), cells[name].result()()) for name in of_name}
+        self._clients = [one_connection(server) for _ in range(CELLS_AT_ONCE)]
+        self._free: queue.SimpleQueue[httpx.Client] = queue.SimpleQueue()
+        for client in self._clients:
+            self._free.put(client)
+        self._plain_threads = ThreadPoolExecutor(PLAIN_AT_ONCE)
+        self._cell_threads = ThreadPoolExecutor(CELLS_AT_ONCE)
+        self._running = {
+            name: (
+                self._plain_threads.submit(pythons[run.runtime].run, run),
+                self._cell_threads.submit(self._in_a_cell, f"plain-{number}", run),
+            )
+            for number, (name, run) in enumerate(of_name.items())
+        }
+
+    def of(self, run: Run) -> Both | None:
+        """Once it has ended; None for one that was not among them."""
+        if str(run) not in self._running:
+            return None
+        plain, cell = self._running[str(run)]
+        return Both(plain.result(), cell.result())
+
+    def close(self) -> None:
+        """What has not begun never does."""
+        for threads in (self._plain_threads, self._cell_threads):
+            threads.shutdown(cancel_futures=True)
+        for client in self._clients:
+            client.close()
+
+    def _in_a_cell(self, name: str, run: Run) -> Came:
+        """What was deployed for it is gone afterwards."""
+        client = self._free.get()
+        try:
+            answers = called(client, name, run)
+            log = last_words(client, name) if run.program.ends else logged(client, name)
+            client.delete(f"{FUNCTIONS}/{name}")
+            return Came.of_a_cell(answers, log)
+        finally:
+            self._free.put(client)
 
 
 def one_connection(server: Server) -> httpx.Client:
@@ -73,29 +97,3 @@ def one_connection(server: Server) -> httpx.Client:
         timeout=server.client.timeout,
         limits=httpx.Limits(max_connections=1),
     )
-
-
-def in_a_cell(free: queue.SimpleQueue[httpx.Client], name: str, run: Run) -> Callable[[], Came]:
-    """What gives what came of it, once its instance is of no more use."""
-
-    @contextlib.contextmanager
-    def client() -> Iterator[httpx.Client]:
-        one = free.get()
-        try:
-            yield one
-        finally:
-            free.put(one)
-
-    with client() as one:
-        answers = called(one, name, run)
-
-    def came() -> Came:
-        with client() as one:
-            log = logged(one, name)
-            one.delete(f"{FUNCTIONS}/{name}")
-        return Came.of_a_cell(answers, log)
-
-    if run.program.ends:
-        return came
-    found = came()
-    return lambda: found

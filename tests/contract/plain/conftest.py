@@ -1,24 +1,28 @@
-"""Every program that is selected runs, in plain Python and in a cell, before the first test asks for one."""
+"""Every program that is selected begins to run, in plain Python and in a cell, with the first test."""
 
 from __future__ import annotations
+
+from collections.abc import Iterator
 
 import pytest
 
 from supervisor import sources
 from supervisor.runtimes import load_runtimes
-from tests.contract.plain.both import Both, both_of
+from tests.contract.plain.both import Suite
 from tests.contract.plain.program import Run
 from tests.support.server import Server
 
 
 @pytest.fixture(scope="session")
-def came(
+def suite(
     request: pytest.FixtureRequest, server: Server, tmp_path_factory: pytest.TempPathFactory
-) -> dict[str, Both]:
-    """By the name of the run, of those whose tests were selected and whose runtime is installed."""
+) -> Iterator[Suite]:
+    """Of the programs whose tests were selected and whose runtime is installed."""
     runtimes = {runtime.name: runtime for runtime in load_runtimes(sources.load().runtimes_dir)}
     runs = [run for run in selected(request.session) if run.runtime in runtimes]
-    return both_of(runs, server, runtimes, tmp_path_factory.mktemp("plain"))
+    running = Suite(runs, server, runtimes, tmp_path_factory.mktemp("plain"))
+    yield running
+    running.close()
 
 
 def selected(session: pytest.Session) -> list[Run]:

@@ -15,7 +15,7 @@ import pytest
 
 from supervisor.runtimes import RUNTIME_NAMES
 from supervisor.runtimes.interpreters import own_runtime_name
-from tests.contract.plain.both import Both
+from tests.contract.plain.both import Both, Suite
 from tests.contract.plain.came import Came, fits
 from tests.contract.plain.differences import DIFFERENCES
 from tests.contract.plain.families import CALLED_EITHER_WAY, FAMILIES
@@ -38,10 +38,11 @@ OURS = re.compile(
 every_run = pytest.mark.parametrize("run", RUNS, ids=str)
 
 
-def of(came: dict[str, Both], run: Run) -> Both:
-    if str(run) not in came:
+def of(suite: Suite, run: Run) -> Both:
+    both = suite.of(run)
+    if both is None:
         pytest.skip(f"runtime {run.runtime} is not installed")
-    return came[str(run)]
+    return both
 
 
 def programs() -> list[Program]:
@@ -61,8 +62,8 @@ def wrong_levels(cell: Came) -> list[dict[str, Any]]:
 
 @pytest.mark.promise("S971")
 @every_run
-def test_a_cell_does_what_plain_python_does(came: dict[str, Both], run: Run) -> None:
-    plain, cell = of(came, run)
+def test_a_cell_does_what_plain_python_does(suite: Suite, run: Run) -> None:
+    plain, cell = of(suite, run)
     expected = plain.compared()
     if run.program.differs:
         expected |= run.program.differs.instead
@@ -72,19 +73,19 @@ def test_a_cell_does_what_plain_python_does(came: dict[str, Both], run: Run) -> 
 
 
 @every_run
-def test_every_line_names_the_call_that_wrote_it(came: dict[str, Both], run: Run) -> None:
-    assert loose_lines(run, of(came, run).cell) == []
+def test_every_line_names_the_call_that_wrote_it(suite: Suite, run: Run) -> None:
+    assert loose_lines(run, of(suite, run).cell) == []
 
 
 @every_run
-def test_an_entry_has_the_level_of_its_record(came: dict[str, Both], run: Run) -> None:
-    assert wrong_levels(of(came, run).cell) == []
+def test_an_entry_has_the_level_of_its_record(suite: Suite, run: Run) -> None:
+    assert wrong_levels(of(suite, run).cell) == []
 
 
 @pytest.mark.promise("S972")
 @every_run
-def test_nothing_of_the_platform_is_seen(came: dict[str, Both], run: Run) -> None:
-    cell = of(came, run).cell
+def test_nothing_of_the_platform_is_seen(suite: Suite, run: Run) -> None:
+    cell = of(suite, run).cell
     for text in (json.dumps(cell.answers), *(entry["text"] for entry in cell.log)):
         assert not OURS.search(text), text
 

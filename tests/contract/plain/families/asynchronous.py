@@ -214,14 +214,17 @@ PROGRAMS: dict[str, str | Program] = {
             await asyncio.wait_for(seen.wait(), 5)
             return {"body": "seen"}
     """,
-    "all tasks are the program's own": """
+    "all tasks are the program's own": Program(
+        """
         import asyncio
         async def handle(req):
             task = asyncio.create_task(asyncio.sleep(0))
             others = asyncio.all_tasks() - {asyncio.current_task()}
             await asyncio.gather(*others)
             return {"body": str(len(others))}
-    """,
+        """,
+        options={"timeout": 10},
+    ),
     "an exception handler of the loop's is asked": """
         import asyncio, gc
         async def work():
