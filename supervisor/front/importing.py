@@ -16,9 +16,12 @@ SLACK_S = 1.0
 
 
 class Importing(Protocol):
-    """An instance that imports; ``import_call`` is the id of the call whose log that is, or ""."""
+    """An instance that imports; ``import_call`` is the id of the call whose log that is, or "".
 
-    import_call: str
+    None once it has said how that ended, which a pool hears of some turns later.
+    """
+
+    import_call: str | None
 
 
 class Waiting(Protocol):
@@ -69,12 +72,12 @@ class Imports:
 
         One that was begun ahead is nobody's, unless ``is_served`` is false: then who waits does so for it.
         """
-        if all(one.import_call for one in self._running):
+        if all(one.import_call != "" for one in self._running):
             return
         taken = Counter(one.import_call for one in self._running)
         free = [call.call_id for call in islice(waiting, 2 * len(self._running)) if not call.is_over]
         for one, is_ahead in self._running.items():
-            if not one.import_call and not (is_ahead and is_served):
+            if one.import_call == "" and not (is_ahead and is_served):
                 one.import_call = next((call_id for call_id in free if not taken[call_id]), "")
                 taken[one.import_call] += 1
 

@@ -69,8 +69,8 @@ class Instance:
         # With ``fresh``: a call was answered and may have left something; why a cell can serve one call only.
         self.is_dirty = False
         self.whole = ""
-        # The call that waits for its import, whose log is what that writes.
-        self.import_call = ""
+        # The call that waits for its import, whose log is what that writes; None once that is over.
+        self.import_call: str | None = ""
         self._warden = warden
         self._on_free = on_free
         self._on_gone = on_gone
@@ -278,8 +278,8 @@ class Instance:
             if self._started.done():
                 raise wire.RemoteProtocolError("a second word on how it started")
             self._inbox.last()
-            self._logs.read_for_answer(0, self.import_call, True)
-            self.import_call = ""
+            self._logs.read_for_answer(0, self.import_call or "", True)
+            self.import_call = None
             self._started.set_result(frame)
             self._inbox.expect(self._outstanding)
             return
@@ -353,7 +353,7 @@ class Instance:
         call = self._outstanding.get(number)
         if call is not None:
             return call.call_id
-        return "" if number else self.import_call
+        return "" if number else self.import_call or ""
 
     # ---- the end ----------------------------------------------------------------------------
 

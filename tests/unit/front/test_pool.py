@@ -280,7 +280,7 @@ def test_starts_that_fail_together_count_once_and_what_failed_is_told() -> None:
             await grown(made)
             all_ends = [await started(made, warden) for _ in calls]
             for ends in all_ends:
-                ends.says(wire.encode(wire.FAILED, 0, ("import", "KeyError", "'x'", 3, "")))
+                ends.says(wire.encode(wire.FAILED, 0, ("import", "KeyError", "'x'", 3, "", "")))
             await turns()
             for call in calls:
                 with pytest.raises(StartFailed):
