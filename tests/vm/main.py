@@ -35,7 +35,12 @@ CHECKOUT = HERE.parents[1]
 CACHE = Path(sys.prefix) / "vm"
 # Of the run before this one nothing is kept.
 LAST_RUN = CACHE / "last"
-TESTS = ("tests/escape", "tests/contract/call/test_cell.py")
+TESTS = (
+    "tests/unit/warden/test_guard_on_v2.py",
+    "tests/unit/warden/test_meters.py",
+    "tests/escape",
+    "tests/contract/call/test_cell.py",
+)
 USERS = ("root", "user")
 # From the start of qemu to its end.  Translated, all escape tests took 50 minutes on two busy cores.
 DEADLINE_SECONDS = {"kvm": 20 * 60, "tcg": 120 * 60}
