@@ -1,9 +1,10 @@
 """The calls of an async handler: tasks of one loop; imported, with asyncio, by an instance that has one."""
 
 import asyncio
+import asyncio.log
 import json
 import warnings
-from typing import Any, Dict, Set
+from typing import Any, Dict, Optional, Set
 
 from . import capture, leaving, loader, wire
 from .interrupts import MEMORY_MET, Interrupts
@@ -19,9 +20,11 @@ def serve(instance: Instance, entry: loader.Entry, interrupts: Interrupts, frame
     """Until the front hangs up; ``frames`` have been read already."""
     capture.attribute(naming(interrupts))
     loop = _loop()
-    serving = loop.create_task(_serve(instance, entry, interrupts, frames))
+    ended = _begin(instance, entry, interrupts, frames, loop)
     try:
-        _run_until_done(loop, serving)
+        _run_until_done(loop, ended)
+        if not instance.is_over:
+            loop.run_until_complete(_terminate())
     finally:
         try:
             _end_all(loop)
@@ -29,14 +32,14 @@ def serve(instance: Instance, entry: loader.Entry, interrupts: Interrupts, frame
             loop.close()
 
 
-def _run_until_done(loop: asyncio.AbstractEventLoop, serving: "asyncio.Task[None]") -> None:
-    while not serving.done():
+def _run_until_done(loop: asyncio.AbstractEventLoop, ended: "asyncio.Future[None]") -> None:
+    while not ended.done():
         try:
-            loop.run_until_complete(serving)
+            loop.run_until_complete(ended)
         except (SystemExit, KeyboardInterrupt, RuntimeError):
             # exit() in a task that a call has made stops the loop, and so does stop(): as an ordinary
             # handler's it ends the call that awaits the task, and no other.
-            if serving.done() or loop.is_closed():
+            if ended.done() or loop.is_closed():
                 raise
 
 
@@ -45,14 +48,28 @@ def _loop() -> asyncio.AbstractEventLoop:
 
     What was made at import and belongs to it, as a lock does before Python 3.10, serves every call.
     """
+    logger = asyncio.log.logger
+    was_disabled, logger.disabled = (
+        logger.disabled,
+        True,
+    )  # which selector a loop of ours has is nobody's news
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)  # there was none, which is no mistake here
-            loop = asyncio.get_event_loop()
-        if not loop.is_closed():
-            return loop
+            return _current_loop() or _new_loop()
+    finally:
+        logger.disabled = was_disabled
+
+
+def _current_loop() -> "Optional[asyncio.AbstractEventLoop]":
+    try:
+        loop = asyncio.get_event_loop()
     except RuntimeError:  # asyncio.run() at import leaves none
-        pass
+        return None
+    return None if loop.is_closed() else loop
+
+
+def _new_loop() -> asyncio.AbstractEventLoop:
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
     return loop
@@ -75,13 +92,7 @@ def _end_all(loop: asyncio.AbstractEventLoop) -> None:
 
 def awaited(result: Any, interrupts: Interrupts) -> Any:
     """What a coroutine gives that an ordinary handler has returned: run here, on one loop for all calls."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # where there is no loop yet
-        try:
-            loop = asyncio.get_event_loop()
-        except RuntimeError:
-            loop = asyncio.new_event_loop()
-            asyncio.set_event_loop(loop)
+    loop = _loop()
     task = asyncio.ensure_future(result, loop=loop)
     interrupts.awaited = task
     try:
@@ -93,10 +104,15 @@ def awaited(result: Any, interrupts: Interrupts) -> Any:
             loop.run_until_complete(asyncio.gather(task, return_exceptions=True))
 
 
-async def _serve(instance: Instance, entry: loader.Entry, interrupts: Interrupts, frames: Any) -> None:
-    """Each call a task of this loop until the front hangs up."""
-    loop = asyncio.get_running_loop()
-    ended = asyncio.Event()
+def _begin(
+    instance: Instance,
+    entry: loader.Entry,
+    interrupts: Interrupts,
+    frames: Any,
+    loop: asyncio.AbstractEventLoop,
+) -> "asyncio.Future[None]":
+    """Each call a task of this loop, and no task else; the future ends when the front hangs up."""
+    ended: "asyncio.Future[None]" = loop.create_future()
     tasks: Dict[int, "asyncio.Task[None]"] = {}
     # Those that are cancelled because the instance's memory is at its limit.
     starved: Set[int] = set()
@@ -108,10 +124,14 @@ async def _serve(instance: Instance, entry: loader.Entry, interrupts: Interrupts
 
     interrupts.serve_async(loop, starve)
 
+    def end() -> None:
+        if not ended.done():
+            ended.set_result(None)
+
     def over(call: int) -> None:
         tasks.pop(call, None)
         if instance.is_over:
-            ended.set()
+            end()
 
     def take(received: Any) -> None:
         for frame in received:
@@ -129,7 +149,7 @@ async def _serve(instance: Instance, entry: loader.Entry, interrupts: Interrupts
             received = instance.channel.read()
             if received is None:
                 loop.remove_reader(REQUEST_FD)
-                ended.set()
+                end()
             else:
                 take(received)
         except MemoryError:
@@ -138,9 +158,7 @@ async def _serve(instance: Instance, entry: loader.Entry, interrupts: Interrupts
 
     take(frames)
     loop.add_reader(REQUEST_FD, readable)
-    await ended.wait()
-    if not instance.is_over:
-        await _terminate()
+    return ended
 
 
 async def _terminate() -> None:

@@ -1,7 +1,7 @@
 """Whether the kernel's counters of a cell's memory say what its processes have, as psutil sees them.
 
 The counters come first: a look at them costs microseconds, one by psutil milliseconds for each process
-(D911).  So psutil checks them, now and then and in a thread of its own: a cell that is not in its group, or a
+(D66).  So psutil checks them, now and then and in a thread of its own: a cell that is not in its group, or a
 kernel that counts otherwise than we read it, would have no limit, and nobody would know.
 
 Both bounds hold whatever is shared: a page divided by those who map it is never more than what was counted

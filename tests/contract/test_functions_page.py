@@ -54,7 +54,7 @@ def space(server: Server) -> Iterator[None]:
         server.client.delete(f"/spaces/default/{name}")
 
 
-@pytest.mark.promise("S975")
+@pytest.mark.promise("S158")
 @pytest.mark.usefixtures("space")
 def test_the_transcripts_are_what_an_author_gets(server: Server, folder: Path) -> None:
     path = f"export PATH={BIN}:$PATH"

@@ -120,7 +120,7 @@ def handle(req):
 
 
 @pytest.mark.needs_root
-@pytest.mark.promise("T912")
+@pytest.mark.promise("T83")
 @pytest.mark.parametrize("what", [*GOES_ON, "later"])
 def test_a_process_that_closes_its_channel_and_goes_on_is_killed_and_keeps_no_place(
     server: Server, what: str

@@ -54,7 +54,7 @@ def checked(server: Server) -> dict[str, str]:
     return {"status": found["status"], "found": found["found"]}
 
 
-@pytest.mark.promise("S911")
+@pytest.mark.promise("S116")
 def test_a_cell_whose_memory_is_counted_is_compared_and_nothing_is_said(
     small_server: MakeSmall, tmp_path: Path
 ) -> None:

@@ -208,7 +208,7 @@ def peak_of_eaters(server: Server) -> tuple[int, list[str]]:
     return peak, refused
 
 
-@pytest.mark.promise("S94", "S901")
+@pytest.mark.promise("S94", "S115")
 def test_memory_of_all_cells_together_stays_within_its_sum_and_who_has_little_lives(
     small_server: MakeSmall,
 ) -> None:

@@ -59,6 +59,8 @@ COPIES = (
     "/etc/services", "/etc/protocols", "/etc/mime.types", "/etc/ssl/openssl.cnf", "/etc/os-release",
     "/etc/debian_version",
 )  # fmt: skip
+# Debian's choices of a program that has several, as far as shell scripts name them.
+ALTERNATIVES = ("awk", "nawk", "pager", "which")
 # What fontconfig reads: without its configuration it complains, without its cache it looks at every font.
 FONTS = ("/etc/fonts", "/usr/share/fontconfig", "/usr/share/fonts", "/usr/local/share/fonts",
          "/var/cache/fontconfig")  # fmt: skip
@@ -89,6 +91,9 @@ def system_root() -> Root:
         elif os.path.isdir(path):
             root.read_only[path] = path
     root.links["/etc/localtime"] = "/usr/share/zoneinfo/UTC"
+    for name in ALTERNATIVES:
+        if os.path.islink(f"/etc/alternatives/{name}"):
+            root.links[f"/etc/alternatives/{name}"] = os.readlink(f"/etc/alternatives/{name}")
     for name in names.FILES:
         root.links[f"/etc/{name}"] = f"{os.path.basename(names.FOLDER)}/{name}"
     for name, target in LINKS.items():

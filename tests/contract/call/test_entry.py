@@ -103,7 +103,7 @@ TAKES_NOT_ONE = {
 }
 
 
-@pytest.mark.promise("S939")
+@pytest.mark.promise("S132")
 @pytest.mark.parametrize("kind", TAKES_NOT_ONE)
 def test_a_handler_that_turns_out_to_take_other_than_one_argument_is_told_so_with_its_own_line(
     server: Server, deploy: Deploy, kind: str
@@ -112,7 +112,7 @@ def test_a_handler_that_turns_out_to_take_other_than_one_argument_is_told_so_wit
     assert_envelope(server.call(deploy("takes-not-one", source)), 502, "contract error", says)
 
 
-@pytest.mark.promise("S933")
+@pytest.mark.promise("S126")
 @pytest.mark.parametrize(
     ("source", "says", "line"),
     [
@@ -143,7 +143,7 @@ def test_a_call_that_its_handler_refuses_itself_names_the_line_of_its_def(
     assert error["details"]["exception_line_code"] == "def handle(event, context):"
 
 
-@pytest.mark.promise("S934")
+@pytest.mark.promise("S127")
 def test_a_coroutine_that_a_sync_decorator_returns_is_awaited_on_a_loop_that_lives_on(
     server: Server, deploy: Deploy
 ) -> None:

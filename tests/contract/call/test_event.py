@@ -172,7 +172,7 @@ def handle(req):
 """
 
 
-@pytest.mark.promise("S952")
+@pytest.mark.promise("S143")
 def test_a_query_or_a_header_that_is_missing_is_named(server: Server, deploy: Deploy) -> None:
     name = deploy("missing", MISSING)
     for query, missing in (({}, "name"), ({"name": "x"}, "x-missing")):

@@ -94,7 +94,9 @@ def logged(server: Server, function: str, calls: int) -> dict[str, list[Record]]
     found: list[Record] = []
 
     def is_there() -> bool:
-        found[:] = read(server.data_dir / "front/logs", SPACE, function, Query(limit=10_000, reports=True)).records
+        found[:] = read(
+            server.data_dir / "front/logs", SPACE, function, Query(limit=10_000, reports=True)
+        ).records
         return sum(record.text.startswith("report outcome=") for record in found) >= calls
 
     eventually(is_there)
@@ -156,7 +158,7 @@ def compare(
     assert entry.level == "error"
 
 
-@pytest.mark.promise("S951")
+@pytest.mark.promise("S142")
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["sync", "async"])
 @on_every_runtime
@@ -218,7 +220,7 @@ def written(server: Server, function: str) -> list[Record]:
     return [record for record in found if record.stream != "platform"]
 
 
-@pytest.mark.promise("S955")
+@pytest.mark.promise("S146")
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["sync", "async"])
 def test_whatever_a_program_does_nothing_of_our_inside_is_in_its_log_or_its_answers(

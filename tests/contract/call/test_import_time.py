@@ -73,7 +73,7 @@ def alone(server: Server, name: str, **keywords: Any) -> httpx.Response:
     return httpx.post(url, headers=headers, timeout=60, **keywords)
 
 
-@pytest.mark.promise("S963")
+@pytest.mark.promise("S149")
 def test_a_caller_waits_for_an_import_as_long_as_it_may_take_and_then_has_all_of_its_own_time(
     impatient: Server,
 ) -> None:
@@ -86,7 +86,7 @@ def test_a_caller_waits_for_an_import_as_long_as_it_may_take_and_then_has_all_of
         assert float(answer.headers["x-duration-seconds"]) > IMPORT_SECONDS / 2
 
 
-@pytest.mark.promise("S964")
+@pytest.mark.promise("S150")
 def test_where_there_may_be_one_instance_those_at_every_front_wait_for_its_import(impatient: Server) -> None:
     assert len(fronts_of(impatient.pid)) == 2
     for attempt in range(10):
@@ -99,7 +99,7 @@ def test_where_there_may_be_one_instance_those_at_every_front_wait_for_its_impor
     raise AssertionError("all connections went to one front")
 
 
-@pytest.mark.promise("S965")
+@pytest.mark.promise("S151")
 def test_an_import_that_takes_too_long_is_told_as_that_to_all_who_wait_for_it(impatient: Server) -> None:
     impatient.deploy("stuck", STUCK)
     answers = together([lambda: alone(impatient, "stuck", headers={"X-Timeout": "0.1"})] * 3)
@@ -117,7 +117,7 @@ def test_an_import_that_takes_too_long_is_told_as_that_to_all_who_wait_for_it(im
     assert found["status_reason"] == "its import took longer than 3 s, at handler.py:2 in <module>"
 
 
-@pytest.mark.promise("S966")
+@pytest.mark.promise("S152")
 def test_an_import_that_raises_is_told_to_all_who_wait_for_it_and_is_the_status_until_it_is_mended(
     impatient: Server,
 ) -> None:
@@ -169,7 +169,7 @@ def test_a_deploy_mends_an_import_that_others_are_waiting_for(impatient: Server)
     assert shown(impatient, "mended")["status"] == "Running"
 
 
-@pytest.mark.promise("S967")
+@pytest.mark.promise("S153")
 @pytest.mark.parametrize("fresh", [False, True], ids=["plain", "fresh"])
 def test_what_an_import_writes_is_the_log_of_the_call_that_waited_for_it(
     impatient: Server, fresh: bool

@@ -70,7 +70,7 @@ def is_the_authors(server: Server, name: str, brought: tuple[str, ...]) -> None:
     assert raised["message"].startswith("LookupError at line 11: mine"), raised
 
 
-@pytest.mark.promise("S931")
+@pytest.mark.promise("S124")
 @on_every_runtime
 def test_a_bundles_modules_come_before_the_platforms_the_installed_and_the_standard_librarys(
     server: Server, deploy: Deploy, runtime_name: str
@@ -166,7 +166,7 @@ def handle(req):
 }
 
 
-@pytest.mark.promise("S936")
+@pytest.mark.promise("S129")
 @on_every_runtime
 def test_modules_packages_and_files_of_a_bundle_are_found_as_in_plain_python(
     server: Server, deploy: Deploy, runtime_name: str
@@ -190,7 +190,7 @@ def test_modules_packages_and_files_of_a_bundle_are_found_as_in_plain_python(
         }
 
 
-@pytest.mark.promise("S938")
+@pytest.mark.promise("S131")
 def test_a_bundle_that_hides_a_module_of_the_standard_library_is_deployed_with_a_warning_that_names_it(
     server: Server, deploy: Deploy
 ) -> None:
@@ -207,7 +207,7 @@ def test_a_bundle_that_hides_a_module_of_the_standard_library_is_deployed_with_a
 # ---- messages -------------------------------------------------------------------------------
 
 
-@pytest.mark.promise("S937")
+@pytest.mark.promise("S130")
 @pytest.mark.parametrize(
     ("files", "message", "line", "code"),
     [
@@ -290,7 +290,7 @@ def handle(req):
 """
 
 
-@pytest.mark.promise("S935")
+@pytest.mark.promise("S128")
 def test_an_executable_of_the_bundle_runs_and_a_file_without_the_bit_does_not(
     server: Server, deploy: Deploy
 ) -> None:

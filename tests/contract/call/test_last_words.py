@@ -143,7 +143,7 @@ ENDS: dict[str, tuple[Callable[[Server, str], None], dict[str, float]]] = {
 }
 
 
-@pytest.mark.promise("S921")
+@pytest.mark.promise("S117")
 @pytest.mark.parametrize("source", [SYNC, ASYNC], ids=["sync", "async"])
 @pytest.mark.parametrize("end", ENDS)
 def test_at_an_orderly_end_the_handler_of_sigterm_the_threads_and_the_exit_functions_have_their_turn(
@@ -223,7 +223,7 @@ def test_there_are_no_last_words_at_a_kill(ending: Server) -> None:
     assert texts(said_by(ending, "words-killed", "dies")) == ["dies"]
 
 
-@pytest.mark.promise("S922")
+@pytest.mark.promise("S118")
 @pytest.mark.parametrize("source", [SYNC, ASYNC], ids=["sync", "async"])
 def test_with_fresh_exit_functions_run_after_each_call_and_are_its_own(ending: Server, source: str) -> None:
     name = f"words-fresh-{'a' if source == ASYNC else 's'}"

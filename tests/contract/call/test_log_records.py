@@ -363,7 +363,7 @@ LEFT_ASYNC = LEFT + (
 )
 
 
-@pytest.mark.promise("S923")
+@pytest.mark.promise("S119")
 @pytest.mark.parametrize("source", [LEFT_SYNC, LEFT_ASYNC], ids=["sync", "async"])
 def test_what_outlives_its_call_writes_in_its_name_and_never_in_the_next_callers(
     one_front: Server, source: str

@@ -195,7 +195,7 @@ PROGRAMS: dict[str, tuple[str, list[tuple[str, str, str]]]] = {
 }
 
 
-@pytest.mark.promise("S924")
+@pytest.mark.promise("S120")
 def test_each_program_logs_what_it_logs_under_python(run: Run) -> None:
     for name, (program, expected) in PROGRAMS.items():
         found = [(record.stream, record.level, record.text) for record in run(name, program)]

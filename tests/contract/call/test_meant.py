@@ -106,7 +106,7 @@ def meant(server: Server, deploy: Deploy) -> Meant:
     return ask
 
 
-@pytest.mark.promise("S953")
+@pytest.mark.promise("S144")
 @pytest.mark.parametrize(
     ("result", "sent", "content_type", "says"),
     [
@@ -177,7 +177,7 @@ def test_an_open_file_is_read_and_sent(meant: Meant, file: str, content: bytes, 
     assert records == []
 
 
-@pytest.mark.promise("S954")
+@pytest.mark.promise("S145")
 @pytest.mark.parametrize(
     ("result", "says"),
     [

@@ -153,7 +153,7 @@ def lines_of(server: Server, name: str, call_id: str, count: int) -> list[Record
     return found
 
 
-@pytest.mark.promise("S925")
+@pytest.mark.promise("S121")
 @on_every_runtime
 @pytest.mark.parametrize("kind", ["sync", "async"])
 def test_every_way_to_a_thread_carries_the_call_that_took_it(
@@ -207,7 +207,7 @@ class Shown:
 CHANGES = ["default", "import", 7, "changed", "changed", 3, "0.333"]
 
 
-@pytest.mark.promise("S926")
+@pytest.mark.promise("S122")
 @on_every_runtime
 @pytest.mark.parametrize("kind", ["def", "async def"])
 def test_what_a_call_sets_in_its_context_no_other_call_sees(
@@ -243,7 +243,7 @@ IN_A_LOOP = (
 )
 
 
-@pytest.mark.promise("S927")
+@pytest.mark.promise("S123")
 @pytest.mark.parametrize("source", [CANCELS, IN_A_LOOP], ids=["async", "sync"])
 def test_a_cancelled_task_that_is_awaited_is_logged_and_a_call_that_was_told_to_end_is_not_logged_twice(
     server: Server, deploy: Deploy, source: str

@@ -163,7 +163,7 @@ def bundle() -> bytes:
     return file.getvalue()
 
 
-@pytest.mark.promise("S932")
+@pytest.mark.promise("S125")
 @on_every_runtime
 def test_a_real_cell_sees_the_package_function_and_nothing_else_of_ours_by_a_name_of_its_own(
     server: Server, runtime_name: str

@@ -98,7 +98,7 @@ def test_a_function_that_catches_that_it_gets_none_of_several_serves_no_other_ca
     assert few.state()["instance"] != before["instance"]
 
 
-@pytest.mark.promise("T911")
+@pytest.mark.promise("T82")
 def test_no_pipe_can_be_made_larger_than_a_new_one_is(few: Limited) -> None:
     """Where the platform's own are the server's user's, who has 64 MiB of them in all."""
     found = few.run(

@@ -51,7 +51,7 @@ def fragile(talking: Server) -> str:
     return "fragile"
 
 
-@pytest.mark.promise("S961")
+@pytest.mark.promise("S147")
 def test_a_report_is_shown_when_it_is_asked_for_or_when_its_call_failed(
     talking: Server, fragile: str
 ) -> None:
@@ -91,8 +91,8 @@ def test_a_report_is_shown_when_it_is_asked_for_or_when_its_call_failed(
         assert ("report outcome=answered" in done.stdout) == wanted
 
 
-@pytest.mark.promise("S962")
-@pytest.mark.promise("T961")
+@pytest.mark.promise("S148")
+@pytest.mark.promise("T88")
 def test_strangers_who_call_and_fail_without_end_push_out_nothing_that_the_author_wrote(
     talking: Server, fragile: str
 ) -> None:

@@ -87,7 +87,7 @@ def deployed(server: Server, runtime: str, source: str, **options: object) -> st
     return name
 
 
-@pytest.mark.promise("S973")
+@pytest.mark.promise("S156")
 @on_the_pages_runtimes
 @pytest.mark.parametrize(
     ("source", "sent", "status", "text"),
@@ -139,7 +139,7 @@ def test_the_example_that_publishes_and_waits_does_so(host: Server, broker: Brok
     eventually(lambda: broker.received == before + 1)
 
 
-@pytest.mark.promise("S974")
+@pytest.mark.promise("S157")
 def test_the_example_that_leaves_a_thread_in_each_call_fails_none(host: Server, broker: Broker) -> None:
     name = deployed(host, "python3.9", examples.MQTT_39 % broker.port, network="host")
     before = broker.received

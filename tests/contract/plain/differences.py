@@ -32,6 +32,11 @@ DIFFERENCES: dict[str, Difference] = {
         "It is enabled: the stack of a crash is in the log.",
         "Nobody can attach a debugger to an instance.",
     ),
+    "tasks": Difference(
+        "The current task is `handle` itself.",
+        "It is a task of the platform's, which awaits `handle`; each call that runs has one.",
+        "One loop serves all calls of an instance.",
+    ),
     "advice": Difference(
         "What looks like a mistake and is none for Python goes unsaid.",
         "A list or a coroutine as `body`, or a dot too many in an import, is told with what to write.",

@@ -60,7 +60,7 @@ def wrong_levels(cell: Came) -> list[dict[str, Any]]:
     return [entry for word, entry in words if word and entry["level"] != word[1].lower()]
 
 
-@pytest.mark.promise("S971")
+@pytest.mark.promise("S154")
 @every_run
 def test_a_cell_does_what_plain_python_does(suite: Suite, run: Run) -> None:
     plain, cell = of(suite, run)
@@ -82,7 +82,7 @@ def test_an_entry_has_the_level_of_its_record(suite: Suite, run: Run) -> None:
     assert wrong_levels(of(suite, run).cell) == []
 
 
-@pytest.mark.promise("S972")
+@pytest.mark.promise("S155")
 @every_run
 def test_nothing_of_the_platform_is_seen(suite: Suite, run: Run) -> None:
     cell = of(suite, run).cell

@@ -68,7 +68,7 @@ def value(server: Server, name: str, expression: str) -> object:
 
 
 @on_every_runtime
-@pytest.mark.promise("S943")
+@pytest.mark.promise("S135")
 def test_what_is_written_to_dev_stdout_and_dev_stderr_is_in_the_log_however_it_is_opened(
     server: Server, deploy: Deploy, runtime_name: str
 ) -> None:
@@ -103,7 +103,7 @@ def test_shared_memory_and_semaphores_are_there(server: Server, deploy: Deploy, 
 
 
 @pytest.mark.needs_root
-@pytest.mark.promise("T941")
+@pytest.mark.promise("T86")
 def test_a_log_pipe_can_be_opened_again_to_write_and_the_channel_not_at_all(
     server: Server, deploy: Deploy
 ) -> None:

@@ -46,7 +46,7 @@ ALIKE = {
 
 
 @on_every_runtime
-@pytest.mark.promise("S944")
+@pytest.mark.promise("S136")
 def test_env_is_taken_as_a_start_of_python_takes_it(
     server: Server, deploy: Deploy, runtime_name: str
 ) -> None:
@@ -100,7 +100,7 @@ LATE = {
 }
 
 
-@pytest.mark.promise("S945")
+@pytest.mark.promise("S137")
 def test_what_comes_too_late_is_said_once_an_instance_and_holds_for_children(
     server: Server, deploy: Deploy
 ) -> None:

@@ -37,7 +37,7 @@ def handle(req):
 MADE = "generated new fontManager"
 
 
-@pytest.mark.promise("S949")
+@pytest.mark.promise("S141")
 def test_matplotlib_finds_the_list_of_fonts_that_came_with_the_runtime(
     server: Server, deploy: Deploy
 ) -> None:

@@ -97,7 +97,7 @@ def name_servers() -> Iterator[tuple[NameServer, NameServer]]:
 
 
 @pytest.mark.needs_root
-@pytest.mark.promise("S947")
+@pytest.mark.promise("S139")
 def test_with_the_hosts_network_names_resolve_as_on_the_host_and_follow_its_changes(
     server: Server, host: Path, name_servers: tuple[NameServer, NameServer]
 ) -> None:
@@ -123,7 +123,7 @@ def test_with_the_hosts_network_names_resolve_as_on_the_host_and_follow_its_chan
 
 
 @pytest.mark.needs_root
-@pytest.mark.promise("T942")
+@pytest.mark.promise("T87")
 def test_what_a_cell_knows_of_names_is_its_own_copy_and_read_only(server: Server, host: Path) -> None:
     server.deploy("own-copy", RESOLVES, network="host", max_instances=1)
 

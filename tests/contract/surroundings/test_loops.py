@@ -51,7 +51,7 @@ WAYS = {
 
 @on_every_runtime
 @pytest.mark.parametrize("way", WAYS)
-@pytest.mark.promise("S948")
+@pytest.mark.promise("S140")
 def test_the_loop_that_is_current_at_import_is_the_one_that_serves(
     server: Server, deploy: Deploy, runtime_name: str, way: str
 ) -> None:

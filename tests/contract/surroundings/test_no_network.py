@@ -107,7 +107,7 @@ AT_ONCE_SECONDS = 4.0
 
 
 @on_every_runtime
-@pytest.mark.promise("S946")
+@pytest.mark.promise("S138")
 def test_without_a_network_every_way_out_says_at_once_that_there_is_none(
     server: Server, deploy: Deploy, runtime_name: str
 ) -> None:

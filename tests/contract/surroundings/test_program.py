@@ -47,7 +47,7 @@ ALIKE = {
 
 
 @on_every_runtime
-@pytest.mark.promise("S941")
+@pytest.mark.promise("S133")
 def test_a_function_has_around_it_what_python_has_around_a_program(
     server: Server, deploy: Deploy, runtime_name: str
 ) -> None:
@@ -94,7 +94,7 @@ def handle(req):
 """
 
 
-@pytest.mark.promise("S942")
+@pytest.mark.promise("S134")
 def test_exit_in_every_form_ends_the_call_with_its_message_and_not_the_instance(
     server: Server, deploy: Deploy
 ) -> None:

@@ -64,7 +64,7 @@ def test_another_path_kind_mode_or_content_is_another_bundle(store, other):
     assert store.add(other) != store.add(CODE)
 
 
-@pytest.mark.promise("T931")
+@pytest.mark.promise("T85")
 def test_of_modes_whether_the_owner_may_execute_a_file_is_kept_and_nothing_else(store):
     before = os.umask(0o077)
     try:

@@ -400,7 +400,7 @@ def test_a_front_reaches_no_cell_of_another(on_a_host: OnAHost) -> None:
     on_a_host(scenario)
 
 
-@pytest.mark.promise("T921")
+@pytest.mark.promise("T84")
 def test_a_cell_that_is_said_to_leave_is_ended_by_the_warden_and_its_place_is_free_meanwhile(
     on_a_host: OnAHost,
 ) -> None:

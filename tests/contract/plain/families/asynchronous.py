@@ -200,11 +200,16 @@ PROGRAMS: dict[str, str | Program] = {
             writer2.close()
             return {"body": line}
     """,
-    "the current task is the handler's": """
+    "the current task awaits the handler": Program(
+        """
         import asyncio
         async def handle(req):
             return {"body": asyncio.current_task().get_coro().__name__}
-    """,
+        """,
+        differs=Differs(
+            "tasks", answers=({"status": 200, "type": "text/plain; charset=utf-8", "body": "_call"},)
+        ),
+    ),
     "a signal handler of the loop is called": """
         import asyncio, os, signal
         async def handle(req):

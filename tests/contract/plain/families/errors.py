@@ -105,7 +105,10 @@ PROGRAMS: dict[str, str | Program] = {
             exit("only POST")
         """,
         varies=True,
-        differs=Differs("exit", stderr="Traceback (most recent call last):\n…SystemExit: only POST"),
+        differs=Differs(
+            "exit",
+            stderr='Traceback (most recent call last):\n…SystemExit: only POST\nexit() ends its call with a 500; to answer, return {"status_code": ..., "body": ...}',
+        ),
     ),
     "a recursion without an end is a RecursionError": Program(
         """
@@ -197,7 +200,7 @@ PROGRAMS: dict[str, str | Program] = {
                 {"raised": "SystemExit", "info": "3", "line": 7, "code": "sys.exit(3)"},
                 {"status": 200, "type": "text/plain; charset=utf-8", "body": "2"},
             ),
-            stderr="Traceback (most recent call last):\n…SystemExit: 3",
+            stderr='Traceback (most recent call last):\n…SystemExit: 3\nexit() ends its call with a 500; to answer, return {"status_code": ..., "body": ...}',
         ),
     ),
     "after a crash the next call is served by another instance": Program(
