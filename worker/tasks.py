@@ -49,10 +49,8 @@ def _loop() -> asyncio.AbstractEventLoop:
     What was made at import and belongs to it, as a lock does before Python 3.10, serves every call.
     """
     logger = asyncio.log.logger
-    was_disabled, logger.disabled = (
-        logger.disabled,
-        True,
-    )  # which selector a loop of ours has is nobody's news
+    # Which selector a loop of ours has is nobody's news.
+    was_disabled, logger.disabled = logger.disabled, True
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)  # there was none, which is no mistake here

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from tests.contract.plain.program import Program
+from tests.contract.plain.program import Differs, Program
+
+TASK_OF_OURS = {"status": 200, "type": "text/plain; charset=utf-8", "body": "_call"}
 
 TWICE = ({}, {})
 
@@ -206,9 +208,7 @@ PROGRAMS: dict[str, str | Program] = {
         async def handle(req):
             return {"body": asyncio.current_task().get_coro().__name__}
         """,
-        differs=Differs(
-            "tasks", answers=({"status": 200, "type": "text/plain; charset=utf-8", "body": "_call"},)
-        ),
+        differs=Differs("tasks", answers=(TASK_OF_OURS,)),
     ),
     "a signal handler of the loop is called": """
         import asyncio, os, signal
