@@ -1,3 +1,3 @@
 """Cellblock's trusted side: command line, fronts, warden and store."""
 
-__version__ = "0.7.0"
+__version__ = "0.8.0"
