@@ -55,17 +55,14 @@ class Instance:
         ``on_gone(instance, calls)`` follows the end, with the calls that it never began.
         """
         self.cell = lease.cell
-        self.capacity = 1
-        self.served = 0
+        self.capacity, self.served = 1, 0
         self.last_used = self.ready_at = 0.0
         self.peak_bytes = 0
         self.is_frozen = self._is_hurried = False
         self.values_revision = -1
         self.init_s = self._ready_since = 0.0
-        self.is_gone = False
-        self.is_retiring = False
+        self.is_gone = self.is_retiring = self.is_async = False
         self.is_listed = False  # the pool's: among those with a free place
-        self.is_async = False
         # With ``fresh``: a call was answered and may have left something; why a cell can serve one call only.
         self.is_dirty = False
         self.whole = ""

@@ -11,11 +11,12 @@ from collections.abc import Awaitable, Callable
 
 from supervisor.datagrams import Message
 from supervisor.errors import PlatformError
-from supervisor.front import circuit, growth, importing, recycling, refusals
+from supervisor.front import growth, importing, recycling, refusals
+from supervisor.front.failures import Failures
 from supervisor.front.fresh import FreshInstance
 from supervisor.front.identity import Identity, Memory
 from supervisor.front.instance import Instance
-from supervisor.front.lost import CircuitOpen, StartFailed, StartLate
+from supervisor.front.lost import StartFailed, StartLate
 from supervisor.front.prepared import PreparedCall
 from supervisor.front.warden_link import Ending, LeaseRefused, WardenLink
 from supervisor.limits import ASYNC_CONCURRENCY, Limits
@@ -53,29 +54,21 @@ class Pool:
         queue_depth: int,
         init_seconds: float,
     ) -> None:
-        self.limits = limits
-        self.identity = identity
+        self.limits, self.identity = limits, identity
         # All that are leased, and those of them that have said READY.
         self.instances: set[Instance] = set()
         self._serving: set[Instance] = set()
         # Those that end in order: ours no more, but for the warden's word on their end.
         self.leaving: set[Instance] = set()
         self.is_retired = False
-        self._request = request
-        self._warden = warden
-        self._encode_init = encode_init
-        self.queue_seconds = queue_seconds
-        self.queue_depth = queue_depth
-        self.init_seconds = init_seconds
+        self._request, self._warden, self._encode_init = request, warden, encode_init
+        self.queue_seconds, self.queue_depth, self.init_seconds = queue_seconds, queue_depth, init_seconds
         self._free: list[Instance] = []
         self._waiting: deque[PreparedCall] = deque()
         # What a call of this version usually takes, seconds; 0.0 until one has ended.
         self._typical_s = 0.0
         self._starting: set[asyncio.Task[None]] = set()
-        self._circuit = circuit.CLOSED
-        self._imports = importing.Imports()
-        self._last_failure: StartFailed | StartLate | None = None
-        self._counted_at = -math.inf  # of the last failure that the circuit has counted
+        self._failures, self._imports = Failures(), importing.Imports()
         self._growth_timer: asyncio.TimerHandle | None = None
         self._is_asked_for = self._has_said_whole = False
         self._ask_again_at = 0.0
@@ -96,7 +89,7 @@ class Pool:
             self._send(instance, call)
         elif len(self._waiting) >= self.queue_depth:
             call.fail(refusals.queue_full(self.queue_depth))
-        elif (refusal := self._refusal_of_the_circuit()) is not None:
+        elif not (self._serving or self._starting) and (refusal := self._failures.refusal(self._loop.time())):
             call.fail(refusal)
         else:
             call.imports_s = self._imports.seconds(call.queued_at)
@@ -117,13 +110,6 @@ class Pool:
                 return self._free[-1]
             self._list(self._free[-1], False)
         return None
-
-    def _refusal_of_the_circuit(self) -> CircuitOpen | None:
-        """Why no instance is started for a call now, and there is none; None where one may be."""
-        left = self._circuit.seconds_left(self._loop.time())
-        if not left or self._serving or self._starting or self._last_failure is None:
-            return None
-        return CircuitOpen(self._circuit.failures, left, self._last_failure)
 
     def _send(self, instance: Instance, call: PreparedCall) -> None:
         instance.send(call)
@@ -210,7 +196,7 @@ class Pool:
     def keep(self) -> None:
         """Start what is missing of ``min_instances``, over all fronts: the warden counts them."""
         missing = self.limits.min_instances - len(self.instances) - len(self._starting)
-        if missing > 0 and not self.is_retired and not self._circuit.seconds_left(self._loop.time()):
+        if missing > 0 and not self.is_retired and not self._failures.are_too_many(self._loop.time()):
             # One at a time: callers' own come first.
             self._start({**self._request, "mode": "keep", "max_instances": self.limits.min_instances})
 
@@ -266,20 +252,17 @@ class Pool:
             slow.cancel()
 
     def _has_failed(self, failure: StartFailed | StartLate, instance: Instance, began: float) -> None:
-        """A start of the function's own fault.  Those at once count once: a burst is no row of them."""
+        """A start of the function's own fault."""
         ending = failure.ending if isinstance(failure, StartFailed) else None
         if self.is_retired or (ending is not None and ending.platform_error() is not None):
             return
-        self._last_failure = failure
-        if began >= self._counted_at:
-            self._counted_at = self._loop.time()
-            self._circuit = self._circuit.failed(self._counted_at)
+        self._failures.count(failure, began, self._loop.time())
         if not self._serving:
             why = refusals.why_it_failed(failure)
             self._warden.start(instance.cell, self.identity.whose, "failed", why)
 
     def _ready(self, instance: Instance, is_async: bool) -> None:
-        self._circuit = circuit.CLOSED
+        self._failures.forget()
         wanted = self.limits.concurrency or ASYNC_CONCURRENCY
         # A sync handler serves one call at a time.
         instance.serve(is_async, wanted if is_async and not self.limits.fresh else 1)
