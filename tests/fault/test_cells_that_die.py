@@ -21,7 +21,7 @@ ENDINGS = {
 }
 HALF_A_FRAME = """
 import os
-from worker import wire
+from _cellblock import wire
 def handle(req):
     if req.body == b"die":
         os.write(4, wire.encode(wire.ANSWER, 1, (200, 0, 0, 0), [], 1000)[:9])

@@ -193,7 +193,7 @@ def test_what_goes_wrong_at_the_end_is_in_the_log_and_keeps_nothing_from_its_tur
     first, second = (record for record in records if record.stream == "stderr")
     assert first.text.endswith("ValueError: terminated") and first.level == "error"
     assert second.text.endswith("ZeroDivisionError: division by zero") and second.level == "error"
-    assert "/worker/" not in first.text + second.text
+    assert "/_cellblock/" not in first.text + second.text
     assert texts(said_by(ending, "words-errors", "exit function")) == ["exit function"]
 
 

@@ -218,7 +218,7 @@ def test_a_traceback_is_one_entry_whoever_writes_it_and_shows_no_line_of_ours(ru
         (record,) = run(name, program)
         assert "Traceback (most recent call last):\n" in record.text, name
         assert record.text.endswith("ZeroDivisionError: division by zero") and record.level == "error", name
-        assert "/function/program.py" in record.text and "/worker/" not in record.text, name
+        assert "/function/program.py" in record.text and "/_cellblock/" not in record.text, name
 
 
 def test_a_mistake_in_a_log_call_is_told_as_python_tells_it(run: Run) -> None:
@@ -230,7 +230,7 @@ def test_a_mistake_in_a_log_call_is_told_as_python_tells_it(run: Run) -> None:
     files = [line.split('"')[1] for line in stack.splitlines() if line.startswith("  File ")]
     # From the call on: what is between it and the message is logging's own.
     assert files == ["/function/handler.py", "/function/program.py"]
-    assert "/worker/" not in text
+    assert "/_cellblock/" not in text
 
 
 def test_a_stack_shows_the_authors_frames(run: Run) -> None:

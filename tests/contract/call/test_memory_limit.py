@@ -138,7 +138,7 @@ def test_memory_error_that_nobody_catches_is_a_502_with_limit_and_peak_wherever_
 
     eventually(are_told)
     texts = [entry["text"] for entry in entries()]
-    assert [text for text in texts if re.search(r"/worker/|worker\.\w+|asyncio/", text)] == []
+    assert [text for text in texts if re.search(r"/_cellblock/|_cellblock\.\w+|asyncio/", text)] == []
 
 
 SHARED = """

@@ -338,7 +338,7 @@ def encode(*arguments, **keywords):
     return honest_encode(*arguments, **keywords)
 wire.encode = encode
 def trace(frame, event, argument):
-    if "/worker/" in frame.f_code.co_filename:
+    if "/_cellblock/" in frame.f_code.co_filename:
         note(list(frame.f_locals.values()))
 sys.setprofile(trace)
 gc.callbacks.append(lambda phase, facts: note(phase))
