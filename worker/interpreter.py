@@ -19,11 +19,13 @@ AS_PLAIN = {
 
 def as_plain() -> None:
     """``sys.argv``, its flags, and the builtins that ``site`` brings."""
+    # Under -S it is a module like any other.  Before the flags say otherwise: it would read the host's
+    # ``.pth`` files, whose code would be in every cell.
+    import site
+
     name_program(HANDLER)
     sys.flags = _flags()  # type: ignore[misc]
     sys._xoptions.clear()
-    import site  # under -S it is a module like any other, and does nothing by itself
-
     site.setquit()
     site.setcopyright()
     site.sethelper()

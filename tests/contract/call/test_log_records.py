@@ -70,7 +70,7 @@ def records(server: Server, name: str, call_id: str | None = None, *, has: str =
 
 def read_all(server: Server, name: str) -> list[Record]:
     """All that there is of it now, the platform's too."""
-    return read(server.data_dir / "front/logs", SPACE, name, Query(limit=10_000)).records
+    return read(server.data_dir / "front/logs", SPACE, name, Query(limit=10_000, reports=True)).records
 
 
 @pytest.fixture(scope="module")

@@ -54,8 +54,14 @@ def handle(req):
 
 
 @pytest.fixture(scope="module")
-def writer(deploy: Deploy) -> str:
-    return deploy("writer", WRITER, max_instances=1)
+def writer(server: Server, deploy: Deploy) -> str:
+    return imported(server, deploy("writer", WRITER, max_instances=1))
+
+
+def imported(server: Server, name: str) -> str:
+    """Once: what its import writes is the log of the call that waits for that."""
+    assert server.call(name, content="pass").status_code == 200
+    return name
 
 
 def write(server: Server, name: str, call_id: str, statements: str) -> list[tuple[str | None, str]]:
@@ -77,7 +83,7 @@ def test_what_a_call_writes_is_in_the_log_with_its_call_id_before_its_answer(
     assert [text for stream, text in found if stream == "stdout"] == ["out", "two words", "line"]
 
 
-def test_what_is_written_at_import_belongs_to_no_call_of_the_first_caller(
+def test_what_is_written_at_import_is_in_the_log_once_whatever_calls_follow(
     server: Server, writer: str
 ) -> None:
     server.call(writer, content="pass")
@@ -188,8 +194,9 @@ def test_a_function_cannot_write_another_calls_entry(server: Server, writer: str
 
 
 @pytest.fixture(scope="module")
-def bounded(deploy: Deploy) -> str:
-    return deploy("writer-bounded", WRITER, max_instances=1, log_lines=50, log_bytes=10_000, timeout=20)
+def bounded(server: Server, deploy: Deploy) -> str:
+    limits = {"log_lines": 50, "log_bytes": 10_000, "timeout": 20}
+    return imported(server, deploy("writer-bounded", WRITER, max_instances=1, **limits))
 
 
 def dropped(server: Server, name: str, call_id: str) -> int:
