@@ -214,7 +214,7 @@ def test_env_reaches_the_function_and_its_children(server: Server, deploy: Deplo
     assert as_json(server.call(name)) == {"found": ["eu-wést €", "eu-wést €", "", "eu-wést €"]}
 
 
-@pytest.mark.parametrize("name", ["LD_PRELOAD", "PYTHONPATH", "CELLBLOCK_ADMIN_TOKEN", "1A", "A=B", ""])
+@pytest.mark.parametrize("name", ["LD_PRELOAD", "CELLBLOCK_ADMIN_TOKEN", "1A", "A=B", ""])
 def test_an_environment_variable_that_is_not_the_authors_to_set_is_refused(server: Server, name: str) -> None:
     assert_envelope(post(server, "refused", ANSWERS.format("x"), env={name: "1"}), 422, "env")
 

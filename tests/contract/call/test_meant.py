@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 
 import httpx
@@ -14,7 +13,6 @@ from tests.support.envelope import assert_envelope
 from tests.support.eventually import eventually
 from tests.support.insides import insides_in
 from tests.support.packing import zipped
-from tests.support.runtimes import on_every_runtime, runtime_or_skip
 from tests.support.server import SPACE, Server
 
 TEXT = "text/plain; charset=utf-8"
@@ -80,7 +78,7 @@ def records_of(server: Server, name: str, call_id: str) -> list[Record]:
     found: list[Record] = []
 
     def is_there() -> bool:
-        query = Query(call_id=call_id, limit=100)
+        query = Query(call_id=call_id, limit=100, reports=True)
         found[:] = read(server.data_dir / "front/logs", SPACE, name, query).records
         return any(record.text.startswith("report outcome=") for record in found)
 
@@ -188,7 +186,6 @@ def test_an_open_file_is_read_and_sent(meant: Meant, file: str, content: bytes, 
             "pieces()",
             "handle returned generator, not a dict with status_code, headers and body; there is a yield",
         ),
-        ("fetch()", "a call of the coroutine function 'fetch' gives before it is awaited"),
         ("('x', 200)", "for what Flask takes as a tuple"),
         ("'x'", 'write {"body": ...}'),
         ("{'status_code': '200'}", "status_code is '200' (str), not an int from 200 to 599; write 200"),
@@ -263,30 +260,3 @@ def test_the_place_is_in_the_file_that_the_handler_is_written_in(server: Server,
     )
     error = assert_envelope(server.call(deploy("place-shop", bundle)), 502)
     assert error["message"].endswith("(returned at shop.py:4)")
-
-
-SYNC_DECORATOR = """
-def timed(function):
-    def timing(req):
-        return function(req)
-    return timing
-
-
-@timed
-async def handle(req):
-    return {"body": "never"}
-"""
-
-
-@on_every_runtime
-def test_a_sync_decorator_over_an_async_handler_is_named_on_every_runtime(
-    server: Server, deploy: Deploy, runtime_name: str
-) -> None:
-    runtime_or_skip(runtime_name)
-    name = deploy(f"sync-decorator-{runtime_name.replace('.', '-')}", SYNC_DECORATOR, template=runtime_name)
-    answer = server.call(name, headers={"X-Call-Id": "sync-decorator"})
-    error = assert_envelope(
-        answer, 502, "handle returned coroutine", "declared with 'async def'", "decorator"
-    )
-    assert re.search(r"\(returned at handler\.py:4\)$", error["message"])
-    assert records_of(server, name, "sync-decorator") == []  # no warning of Python's, at a line of ours
