@@ -18,9 +18,9 @@ from tests.support.server import SPACE, Server
 from tests.support.together import together
 
 INIT_SECONDS = 3.0
-QUEUE_SECONDS = 0.3
+QUEUE_SECONDS = 1.0
 # Longer than a call may wait for an instance, and than any function here may take.
-IMPORT_SECONDS = 0.8
+IMPORT_SECONDS = 1.6
 TIMEOUT = 0.3
 ASK = {"X-Cellblock-Logs": "tail"}
 
@@ -178,7 +178,8 @@ def test_what_an_import_writes_is_the_log_of_the_call_that_waited_for_it(
     answer = alone(impatient, f"says-{fresh}".lower(), headers=ASK)
     assert tail_of(answer) == ["import begins", "import ends", "call"]
     again = alone(impatient, f"says-{fresh}".lower(), headers=ASK)
-    assert tail_of(again) == ["call"]
+    # With ``fresh`` the other front has an instance of its own, and an import.
+    assert tail_of(again) == ["call"] or (fresh and tail_of(again) == tail_of(answer))
 
 
 def test_what_an_import_writes_that_fails_is_the_log_of_a_call_that_waited_for_it(impatient: Server) -> None:

@@ -20,7 +20,7 @@ GONE_SECONDS = 10.0
 # ``number`` is the running call's, found where the worker keeps it.
 SOURCE = """
 import os, sys
-from worker import wire
+from _cellblock import wire
 
 INSTANCE = os.urandom(8).hex()
 open("/tmp/" + INSTANCE, "w").close()
