@@ -58,15 +58,13 @@ class Pool:
         # All that are leased, and those of them that have said READY.
         self.instances: set[Instance] = set()
         self._serving: set[Instance] = set()
-        # Those that end in order: ours no more, but for the warden's word on their end.
-        self.leaving: set[Instance] = set()
+        self.leaving: set[Instance] = set()  # in order: ours no more, but for the warden's word on their end
         self.is_retired = False
         self._request, self._warden, self._encode_init = request, warden, encode_init
         self.queue_seconds, self.queue_depth, self.init_seconds = queue_seconds, queue_depth, init_seconds
         self._free: list[Instance] = []
         self._waiting: deque[PreparedCall] = deque()
-        # What a call of this version usually takes, seconds; 0.0 until one has ended.
-        self._typical_s = 0.0
+        self._typical_s = 0.0  # what a call of this version usually takes; 0.0 until one has ended
         self._starting: set[asyncio.Task[None]] = set()
         self._failures, self._imports = Failures(), importing.Imports()
         self._growth_timer: asyncio.TimerHandle | None = None
@@ -213,9 +211,11 @@ class Pool:
             self._fail_waiting(error)
             return
         self._imports.elsewhere(False, time.perf_counter())
-        kind = FreshInstance if self.limits.fresh else Instance
-        instance = kind(lease, self._warden, self.identity, self._is_free, self._gone)
+        made = FreshInstance if self.limits.fresh else Instance
+        instance = made(lease, self._warden, self.identity, self._is_free, self._gone)
         self.instances.add(instance)
+        if self.is_retired:  # replaced while it was being leased: nobody waits for its import
+            return instance.kill("released")
         try:
             if lease.memory:
                 memory = Memory(**lease.memory)
