@@ -79,7 +79,7 @@ def place_of_the_answer(call: Callable[..., Any]) -> str:
     defined = definition_of(call, is_inmost=True)
     if defined is None:
         return ""
-    name = defined.file.rpartition("/")[2]
+    name = shown(defined.file)
     try:
         with namesakes.ours:
             line = _only_return(defined)

@@ -31,10 +31,10 @@ def install() -> None:
 def _without_ours(walk: Any) -> Any:
     @functools.wraps(walk)
     def walked(where: Any) -> Iterator[Any]:
-        frames: Iterator[Any] = walk(where)
+        items: Iterator[Any] = walk(where)
         if where is None:  # it counts frames up to its caller's, and one of ours would be one more
-            return frames
-        return (item for item in frames if not _is_ours(item[0]))
+            return items
+        return (item for item in items if not _is_ours(item[0]))
 
     return walked
 

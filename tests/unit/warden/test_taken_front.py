@@ -520,7 +520,8 @@ def _as_file(path: Path, _: Path) -> None:
 
 
 def _as_deep_link(path: Path, folder: Path) -> None:
-    path.symlink_to(f"/proc/self/root/{folder}")
+    own_root = Path("/proc/self") / "root"  # a link that the kernel makes, and no name
+    path.symlink_to(own_root / folder.relative_to("/"))
 
 
 PLANTED = [_as_link, _as_pipe, _as_file, _as_deep_link]
