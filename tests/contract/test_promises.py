@@ -29,7 +29,8 @@ class Promise(NamedTuple):
 def promises() -> list[Promise]:
     found = []
     for letter, name in PAGES.items():
-        for line in (REPOSITORY / name).read_text(encoding="utf-8").splitlines():
+        page = (REPOSITORY / name).read_text(encoding="utf-8")
+        for line in re.sub(r"\n  (?=\S)", " ", page).splitlines():  # a promise may go on in the next one
             if not re.match(r"\s*- \*\*", line):
                 continue
             match = LINE.fullmatch(line)
