@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import logging
 import os
 import sys
@@ -112,14 +113,37 @@ def compare(meter: Meter, pids: Callable[[], Sequence[int]]) -> str | None:
     return disagreement(before, seen, after, os.cpu_count() or 1)
 
 
+class Compared(NamedTuple):
+    """A cell that can be compared: its name, its first process, its group's meter, and the bytes counted."""
+
+    name: str
+    pid: int
+    meter: Meter
+    counted: int
+
+
+def chosen(cells: Sequence[Compared], last: str) -> list[Compared]:
+    """Of which a mistake costs most, and the one whose turn it is by name after ``last``.
+
+    A cell that is not in its group counts as the smallest, so by the counters alone it is never compared.
+    """
+    if not cells:
+        return []
+    largest = max(cells, key=lambda cell: cell.counted)
+    by_name = sorted(cells, key=lambda cell: cell.name)
+    turn = next((cell for cell in by_name if cell.name > last), by_name[0])
+    return [turn] if turn is largest else [turn, largest]
+
+
 class Agreement:
-    """Of one server: the cell that has most is compared, one at a time."""
+    """Of one server: the cell that has most is compared, and each in its turn."""
 
     def __init__(self, cells: Callable[[], Iterable[Watchable]]) -> None:
         self._cells = cells
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
         self._told = ""
+        self._last = ""
 
     def start(self) -> None:
         """The first comparison comes when the server has been at work for a while."""
@@ -133,21 +157,24 @@ class Agreement:
 
     def _compare(self) -> None:
         self.start()
-        found = [(cell.memory_bytes(), cell.name, cell.pid) for cell in self._cells() if cell.pid]
-        meters = {cell.name: cell.meter() for cell in self._cells()}
-        if not found:
-            return
-        _, name, pid = max(found)
-        meter = meters[name]
-        if meter is not None and meter.counts_memory:
-            threading.Thread(target=self._in_thread, args=(name, pid, meter), name="agreement").start()
+        # The first in the list is the one whose turn it is.
+        if cells := chosen(list(self._comparable()), self._last):
+            self._last = cells[0].name
+            threading.Thread(target=self._in_thread, args=(cells,), name="agreement").start()
 
-    def _in_thread(self, name: str, pid: int, meter: Meter) -> None:
-        # What it cannot look at is somebody else's to say: the guard reads the same files.
-        with contextlib.suppress(OSError, RuntimeError):  # RuntimeError: the loop is closed
-            said = compare(meter, lambda: tree_of(pid))
-            if said:
-                self._loop.call_soon_threadsafe(self._tell, name, said)
+    def _comparable(self) -> Iterable[Compared]:
+        for cell in self._cells():
+            meter = cell.meter()
+            if cell.pid and meter is not None and meter.counts_memory:
+                yield Compared(cell.name, cell.pid, meter, cell.memory_bytes())
+
+    def _in_thread(self, cells: Sequence[Compared]) -> None:
+        for cell in cells:
+            # What it cannot look at is somebody else's to say: the guard reads the same files.
+            with contextlib.suppress(OSError, RuntimeError):  # RuntimeError: the loop is closed
+                said = compare(cell.meter, functools.partial(tree_of, cell.pid))
+                if said:
+                    self._loop.call_soon_threadsafe(self._tell, cell.name, said)
 
     def _tell(self, name: str, said: str) -> None:
         if name != self._told:

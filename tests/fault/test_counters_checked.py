@@ -28,8 +28,8 @@ OFTEN = Change(AGREEMENT, "EVERY_S = 0.1", old="EVERY_S = 60.0")
 # What it saw is of no interest to an operator, but it is here.
 SAYS_SO = Change(
     AGREEMENT,
-    "            log.warning('compared %s: %s', name, said)\n            if said:\n",
-    old="            if said:\n",
+    "                log.warning('compared %s: %s', cell.name, said)\n                if said:\n",
+    old="                if said:\n",
 )
 # A cell that is in its group of processes, but not in that of memory.
 LEFT_OUT = Change(

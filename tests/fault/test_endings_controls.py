@@ -13,14 +13,23 @@ from tests.fault.test_every_ending import DIER, LYING_TEMPLATE, MOST_CELLS, QUIE
 from tests.support.holdings import wait_until
 from tests.support.old_books import OLD_BOOKS
 from tests.support.processes import processes_of_mark
+from tests.support.server import Server
 from tests.support.weakened import WARDEN, Change, weakened_tree
 
 # A number that ``signal.Signals`` does not know, and that the kernel kills by all the same.
 NAMELESS = 40
 # As long as a first answer waits for a place: it never comes.
 QUEUE_SECONDS = 1
+# What lives or starts answers one of these.
+REFUSED_IN_A_ROW = 4
 # A server that counts the dead waits for them at its end.
 GO_AT_ONCE = Change(WARDEN, "REAP_SECONDS = 0.1", old="REAP_SECONDS = 5.0")
+
+
+def kept_all(server: Server, name: str, most: int, content: bytes = b"") -> bool:
+    """Whether the dead have all places of a function.  A busy machine refuses a call or two by itself."""
+    answers = [server.call(name, content=content).status_code for _ in range(REFUSED_IN_A_ROW)]
+    return not {200, 502} & set(answers) and replicas(server, name) == most
 
 
 @pytest.mark.needs_root
@@ -38,12 +47,11 @@ def test_control_with_books_as_they_were_both_take_all_places_and_another_space_
         # A template says of its call's process what no process ends by.
         source = LYING_TEMPLATE.replace("STATUS", str(NAMELESS))
         server.deploy("liar", source, fresh=True, max_instances=half)
-        wait_until(lambda: server.call("liar").status_code not in (200, 502), "it kept no place")
-        assert replicas(server, "liar") == half
+        wait_until(lambda: kept_all(server, "liar", half), "it kept no place")
         # A process ends by what has no name.
         server.deploy("dier", DIER, max_instances=half)
         death = f"signal {NAMELESS}".encode()
-        wait_until(lambda: server.call("dier", content=death).status_code != 502, "it kept no place")
+        wait_until(lambda: kept_all(server, "dier", half, death), "it kept no place")
         answer = quiet.call("after")
         assert answer.status_code == 503, answer.text
         assert answer.json()["error"]["details"]["reason"] == "capacity"

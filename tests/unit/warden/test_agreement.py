@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from supervisor.warden import agreement
-from supervisor.warden.agreement import SLACK_BYTES, Seen, disagreement
+from supervisor.warden.agreement import SLACK_BYTES, Compared, Seen, chosen, disagreement
 from supervisor.warden.jail.cgroups import CONTROLLERS, Budget, Cgroups, Leaf
 from supervisor.warden.jail.hierarchies import own_places
 from supervisor.warden.jail.meters import Counted, Meter
@@ -119,6 +119,18 @@ def test_control_of_what_they_touched_elsewhere_its_counters_know_nothing(leaf: 
     with subprocess.Popen(["cat"], stdin=subprocess.PIPE) as first, toucher(leaf, "before") as pid:
         said = agreement.compare(Meter(leaf.folders), lambda: [first.pid, *tree_of(pid)])
         assert said is not None and "its processes have" in said
+
+
+def test_each_cell_has_its_turn_and_the_largest_is_compared_each_time() -> None:
+    cells = [Compared(name, 1, Meter({}), counted) for name, counted in (("c", 0), ("a", 5), ("b", 0))]
+    last, seen = "", []
+    for _ in range(4):
+        names = [cell.name for cell in chosen(cells, last)]
+        assert "a" in names
+        last = names[0]
+        seen.append(last)
+    assert seen == ["a", "b", "c", "a"]
+    assert chosen([], "a") == []
 
 
 def test_who_has_ended_is_not_compared(leaf: Leaf) -> None:
