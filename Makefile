@@ -80,7 +80,7 @@ $(STAMP)/system: $(STAMP)/python
 	@deploy/debian libodbc2 || true
 	@touch $@
 
-$(STAMP)/runtimes: $(STAMP)/server $(wildcard supervisor/runtimes/locks/*.txt) supervisor/runtimes/fonts.py \
+$(STAMP)/runtimes: $(STAMP)/server $(wildcard supervisor/runtimes/locks/*.txt) supervisor/runtimes/font_cache.py \
 		| $(STAMP)/system
 	@$(VENV)/bin/cellblock runtimes install
 	@touch $@

@@ -14,7 +14,7 @@ from typing import Any
 from gunicorn.app.base import BaseApplication
 
 from supervisor.front.server import HEARTBEAT_SECONDS
-from supervisor.settings import Settings
+from supervisor.settings.declarations import Settings
 
 Message = dict[str, Any]
 

@@ -17,7 +17,7 @@ from typing import Any
 from bench.contestants import cellblock
 from bench.workloads import FUNCTIONS
 from supervisor.runtimes import load_runtimes
-from supervisor.sources import load
+from supervisor.settings.plain_sources import load
 
 GOAL_MS = 12.0
 PEER_SECONDS = 30.0

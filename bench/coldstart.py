@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from bench.contestants import TOKEN, Cellblock
 from bench.workloads import FUNCTIONS
 from supervisor.runtimes import load_runtimes
-from supervisor.sources import load
+from supervisor.settings.plain_sources import load
 
 SOURCES = {"plain": FUNCTIONS / "noop.py", "pandas": FUNCTIONS / "pandas_sum.py"}
 WARM_CALLS = 5

@@ -23,7 +23,7 @@ from bench.contestants import TOKEN, Cellblock, cellblock
 from bench.processes import tree_of
 from bench.workloads import FUNCTIONS
 from supervisor.runtimes import load_runtimes
-from supervisor.sources import load
+from supervisor.settings.plain_sources import load
 
 INSTANCES = 16
 CALLS_EACH = 3

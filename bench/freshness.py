@@ -16,7 +16,7 @@ from bench.contestants import TOKEN, Cellblock
 from bench.load import Sample, measure
 from bench.workloads import FUNCTIONS, Workload
 from supervisor.runtimes import load_runtimes
-from supervisor.sources import load
+from supervisor.settings.plain_sources import load
 
 TITLES = {
     "noop": "no-op",

@@ -10,7 +10,7 @@ import re
 from typing import Any, NamedTuple
 
 from supervisor.errors import ConfigurationError, shown
-from supervisor.told import Reach
+from supervisor.settings.front_settings import Reach
 
 _LABEL = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
 DOMAIN = rf"^{_LABEL}(\.{_LABEL})*$"

@@ -9,8 +9,8 @@ most FRAME_MAX_BYTES, which a pipe takes at once or not at all: it is never torn
 bytes around it are theirs.  In it NUL stands for a newline; a NUL or MARK's first byte of the text are
 written out.
 
-Nothing here is a promise of the cell.  What is no frame is text, and what a frame says of itself
-is believed of the cell's own calls at most (``supervisor/front/loglines.py``).  Pure; shared with the front.
+Nothing here is a promise of the cell.  What is no frame is text, and what a frame says of itself is believed
+of the cell's own calls at most (``supervisor/front/logs/line_stamps.py``).  Pure; shared with the front.
 """
 
 from typing import Dict, Iterator, Literal, NamedTuple, Optional

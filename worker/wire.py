@@ -36,7 +36,7 @@ PREFIX = struct.Struct(">BIII")
 HEAD_MAX_BYTES = 64 * 1024
 # An HTTP message with more than this many header fields is nobody's honest message.
 HEADERS_MAX = 256
-# The operator's ceiling for bodies cannot pass this (supervisor.options: 1024 MiB).
+# The operator's ceiling for bodies cannot pass this (supervisor.function_options: 1024 MiB).
 BODY_MAX_BYTES = 1 << 30
 CALL_MAX = 0xFFFFFFFF
 

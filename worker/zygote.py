@@ -25,8 +25,12 @@ from typing import List
 import msgpack
 
 from . import _syscalls as sys_
-from . import capture, cell, fonts, frames, interpreter, late, network, rehearsal
-from .materials import Materials
+from . import cell_process
+from .answer import own_frames
+from .capture import output_capture
+from .imports import import_hooks, interpreter, matplotlib_fonts, network_refusals
+from .sandbox import warmup
+from .sandbox.lockdown_state import Materials
 
 MESSAGE_MAX_BYTES = 4096
 DESCRIPTORS_PER_CELL = 6
@@ -35,7 +39,7 @@ ANCILLARY_BYTES = socket.CMSG_SPACE(4 * DESCRIPTORS_PER_CELL)
 # What every worker needs.  Nothing here may import ``threading``: each child of a fork would run its hook,
 # which copies as many pages as all else that a small process does.
 OWN_IMPORTS = (
-    ".loop", "function", "function.context", "function.request", "function.secrets",
+    ".serve.loop", "function", "function.context", "function.request", "function.secrets",
     "function.variables",
     # Small, in many a function, and without an extension module of their own.
     "__future__", "atexit", "dataclasses", "string", "textwrap",
@@ -98,19 +102,19 @@ def main() -> None:
     if has_huge_pages:
         sys_.prctl(sys_.PR_SET_THP_DISABLE, 1)  # for what functions allocate, not for what is shared
     interpreter.as_plain()
-    network.forbid()  # before any library copies what it replaces
+    network_refusals.forbid()  # before any library copies what it replaces
     missing = import_ahead([*OWN_IMPORTS, *names])
     # What started us is no author's ``__main__``.
     for name in ("sys", "main"):
         vars(sys.modules["__main__"]).pop(name, None)
     # From 3.13 the text of our command is kept as the source of every "<string>": an author's own, too.
     linecache.clearcache()
-    frames.install()
+    own_frames.install()
     # Every worker's streams and log handler: made here they are nobody's copy.
-    capture.install()
-    late.once_imported("matplotlib", fonts.put)
+    output_capture.install()
+    import_hooks.once_imported("matplotlib", matplotlib_fonts.put)
     # What a first run finds out about our own code is found out once.
-    rehearsal.rehearse()
+    warmup.rehearse()
     # Objects of now are never looked at by a child's collector, so their pages stay shared.
     gc.collect()
     gc.freeze()
@@ -146,7 +150,9 @@ def _spawn(control: socket.socket, network: str, tier: str, descriptors: List[in
         setup, *pipes = descriptors
         request_fd, reply_fd, stdout_fd, stderr_fd, word_fd = pipes
         pipes_of_the_cell = (request_fd, reply_fd, stdout_fd, stderr_fd, word_fd)
-        cell.run_pid_1(Materials(socket.socket(fileno=setup), pipes_of_the_cell, network, tier, outer_ids))
+        cell_process.run_pid_1(
+            Materials(socket.socket(fileno=setup), pipes_of_the_cell, network, tier, outer_ids)
+        )
         os._exit(1)  # run_pid_1 never returns; if it did, this process would serve as a zygote
     for descriptor in descriptors:
         os.close(descriptor)

@@ -18,18 +18,20 @@ def main() -> int:
     if sys.argv[1:2] == ["serve"] and not set(WITHOUT_A_SERVER) & set(sys.argv):
         # All that an import makes stays: a collection walks it, and finds nothing.
         gc.disable()
-        from supervisor.warden.jail import standby
+        from supervisor.warden.launch import front_standby
 
-        standby.begin()
-        from supervisor.warden.jail import probes, waiting
+        front_standby.begin()
+        from supervisor.warden.jail import probes
+        from supervisor.warden.launch import zygote_standby
 
-        waiting.begin()
+        zygote_standby.begin()
         probes.begin()
-        from supervisor.cli import endings, plain, server
+        from supervisor.cli import exits
+        from supervisor.cli.serving import plain_arguments, serve
 
-        options = plain.options_of(sys.argv[2:])
+        options = plain_arguments.options_of(sys.argv[2:])
         if options is not None:
-            return endings.ended(lambda: server.run(options))
+            return exits.ended(lambda: serve.run(options))
 
     from supervisor.cli import main as command_line
 

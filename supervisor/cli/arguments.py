@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, Any
 
-from supervisor.cli.failures import usage
+from supervisor.cli.command_errors import usage
 from supervisor.errors import shown
 
 DATA_MAX_BYTES = 1 << 30  # the largest request body that any server can be told to take

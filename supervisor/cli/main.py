@@ -3,7 +3,7 @@
 Rule 1: importing this module and building the commands imports neither httpx nor rich nor anything of the
 server's side, so that ``cellblock version`` and completion are instant; a command imports what it needs when
 it runs.
-Rule 2: an expected failure is one line on stderr and an exit code of :mod:`supervisor.cli.failures`; a
+Rule 2: an expected failure is one line on stderr and an exit code of :mod:`supervisor.cli.command_errors`; a
 traceback is a defect of ours.
 """
 
@@ -18,13 +18,14 @@ from typer.core import TyperGroup
 from typer.main import get_command, get_group
 
 from supervisor import __version__
-from supervisor.cli import activity, functions, output, values
-from supervisor.cli.deploy import deploy
-from supervisor.cli.endings import ended
-from supervisor.cli.failures import USAGE, usage
-from supervisor.cli.invoke import invoke
-from supervisor.cli.layers import layers
-from supervisor.cli.logs import logs
+from supervisor.cli import output
+from supervisor.cli.command_errors import USAGE, usage
+from supervisor.cli.commands import activity_commands, function_commands, value_commands
+from supervisor.cli.commands.deploy_command import deploy
+from supervisor.cli.commands.invoke_command import invoke
+from supervisor.cli.commands.layers_command import layers
+from supervisor.cli.commands.log_commands import logs
+from supervisor.cli.exits import ended
 from supervisor.cli.parameters import Json, Url, target
 
 PROBE_SECONDS = 2.0  # `version` asks the server in passing
@@ -35,7 +36,7 @@ _SPACE = "Values"
 
 
 def _load_serve() -> Any:
-    from supervisor.cli.serve import serve
+    from supervisor.cli.serving.serve_command import serve
 
     alone = typer.Typer(add_completion=False)
     alone.command("serve")(serve)
@@ -43,7 +44,7 @@ def _load_serve() -> Any:
 
 
 def _load_check() -> Any:
-    from supervisor.cli.check import check
+    from supervisor.cli.commands.check_command import check
 
     alone = typer.Typer(add_completion=False)
     alone.command("check")(check)
@@ -51,7 +52,7 @@ def _load_check() -> Any:
 
 
 def _load_runtimes() -> Any:
-    from supervisor.runtimes.commands import app as runtimes
+    from supervisor.runtimes.runtime_commands import app as runtimes
 
     return get_group(runtimes)
 
@@ -97,16 +98,16 @@ def _stand_in() -> None:
 for _name, (_, _summary) in LAZY.items():
     app.command(_name, help=_summary, rich_help_panel=_SERVER)(_stand_in)
 app.command("layers", rich_help_panel=_SERVER)(layers)
-app.command("top", rich_help_panel=_SERVER)(activity.top)
-app.command("instances", rich_help_panel=_SERVER)(activity.instances)
-app.command("renew", rich_help_panel=_SERVER)(activity.renew)
+app.command("top", rich_help_panel=_SERVER)(activity_commands.top)
+app.command("instances", rich_help_panel=_SERVER)(activity_commands.instances)
+app.command("renew", rich_help_panel=_SERVER)(activity_commands.renew)
 app.command("deploy", rich_help_panel=_DEPLOYED)(deploy)
 app.command("invoke", rich_help_panel=_DEPLOYED)(invoke)
 app.command("logs", rich_help_panel=_DEPLOYED)(logs)
-app.add_typer(functions.app, name="functions", rich_help_panel=_DEPLOYED)
-app.command("code", rich_help_panel=_DEPLOYED)(functions.code)
-app.add_typer(values.secrets, name="secrets", rich_help_panel=_SPACE)
-app.add_typer(values.variables, name="variables", rich_help_panel=_SPACE)
+app.add_typer(function_commands.app, name="functions", rich_help_panel=_DEPLOYED)
+app.command("code", rich_help_panel=_DEPLOYED)(function_commands.code)
+app.add_typer(value_commands.secrets, name="secrets", rich_help_panel=_SPACE)
+app.add_typer(value_commands.variables, name="variables", rich_help_panel=_SPACE)
 
 
 @app.command("version", rich_help_panel=_SERVER)
@@ -121,7 +122,7 @@ def version(
       cellblock version
       cellblock version --json
     """
-    from supervisor.cli.client import server_version
+    from supervisor.cli.client.http_client import server_version
 
     server = target(url, None)
     found = server_version(server, PROBE_SECONDS)

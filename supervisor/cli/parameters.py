@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from supervisor.cli.config import config_path, read_config, resolve_target
+from supervisor.cli.client.connection_config import config_path, read_config, resolve_target
 
 if TYPE_CHECKING:
-    from supervisor.cli.client import Client
-    from supervisor.cli.config import Target
+    from supervisor.cli.client.connection_config import Target
+    from supervisor.cli.client.http_client import Client
 
 _SERVER_PANEL = "Server"
 
@@ -53,6 +53,6 @@ def target(url: str | None, token: str | None, space: str | None = None) -> Targ
 
 def connect(url: str | None, token: str | None, space: str | None = None) -> Client:
     """A client of :func:`target`."""
-    from supervisor.cli.client import Client
+    from supervisor.cli.client.http_client import Client
 
     return Client(target(url, token, space))

@@ -16,28 +16,31 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from supervisor import told
-from supervisor.bundles import BundleStore
-from supervisor.front import answers, calls, cors, forwarding, health, origins
-from supervisor.front.auth import Credentials
-from supervisor.front.directory import Directory
-from supervisor.front.gateway import Gateway
+from supervisor.bundles.bundle_store import BundleStore
+from supervisor.front import health
+from supervisor.front.following.answer_tail import ASKED, LogTail
+from supervisor.front.following.subscriptions import Tails
+from supervisor.front.functions.directory import Directory
 from supervisor.front.http.exchange import Exchange
-from supervisor.front.late_api import LateApi
-from supervisor.front.logkeeping import LogKeeper
-from supervisor.front.logtail import ASKED, LogTail
-from supervisor.front.recorder import Recorder
-from supervisor.front.reports import Reports
-from supervisor.front.tails import Tails
-from supervisor.front.timing import Timing
+from supervisor.front.invoke import cors, origins, request
+from supervisor.front.invoke.credential import Credentials
+from supervisor.front.invoke.gateway import Gateway
+from supervisor.front.invoke.timing import Timing
+from supervisor.front.lazy_api import LateApi
+from supervisor.front.logs.log_deletion import LogKeeper
+from supervisor.front.logs.recorder import Recorder
+from supervisor.front.outcome import answers
+from supervisor.front.outcome.reports import Reports
+from supervisor.front.telemetry import forwarding
 from supervisor.front.warden_control import WardenControl
 from supervisor.front.warden_link import WardenLink
 from supervisor.logs import Retention
+from supervisor.settings import front_settings
+from supervisor.settings.front_settings import FrontSettings
 from supervisor.store import Lookups, Sealer, load_or_create_key, open_lookups
-from supervisor.told import FrontSettings
 
 if TYPE_CHECKING:
-    from supervisor.front.exporter import Exporter
+    from supervisor.front.telemetry.otlp_exporter import Exporter
 
 log = logging.getLogger("cellblock.front")
 
@@ -68,7 +71,7 @@ class FrontConfig:
         return cls(
             control_fd,
             listen_fd,
-            told.at_start(data["settings"]),
+            front_settings.at_start(data["settings"]),
             bytes.fromhex(data["admin_token_sha256"]),
             tuple(data["runtimes"]),
         )
@@ -198,7 +201,7 @@ class Application:
     def _told(self, values: dict[str, Any]) -> None:
         """The warden's settings, at the start and whenever they change."""
         assert self._parts is not None
-        settings = told.again(self.settings, values)
+        settings = front_settings.again(self.settings, values)
         if settings == self.settings:
             return
         self.settings = settings
@@ -222,11 +225,11 @@ class Application:
         """A request to anything else, by ASGI."""
         assert self._parts is not None, "a request before the start"
         timing = Timing()
-        call_id = calls.call_id_of(scope["headers"])
+        call_id = request.call_id_of(scope["headers"])
         asked = origins.recognise(scope["raw_path"], scope["headers"])
         answer = option = None
         if asked is not None and scope["method"] == "HEAD":
-            answer = answers.refused(calls.not_a_method("HEAD"))
+            answer = answers.refused(request.not_a_method("HEAD"))
             option = await self._parts.gateway.cors_of(asked, scope["headers"])
         elif origins.served is not None and origins.served.is_of(scope["headers"]):
             # No function, and the API is not here: a page of a function would be of its origin.

@@ -10,8 +10,8 @@ from typing import Any
 
 from supervisor import __version__
 from supervisor.errors import PlatformError
-from supervisor.front import answers
-from supervisor.front.auth import Credentials, peer_of
+from supervisor.front.invoke.credential import Credentials, peer_of
+from supervisor.front.outcome import answers
 from supervisor.front.warden_link import WardenLink
 
 PATHS = ("/healthz", "/readyz")

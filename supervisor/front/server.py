@@ -1,4 +1,4 @@
-"""gunicorn with our application: the program that ``supervisor.warden.jail.standby`` imports and then runs.
+"""gunicorn with our application: the program that ``warden.launch.front_standby`` imports and then runs.
 
 By then the launcher's steps have given this process its root, its user and its death signal.
 """
@@ -14,10 +14,11 @@ from typing import Any
 from gunicorn.app.base import BaseApplication
 from gunicorn.glogging import Logger
 
-from supervisor import datagrams, serverlog
-from supervisor.front import calls, hardening
+from supervisor import datagrams, server_log
 from supervisor.front.app import KEY_NAME, Application, FrontConfig
+from supervisor.front.http import hardening
 from supervisor.front.http.worker import FrontWorker
+from supervisor.front.invoke import request
 from supervisor.store import migrate
 from supervisor.store.sealing import load_or_create_key
 
@@ -35,7 +36,7 @@ class JsonLog(Logger):  # type: ignore[misc]
         """As gunicorn does it, in the server's form."""
         super().setup(cfg)
         for handler in self.error_log.handlers:
-            handler.setFormatter(serverlog.JsonFormatter())
+            handler.setFormatter(server_log.JsonFormatter())
 
 
 class FrontServer(BaseApplication):  # type: ignore[misc]
@@ -75,7 +76,7 @@ class FrontServer(BaseApplication):  # type: ignore[misc]
     def _post_fork(self, arbiter: Any, worker: Any) -> None:
         """Die with the master, and bring the warden a link of this worker's own."""
         hardening.die_with_parent()
-        calls.renew_ids()
+        request.renew_ids()
         ours, theirs = datagrams.pair()
         # The worker's copy is closed: who takes over a worker could shut what all of them join by.
         control = socket.socket(fileno=self._config.control_fd)
@@ -92,7 +93,7 @@ def main(told: str, descriptors: Sequence[int]) -> None:
     hardening.confine()
     hardening.keep_bodies_apart()
     config = FrontConfig.from_json(told, *descriptors)
-    serverlog.configure(config.settings.log_level, config.settings.log_format)
+    server_log.configure(config.settings.log_level, config.settings.log_format)
     logging.getLogger("alembic").setLevel(logging.WARNING)
     migrate(config.store_url)
     load_or_create_key(config.settings.front_dir / KEY_NAME)  # once, before the workers race for it

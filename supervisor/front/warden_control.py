@@ -5,15 +5,15 @@ from __future__ import annotations
 import json
 
 from supervisor.errors import PlatformError
-from supervisor.front.control import BundleCheck, Standing
-from supervisor.front.directory import Directory
-from supervisor.front.identity import Identity
-from supervisor.front.instance import Instance
-from supervisor.front.lease_request import lease_request
-from supervisor.front.lost import StartFailed, StartLate
-from supervisor.front.survey import Survey, merged
+from supervisor.front.api_control import BundleCheck, Standing
+from supervisor.front.functions.directory import Directory
+from supervisor.front.outcome.lost_calls import StartFailed, StartLate
+from supervisor.front.pool.cell.instance_identity import Identity
+from supervisor.front.pool.instance import Instance
+from supervisor.front.pool.lease_request import lease_request
+from supervisor.front.telemetry.survey import Survey, merged
 from supervisor.front.warden_link import LeaseRefused, WardenLink
-from supervisor.limits import Limits
+from supervisor.function_limits import Limits
 from worker import wire
 
 # Compiling the largest honest handler takes milliseconds; a bundle that takes longer is refused.
@@ -22,7 +22,7 @@ DEFAULT_TEMPLATE = "python3-http"
 
 
 class WardenControl:
-    """One per front worker; implements ``supervisor.front.control.Control``."""
+    """One per front worker; implements ``supervisor.front.api_control.Control``."""
 
     def __init__(self, directory: Directory, warden: WardenLink, runtimes: tuple[str, ...]) -> None:
         self._directory = directory

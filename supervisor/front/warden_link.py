@@ -1,6 +1,6 @@
 """The front's end of its link to the warden: leases, endings, changes.
 
-Messages are listed in ``supervisor.warden.leases``; this file turns them into awaitables.
+Messages are listed in ``supervisor.warden.leases.desk``; this file turns them into awaitables.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ Page = tuple[int, list[list[Any]]]
 
 PIPES = 4  # that come with a lease, and one more where no process may serve two calls
 
-# What the warden takes as the reason of a start that failed (``supervisor.warden.words``).
+# What the warden takes as the reason of a start that failed (``supervisor.warden.leases.front_messages``).
 REASON_MOST = 1000
 
 # Endings in the warden's words that are the platform's own.
@@ -94,7 +94,7 @@ class WardenLink:
         self._on_lost = on_lost
         self._tickets = itertools.count(1)
         self._waiting: dict[int, asyncio.Future[Any]] = {}
-        # What is really in force, in the warden's words; see supervisor.warden.confinement.
+        # What is really in force, in the warden's words; see supervisor.warden.cells.confinement.
         self.layers: list[dict[str, str]] = []
         # Set once the warden has said which settings are in force.
         self.is_told = asyncio.Event()

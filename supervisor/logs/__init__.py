@@ -5,16 +5,16 @@ Reading order: ``record`` and ``encoding`` (what), ``layout`` (where), ``backlog
 ``retention`` and ``sweep`` (away); ``moment`` reads the times that people write.
 """
 
-from supervisor.logs.batch import Batch
-from supervisor.logs.cursor import Cursor
-from supervisor.logs.follower import Follower, Followers
+from supervisor.logs.log_record import LEVELS, STREAMS, Level, Record, Stream, rfc3339
+from supervisor.logs.log_sweep import Swept, delete, sweep
 from supervisor.logs.moment import moment
-from supervisor.logs.query import Query
-from supervisor.logs.reader import read
-from supervisor.logs.record import LEVELS, STREAMS, Level, Record, Stream, rfc3339
+from supervisor.logs.reading.batch import Batch
+from supervisor.logs.reading.cursor import Cursor
+from supervisor.logs.reading.follower import Follower, Followers
+from supervisor.logs.reading.query import Query
+from supervisor.logs.reading.reader import read
 from supervisor.logs.retention import Retention
-from supervisor.logs.sweep import Swept, delete, sweep
-from supervisor.logs.writer import Writer
+from supervisor.logs.writing.writer import Writer
 
 __all__ = [
     "LEVELS",

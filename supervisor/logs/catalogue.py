@@ -11,7 +11,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 from supervisor.logs.layout import Segment, checked, folder_of, names_in, segments_of
-from supervisor.logs.record import KINDS, Kind
+from supervisor.logs.log_record import KINDS, Kind
 
 # File systems stamp folders with a clock that ticks every few ms: a folder that changed this recently
 # may change again without its time changing.

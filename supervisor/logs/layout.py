@@ -15,7 +15,7 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import NamedTuple
 
-from supervisor.logs.record import KINDS, NS_PER_SECOND, Kind
+from supervisor.logs.log_record import KINDS, NS_PER_SECOND, Kind
 
 FOLDER_MODE = 0o700
 FILE_MODE = 0o600

@@ -6,7 +6,7 @@ import re
 import time
 from datetime import UTC, datetime, timedelta
 
-from supervisor.logs.record import NS_PER_SECOND
+from supervisor.logs.log_record import NS_PER_SECOND
 
 MOMENT_MAX_CHARS = 64
 _FORMS = "write a time such as 2026-01-31T12:00:00Z, or how long ago, such as 90s, 10m, 1h30m or 2d"

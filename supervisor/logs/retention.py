@@ -16,7 +16,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from supervisor.logs.layout import Segment
-from supervisor.logs.record import NS_PER_SECOND, Kind
+from supervisor.logs.log_record import NS_PER_SECOND, Kind
 
 _Holder = tuple[str, str, Kind]
 

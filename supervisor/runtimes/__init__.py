@@ -5,6 +5,6 @@ suit it, and a cell sees every file of its runtime.  ``interpreters`` finds, ``i
 ``record`` remembers, ``commands`` is the command line.  Here is what a server needs of it.
 """
 
-from supervisor.runtimes.record import RUNTIME_NAMES, Runtime, load_runtimes
+from supervisor.runtimes.runtime_record import RUNTIME_NAMES, Runtime, load_runtimes
 
 __all__ = ["RUNTIME_NAMES", "Runtime", "load_runtimes"]

@@ -28,9 +28,9 @@ from pathlib import Path
 from uv import find_uv_bin
 
 from supervisor.errors import ConfigurationError
-from supervisor.runtimes.fonts import make_font_list
+from supervisor.runtimes.font_cache import make_font_list
 from supervisor.runtimes.interpreters import Interpreter
-from supervisor.runtimes.record import Record, Runtime, read_record, runtime_of, write_record
+from supervisor.runtimes.runtime_record import Record, Runtime, read_record, runtime_of, write_record
 
 LOCKS = Path(__file__).with_name("locks")
 

@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 import sqlalchemy as sa
 from sqlalchemy import event, exc
 
-from supervisor.store import attempts
+from supervisor.store import deadline_retries
 from supervisor.store.drivers import Postgres, Sqlite, driver_of, unreadable
 
 _READ_ONLY = "cellblock_read_only"
@@ -66,7 +66,7 @@ class Database:
                     return work(connection)
 
         # The caller knows which row an IntegrityError means.
-        return attempts.until_done(once, _FAILURES, but=exc.IntegrityError)
+        return deadline_retries.until_done(once, _FAILURES, but=exc.IntegrityError)
 
 
 def connect(url: str) -> Database:
@@ -74,12 +74,12 @@ def connect(url: str) -> Database:
     driver = driver_of(url)
     sqlite = isinstance(driver, Sqlite)
     limits: dict[str, Any] = (
-        {"connect_args": {"timeout": attempts.SQLITE_BUSY_S}}
+        {"connect_args": {"timeout": deadline_retries.SQLITE_BUSY_S}}
         if sqlite
         else {
             "connect_args": {
-                "connect_timeout": attempts.CONNECT_S,
-                "options": attempts.limits_of_postgres(),
+                "connect_timeout": deadline_retries.CONNECT_S,
+                "options": deadline_retries.limits_of_postgres(),
             },
             "isolation_level": "SERIALIZABLE",
             "pool_pre_ping": True,  # a database that was restarted costs nobody an error
@@ -89,9 +89,9 @@ def connect(url: str) -> Database:
         _url_of(driver),
         # An error's text reaches the log; a statement's parameters never do.
         hide_parameters=True,
-        pool_size=attempts.POOL_SIZE,
+        pool_size=deadline_retries.POOL_SIZE,
         max_overflow=0,
-        pool_timeout=attempts.POOL_WAIT_S,
+        pool_timeout=deadline_retries.POOL_WAIT_S,
         **limits,
     )
     if sqlite:

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 from urllib.parse import quote
 
 from supervisor.errors import ConfigurationError
-from supervisor.store import attempts
+from supervisor.store import deadline_retries
 
 
 class Connection(Protocol):
@@ -73,7 +73,7 @@ class Sqlite:
         return sqlite3.connect(
             f"file:{quote(str(self.path))}?mode=ro",
             uri=True,
-            timeout=attempts.SQLITE_BUSY_S,
+            timeout=deadline_retries.SQLITE_BUSY_S,
             isolation_level=None,
             check_same_thread=False,
         )
@@ -132,8 +132,8 @@ class Postgres:
         return self._connect(
             self.uri,
             autocommit=True,
-            connect_timeout=attempts.CONNECT_S,
-            options=f"{attempts.limits_of_postgres()} -c default_transaction_read_only=on",
+            connect_timeout=deadline_retries.CONNECT_S,
+            options=f"{deadline_retries.limits_of_postgres()} -c default_transaction_read_only=on",
         )
 
     def is_alive(self, connection: Connection) -> bool:

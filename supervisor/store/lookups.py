@@ -10,9 +10,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from supervisor.errors import ConfigurationError, PlatformError
-from supervisor.store import attempts
+from supervisor.store import deadline_retries
 from supervisor.store.drivers import driver_of
-from supervisor.store.reader import Reader
+from supervisor.store.plain_reads import Reader
 from supervisor.store.records import Deployment, SpaceValues
 from supervisor.store.sealing import Sealer, SealingError
 
@@ -39,7 +39,7 @@ def open_lookups(url: str, sealer: Sealer) -> Lookups:
         lookups.check_key()
     except PlatformError as error:
         lookups.close()
-        raise attempts.cannot_open(error) from error
+        raise deadline_retries.cannot_open(error) from error
     except ConfigurationError:
         lookups.close()
         raise

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from supervisor.errors import ConfigurationError, PlatformError
-from supervisor.store import attempts
+from supervisor.store import deadline_retries
 from supervisor.store.drivers import driver_of
-from supervisor.store.reader import Reader
+from supervisor.store.plain_reads import Reader
 
 if TYPE_CHECKING:
     import sqlalchemy as sa
@@ -34,7 +34,7 @@ def migrate(url: str) -> None:
         if reader.revision() != HEAD:
             _write(url)
     except PlatformError as error:
-        raise attempts.cannot_open(error) from error
+        raise deadline_retries.cannot_open(error) from error
     finally:
         reader.close()
 
@@ -69,6 +69,6 @@ def _upgrade(connection: sa.Connection) -> None:
     try:
         command.upgrade(config, "head")
     except exc.DatabaseError as error:
-        if attempts.lost_to_another(error):
+        if deadline_retries.lost_to_another(error):
             raise
         raise ConfigurationError(f"cannot upgrade the store: {error.orig}") from error

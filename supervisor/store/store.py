@@ -11,7 +11,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
-from supervisor.store import database, functions, values
+from supervisor.store import database, function_queries, value_queries
 from supervisor.store.records import (
     Content,
     Function,
@@ -54,25 +54,29 @@ class Store:
 
     def function(self, space: str, name: str) -> Function:
         """A function; PlatformError 404."""
-        found = self._db.read(lambda connection: functions.find(connection, space, name))
+        found = self._db.read(lambda connection: function_queries.find(connection, space, name))
         if found is None:
-            raise functions.not_found(space, name)
+            raise function_queries.not_found(space, name)
         return found
 
     def has_function(self, space: str, name: str) -> bool:
         """Whether the space has this function."""
-        return self._db.read(lambda connection: functions.find(connection, space, name)) is not None
+        return self._db.read(lambda connection: function_queries.find(connection, space, name)) is not None
 
     def functions(
         self, space: str, limit: int, *, after: str | None = None, before: str | None = None
     ) -> Page[Function]:
         """At most ``limit`` functions of a space by name, from after or before a name."""
-        return self._db.read(lambda connection: functions.page(connection, space, limit, after, before))
+        return self._db.read(
+            lambda connection: function_queries.page(connection, space, limit, after, before)
+        )
 
     def create_function(self, space: str, name: str, content: Content) -> Function:
         """A new function at version 1; PlatformError 409 when there is one of that name."""
         now = self._now()
-        return self._db.write(lambda connection: functions.create(connection, space, name, content, now))
+        return self._db.write(
+            lambda connection: function_queries.create(connection, space, name, content, now)
+        )
 
     def deploy(self, based_on: Function, content: Content) -> tuple[Function, bool]:
         """Make ``content`` the active version; the function, and whether a version was added for it.
@@ -81,7 +85,7 @@ class Store:
         StaleWriteError when it has changed since, PlatformError 404 when it is gone.
         """
         now = self._now()
-        return self._db.write(lambda connection: functions.deploy(connection, based_on, content, now))
+        return self._db.write(lambda connection: function_queries.deploy(connection, based_on, content, now))
 
     def version_to_roll_back_to(self, space: str, name: str, number: int | None) -> tuple[Function, Version]:
         """The function and the version asked for; ``None`` is the one before the active.
@@ -89,29 +93,31 @@ class Store:
         PlatformError 404 when there is no such function or version, 409 when none is before.
         """
         return self._db.read(
-            lambda connection: functions.version_to_roll_back_to(connection, space, name, number)
+            lambda connection: function_queries.version_to_roll_back_to(connection, space, name, number)
         )
 
     def activate(self, based_on: Function, version: Version) -> Function:
         """Make an existing version the active one; StaleWriteError and 404 as with deploy."""
         now = self._now()
-        return self._db.write(lambda connection: functions.activate(connection, based_on, version, now))
+        return self._db.write(
+            lambda connection: function_queries.activate(connection, based_on, version, now)
+        )
 
     def delete_function(self, space: str, name: str) -> frozenset[str]:
         """Delete a function and all its versions; the digests they named.  PlatformError 404."""
-        return self._db.write(lambda connection: functions.delete(connection, space, name))
+        return self._db.write(lambda connection: function_queries.delete(connection, space, name))
 
     def versions(
         self, space: str, name: str, limit: int, *, before: int | None = None
     ) -> tuple[Function, Page[Version]]:
         """At most ``limit`` versions, newest first, older than ``before``; PlatformError 404."""
         return self._db.read(
-            lambda connection: functions.page_of_versions(connection, space, name, limit, before)
+            lambda connection: function_queries.page_of_versions(connection, space, name, limit, before)
         )
 
     def digests(self) -> frozenset[str]:
         """Every bundle that some version names."""
-        return self._db.read(functions.digests)
+        return self._db.read(function_queries.digests)
 
     # Secrets and variables
 
@@ -125,19 +131,21 @@ class Store:
         sealed = self._sealer.seal(plain, space=space, kind=kind, name=name)
         size = len(plain) + len(name)
         now = self._now()
-        return self._db.write(lambda connection: values.put(connection, space, kind, name, sealed, size, now))
+        return self._db.write(
+            lambda connection: value_queries.put(connection, space, kind, name, sealed, size, now)
+        )
 
     def value(self, space: str, kind: Kind, name: str) -> Value:
         """A value, opened if it is a variable; PlatformError 404."""
-        found = self._db.read(lambda connection: values.get(connection, space, kind, name))
+        found = self._db.read(lambda connection: value_queries.get(connection, space, kind, name))
         if found is None:
-            raise values.not_found(space, kind, name)
+            raise value_queries.not_found(space, kind, name)
         sealed, updated_at = found
         return Value(name, updated_at, self._variable(space, kind, name, sealed))
 
     def list_values(self, space: str, kind: Kind) -> tuple[Value, ...]:
         """Every value of a kind by name, opened if they are variables."""
-        rows = self._db.read(lambda connection: values.listed(connection, space, kind))
+        rows = self._db.read(lambda connection: value_queries.listed(connection, space, kind))
         return tuple(
             Value(name, updated_at, self._variable(space, kind, name, sealed))
             for name, sealed, updated_at in rows
@@ -145,7 +153,7 @@ class Store:
 
     def delete_value(self, space: str, kind: Kind, name: str) -> None:
         """Delete a value; PlatformError 404."""
-        self._db.write(lambda connection: values.delete(connection, space, kind, name))
+        self._db.write(lambda connection: value_queries.delete(connection, space, kind, name))
 
     def _variable(self, space: str, kind: Kind, name: str, sealed: bytes) -> Any:
         if kind == "secret":  # write-only: nothing that lists or shows ever opens one

@@ -6,7 +6,7 @@ import ipaddress
 from collections.abc import Mapping
 
 from supervisor.errors import ConfigurationError
-from supervisor.settings import Settings
+from supervisor.settings.declarations import Settings
 from supervisor.warden.jail import tiers
 from supervisor.warden.jail.probes import Finding
 from supervisor.warden.jail.tiers import Tier

@@ -15,16 +15,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from supervisor.errors import ConfigurationError
-from supervisor.limits import MIB, Limits
+from supervisor.function_limits import MIB, Limits
 from supervisor.runtimes import load_runtimes
-from supervisor.settings import Settings
-from supervisor.warden import admission, agreement, identities, sums
-from supervisor.warden.descriptors import DESCRIPTORS_BESIDES, DESCRIPTORS_PER_CELL
-from supervisor.warden.jail import metadata, tiers
+from supervisor.settings.declarations import Settings
+from supervisor.warden import admission
+from supervisor.warden.cells import uid_pool
+from supervisor.warden.descriptor_limit import DESCRIPTORS_BESIDES, DESCRIPTORS_PER_CELL
+from supervisor.warden.jail import metadata_routes, tiers
+from supervisor.warden.jail.cgroup_hierarchies import Place, own_places
 from supervisor.warden.jail.cgroups import CONTROLLERS, name_of
-from supervisor.warden.jail.hierarchies import Place, own_places
-from supervisor.warden.jail.meters import Meter
 from supervisor.warden.jail.probes import Finding
+from supervisor.warden.memory import counter_check, host_budget
+from supervisor.warden.memory.memory_meters import Meter
 
 PASS, CAUTION, FAIL = "PASS", "CAUTION", "FAIL"
 # move_mount of detached trees with mount_setattr, and pidfds.
@@ -32,7 +34,7 @@ LEAST_KERNEL = (5, 12)
 # The oldest long-term kernel that still gets fixes of the page-cache-write class when this was written.
 FRESH_KERNEL = (6, 1)
 LANDLOCK_USED_ABI = 6
-# As worker.rlimits has it.
+# As worker.sandbox.rlimits has it.
 PENDING_OF_A_CELL = 32
 # A comparison takes milliseconds for each process.
 CELLS_COMPARED_MOST = 16
@@ -126,7 +128,7 @@ def _metadata(settings: Settings, _: Mapping[str, Finding]) -> list[Check]:
     if settings.ceilings.get("network", "none") == "none":
         return []  # nobody gets the host's network
     try:
-        metadata.probe()
+        metadata_routes.probe()
     except OSError as error:
         remedy = "functions with network = host can take this machine's cloud credentials: give it none"
         return [Check(CAUTION, "metadata addresses", f"not refused: {error}", remedy)]
@@ -194,13 +196,13 @@ def _sums(settings: Settings, _: Mapping[str, Finding]) -> list[Check]:
     """What all cells together may have, and whether the host has that."""
     groups, mounts = Path("/proc/self/cgroup").read_text(), Path("/proc/self/mountinfo").read_text()
     places = own_places(groups, mounts)
-    host = sums.read_host(places)
+    host = host_budget.read_host(places)
     return sums_checks(settings, host, resource.getrlimit(resource.RLIMIT_SIGPENDING)[1])
 
 
-def sums_checks(settings: Settings, host: sums.Host, pending: int) -> list[Check]:
+def sums_checks(settings: Settings, host: host_budget.Host, pending: int) -> list[Check]:
     """The lines about sums; pure."""
-    most = sums.sums_of(settings, host)
+    most = host_budget.sums_of(settings, host)
     checks = [
         _share("processes of all cells", most.processes, host.processes, "cells_processes", 1, ""),
         _share("memory of all cells", most.memory_bytes, host.memory_bytes, "cells_memory", MIB, " MiB"),
@@ -211,9 +213,8 @@ def sums_checks(settings: Settings, host: sums.Host, pending: int) -> list[Check
         remedy = f"lower max_cells to {most.processes // 2}, or raise kernel.pid_max and kernel.threads-max"
         checks.append(Check(FAIL, "max_cells", f"{settings.max_cells} need {cells} processes", remedy))
     files = settings.max_cells * most.files
-    found = (
-        f"{most.files} an instance, {'no limit' if host.files >= sums.UNLIMITED else host.files} of the host"
-    )
+    of_host = "no limit" if host.files >= host_budget.UNLIMITED else host.files
+    found = f"{most.files} an instance, {of_host} of the host"
     ok = files <= host.files
     remedy = f"max_cells instances could open {files}: raise fs.file-max, or set instance_files; the server "
     remedy += "ends who has most when three quarters are open"
@@ -244,7 +245,9 @@ def _counters(settings: Settings, _: Mapping[str, Finding]) -> list[Check]:
     for leaf in sorted(base.glob("*/"))[:CELLS_COMPARED_MOST]:
         meter = Meter({"memory": Place(str(leaf), place.version)})
         try:
-            said = agreement.compare(meter, functools.partial(agreement.members_of, leaf / "cgroup.procs"))
+            said = counter_check.compare(
+                meter, functools.partial(counter_check.members_of, leaf / "cgroup.procs")
+            )
         except PermissionError as error:
             return [Check(CAUTION, what, f"not compared: {error}", "run this as the server's user")]
         if said:
@@ -276,8 +279,8 @@ def _user_ids(settings: Settings, findings: Mapping[str, Finding]) -> list[Check
 
     if not findings["root"].works:
         return []
-    first = identities.first_id(settings.data_dir, settings.cell_uid_base)
-    last = first + settings.max_cells * identities.IDS_PER_CELL - 1
+    first = uid_pool.first_id(settings.data_dir, settings.cell_uid_base)
+    last = first + settings.max_cells * uid_pool.IDS_PER_CELL - 1
     taken = sorted(entry.pw_name for entry in pwd.getpwall() if first <= entry.pw_uid <= last)
     if taken:
         remedy = "set cell_uid_base to a block of ids that nobody has"

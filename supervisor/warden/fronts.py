@@ -17,12 +17,12 @@ from pathlib import Path
 from typing import Any
 
 from supervisor.datagrams import Link, Message, discard, pair
-from supervisor.limits import LAST_SECONDS
-from supervisor.warden import policy
-from supervisor.warden.jail.launch import Launch
-from supervisor.warden.jail.root import system_root
-from supervisor.warden.jail.standby import ENVIRONMENT, PROGRAM, StandBy
+from supervisor.function_limits import LAST_SECONDS
+from supervisor.warden.jail.private_root import system_root
+from supervisor.warden.launch.front_standby import ENVIRONMENT, PROGRAM, StandBy
+from supervisor.warden.launch.launcher import Launch
 from supervisor.warden.processes import Children, signal_pid
+from supervisor.warden.supply import blank_target
 
 log = logging.getLogger("cellblock.fronts")
 
@@ -129,7 +129,7 @@ class Fronts:
             self._start(StandBy())
         except OSError as error:
             self._failures += 1
-            delay = policy.backoff(self._failures)
+            delay = blank_target.backoff(self._failures)
             log.error("the fronts cannot be started (%s); next try in %.1f s", error, delay)
             asyncio.get_running_loop().call_later(delay, self._start_again)
 
@@ -186,7 +186,7 @@ class Fronts:
             self.gone.set()
             return
         self._failures += 1
-        delay = policy.backoff(self._failures)
+        delay = blank_target.backoff(self._failures)
         log.error("the fronts ended with status %d; they start again in %.1f s", status, delay)
         asyncio.get_running_loop().call_later(delay, self._start_again)
 

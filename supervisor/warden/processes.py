@@ -15,9 +15,9 @@ import subprocess
 from collections.abc import Callable, Mapping, Sequence
 
 from supervisor.signals import how_ended
-from supervisor.warden.first_zygote import FirstZygote, Wanted
-from supervisor.warden.jail.launch import Launch
-from supervisor.warden.thorough import Incomplete, all_of
+from supervisor.warden.all_steps import Incomplete, all_of
+from supervisor.warden.launch.launcher import Launch
+from supervisor.warden.launch.zygote_prestart import FirstZygote, Wanted
 
 log = logging.getLogger("cellblock.warden")
 

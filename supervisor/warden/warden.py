@@ -21,35 +21,37 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from supervisor import reloading, signals
+from supervisor import signals
 from supervisor.datagrams import Message
 from supervisor.errors import ConfigurationError
-from supervisor.limits import FILES
+from supervisor.function_limits import FILES
 from supervisor.runtimes import Runtime, load_runtimes
-from supervisor.settings import Settings
+from supervisor.settings import reloading
+from supervisor.settings.declarations import Settings
 from supervisor.warden import fronts as fronts_
-from supervisor.warden import identities, sums
-from supervisor.warden.agreement import Agreement
-from supervisor.warden.cells import Cell, Ending
-from supervisor.warden.code import Bundles
-from supervisor.warden.confinement import Confinement
-from supervisor.warden.descriptors import raise_descriptor_limit
-from supervisor.warden.first_zygote import FirstZygote, Wanted
+from supervisor.warden.cells import uid_pool
+from supervisor.warden.cells.cell_folders import Rooms, readable_paths
+from supervisor.warden.cells.code_mount import Bundles
+from supervisor.warden.cells.confinement import Confinement
+from supervisor.warden.cells.held_cell import Cell, Ending
+from supervisor.warden.descriptor_limit import raise_descriptor_limit
 from supervisor.warden.fronts import Fronts
-from supervisor.warden.jail import _syscalls as sys_
+from supervisor.warden.jail import _host_syscalls as sys_
 from supervisor.warden.jail import cgroups as cgroups_
+from supervisor.warden.jail.cgroup_hierarchies import Place, own_places
 from supervisor.warden.jail.cgroups import Cgroups
-from supervisor.warden.jail.hierarchies import Place, own_places
-from supervisor.warden.jail.launch import Launch
 from supervisor.warden.jail.probes import Finding
-from supervisor.warden.jail.standby import StandBy
 from supervisor.warden.jail.tiers import Tier
-from supervisor.warden.leases import Desk
+from supervisor.warden.launch.front_standby import StandBy
+from supervisor.warden.launch.launcher import Launch
+from supervisor.warden.launch.zygote_prestart import FirstZygote, Wanted
+from supervisor.warden.leases.desk import Desk
+from supervisor.warden.memory import host_budget
+from supervisor.warden.memory.counter_check import Agreement
 from supervisor.warden.processes import Children
-from supervisor.warden.registry import Registry
-from supervisor.warden.rooms import Rooms, readable_paths
-from supervisor.warden.surveys import Surveys
-from supervisor.warden.tuning import Tuning
+from supervisor.warden.reload import Tuning
+from supervisor.warden.supply.registry import Registry
+from supervisor.warden.survey_rounds import Surveys
 
 log = logging.getLogger("cellblock.warden")
 
@@ -68,7 +70,10 @@ def within_the_host(settings: Settings) -> Settings:
     so, instead of a cell that cannot be tied.  What they have open together is the host's to bear.
     """
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    ceilings = {**settings.all_ceilings, FILES: sums.sums_of(settings, sums.read_host(our_places())).files}
+    ceilings = {
+        **settings.all_ceilings,
+        FILES: host_budget.sums_of(settings, host_budget.read_host(our_places())).files,
+    }
     if hard != resource.RLIM_INFINITY:
         ceilings["open_files"] = min(ceilings["open_files"], hard)
     return replace(settings, ceilings=ceilings)
@@ -127,7 +132,7 @@ class Warden:
         self._findings = findings
         self._token_digest = hashlib.sha256(admin_token.encode()).hexdigest()
         self.runtimes = self._installed(settings)
-        self.front_uid, self.front_gid = identities.front_ids(settings.user)
+        self.front_uid, self.front_gid = uid_pool.front_ids(settings.user)
         self._is_ready = asyncio.Event()
         self._stop = asyncio.Event()
         self.address = ("", 0)
@@ -243,7 +248,7 @@ class Warden:
 
     def _make_registry(self, desk: Desk, confinement: Confinement, children: Children) -> Registry:
         settings = self._settings
-        first_id = identities.first_id(settings.data_dir, settings.cell_uid_base)
+        first_id = uid_pool.first_id(settings.data_dir, settings.cell_uid_base)
 
         def layers_changed() -> None:
             layers = [layer.as_json() for layer in confinement.layers()]
@@ -258,7 +263,7 @@ class Warden:
             huge_pages=settings.huge_pages,
             blank_cells=settings.blank_cells,
             blank_most=settings.blank_cells_most,
-            slots=identities.Slots(first_id, settings.max_cells),
+            slots=uid_pool.Slots(first_id, settings.max_cells),
             confinement=confinement,
             children=children,
             shares=desk.shares,
@@ -301,7 +306,7 @@ class Warden:
         places = our_places()
         family = [self._front.pid, *(first.pid for first in self._first_zygotes.values())]
         cgroups = Cgroups(cgroups_.name_of(self._settings.data_dir), places, family)
-        most = sums.sums_of(self._settings, sums.read_host(places))
+        most = host_budget.sums_of(self._settings, host_budget.read_host(places))
         cgroups.bound(most.processes, most.memory_bytes)
         return cgroups
 

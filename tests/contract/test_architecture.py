@@ -6,15 +6,16 @@ import ast
 import re
 import sys
 from collections import defaultdict
+from collections.abc import Iterator
 from pathlib import Path
 
-from supervisor.warden.jail import launch
-from supervisor.warden.states import TRANSITIONS
-from worker import lockdown
+from supervisor.warden.cells.cell_states import TRANSITIONS
+from supervisor.warden.launch import launcher
+from worker.sandbox import lockdown
 
 REPOSITORY = Path(__file__).parents[2]
 PAGE = (REPOSITORY / "docs/architecture.md").read_text(encoding="utf-8")
-SOURCES = ("supervisor/**/*.py", "worker/*.py", "function/*.py", "seccomp/*.py")
+SOURCES = ("supervisor/**/*.py", "worker/**/*.py", "function/*.py", "seccomp/*.py")
 
 
 def section(title: str) -> str:
@@ -34,15 +35,15 @@ def rows(title: str) -> list[list[str]]:
 
 
 def test_the_steps_of_a_cell_are_the_ones_that_run() -> None:
-    assert numbered("BUILD of `worker/lockdown.py`") == [name for name, _ in lockdown.BUILD]
-    assert numbered("PREPARE of `worker/lockdown.py`") == [name for name, _ in lockdown.PREPARE]
-    assert numbered("PLACE of `worker/lockdown.py`") == [name for name, _ in lockdown.PLACE]
-    assert numbered("TIE of `worker/lockdown.py`") == [name for name, _ in lockdown.TIE]
+    assert numbered("BUILD of `worker/sandbox/lockdown.py`") == [name for name, _ in lockdown.BUILD]
+    assert numbered("PREPARE of `worker/sandbox/lockdown.py`") == [name for name, _ in lockdown.PREPARE]
+    assert numbered("PLACE of `worker/sandbox/lockdown.py`") == [name for name, _ in lockdown.PLACE]
+    assert numbered("TIE of `worker/sandbox/lockdown.py`") == [name for name, _ in lockdown.TIE]
 
 
 def test_the_steps_of_the_launcher_are_the_ones_that_run() -> None:
-    names = [step.__name__.lstrip("_") for step in launch.STEPS]
-    assert numbered("STEPS of `supervisor/warden/jail/launch.py`") == names
+    names = [step.__name__.lstrip("_") for step in launcher.STEPS]
+    assert numbered("STEPS of `supervisor/warden/launch/launcher.py`") == names
 
 
 def test_the_way_of_a_call_has_ten_steps() -> None:
@@ -58,41 +59,77 @@ def test_the_states_are_the_ones_of_the_table() -> None:
     assert rows("States") == expected
 
 
+# What both sides of a cell's pipes import.
+SHARED = ("worker.wire", "worker.logwire")
+# A room is a folder so deep; what is deeper is a part of it.
+ROOM_DEPTH = {"supervisor": 3, "worker": 2}
+
+
 def part_of(module: str) -> str:
     """The row of the import table that a module of ours belongs to; a foreign one is its own."""
-    first, _, rest = module.partition(".")
-    if first == "supervisor":
-        folder = rest.partition(".")[0]
-        return f"supervisor.{folder}" if folder and (REPOSITORY / "supervisor" / folder).is_dir() else first
-    shared = ".".join(module.split(".")[:2])
-    return shared if shared in ("worker.wire", "worker.logwire") else first
+    parts = module.split(".")
+    if parts[0] not in ("supervisor", "worker"):
+        return parts[0]
+    if module.startswith(SHARED):
+        return ".".join(parts[:2])
+    most = ROOM_DEPTH[parts[0]]
+    rooms = [parts[:deep] for deep in range(1, most + 1) if (REPOSITORY / Path(*parts[:deep])).is_dir()]
+    return ".".join(rooms[-1])
 
 
-def is_other(node: ast.ImportFrom) -> bool:
-    """Whether it names what it imports from in full, and that is not the worker's package."""
-    return node.level == 0 and (node.module or "").partition(".")[0] != "worker"
+def base_of(node: ast.ImportFrom, path: Path) -> str:
+    """What it imports from, in full.  In cells the worker's package has another name, so that never does."""
+    if path.is_relative_to(REPOSITORY / "worker/standins"):
+        return node.module or ""
+    is_own = node.level > 0 or (node.module or "").partition(".")[0] == "worker"
+    assert not path.is_relative_to(REPOSITORY / "worker") or is_own == (node.level > 0), path
+    package = path.relative_to(REPOSITORY).parent.parts
+    above = package[: len(package) - node.level + 1] if node.level else ()
+    return ".".join(filter(None, (*above, node.module)))
+
+
+def imported_by(path: Path) -> Iterator[tuple[str, str]]:
+    """What a file imports: a package or module, and a name of it or ""."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                assert alias.name != "worker", path
+                yield alias.name, ""
+        elif isinstance(node, ast.ImportFrom):
+            base = base_of(node, path)
+            yield from ((base, alias.name) for alias in node.names)
+
+
+def module_of(path: Path) -> str:
+    parts = path.relative_to(REPOSITORY).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+MODULES = {module_of(path): path for pattern in SOURCES for path in REPOSITORY.glob(pattern)}
 
 
 def imports() -> dict[str, set[str]]:
+    """Of each room: the others, and the foreign packages, that its modules import."""
     found: dict[str, set[str]] = defaultdict(set)
-    for path in (path for pattern in SOURCES for path in REPOSITORY.glob(pattern)):
-        importer = part_of(".".join(path.relative_to(REPOSITORY).with_suffix("").parts))
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            names: list[str] = []
-            if isinstance(node, ast.Import):
-                names = [alias.name for alias in node.names]
-                assert "worker" not in names, path
-            elif isinstance(node, ast.ImportFrom):
-                package = "worker" if node.level else ""
-                # In cells the worker's package has another name, so it never calls itself by one.
-                assert node.level == int(path.is_relative_to(REPOSITORY / "worker") and not is_other(node))
-                base = ".".join(filter(None, (package, node.module)))
-                # ``from worker import wire`` imports a module, ``from supervisor import __version__`` none.
-                names = [f"{base}.{alias.name}" for alias in node.names]
-            found[importer].update(
-                part_of(name) for name in names if name.partition(".")[0] not in sys.stdlib_module_names
-            )
+    for module, path in MODULES.items():
+        importer = part_of(module)
+        for base, name in imported_by(path):
+            if base.partition(".")[0] not in sys.stdlib_module_names:
+                found[importer].add(part_of(f"{base}.{name}".strip(".")))
     return {part: names - {part} for part, names in found.items() if names - {part}}
+
+
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    left: dict[str, set[str]] = {}
+    for module, path in MODULES.items():
+        # ``from worker import wire`` imports a module, ``from supervisor import __version__`` none.
+        names = {
+            f"{base}.{name}" if f"{base}.{name}" in MODULES else base for base, name in imported_by(path)
+        }
+        left[module] = names & MODULES.keys() - {module}
+    while free := {module for module, others in left.items() if not others & left.keys()}:
+        left = {module: others for module, others in left.items() if module not in free}
+    assert not left, "in a circle, or importing one: " + ", ".join(sorted(left))
 
 
 def test_the_import_table_is_exactly_what_is_imported() -> None:
@@ -113,7 +150,7 @@ def test_every_file_that_is_named_exists() -> None:
 
 def test_every_file_of_the_call_path_and_the_sandbox_is_in_the_reading_order() -> None:
     order = section("Files in reading order")
-    for folder in ("worker", "supervisor/warden", "supervisor/warden/jail", "supervisor/front"):
-        for path in (REPOSITORY / folder).glob("*.py"):
-            if path.name != "__init__.py":
+    for folder in ("worker", "supervisor/warden", "supervisor/front"):
+        for path in (REPOSITORY / folder).rglob("*.py"):
+            if path.name != "__init__.py" and not path.is_relative_to(REPOSITORY / "worker/standins"):
                 assert f"`{path.relative_to(REPOSITORY)}`" in order, path

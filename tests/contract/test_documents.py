@@ -51,7 +51,7 @@ def test_every_constant_that_is_quoted_has_the_value_that_is_quoted() -> None:
     quoted = re.findall(r"`([A-Z][A-Z_]+) = ([\d._]+)`", "".join(page.read_text() for page in PAGES))
     assert quoted
     values: dict[str, set[object]] = {}
-    for path in [*REPOSITORY.glob("supervisor/**/*.py"), *REPOSITORY.glob("worker/*.py")]:
+    for path in [*REPOSITORY.glob("supervisor/**/*.py"), *REPOSITORY.glob("worker/**/*.py")]:
         for node in ast.parse(path.read_text(encoding="utf-8")).body:
             if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant):
                 for target in node.targets:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from supervisor.limits import ASYNC_CONCURRENCY, DEFAULTS
+from supervisor.function_limits import ASYNC_CONCURRENCY, DEFAULTS
 from tests.contract.plain.differences import DIFFERENCES
 from tests.support.server import SPACE, TOKEN, Server
 from tests.support.transcripts import (

@@ -10,12 +10,12 @@ from typing import Any
 
 from pydantic.fields import FieldInfo
 
-from supervisor.front.api.limits import Limits
-from supervisor.limits import DEFAULT_CEILINGS, MIB
-from supervisor.options import Options
-from supervisor.reloading import LIVE
-from supervisor.sources import load
-from supervisor.validated import Given
+from supervisor.front.api.limits_schema import Limits
+from supervisor.function_limits import DEFAULT_CEILINGS, MIB
+from supervisor.function_options import Options
+from supervisor.settings.plain_sources import load
+from supervisor.settings.reloading import LIVE
+from supervisor.settings.validated import Given
 
 REPOSITORY = Path(__file__).parents[2]
 PAGE = (REPOSITORY / "docs/settings.md").read_text(encoding="utf-8")
@@ -147,7 +147,7 @@ def test_the_example_file_of_the_page_is_one_that_the_server_takes(tmp_path: Pat
 def test_the_example_variables_of_the_page_are_ones_that_the_server_takes() -> None:
     (example,) = re.findall(r"^```sh\n(.*?)^```$", PAGE, flags=re.MULTILINE | re.DOTALL)
     program = (
-        "from supervisor.sources import load; s = load(); "
+        "from supervisor.settings.plain_sources import load; s = load(); "
         "print(s.workers, s.defaults, s.all_ceilings['timeout'], s.preload)"
     )
 

@@ -28,7 +28,7 @@ pytestmark = pytest.mark.slow  # each starts an interpreter, some several
 def welcome(*arguments: object, token: str = TOKEN) -> subprocess.CompletedProcess[str]:
     variables = {name: value for name, value in os.environ.items() if not name.startswith("CELLBLOCK_")}
     return subprocess.run(
-        [sys.executable, "-m", "supervisor.cli.welcome", *map(str, arguments)],
+        [sys.executable, "-m", "supervisor.cli.serving.welcome", *map(str, arguments)],
         cwd=REPOSITORY,
         env={**variables, "CELLBLOCK_TOKEN": token},
         capture_output=True,

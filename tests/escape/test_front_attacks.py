@@ -27,8 +27,8 @@ from tests.support.weakened import Change, weakened_tree
 pytestmark = [pytest.mark.needs_sandbox, pytest.mark.needs_root]
 
 LINK = "supervisor/front/warden_link.py"
-ZYGOTES = "supervisor/warden/zygotes.py"
-WORDS = "supervisor/warden/words.py"
+ZYGOTES = "supervisor/warden/supply/zygote_handle.py"
+WORDS = "supervisor/warden/leases/front_messages.py"
 HOSTILE = Change(
     LINK,
     """

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from supervisor.warden.jail.standby import ENVIRONMENT
+from supervisor.warden.launch.front_standby import ENVIRONMENT
 from tests.escape.canaries import Canaries
 from tests.escape.conftest import Target
 from tests.support.descriptors import places_in

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from supervisor.warden.identities import IDS_PER_CELL, Slots
+from supervisor.warden.cells.uid_pool import IDS_PER_CELL, Slots
 from tests.escape.attacks import life_cycle
 from tests.escape.canaries import Canaries
 from tests.escape.conftest import Target
@@ -173,7 +173,7 @@ def test_095_a_kill_by_pidfd_never_hits_who_has_the_number_now(how: str, bystand
 
 
 def test_095_the_warden_kills_cells_by_pidfd_only() -> None:
-    tree = ast.parse((REPOSITORY / "supervisor/warden/cells.py").read_text())
+    tree = ast.parse((REPOSITORY / "supervisor/warden/cells/held_cell.py").read_text())
     called = {ast.unparse(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)}
     assert "signal.pidfd_send_signal" in called
     assert not called & {"os.kill", "os.killpg", "signal.pthread_kill"}

@@ -16,8 +16,8 @@ from pathlib import Path
 
 import pytest
 
-from supervisor.warden.jail import metadata
-from supervisor.warden.jail.hierarchies import own_places
+from supervisor.warden.jail import metadata_routes
+from supervisor.warden.jail.cgroup_hierarchies import own_places
 from tests.support.server import Server
 
 pytestmark = [pytest.mark.needs_sandbox, pytest.mark.needs_root]
@@ -89,7 +89,7 @@ def group() -> Path:
     if "" not in places:
         pytest.skip("no cgroup v2 hierarchy is mounted")
     try:
-        metadata.probe()
+        metadata_routes.probe()
     except OSError as error:
         pytest.skip(f"no BPF here: {error}")
     made = Path(places[""].path) / f"metadata-{os.getpid()}"
@@ -110,7 +110,7 @@ def test_064_every_form_of_a_metadata_address_is_refused_by_every_way_and_its_ne
     group: Path,
 ) -> None:
     try:
-        metadata.guard(str(group))
+        metadata_routes.guard(str(group))
         found, accepted = tries(str(group), REFUSED)
         assert set(found) == set(REFUSED)
         assert {way for ways in found.values() for way in ways[:5]} == {"EPERM"}
@@ -133,7 +133,7 @@ def test_064_control_without_the_program_the_canary_is_reached(group: Path) -> N
 def test_a_server_that_starts_again_replaces_the_programs_of_the_one_that_was_killed(group: Path) -> None:
     try:
         for _ in range(100):  # the kernel takes 64 at one place
-            metadata.guard(str(group))
+            metadata_routes.guard(str(group))
     finally:
         group.rmdir()
 
@@ -171,5 +171,5 @@ def test_064_a_function_in_the_hosts_network_is_refused_the_metadata_addresses(
 @pytest.mark.parametrize("text", [*REFUSED, *ALLOWED])
 def test_the_table_says_what_the_programs_do(text: str) -> None:
     address = ipaddress.ip_address(text)
-    networks = metadata.V4 if address.version == 4 else metadata.refused_v6()
+    networks = metadata_routes.V4 if address.version == 4 else metadata_routes.refused_v6()
     assert any(address in network for network in networks) is (text in REFUSED)

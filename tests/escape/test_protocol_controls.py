@@ -23,7 +23,7 @@ from typing import Any
 import msgpack
 import pytest
 
-from supervisor.front.answers import function_headers
+from supervisor.front.outcome.answers import function_headers
 from tests.escape.attacks import protocol
 from worker import wire
 

@@ -17,9 +17,9 @@ from pathlib import Path
 import pytest
 
 from seccomp.profile import Answer, load
-from supervisor import sources
 from supervisor.runtimes import RUNTIME_NAMES, Runtime
-from supervisor.runtimes.record import read_record, runtime_of
+from supervisor.runtimes.runtime_record import read_record, runtime_of
+from supervisor.settings import plain_sources
 from tests.support.performed import REPOSITORY
 from tests.support.runtimes import on_every_runtime, runtime_or_skip
 
@@ -103,7 +103,7 @@ def test_ordinary_programs_run_under_a_cells_filter(runtime_name: str, folder: P
 
 
 def test_every_allowed_name_is_used_or_has_its_reason(folder: Path) -> None:
-    runtimes_dir = sources.load().runtimes_dir
+    runtimes_dir = plain_sources.load().runtimes_dir
     records = [record for name in RUNTIME_NAMES if (record := read_record(runtimes_dir, name))]
     found = [runtime for record in records if (runtime := runtime_of(runtimes_dir, record))]
     if len(found) < len(RUNTIME_NAMES):

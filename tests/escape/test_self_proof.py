@@ -89,14 +89,17 @@ def test_a_step_that_proves_nothing_is_missed(tmp_path: Path) -> None:
 
 def test_a_cell_that_was_given_device_nodes_and_has_others_is_never_ready(tmp_path: Path) -> None:
     python = weakened_tree(tmp_path, frozenset(), self_test=True)
-    left_out = Change("worker/lockdown.py", "    if False:", old="    if materials.has_own_devices:")
+    left_out = Change("worker/sandbox/lockdown.py", "    if False:", old="    if materials.has_own_devices:")
     apply(python.parents[2], left_out)
     assert "own-devices: the file system of full is" in refusal(python, tmp_path).splitlines()[-1]
 
 
 def test_a_step_that_fails_is_named(tmp_path: Path) -> None:
     python = weakened_tree(tmp_path, frozenset(), self_test=True)
-    apply(python.parents[2], Change("worker/lockdown.py", "raise OSError(5, 'broken')", old="os.setsid()"))
+    apply(
+        python.parents[2],
+        Change("worker/sandbox/lockdown.py", "raise OSError(5, 'broken')", old="os.setsid()"),
+    )
     assert "session" in refusal(python, tmp_path)
 
 
@@ -114,7 +117,7 @@ def test_a_breach_in_a_running_server_ends_all_serving_and_is_published(tmp_path
     apply(
         python.parents[2],
         Change(
-            "supervisor/warden/confinement.py",
+            "supervisor/warden/cells/confinement.py",
             f'"outsider": 2 if __import__("os").path.exists({str(switch)!r}) else os.getpid(),',
             old='"outsider": os.getpid(),',
         ),
@@ -142,9 +145,9 @@ def test_a_breach_in_a_running_server_ends_all_serving_and_is_published(tmp_path
 
 
 def test_the_steps_that_a_proof_must_speak_of_are_those_that_run() -> None:
-    from supervisor.warden.confinement import PROVEN
+    from supervisor.warden.cells.confinement import PROVEN
     from supervisor.warden.jail.tiers import Tier
-    from worker import lockdown, selftest
+    from worker.sandbox import lockdown, selftest
 
     with_the_function = {"code", "tmp", "rlimits"}
     proven = {name for name, _ in selftest.BEFORE} | {"speculation", "seccomp"} | with_the_function

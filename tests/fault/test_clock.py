@@ -24,11 +24,11 @@ WALL_CLOCK = {"time.time", "time.time_ns", "datetime.now", "datetime.utcnow", "d
 KEEPERS = (
     "supervisor/store/",
     "supervisor/logs/",
-    "supervisor/bundles.py",
-    "supervisor/front/reports.py",
-    "supervisor/front/recorder.py",
-    "supervisor/front/logkeeping.py",
-    "supervisor/front/http/line.py",  # the header Date
+    "supervisor/bundles/bundle_store.py",
+    "supervisor/front/outcome/reports.py",
+    "supervisor/front/logs/recorder.py",
+    "supervisor/front/logs/log_deletion.py",
+    "supervisor/front/http/answer_head.py",  # the header Date
 )
 AHEAD_SECONDS = 400 * 86_400
 

@@ -23,7 +23,7 @@ def handle(req):
     KEPT.append(b"x" * ({TOUCHED_MIB} << 20))
     return {{"body": "kept"}}
 """
-AGREEMENT = "supervisor/warden/agreement.py"
+AGREEMENT = "supervisor/warden/memory/counter_check.py"
 OFTEN = Change(AGREEMENT, "EVERY_S = 0.1", old="EVERY_S = 60.0")
 # What it saw is of no interest to an operator, but it is here.
 SAYS_SO = Change(
@@ -39,7 +39,7 @@ LEFT_OUT = Change(
 )
 # Where the groups of all controllers are one folder (v2) there is no being in one of them alone.
 GUARD_ASLEEP = Change(
-    "supervisor/warden/guard.py", "    def _look(self, cell: _Cell) -> None:\n        return\n",
+    "supervisor/warden/memory/memory_guard.py", "    def _look(self, cell: _Cell) -> None:\n        return\n",
     old="    def _look(self, cell: _Cell) -> None:\n",
 )  # fmt: skip
 

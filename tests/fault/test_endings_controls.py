@@ -62,7 +62,7 @@ def test_control_given_up_but_not_killed_a_process_without_its_channel_goes_on_a
     small_server: MakeSmall, tmp_path: Path
 ) -> None:
     only_given_up = Change(
-        "supervisor/front/instance.py", "self._end, Ending(\"exited\", 0, 0, DEAF))",
+        "supervisor/front/pool/instance.py", "self._end, Ending(\"exited\", 0, 0, DEAF))",
         old="self._end_as, Ending(\"exited\", 0, 0, DEAF), \"hung up\")",
     )  # fmt: skip
     python = weakened_tree(tmp_path, frozenset(), only_given_up, self_test=True)

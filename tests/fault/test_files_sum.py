@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from supervisor.warden.files import open_in
-from supervisor.warden.jail.resident import tree_of
+from supervisor.warden.memory.open_files import open_in
+from supervisor.warden.memory.process_memory import tree_of
 from tests.escape.neighbour import Tenant
 from tests.fault.conftest import MakeSmall
 from tests.support.holdings import wait_until
@@ -17,14 +17,14 @@ from tests.support.processes import processes_of_mark
 from tests.support.server import Server
 from tests.support.weakened import Change, weakened_tree
 
-FILES = "supervisor/warden/files.py"
+FILES = "supervisor/warden/memory/open_files.py"
 # All of a small server's processes have a few hundred.
 HOST_HAS = 3000
 SMALL_HOST = Change(
     FILES,
     f"""
 def count():
-    from supervisor.warden.jail.resident import tree_of
+    from supervisor.warden.memory.process_memory import tree_of
     return open_in(tree_of(os.getpid())), {HOST_HAS}
 """,
 )

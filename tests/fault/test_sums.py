@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
+from supervisor.warden.jail.cgroup_hierarchies import Place
 from supervisor.warden.jail.cgroups import Cgroups
-from supervisor.warden.jail.hierarchies import Place
 from tests.fault.conftest import HELLO, MakeSmall, is_answered
 from tests.support.envelope import assert_envelope
 from tests.support.groups import groups_of
@@ -57,11 +57,12 @@ while sent < most and libc.sigqueue(os.getpid(), 40, ctypes.c_void_p(1)) == 0:
 print(sent)
 """
 ALL_THERE_IS = Change(
-    "worker/rlimits.py", "(resource.RLIMIT_SIGPENDING, resource.getrlimit(resource.RLIMIT_SIGPENDING)[1])",
+    "worker/sandbox/rlimits.py",
+    "(resource.RLIMIT_SIGPENDING, resource.getrlimit(resource.RLIMIT_SIGPENDING)[1])",
     "(resource.RLIMIT_SIGPENDING, 32)",
 )  # fmt: skip
 NO_HALF = Change(
-    "supervisor/warden/jail/launch.py", "(resource.RLIMIT_SIGPENDING, (most, most))",
+    "supervisor/warden/launch/launcher.py", "(resource.RLIMIT_SIGPENDING, (most, most))",
     "(resource.RLIMIT_SIGPENDING, (most // 2, most // 2))",
 )  # fmt: skip
 

@@ -12,15 +12,15 @@ from typing import Any
 
 import httpx
 
-from supervisor.bundles import BundleStore
+from supervisor.bundles.bundle_store import BundleStore
 from supervisor.front.api import build_api
-from supervisor.front.auth import Credentials
-from supervisor.front.tails import Tails
+from supervisor.front.following.subscriptions import Tails
+from supervisor.front.invoke.credential import Credentials
 from supervisor.store import Sealer, migrate, open_lookups
 from supervisor.store.store import Store, open_store
 from tests.support.control import FakeControl
 from tests.support.packing import CODE
-from tests.support.told import front_settings
+from tests.support.told import told
 
 TOKEN = "t0ken"
 FUNCTIONS = "/spaces/demo/functions"
@@ -40,7 +40,7 @@ class Front:
     def __init__(self, folder: Path, runner: asyncio.Runner, **settings: Any) -> None:
         url = f"sqlite:///{folder}/cellblock.db"
         migrate(url)
-        self.settings = front_settings(data_dir=folder, **settings)
+        self.settings = told(data_dir=folder, **settings)
         sealer = Sealer(b"k" * 32)
         self.store: Store = open_store(url, sealer)
         self.lookups = open_lookups(url, sealer)

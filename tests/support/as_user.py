@@ -11,7 +11,7 @@ import os
 import sys
 from pathlib import Path
 
-from supervisor.warden.jail import _syscalls as sys_
+from supervisor.warden.jail import _host_syscalls as sys_
 
 # A user that Debian assigns to nobody, and not the fronts' of a server that runs as root.
 ORDINARY_UID = 64_300

@@ -5,10 +5,10 @@ from __future__ import annotations
 import ast
 from typing import Any
 
-from supervisor.bundles import BundleStore
+from supervisor.bundles.bundle_store import BundleStore
 from supervisor.errors import PlatformError
-from supervisor.front.control import BundleCheck, Standing
-from supervisor.front.survey import Survey
+from supervisor.front.api_control import BundleCheck, Standing
+from supervisor.front.telemetry.survey import Survey
 
 
 class FakeControl:

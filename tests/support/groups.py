@@ -6,8 +6,8 @@ import contextlib
 import hashlib
 from pathlib import Path
 
+from supervisor.warden.jail.cgroup_hierarchies import own_places
 from supervisor.warden.jail.cgroups import CONTROLLERS, FREEZER
-from supervisor.warden.jail.hierarchies import own_places
 
 
 def groups_of(data_dir: Path) -> dict[str, tuple[Path, int]]:

@@ -12,7 +12,7 @@ from pathlib import Path
 REPOSITORY = Path(__file__).parents[2]
 
 _MODULES = "|".join(
-    sorted({path.stem for path in (REPOSITORY / "worker").glob("*.py") if path.stem != "__init__"})
+    sorted({path.stem for path in (REPOSITORY / "worker").rglob("*.py") if path.stem != "__init__"})
 )
 # Each with what an author would see of it.
 INSIDES = re.compile(

@@ -25,18 +25,18 @@ SAID_FIRST = Change(
 )
 STRUCK_OUT_LAST = (
     Change(
-        "supervisor/warden/registry.py",
+        "supervisor/warden/supply/registry.py",
         "steps = []",
         old="steps: list[Callable[[], object]] = [lambda: self._strike_out(cell)]",
     ),
     Change(
-        "supervisor/warden/registry.py",
+        "supervisor/warden/supply/registry.py",
         "steps += [lambda: self._tell_end(cell, ending), lambda: self._strike_out(cell)]",
         old="steps.append(lambda: self._tell_end(cell, ending))",
     ),
 )
 FIRST_ERROR_ENDS = Change(
-    "supervisor/warden/thorough.py",
+    "supervisor/warden/all_steps.py",
     "\ndef all_of(whose, *steps):\n    for step in steps:\n        step()\n",
 )
 OLD_BOOKS = (RAISING_NAMES, SAID_FIRST, *STRUCK_OUT_LAST, FIRST_ERROR_ENDS)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from supervisor.warden.jail.hierarchies import own_places
+from supervisor.warden.jail.cgroup_hierarchies import own_places
 from tests.support.holdings import wait_until
 
 JOIN = 'echo $$ > "$0"/cgroup.procs && exec "$@"'

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from supervisor import sources
 from supervisor.runtimes import RUNTIME_NAMES, Runtime
 from supervisor.runtimes.interpreters import own_runtime_name
-from supervisor.runtimes.record import read_record, runtime_of
+from supervisor.runtimes.runtime_record import read_record, runtime_of
+from supervisor.settings import plain_sources
 
 ROOT = Path(__file__).resolve().parents[2]
 DRIVER_SECONDS = 60.0
@@ -22,7 +22,7 @@ on_every_runtime = pytest.mark.parametrize("runtime_name", RUNTIME_NAMES)
 
 def runtime_or_skip(name: str) -> Runtime:
     """The installed runtime of that name; without it the test is skipped."""
-    runtimes_dir = sources.load().runtimes_dir
+    runtimes_dir = plain_sources.load().runtimes_dir
     record = read_record(runtimes_dir, name)
     runtime = runtime_of(runtimes_dir, record) if record else None
     if runtime is None:
@@ -32,7 +32,7 @@ def runtime_or_skip(name: str) -> Runtime:
 
 def only_default_runtime(folder: Path) -> Path:
     """A runtimes folder below ``folder`` with the default one only: a server starts fewer zygotes."""
-    source = sources.load().runtimes_dir
+    source = plain_sources.load().runtimes_dir
     made = folder / "only"
     made.mkdir()
     name = own_runtime_name()

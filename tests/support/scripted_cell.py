@@ -11,9 +11,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from supervisor.front.identity import Identity
-from supervisor.front.instance import Instance
-from supervisor.front.prepared import PreparedCall
+from supervisor.front.invoke.pending_call import PreparedCall
+from supervisor.front.pool.cell.instance_identity import Identity
+from supervisor.front.pool.instance import Instance
 from supervisor.front.warden_link import Lease
 from worker import wire
 

@@ -20,20 +20,22 @@ from typing import Any
 
 from supervisor import datagrams
 from supervisor.datagrams import Message, pair
-from supervisor.limits import DEFAULT_CEILINGS
+from supervisor.function_limits import DEFAULT_CEILINGS
 from supervisor.runtimes import Runtime
-from supervisor.warden import book, cells, leases, registry, roll, shares
-from supervisor.warden.ahead import Ahead, names_of
-from supervisor.warden.code import Bundles
-from supervisor.warden.confinement import Confinement
-from supervisor.warden.first_zygote import FirstZygote
-from supervisor.warden.identities import Slots
+from supervisor.warden.cells import held_cell
+from supervisor.warden.cells.code_mount import Bundles
+from supervisor.warden.cells.confinement import Confinement
+from supervisor.warden.cells.uid_pool import Slots
 from supervisor.warden.jail.cgroups import Cgroups
 from supervisor.warden.jail.tiers import Tier
-from supervisor.warden.leases import Desk
+from supervisor.warden.launch.zygote_prestart import FirstZygote
+from supervisor.warden.leases import accounts, desk, space_shares
+from supervisor.warden.leases.desk import Desk
 from supervisor.warden.processes import Children
-from supervisor.warden.registry import Registry
-from supervisor.warden.surveys import Surveys
+from supervisor.warden.supply import registry, roll
+from supervisor.warden.supply.preload import Ahead, names_of
+from supervisor.warden.supply.registry import Registry
+from supervisor.warden.survey_rounds import Surveys
 
 # Above every number that the kernel gives a process: nobody real is meant by it.
 FIRST_PID = 1 << 23
@@ -290,7 +292,7 @@ class Injected(Exception):
 
 
 # Where an end is handled: everything below ``Children.ended`` but the loop that takes the steps.
-TRACED = frozenset(module.__file__ for module in (book, cells, leases, registry, roll, shares))
+TRACED = frozenset(module.__file__ for module in (accounts, held_cell, desk, registry, roll, space_shares))
 
 
 def _is_a_beginning(frame: FrameType | None) -> bool:

@@ -15,7 +15,7 @@ from typing import Any
 
 import httpx
 
-from supervisor.settings import Settings
+from supervisor.settings.declarations import Settings
 from tests.support.patience import FACTOR
 
 REPOSITORY = Path(__file__).parents[2]

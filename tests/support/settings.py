@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from supervisor.settings import Settings
+from supervisor.settings.declarations import Settings
 
 
 def default_of(name: str) -> Any:

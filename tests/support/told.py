@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from supervisor import reloading, told
-from supervisor.validated import validated
+from supervisor.settings import front_settings, reloading
+from supervisor.settings.validated import validated
 
 
-def front_settings(**settings: Any) -> told.FrontSettings:
+def told(**settings: Any) -> front_settings.FrontSettings:
     """Validated by the one side, and told to the other as text."""
-    return told.at_start(json.loads(json.dumps(reloading.for_a_new_front(validated(None, settings)))))
+    return front_settings.at_start(
+        json.loads(json.dumps(reloading.for_a_new_front(validated(None, settings))))
+    )

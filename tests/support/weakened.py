@@ -20,19 +20,19 @@ from pathlib import Path
 REPOSITORY = Path(__file__).parents[2]
 PACKAGES = ("supervisor", "worker", "function", "seccomp")
 
-LOCKDOWN = "worker/lockdown.py"
+LOCKDOWN = "worker/sandbox/lockdown.py"
 ZYGOTE = "worker/zygote.py"
-LAUNCH = "supervisor/warden/jail/launch.py"
-ROOT = "supervisor/warden/jail/root.py"
-ZYGOTES = "supervisor/warden/zygote_launch.py"
+LAUNCH = "supervisor/warden/launch/launcher.py"
+ROOT = "supervisor/warden/jail/private_root.py"
+ZYGOTES = "supervisor/warden/launch/zygote_launch.py"
 FRONTS = "supervisor/warden/fronts.py"
 WARDEN = "supervisor/warden/warden.py"
-CONFINEMENT = "supervisor/warden/confinement.py"
-GUARD = "supervisor/warden/guard.py"
-CODE = "supervisor/warden/code.py"
+CONFINEMENT = "supervisor/warden/cells/confinement.py"
+GUARD = "supervisor/warden/memory/memory_guard.py"
+CODE = "supervisor/warden/cells/code_mount.py"
 FREEZER = "supervisor/warden/jail/freezer.py"
-DEVICES = "supervisor/warden/jail/devices.py"
-KEPT = "worker/kept.py"
+DEVICES = "supervisor/warden/jail/device_nodes.py"
+KEPT = "worker/fresh/kept_descriptors.py"
 PROBES = "supervisor/warden/jail/probes.py"
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from supervisor.cli.activity import _write_view
+from supervisor.cli.commands.activity_commands import _write_view
 from supervisor.cli.rates import rates
 
 HOSTILE = "\x1b]0;owned\x07\u202e[red]"

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from supervisor.cli import bundle
-from supervisor.cli.bundle import default_name, is_ignored, read_bundle
-from supervisor.cli.failures import USAGE, Failure
+from supervisor.cli.command_errors import USAGE, Failure
+from supervisor.cli.commands import bundle_packing
+from supervisor.cli.commands.bundle_packing import default_name, is_ignored, read_bundle
 
 
 def folder(root: Path, files: dict[str, str]) -> Path:
@@ -202,11 +202,11 @@ def test_a_folder_with_too_many_files_or_bytes_is_refused(
 ) -> None:
     root = folder(tmp_path, {"handler.py": "x", "a": "1", "b": "2"})
 
-    monkeypatch.setattr(bundle, "BUNDLE_MAX_FILES", 2)
+    monkeypatch.setattr(bundle_packing, "BUNDLE_MAX_FILES", 2)
     assert "more than 2 files" in refused(root)
 
-    monkeypatch.setattr(bundle, "BUNDLE_MAX_FILES", 3)
-    monkeypatch.setattr(bundle, "BUNDLE_MAX_BYTES", 2)
+    monkeypatch.setattr(bundle_packing, "BUNDLE_MAX_FILES", 3)
+    monkeypatch.setattr(bundle_packing, "BUNDLE_MAX_BYTES", 2)
     assert "more than 2 bytes" in refused(root)
 
 

@@ -11,10 +11,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from supervisor.cli import arguments, output
-from supervisor.cli.client import Client, envelope
-from supervisor.cli.config import DEFAULT_URL, Target, checked_url, read_config, resolve_target
-from supervisor.cli.failures import USAGE, Failure
-from supervisor.cli.invoke import call_path, call_query
+from supervisor.cli.client.connection_config import (
+    DEFAULT_URL,
+    Target,
+    checked_url,
+    read_config,
+    resolve_target,
+)
+from supervisor.cli.client.http_client import Client, envelope
+from supervisor.cli.command_errors import USAGE, Failure
+from supervisor.cli.commands.invoke_command import call_path, call_query
 
 
 def test_a_scalar_is_json_or_toml_and_everything_else_is_text() -> None:

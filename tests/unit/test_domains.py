@@ -9,8 +9,8 @@ from pydantic import ValidationError
 
 from supervisor.domains import DOMAIN_MAX_CHARS, ORIGINS_MOST, judged
 from supervisor.errors import ConfigurationError
-from supervisor.options import Options
-from supervisor.validated import validated
+from supervisor.function_options import Options
+from supervisor.settings.validated import validated
 
 API = "https://cellblock.example.com"
 

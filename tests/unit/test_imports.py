@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from supervisor import imports
-from supervisor.imports import ANY, BRINGS, MORE, imports_of, modules_of, names_in
-from supervisor.warden.ahead import Ahead, ahead_of, names_of
+from supervisor.bundles import imported_names
+from supervisor.bundles.imported_names import ANY, BRINGS, MORE, imports_of, modules_of, names_in
+from supervisor.warden.supply.preload import Ahead, ahead_of, names_of
 
 
 @pytest.mark.parametrize(
@@ -92,10 +92,10 @@ def test_every_python_file_of_a_bundle_is_read(tmp_path: Path) -> None:
     [
         {"handler.py": b"", "fast.cpython-311-x86_64-linux-gnu.so": b"\x7fELF"},
         {"handler.py": b"", "old.pyc": b""},
-        {"handler.py": b"#" * (imports.READ_MOST_BYTES + 1)},
-        {f"m{number}.py": b"" for number in range(imports.FILES_MOST + 1)},
-        {"handler.py": b"\n".join(b"import m%d" % number for number in range(imports.NAMES_MOST + 1))},
-        {"handler.py": b"import " + b"m" * (imports.NAME_MOST_CHARS + 1)},
+        {"handler.py": b"#" * (imported_names.READ_MOST_BYTES + 1)},
+        {f"m{number}.py": b"" for number in range(imported_names.FILES_MOST + 1)},
+        {"handler.py": b"\n".join(b"import m%d" % number for number in range(imported_names.NAMES_MOST + 1))},
+        {"handler.py": b"import " + b"m" * (imported_names.NAME_MOST_CHARS + 1)},
     ],
     ids=["compiled-c", "compiled-python", "too-much", "too-many-files", "too-many-names", "a-long-name"],
 )
@@ -120,7 +120,8 @@ def test_what_a_bundle_brings_itself_is_said_of_modules_and_packages_only(tmp_pa
 
 
 @pytest.mark.parametrize(
-    "names", [("queue",), ("email/__init__",), [f"m{number}" for number in range(imports.BROUGHT_MOST + 1)]]
+    "names",
+    [("queue",), ("email/__init__",), [f"m{number}" for number in range(imported_names.BROUGHT_MOST + 1)]],
 )
 def test_one_of_the_standard_librarys_or_many_is_said_in_one_word(tmp_path: Path, names: list[str]) -> None:
     bundle(tmp_path, {f"{name}.py": b"" for name in names})

@@ -10,13 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from supervisor import limits as plain
+from supervisor import function_limits as plain
 from supervisor.errors import PlatformError
-from supervisor.front.api.limits import Limits
-from supervisor.front.limits import limits_in_force
-from supervisor.limits import ASYNC_CONCURRENCY, DEFAULT_CEILINGS, MIB, resolve
-from supervisor.options import Options
-from tests.support.told import front_settings
+from supervisor.front.api.limits_schema import Limits
+from supervisor.front.functions.deployed_limits import limits_in_force
+from supervisor.function_limits import ASYNC_CONCURRENCY, DEFAULT_CEILINGS, MIB, resolve
+from supervisor.function_options import Options
+from tests.support.told import told
 
 # CONTRACT.md section 4, by hand.
 CONTRACT = {
@@ -152,13 +152,13 @@ def test_an_operators_minimum_gives_way_to_the_most_a_tenant_wants() -> None:
 def test_what_is_deployed_answers_calls_whatever_the_operator_changed_since(
     named: dict[str, Any], changed: dict[str, Any], in_force: dict[str, Any]
 ) -> None:
-    limits = limits_in_force(named, front_settings(**changed))
+    limits = limits_in_force(named, told(**changed))
     assert {name: getattr(limits, name) for name in in_force} == in_force
 
 
 def test_an_option_that_this_server_does_not_know_is_no_limit_that_is_dropped_silently() -> None:
     with pytest.raises(TypeError, match="memroy"):
-        limits_in_force({"memroy": 5}, front_settings())
+        limits_in_force({"memroy": 5}, told())
 
 
 def values_of(name: str) -> st.SearchStrategy[Any]:
@@ -204,5 +204,5 @@ def test_nothing_passes_a_ceiling_whoever_named_it(
 def test_whatever_was_deployed_under_whatever_ceilings_there_are_limits_in_force(
     named: dict[str, Any], defaults: dict[str, Any], lower: dict[str, Any]
 ) -> None:
-    limits = limits_in_force(named, front_settings(defaults=defaults, ceilings=lower))
+    limits = limits_in_force(named, told(defaults=defaults, ceilings=lower))
     assert limits.min_instances <= limits.max_instances

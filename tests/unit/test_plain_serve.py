@@ -9,9 +9,9 @@ import pytest
 import typer
 from typer.main import get_command
 
-from supervisor.cli.plain import options_of
-from supervisor.cli.serve import serve
-from supervisor.cli.server import Options
+from supervisor.cli.serving.plain_arguments import options_of
+from supervisor.cli.serving.serve import Options
+from supervisor.cli.serving.serve_command import serve
 
 PLAIN = [
     [],

@@ -7,11 +7,11 @@ import re
 from pathlib import Path
 from typing import Any, get_type_hints
 
-from supervisor import reloading, told
-from supervisor.settings import Settings
-from tests.support.told import front_settings
+from supervisor.settings import front_settings, reloading
+from supervisor.settings.declarations import Settings
+from tests.support.told import told
 
-FRONT = Path(told.__file__).parent / "front"
+FRONT = Path(front_settings.__file__).parents[1] / "front"
 
 
 def test_what_may_change_does_and_what_may_not_is_named() -> None:
@@ -33,9 +33,9 @@ def test_the_same_again_is_no_change() -> None:
 
 def test_a_front_has_what_it_was_told_and_keeps_the_rest() -> None:
     warden = Settings(queue_seconds=4, defaults={"timeout": 5}, ceilings={"timeout": 7}, workers=3)
-    front = front_settings(queue_seconds=3, body_seconds=9, workers=5)
+    front = told(queue_seconds=3, body_seconds=9, workers=5)
 
-    after = told.again(front, reloading.for_fronts(warden))
+    after = front_settings.again(front, reloading.for_fronts(warden))
 
     assert (after.queue_seconds, after.defaults, after.all_ceilings) == (
         4,
@@ -53,21 +53,21 @@ def test_a_front_has_a_part_of_the_settings_as_they_are_and_nothing_that_it_does
     )
 
     text = json.dumps(reloading.for_a_new_front(settings))
-    front = told.at_start(json.loads(text))
+    front = front_settings.at_start(json.loads(text))
 
     assert "t0ken" not in text
-    types, of_the_warden = get_type_hints(told.FrontSettings), get_type_hints(Settings)
+    types, of_the_warden = get_type_hints(front_settings.FrontSettings), get_type_hints(Settings)
     assert types.pop("defaults") == dict[str, Any]
     assert front.defaults == settings.defaults == {"timeout": 5}
     # What two of the warden's settings come to, so that no front reads the public-suffix list.
-    assert types.pop("functions_reach") == told.Reach
+    assert types.pop("functions_reach") == front_settings.Reach
     assert front.functions_reach == settings.functions_reach == "shared"
     for name, kind in types.items():
         assert kind == of_the_warden[name], name
         assert getattr(front, name) == getattr(settings, name), name
     assert front.front_dir == settings.front_dir
     assert front.all_ceilings == settings.all_ceilings
-    assert told.LIVE <= told.FIELDS
+    assert front_settings.LIVE <= front_settings.FIELDS
     source = "".join(path.read_text() for path in FRONT.rglob("*.py"))
     read = {"ceilings": "all_ceilings", "data_dir": "front_dir"}
     for name in types:

@@ -32,7 +32,7 @@ from supervisor.runtimes.interpreters import (
     own_runtime_name,
     probe,
 )
-from supervisor.runtimes.record import Record, load_runtimes, read_record, write_record
+from supervisor.runtimes.runtime_record import Record, load_runtimes, read_record, write_record
 
 ROOT = Path(__file__).parents[2]
 OWN = own_runtime_name()
@@ -317,9 +317,9 @@ def test_an_installed_runtime_has_bytecode_and_no_commands_and_is_readable_by_al
     # And what cells run of ours, which nobody has compiled for every interpreter.
     ours = {
         path.name.partition(".")[0]
-        for path in ROOT.glob(f"worker/__pycache__/*.{sys.implementation.cache_tag}.pyc")
+        for path in ROOT.glob(f"worker/**/__pycache__/*.{sys.implementation.cache_tag}.pyc")
     }
-    assert ours >= {path.stem for path in ROOT.glob("worker/*.py")}
+    assert ours >= {path.stem for path in ROOT.glob("worker/**/*.py")}
     for path in (runtime.libraries, *runtime.libraries.rglob("*")):
         assert path.stat().st_mode & 0o004
 

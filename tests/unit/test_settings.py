@@ -11,12 +11,12 @@ import hypothesis
 import pytest
 from hypothesis import strategies as st
 
-from supervisor import settings as module
 from supervisor.errors import ConfigurationError
-from supervisor.limits import DEFAULT_CEILINGS
-from supervisor.settings import Settings
-from supervisor.sources import NotPlain, load, plain
-from supervisor.validated import Given, validated
+from supervisor.function_limits import DEFAULT_CEILINGS
+from supervisor.settings import declarations as module
+from supervisor.settings.declarations import Settings
+from supervisor.settings.plain_sources import NotPlain, load, plain
+from supervisor.settings.validated import Given, validated
 
 
 @pytest.fixture(autouse=True)

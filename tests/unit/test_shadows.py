@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from supervisor.shadows import SHOWN_MOST, STARTED_WITH, warnings_of
-from worker import namesakes
+from supervisor.bundles.shadows import SHOWN_MOST, STARTED_WITH, warnings_of
+from worker.imports import namesakes
 
 
 def bundle(folder: Path, *names: str) -> Path:

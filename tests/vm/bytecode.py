@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from supervisor.runtimes import RUNTIME_NAMES
-from supervisor.runtimes.record import read_record
+from supervisor.runtimes.runtime_record import read_record
 
 PACKAGES = ("supervisor", "worker", "function", "seccomp", "tests")
 # Of a runtime's own interpreter: what the zygote and the cells run.

@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import TextIO
 
 from supervisor.runtimes import RUNTIME_NAMES
-from supervisor.runtimes.record import read_record
+from supervisor.runtimes.runtime_record import read_record
 from tests.vm import bytecode, initramfs, machine
 from tests.vm.kernel import Kernel, KernelError, kernel
 

@@ -12,16 +12,23 @@ from fastapi.routing import APIRoute
 from fastapi_offline import FastAPIOffline
 
 from supervisor import __version__
-from supervisor.bundles import BundleStore
-from supervisor.front.api import docs, errors, functions, logs, operations, values, versions
+from supervisor.bundles.bundle_store import BundleStore
+from supervisor.front.api import error_answers, openapi
+from supervisor.front.api.bundle_deletion import collect_bundles
 from supervisor.front.api.context import Context
 from supervisor.front.api.gate import Gate, json_only
-from supervisor.front.api.housekeeping import collect_bundles
-from supervisor.front.auth import Credentials
-from supervisor.front.control import Control
-from supervisor.front.tails import Tails
+from supervisor.front.api.routes import (
+    function_routes,
+    log_routes,
+    operator_routes,
+    value_routes,
+    version_routes,
+)
+from supervisor.front.api_control import Control
+from supervisor.front.following.subscriptions import Tails
+from supervisor.front.invoke.credential import Credentials
+from supervisor.settings.front_settings import FrontSettings
 from supervisor.store.store import Store
-from supervisor.told import FrontSettings
 
 __all__ = ["build_api", "collect_bundles"]
 
@@ -42,26 +49,32 @@ def build_api(
     app = FastAPIOffline(
         title="Cellblock",
         version=__version__,
-        summary=docs.SUMMARY,
+        summary=openapi.SUMMARY,
         # The assets are the library's, the page is ours (``docs``).
         docs_url=None,
         redoc_url=None,
-        static_url=docs.ASSETS,
+        static_url=openapi.ASSETS,
         # By default the page would show the description to a validator on the internet.
         swagger_ui_parameters={"validatorUrl": None},
         # A redirect would be an answer outside the envelope; a trailing slash is a 404 like any other.
         redirect_slashes=False,
         dependencies=[Depends(json_only)],
-        responses={"default": {"model": errors.ErrorEnvelope, "description": "Refused"}},
+        responses={"default": {"model": error_answers.ErrorEnvelope, "description": "Refused"}},
         generate_unique_id_function=lambda route: route.name,
     )
     app.state.context = Context(store=store, bundles=bundles, settings=settings, control=control, tails=tails)
     routes: list[APIRoute] = []
-    for router in (functions.router, versions.router, values.router, operations.router, logs.router):
+    for router in (
+        function_routes.router,
+        version_routes.router,
+        value_routes.router,
+        operator_routes.router,
+        log_routes.router,
+    ):
         app.include_router(router)
         routes += [route for route in router.routes if isinstance(route, APIRoute)]
-    errors.install(app, routes)
-    docs.install(app)
+    error_answers.install(app, routes)
+    openapi.install(app)
     app.add_middleware(
         Gate,
         credentials=credentials,

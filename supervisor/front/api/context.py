@@ -9,18 +9,18 @@ from typing import Annotated, Any, ParamSpec, TypeVar, cast
 from fastapi import Depends, Request
 from starlette.concurrency import run_in_threadpool
 
-from supervisor.bundles import BundleStore
-from supervisor.front.api.housekeeping import Housekeeping
-from supervisor.front.control import Control
-from supervisor.front.limits import limits_in_force
-from supervisor.front.logreads import LogReads
-from supervisor.front.tails import Tails
-from supervisor.limits import Limits, resolve
-from supervisor.options import Options
-from supervisor.shadows import warnings_of
+from supervisor.bundles.bundle_store import BundleStore
+from supervisor.bundles.shadows import warnings_of
+from supervisor.front.api.bundle_deletion import Housekeeping
+from supervisor.front.api_control import Control
+from supervisor.front.following.log_pages import LogReads
+from supervisor.front.following.subscriptions import Tails
+from supervisor.front.functions.deployed_limits import limits_in_force
+from supervisor.function_limits import Limits, resolve
+from supervisor.function_options import Options
+from supervisor.settings.front_settings import FrontSettings
 from supervisor.store import Content
 from supervisor.store.store import Store
-from supervisor.told import FrontSettings
 
 # Versions; a bundle never changes.
 WARNINGS_KEPT = 2000

@@ -14,8 +14,8 @@ from dataclasses import replace
 
 from supervisor.errors import PlatformError, shown
 from supervisor.front.api.context import Context
-from supervisor.front.api.models import DEFAULT_TEMPLATE, FunctionChange, FunctionCreate
-from supervisor.options import Options
+from supervisor.front.api.schemas import DEFAULT_TEMPLATE, FunctionChange, FunctionCreate
+from supervisor.function_options import Options
 from supervisor.store import Content, Function, StaleWriteError
 
 ATTEMPTS = 5  # each loses only to somebody else's success

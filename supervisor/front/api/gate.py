@@ -18,9 +18,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from ulid import ULID
 
 from supervisor.errors import PlatformError
-from supervisor.front.api.errors import respond
-from supervisor.front.auth import Credentials, peer_of
-from supervisor.front.origins import CSP_NOTHING, OF_THE_SERVER
+from supervisor.front.api.error_answers import respond
+from supervisor.front.invoke.credential import Credentials, peer_of
+from supervisor.front.invoke.origins import CSP_NOTHING, OF_THE_SERVER
 
 OPEN_PATHS = frozenset({"/healthz", "/readyz", "/openapi.json", "/docs"})
 OPEN_FOLDER = "/docs/"  # the page's script and style

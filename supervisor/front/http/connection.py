@@ -19,16 +19,17 @@ import struct
 from typing import TYPE_CHECKING, Protocol, cast
 
 from supervisor.errors import PlatformError
-from supervisor.front import answers, calls, origins
-from supervisor.front.answers import Headers
-from supervisor.front.guesses import network_of
-from supervisor.front.http import head
-from supervisor.front.http.cycle import Cycle
+from supervisor.front.http import request_head
+from supervisor.front.http.answer_head import head_of
+from supervisor.front.http.asgi_cycle import Cycle
 from supervisor.front.http.exchange import Exchange
-from supervisor.front.http.line import head_of
+from supervisor.front.http.idle_connections import Phase, Seen, State
 from supervisor.front.http.message import Message
-from supervisor.front.http.stale import Phase, Seen, State
-from supervisor.front.timing import Timing
+from supervisor.front.invoke import origins, request
+from supervisor.front.invoke.timing import Timing
+from supervisor.front.invoke.wrong_tokens import network_of
+from supervisor.front.outcome import answers
+from supervisor.front.outcome.answers import Headers
 
 if TYPE_CHECKING:
     from supervisor.front.http.edge import Edge
@@ -292,7 +293,7 @@ class Connection(asyncio.BufferedProtocol):
 
     def too_slow(self) -> None:
         """The body's time is up."""
-        self._spoil(head.refusal(408, f"its body did not arrive within {self.edge.times.body_s:g} s"))
+        self._spoil(request_head.refusal(408, f"its body did not arrive within {self.edge.times.body_s:g} s"))
 
     def _spoil(self, error: PlatformError) -> None:
         """Nothing more of this request can be read; it may have been answered meanwhile."""
@@ -336,7 +337,7 @@ class Connection(asyncio.BufferedProtocol):
         """Answer what belongs to no reader."""
         self.must_close = True
         answer = answers.refused(error)
-        stamps = Timing().headers(calls.call_id_of(self.message.headers))
+        stamps = Timing().headers(request.call_id_of(self.message.headers))
         self.reply(answer.status, answer.complete(stamps, None), answer.body)
 
     def answered(self, closes: bool) -> None:

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from supervisor.front.http import stale
-from supervisor.front.http.crowd import Crowd
+from supervisor.front.http import idle_connections
+from supervisor.front.http.connection_limits import Crowd
 
 if TYPE_CHECKING:
     from supervisor.front.http.connection import Connection
@@ -24,7 +24,7 @@ class Edge:
 
     loop: asyncio.AbstractEventLoop
     crowd: Crowd
-    times: stale.Times
+    times: idle_connections.Times
     invoke: Callable[[Exchange], None]
     serve: Callable[..., Any]
     connections: set[Connection] = field(default_factory=set)
@@ -54,11 +54,11 @@ class Edge:
         now = self.loop.time()
         for connection in connections[:LOOKED_AT_ONCE]:
             state = connection.state()
-            seen = connection.seen = stale.look(connection.seen, state, now)
-            verdict = stale.judge(seen, now, self.times)
-            if verdict is stale.Verdict.TOO_SLOW:
+            seen = connection.seen = idle_connections.look(connection.seen, state, now)
+            verdict = idle_connections.judge(seen, now, self.times)
+            if verdict is idle_connections.Verdict.TOO_SLOW:
                 connection.too_slow()
-            elif verdict is not stale.Verdict.KEEP:
-                connection.end(verdict is stale.Verdict.ABORT)
+            elif verdict is not idle_connections.Verdict.KEEP:
+                connection.end(verdict is idle_connections.Verdict.ABORT)
         if rest := connections[LOOKED_AT_ONCE:]:
             self.loop.call_soon(self._look, rest)

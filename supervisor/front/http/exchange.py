@@ -10,18 +10,18 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
 from supervisor.errors import PlatformError
-from supervisor.front import refusals
-from supervisor.front.answers import Headers
-from supervisor.front.timing import Timing
+from supervisor.front.invoke.timing import Timing
+from supervisor.front.outcome import refusals
+from supervisor.front.outcome.answers import Headers
 
 if TYPE_CHECKING:
-    from supervisor.front.calls import Call
-    from supervisor.front.cors import Cors
-    from supervisor.front.gateway import Gateway
     from supervisor.front.http.connection import Connection
-    from supervisor.front.origins import Asked
-    from supervisor.front.pool import Pool
-    from supervisor.front.prepared import PreparedCall
+    from supervisor.front.invoke.cors import Cors
+    from supervisor.front.invoke.gateway import Gateway
+    from supervisor.front.invoke.origins import Asked
+    from supervisor.front.invoke.pending_call import PreparedCall
+    from supervisor.front.invoke.request import Call
+    from supervisor.front.pool.pool import Pool
 
 # A caller that hangs up ends its call: who has only shut its side gets a quick answer.
 SHUT_SECONDS = 0.5

@@ -14,10 +14,10 @@ from collections.abc import Callable
 import httptools
 
 from supervisor.errors import PlatformError
-from supervisor.front.answers import Headers
-from supervisor.front.http import head
-from supervisor.front.http.head import Framing, Target
+from supervisor.front.http import request_head
 from supervisor.front.http.pieces import first_not_empty, piece_end, tail_of
+from supervisor.front.http.request_head import Framing, Target
+from supervisor.front.outcome.answers import Headers
 
 # Sizes, extensions and trailers of chunks may be as many bytes as the body and so many more, ...
 FRAMING_SLACK_BYTES = 1 << 16
@@ -86,7 +86,7 @@ class Message:
             end = first_not_empty(data, at, size)
         else:
             end = piece_end(data, at, size, self._tail)
-        return min(end, at + head.HEAD_MAX_BYTES + 1 - self.fed)
+        return min(end, at + request_head.HEAD_MAX_BYTES + 1 - self.fed)
 
     def feed(self, piece: memoryview) -> None:
         """One piece.  PlatformError."""
@@ -116,12 +116,12 @@ class Message:
         if b"\n" not in self._line:
             # llhttp may stumble over the first line, and says less of it than we have to know.
             self._line = self._line + piece if self._line else piece
-            piece = head.escaped(piece)
+            piece = request_head.escaped(piece)
         self._parse(piece)
         if not self.has_head:
-            self._line = head.first_line(self._line)
-            if self.fed > head.HEAD_MAX_BYTES:
-                raise head.headers_refused()
+            self._line = request_head.first_line(self._line)
+            if self.fed > request_head.HEAD_MAX_BYTES:
+                raise request_head.headers_refused()
 
     def _parse(self, piece: bytes | memoryview) -> None:
         assert self._parser is not None, "the last message has been"
@@ -138,18 +138,18 @@ class Message:
         except httptools.HttpParserError as error:
             if self.is_whole:
                 return
-            raise self._refusal or head.refusal(400, str(error)) from None
+            raise self._refusal or request_head.refusal(400, str(error)) from None
 
     def _odd_line(self) -> None:
         """A method that llhttp does not know: what is asked for decides who refuses it."""
-        self._line = head.first_line(self._line)
-        if head.is_odd_line(self._line):
-            raise head.odd_method(self._line)
+        self._line = request_head.first_line(self._line)
+        if request_head.is_odd_line(self._line):
+            raise request_head.odd_method(self._line)
 
     def _check_framing(self) -> None:
         run = self.fed - self._run_from
         if run > FRAMING_RUN_BYTES or self.fed > 2 * self.body_bytes + FRAMING_SLACK_BYTES:
-            raise head.refusal(400, TOO_MUCH_FRAMING)
+            raise request_head.refusal(400, TOO_MUCH_FRAMING)
 
     def target(self) -> Target:
         """Where it goes, once its head is there.  PlatformError for a head that may not be."""
@@ -157,24 +157,24 @@ class Message:
         assert parser is not None and self.has_head
         version = parser.get_http_version()
         self.is_modern = version != "1.0"
-        if version != "1.1" and (self.is_modern or not head.is_http(self._line)):
-            raise head.no_version(version)
+        if version != "1.1" and (self.is_modern or not request_head.is_http(self._line)):
+            raise request_head.no_version(version)
         if not self.is_modern:
-            self.keeps_alive = self.keeps_alive and head.asks_to_be_kept(self.headers)
+            self.keeps_alive = self.keeps_alive and request_head.asks_to_be_kept(self.headers)
         self._line = b""
         method = parser.get_method()
-        target = head.target_of(self._url, method)
+        target = request_head.target_of(self._url, method)
         host = self._marks.get(b"host")
         if host != self._host or host is None:  # one connection's requests mostly name the same
-            head.check_host(host, self.is_modern)
+            request_head.check_host(host, self.is_modern)
             self._host = host
         is_upgrade = parser.should_upgrade()
         if len(self._marks) == 1 and host is not None:
-            self.framing = head.NO_BODY
+            self.framing = request_head.NO_BODY
         else:
-            self.framing = head.framing_of(self._marks, self.is_modern, is_upgrade=is_upgrade)
+            self.framing = request_head.framing_of(self._marks, self.is_modern, is_upgrade=is_upgrade)
         if target.host is not None:
-            self.headers = head.with_host(self.headers, target.host)
+            self.headers = request_head.with_host(self.headers, target.host)
         self.method = method.decode("ascii")
         self._left, self.fed, self._run_from = self.framing.length, 0, 0
         if is_upgrade and self._left:
@@ -194,8 +194,8 @@ class Message:
         if self.has_head:
             return
         self._url += url
-        if len(self._url) > head.REQUEST_LINE_MAX_BYTES:
-            self._stop(head.refusal(414, f"more than {head.REQUEST_LINE_MAX_BYTES} bytes"))
+        if len(self._url) > request_head.REQUEST_LINE_MAX_BYTES:
+            self._stop(request_head.refusal(414, f"more than {request_head.REQUEST_LINE_MAX_BYTES} bytes"))
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """One header; those behind the body are nobody's, whatever they are called."""
@@ -203,12 +203,12 @@ class Message:
             return
         name, value = name.lower(), value.strip(b" \t")
         self.headers.append((name, value))
-        if name in head.FRAMING:
+        if name in request_head.FRAMING:
             if name in self._marks:
-                self._stop(head.refusal(400, f"two {name.decode()} headers"))
+                self._stop(request_head.refusal(400, f"two {name.decode()} headers"))
             self._marks[name] = value
-        if len(self.headers) > head.HEADERS_MOST:
-            self._stop(head.headers_refused())
+        if len(self.headers) > request_head.HEADERS_MOST:
+            self._stop(request_head.headers_refused())
 
     def _stop(self, refusal: PlatformError) -> None:
         """Have llhttp stop here.

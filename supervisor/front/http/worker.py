@@ -16,9 +16,9 @@ import uvloop
 from gunicorn.workers.base import Worker
 
 from supervisor.front.http.connection import Connection
-from supervisor.front.http.crowd import Crowd
+from supervisor.front.http.connection_limits import Crowd
 from supervisor.front.http.edge import Edge
-from supervisor.front.http.stale import Times
+from supervisor.front.http.idle_connections import Times
 
 if TYPE_CHECKING:
     from supervisor.front.app import Application

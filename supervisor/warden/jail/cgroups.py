@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from supervisor.warden.jail import freezer
-from supervisor.warden.jail.hierarchies import Place, base_v1, base_v2, read, seat_of, write
+from supervisor.warden.jail.cgroup_hierarchies import Place, base_v1, base_v2, read, seat_of, write
 
 log = logging.getLogger("cellblock.cgroups")
 

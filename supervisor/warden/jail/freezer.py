@@ -4,7 +4,7 @@ It needs no controller, so it works where that hierarchy is mounted beside v1's 
 them is delegated to it.  v1's own freezer is none for us: what it holds does not die of SIGKILL before it is
 thawed (measured, Linux 6.18), so that frozen cells would outlive a server that was killed.
 
-Where it cannot be had pid 1 stops the others by SIGSTOP (``worker.cell.SIGNALS``).
+Where it cannot be had pid 1 stops the others by SIGSTOP (``worker.cell_process.SIGNALS``).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import errno
 import os
 from collections.abc import Mapping
 
-from supervisor.warden.jail.hierarchies import Place
+from supervisor.warden.jail.cgroup_hierarchies import Place
 
 FILE = "cgroup.freeze"  # Linux 5.2
 

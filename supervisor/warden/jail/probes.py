@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from supervisor import signals
-from supervisor.warden.jail import _syscalls as sys_
+from supervisor.warden.jail import _host_syscalls as sys_
 
 # A probe is a few system calls; on a loaded machine a namespace takes some milliseconds.
 PROBE_SECONDS = 10.0

@@ -12,7 +12,7 @@ import pytest
 
 from supervisor.errors import PlatformError
 from supervisor.front.api import collect_bundles
-from supervisor.front.api.housekeeping import EVERY_S, Housekeeping
+from supervisor.front.api.bundle_deletion import EVERY_S, Housekeeping
 from tests.support.api import FUNCTIONS, HELLO, JSON_HEADERS, body, deploy, refused
 from tests.support.packing import CODE, zipped
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from supervisor.front.loglines import text_of
+from supervisor.front.logs.line_stamps import text_of
 from supervisor.logs import Query, Record, read
 from supervisor.runtimes import Runtime
 from supervisor.runtimes.interpreters import own_runtime_name
@@ -256,10 +256,10 @@ def test_whatever_a_program_does_nothing_of_our_inside_is_in_its_log_or_its_answ
 
 def test_the_words_that_show_our_inside_are_found() -> None:
     for inside in (
-        'File "/opt/cellblock/worker/loop.py", line 257, in _serve_sync',
-        "<Task coro=<_call() running at /opt/cellblock/worker/tasks.py:70>>",
+        'File "/opt/cellblock/worker/serve/loop.py", line 257, in _serve_sync',
+        "<Task coro=<_call() running at /opt/cellblock/worker/serve/async_calls.py:70>>",
         "/opt/cellblock/function/secrets.py:15: in get",
-        "worker.failure: x",
+        "worker.answer.failure: x",
     ):
         assert insides_in(f"before\n{inside}\nafter") == [inside]
     for fine in (

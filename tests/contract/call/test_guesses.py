@@ -12,8 +12,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from supervisor.front.auth import SLOWED_S
-from supervisor.front.guesses import BURST, EVERY_S
+from supervisor.front.invoke.credential import SLOWED_S
+from supervisor.front.invoke.wrong_tokens import BURST, EVERY_S
 from tests.support.eventually import eventually
 from tests.support.runtimes import only_default_runtime
 from tests.support.server import SPACE, TOKEN, Server
@@ -97,7 +97,7 @@ WRONG = {"Authorization": f"Bearer wrong-{'x' * 20}"}
 def test_control_without_a_count_of_them_wrong_tokens_are_answered_without_end(
     make_server: Callable[..., Server], tmp_path: Path
 ) -> None:
-    uncounted = Change("supervisor/front/guesses.py", "BURST = 10**9", old="BURST = 100")
+    uncounted = Change("supervisor/front/invoke/wrong_tokens.py", "BURST = 10**9", old="BURST = 100")
     python = weakened_tree(tmp_path, frozenset(), uncounted, self_test=True)
     server = make_server(python=python, runtimes_dir=only_default_runtime(tmp_path), workers=1)
     assert asked_often(server, DOORS["a function that does not exist"][1], WRONG) == {(401, b"")}

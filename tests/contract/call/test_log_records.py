@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from supervisor.front.loglines import PAST_CALLS
+from supervisor.front.logs.line_stamps import PAST_CALLS
 from supervisor.logs import LEVELS, Query, Record, read
 from tests.contract.call.conftest import Deploy
 from tests.support.eventually import eventually

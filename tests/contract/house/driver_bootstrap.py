@@ -28,7 +28,7 @@ def main():
     before = list(sys.path)
     exec(bootstrap)
     after = list(sys.path)
-    import _cellblock.places
+    import _cellblock.sandbox.places
 
     import function
 
@@ -40,10 +40,10 @@ def main():
     ]
     modules = files_of(["_cellblock", "function", *ours])
     standins = files_of(["swx", "swx.auth.token"])
-    started_with = sorted(importlib.import_module("_cellblock.namesakes").STARTED_WITH)
+    started_with = sorted(importlib.import_module("_cellblock.imports.namesakes").STARTED_WITH)
     # As the loader has it, once everything above is imported.
-    _cellblock.places.function_dir = tenant
-    importlib.import_module("_cellblock.namesakes").author_first()
+    _cellblock.sandbox.places.function_dir = tenant
+    importlib.import_module("_cellblock.imports.namesakes").author_first()
     path = list(sys.path)
     absent = files_of(["supervisor", "seccomp", "worker.wire"])
     contested = files_of(

@@ -16,10 +16,10 @@ from typing import Any
 
 import pytest
 
-from supervisor.warden.zygote_launch import CODE_PLACE, WORKER_NAME, bootstrap, import_path
+from supervisor.warden.launch.zygote_launch import CODE_PLACE, WORKER_NAME, bootstrap, import_path
 from tests.support.runtimes import ROOT, on_every_runtime, run_in, runtime_or_skip
 from tests.support.server import Server
-from worker.places import function_dir as FUNCTION_DIR
+from worker.sandbox.places import function_dir as FUNCTION_DIR
 
 HERE = Path(__file__).parent
 FIRST_IMPORT = f"from {WORKER_NAME}.zygote import main; main()"
@@ -149,7 +149,8 @@ def handle(req):
         "packages": sorted(os.listdir("/opt/cellblock")),
     }}
 
-NAMES = ["supervisor", "supervisor.settings", "seccomp", "worker", "worker.wire", "wire", "_syscalls"]
+NAMES = ["supervisor", "supervisor.settings.declarations", "seccomp", "worker", "worker.wire", "wire",
+"_syscalls"]
 """
 
 

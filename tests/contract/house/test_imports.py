@@ -20,10 +20,15 @@ FIRST_PARTY: dict[str, tuple[str, ...]] = {
     "worker": ("worker", "function"),
     "worker.wire": (),  # shared with the trusted side: it may know nothing of either
     "worker.logwire": (),
-    "worker.response": ("worker.doubts", "worker.jsonbody", "worker.mistake", "worker.wire"),
-    "worker.doubts": ("worker.mistake",),
-    "worker.jsonbody": ("worker.mistake",),
-    "worker.mistake": (),
+    "worker.answer.response": (
+        "worker.answer.likely_mistakes",
+        "worker.answer.json_body",
+        "worker.answer.mistake",
+        "worker.wire",
+    ),
+    "worker.answer.likely_mistakes": ("worker.answer.mistake",),
+    "worker.answer.json_body": ("worker.answer.mistake",),
+    "worker.answer.mistake": (),
     "worker.standins": (),
     # No cell sees it: a filter is compiled outside and handed in.
     "seccomp": ("seccomp",),
@@ -37,6 +42,8 @@ THIRD_PARTY: dict[str, tuple[str, ...]] = {
     # Stand-ins are on the path of functions, not of ours, and use what functions have.
     "worker.standins": ("requests", "swx"),
 }
+# The rooms that what they share may not know.
+ROOMS = ("supervisor.front", "supervisor.warden", "supervisor.store", "supervisor.cli")
 # Within supervisor: a room and the rooms it may not know.
 WALLS: dict[str, tuple[str, ...]] = {
     "supervisor.front": ("supervisor.warden", "supervisor.cli"),
@@ -46,24 +53,25 @@ WALLS: dict[str, tuple[str, ...]] = {
     # The command line is a client like any other; ``serve`` starts a server, ``check`` tries what it would.
     "supervisor.cli": ("supervisor.front", "supervisor.warden", "supervisor.store"),
     "supervisor.cli.__main__": ("supervisor.front", "supervisor.store"),
-    "supervisor.cli.check": ("supervisor.front", "supervisor.store"),
-    "supervisor.cli.server": ("supervisor.front", "supervisor.store"),
-    "supervisor.settings": ("supervisor.front", "supervisor.warden", "supervisor.store", "supervisor.cli"),
-    "supervisor.sources": ("supervisor.front", "supervisor.warden", "supervisor.store", "supervisor.cli"),
-    "supervisor.validated": ("supervisor.front", "supervisor.warden", "supervisor.store", "supervisor.cli"),
-    "supervisor.limits": ("supervisor.front", "supervisor.warden", "supervisor.store", "supervisor.cli"),
-    "supervisor.told": ("supervisor.front", "supervisor.warden", "supervisor.store", "supervisor.cli"),
-    "supervisor.options": ("supervisor.front", "supervisor.warden", "supervisor.store", "supervisor.cli"),
-    "supervisor.datagrams": ("supervisor.front", "supervisor.warden", "supervisor.store", "supervisor.cli"),
+    "supervisor.cli.commands.check_command": ("supervisor.front", "supervisor.store"),
+    "supervisor.cli.serving.serve": ("supervisor.front", "supervisor.store"),
+    "supervisor.settings": ROOMS,
+    "supervisor.bundles": ROOMS,
+    "supervisor.function_limits": ROOMS,
+    "supervisor.function_options": ROOMS,
+    "supervisor.datagrams": ROOMS,
     "supervisor.errors": ("supervisor",),
 }
 # Decisions are pure: they are given times and bytes, and can be tested without either.
 PURE = (
-    "worker.wire", "worker.logwire", "worker.response", "worker.doubts", "worker.jsonbody", "worker.mistake",
-    "supervisor.warden.states", "supervisor.warden.policy", "supervisor.warden.fairness",
-    "supervisor.warden.memory", "supervisor.warden.pace",
-    "supervisor.front.growth", "supervisor.front.making_room", "supervisor.front.answers",
-    "supervisor.front.limits", "supervisor.limits", "supervisor.told", "supervisor.options",
+    "worker.wire", "worker.logwire", "worker.answer.response", "worker.answer.likely_mistakes",
+    "worker.answer.json_body", "worker.answer.mistake",
+    "supervisor.warden.cells.cell_states", "supervisor.warden.supply.blank_target",
+    "supervisor.warden.leases.fairness", "supervisor.warden.memory.memory_policy",
+    "supervisor.warden.supply.recent_demand",
+    "supervisor.front.pool.growth", "supervisor.front.pool.eviction", "supervisor.front.outcome.answers",
+    "supervisor.front.functions.deployed_limits", "supervisor.function_limits",
+    "supervisor.settings.front_settings", "supervisor.function_options",
     "supervisor.errors", "function.request", "seccomp.compiler", "seccomp.tables",
 )  # fmt: skip
 IMPURE = (

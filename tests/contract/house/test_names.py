@@ -22,9 +22,9 @@ PYTHON = {
 }
 # Foreign functions skip every check of the language: each place has its reason.
 CTYPES = {
-    "supervisor/warden/jail/_syscalls.py": "the trusted side's system calls",
+    "supervisor/warden/jail/_host_syscalls.py": "the trusted side's system calls",
     "worker/_syscalls.py": "the cell's side's system calls",
-    "supervisor/front/hardening.py": "two calls of prctl; the warden's wrapper is behind the wall",
+    "supervisor/front/http/hardening.py": "two calls of prctl; the warden's wrapper is behind the wall",
     "seccomp/install.py": "seccomp(2)",
     "supervisor/runtimes/install.py": "asks the loader for libodbc.so.2; calls nothing in it",
 }
@@ -32,7 +32,7 @@ CTYPES = {
 DANGEROUS_MODULES = {"pickle", "marshal", "shelve", "dill", "cloudpickle", "yaml", "code", "runpy"}
 DANGEROUS_CALLS = {"eval", "exec", "compile", "__import__"}
 # A cell's own checker compiles a bundle and never runs it.
-CALLS_ALLOWED = {"worker/loader.py": {"compile"}}
+CALLS_ALLOWED = {"worker/imports/loader.py": {"compile"}}
 
 # Put together here, so that this file does not name them itself.
 THIS_MACHINE = {

@@ -11,9 +11,9 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from supervisor.front.http.connection import INBOX_MAX_BYTES, LINGER_BYTES
-from supervisor.front.http.crowd import ADDRESS_SHARE
-from supervisor.front.http.head import HEAD_MAX_BYTES, HEADERS_MOST, REQUEST_LINE_MAX_BYTES
+from supervisor.front.http.connection_limits import ADDRESS_SHARE
 from supervisor.front.http.message import FRAMING_RUN_BYTES, FRAMING_SLACK_BYTES
+from supervisor.front.http.request_head import HEAD_MAX_BYTES, HEADERS_MOST, REQUEST_LINE_MAX_BYTES
 from supervisor.front.http.worker import LINGER_SECONDS
 from tests.contract.http.catalogue import FAMILIES, ROWS
 from tests.contract.http.rows import OK, SMUGGLED_TARGET, Drip, End, Outcome, Row

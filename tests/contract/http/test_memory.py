@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 import pytest
 
-from supervisor.front.http.head import HEAD_MAX_BYTES, HEADERS_MOST
+from supervisor.front.http.request_head import HEAD_MAX_BYTES, HEADERS_MOST
 from tests.contract.http.conftest import MOST_MIB
 from tests.contract.http.dialogue import DEADLINE_SECONDS, INVOCATION, Ended, Line
 from tests.contract.http.rows import get

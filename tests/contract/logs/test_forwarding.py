@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from supervisor.front import exporter as exporting
-from supervisor.front.exporter import Exporter
+from supervisor.front.telemetry import otlp_exporter as exporting
+from supervisor.front.telemetry.otlp_exporter import Exporter
 from supervisor.warden.fronts import TO_FIND_NAMES, launch_of
 from tests.support.eventually import eventually
 from tests.support.http_recorder import Answer, HttpRecorder, json_answer

@@ -11,8 +11,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from supervisor.front.loglines import text_of
-from supervisor.front.logtail import TAIL_BYTES, last_bytes
+from supervisor.front.following.answer_tail import TAIL_BYTES, last_bytes
+from supervisor.front.logs.line_stamps import text_of
 from supervisor.logs import Record
 from tests.contract.logs.conftest import TALK
 from tests.support.server import SPACE, TOKEN, Server

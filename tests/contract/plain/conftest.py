@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from supervisor import sources
 from supervisor.runtimes import load_runtimes
+from supervisor.settings import plain_sources
 from tests.contract.plain.both import Suite
 from tests.contract.plain.program import Run
 from tests.support.server import Server
@@ -18,7 +18,7 @@ def suite(
     request: pytest.FixtureRequest, server: Server, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Suite]:
     """Of the programs whose tests were selected and whose runtime is installed."""
-    runtimes = {runtime.name: runtime for runtime in load_runtimes(sources.load().runtimes_dir)}
+    runtimes = {runtime.name: runtime for runtime in load_runtimes(plain_sources.load().runtimes_dir)}
     runs = [run for run in selected(request.session) if run.runtime in runtimes]
     running = Suite(runs, server, runtimes, tmp_path_factory.mktemp("plain"))
     yield running

@@ -93,9 +93,9 @@ def test_nothing_of_the_platform_is_seen(suite: Suite, run: Run) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        'File "/opt/cellblock/worker/loop.py", line 203, in _serve_sync',
-        "coro=<_call() running at worker/tasks.py:70>",
-        "AttributeError: module 'worker.loop' has no attribute 'jobs'",
+        'File "/opt/cellblock/worker/serve/loop.py", line 203, in _serve_sync',
+        "coro=<_call() running at worker/serve/async_calls.py:70>",
+        "AttributeError: module 'worker.serve.loop' has no attribute 'jobs'",
         "from supervisor.front import pool",
         f'File "{ROOT}/function/testing.py", line 1',
         'File "<string>", line 1, in <module>',

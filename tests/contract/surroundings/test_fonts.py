@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from supervisor.runtimes import fonts
+from supervisor.runtimes import font_cache
 from tests.contract.surroundings.conftest import Deploy, body, call_and_log
 from tests.support.runtimes import runtime_or_skip
 from tests.support.server import Server
-from worker import fonts as in_a_cell
+from worker.imports import matplotlib_fonts as in_a_cell
 
 # matplotlib says so in its log where it makes a list of its own.
 PLOTS = """
@@ -44,7 +44,7 @@ def test_matplotlib_finds_the_list_of_fonts_that_came_with_the_runtime(
     runtime = runtime_or_skip("python3.11")
     if not (runtime.libraries / "matplotlib").is_dir():
         pytest.skip("the runtime has no matplotlib")
-    assert list((runtime.libraries / fonts.FOLDER).glob("fontlist-*.json"))
+    assert list((runtime.libraries / font_cache.FOLDER).glob("fontlist-*.json"))
     options = {"template": runtime.name, "timeout": 60, "memory": 512}
     name = deploy("plots", PLOTS.format(between=""), **options)
     answer, lines = call_and_log(server, name)
@@ -58,4 +58,4 @@ def test_matplotlib_finds_the_list_of_fonts_that_came_with_the_runtime(
 
 
 def test_the_installation_and_the_cell_mean_the_same_folder() -> None:
-    assert fonts.FOLDER == in_a_cell.FOLDER
+    assert font_cache.FOLDER == in_a_cell.FOLDER

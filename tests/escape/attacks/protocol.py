@@ -318,7 +318,7 @@ IN_WAIT = {
 }
 # Every way in which the next call can be seen: what comes in, what goes out, what is held.
 SPIES = """
-from _cellblock import channel
+from _cellblock.serve import channel
 def note(what):
     try:
         text = repr(what)[:5000]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from supervisor.bundles import BundleStore
+from supervisor.bundles.bundle_store import BundleStore
 from tests.support.unpacking import MAX_BYTES, MAX_ENTRIES
 
 

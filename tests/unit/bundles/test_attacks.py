@@ -10,7 +10,7 @@ import zipfile
 
 import pytest
 
-from supervisor import archives
+from supervisor.bundles import archives
 from supervisor.errors import PlatformError
 from tests.support.packing import CODE, member, packed_both_ways, tarred, tarred_gz, zipped
 from tests.support.unpacking import HANDLER, MAX_BYTES, MAX_ENTRIES, refusal

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from supervisor import bundles
-from supervisor.bundles import COLLECT_AFTER_S, BundleStore
+from supervisor.bundles import bundle_store
+from supervisor.bundles.bundle_store import COLLECT_AFTER_S, BundleStore
 from tests.support.packing import CODE, zipped
 from tests.support.unpacking import HANDLER, MAX_BYTES, MAX_ENTRIES, refusal, tree
 
@@ -37,7 +37,7 @@ def test_a_full_disk_is_a_507_that_leaves_nothing(store, monkeypatch):
     def full(_descriptor: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(bundles.os, "fsync", full)
+    monkeypatch.setattr(bundle_store.os, "fsync", full)
     assert refusal(store, CODE).status == 507
 
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from supervisor.bundles import BundleStore
+from supervisor.bundles.bundle_store import BundleStore
 from supervisor.errors import PlatformError
 from tests.support.packing import CODE, member, packed_both_ways, tarred, zipped
 from tests.support.unpacking import HANDLER, MAX_BYTES, MAX_ENTRIES, content, refusal, tree

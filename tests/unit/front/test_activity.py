@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from supervisor.datagrams import MESSAGE_MAX_BYTES, PAGE_BYTES, pages
-from supervisor.front import activity, survey
-from supervisor.front.activity import Activity, bucket_of, upper_ms
-from supervisor.front.outcomes import Outcome
+from supervisor.front.outcome.outcomes import Outcome
+from supervisor.front.telemetry import call_counters, survey
+from supervisor.front.telemetry.call_counters import Activity, bucket_of, upper_ms
 
 
 def function(version: int = 1, waiting: int = 0, instances: tuple[Any, ...] = ()) -> Any:
@@ -33,7 +33,7 @@ def test_a_duration_is_at_most_a_fifth_below_the_upper_end_of_its_bucket() -> No
 
 def test_no_duration_is_outside_the_buckets() -> None:
     assert bucket_of(0.0) == 0
-    assert bucket_of(1e12) == activity.BUCKETS - 1
+    assert bucket_of(1e12) == call_counters.BUCKETS - 1
 
 
 def test_calls_to_names_that_do_not_exist_leave_nothing() -> None:
@@ -71,7 +71,7 @@ def test_a_space_has_its_own_rows_only() -> None:
 
 
 def test_more_rows_than_a_front_tells_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(activity, "ROWS_MOST", 3)
+    monkeypatch.setattr(call_counters, "ROWS_MOST", 3)
     held = tuple(instance(f"c{number}") for number in range(5))
     counted = Activity(
         {("a", f"f{number}"): function(instances=held if number == 1 else ()) for number in range(5)}
@@ -94,13 +94,13 @@ def test_more_rows_than_a_front_tells_are_counted(monkeypatch: pytest.MonkeyPatc
     ],
 )
 def test_an_instance_is_in_one_state(given: dict[str, Any], word: str) -> None:
-    assert activity.state_of(instance("c", **given)) == word
+    assert call_counters.state_of(instance("c", **given)) == word
 
 
 def test_the_longest_row_fits_into_a_page_and_pages_into_messages() -> None:
     counted = Activity({("s" * 63, "n" * 63): function(10**9, 10**6)})
     for outcome in Outcome:
-        for bucket in range(activity.BUCKETS):
+        for bucket in range(call_counters.BUCKETS):
             counted.ended("s" * 63, "n" * 63, outcome, upper_ms(bucket) / 1.1e3)
     (row,), _ = counted.rows("", 0.0)
 

@@ -9,9 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from supervisor.errors import PlatformError
-from supervisor.front import answers
-from supervisor.front.answer_headers import DROPPED, DROPPED_PREFIXES, HOP_BY_HOP
-from supervisor.front.answers import (
+from supervisor.front.outcome import answers
+from supervisor.front.outcome.answers import (
     BODYLESS,
     REMEMBERED_NAMES,
     Answer,
@@ -21,7 +20,8 @@ from supervisor.front.answers import (
     raised,
     refused,
 )
-from worker.response import ContractError, answer_of
+from supervisor.front.outcome.header_policy import DROPPED, DROPPED_PREFIXES, HOP_BY_HOP
+from worker.answer.response import ContractError, answer_of
 from worker.wire import RemoteProtocolError
 
 # By hand from CONTRACT.md section 1, and what RFC 9110 adds to it.

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from supervisor.front.auth import ADMIN, TOKEN_MAX_BYTES, Credentials, unauthenticated
+from supervisor.front.invoke.credential import ADMIN, TOKEN_MAX_BYTES, Credentials, unauthenticated
 
 TOKEN = b"correct-horse-battery"
 

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from supervisor.errors import PlatformError
-from supervisor.front import calls
-from supervisor.front.calls import (
+from supervisor.front.invoke import request
+from supervisor.front.invoke.request import (
     HEADERS_MAX_BYTES,
     INVOKE,
     METHODS,
@@ -200,7 +200,7 @@ def test_a_callers_own_valid_call_id_is_kept(own: bytes) -> None:
 @pytest.mark.parametrize("own", [b"", b"a b", b"a\r\nb", b"x" * 129, b"caf\xe9", b"a\n", b"<script>", b"a/b"])
 def test_any_other_call_id_is_replaced(own: bytes) -> None:
     new = call_id_of([(b"x-call-id", own)])
-    assert new != own.decode("latin-1") and calls.CALL_ID.fullmatch(new)
+    assert new != own.decode("latin-1") and request.CALL_ID.fullmatch(new)
 
 
 def test_the_first_valid_call_id_counts() -> None:
@@ -209,10 +209,10 @@ def test_the_first_valid_call_id_counts() -> None:
 
 def test_new_call_ids_are_unlike_all_others_in_this_front_and_in_the_next() -> None:
     own = {call_id_of([]) for _ in range(1000)}
-    calls.renew_ids()
+    request.renew_ids()
     others = {call_id_of([]) for _ in range(1000)}
     assert len(own | others) == 2000
-    assert all(calls.CALL_ID.fullmatch(one) for one in own | others)
+    assert all(request.CALL_ID.fullmatch(one) for one in own | others)
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from supervisor.front.circuit import CLOSED, FAILURES_MOST, FIRST_S, LONGEST_S, Circuit
+from supervisor.front.pool.circuit import CLOSED, FAILURES_MOST, FIRST_S, LONGEST_S, Circuit
 
 
 def after(failures: int, now: float = 100.0) -> Circuit:

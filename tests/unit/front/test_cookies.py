@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from supervisor.front.cookies import kept_to, unforged
+from supervisor.front.outcome.cookies import kept_to, unforged
 
 PATH = b"/spaces/s/functions/f/invoke"
 

@@ -7,11 +7,11 @@ from collections.abc import Callable
 
 import pytest
 
-from supervisor.front import deadlines
-from supervisor.front.deadlines import DUMP, KILL, LOOK, TELL, Deadlines, Step, ladder
-from supervisor.front.identity import Memory
-from supervisor.front.lost import CallLate
-from supervisor.front.prepared import PreparedCall
+from supervisor.front.invoke.pending_call import PreparedCall
+from supervisor.front.outcome.lost_calls import CallLate
+from supervisor.front.pool import deadlines
+from supervisor.front.pool.cell.instance_identity import Memory
+from supervisor.front.pool.deadlines import DUMP, KILL, LOOK, TELL, Deadlines, Step, ladder
 from supervisor.front.warden_link import Ending
 from tests.support.scripted_cell import Cell, answer, prepared
 from worker import wire

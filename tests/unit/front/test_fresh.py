@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from supervisor.front import fresh as module
-from supervisor.front.fresh import FreshInstance
-from supervisor.front.lost import CallLost, StartFailed
-from supervisor.front.prepared import PreparedCall
+from supervisor.front.invoke.pending_call import PreparedCall
+from supervisor.front.outcome.lost_calls import CallLost, StartFailed
+from supervisor.front.pool import fresh_instance as module
+from supervisor.front.pool.fresh_instance import FreshInstance
 from supervisor.front.warden_link import Lease
 from tests.support.scripted_cell import Ends, ScriptedWarden, answer, identity, prepared, ready
 from tests.unit.front.test_instance import run, turns

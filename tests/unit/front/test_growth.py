@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from supervisor.front.growth import GROW_AFTER_S, STUCK_AFTER_S, Snapshot, to_start
+from supervisor.front.pool.growth import GROW_AFTER_S, STUCK_AFTER_S, Snapshot, to_start
 
 
 def situations() -> Iterator[Snapshot]:

@@ -11,9 +11,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from supervisor.front import auth
-from supervisor.front.auth import ADMIN, Credentials
-from supervisor.front.guesses import ADDRESSES_MOST, BURST, EVERY_S, LINES_MOST, Guesses, network_of
+from supervisor.front.invoke import credential
+from supervisor.front.invoke.credential import ADMIN, Credentials
+from supervisor.front.invoke.wrong_tokens import (
+    ADDRESSES_MOST,
+    BURST,
+    EVERY_S,
+    LINES_MOST,
+    Guesses,
+    network_of,
+)
 
 HERE, THERE = "192.0.2.1", "192.0.2.2"
 
@@ -78,7 +85,7 @@ def test_each_wrong_token_is_told_once_a_line_for_each_address() -> None:
 def test_a_right_token_from_an_address_above_its_limit_is_recognised_at_once(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(auth, "SLOWED_S", 0.05)
+    monkeypatch.setattr(credential, "SLOWED_S", 0.05)
     caplog.set_level(logging.WARNING)
 
     async def scenario() -> None:
@@ -102,14 +109,15 @@ def test_a_right_token_from_an_address_above_its_limit_is_recognised_at_once(
 
 
 def test_no_more_wait_for_their_refusal_than_a_front_has_room_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(auth, "SLOWED_S", 30.0)
+    monkeypatch.setattr(credential, "SLOWED_S", 30.0)
 
     async def scenario() -> None:
         known = Credentials(bytes(32))
         for _ in range(BURST):
             await known.refusal(b"Bearer x", HERE)
         asked = [
-            asyncio.ensure_future(known.refusal(b"Bearer x", HERE)) for _ in range(auth.SLOWED_MOST + 10)
+            asyncio.ensure_future(known.refusal(b"Bearer x", HERE))
+            for _ in range(credential.SLOWED_MOST + 10)
         ]
         await asyncio.sleep(0.05)
         assert sum(one.done() for one in asked) == 10

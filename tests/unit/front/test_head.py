@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from supervisor.errors import PlatformError
-from supervisor.front.http import head
+from supervisor.front.http import request_head
 from supervisor.front.http.message import CUTS_MOST, Message
 from supervisor.front.http.pieces import END, piece_end, tail_of
 
@@ -15,7 +15,7 @@ from supervisor.front.http.pieces import END, piece_end, tail_of
 def status_of(url: bytes, method: bytes = b"GET") -> int:
     """200 for a target that may be."""
     try:
-        head.target_of(url, method)
+        request_head.target_of(url, method)
     except PlatformError as error:
         return error.status
     return 200
@@ -33,7 +33,7 @@ def status_of(url: bytes, method: bytes = b"GET") -> int:
     ],
 )
 def test_a_target_is_a_path_or_a_url(url: bytes, target: tuple[bytes, bytes, bytes | None]) -> None:
-    assert head.target_of(url, b"GET") == target
+    assert request_head.target_of(url, b"GET") == target
 
 
 @pytest.mark.parametrize(
@@ -56,19 +56,19 @@ def test_any_other_target_is_refused(url: bytes, method: bytes, status: int) -> 
 
 @pytest.mark.parametrize("host", [b"h", b"h:80", b"1.2.3.4:0", b"[::1]:80", b"a-b.c_d", b""])
 def test_a_host_may_be_a_name_or_an_address(host: bytes) -> None:
-    head.check_host(host, True)
+    request_head.check_host(host, True)
 
 
 @pytest.mark.parametrize("host", [b"a b", b"a/b", b"a@b", b"a:b", b"a:80:90", b"[::1", b"h,h", b"\xe9"])
 def test_what_is_no_host_is_refused(host: bytes) -> None:
     with pytest.raises(PlatformError):
-        head.check_host(host, True)
+        request_head.check_host(host, True)
 
 
 def test_text_in_the_first_line_is_read_as_if_it_had_been_encoded_and_nothing_else_is_touched() -> None:
     data = "GET /é HTTP/1.1\r\nX: é\r\n\r\n".encode()
-    assert head.escaped(data) == b"GET /%C3%A9 HTTP/1.1\r\nX: \xc3\xa9\r\n\r\n"
-    assert head.escaped(b"GET / HTTP/1.1\r\n") == b"GET / HTTP/1.1\r\n"
+    assert request_head.escaped(data) == b"GET /%C3%A9 HTTP/1.1\r\nX: \xc3\xa9\r\n\r\n"
+    assert request_head.escaped(b"GET / HTTP/1.1\r\n") == b"GET / HTTP/1.1\r\n"
 
 
 @settings(derandomize=True, deadline=None, max_examples=300, database=None)

@@ -8,10 +8,10 @@ import tracemalloc
 
 import pytest
 
-from supervisor.front.inbox import Inbox
-from supervisor.front.instance import Instance
-from supervisor.front.lost import CallLost, StartFailed
-from supervisor.front.prepared import PreparedCall
+from supervisor.front.invoke.pending_call import PreparedCall
+from supervisor.front.outcome.lost_calls import CallLost, StartFailed
+from supervisor.front.pool.cell.inbox import Inbox
+from supervisor.front.pool.instance import Instance
 from supervisor.front.warden_link import Ending
 from tests.support.scripted_cell import Cell, answer, prepared, ready
 from tests.unit.front.test_instance import ended, run, started, turns

@@ -15,10 +15,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from supervisor.front import inbox
-from supervisor.front.identity import Memory
-from supervisor.front.instance import Instance
-from supervisor.front.lost import CallLost, StartFailed
+from supervisor.front.outcome.lost_calls import CallLost, StartFailed
+from supervisor.front.pool.cell import inbox
+from supervisor.front.pool.cell.instance_identity import Memory
+from supervisor.front.pool.instance import Instance
 from supervisor.front.warden_link import Ending
 from tests.support.scripted_cell import Cell, answer, ready
 from tests.support.wire_frames import any_bytes

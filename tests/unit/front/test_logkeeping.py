@@ -7,7 +7,7 @@ import os
 import time
 from pathlib import Path
 
-from supervisor.front.logkeeping import LOCK_NAME, SWEPT_LATELY_S, sweep_alone
+from supervisor.front.logs.log_deletion import LOCK_NAME, SWEPT_LATELY_S, sweep_alone
 from supervisor.logs import Record, Retention, Swept, Writer
 
 NOTHING = Swept(0, 0)

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from supervisor.front.loglines import PAST_CALLS, PAST_WRITERS, LogLines
-from supervisor.front.logstream import LINE_MAX_BYTES, READ_BYTES, READS_PER_TURN, Line, Stream
+from supervisor.front.logs.line_stamps import PAST_CALLS, PAST_WRITERS, LogLines
+from supervisor.front.logs.pipe_parser import LINE_MAX_BYTES, READ_BYTES, READS_PER_TURN, Line, Stream
 from worker import logwire
 
 CUT = b"... (cut)"
@@ -103,7 +103,7 @@ def test_a_flood_gets_its_share_of_a_turn_and_no_more(
         reads += 1
         return b"x\n" * (size // 2)
 
-    monkeypatch.setattr("supervisor.front.logstream.os.read", endless)
+    monkeypatch.setattr("supervisor.front.logs.pipe_parser.os.read", endless)
     lines, is_end = Stream(read, "stdout").read()
     monkeypatch.undo()
     os.close(write)

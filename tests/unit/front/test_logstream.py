@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from supervisor.front.loglines import text_of
-from supervisor.front.logstream import CUT, HELD_MAX_BYTES, LINE_MAX_BYTES, Line, Stream
+from supervisor.front.logs.line_stamps import text_of
+from supervisor.front.logs.pipe_parser import CUT, HELD_MAX_BYTES, LINE_MAX_BYTES, Line, Stream
 from worker import logwire
 from worker.logwire import ENTRY_MAX_BYTES, FRAME_MAX_BYTES, MARK
 

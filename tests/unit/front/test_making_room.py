@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from supervisor.front.making_room import Held, chosen
+from supervisor.front.pool.eviction import Held, chosen
 
 instances = st.lists(
     st.builds(

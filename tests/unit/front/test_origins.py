@@ -7,10 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from supervisor.errors import PlatformError
-from supervisor.front import origins
-from supervisor.front.answers import Answer, Unscoped, function_headers
-from supervisor.front.calls import parse
-from supervisor.front.origins import Domain, Own
+from supervisor.front.invoke import origins
+from supervisor.front.invoke.origins import Domain, Own
+from supervisor.front.invoke.request import parse
+from supervisor.front.outcome.answers import Answer, Unscoped, function_headers
 
 DOMAIN = Domain("fn.example.org", "suffix")
 AT_THE_API = b"/spaces/s/functions/f/invoke/x"

@@ -6,9 +6,9 @@ import json
 
 import pytest
 
-from supervisor.front import otlp
-from supervisor.front.otlp import Span, Trace, trace_of
-from supervisor.front.spans import ENDED_MOST, RUNNING_MOST, Key, Spans
+from supervisor.front.telemetry import otlp_encoding
+from supervisor.front.telemetry.otlp_encoding import Span, Trace, trace_of
+from supervisor.front.telemetry.spans import ENDED_MOST, RUNNING_MOST, Key, Spans
 from tests.support.logrecords import record
 
 ID, PARENT = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
@@ -44,7 +44,7 @@ def test_two_traceparents_are_nobodys() -> None:
 
 
 def test_a_record_is_utf_8_whatever_was_written_and_what_is_empty_is_left_out() -> None:
-    document = otlp.logs_of([(record("half \udcff \ud800", call_id="", level="critical"), None)])
+    document = otlp_encoding.logs_of([(record("half \udcff \ud800", call_id="", level="critical"), None)])
     (one,) = document["resourceLogs"][0]["scopeLogs"][0]["logRecords"]
     json.dumps(document, ensure_ascii=False).encode()
     assert one["body"] == {"stringValue": "half ? ?"}
@@ -54,7 +54,7 @@ def test_a_record_is_utf_8_whatever_was_written_and_what_is_empty_is_left_out() 
 
 def test_a_record_of_a_call_says_which_span_it_was_written_in() -> None:
     trace = Trace(ID, PARENT, False)
-    document = otlp.logs_of([(record("x"), Span(trace, "00f067aa0ba902b7")), (record("y"), None)])
+    document = otlp_encoding.logs_of([(record("x"), Span(trace, "00f067aa0ba902b7")), (record("y"), None)])
     first, second = document["resourceLogs"][0]["scopeLogs"][0]["logRecords"]
     assert (first["traceId"], first["spanId"], first["flags"]) == (ID, "00f067aa0ba902b7", 0)
     assert "traceId" not in second

@@ -10,7 +10,7 @@ import pytest
 
 from supervisor.errors import PlatformError
 from supervisor.front import warden_link
-from supervisor.front.outcomes import REASONS, TABLE, Blame, Outcome, outcome_of, page_rows
+from supervisor.front.outcome.outcomes import REASONS, TABLE, Blame, Outcome, outcome_of, page_rows
 
 REPOSITORY = Path(__file__).parents[3]
 FRONT = REPOSITORY / "supervisor/front"
@@ -19,7 +19,7 @@ LEVELS = {"info", "warning", "error", "critical"}
 
 def reasons_in_code() -> Iterator[tuple[str, str]]:
     """Every literal that stands under "reason" in a dictionary of the fronts."""
-    for path in sorted(FRONT.glob("*.py")):
+    for path in sorted(FRONT.rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Dict):
                 for key, value in zip(node.keys, node.values, strict=True):

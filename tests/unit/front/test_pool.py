@@ -12,12 +12,12 @@ from typing import Any
 import pytest
 
 from supervisor.errors import PlatformError
-from supervisor.front import importing
-from supervisor.front.growth import GROW_AFTER_S
-from supervisor.front.lost import MOVES_MOST, CallLost, StartFailed
-from supervisor.front.pool import Pool, Retired
+from supervisor.front.outcome.lost_calls import MOVES_MOST, CallLost, StartFailed
+from supervisor.front.pool import import_waits
+from supervisor.front.pool.growth import GROW_AFTER_S
+from supervisor.front.pool.pool import Pool, Retired
 from supervisor.front.warden_link import Ending, Lease
-from supervisor.limits import Limits
+from supervisor.function_limits import Limits
 from tests.support.scripted_cell import Ends, ScriptedWarden, answer, identity, prepared
 from worker import wire
 
@@ -261,7 +261,7 @@ def test_a_wait_for_an_import_has_an_end_whatever_other_imports_come(clock: list
             clock[0] += WAIT_SECONDS + made.init_seconds
             await grown(made)
             assert not call.future.done()
-            clock[0] += importing.SLACK_S
+            clock[0] += import_waits.SLACK_S
             await grown(made)
             with pytest.raises(PlatformError, match="stayed busy"):
                 await call.future

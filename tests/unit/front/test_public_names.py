@@ -12,11 +12,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from supervisor.bundles import BundleStore
-from supervisor.front.directory import Directory
-from supervisor.front.public_names import Key, PublicNames
+from supervisor.bundles.bundle_store import BundleStore
+from supervisor.front.functions.directory import Directory
+from supervisor.front.functions.public_functions import Key, PublicNames
 from supervisor.store import Deployment
-from tests.support.told import front_settings
+from tests.support.told import told
 
 PUBLIC, PRIVATE, ABSENT = ("s", "public"), ("s", "private"), ("s", "absent")
 
@@ -48,7 +48,7 @@ def run(tmp_path: Path, scenario: Callable[[Directory, Functions], Awaitable[Non
         bundles = BundleStore(tmp_path / "bundles", 1 << 20, 100)
         directory = Directory(
             store,  # type: ignore[arg-type]
-            front_settings(),
+            told(),
             SimpleNamespace(),  # type: ignore[arg-type]
             lambda _: "python3.11",
             bundles,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from supervisor.front.recycling import Allowance, Life, reason_to_recycle
+from supervisor.front.pool.recycling import Allowance, Life, reason_to_recycle
 
 ALLOWANCE = Allowance(calls=100, seconds=60.0)
 

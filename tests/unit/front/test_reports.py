@@ -7,9 +7,9 @@ from collections.abc import Sequence
 
 import pytest
 
-from supervisor.front import reports as module
-from supervisor.front.outcomes import Outcome
-from supervisor.front.reports import Report, Reports
+from supervisor.front.outcome import reports as module
+from supervisor.front.outcome.outcomes import Outcome
+from supervisor.front.outcome.reports import Report, Reports
 
 
 def report(number: int) -> Report:

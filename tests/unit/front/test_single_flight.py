@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from supervisor.front.single_flight import SingleFlight
+from supervisor.front.functions.single_flight import SingleFlight
 
 
 def test_who_asks_while_a_load_runs_waits_for_it_and_starts_none() -> None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from supervisor.front.logstream import Line
-from supervisor.front.stacks import WHERE_MAX_CHARS, AuthorsView, is_fatal, where_of
-from supervisor.warden.zygote_launch import CODE_PLACE
+from supervisor.front.logs.pipe_parser import Line
+from supervisor.front.outcome.stack_dumps import WHERE_MAX_CHARS, AuthorsView, is_fatal, where_of
+from supervisor.warden.launch.zygote_launch import CODE_PLACE
 
 CURRENT = "Current thread 0x00007f1c2a7fe700 (most recent call first):"
 OTHER = "Thread 0x00007f1c29ffd700 (most recent call first):"
@@ -78,7 +78,7 @@ def test_frames_of_ours_are_not_shown_however_they_are_cut_into_reads() -> None:
 
 
 def test_what_only_looks_alike_is_shown() -> None:
-    own = '  File "/function/code/worker/loop.py", line 3 in f'
+    own = '  File "/function/code/worker/serve/loop.py", line 3 in f'
     for lines in ((BOOTSTRAP,), (HANDLER, BOOTSTRAP), (own, BOOTSTRAP), (LIBRARY, "x"), ("said: " + LOOP,)):
         assert shown(lines) == list(lines)
 

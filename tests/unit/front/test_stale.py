@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from supervisor.front.http.stale import Phase, Seen, State, Times, Verdict, judge, look
+from supervisor.front.http.idle_connections import Phase, Seen, State, Times, Verdict, judge, look
 
 TIMES = Times(keepalive_s=10.0, head_s=5.0, body_s=7.0, unread_s=4.0, linger_s=3.0)
 WAITING, BUSY = State(1, Phase.IDLE, 0), State(1, Phase.BUSY, 0)

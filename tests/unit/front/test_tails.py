@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from supervisor.errors import PlatformError
-from supervisor.front import tails as module
-from supervisor.front.logforms import Piece
-from supervisor.front.tailing import Wanted
-from supervisor.front.tails import Place, Tails
+from supervisor.front.following import subscriptions as module
+from supervisor.front.following.follower_thread import Wanted
+from supervisor.front.following.log_formats import Piece
+from supervisor.front.following.subscriptions import Place, Tails
 from supervisor.logs import Query
 
 WANTED = Wanted("test", "talk", Query(), "ndjson")

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from supervisor.logs import LEVELS, STREAMS, rfc3339
-from supervisor.logs.encoding import CUT, LINE_MAX_BYTES, decode, encode, escaped, key_of
+from supervisor.logs.record_encoding import CUT, LINE_MAX_BYTES, decode, encode, escaped, key_of
 from tests.support.logrecords import record
 
 ANY_TEXT = st.text(st.characters(codec=None, exclude_categories=()))

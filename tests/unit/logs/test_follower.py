@@ -8,9 +8,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from supervisor.logs import Followers, Query, Record, Writer, delete, follower, read
-from supervisor.logs.follower import Follower
+from supervisor.logs import Followers, Query, Record, Writer, delete, read
 from supervisor.logs.layout import segments_of
+from supervisor.logs.reading import follower
+from supervisor.logs.reading.follower import Follower
 from tests.support.logrecords import Clock, drain, lines, record, texts
 
 

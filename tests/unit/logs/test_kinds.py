@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from supervisor.front import remarks
-from supervisor.front.outcomes import TABLE, Outcome
-from supervisor.front.reports import Report
-from supervisor.logs import Followers, Query, Record, Retention, Writer, delete, read, sweep
-from supervisor.logs.encoding import encode, encode_report
+from supervisor.front.outcome import platform_lines
+from supervisor.front.outcome.outcomes import TABLE, Outcome
+from supervisor.front.outcome.reports import Report
+from supervisor.logs import Followers, Query, Record, Retention, Writer, delete, log_sweep, read
 from supervisor.logs.layout import segment_file, segments_of
-from supervisor.logs.record import KINDS
+from supervisor.logs.log_record import KINDS
+from supervisor.logs.record_encoding import encode, encode_report
 from tests.support.logrecords import MS, START_NS, Clock, drain, everything, lines, record, texts
 
 WITH_REPORTS = Query(reports=True)
@@ -29,7 +29,7 @@ def report(number: int, outcome: Outcome = Outcome.ANSWERED, message: str = "") 
 
 def quiet(writer: Writer, first: int, behind: int) -> None:
     """Reports of calls that did not fail."""
-    writer.append_reports("default", "hello", [remarks.ready(report(n)) for n in range(first, behind)])
+    writer.append_reports("default", "hello", [platform_lines.ready(report(n)) for n in range(first, behind)])
     assert writer.flush()
 
 
@@ -38,18 +38,18 @@ def failed(first: int, behind: int) -> list[Record]:
     found = []
     for n in range(first, behind):
         found.append(record(f"Traceback {n}", START_NS + n * MS, level="error", is_failures=True))
-        found.append(remarks.of_call(report(n, Outcome.RAISED)))
+        found.append(platform_lines.of_call(report(n, Outcome.RAISED)))
     return found
 
 
-@pytest.mark.parametrize("outcome", sorted(remarks.QUIET, key=str))
+@pytest.mark.parametrize("outcome", sorted(platform_lines.QUIET, key=str))
 @pytest.mark.parametrize("instance", ["74eea7d6f2", "-"])
 def test_a_report_that_is_made_of_bytes_is_the_one_that_is_made_of_text(
     outcome: Outcome, instance: str
 ) -> None:
     for call_id in ("abd3197096c4f9c4-00000002", "A.b_c:d@e=f+g-h", "x" * 128):
         one = report(7, outcome)._replace(instance=instance, call_id=call_id)
-        assert encode_report(*_at(remarks.ready(one), 9)) == encode(remarks.of_call(one), 9)
+        assert encode_report(*_at(platform_lines.ready(one), 9)) == encode(platform_lines.of_call(one), 9)
 
 
 def _at(ready: tuple[int, bytes], sequence: int) -> tuple[int, int, bytes]:
@@ -60,7 +60,7 @@ def test_a_report_is_among_the_others_when_asked_for_or_when_its_call_failed(
     writer: Writer, tmp_path: Path
 ) -> None:
     for outcome, verdict in TABLE.items():
-        of_call = remarks.of_call(report(1, outcome))
+        of_call = platform_lines.of_call(report(1, outcome))
         assert (of_call.kind == "reports") == of_call.is_quiet_report == (verdict.level == "info")
     writer.append([record("own", START_NS), *failed(2, 3), record("own too", START_NS + 5 * MS)])
     quiet(writer, 1, 5)
@@ -89,7 +89,7 @@ def test_a_flood_of_calls_that_fail_or_not_takes_nothing_from_what_the_function_
         assert writer.flush()
     size = {kind: sum(one.size for one in segments_of(tmp_path / FOLDER, [kind])) for kind in KINDS}
     assert min(size["platform"], size["reports"]) > limits.function_bytes > size["own"]
-    sweep(tmp_path, limits)
+    log_sweep(tmp_path, limits)
     own = [one.text for one in everything(tmp_path) if one.text.isdecimal()]
     assert own == [str(n) for n in range(20)]
     left = {kind: sum(one.size for one in segments_of(tmp_path / FOLDER, [kind])) for kind in KINDS}
@@ -103,11 +103,11 @@ def test_a_quiet_functions_lines_outlive_the_calls_of_all_others(tmp_path: Path)
     writer = Writer(tmp_path, other_segment_bytes=4096)
     writer.append(lines(200))
     for n in range(8):
-        many = [remarks.ready(report(number)) for number in range(200)]
+        many = [platform_lines.ready(report(number)) for number in range(200)]
         writer.append_reports("default", f"called-{n}", many)
     assert writer.close()
     own = sum(one.size for one in segments_of(tmp_path / FOLDER))
-    sweep(tmp_path, Retention(1e9, 1 << 40, 64 << 10, 1 << 40))
+    log_sweep(tmp_path, Retention(1e9, 1 << 40, 64 << 10, 1 << 40))
     assert sum(one.size for one in segments_of(tmp_path / FOLDER)) == own
     others = [one for n in range(8) for one in segments_of(tmp_path / f"default/called-{n}")]
     assert 0 < sum(one.size for one in others) <= (64 << 10) - own
@@ -115,10 +115,10 @@ def test_a_quiet_functions_lines_outlive_the_calls_of_all_others(tmp_path: Path)
 
 def test_a_log_of_before_in_one_piece_is_read_with_its_reports_and_without(tmp_path: Path) -> None:
     mixed = [
-        record("own", START_NS), remarks.of_call(report(1)), *failed(2, 3),
+        record("own", START_NS), platform_lines.of_call(report(1)), *failed(2, 3),
         record("instance started: ready_ms=1", START_NS + 3 * MS, stream="platform"),
         record("report outcome=answered, says the function", START_NS + 4 * MS, stream="stdout"),
-        remarks.of_call(report(5)),
+        platform_lines.of_call(report(5)),
     ]  # fmt: skip
     old = tmp_path / FOLDER / segment_file(START_NS, "0123456789ab", 1)
     assert old.suffix == ".log"
@@ -179,7 +179,7 @@ def test_while_a_disk_refuses_reports_leave_room_for_lines_and_their_loss_is_sai
     writer = Writer(tmp_path, buffer_bytes=400_000)
     for first in range(0, 5000, 100):
         writer.append_reports(
-            "default", "hello", [remarks.ready(report(n)) for n in range(first, first + 100)]
+            "default", "hello", [platform_lines.ready(report(n)) for n in range(first, first + 100)]
         )
     lost = writer.dropped
     assert lost > 0

@@ -11,10 +11,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from supervisor.logs import Query, Writer, read, reader, segment
-from supervisor.logs.encoding import LINE_MAX_BYTES, decode, encode
+from supervisor.logs import Query, Writer, read, segment_reader
 from supervisor.logs.layout import segment_file, segments_of
-from supervisor.logs.query import LIMIT_MAX
+from supervisor.logs.reading import reader
+from supervisor.logs.reading.query import LIMIT_MAX
+from supervisor.logs.record_encoding import LINE_MAX_BYTES, decode, encode
 from tests.support.forked import in_child
 from tests.support.logrecords import MS, START_NS, everything, lines, record, texts
 
@@ -136,10 +137,12 @@ def test_since_and_tail_read_a_small_part_of_what_there_is(tmp_path, monkeypatch
         lay(tmp_path, lines(10_000, n * 10_000), first=n * 10_000 + 1)
     size = sum(one.size for one in segments_of(tmp_path / "default/hello"))
     seen = []
-    real = segment.block
-    monkeypatch.setattr(segment, "block", lambda *given: (data := real(*given), seen.append(len(data)))[0])
+    real = segment_reader.block
+    monkeypatch.setattr(
+        segment_reader, "block", lambda *given: (data := real(*given), seen.append(len(data)))[0]
+    )
     for query in (Query(tail=10), Query(since=at(55_000), limit=10), Query(tail=10, until=at(55_000))):
-        segment.end_of.cache_clear()
+        segment_reader.end_of.cache_clear()
         seen.clear()
         assert len(read(tmp_path, "default", "hello", query).records) == 10
         assert sum(seen) < size / 10
@@ -197,7 +200,7 @@ def test_whatever_stands_in_a_segment_a_read_ends_and_gives_only_what_was_writte
     del data[chance.randrange(len(data) + 1) :]
     (one,) = segments_of(tmp_path / "default/hello")
     one.path.write_bytes(data)
-    segment.end_of.cache_clear()
+    segment_reader.end_of.cache_clear()
     wanted = {str(n) for n in range(500)}
     for query in (Query(), Query(since=at(250)), Query(until=at(250)), Query(q="1"), Query(call_id="c-1")):
         assert {found.text for found in everything(tmp_path, query=query)} <= wanted
@@ -230,8 +233,10 @@ def test_a_segment_that_vanishes_during_a_read_is_the_end_of_it(tmp_path, monkey
     for n in range(3):
         lay(tmp_path, lines(5000, n * 5000), first=n * 5000 + 1)
     second = segments_of(tmp_path / "default/hello")[1].path
-    real = segment.block
-    monkeypatch.setattr(segment, "block", lambda path, *given: second.unlink(True) or real(path, *given))
+    real = segment_reader.block
+    monkeypatch.setattr(
+        segment_reader, "block", lambda path, *given: second.unlink(True) or real(path, *given)
+    )
     batch = read(tmp_path, "default", "hello", Query(limit=LIMIT_MAX))
     assert texts(batch)[:5000] == [str(n) for n in range(5000)]
     assert (texts(batch)[5000], batch.gap) == ("10000", 5000)
@@ -242,7 +247,7 @@ def test_a_lack_of_descriptors_is_said_and_not_taken_for_the_end(tmp_path):
 
     def attempt() -> list:
         everything(tmp_path)  # whatever is imported or cached late
-        segment.end_of.cache_clear()
+        segment_reader.end_of.cache_clear()
         hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
         resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))
         answers: list = []

@@ -8,7 +8,7 @@ import pytest
 
 from supervisor.logs import Retention
 from supervisor.logs.layout import Segment
-from supervisor.logs.record import NS_PER_SECOND, Kind
+from supervisor.logs.log_record import NS_PER_SECOND, Kind
 from supervisor.logs.retention import to_delete
 
 NOW_NS = 1000 * NS_PER_SECOND

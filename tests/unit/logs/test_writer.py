@@ -15,7 +15,7 @@ import pytest
 
 from supervisor.logs import Query, Writer, read
 from supervisor.logs.layout import segments_of
-from supervisor.logs.writer import LANES_MAX
+from supervisor.logs.writing.writer import LANES_MAX
 from tests.support.eventually import eventually
 from tests.support.logrecords import MS, START_NS, everything, lines, record, texts
 
@@ -208,7 +208,7 @@ def test_one_function_that_floods_takes_no_other_functions_room(tmp_path):
 
 def test_functions_that_are_remembered_are_bounded(tmp_path, monkeypatch):
     assert LANES_MAX == 20_000
-    monkeypatch.setattr("supervisor.logs.writer.LANES_MAX", 10)
+    monkeypatch.setattr("supervisor.logs.writing.writer.LANES_MAX", 10)
     writer = Writer(tmp_path)
     for n in range(50):
         writer.append([record(str(n), name=f"f{n}")])

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from supervisor.store import Lookups, Sealer, attempts, migrate, open_lookups
+from supervisor.store import Lookups, Sealer, deadline_retries, migrate, open_lookups
 from supervisor.store.store import Store, open_store
 from tests.support import postgres
 from tests.support.stores import KEY
@@ -39,9 +39,9 @@ def file(tmp_path: Path) -> Path:
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Deadlines that a test can wait for, and one connection to wait for."""
-    monkeypatch.setattr(attempts, "POOL_SIZE", 1)
-    monkeypatch.setattr(attempts, "DEADLINE_S", 0.05)
-    monkeypatch.setattr(attempts, "SQLITE_BUSY_S", 0.01)
+    monkeypatch.setattr(deadline_retries, "POOL_SIZE", 1)
+    monkeypatch.setattr(deadline_retries, "DEADLINE_S", 0.05)
+    monkeypatch.setattr(deadline_retries, "SQLITE_BUSY_S", 0.01)
 
 
 @pytest.fixture

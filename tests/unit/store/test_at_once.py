@@ -8,8 +8,7 @@ from dataclasses import replace
 import pytest
 
 from supervisor.errors import PlatformError
-from supervisor.store import Content, StaleWriteError
-from supervisor.store import values as value_queries
+from supervisor.store import Content, StaleWriteError, value_queries
 from supervisor.store.store import Store
 from tests.support.stores import FIRST, at_once
 

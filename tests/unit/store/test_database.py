@@ -18,8 +18,7 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
 from supervisor.errors import ConfigurationError
-from supervisor.store import Sealer, database, migrate, open_lookups
-from supervisor.store import values as value_queries
+from supervisor.store import Sealer, database, migrate, open_lookups, value_queries
 from supervisor.store.migrate import HEAD, MIGRATIONS
 from supervisor.store.schema import metadata
 from supervisor.store.store import open_store

@@ -13,9 +13,9 @@ import psycopg
 import pytest
 
 from supervisor.errors import ConfigurationError
-from supervisor.store import Sealer, attempts, migrate, open_lookups
+from supervisor.store import Sealer, deadline_retries, migrate, open_lookups
 from supervisor.store.drivers import driver_of
-from supervisor.store.reader import Reader
+from supervisor.store.plain_reads import Reader
 from tests.support.stores import FIRST, KEY, SECOND, at_once, executed, refusal
 
 WRITES = 40
@@ -81,7 +81,7 @@ def test_every_answer_is_of_one_moment_while_another_process_writes(url, store, 
 
 
 def test_many_threads_share_a_few_connections(url, store, monkeypatch):
-    monkeypatch.setattr(attempts, "POOL_SIZE", 2)
+    monkeypatch.setattr(deadline_retries, "POOL_SIZE", 2)
     store.create_function("demo", "hello", FIRST)
     with closing(open_lookups(url, Sealer(KEY))) as lookups:
         found = at_once(*(lambda: lookups.deployment("demo", "hello") for _ in range(12)))
@@ -89,8 +89,8 @@ def test_many_threads_share_a_few_connections(url, store, monkeypatch):
 
 
 def test_who_gets_no_connection_in_time_is_told_to_try_again(url, monkeypatch):
-    monkeypatch.setattr(attempts, "POOL_SIZE", 0)
-    monkeypatch.setattr(attempts, "POOL_WAIT_S", 0.01)
+    monkeypatch.setattr(deadline_retries, "POOL_SIZE", 0)
+    monkeypatch.setattr(deadline_retries, "POOL_WAIT_S", 0.01)
     refused = refusal(lambda: Reader(driver_of(url)).rows("SELECT 1"))
     assert (refused.status, refused.headers) == (503, {"Retry-After": "1"})
 
@@ -193,7 +193,7 @@ def test_a_table_that_somebody_holds_is_a_503_within_the_deadline_and_fine_after
     migrate(url)
     with psycopg.connect(url) as holder, closing(open_lookups(url, Sealer(KEY))) as lookups:
         holder.execute("LOCK TABLE functions IN ACCESS EXCLUSIVE MODE")
-        monkeypatch.setattr(attempts, "DEADLINE_S", 0.1)  # which is a new connection's
+        monkeypatch.setattr(deadline_retries, "DEADLINE_S", 0.1)  # which is a new connection's
         lookups.close()
         refused = refusal(lambda: lookups.deployment("demo", "hello"))
         assert (refused.status, refused.headers) == (503, {"Retry-After": "1"})

@@ -5,8 +5,7 @@ from __future__ import annotations
 import pytest
 
 from supervisor.errors import ConfigurationError
-from supervisor.store import Sealer, open_lookups
-from supervisor.store import values as value_queries
+from supervisor.store import Sealer, open_lookups, value_queries
 from tests.support.stores import executed, refusal
 
 

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from supervisor.warden.jail.cgroup_hierarchies import own_places
 from supervisor.warden.jail.cgroups import Cgroups, Leaf
-from supervisor.warden.jail.hierarchies import own_places
 
 # Pure decisions, with whatever values come to mind: none of them fails by the clock of a busy machine.
 settings.register_profile("without-a-clock", deadline=None)

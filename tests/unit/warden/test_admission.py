@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from supervisor.errors import ConfigurationError
-from supervisor.settings import Settings
+from supervisor.settings.declarations import Settings
 from supervisor.warden.admission import TIER_WORDS, admitted, is_loopback
 from supervisor.warden.jail.probes import Finding
 from supervisor.warden.jail.tiers import NEEDS, REMEDIES, Tier

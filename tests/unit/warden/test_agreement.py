@@ -13,12 +13,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from supervisor.warden import agreement
-from supervisor.warden.agreement import SLACK_BYTES, Compared, Seen, chosen, disagreement
+from supervisor.warden.jail.cgroup_hierarchies import own_places
 from supervisor.warden.jail.cgroups import CONTROLLERS, Budget, Cgroups, Leaf
-from supervisor.warden.jail.hierarchies import own_places
-from supervisor.warden.jail.meters import Counted, Meter
-from supervisor.warden.jail.resident import tree_of
+from supervisor.warden.memory import counter_check
+from supervisor.warden.memory.counter_check import SLACK_BYTES, Compared, Seen, chosen, disagreement
+from supervisor.warden.memory.memory_meters import Counted, Meter
+from supervisor.warden.memory.process_memory import tree_of
 from tests.support.holdings import wait_until
 
 MIB = 1 << 20
@@ -108,16 +108,16 @@ def toucher(group: Leaf, when: str) -> Iterator[int]:
 
 def test_processes_that_touched_it_in_their_group_agree_with_its_counters(leaf: Leaf) -> None:
     with toucher(leaf, "after") as pid:
-        seen = agreement.look(tree_of(pid))
+        seen = counter_check.look(tree_of(pid))
         assert seen is not None and seen.own > (TOUCHED_MIB + 16) * MIB
         assert seen.mapped > 3 * TOUCHED_MIB * MIB, "each of the three maps it"
-        assert agreement.compare(Meter(leaf.folders), lambda: tree_of(pid)) == ""
+        assert counter_check.compare(Meter(leaf.folders), lambda: tree_of(pid)) == ""
 
 
 def test_control_of_what_they_touched_elsewhere_its_counters_know_nothing(leaf: Leaf) -> None:
     # What the first maps is its zygote's in a cell; so the first one here has next to nothing.
     with subprocess.Popen(["cat"], stdin=subprocess.PIPE) as first, toucher(leaf, "before") as pid:
-        said = agreement.compare(Meter(leaf.folders), lambda: [first.pid, *tree_of(pid)])
+        said = counter_check.compare(Meter(leaf.folders), lambda: [first.pid, *tree_of(pid)])
         assert said is not None and "its processes have" in said
 
 
@@ -134,7 +134,7 @@ def test_each_cell_has_its_turn_and_the_largest_is_compared_each_time() -> None:
 
 
 def test_who_has_ended_is_not_compared(leaf: Leaf) -> None:
-    assert agreement.look([]) is None
-    assert agreement.look([1 << 23]) is None
-    assert agreement.compare(Meter(leaf.folders), lambda: [1 << 23]) is None
-    assert agreement.compare(Meter({}), lambda: [os.getpid()]) is None
+    assert counter_check.look([]) is None
+    assert counter_check.look([1 << 23]) is None
+    assert counter_check.compare(Meter(leaf.folders), lambda: [1 << 23]) is None
+    assert counter_check.compare(Meter({}), lambda: [os.getpid()]) is None

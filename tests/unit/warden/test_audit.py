@@ -12,11 +12,11 @@ from typing import Any
 
 import pytest
 
-from supervisor.settings import Settings
+from supervisor.settings.declarations import Settings
 from supervisor.warden import audit as audit_
 from supervisor.warden.audit import CAUTION, CHECKS, FAIL, KNOBS, PASS, Check, audit, controller_state
+from supervisor.warden.jail.cgroup_hierarchies import Place
 from supervisor.warden.jail.cgroups import CONTROLLERS
-from supervisor.warden.jail.hierarchies import Place
 from supervisor.warden.jail.probes import Finding
 from supervisor.warden.jail.tiers import NEEDS, REMEDIES
 

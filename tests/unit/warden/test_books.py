@@ -12,9 +12,12 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from supervisor.signals import how_ended
-from supervisor.warden import cells, leases, processes, registry
-from supervisor.warden.confinement import Confinement
-from supervisor.warden.states import State
+from supervisor.warden import processes
+from supervisor.warden.cells import held_cell
+from supervisor.warden.cells.cell_states import State
+from supervisor.warden.cells.confinement import Confinement
+from supervisor.warden.leases import desk
+from supervisor.warden.supply import registry
 from tests.support.scripted_host import (
     QUEUE_SECONDS,
     Clock,
@@ -237,7 +240,7 @@ def only_until_it_raises(_: str, *steps: Callable[[], object]) -> None:
 def test_control_where_the_first_error_is_the_last_step_such_an_error_keeps_a_place(
     on_a_host: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for module in (cells, leases, processes, registry):
+    for module in (held_cell, desk, processes, registry):
         monkeypatch.setattr(module, "all_of", only_until_it_raises)
     kept: list[bool] = []
 

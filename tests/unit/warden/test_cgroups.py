@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from supervisor.warden.jail import cgroups, hierarchies
+from supervisor.warden.jail import cgroup_hierarchies, cgroups
+from supervisor.warden.jail.cgroup_hierarchies import Place, own_places
 from supervisor.warden.jail.cgroups import (
     BLANK,
     CONTROLLERS,
@@ -22,7 +23,6 @@ from supervisor.warden.jail.cgroups import (
     Cgroups,
     Leaf,
 )
-from supervisor.warden.jail.hierarchies import Place, own_places
 
 WAIT_SECONDS = 10.0
 V2_MOUNT = "30 23 0:26 / /sys/fs/cgroup rw,nosuid - cgroup2 cgroup2 rw,nsdelegate"
@@ -127,14 +127,14 @@ V2_FILES = ("memory.max", "memory.swap.max", "memory.oom.group", "pids.max", "cp
 def written(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
     """What is written, in order, as (path, text); the writes are made as well."""
     seen: list[tuple[str, str]] = []
-    write = hierarchies.write
+    write = cgroup_hierarchies.write
 
     def note(path: str, text: str) -> None:
         write(path, text)
         seen.append((path, text))
 
     monkeypatch.setattr(cgroups, "write", note)
-    monkeypatch.setattr(hierarchies, "write", note)
+    monkeypatch.setattr(cgroup_hierarchies, "write", note)
     return seen
 
 

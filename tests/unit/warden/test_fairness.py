@@ -8,7 +8,7 @@ from collections.abc import Callable
 from hypothesis import given
 from hypothesis import strategies as st
 
-from supervisor.warden.fairness import (
+from supervisor.warden.leases.fairness import (
     AT_ONCE,
     FIRM_AFTER_S,
     ROUNDS_MOST,

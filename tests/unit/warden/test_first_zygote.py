@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 from supervisor.runtimes import load_runtimes
-from supervisor.settings import Settings
-from supervisor.warden import first_zygote
-from supervisor.warden.ahead import Ahead, names_of
+from supervisor.settings.declarations import Settings
 from supervisor.warden.jail.tiers import Tier
-from supervisor.warden.jail.waiting import WaitingLauncher
+from supervisor.warden.launch import zygote_prestart
+from supervisor.warden.launch.zygote_standby import WaitingLauncher
 from supervisor.warden.processes import Children
+from supervisor.warden.supply.preload import Ahead, names_of
 from tests.support.eventually import eventually
 
 
@@ -24,13 +24,13 @@ def has_ended(pid: int) -> bool:
 
 
 def test_without_a_launcher_that_waits_there_is_none() -> None:
-    assert first_zygote.begin(None, Settings(), Tier.A) == {}
+    assert zygote_prestart.begin(None, Settings(), Tier.A) == {}
 
 
 @pytest.mark.parametrize("tier", [Tier.A_USER, Tier.B, Tier.C, Tier.NONE])
 def test_where_it_could_not_be_what_a_zygote_is_there_the_launcher_ends(tier: Tier) -> None:
     launcher = WaitingLauncher()
-    assert first_zygote.begin(launcher, Settings(), tier) == {}
+    assert zygote_prestart.begin(launcher, Settings(), tier) == {}
     eventually(lambda: has_ended(launcher.pid))
 
 
@@ -38,7 +38,7 @@ def test_where_it_could_not_be_what_a_zygote_is_there_the_launcher_ends(tier: Ti
 def test_it_is_the_default_runtimes_plainest_and_says_so_and_ends_when_nobody_wants_it() -> None:
     settings = Settings(max_cells=1)
     launcher = WaitingLauncher()
-    found = first_zygote.begin(launcher, settings, Tier.A)
+    found = zygote_prestart.begin(launcher, settings, Tier.A)
     runtime = load_runtimes(settings.runtimes_dir)[0]
     ((wanted, first),) = found.items()
     assert wanted == (runtime, names_of(Ahead.OWN, ()), settings.huge_pages, None)
@@ -60,7 +60,7 @@ def test_a_launcher_gives_each_descriptor_the_number_that_its_program_knows() ->
     pid = os.fork()
     if pid == 0:
         try:
-            from supervisor.warden.jail.waiting import _give_numbers
+            from supervisor.warden.launch.zygote_standby import _give_numbers
 
             ends = socket.socketpair()
             one, other = (os.dup(end.fileno()) for end in ends)

@@ -9,10 +9,10 @@ import sys
 import time
 from pathlib import Path
 
-from supervisor.warden.guard import Excess, Guard, Hooks
 from supervisor.warden.jail.cgroups import Budget, Cgroups, Leaf
-from supervisor.warden.jail.meters import Meter
-from supervisor.warden.memory import LIFT_BYTES, kernel_bytes
+from supervisor.warden.memory.memory_guard import Excess, Guard, Hooks
+from supervisor.warden.memory.memory_meters import Meter
+from supervisor.warden.memory.memory_policy import LIFT_BYTES, kernel_bytes
 from tests.support.eventually import eventually
 from tests.support.patience import FACTOR
 from tests.unit.warden.conftest import Eater, Eating

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from supervisor.warden import hurry
-from supervisor.warden.hurry import MANY_PROCESSES, TIMES, Hurry
+from supervisor.warden.cells import kill_boost
+from supervisor.warden.cells.kill_boost import MANY_PROCESSES, TIMES, Hurry
+from supervisor.warden.jail.cgroup_hierarchies import Place
 from supervisor.warden.jail.cgroups import Cgroups, Leaf
-from supervisor.warden.jail.hierarchies import Place
 
 USUAL, MORE = "1024", str(1024 * TIMES)
 
@@ -69,7 +69,7 @@ def test_a_server_that_was_killed_in_a_hurry_leaves_none_to_the_next(tmp_path: P
 
 
 def test_what_does_not_end_keeps_it_for_a_while_only(tree: Tree, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hurry, "MOST_SECONDS", 0.01)
+    monkeypatch.setattr(kill_boost, "MOST_SECONDS", 0.01)
 
     async def story() -> None:
         tree.hurry.begin(tree.leaf("a", 64))

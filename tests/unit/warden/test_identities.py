@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from supervisor.errors import ConfigurationError
-from supervisor.warden import identities
-from supervisor.warden.identities import (
+from supervisor.warden.cells import uid_pool
+from supervisor.warden.cells.uid_pool import (
     BLOCK_IDS,
     DEFAULT_UID,
     IDS_PER_CELL,
@@ -23,7 +23,7 @@ from supervisor.warden.identities import (
     front_ids,
 )
 
-MOST_CELLS = 16_384  # supervisor.settings: the bound of max_cells
+MOST_CELLS = 16_384  # supervisor.settings.declarations: the bound of max_cells
 MOST_ID = (1 << 32) - 2  # the highest that a process can have; the next one means "leave it"
 
 
@@ -94,7 +94,7 @@ def nobody_there(name: str) -> pwd.struct_passwd:
 
 @pytest.mark.needs_root
 def test_the_fronts_have_a_user_even_where_none_was_made(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(identities.pwd, "getpwnam", nobody_there)
+    monkeypatch.setattr(uid_pool.pwd, "getpwnam", nobody_there)
     assert front_ids(None) == (DEFAULT_UID, DEFAULT_UID)
 
 
@@ -102,7 +102,7 @@ def test_the_fronts_have_a_user_even_where_none_was_made(monkeypatch: pytest.Mon
 def test_the_fronts_user_is_looked_up_by_name_or_taken_as_a_number(monkeypatch: pytest.MonkeyPatch) -> None:
     nobody = pwd.getpwnam("nobody")
     assert front_ids("nobody") == (nobody.pw_uid, nobody.pw_gid)
-    monkeypatch.setattr(identities.pwd, "getpwnam", nobody_there)
+    monkeypatch.setattr(uid_pool.pwd, "getpwnam", nobody_there)
     assert front_ids("1234") == (1234, 1234)
 
 

@@ -8,7 +8,7 @@ import subprocess
 
 import pytest
 
-from supervisor.warden.jail import members
+from supervisor.warden.jail import cgroup_members
 from tests.support.eventually import eventually
 from tests.support.processes import children_of
 
@@ -22,7 +22,7 @@ def asleep() -> subprocess.Popen[bytes]:
 def test_those_of_the_same_namespace_are_ended_but_not_the_first() -> None:
     first, others = asleep(), [asleep(), asleep()]
     try:
-        members.kill(first.pid, [NEVER, first.pid, *(other.pid for other in others)])
+        cgroup_members.kill(first.pid, [NEVER, first.pid, *(other.pid for other in others)])
         assert [other.wait(10) for other in others] == [-signal.SIGKILL] * 2
         assert first.poll() is None
     finally:
@@ -37,9 +37,9 @@ def test_a_number_that_is_another_namespaces_by_now_is_left_alone() -> None:
     try:
         eventually(lambda: bool(children_of(cell.pid)))
         (first,) = children_of(cell.pid)
-        members.kill(first, [innocent.pid])
+        cgroup_members.kill(first, [innocent.pid])
         assert innocent.poll() is None
-        members.kill(os.getpid(), [first])
+        cgroup_members.kill(os.getpid(), [first])
         assert children_of(cell.pid) == [first]
     finally:
         for process in (innocent, cell):
@@ -51,7 +51,7 @@ def test_of_one_that_is_gone_nothing_is_ended() -> None:
     gone, other = asleep(), asleep()
     gone.kill()
     gone.wait()
-    members.kill(gone.pid, [other.pid])
+    cgroup_members.kill(gone.pid, [other.pid])
     assert other.poll() is None
     other.kill()
     other.wait()

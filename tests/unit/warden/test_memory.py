@@ -9,9 +9,8 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from supervisor.warden import memory
-from supervisor.warden.jail import resident
-from supervisor.warden.memory import (
+from supervisor.warden.memory import memory_policy, process_memory
+from supervisor.warden.memory.memory_policy import (
     AGAIN_BYTES,
     HEARING_S,
     LOOK_EVERY_S,
@@ -31,126 +30,128 @@ sizes = st.integers(0, 1 << 40)
 
 
 def begun(is_counted: bool = True) -> Watched:
-    return memory.begin(LIMIT, 0.0, is_counted)
+    return memory_policy.begin(LIMIT, 0.0, is_counted)
 
 
 def with_mib(mebibytes: float, now: float = 1.0, watched: Watched | None = None) -> Watched:
-    return memory.after_look(watched or begun(), int(mebibytes * MIB), now)
+    return memory_policy.after_look(watched or begun(), int(mebibytes * MIB), now)
 
 
 def test_files_in_tmp_and_what_the_blank_cell_had_are_not_the_functions() -> None:
-    assert memory.used_by_counters(90, 30, in_tmp=20, base=10) == 90
-    assert memory.used_by_counters(90, 30, in_tmp=50, base=10) == 80  # deleted since it was counted
-    assert memory.used_by_counters(5, 0, in_tmp=0, base=10) == 0
+    assert memory_policy.used_by_counters(90, 30, in_tmp=20, base=10) == 90
+    assert memory_policy.used_by_counters(90, 30, in_tmp=50, base=10) == 80  # deleted since it was counted
+    assert memory_policy.used_by_counters(5, 0, in_tmp=0, base=10) == 0
 
 
 def test_where_processes_are_read_what_is_shared_with_the_zygote_is_not_the_functions() -> None:
-    assert memory.used_by_look(Look(140 * MIB, None), BASE, LIMIT) == 80 * MIB
-    assert memory.used_by_look(Look(900 * MIB, 90 * MIB), BASE, LIMIT) == 85 * MIB
+    assert memory_policy.used_by_look(Look(140 * MIB, None), BASE, LIMIT) == 80 * MIB
+    assert memory_policy.used_by_look(Look(900 * MIB, 90 * MIB), BASE, LIMIT) == 85 * MIB
 
 
 @given(sizes)
 def test_proportional_bytes_are_asked_for_whenever_they_could_be_too_many(resident_bytes: int) -> None:
-    if resident_bytes <= memory.suspicious_from(BASE, LIMIT):
-        used = memory.used_by_look(Look(resident_bytes, None), BASE, LIMIT)
-        assert memory.verdict(memory.after_look(begun(), used, 1.0), 1.0) is Verdict.FINE
+    if resident_bytes <= memory_policy.suspicious_from(BASE, LIMIT):
+        used = memory_policy.used_by_look(Look(resident_bytes, None), BASE, LIMIT)
+        assert memory_policy.verdict(memory_policy.after_look(begun(), used, 1.0), 1.0) is Verdict.FINE
 
 
 @given(st.lists(sizes, max_size=10))
 def test_the_peak_is_the_most_that_it_used(looks: list[int]) -> None:
     watched = begun()
     for number, used in enumerate(looks):
-        watched = memory.after_look(watched, used, float(number))
+        watched = memory_policy.after_look(watched, used, float(number))
     assert watched.peak == max([0, *looks])
 
 
 def test_at_its_limit_it_is_told_once_and_again_only_if_it_takes_more() -> None:
-    assert memory.verdict(with_mib(100), 1.0) is Verdict.FINE
+    assert memory_policy.verdict(with_mib(100), 1.0) is Verdict.FINE
     over = with_mib(101)
-    assert memory.verdict(over, 1.0) is Verdict.TELL
-    told = memory.told(over, 1.0)
+    assert memory_policy.verdict(over, 1.0) is Verdict.TELL
+    told = memory_policy.told(over, 1.0)
     assert told.has_met
-    assert memory.verdict(with_mib(104, 1.1, told), 9.0) is Verdict.FINE  # it has caught it, and goes on
+    assert (
+        memory_policy.verdict(with_mib(104, 1.1, told), 9.0) is Verdict.FINE
+    )  # it has caught it, and goes on
     more = 101 + AGAIN_BYTES / MIB
-    assert memory.verdict(with_mib(more, 1.2, told), 1.2) is Verdict.TELL
+    assert memory_policy.verdict(with_mib(more, 1.2, told), 1.2) is Verdict.TELL
     before_it_heard = with_mib(more, 1.01, told)
-    assert memory.verdict(with_mib(more + 1, 1.2, before_it_heard), 1.2) is Verdict.FINE
+    assert memory_policy.verdict(with_mib(more + 1, 1.2, before_it_heard), 1.2) is Verdict.FINE
 
 
 def test_who_gave_memory_back_is_told_anew_at_the_next_time() -> None:
-    told = memory.told(with_mib(101), 1.0)
+    told = memory_policy.told(with_mib(101), 1.0)
     again = with_mib(101, 3.0, with_mib(60, 2.0, told))
-    assert memory.verdict(again, 3.0) is Verdict.TELL
+    assert memory_policy.verdict(again, 3.0) is Verdict.TELL
 
 
 def test_above_the_slack_it_is_ended_unless_it_was_told_a_moment_ago() -> None:
     far = LIMIT + SLACK_BYTES + MIB
-    at_once = memory.after_look(begun(), far, 1.0)
-    assert memory.verdict(at_once, 1.0) is Verdict.TELL  # nobody could hear yet
-    told = memory.told(at_once, 1.0)
-    assert memory.verdict(told, 1.0 + HEARING_S / 2) is Verdict.FINE
-    assert memory.verdict(told, 1.01 + HEARING_S) is Verdict.KILL
+    at_once = memory_policy.after_look(begun(), far, 1.0)
+    assert memory_policy.verdict(at_once, 1.0) is Verdict.TELL  # nobody could hear yet
+    told = memory_policy.told(at_once, 1.0)
+    assert memory_policy.verdict(told, 1.0 + HEARING_S / 2) is Verdict.FINE
+    assert memory_policy.verdict(told, 1.01 + HEARING_S) is Verdict.KILL
 
 
 def test_who_is_held_by_the_kernel_hears_it_and_goes_on_once_and_who_holds_other_things_is_ended() -> None:
     held = with_mib(140)
-    assert memory.verdict_when_held(held, False, 1.0) is Verdict.TELL
-    told = memory.told(held, 1.0)
-    assert memory.verdict_when_held(told, False, 1.0 + HEARING_S / 2) is Verdict.FINE
-    assert memory.verdict_when_held(told, False, 1.01 + HEARING_S) is Verdict.TELL
-    assert memory.verdict_when_held(told, True, 1.0) is Verdict.KILL
-    assert memory.verdict_when_held(with_mib(90), False, 1.0) is Verdict.KILL
+    assert memory_policy.verdict_when_held(held, False, 1.0) is Verdict.TELL
+    told = memory_policy.told(held, 1.0)
+    assert memory_policy.verdict_when_held(told, False, 1.0 + HEARING_S / 2) is Verdict.FINE
+    assert memory_policy.verdict_when_held(told, False, 1.01 + HEARING_S) is Verdict.TELL
+    assert memory_policy.verdict_when_held(told, True, 1.0) is Verdict.KILL
+    assert memory_policy.verdict_when_held(with_mib(90), False, 1.0) is Verdict.KILL
 
 
 @given(st.integers(0, LIMIT), st.floats(0, 1e6))
 def test_a_function_within_its_limit_is_never_told_and_never_ended(used: int, now: float) -> None:
-    assert memory.verdict(memory.after_look(begun(), used, now), now) is Verdict.FINE
+    assert memory_policy.verdict(memory_policy.after_look(begun(), used, now), now) is Verdict.FINE
 
 
 @given(st.integers(0, 2 * LIMIT))
 def test_no_process_takes_the_room_that_is_left_before_the_next_look(used: int) -> None:
     watched = replace(begun(), used=2 * LIMIT)
-    seen = memory.after_look(watched, used, 10.0)
+    seen = memory_policy.after_look(watched, used, 10.0)
     if seen.has_met or abs(used - 2 * LIMIT) <= LIMIT >> 8:
         return
     pause = seen.next_look - 10.0
     assert pause + 1e-9 >= LOOK_SOON_S and pause <= LOOK_EVERY_S + 1e-9
     room = max(0, LIMIT - used)
-    assert pause <= max(LOOK_SOON_S, room / memory.FASTEST_BYTES_PER_S) + 1e-9
+    assert pause <= max(LOOK_SOON_S, room / memory_policy.FASTEST_BYTES_PER_S) + 1e-9
 
 
 def test_a_cell_that_does_not_change_is_looked_at_less_and_less_and_at_once_again_when_it_does() -> None:
-    watched = memory.after_look(begun(is_counted=False), 10 * MIB, 0.0)
+    watched = memory_policy.after_look(begun(is_counted=False), 10 * MIB, 0.0)
     waits = [watched.next_look]
     for _ in range(4):
         now = watched.next_look
-        watched = memory.after_look(watched, 10 * MIB, now)
+        watched = memory_policy.after_look(watched, 10 * MIB, now)
         waits.append(watched.next_look - now)
     assert waits == [LOOK_EVERY_S, 0.5, 1.0, LOOK_SELDOM_S, LOOK_SELDOM_S]
-    assert memory.after_look(watched, 12 * MIB, 9.0).next_look == 9.0 + LOOK_EVERY_S
+    assert memory_policy.after_look(watched, 12 * MIB, 9.0).next_look == 9.0 + LOOK_EVERY_S
 
 
 def test_a_front_hears_of_a_peak_in_a_bounded_number_of_steps() -> None:
     told = heard = 0
     for peak in range(0, LIMIT + 1, MIB // 4):
-        if memory.is_news(peak, told, LIMIT):
+        if memory_policy.is_news(peak, told, LIMIT):
             told, heard = peak, heard + 1
-    assert memory.PEAK_STEPS - 1 <= heard <= memory.PEAK_STEPS
+    assert memory_policy.PEAK_STEPS - 1 <= heard <= memory_policy.PEAK_STEPS
 
 
 def test_an_event_that_comes_again_and_again_is_heard_60_times_a_second() -> None:
     patience = 0.0
     for _ in range(10):
-        patience = memory.next_patience(patience)
-    assert patience == memory.EVENT_MOST_S
-    assert memory.next_patience(0.0) == memory.EVENT_LEAST_S
+        patience = memory_policy.next_patience(patience)
+    assert patience == memory_policy.EVENT_MOST_S
+    assert memory_policy.next_patience(0.0) == memory_policy.EVENT_LEAST_S
 
 
 def test_a_process_and_its_children_are_counted_and_what_they_share_once() -> None:
     pid = os.getpid()
     with mmap.mmap(-1, 64 * MIB) as shared:
         shared.write(b"x" * (64 * MIB))
-        alone = resident.look(pid, -1)
+        alone = process_memory.look(pid, -1)
         read, write = os.pipe()
         child = os.fork()
         if child == 0:
@@ -164,7 +165,7 @@ def test_a_process_and_its_children_are_counted_and_what_they_share_once() -> No
         try:
 
             def has_grown() -> bool:
-                look = resident.look(pid, -1)
+                look = process_memory.look(pid, -1)
                 assert look.proportional is not None and alone.proportional is not None
                 both.append(look.proportional - alone.proportional)
                 return both[-1] > 31 * MIB
@@ -172,11 +173,11 @@ def test_a_process_and_its_children_are_counted_and_what_they_share_once() -> No
             both: list[int] = []
             eventually(has_grown)
             assert both[-1] < 60 * MIB, "what they share counts once"
-            assert child in resident.tree_of(pid)
+            assert child in process_memory.tree_of(pid)
         finally:
             os.close(write)
             os.waitpid(child, 0)
-    assert child not in resident.tree_of(pid)
+    assert child not in process_memory.tree_of(pid)
 
 
 def test_one_that_has_ended_counts_nothing() -> None:
@@ -184,4 +185,4 @@ def test_one_that_has_ended_counts_nothing() -> None:
     if child == 0:
         os._exit(0)
     os.waitpid(child, 0)
-    assert resident.look(child, -1) == Look(0, 0)
+    assert process_memory.look(child, -1) == Look(0, 0)

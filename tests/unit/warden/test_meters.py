@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from supervisor.warden.jail.cgroup_hierarchies import Place, own_places
 from supervisor.warden.jail.cgroups import BLANK, CONTROLLERS, Budget, Cgroups, Leaf
-from supervisor.warden.jail.hierarchies import Place, own_places
-from supervisor.warden.jail.meters import Counted, Meter
+from supervisor.warden.memory.memory_meters import Counted, Meter
 from tests.support.patience import FACTOR
 from tests.unit.warden.conftest import EATER, Eating
 

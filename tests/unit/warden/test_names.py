@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from supervisor.datagrams import MESSAGE_MAX_BYTES
-from supervisor.warden.jail.names import FILES, NO_NETWORK, Names, taken
+from supervisor.warden.jail.host_names import FILES, NO_NETWORK, Names, taken
 
 
 def test_comments_and_empty_lines_are_left_out(tmp_path: Path) -> None:

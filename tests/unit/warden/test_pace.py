@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from supervisor.warden.pace import MEMORY_S, Pace, after_one, to_keep
+from supervisor.warden.supply.recent_demand import MEMORY_S, Pace, after_one, to_keep
 
 LEAST, MOST, ROOM = 4, 16, 200
 times = st.lists(st.floats(0, 100), max_size=60).map(sorted)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from supervisor.warden.policy import (
+from supervisor.warden.supply.blank_target import (
     BACKOFF_FIRST_S,
     BACKOFF_MOST_S,
     GROWING_AT_ONCE,

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from supervisor.warden import starts as module
-from supervisor.warden.book import Key
-from supervisor.warden.starts import Starts
+from supervisor.warden.leases import start_states as module
+from supervisor.warden.leases.accounts import Key
+from supervisor.warden.leases.start_states import Starts
 
 CELL = "0123456789"
 KEY = ("space", "name")

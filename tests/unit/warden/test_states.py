@@ -6,7 +6,7 @@ import itertools
 
 import pytest
 
-from supervisor.warden.states import TRANSITIONS, Event, IllegalTransition, State, next_state
+from supervisor.warden.cells.cell_states import TRANSITIONS, Event, IllegalTransition, State, next_state
 
 # Every edge there is, said once more by hand: a new one fails until someone has thought about it.
 EDGES = {

@@ -13,12 +13,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from supervisor.limits import MIB
-from supervisor.settings import Settings
-from supervisor.warden import audit, sums
-from supervisor.warden.files import Files, Opener, count, open_in
-from supervisor.warden.jail.hierarchies import Place
-from supervisor.warden.sums import Host, read_host, sums_of
+from supervisor.function_limits import MIB
+from supervisor.settings.declarations import Settings
+from supervisor.warden import audit
+from supervisor.warden.jail.cgroup_hierarchies import Place
+from supervisor.warden.memory import host_budget
+from supervisor.warden.memory.host_budget import Host, read_host, sums_of
+from supervisor.warden.memory.open_files import Files, Opener, count, open_in
 
 HOST = Host(32_768, 2_470_938, 24 << 30)
 
@@ -29,8 +30,8 @@ HOST = Host(32_768, 2_470_938, 24 << 30)
 def test_the_host_always_keeps_a_part(processes: int, files: int, memory: int) -> None:
     most = sums_of(Settings(), Host(processes, files, memory))
     assert 0 < most.processes < processes
-    assert 0 < most.memory_bytes <= memory - min(sums.MEMORY_KEPT_LEAST, memory // 2)
-    assert most.files <= max(sums.FILES_LEAST, files // sums.FILES_SHARE)
+    assert 0 < most.memory_bytes <= memory - min(host_budget.MEMORY_KEPT_LEAST, memory // 2)
+    assert most.files <= max(host_budget.FILES_LEAST, files // host_budget.FILES_SHARE)
 
 
 def test_a_setting_is_taken_as_it_is() -> None:

@@ -23,12 +23,13 @@ from hypothesis import strategies as st
 
 from supervisor import datagrams
 from supervisor.datagrams import MESSAGE_MAX_BYTES, Malformed
-from supervisor.limits import DEFAULT_CEILINGS, LAST_SECONDS, MIB
-from supervisor.warden import changes, leases, pipes, words
-from supervisor.warden.cells import Cell
-from supervisor.warden.code import Bundles, copy_bundle
-from supervisor.warden.confinement import Confinement
-from supervisor.warden.jail import _syscalls as sys_
+from supervisor.function_limits import DEFAULT_CEILINGS, LAST_SECONDS, MIB
+from supervisor.warden import change_rounds
+from supervisor.warden.cells.code_mount import Bundles, copy_bundle
+from supervisor.warden.cells.confinement import Confinement
+from supervisor.warden.cells.held_cell import Cell
+from supervisor.warden.jail import _host_syscalls as sys_
+from supervisor.warden.leases import desk, front_messages, pipe_ends
 from tests.support.scripted_host import (
     DIGEST,
     TIE,
@@ -186,8 +187,8 @@ def _of(host: ScriptedHost, name: str) -> tuple[Any, str]:
 def test_control_without_the_table_the_same_is_taken_or_an_error_and_the_descriptors_stay(
     on_a_host: OnAHost, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(words, "checked", lambda message, _: message)
-    monkeypatch.setattr(leases, "discard", lambda _: None)
+    monkeypatch.setattr(front_messages, "checked", lambda message, _: message)
+    monkeypatch.setattr(desk, "discard", lambda _: None)
 
     async def scenario(host: ScriptedHost) -> None:
         errors: list[Any] = []
@@ -244,7 +245,7 @@ def test_control_without_the_wardens_ceilings_it_is_granted_all_of_it(
     on_a_host: OnAHost, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ties, kinds = _watched(monkeypatch)
-    monkeypatch.setattr(words, "within", lambda message, _: message)
+    monkeypatch.setattr(front_messages, "within", lambda message, _: message)
 
     async def scenario(host: ScriptedHost) -> None:
         evil = host.join()
@@ -318,9 +319,9 @@ def test_a_front_can_hand_back_no_other_pipes_than_it_was_lent(
 def test_control_without_the_look_at_pipes_another_front_gets_what_was_made_up(
     on_a_host: OnAHost, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pipes.Pipes, "are", lambda *_: True)
+    monkeypatch.setattr(pipe_ends.Pipes, "are", lambda *_: True)
     monkeypatch.setattr(
-        pipes.Pipes, "take_back", lambda self, given: self.__dict__.update(zip(NAMES, given, strict=True))
+        pipe_ends.Pipes, "take_back", lambda self, given: self.__dict__.update(zip(NAMES, given, strict=True))
     )
 
     async def scenario(host: ScriptedHost) -> None:
@@ -373,7 +374,7 @@ def test_control_a_pipe_that_is_not_opened_anew_has_the_former_holders_flags(
     on_a_host: OnAHost, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        pipes.Pipes, "take_back", lambda self, given: self.__dict__.update(zip(NAMES, given, strict=True))
+        pipe_ends.Pipes, "take_back", lambda self, given: self.__dict__.update(zip(NAMES, given, strict=True))
     )
 
     async def scenario(host: ScriptedHost) -> None:
@@ -470,8 +471,8 @@ TURN_MOST_S = 0.05
 def test_a_flood_of_one_front_leaves_the_others_their_turns(on_a_host: OnAHost, what: str) -> None:
     async def scenario(host: ScriptedHost) -> None:
         assert await longest_turn(host, FLOODS[what]) < TURN_MOST_S
-        assert len(host.desk._changes._unacked) <= changes.ANNOUNCED_AT_ONCE
-        assert all(len(session.waiting) <= leases.WAITING_MOST + 1 for session in host.desk.sessions)
+        assert len(host.desk._changes._unacked) <= change_rounds.ANNOUNCED_AT_ONCE
+        assert all(len(session.waiting) <= desk.WAITING_MOST + 1 for session in host.desk.sessions)
 
     on_a_host(scenario)
 
@@ -490,18 +491,18 @@ def test_a_flood_of_one_front_leaves_the_others_their_turns(on_a_host: OnAHost, 
         lambda inner: st.one_of(st.lists(inner), st.dictionaries(st.text(), inner)),
         max_leaves=20,
     ),
-    st.sampled_from([*words.VERBS, ""]),
+    st.sampled_from([*front_messages.VERBS, ""]),
     st.integers(0, 8),
 )
 def test_whatever_is_sent_is_checked_without_another_error(value: Any, verb: str, descriptors: int) -> None:
-    shape = words.VERBS.get(verb)
+    shape = front_messages.VERBS.get(verb)
     fields = dict.fromkeys(shape.fields, value) if shape else {}
     for message in ({"do": verb, **fields}, {"do": value}, value if isinstance(value, dict) else {}):
         try:
-            checked = words.checked(message, descriptors)
+            checked = front_messages.checked(message, descriptors)
         except Malformed:
             continue
-        assert checked["do"] in words.VERBS
+        assert checked["do"] in front_messages.VERBS
 
 
 # ---- what it leaves where the warden looks ----------------------------------------------------------

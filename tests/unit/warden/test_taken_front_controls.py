@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from supervisor.warden.book import Book
-from supervisor.warden.code import Bundles, copy_bundle
-from supervisor.warden.confinement import Confinement
+from supervisor.warden.cells.code_mount import Bundles, copy_bundle
+from supervisor.warden.cells.confinement import Confinement
+from supervisor.warden.leases.accounts import Book
 from tests.support.holdings import wait_until
 from tests.support.scripted_host import DIGEST, Clock, ScriptedHost, dead_process, unconfined
 from tests.unit.warden.test_taken_front import leased

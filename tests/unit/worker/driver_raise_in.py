@@ -12,7 +12,7 @@ import sys
 sys.path.insert(0, sys.argv[1])
 sys.path += [sys.argv[2], sys.argv[1] + "/worker/standins"]
 
-from worker.interrupts import raise_in
+from worker.serve.interrupts import raise_in
 
 TIMES = 5
 LOOPS = (

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from supervisor.front.logstream import Line, Stream
+from supervisor.front.logs.pipe_parser import Line, Stream
 
 ROOT = Path(__file__).parents[3]
-PRELUDE = "import os, sys, io\nfrom worker import capture\ncapture.install()\n"
+PRELUDE = "import os, sys, io\nfrom worker.capture import output_capture as capture\ncapture.install()\n"
 
 
 def lines(code: str, descriptor: int = 1, before: str = "") -> list[Line]:

@@ -12,9 +12,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from worker import failure, places, wire
-from worker.failure import CODE_MAX_CHARS, INFO_MAX_CHARS, TYPE_MAX_CHARS, Failure, failure_of
-from worker.interrupts import raise_in
+from worker import wire
+from worker.answer import failure
+from worker.answer.failure import CODE_MAX_CHARS, INFO_MAX_CHARS, TYPE_MAX_CHARS, Failure, failure_of
+from worker.sandbox import places
+from worker.serve.interrupts import raise_in
 
 
 @pytest.fixture

@@ -10,15 +10,16 @@ from typing import Any
 
 import pytest
 
-from worker import frames, places
-from worker.failure import failure_of
+from worker.answer import own_frames
+from worker.answer.failure import failure_of
+from worker.sandbox import places
 
 
 @pytest.fixture
 def bundle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Its ``function`` counts as the bundle's folder, its ``ours`` as the platform's."""
     monkeypatch.setattr(places, "function_dir", str(tmp_path / "function"))
-    monkeypatch.setattr(frames, "OURS", (str(tmp_path / "ours") + "/",))
+    monkeypatch.setattr(own_frames, "OURS", (str(tmp_path / "ours") + "/",))
     return tmp_path
 
 
@@ -49,7 +50,7 @@ def test_frames_of_ours_are_gone_at_both_ends_and_between(bundle: Path) -> None:
     author = function_of(bundle / "function/handler.py", "def f(call): call()\n")
     between = function_of(bundle / "ours/between.py", "def f(call, *rest): call(*rest)\n")
     error = raised(between, author, lambda: between(author, inmost))
-    frames.clean(error)
+    own_frames.clean(error)
     assert files_of(error) == ["handler.py", "test_frames.py", "handler.py"]
     again = raised(lambda: (_ for _ in ()).throw(error))
     assert "between.py" not in files_of(again)  # for good: whoever raises it again has them not either
@@ -62,8 +63,8 @@ def test_of_what_led_to_it_they_are_gone_too(bundle: Path) -> None:
         "            raise ValueError('a') from error\n        except ValueError:\n            [][0]\n"
     )
     error = raised(function_of(bundle / "function/handler.py", source), ours)
-    frames.clean(error)
-    chain = list(frames.chain_of(error))
+    own_frames.clean(error)
+    chain = list(own_frames.chain_of(error))
     assert [type(each) for each in chain] == [IndexError, ValueError, KeyError]
     assert all(set(files_of(each)) == {"handler.py"} for each in chain)
 
@@ -73,7 +74,7 @@ def test_of_the_members_of_a_group_they_are_gone_too(bundle: Path) -> None:
     ours = function_of(bundle / "ours/ours.py", "def f(): raise KeyError('sku')\n")
     author = function_of(bundle / "function/handler.py", "def f(call): call()\n")
     group = ExceptionGroup("g", [ExceptionGroup("h", [raised(author, ours)])])  # type: ignore[list-item]
-    frames.clean(group)
+    own_frames.clean(group)
     (inner,) = group.exceptions
     (member,) = inner.exceptions  # type: ignore[attr-defined]
     assert files_of(member) == ["test_frames.py", "handler.py"]
@@ -82,14 +83,14 @@ def test_of_the_members_of_a_group_they_are_gone_too(bundle: Path) -> None:
 def test_a_chain_without_end_ends(bundle: Path) -> None:
     one, two = ValueError(1), ValueError(2)
     one.__cause__, two.__cause__ = two, one
-    frames.clean(one)
-    assert list(frames.chain_of(one)) == [one, two]
+    own_frames.clean(one)
+    assert list(own_frames.chain_of(one)) == [one, two]
     last: BaseException = ValueError(0)
-    for number in range(3 * frames.CHAIN_MOST):
+    for number in range(3 * own_frames.CHAIN_MOST):
         last, before = ValueError(number), last
         last.__context__ = before
-    assert len(list(frames.chain_of(last))) == frames.CHAIN_MOST
-    assert failure_of(last).exception_info == str(3 * frames.CHAIN_MOST - 1)
+    assert len(list(own_frames.chain_of(last))) == own_frames.CHAIN_MOST
+    assert failure_of(last).exception_info == str(3 * own_frames.CHAIN_MOST - 1)
 
 
 class Hostile(Exception):
@@ -103,9 +104,9 @@ class Hostile(Exception):
 def test_a_class_that_answers_nothing_is_asked_nothing(bundle: Path) -> None:
     source = "def f(kind):\n    raise kind('x')\n"
     error = raised(function_of(bundle / "function/handler.py", source), Hostile)
-    frames.clean(error)
+    own_frames.clean(error)
     assert failure_of(error) == ("Hostile", "x", 2, "raise kind('x')", "handler.py")
-    assert list(frames.chain_of(error)) == [error]
+    assert list(own_frames.chain_of(error)) == [error]
 
 
 def test_where_only_a_library_stands_all_of_it_stays(bundle: Path) -> None:
@@ -115,7 +116,7 @@ def test_where_only_a_library_stands_all_of_it_stays(bundle: Path) -> None:
         ours(library)
     except ValueError as error:
         error.__traceback__ = error.__traceback__.tb_next  # type: ignore[union-attr]
-        frames.clean(error)
+        own_frames.clean(error)
         assert files_of(error) == ["library.py"]
     else:
         raise AssertionError

@@ -8,8 +8,9 @@ from typing import NoReturn
 
 import pytest
 
-from worker import keeper, wire
-from worker.kept import Kept
+from worker import wire
+from worker.fresh import keeper
+from worker.fresh.kept_descriptors import Kept
 
 
 class Left(Exception):

@@ -14,8 +14,8 @@ import pytest
 
 from tests.support.forked import in_child
 from worker import _syscalls as sys_
-from worker import landlock
-from worker.landlock import LEAST_ABI, NEWEST_ABI, Policy
+from worker.sandbox import landlock
+from worker.sandbox.landlock import LEAST_ABI, NEWEST_ABI, Policy
 
 VERSIONS = [version for version in range(LEAST_ABI, NEWEST_ABI + 1) if version <= landlock.abi()]
 SYSTEM = tuple(path for path in ("/usr", "/lib", "/lib64", "/bin") if os.path.exists(path))

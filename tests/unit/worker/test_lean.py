@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from supervisor.imports import WITH_EVERY_WORKER
+from supervisor.bundles.imported_names import WITH_EVERY_WORKER
 from tests.support.runtimes import on_every_runtime, run_in, runtime_or_skip
 
 DRIVER = Path(__file__).parent / "driver_lean.py"

@@ -1,8 +1,8 @@
-"""When an instance has too many threads left over for the next call: ``worker.met.Limits``."""
+"""When an instance has too many threads left over for the next call: ``worker.serve.limit_watch.Limits``."""
 
 from __future__ import annotations
 
-from worker.met import Limits
+from worker.serve.limit_watch import Limits
 
 
 def first_that_ends(counts: list[int], most: int) -> int | None:

@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from worker import loader, places
-from worker.loader import EntryError, entry_of
+from worker.imports import loader
+from worker.imports.loader import EntryError, entry_of
+from worker.sandbox import places
 
 
 def module(**attributes: Any) -> types.ModuleType:

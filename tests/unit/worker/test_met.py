@@ -15,9 +15,10 @@ from typing import Any
 import pytest
 
 from tests.support.runtimes import on_every_runtime, run_in, runtime_or_skip
-from worker import met, wire
-from worker.interrupts import raise_in
-from worker.materials import REPLY_FD
+from worker import wire
+from worker.sandbox.lockdown_state import REPLY_FD
+from worker.serve import limit_watch
+from worker.serve.interrupts import raise_in
 
 DRIVER = Path(__file__).parent / "driver_raise_in.py"
 
@@ -39,16 +40,16 @@ def few_descriptors() -> Iterator[None]:
 
 @pytest.mark.usefixtures("few_descriptors")
 def test_descriptors_that_are_all_taken_are_noticed_after_a_long_call_and_soon_after_short_ones() -> None:
-    limits, kept = met.Limits(), []
+    limits, kept = limit_watch.Limits(), []
     try:
-        assert limits.after_call(met.LONG_US) == 0
+        assert limits.after_call(limit_watch.LONG_US) == 0
         while True:
             try:
                 kept.append(os.dup(0))
             except OSError:
                 break
-        assert wire.MET_OPEN_FILES in [limits.after_call(1) for _ in range(met.EVERY)]
-        assert limits.after_call(met.LONG_US) == wire.MET_OPEN_FILES
+        assert wire.MET_OPEN_FILES in [limits.after_call(1) for _ in range(limit_watch.EVERY)]
+        assert limits.after_call(limit_watch.LONG_US) == wire.MET_OPEN_FILES
         assert limits.by(ValueError()) == wire.MET_OPEN_FILES
     finally:
         for descriptor in kept:
@@ -57,7 +58,7 @@ def test_descriptors_that_are_all_taken_are_noticed_after_a_long_call_and_soon_a
 
 @pytest.mark.usefixtures("few_descriptors")
 def test_the_last_descriptor_is_none_for_who_needs_two() -> None:
-    limits, kept = met.Limits(), []
+    limits, kept = limit_watch.Limits(), []
     try:
         while True:
             try:
@@ -65,9 +66,9 @@ def test_the_last_descriptor_is_none_for_who_needs_two() -> None:
             except OSError:
                 break
         os.close(kept.pop())
-        assert limits.after_call(met.LONG_US) == wire.MET_OPEN_FILES
+        assert limits.after_call(limit_watch.LONG_US) == wire.MET_OPEN_FILES
         os.close(kept.pop())
-        assert limits.after_call(met.LONG_US) == 0, "two are left"
+        assert limits.after_call(limit_watch.LONG_US) == 0, "two are left"
     finally:
         for descriptor in kept:
             os.close(descriptor)
@@ -85,18 +86,18 @@ def refusing(number: int) -> Os:
 
     module = Os("os")
     module.pipe = refuse
-    met.watch(module)
+    limit_watch.watch(module)
     return module
 
 
 @pytest.mark.usefixtures("few_descriptors")
 def test_a_pipe_that_cannot_be_made_is_noticed_although_somebody_catches_that() -> None:
-    limits, kept = met.Limits(), []
+    limits, kept = limit_watch.Limits(), []
     try:
         for refused, left, what in (
-            (errno.EMFILE, met.SEVERAL - 1, wire.MET_OPEN_FILES),
-            (errno.EMFILE, met.SEVERAL, 0),  # it has closed again what was too much
-            (errno.ENFILE, met.SEVERAL - 1, 0),  # it is the host that has none
+            (errno.EMFILE, limit_watch.SEVERAL - 1, wire.MET_OPEN_FILES),
+            (errno.EMFILE, limit_watch.SEVERAL, 0),  # it has closed again what was too much
+            (errno.ENFILE, limit_watch.SEVERAL - 1, 0),  # it is the host that has none
         ):
             while True:
                 try:
@@ -118,8 +119,8 @@ def test_a_pipe_that_cannot_be_made_is_noticed_although_somebody_catches_that() 
 def test_an_exception_whose_cause_was_the_limit_counts(cause: str) -> None:
     outer = ConnectionError("no more")
     setattr(outer, cause, OSError(errno.EMFILE, "too many"))
-    assert met.Limits().by(outer) == wire.MET_OPEN_FILES
-    assert met.Limits().by(OSError(errno.EAGAIN, "a full pipe")) == 0
+    assert limit_watch.Limits().by(outer) == wire.MET_OPEN_FILES
+    assert limit_watch.Limits().by(OSError(errno.EAGAIN, "a full pipe")) == 0
 
 
 def test_a_thread_that_cannot_be_started_is_noticed_although_somebody_catches_that() -> None:
@@ -131,8 +132,8 @@ def test_a_thread_that_cannot_be_started_is_noticed_although_somebody_catches_th
 
     module: Any = Threading("threading")
     module._start_new_thread = refuse
-    met.watch(module)
-    limits = met.Limits()
+    limit_watch.watch(module)
+    limits = limit_watch.Limits()
     assert limits.after_call(1) == 0
     with pytest.raises(RuntimeError, match="new thread"):
         module._start_new_thread(print, ())

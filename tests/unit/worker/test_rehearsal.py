@@ -17,17 +17,17 @@ class Moody(types.ModuleType):
 
 asked = []
 sys.modules["numpy"] = Moody("numpy")
-from worker import rehearsal
+from worker.sandbox import warmup
 
 def state():
     return set(sys.modules), sorted(os.listdir("/proc/self/fd")), dict(os.environ), os.getcwd(), sys.path[:]
 
-rehearsal.rehearse()  # what it imports itself is there from now on
+warmup.rehearse()  # what it imports itself is there from now on
 before = state()
-rehearsal.rehearse()
+warmup.rehearse()
 assert state() == before, (state(), before)
-assert asked == ["arange"] * (2 * rehearsal.ROUNDS), asked
-assert "rehearsal" not in sys.modules
+assert asked == ["arange"] * (2 * warmup.ROUNDS), asked
+assert "warmup" not in sys.modules
 print("the end")
 """
 

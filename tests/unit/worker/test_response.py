@@ -15,9 +15,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from werkzeug.datastructures import Headers
 
-from worker.jsonbody import MAX_DEPTH
-from worker.mistake import SHOWN_MAX_CHARS
-from worker.response import Answer, ContractError, answer_of
+from worker.answer.json_body import MAX_DEPTH
+from worker.answer.mistake import SHOWN_MAX_CHARS
+from worker.answer.response import Answer, ContractError, answer_of
 
 TEXT = "text/plain; charset=utf-8"
 OCTETS = "application/octet-stream"

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from worker import selftest
-from worker.selftest import BEFORE, Breach, Expected, before_the_filter, of_the_function, refused
+from worker.sandbox import selftest
+from worker.sandbox.selftest import BEFORE, Breach, Expected, before_the_filter, of_the_function, refused
 
 
 def raising(number: int) -> Callable[[], Any]:

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from worker import origin, signature
+from worker.answer import handler_source
+from worker.imports import signature
 
 # Statements that bind ``handle``; each is also called.
 CALLABLE = [
@@ -141,4 +142,4 @@ def test_a_chain_that_never_ends_is_followed_no_further_than_its_bound() -> None
 
     Wrapped.one = first = Wrapped()  # type: ignore[attr-defined]
     first.__wrapped__ = Wrapped()
-    assert origin.definition_of(first) is None
+    assert handler_source.definition_of(first) is None

@@ -1,0 +1,39 @@
+"""``cellblock check``: audit this host before, or while, it serves."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from supervisor.cli import output
+from supervisor.cli.command_errors import REFUSED
+from supervisor.cli.parameters import Json
+from supervisor.settings.plain_sources import load
+
+
+def check(
+    data_dir: Annotated[Path | None, typer.Option(help="Folder for everything durable.")] = None,
+    config: Annotated[Path | None, typer.Option(help="The server's TOML file of settings.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Audit this host for a server: PASS, CAUTION or FAIL, and what to do about it.
+
+    Run it as the user that starts the server: it tries what the server would do, and writes nothing.
+    The exit code is 1 when something fails.
+
+    Example: cellblock check --data-dir /var/lib/cellblock
+    """
+    from supervisor.warden.audit import FAIL, audit
+    from supervisor.warden.jail.probes import probe_host
+
+    findings = probe_host()
+    checks = audit(load(config, data_dir=data_dir.absolute() if data_dir else None), findings)
+    if as_json:
+        output.write_json([vars(one) for one in checks])
+    else:
+        rows = [(one.status, one.what, one.found, one.remedy or "-") for one in checks]
+        output.write_table(("STATUS", "WHAT", "FOUND", "REMEDY"), rows, "nothing was checked")
+    if any(one.status == FAIL for one in checks):
+        raise typer.Exit(REFUSED)

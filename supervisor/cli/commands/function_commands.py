@@ -1,0 +1,268 @@
+"""``cellblock functions …`` and ``cellblock code``: what is deployed, and its versions."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from supervisor.cli import output
+from supervisor.cli.command_errors import Failure, refused, usage
+from supervisor.cli.parameters import Json, Space, Token, Url, connect
+
+if TYPE_CHECKING:
+    from supervisor.cli.client.http_client import Client
+
+PAGES_MAX = 1000  # of a list; a server that never ends its pages is stopped
+
+app = typer.Typer(
+    no_args_is_help=True, help="List, show and remove functions; go back to an earlier version."
+)
+
+Name = Annotated[str, typer.Argument(help="The function.", metavar="NAME", show_default=False)]
+
+
+@app.command("list")
+def list_functions(space: Space = None, as_json: Json = False, url: Url = None, token: Token = None) -> None:
+    """List the functions of a space.
+
+    Examples:
+
+      cellblock functions list
+      cellblock functions list --space demo --json
+    """
+    client = connect(url, token, space)
+    functions = all_pages(client, client.in_space("functions"))
+    if as_json:
+        output.write_json(functions)
+        return
+    rows = [
+        (
+            entry.get("name"),
+            entry.get("status"),
+            entry.get("template"),
+            entry.get("version"),
+            _replicas(entry),
+            entry.get("updated_at"),
+        )
+        for entry in functions
+    ]
+    columns = ("NAME", "STATUS", "RUNTIME", "VERSION", "READY", "UPDATED")
+    output.write_table(columns, rows, f"no functions in space {client.target.space}")
+
+
+@app.command("show")
+def show(
+    name: Name, space: Space = None, as_json: Json = False, url: Url = None, token: Token = None
+) -> None:
+    """Show one function: its state, options and limits.
+
+    Examples:
+
+      cellblock functions show hello
+    """
+    client = connect(url, token, space)
+    function = as_object(client.get(client.in_space("functions", name)))
+    if as_json:
+        output.write_json(function)
+        return
+    facts: list[tuple[str, object]] = []
+    for key, value in function.items():
+        if isinstance(value, dict) and value:
+            facts.extend((f"{key}.{inner}", inner_value) for inner, inner_value in value.items())
+        else:
+            facts.append((key, value))
+    facts.append(("invoke", client.in_space("functions", name, "invoke")))
+    output.write_facts([(output.safe(key), value) for key, value in facts])
+
+
+@app.command("rm")
+def remove(
+    names: Annotated[list[str], typer.Argument(help="The functions.", metavar="NAME...", show_default=False)],
+    space: Space = None,
+    as_json: Json = False,
+    url: Url = None,
+    token: Token = None,
+) -> None:
+    """Remove functions with all their versions.  There is no way back.
+
+    Examples:
+
+      cellblock functions rm hello
+    """
+    remove_and_tell("functions", names, connect(url, token, space), as_json)
+
+
+@app.command("versions")
+def versions(
+    name: Name, space: Space = None, as_json: Json = False, url: Url = None, token: Token = None
+) -> None:
+    """List a function's versions; the active one is marked.
+
+    Examples:
+
+      cellblock functions versions hello
+    """
+    client = connect(url, token, space)
+    found = all_pages(client, client.in_space("functions", name, "versions"))
+    if as_json:
+        output.write_json(found)
+        return
+    rows = [
+        (
+            entry.get("version"),
+            "active" if entry.get("active") is True else "",
+            entry.get("template"),
+            entry.get("created_at"),
+            output.as_text(entry.get("digest"))[:12],
+            entry.get("description") or "",
+        )
+        for entry in found
+    ]
+    columns = ("VERSION", "", "RUNTIME", "CREATED", "DIGEST", "DESCRIPTION")
+    output.write_table(columns, rows, f"no versions of {name}")
+
+
+@app.command("rollback")
+def rollback(
+    name: Name,
+    version: Annotated[
+        int | None,
+        typer.Argument(
+            help="The version; else the one before the active.",
+            metavar="VERSION",
+            min=1,
+            show_default=False,
+        ),
+    ] = None,
+    space: Space = None,
+    as_json: Json = False,
+    url: Url = None,
+    token: Token = None,
+) -> None:
+    """Make an earlier version of a function the active one again.
+
+    Examples:
+
+      cellblock functions rollback hello
+      cellblock functions rollback hello 3
+    """
+    client = connect(url, token, space)
+    wanted = {} if version is None else {"version": version}
+    function = as_object(client.send("POST", client.in_space("functions", name, "rollback"), wanted))
+    if as_json:
+        output.write_json(function)
+    else:
+        active = output.as_text(function.get("version"))
+        output.write_line(f"function {name} in space {client.target.space} is at version {active}")
+
+
+def code(
+    name: Name,
+    out: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="Write to FILE instead of standard output.", metavar="FILE"),
+    ] = None,
+    space: Space = None,
+    as_json: Json = False,
+    url: Url = None,
+    token: Token = None,
+) -> None:
+    """Fetch a function's code: the text of its handler.py, or a zip if it is more than that.
+
+    Examples:
+
+      cellblock code hello
+      cellblock code shop -o shop.zip
+    """
+    from supervisor.cli.client.http_client import CODE_MAX_BYTES
+
+    client = connect(url, token, space)
+    answer = as_object(client.get(client.in_space("functions", name, "code"), max_bytes=CODE_MAX_BYTES))
+    try:
+        content = base64.b64decode(answer.get("code", ""), validate=True)
+    except (binascii.Error, TypeError, ValueError):
+        raise refused(
+            f"the server's code of {name} is not base64; check that it is a Cellblock server"
+        ) from None
+    is_zip = content.startswith(b"PK\x03\x04")
+    if out is not None:
+        _write_file(out, content)
+    if as_json:
+        output.write_json({"name": name, "kind": "zip" if is_zip else "handler.py", "code": answer["code"]})
+    elif out is None:
+        if is_zip and sys.stdout.isatty():
+            raise usage(
+                f"the code of {name} is a zip; write it to a file: cellblock code {name} -o {name}.zip"
+            )
+        writer = output.BodyWriter(sys.stdout)
+        writer.write(content)
+        writer.close()
+
+
+def _write_file(path: Path, content: bytes) -> None:
+    try:
+        path.write_bytes(content)
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not a file name"
+        raise usage(f"cannot write {path}: {reason}") from None
+
+
+def remove_and_tell(kind: str, names: list[str], client: Client, as_json: bool) -> None:
+    """Remove the named resources of a kind one after the other; a failure says which are gone already."""
+    # Addresses first: a name that cannot be one removes nothing.
+    addresses = [(name, client.in_space(kind, name)) for name in names]
+    removed: list[str] = []
+    try:
+        for name, address in addresses:
+            client.send("DELETE", address)
+            removed.append(name)
+    except Failure as error:
+        done = f"; already removed: {', '.join(removed)}" if removed else ""
+        raise Failure(f"{name}: {error.message}{done}", error.exit_code) from None
+    if as_json:
+        output.write_json({"removed": removed})
+    else:
+        output.write_line(f"removed from space {client.target.space}: {', '.join(removed)}")
+
+
+def all_pages(client: Client, address: str) -> list[dict[str, Any]]:
+    """The objects of every page of a list, in the server's order."""
+    found: list[dict[str, Any]] = []
+    cursor: str | None = None
+    for _ in range(PAGES_MAX):
+        page = as_object(client.get(address, {"cursor": cursor} if cursor else None))
+        entries = page.get("data")
+        if not isinstance(entries, list):
+            raise _not_ours(address)
+        found.extend(as_object(entry) for entry in entries)
+        paging = page.get("paging")
+        following = paging.get("next_cursor") if isinstance(paging, dict) else None
+        if not isinstance(following, str) or not following or following == cursor:
+            return found
+        cursor = following
+    raise refused(f"the list at {address} has more than {PAGES_MAX} pages; it does not seem to end")
+
+
+def as_object(answer: Any) -> dict[str, Any]:
+    """``answer`` if it is a JSON object; else Failure (refused)."""
+    if not isinstance(answer, dict):
+        raise _not_ours("the URL")
+    return answer
+
+
+def _not_ours(where: str) -> Failure:
+    return refused(
+        f"the server's answer has another form than expected; check that {where} is a Cellblock server"
+    )
+
+
+def _replicas(function: dict[str, Any]) -> str:
+    metrics = function.get("metrics")
+    if not isinstance(metrics, dict):
+        return "-"
+    return f"{output.as_text(metrics.get('available_replicas'))}/{output.as_text(metrics.get('replicas'))}"

@@ -1,0 +1,52 @@
+"""How a command ends: the one place that turns what it raised into a line on stderr and an exit code."""
+
+from __future__ import annotations
+
+import errno
+import io
+import os
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from supervisor.cli import output
+from supervisor.cli.command_errors import OK, REFUSED, USAGE, Failure
+from supervisor.errors import ConfigurationError, PlatformError
+
+INTERRUPTED = 130  # as a shell says it of Ctrl-C
+OUTPUT_ERRORS = frozenset({errno.EPIPE, errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+
+
+def ended(run: Callable[[], Any]) -> int:
+    """The exit code of the command that ``run`` is; what it returns, if that is one."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # A terminal that cannot show a character must not end the command.
+            stream.reconfigure(errors="backslashreplace")
+    try:
+        found = run()
+        sys.stdout.flush()
+    except Failure as error:
+        return _end(error.message, error.exit_code)
+    except ConfigurationError as error:
+        return _end(str(error), USAGE)
+    except PlatformError as error:
+        return _end(error.message, REFUSED)
+    except KeyboardInterrupt:
+        return _end("cancelled; nothing was changed", INTERRUPTED)
+    except OSError as error:
+        if error.errno not in OUTPUT_ERRORS:
+            raise
+        # What is still buffered has nowhere to go; the interpreter would try once more at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # Of a reader that stopped reading nobody wants to be told.
+        stopped = error.errno == errno.EPIPE
+        return REFUSED if stopped else _end(f"cannot write the output: {error.strerror}", USAGE)
+    return found if isinstance(found, int) else OK
+
+
+def _end(message: str, exit_code: int) -> int:
+    # What was printed stands before the line on stderr, also when both go to one file.
+    sys.stdout.flush()
+    output.fail_line(message)
+    return exit_code

@@ -1,0 +1,45 @@
+"""The plain command lines of ``cellblock serve``: options with their values, all known and well-formed.
+
+They are read here without the command line's library, whose import takes as long as a third of a start.
+Whatever is not plain, a mistake above all, is that library's to read and to answer.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from supervisor.cli.serving.serve import Options
+
+_VALUES: dict[str, Callable[[str], Path | str | int]] = {
+    "--data-dir": Path,
+    "--bind": str,
+    "--workers": int,
+    "--config": Path,
+    "--runtimes-dir": Path,
+    "--log-level": str,
+    "--examples": Path,
+}
+_FLAG = "--insecure-dev"
+_NUMBER = re.compile(r"[0-9]{1,9}")
+
+
+def options_of(arguments: Sequence[str]) -> Options | None:
+    """What the arguments after ``serve`` say, or None where they are not plain; pure."""
+    found: dict[str, Path | str | int | bool] = {}
+    rest = list(arguments)
+    while rest:
+        name, is_joined, value = rest.pop(0).partition("=")
+        if name == _FLAG and not is_joined:
+            found["insecure_dev"] = True
+            continue
+        read = _VALUES.get(name)
+        if read is None or not (is_joined or rest):
+            return None
+        if not is_joined:
+            value = rest.pop(0)
+        if not value or value.startswith("-") or (read is int and not _NUMBER.fullmatch(value)):
+            return None
+        found[name[2:].replace("-", "_")] = read(value)
+    return Options(**found)  # type: ignore[arg-type]

@@ -1,0 +1,144 @@
+"""What ``cellblock serve`` does: settings, the administrator's token, then the warden until SIGTERM.
+
+It imports nothing of the command line's library.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import logging
+import os
+import secrets
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from supervisor import server_log
+from supervisor.cli import output
+from supervisor.domains import judged
+from supervisor.errors import ConfigurationError
+from supervisor.settings.declarations import Settings
+from supervisor.settings.plain_sources import load
+from supervisor.warden.admission import TIER_WORDS, admitted
+from supervisor.warden.jail.probes import probe_host
+from supervisor.warden.launch import front_standby, zygote_prestart, zygote_standby
+
+TOKEN_FILE = "admin-token"  # noqa: S105 - a file's name
+TOKEN_BYTES = 32
+
+log = logging.getLogger("cellblock.server")
+
+
+def admin_token(settings: Settings) -> tuple[str, bool]:
+    """The administrator's token, and whether it was generated just now.
+
+    From the setting, else from ``data_dir/admin-token`` (0600), which is made once.
+    """
+    if settings.admin_token is not None:
+        token = settings.admin_token
+        if len(token) < 16:
+            raise ConfigurationError("setting admin_token: a token has at least 16 characters")
+        return token, False
+    path = settings.data_dir / TOKEN_FILE
+    settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o755)
+    try:
+        token = path.read_text().strip()
+    except FileNotFoundError:
+        token = ""
+    if token:
+        return token, False
+    token = "cb_" + secrets.token_urlsafe(TOKEN_BYTES)
+    temporary = path.with_suffix(".new")
+    with contextlib.suppress(FileNotFoundError):
+        temporary.unlink()
+    descriptor = os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_NOFOLLOW, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(token + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.rename(path)
+    return token, True
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the command line gives; None where it does not say."""
+
+    data_dir: Path | None = None
+    bind: str | None = None
+    workers: int | None = None
+    config: Path | None = None
+    runtimes_dir: Path | None = None
+    log_level: str | None = None
+    insecure_dev: bool | None = None
+    examples: Path | None = None
+
+
+def run(options: Options) -> None:
+    """Serve until SIGTERM.  ConfigurationError for what cannot be served."""
+    front, launcher = front_standby.begun(), zygote_standby.begun()
+    given = {
+        "data_dir": _absolute(options.data_dir),
+        "bind": options.bind,
+        "workers": options.workers,
+        "runtimes_dir": _absolute(options.runtimes_dir),
+        "log_level": options.log_level,
+        "insecure_dev": options.insecure_dev,
+    }
+    settings = load(options.config, **given)
+    server_log.configure(settings.log_level, settings.log_format)
+    if warning := judged(settings.functions_domain, settings.public_url).warning:
+        log.warning("%s", warning)
+    findings = probe_host()  # before anything starts a thread: the probes fork
+    tier = admitted(settings, findings)
+    first_zygotes = zygote_prestart.begin(launcher, settings, tier)
+    # All the rest that there is to import, while that does the same.
+    import asyncio
+
+    from supervisor.warden.warden import Warden
+
+    token, is_new = admin_token(settings)
+    warden = Warden(
+        settings, token, tier, findings, lambda: load(options.config, **given), front, first_zygotes
+    )
+
+    async def ready() -> None:
+        url = _url(*warden.address)
+        if is_new:
+            _say(f"admin token, shown once and kept in {settings.data_dir / TOKEN_FILE}: {token}")
+        _say(f"tier {tier.value}: {TIER_WORDS[tier]}")
+        _say(f"ready on {url}")
+        if options.examples is not None:
+            warden.children.adopt(_welcome(url, options.examples.absolute(), token), lambda _: None)
+
+    # What the imports made stays for good.
+    gc.freeze()
+    gc.enable()
+    asyncio.run(warden.run(ready))
+
+
+def _absolute(path: Path | None) -> Path | None:
+    return path.absolute() if path else None
+
+
+def _say(line: str) -> None:
+    output.write_line(f"cellblock: {line}")
+    sys.stdout.flush()
+
+
+def _url(host: str, port: int) -> str:
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def _welcome(url: str, examples: Path, token: str) -> int:
+    """Deploy the examples from a process of its own, as a tenant would; its pid."""
+    # Not asyncio's own: the warden has the one loop that reaps.
+    process = subprocess.Popen(
+        [sys.executable, "-P", "-m", "supervisor.cli.serving.welcome", url, str(examples)],
+        env={**os.environ, "CELLBLOCK_TOKEN": token},
+        stdin=subprocess.DEVNULL,
+    )
+    process.returncode = 0
+    return process.pid

@@ -1,0 +1,150 @@
+"""Deploys the examples: ``cellblock serve --examples DIR`` starts it with URL and DIR when it is ready.
+
+Deploys each folder of DIR that has a handler.py into the space ``demo``, through the code of
+``cellblock deploy``, and prints what to type next.  The token is in CELLBLOCK_TOKEN.  What is there
+already with the same content stays as it is; what was changed becomes a new version.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit, urlunsplit
+
+from supervisor.cli import output
+from supervisor.cli.client.connection_config import DEFAULT_URL, Target, checked_token, checked_url
+from supervisor.cli.command_errors import OK, UNREACHABLE, USAGE, Failure, usage
+from supervisor.cli.commands.bundle_packing import HANDLER, default_name, read_bundle
+from supervisor.cli.commands.deploy_command import create_or_update, source_of
+from supervisor.cli.commands.function_commands import all_pages
+
+if TYPE_CHECKING:
+    from supervisor.cli.client.http_client import Client
+
+SPACE = "demo"
+# The function that a stranger is told to call first, and a body that it answers nicely.
+FIRST, FIRST_BODY = "hello", '{"name": "Ada"}'
+OTHER_BODY = "hello"
+# Addresses that mean "every one of this machine": a client is told one that it can connect to.
+ANYWHERE = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104 - translated, not bound
+INTERRUPTED = 130
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Deploy, print, and say by the exit code (``supervisor.cli.command_errors``) whether all went well."""
+    if len(arguments) != 2:
+        output.fail_line("usage: CELLBLOCK_TOKEN=TOKEN python -m supervisor.cli.serving.welcome URL DIR")
+        return USAGE
+    try:
+        target = Target(_reachable(checked_url(arguments[0])), _token(), SPACE)
+        return _welcome(target, Path(arguments[1]))
+    except Failure as error:
+        return _end(error)
+    except KeyboardInterrupt:  # the Ctrl-C that ends the server reaches this process too
+        return INTERRUPTED
+
+
+def _welcome(target: Target, folder: Path) -> int:
+    from supervisor.cli.client.http_client import Client
+
+    client = Client(target)
+    examples = _examples(folder)
+    before = {
+        entry.get("name"): entry.get("version") for entry in all_pages(client, client.in_space("functions"))
+    }
+    deployed: list[str] = []
+    worst = OK
+    for path in examples:
+        try:
+            deployed.append(_deploy(client, path, before))
+        except Failure as error:
+            worst = max(worst, _end(Failure(f"example {path.name}: {error.message}", error.exit_code)))
+            if worst == UNREACHABLE:
+                return worst  # none of the others would be
+    if deployed:
+        for line in _what_to_type(client, FIRST if FIRST in deployed else deployed[0]):
+            output.write_line(line)
+        sys.stdout.flush()
+    return worst
+
+
+def _deploy(client: Client, path: Path, before: dict[object, object]) -> str:
+    name = default_name(path)
+    bundle = read_bundle(path)
+    function, created = create_or_update(client, name, source_of(bundle), bundle)
+    version = function.get("version")
+    if created:
+        output.write_line(f"created function {name} in space {SPACE}")
+    elif before.get(name) != version:
+        output.write_line(f"updated function {name} in space {SPACE}: version {output.as_text(version)}")
+    return name
+
+
+def _examples(folder: Path) -> list[Path]:
+    try:
+        found = sorted(path for path in folder.iterdir() if (path / HANDLER).is_file())
+    except OSError as error:
+        raise usage(f"cannot read the examples in {folder}: {error.strerror}; correct --examples") from None
+    if not found:
+        raise usage(
+            f"cannot find an example in {folder}: no folder in it has a {HANDLER}; correct --examples"
+        )
+    return found
+
+
+def _what_to_type(client: Client, name: str) -> tuple[str, ...]:
+    """Two commands that call ``name`` as they stand, and where to read on."""
+    target = client.target
+    body = shlex.quote(FIRST_BODY if name == FIRST else OTHER_BODY)
+    credential = shlex.quote(f"Authorization: Bearer {target.token}")
+    url = "" if target.url == DEFAULT_URL else f" --url {target.url}"
+    return (
+        "",
+        f"Call {name}:",
+        "",
+        f"  curl -H {credential} -d {body} {client.in_space('functions', name, 'invoke')}",
+        "",
+        "or with the command, which also deploys functions of yours (see cellblock deploy --help):",
+        "",
+        f"  export CELLBLOCK_TOKEN={shlex.quote(target.token or '')}",
+        f"  {_command()} invoke {name} --space {SPACE} -d {body}{url}",
+        "",
+        f"All requests are described at {client.url('docs')}; Ctrl-C stops the server.",
+    )
+
+
+def _command() -> str:
+    """``cellblock`` as the reader can type it where the server was started."""
+    if shutil.which("cellblock"):
+        return "cellblock"
+    beside = Path(sys.executable).with_name("cellblock")
+    here = Path.cwd()
+    return shlex.quote(str(beside.relative_to(here) if beside.is_relative_to(here) else beside))
+
+
+def _reachable(url: str) -> str:
+    parts = urlsplit(url)
+    host = ANYWHERE.get(parts.hostname or "")
+    return urlunsplit(parts._replace(netloc=f"{host}:{parts.port}")) if host and parts.port else url
+
+
+def _token() -> str:
+    token = os.environ.get("CELLBLOCK_TOKEN")
+    if not token:
+        raise usage("cannot deploy the examples without a token; set CELLBLOCK_TOKEN")
+    return checked_token(token)
+
+
+def _end(error: Failure) -> int:
+    sys.stdout.flush()  # what was printed stands before the line on stderr
+    output.fail_line(error.message)
+    return error.exit_code
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

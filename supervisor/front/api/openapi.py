@@ -1,0 +1,174 @@
+"""What ``/openapi.json`` says beyond the routes: the credential, invoking, health; and its page ``/docs``.
+
+Invoking and health are answered before the API is asked, by the gateway and by the front's root.
+
+The page holds its user's token, so it runs the scripts that it was made with and no others: functions answer
+at the same origin, so "scripts of this origin" would be theirs too.
+"""
+
+from __future__ import annotations
+
+import secrets
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.docs import get_swagger_ui_html
+from starlette.responses import HTMLResponse
+
+from supervisor.front.api.routes.log_routes import LogEntry
+
+METHODS = ("get", "post", "put", "patch", "delete")
+SUMMARY = "Host other people's Python functions, each in its own sandboxed process."
+ASSETS = "/docs/assets"
+NONCE_BYTES = 16  # 128 bits, as CSP3 asks
+# Of the page: swagger-ui styles its elements in place and draws with data and blob images.
+CSP = (
+    "default-src 'none'; script-src 'nonce-{nonce}'; style-src 'self' 'unsafe-inline'; "
+    "img-src 'self' data: blob:; font-src 'self' data:; connect-src 'self'; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+ENVELOPE = {"$ref": "#/components/schemas/ErrorEnvelope"}
+
+
+def install(app: FastAPI) -> None:
+    """Make ``app.openapi()`` complete; what it gives is made once."""
+    of_routes = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            app.openapi_schema = completed(of_routes())
+        return app.openapi_schema
+
+    app.openapi = openapi  # type: ignore[method-assign]
+
+    @app.get("/docs", include_in_schema=False)
+    async def page() -> HTMLResponse:
+        made = get_swagger_ui_html(
+            openapi_url=str(app.openapi_url),
+            title=f"{app.title} - Swagger UI",
+            swagger_js_url=f"{ASSETS}/swagger-ui-bundle.js",
+            swagger_css_url=f"{ASSETS}/swagger-ui.css",
+            swagger_favicon_url=f"{ASSETS}/favicon.png",
+            swagger_ui_parameters=app.swagger_ui_parameters,
+        )
+        nonce = secrets.token_urlsafe(NONCE_BYTES)
+        html = bytes(made.body).decode().replace("<script", f'<script nonce="{nonce}"')
+        return HTMLResponse(html, headers={"Content-Security-Policy": CSP.format(nonce=nonce)})
+
+
+def completed(schema: dict[str, Any]) -> dict[str, Any]:
+    """The document of the routes with the rest of the server in it."""
+    schema["components"]["securitySchemes"] = {
+        "bearer": {"type": "http", "scheme": "bearer", "description": "a token of this server"}
+    }
+    schema["security"] = [{"bearer": []}]
+    # No route returns it as it is: it is one line of an answer that goes on.
+    schema["components"]["schemas"]["LogEntry"] = LogEntry.model_json_schema()
+    base = "/spaces/{space}/functions/{name}/invoke"
+    schema["paths"][base] = {
+        "parameters": _parameters("space", "name"),
+        **{method: _invoke(method, "") for method in METHODS},
+    }
+    schema["paths"][f"{base}/{{path}}"] = {
+        "parameters": _parameters("space", "name", "path"),
+        **{method: _invoke(method, "_at_path") for method in METHODS},
+    }
+    for path, summary in (("/healthz", "Whether the server is alive"), ("/readyz", "Whether it takes calls")):
+        schema["paths"][path] = {"get": _health(path.strip("/"), summary)}
+    return schema
+
+
+def _parameters(*names: str) -> list[dict[str, Any]]:
+    about = {
+        "space": "the space",
+        "name": "the function",
+        "path": "any further path, slashes and all; the function sees it as req.path",
+    }
+    return [
+        {
+            "name": name,
+            "in": "path",
+            "required": True,
+            "description": about[name],
+            "schema": {"type": "string"},
+        }
+        for name in names
+    ]
+
+
+def _invoke(method: str, suffix: str) -> dict[str, Any]:
+    operation: dict[str, Any] = {
+        "tags": ["invoke"],
+        "summary": "Call a function",
+        "description": "The body, headers and query reach the function as they are. An answer of the "
+        "function has the header X-Invoked; every other answer is the server's own, in the error envelope.",
+        "operationId": f"invoke_{method}{suffix}",
+        "parameters": [
+            {
+                "name": "X-Timeout",
+                "in": "header",
+                "description": "a shorter time limit for this call: seconds, or 1.5s",
+                "schema": {"type": "string"},
+            },
+            {
+                "name": "X-Cellblock-Logs",
+                "in": "header",
+                "description": "tail: the last 4 KiB of the call's log come beside the answer",
+                "schema": {"type": "string", "enum": ["tail"]},
+            },
+            {
+                "name": "X-Call-Id",
+                "in": "header",
+                "description": "an id of the caller's own for this call",
+                "schema": {"type": "string"},
+            },
+        ],
+        "responses": {
+            "2XX": {
+                "description": "What the function returned",
+                "headers": {
+                    "X-Invoked": {"description": "true: the function answered", "schema": {"type": "string"}},
+                    "X-Call-Id": {"description": "the id of the call", "schema": {"type": "string"}},
+                    "X-Cellblock-Log-Tail": {
+                        "description": "with X-Cellblock-Logs: tail and a credential; base64 of UTF-8",
+                        "schema": {"type": "string"},
+                    },
+                },
+                "content": {"*/*": {}},
+            },
+            **{status: _refusal(text) for status, text in _REFUSALS.items()},
+        },
+    }
+    if method in ("post", "put", "patch"):
+        operation["requestBody"] = {"content": {"*/*": {}}}
+    return operation
+
+
+_REFUSALS = {
+    "401": "No credential, or one that is nobody's",
+    "404": "No such function",
+    "413": "The body is larger than the function takes",
+    "429": "More calls than the function takes at once, or more wrong tokens than an address may send",
+    "500": "The function raised; details say what and where",
+    "502": "The function crashed, was killed, or broke the contract",
+    "503": "No capacity just now",
+    "504": "The function's time was up",
+}
+
+
+def _refusal(text: str) -> dict[str, Any]:
+    return {"description": text, "content": {"application/json": {"schema": ENVELOPE}}}
+
+
+def _health(name: str, summary: str) -> dict[str, Any]:
+    answer = {"type": "object", "properties": {"status": {"type": "string"}, "version": {"type": "string"}}}
+    return {
+        "tags": ["server"],
+        "summary": summary,
+        "operationId": name,
+        "security": [],
+        "responses": {
+            "200": {"description": "Yes", "content": {"application/json": {"schema": answer}}},
+            "503": _refusal("No"),
+        },
+    }

@@ -1,0 +1,313 @@
+"""The bodies of requests and responses, and the names in paths: what is valid, and what it says."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchema, field_validator
+
+from supervisor.errors import shown
+from supervisor.front.api.json_value import checked
+from supervisor.front.api.limits_schema import Limits
+from supervisor.front.api_control import Standing
+from supervisor.function_limits import Limits as InForce
+from supervisor.function_options import Options
+from supervisor.store import Function, Value, Version
+
+DEFAULT_TEMPLATE = "python3-http"
+Status = Literal["Pending", "Building", "Running", "Failed"]
+VALUE_MAX_BYTES = 64 * 1024
+ENV_MAX_ENTRIES = 100
+ENV_MAX_BYTES = 32 * 1024
+DESCRIPTION_MAX_CHARS = 4096
+PAGE_DEFAULT, PAGE_MAX = 100, 1000
+
+LABEL = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"
+VALUE_NAME = r"^[A-Za-z_][A-Za-z0-9_.-]{0,127}$"
+ENV_NAME = r"[A-Za-z_][A-Za-z0-9_]{0,127}"
+# The dynamic linker and the interpreter read these before any code of ours does.
+ENV_RESERVED = ("LD_", "CELLBLOCK_")
+
+
+def _label(value: str) -> str:
+    if not re.fullmatch(LABEL.strip("^$"), value):
+        raise ValueError(
+            "use lowercase letters, digits and hyphens, at most 63, with no hyphen at either end"
+        )
+    return value
+
+
+def _value_name(value: str) -> str:
+    if not re.fullmatch(VALUE_NAME.strip("^$"), value):
+        raise ValueError("use letters, digits and _ . -, at most 128, beginning with a letter or _")
+    return value
+
+
+def _unicode(value: str) -> str:
+    # JSON can spell half a surrogate pair; no database, environment or frame can carry it.
+    if any("\ud800" <= character <= "\udfff" for character in value):
+        raise ValueError("it has half a surrogate pair, which is no text")
+    return value
+
+
+def _text(value: str) -> str:
+    if "\0" in value:
+        raise ValueError("it has a NUL character in it")
+    return _unicode(value)
+
+
+def _env(value: dict[str, str]) -> dict[str, str]:
+    if len(value) > ENV_MAX_ENTRIES:
+        raise ValueError(f"it has {len(value)} entries; at most {ENV_MAX_ENTRIES}")
+    for name, text in value.items():
+        if not re.fullmatch(ENV_NAME, name):
+            raise ValueError(f"{shown(name)} is no name: letters, digits and _, at most 128, no digit first")
+        if name.startswith(ENV_RESERVED):
+            raise ValueError(
+                f"{shown(name)} is reserved: names must not begin with {', '.join(ENV_RESERVED)}"
+            )
+        try:
+            _text(text)
+        except ValueError as error:
+            raise ValueError(f"the value of {shown(name)}: {error}") from None
+    size = sum(len(name) + len(text.encode()) for name, text in value.items())
+    if size > ENV_MAX_BYTES:
+        raise ValueError(f"it is {size} bytes in all; at most {ENV_MAX_BYTES}: put large data in the bundle")
+    return value
+
+
+Label = Annotated[str, AfterValidator(_label), WithJsonSchema({"type": "string", "pattern": LABEL})]
+ValueName = Annotated[
+    str, AfterValidator(_value_name), WithJsonSchema({"type": "string", "pattern": VALUE_NAME})
+]
+Description = Annotated[str, AfterValidator(_text), Field(max_length=DESCRIPTION_MAX_CHARS)]
+Env = Annotated[dict[str, str], AfterValidator(_env)]
+Template = Annotated[str, AfterValidator(_text), Field(min_length=1, max_length=64)]
+
+TEMPLATE = f"the runtime, such as python3.11; {DEFAULT_TEMPLATE} is the server's default one"
+SOURCE = "the code; required to create"
+
+
+class _In(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class Source(_In):
+    """The code of a function."""
+
+    code: str = Field(
+        min_length=1,
+        description="base64 of a handler.py, or of a zip, tar or tar.gz with handler.py at its root",
+    )
+
+
+class FunctionCreate(_In):
+    """A function to create and deploy."""
+
+    name: Label = Field(description="unique in the space")
+    template: Template = Field(DEFAULT_TEMPLATE, description=TEMPLATE)
+    description: Description = ""
+    env: Env = Field(default_factory=dict, description="environment variables of the function")
+    options: Options = Field(default_factory=Options, description="limits; what is absent is the default")
+    source: Source = Field(description=SOURCE)
+
+
+class FunctionChange(_In):
+    """A change of a function; what is absent or null stays, what is given replaces the whole field."""
+
+    name: Label | None = Field(None, description="if given, the name in the path")
+    template: Template | None = Field(None, description=TEMPLATE)
+    description: Description | None = None
+    env: Env | None = None
+    options: Options | None = None
+    source: Source | None = Field(None, description=SOURCE)
+
+
+class Rollback(_In):
+    """Which version to go back to."""
+
+    version: int | None = Field(
+        None, ge=1, le=(1 << 31) - 1, description="absent: the version before the active one"
+    )
+
+
+class SecretIn(_In):
+    """A secret's value; it is never shown again."""
+
+    value: str = Field(description=f"at most {VALUE_MAX_BYTES} bytes in UTF-8")
+
+    @field_validator("value")
+    @classmethod
+    def _short(cls, value: str) -> str:
+        size = len(_unicode(value).encode())
+        if size > VALUE_MAX_BYTES:
+            raise ValueError(f"it is {size} bytes; at most {VALUE_MAX_BYTES}")
+        return value
+
+
+class VariableIn(_In):
+    """A variable's value."""
+
+    value: Any = Field(description=f"any JSON, at most {VALUE_MAX_BYTES} bytes")
+
+    @field_validator("value")
+    @classmethod
+    def _carriable(cls, value: Any) -> Any:
+        return checked(value, VALUE_MAX_BYTES)
+
+
+class Metrics(BaseModel):
+    """Instances just now."""
+
+    replicas: int
+    available_replicas: int
+
+
+class FunctionOut(BaseModel):
+    """A function with its active version."""
+
+    id: str
+    space: str
+    name: str
+    description: str
+    template: str
+    env: dict[str, str]
+    options: dict[str, Any] = Field(description="as named by its author")
+    limits: Limits = Field(description="every option with the value in force")
+    digest: str = Field(description="of the active version's bundle")
+    version: int
+    status: Status = Field("Running", description="Failed while its instances cannot start")
+    status_reason: str | None = Field(None, description="why, where it has failed")
+    warnings: list[str] = Field(
+        description="what is odd about the active version's bundle: a module that hides one of the standard "
+        "library's, a sentence each"
+    )
+    metrics: Metrics
+    created_at: str
+    updated_at: str
+
+    @classmethod
+    def of(cls, function: Function, limits: InForce, standing: Standing, warnings: Sequence[str]) -> Self:
+        """From the store's record and what else is known."""
+        content = function.active.content
+        has_failed = standing.failed_version == function.active.number
+        return cls(
+            id=function.id,
+            space=function.space,
+            name=function.name,
+            description=content.description,
+            template=content.template,
+            env=content.env,
+            options=content.options,
+            limits=Limits.model_validate(limits, from_attributes=True),
+            digest=content.digest,
+            version=function.active.number,
+            warnings=list(warnings),
+            status="Failed" if has_failed else "Running",
+            status_reason=standing.reason if has_failed else None,
+            metrics=Metrics(replicas=standing.replicas, available_replicas=standing.available_replicas),
+            created_at=stamp(function.created_at),
+            updated_at=stamp(function.updated_at),
+        )
+
+
+class Paging(BaseModel):
+    """Cursors to the neighbouring pages; null where there is none."""
+
+    next_cursor: str | None = None
+    previous_cursor: str | None = None
+
+
+class FunctionList(BaseModel):
+    """A page of functions, by name."""
+
+    data: list[FunctionOut]
+    paging: Paging
+
+
+class Code(BaseModel):
+    """The code of the active version."""
+
+    code: str = Field(description="base64 of handler.py if that is all there is, else of a zip")
+
+
+class VersionOut(BaseModel):
+    """An immutable version."""
+
+    version: int
+    digest: str
+    template: str
+    description: str
+    env: dict[str, str]
+    options: dict[str, Any]
+    created_at: str
+    active: bool
+
+    @classmethod
+    def of(cls, version: Version, active: int) -> Self:
+        """From the store's record; ``active`` is the number of the active version."""
+        content = version.content
+        return cls(
+            version=version.number,
+            digest=content.digest,
+            template=content.template,
+            description=content.description,
+            env=content.env,
+            options=content.options,
+            created_at=stamp(version.created_at),
+            active=version.number == active,
+        )
+
+
+class VersionList(BaseModel):
+    """Versions, the newest first."""
+
+    data: list[VersionOut]
+    paging: Paging
+
+
+class SecretOut(BaseModel):
+    """That a secret exists; never what it is."""
+
+    name: str
+    updated_at: str
+
+    @classmethod
+    def of(cls, value: Value) -> Self:
+        """From the store's record."""
+        return cls(name=value.name, updated_at=stamp(value.updated_at))
+
+
+class VariableOut(BaseModel):
+    """A variable."""
+
+    name: str
+    value: Any
+    updated_at: str
+
+    @classmethod
+    def of(cls, value: Value) -> Self:
+        """From the store's record."""
+        return cls(name=value.name, value=value.value, updated_at=stamp(value.updated_at))
+
+
+class SecretList(BaseModel):
+    """Every secret of a space, by name."""
+
+    data: list[SecretOut]
+    paging: Paging = Paging()
+
+
+class VariableList(BaseModel):
+    """Every variable of a space, by name."""
+
+    data: list[VariableOut]
+    paging: Paging = Paging()
+
+
+def stamp(moment: datetime) -> str:
+    """A time as the original spells it: UTC, seconds, no zone."""
+    return moment.isoformat(timespec="seconds")

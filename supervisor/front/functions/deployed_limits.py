@@ -1,0 +1,33 @@
+"""The limits of what is already deployed, which must answer calls whatever the operator changed since."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from supervisor.function_limits import DEFAULTS, FILES, Limits, open_files_within, resolve
+from supervisor.settings.front_settings import FrontSettings
+
+
+def limits_in_force(named: dict[str, Any], settings: FrontSettings) -> Limits:
+    """The limits of a version's stored options; pure.
+
+    A deploy above a ceiling is refused (``supervisor.function_limits.resolve``).  A ceiling that was
+    lowered after the deploy cuts instead: the function stays callable, under the new limit.
+    """
+    cut = dict(named)
+    for name, ceiling in settings.all_ceilings.items():
+        if name not in cut:
+            continue
+        if name != "network":
+            cut[name] = min(cut[name], ceiling)
+        elif ceiling == "none":
+            cut[name] = "none"
+    if FILES in settings.all_ceilings and "open_files" in cut:
+        processes = cut.get("processes", settings.defaults.get("processes", DEFAULTS["processes"]))
+        cut["open_files"] = open_files_within(cut["open_files"], processes, settings.all_ceilings[FILES])
+    minimum = cut.pop("min_instances", None)
+    limits = resolve(cut, settings.defaults, settings.all_ceilings)
+    if minimum is None:
+        return limits
+    return replace(limits, min_instances=min(minimum, limits.max_instances))

@@ -1,0 +1,102 @@
+"""Option ``cors``: what a browser is told of who may call a function from a page of another origin.  Pure.
+
+There is never ``Access-Control-Allow-Credentials``: it is about what a browser adds by itself, cookies above
+all, and would let every admitted page act as whoever sits there.  A page that has a token sends it in
+``Authorization``, which is admitted.
+
+Without the option nothing here tells a function from none; with it, whoever names an admitted origin learns
+that the function exists.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from supervisor.front.invoke.request import METHODS
+
+Headers = list[tuple[bytes, bytes]]
+
+ANY = "*"
+# How long a browser believes a preflight: so long a change of the option may go unseen.
+PREFLIGHT_SECONDS = 600
+VARY = (b"vary", b"Origin")
+# The star stands for all headers but Authorization, and in old browsers for itself: so some are spelt out.
+ALLOW_HEADERS = (
+    b"*, Authorization, Content-Type, Idempotency-Key, Prefer, X-Call-Id, X-Cellblock-Logs, X-Timeout"
+)
+EXPOSE_HEADERS = (
+    b"*, X-Call-Id, X-Invoked, X-Duration-Seconds, Server-Timing, Retry-After, Location, WWW-Authenticate, "
+    b"Idempotent-Replay, X-Cellblock-Log-Tail"
+)
+_REPLACED = b"access-control-"
+_PREFLIGHT_METHOD = b"access-control-request-method"
+_PRIVATE_NETWORK = (b"access-control-request-private-network", b"true")
+
+
+class Cors(NamedTuple):
+    """The option of one function, as it is compared."""
+
+    is_any: bool
+    origins: frozenset[bytes]
+
+    def allows(self, origin: bytes | None) -> bool:
+        """Whether a page of this origin may call; ``null`` is an origin like others, named or not."""
+        return origin is not None and (self.is_any or origin in self.origins)
+
+    def headers(self, origin: bytes | None) -> Headers:
+        """Of every answer; a cache is told that the answer depends on who asks, if it does."""
+        if self.is_any:
+            return [
+                (b"access-control-allow-origin", b"*"),
+                (b"access-control-expose-headers", EXPOSE_HEADERS),
+            ]
+        if origin is None or origin not in self.origins:
+            return [VARY]
+        return [
+            (b"access-control-allow-origin", origin),
+            (b"access-control-expose-headers", EXPOSE_HEADERS),
+            VARY,
+        ]
+
+
+def of_option(value: str | Sequence[str] | None) -> Cors | None:
+    """What the option ``cors`` comes to; None where it admits nobody."""
+    if not value:
+        return None
+    if value == ANY:
+        return Cors(True, frozenset())
+    return Cors(False, frozenset(origin.encode("ascii") for origin in value))
+
+
+def origin_of(headers: Headers) -> bytes | None:
+    """A request's ``Origin``; None for none, and for more than one."""
+    # From here on the bytes are hostile.
+    given = [value for name, value in headers if name == b"origin"]
+    return given[0] if len(given) == 1 else None
+
+
+def is_preflight(method: str, headers: Headers) -> bool:
+    """Whether a browser asks before it calls."""
+    names = [name for name, _ in headers]
+    return method == "OPTIONS" and b"origin" in names and _PREFLIGHT_METHOD in names
+
+
+def preflight(headers: Headers) -> Headers:
+    """The answer to a preflight of an admitted origin, beside the headers of every answer."""
+    found: Headers = [
+        (b"access-control-allow-methods", ", ".join(METHODS).encode()),
+        (b"access-control-allow-headers", ALLOW_HEADERS),
+        (b"access-control-max-age", b"%d" % PREFLIGHT_SECONDS),
+    ]
+    # From a public page to a server in a private network: the author has said who may call.
+    if _PRIVATE_NETWORK in headers:
+        found.append((b"access-control-allow-private-network", b"true"))
+    return found
+
+
+def dressed(answer: Headers, cors: Cors, method: str, request: Headers) -> Headers:
+    """An answer's headers with the platform's in place of the function's own."""
+    kept = [header for header in answer if not header[0].lower().startswith(_REPLACED)]
+    ours = cors.headers(origin_of(request))
+    return kept + ours + (preflight(request) if is_preflight(method, request) else [])

@@ -1,0 +1,133 @@
+"""What each function has come to in this front: outcomes and durations, counted at the end of each call.
+
+A call costs one look into a dict and two additions.  The histogram's buckets grow by a quarter of an
+octave, so what is read out of it is at most a fifth too high.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from supervisor.front.outcome.outcomes import Outcome
+
+if TYPE_CHECKING:
+    from supervisor.front.functions.directory import Function
+    from supervisor.front.pool.instance import Instance
+
+Key = tuple[str, str]
+Row = list[Any]
+
+BUCKETS_PER_OCTAVE = 4
+# From a microsecond to more than an hour.
+BUCKETS = 32 * BUCKETS_PER_OCTAVE
+# Functions that are remembered; of more the one that came first is forgotten.
+FUNCTIONS_MOST = 10_000
+# Rows of functions, and of instances, that one front tells; the rest it counts.
+ROWS_MOST = 1_000  # some 15 us each, in which no call moves
+
+
+def bucket_of(seconds: float) -> int:
+    """The number of a duration's bucket."""
+    microseconds = seconds * 1e6
+    if microseconds <= 1.0:
+        return 0
+    return min(BUCKETS - 1, int(math.log2(microseconds) * BUCKETS_PER_OCTAVE))
+
+
+def upper_ms(bucket: int) -> float:
+    """The highest duration in a bucket, milliseconds."""
+    return float(2.0 ** ((bucket + 1) / BUCKETS_PER_OCTAVE) / 1e3)
+
+
+class Tally:
+    """One function's calls that have ended."""
+
+    __slots__ = ("buckets", "outcomes")
+
+    def __init__(self) -> None:
+        self.outcomes: dict[Outcome, int] = {}
+        self.buckets = [0] * BUCKETS
+
+
+class Activity:
+    """Of one front, over all functions that it knows or knew."""
+
+    def __init__(self, functions: Mapping[Key, Function]) -> None:
+        """``functions`` are those that exist: calls to other names are not counted."""
+        self._functions = functions
+        self._tallies: dict[Key, Tally] = {}
+
+    def ended(self, space: str, name: str, outcome: Outcome, seconds: float) -> None:
+        """A call has ended."""
+        tally = self._tallies.get((space, name))
+        if tally is None:
+            if (space, name) not in self._functions:
+                return  # a stranger's name: nobody's, and there is no end of them
+            tally = self._tallies[space, name] = Tally()
+            if len(self._tallies) > FUNCTIONS_MOST:
+                del self._tallies[next(iter(self._tallies))]
+        tally.outcomes[outcome] = tally.outcomes.get(outcome, 0) + 1
+        tally.buckets[bucket_of(seconds)] += 1
+
+    def forget(self, space: str, name: str) -> None:
+        """The function is no more."""
+        self._tallies.pop((space, name), None)
+
+    def rows(self, space: str, now: float) -> tuple[list[Row], int]:
+        """A row for each function and instance, of one space or with "" of all; how many were left out.
+
+        ``["function", space, name, version, outcomes, running, waiting, buckets]`` and
+        ``["instance", cell, space, name, version, state, age_s, running, calls, peak_bytes]``.
+        """
+        functions: list[Row] = []
+        instances: list[Row] = []
+        left_out = 0
+        for key in [*self._functions, *(key for key in self._tallies if key not in self._functions)]:
+            if space and key[0] != space:
+                continue
+            if len(functions) == ROWS_MOST:
+                left_out += 1
+                continue
+            function = self._functions.get(key)
+            functions.append(_function_row(key, function, self._tallies.get(key)))
+            held = sorted(function.pool.instances, key=lambda one: one.cell) if function else []
+            left_out += max(0, len(held) - (ROWS_MOST - len(instances)))
+            version = function.deployment.version if function else 0
+            for instance in held[: ROWS_MOST - len(instances)]:
+                instances.append(_instance_row(key, version, instance, now))
+        return functions + instances, left_out
+
+
+def _function_row(key: Key, function: Function | None, tally: Tally | None) -> Row:
+    running = waiting = version = 0
+    if function is not None:
+        version = function.deployment.version
+        running = sum(instance.load for instance in function.pool.instances)
+        waiting = function.pool.waiting
+    outcomes = {outcome.value: number for outcome, number in tally.outcomes.items()} if tally else {}
+    return ["function", *key, version, outcomes, running, waiting, list(_filled(tally))]
+
+
+def _filled(tally: Tally | None) -> Iterator[list[int]]:
+    for bucket, number in enumerate(tally.buckets if tally else ()):
+        if number:
+            yield [bucket, number]
+
+
+def _instance_row(key: Key, version: int, instance: Instance, now: float) -> Row:
+    age_s = now - instance.ready_at if instance.ready_at else 0.0
+    row = ["instance", instance.cell, *key, version, state_of(instance), round(age_s, 3)]
+    return [*row, instance.load, instance.served, instance.peak_bytes]
+
+
+def state_of(instance: Instance) -> str:
+    """In a word, for people."""
+    if instance.is_ending or instance.is_retiring:
+        return "ending"
+    if not instance.ready_at:
+        return "starting"
+    if instance.load:
+        return "busy"
+    return "frozen" if instance.is_frozen else "idle"

@@ -1,0 +1,88 @@
+"""What all fronts and the warden said of their calls and cells, put together.  Pure."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from supervisor.front.telemetry.call_counters import upper_ms
+
+
+@dataclass
+class FunctionActivity:
+    """A function over all fronts, since each of them began; ``durations`` is number by milliseconds."""
+
+    space: str
+    name: str
+    version: int = 0
+    calls: Counter[str] = field(default_factory=Counter)
+    running: int = 0
+    waiting: int = 0
+    instances: int = 0
+    memory_bytes: int = 0
+    durations: Counter[float] = field(default_factory=Counter)
+
+
+@dataclass
+class InstanceActivity:
+    """An instance; ``front`` is its front's pid, ``memory_bytes`` 0 where nobody counts it."""
+
+    instance: str
+    front: int
+    space: str
+    name: str
+    version: int
+    state: str
+    age_s: float
+    running: int
+    calls: int
+    peak_bytes: int
+    memory_bytes: int = 0
+
+
+@dataclass
+class Survey:
+    """All of it.  ``fronts`` answered in time, ``missing`` did not, ``left_out`` rows were too many."""
+
+    fronts: int = 0
+    missing: int = 0
+    left_out: int = 0
+    functions: list[FunctionActivity] = field(default_factory=list)
+    instances: list[InstanceActivity] = field(default_factory=list)
+    # Cells by their state, in the warden's words; those that are nobody's too.
+    cells: Counter[str] = field(default_factory=Counter)
+
+
+def merged(pages: Iterable[tuple[int, list[list[Any]]]]) -> Survey:
+    """Rows of ``call_counters`` by their front's pid, and of ``supervisor.warden.survey_rounds``."""
+    survey = Survey()
+    functions: dict[tuple[str, str], FunctionActivity] = {}
+    memory: dict[str, int] = {}
+    for front, rows in pages:
+        for what, *row in rows:
+            if what == "cell":
+                name, state, used = row
+                memory[name] = used
+                survey.cells[state] += 1
+            elif what == "instance":
+                cell, *rest = row
+                survey.instances.append(InstanceActivity(cell, front, *rest))
+            else:
+                space, name, version, outcomes, running, waiting, buckets = row
+                found = functions.setdefault((space, name), FunctionActivity(space, name))
+                found.version = max(found.version, version)
+                found.running += running
+                found.waiting += waiting
+                found.calls.update(outcomes)
+                found.durations.update({upper_ms(bucket): number for bucket, number in buckets})
+    for instance in survey.instances:
+        instance.memory_bytes = memory.get(instance.instance, 0)
+        owner = functions.get((instance.space, instance.name))
+        if owner is not None:
+            owner.instances += 1
+            owner.memory_bytes += instance.memory_bytes
+    survey.functions = [functions[key] for key in sorted(functions)]
+    survey.instances.sort(key=lambda one: (one.space, one.name, -one.age_s))
+    return survey

@@ -1,0 +1,118 @@
+"""Settings as pydantic reads and checks them: every source, every type, and a refusal that names the setting.
+
+Imported where ``supervisor.settings.plain_sources`` does not find them plain, and by what documents them: it
+takes longer to import than a server to start.
+"""
+
+from __future__ import annotations
+
+from dataclasses import MISSING, fields
+from pathlib import Path
+from typing import Any, get_type_hints
+
+from pydantic import Field, SecretStr, ValidationError, create_model, field_validator
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    SettingsError,
+    TomlConfigSettingsSource,
+)
+
+from supervisor.errors import ConfigurationError
+from supervisor.function_limits import DEFAULT_CEILINGS
+from supervisor.function_options import Options
+from supervisor.settings.declarations import PREFIX, Settings, host_and_port_of
+
+# Checked as something else than they are kept as.
+_CHECKED_AS: dict[str, Any] = {"admin_token": SecretStr | None, "defaults": Options}
+
+
+class _Sources(BaseSettings):
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, env_nested_delimiter="__", extra="ignore", frozen=True
+    )
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Command line, then environment, then the TOML file."""
+        toml = cls.model_config.get("toml_file")
+        sources: tuple[PydanticBaseSettingsSource, ...] = (init_settings, env_settings)
+        return (*sources, TomlConfigSettingsSource(settings_cls)) if toml else sources
+
+
+def _bind(value: str) -> str:
+    host_and_port_of(value)
+    return value
+
+
+def _ceilings(value: dict[str, Any]) -> dict[str, Any]:
+    unknown = sorted(set(value) - set(DEFAULT_CEILINGS))
+    if unknown:
+        raise ValueError(f"unknown option {unknown[0]!r}; known: {', '.join(sorted(DEFAULT_CEILINGS))}")
+    # The same types and bounds as an option's: a variable of the environment is text.
+    return {**DEFAULT_CEILINGS, **Options(**value).named()}
+
+
+def _fields() -> dict[str, Any]:
+    hints = get_type_hints(Settings)
+    found = {}
+    for each in fields(Settings):
+        kind = _CHECKED_AS.get(each.name, hints[each.name])
+        make = Options if kind is Options else each.default_factory
+        default = {"default_factory": make} if each.default is MISSING else {"default": each.default}
+        found[each.name] = (kind, Field(**default, **each.metadata))
+    return found
+
+
+# Each field of ``Settings`` as pydantic has it.
+Given: type[BaseSettings] = create_model(
+    "Given",
+    __base__=_Sources,
+    __validators__={
+        "check_bind": field_validator("bind")(_bind),
+        "check_ceilings": field_validator("ceilings", mode="after")(_ceilings),
+    },
+    **_fields(),
+)
+
+
+def validated(path: Path | None, given: dict[str, Any]) -> Settings:
+    """Settings from ``given``, the environment and the TOML file ``path``.
+
+    Raises ConfigurationError with one line that names the setting.
+    """
+    try:
+        if path is None:
+            return _settings(Given(**given))
+
+        class FromFile(Given):  # type: ignore[misc,valid-type]
+            model_config = SettingsConfigDict(toml_file=path, extra="forbid")
+
+        return _settings(FromFile(**given))
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"]) or "settings"
+        raise ConfigurationError(f"cannot use setting {where}: {first['msg']}") from None
+    except SettingsError as error:  # a variable that should be JSON
+        raise ConfigurationError(
+            f"cannot use the settings: {error}; "
+            "a list or a table in a CELLBLOCK_* variable is written as JSON"
+        ) from None
+    except ValueError as error:  # a TOML syntax error
+        raise ConfigurationError(f"cannot read the settings file {path}: {error}") from None
+
+
+def _settings(found: Any) -> Settings:
+    values = {each.name: getattr(found, each.name) for each in fields(Settings)}
+    token = values["admin_token"]
+    values["admin_token"] = token.get_secret_value() if token is not None else None
+    values["defaults"] = values["defaults"].named()
+    return Settings(**values)

@@ -1,0 +1,109 @@
+"""Folders for cells without namespaces (tiers B, C and none): scratch space, and in B a copy of the code.
+
+With a mount namespace a cell brings its own; here each has a folder below ``data_dir/run`` that is
+removed when it has been reaped, by a process of its own: what a tenant left in there may be of any
+depth, and the warden walks no tree that a tenant could write.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterable
+from pathlib import Path
+
+from supervisor.errors import ConfigurationError
+from supervisor.warden.cells.code_mount import Bundles, Code, copy_bundle
+from supervisor.warden.jail.private_root import system_root
+from supervisor.warden.jail.tiers import Tier
+from supervisor.warden.launch.zygote_launch import WORKER_NAME, package_dir
+from supervisor.warden.processes import Children
+
+# Of folders: cells of any user read our code; nobody lists the others' names; scratch space is private.
+READABLE, PASSABLE, PRIVATE = 0o755, 0o711, 0o700
+
+
+def _folder(path: Path, mode: int) -> None:
+    path.mkdir(exist_ok=True)
+    path.chmod(mode)  # whatever the umask is
+
+
+def _is_open(path: Path) -> bool:
+    return bool(path.stat().st_mode & 0o001)
+
+
+class Rooms:
+    """All of them, for one server."""
+
+    def __init__(self, run_dir: Path, tier: Tier, children: Children) -> None:
+        self._tier = tier
+        self._children = children
+        self.code_dir = run_dir / "code"
+        self._cells = run_dir / "cells"
+        if tier is Tier.B and (
+            closed := next((path for path in run_dir.parents if not _is_open(path)), None)
+        ):
+            raise ConfigurationError(
+                f"cannot serve in tier B: {closed} lets no other user pass, and every cell is one; "
+                f"chmod o+x {closed}, or choose another data_dir"
+            )
+        _folder(run_dir, PASSABLE)
+        self._clear(self._cells)  # a server that was killed left them
+        _folder(self._cells, PASSABLE)
+        shutil.rmtree(self.code_dir, ignore_errors=True)
+        _folder(self.code_dir, READABLE)
+        for package, name in (("worker", WORKER_NAME), ("function", "function")):
+            # Beside nothing else of ours: what is on a cell's path can be imported in it.
+            shutil.copytree(
+                package_dir(package), self.code_dir / name, ignore=shutil.ignore_patterns("__pycache__")
+            )
+        for folder, _, files in os.walk(self.code_dir):
+            os.chmod(folder, READABLE)
+            for name in files:
+                os.chmod(f"{folder}/{name}", 0o644)
+
+    def make(self, name: str, uid: int) -> Path:
+        """A room for this cell, whose scratch space is ``uid``'s where cells have ids of their own."""
+        room = self._cells / name
+        _folder(room, PASSABLE)
+        _folder(room / "function", READABLE)
+        _folder(room / "tmp", PRIVATE)
+        if self._tier is Tier.B:
+            os.chown(room / "tmp", uid, uid)
+        return room
+
+    def function_dir(self, name: str, code: Code | None, bundles: Bundles) -> Path:
+        """Where the cell finds its code: the bundle itself, or where it is not ours a copy."""
+        if code is None:
+            return self._cells / name / "function"
+        if os.geteuid() != 0:
+            return bundles.folder / code.digest
+        copy_bundle(code, self._cells / name / "function")
+        return self._cells / name / "function"
+
+    def tmp_dir(self, name: str) -> Path:
+        """The cell's scratch space."""
+        return self._cells / name / "tmp"
+
+    def drop(self, name: str) -> None:
+        """The cell has been reaped."""
+        self._clear(self._cells / name)
+
+    def _clear(self, folder: Path) -> None:
+        if folder.exists():
+            away = folder.with_name(f"{folder.name}.gone")
+            folder.rename(away)
+            process = subprocess.Popen(
+                ["/bin/rm", "-rf", "--one-file-system", "--", str(away)], stdin=subprocess.DEVNULL
+            )
+            process.returncode = 0  # the warden's one reaper waits for it
+            self._children.adopt(process.pid, lambda _: None)
+
+
+def readable_paths(extra: Iterable[str]) -> list[str]:
+    """What Landlock lets a cell read: the system's libraries, a runtime, and our worker."""
+    root = system_root()
+    # Those below /etc and /dev are the host's own here, and are no links.
+    links = [path for path in root.links if not path.startswith(("/etc/", "/dev/"))]
+    return [*root.read_only, *links, "/etc/localtime", "/etc/nsswitch.conf", *extra]

@@ -1,0 +1,383 @@
+"""One cell as the warden holds it: its state, its processes' handles, its ends of the pipes."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from supervisor.datagrams import Link, LinkClosed, Message, pair
+from supervisor.signals import how_ended
+from supervisor.warden.all_steps import all_of
+from supervisor.warden.cells.cell_states import Event, State, next_state
+from supervisor.warden.cells.code_mount import Code
+from supervisor.warden.cells.confinement import Confinement, Kind, budget_of
+from supervisor.warden.jail import cgroup_members
+from supervisor.warden.jail.cgroups import Leaf
+from supervisor.warden.leases.pipe_ends import Pipes, five_pipes
+from supervisor.warden.memory import memory_guard
+from supervisor.warden.memory.memory_guard import Excess
+from supervisor.warden.memory.memory_meters import Meter
+from supervisor.warden.memory.open_files import Opener
+from supervisor.warden.processes import Children
+from supervisor.warden.supply.zygote_handle import Zygote
+from worker.wire import EXIT_OUT_OF_MEMORY
+
+log = logging.getLogger("cellblock.cell")
+
+# What a caller is told of a memory limit: what was counted, and how.
+TOUCHED = "in all of its processes together, without its files in /tmp"
+HELD = "and with its files in /tmp, its pipes and sockets it had all that the kernel lets it have"
+OF_ALL = "and the host has no more for all functions together"
+SEEN = f"a soft limit on this host: {memory_guard.EVIDENCE}"
+
+# From the request to the zygote until the cell is blank; ten times what a loaded machine needs.
+GROW_SECONDS = 15.0
+
+# From the tie to the cell's proof; a few milliseconds when nothing is wrong.
+TIE_SECONDS = 15.0
+
+# Without memory cells go first: their functions can be called again (``warden.OOM_SCORE``).
+OOM_SCORE = 1000
+
+NAMESPACED_SIGNALS = frozenset({"freeze", "thaw"})
+
+# The cell's inner ids; worker.sandbox.lockdown becomes them in this order.
+INNER_ROOT, INNER_TENANT = 0, 1000
+
+
+@dataclass(frozen=True)
+class Ending:
+    """Why and how a cell ended.  ``cause`` is ours if we killed it, else ``exited``."""
+
+    cause: str
+    signal: int = 0
+    code: int = 0
+    reason: str = ""
+    peak_bytes: int = 0  # of memory; 0 where nobody counts it
+
+
+@dataclass(frozen=True)
+class Hooks:
+    """Who hears of a cell; each is called once at most, ``on_end`` always and last."""
+
+    on_blank: Callable[[Cell], None]
+    on_tied: Callable[[Cell, list[list[str]]], None]
+    on_breach: Callable[[Cell, str], None]
+    # A limit that it met, or "" for no more than a new peak; and the peak of its memory in bytes.
+    on_met: Callable[[Cell, str, int], None]
+    on_end: Callable[[Cell, Ending], None]
+
+
+class Cell:
+    """Grown from a zygote, tied once, killed."""
+
+    def __init__(
+        self, name: str, kind: Kind, ids: tuple[int, int], confinement: Confinement, hooks: Hooks
+    ) -> None:
+        self.name = name
+        self.kind = kind
+        self.state = State.GROWING
+        self.pipes = Pipes(-1, -1, -1, -1)
+        self.pid = 0
+        self.zygote_number = 0  # of the process that it is a copy of
+        self._pidfd = -1
+        self._ids = ids
+        self._confinement = confinement
+        self._hooks = hooks
+        self._leaf: Leaf | None = None
+        self._began = 0.0
+        self._ending: Ending | None = None
+        self._is_cloned = self._is_warm = False
+        ours, self._theirs = pair()
+        self._setup = Link(ours, self._heard, lambda: None)
+        self._deadline = self._not_after(GROW_SECONDS, "it was not ready")
+
+    def _took(self, what: str) -> None:
+        log.debug("cell %s was %s in %.2f ms", self.name, what, (time.perf_counter() - self._began) * 1e3)
+
+    def _not_after(self, seconds: float, what: str) -> asyncio.TimerHandle:
+        return asyncio.get_running_loop().call_later(
+            seconds, lambda: self.kill("not started", f"{what} after {seconds:.0f} s")
+        )
+
+    # ---- growing ----------------------------------------------------------------------------
+
+    def grow(self, zygote: Zygote, children: Children) -> None:
+        """Make its cgroup leaf, then ask the zygote for a process around five new pipes."""
+        self._began = time.perf_counter()
+        self.zygote_number = zygote.number
+        self._leaf = self._confinement.cgroups.leaf(self.name)
+        # While the zygote clones: the loop has other cells to serve.
+        self._confinement.warm_up().add_done_callback(lambda _: self._groups_are_warm())
+        self._confinement.make_room(self.name, self._ids[1])
+        self.pipes, theirs = five_pipes()
+
+        def spawned(pid: int, pidfd: int, error: str) -> None:
+            if pid:
+                children.adopt(pid, self._reaped)
+            children.expect(-1)  # after the adoption: until then it looks like a stray
+            if not pid:
+                self._ended(Ending("not started", reason=error))
+                return
+            self.pid, self._pidfd = pid, pidfd
+            if pidfd < 0:
+                self.kill("not started", "the server has no descriptor left for it")
+                self._setup.close()  # pid 1 leaves when this hangs up; a number alone is never signalled
+            elif self.state is State.DYING:
+                self._signal()
+            self._confine_when_all_is_here()
+
+        try:
+            children.expect(+1)
+            message = {"network": self.kind.network, "tier": self._confinement.tier.value}
+            zygote.spawn(message, [self._theirs, *theirs], spawned)
+        except OSError:
+            children.expect(-1)
+            raise
+        finally:
+            self._theirs.close()
+            for descriptor in theirs:
+                os.close(descriptor)
+
+    def _groups_are_warm(self) -> None:
+        self._is_warm = True
+        self._confine_when_all_is_here()
+
+    def _confine_when_all_is_here(self) -> None:
+        """It runs and waits: give it its place and its ids, then let it build.
+
+        In this order: pages are charged to the group that touches them first.  The parent writes the maps:
+        the cell's own /proc files may belong to the host's root.
+        """
+        is_here = self.pid and self._is_cloned and self._is_warm
+        if not is_here or self.state is not State.GROWING:
+            return
+        assert self._leaf is not None
+        try:
+            self._leaf.join(self.pid)
+            if self._confinement.maps_ids:
+                self._write_maps()
+            with contextlib.suppress(OSError):  # an ordinary user's own /proc files may be root's
+                with open(f"/proc/{self.pid}/oom_score_adj", "w") as file:
+                    file.write(str(OOM_SCORE))
+            devices = self._confinement.devices()
+            own = os.fstat(devices[0]).st_dev if devices else 0
+            surroundings = self._confinement.surroundings(self.kind)
+            try:
+                self._setup.send({"do": "build", "devices": own, **surroundings}, devices)
+            finally:
+                for descriptor in devices:
+                    os.close(descriptor)
+        except (OSError, LinkClosed) as error:
+            self.kill("not started", f"it could not be confined: {error}")
+
+    def _write_maps(self) -> None:
+        root, tenant = self._ids
+        lines = f"{INNER_ROOT} {root} 1\n{INNER_TENANT} {tenant} 1\n"
+        # Denied first, or a group could be dropped that a file's mode denies something to.
+        for name, text in (("setgroups", "deny"), ("uid_map", lines), ("gid_map", lines)):
+            with open(f"/proc/{self.pid}/{name}", "w") as file:
+                file.write(text)
+
+    def _heard(self, message: Message, descriptors: list[int]) -> None:
+        # From pid 1, trusted for ever, and from the worker before the tenant's code: the worker
+        # closes its copy of this socket before the import.
+        for descriptor in descriptors:
+            os.close(descriptor)
+        what = message.get("is")
+        if what == "cloned":
+            self._is_cloned = True
+            self._confine_when_all_is_here()
+        elif what == "blank":
+            self._took("grown")
+            self.state = next_state(self.state, Event.BUILT)
+            self._deadline.cancel()
+            if self.state is State.BLANK:
+                assert self._leaf is not None
+                try:
+                    self._confinement.guard.blank(self.name, self.pid, Meter(self._leaf.folders))
+                except OSError as error:  # EMFILE
+                    self.kill("not started", f"its memory could not be watched: {error}")
+                    return
+                self._hooks.on_blank(self)
+        elif what == "tied":
+            self._took("tied")
+            self._deadline.cancel()
+            self._hooks.on_tied(self, message["proof"])
+        elif what == "breached":
+            self._ending = self._ending or Ending("breached", reason=message["reason"])
+            self._hooks.on_breach(self, message["reason"])
+        elif what == "failed":
+            self._ending = self._ending or Ending(
+                "not started", reason=f"step {message['step']}: {message['reason']}"
+            )
+        elif what == "exited":
+            self._ending = self._ending or Ending("exited", message["signal"], message["code"])
+
+    # ---- tied -------------------------------------------------------------------------------
+
+    def tie(self, message: Message, code: Code | None) -> None:
+        """Set the function's limits and send its code, ``None`` for none.
+
+        LinkClosed when the cell is gone, OSError when a limit cannot be set.
+        """
+        assert self._leaf is not None
+        self._began = time.perf_counter()
+        self._leaf.limit(budget_of(message))
+        if not message["is_fresh"]:
+            self.pipes.close_word()
+        hooks = memory_guard.Hooks(self._tell, self._has_too_much, self._has_peak, self._met_processes)
+        self._confinement.guard.watch(self.name, message["memory_bytes"], message["tmp_bytes"], hooks)
+        words = self._confinement.tie_words(self.name, self.kind, self._ids[1], code)
+        most = message["open_files"] * message["processes"]
+        self._confinement.files.watch(self.name, Opener(most, self._leaf.members, self._has_most_files))
+        has_mount = code is not None and self._confinement.has_namespaces
+        descriptors = [code.descriptor] if code is not None and has_mount else []
+        self._setup.send({**message, **words, "do": "tie", "has_code": has_mount}, descriptors)
+        self.state = next_state(self.state, Event.TIED)
+        self._deadline = self._not_after(TIE_SECONDS, "it had not proven its lock-down")
+
+    def returned(self, pipes: list[int]) -> None:
+        """A front handed the cell back with its pipe ends.  OSError when they cannot be had again."""
+        self.pipes.take_back(pipes)
+        self.state = next_state(self.state, Event.RETURNED)
+
+    def leased_again(self) -> None:
+        """Another front takes it, for the same version."""
+        self.state = next_state(self.state, Event.LEASED_AGAIN)
+
+    def signal(self, name: str) -> None:
+        """Have pid 1 send one of ``worker.cell_process.SIGNALS``, unless the cell is ending."""
+        if name in NAMESPACED_SIGNALS and not self._confinement.has_namespaces:
+            return  # they are for all that runs in the cell's pid namespace
+        if self.state in (State.LEASED, State.RETURNED):
+            if name in NAMESPACED_SIGNALS:
+                self._confinement.guard.freeze(self.name, name == "freeze")
+                if self._leaf is not None and self._leaf.freeze(name == "freeze"):
+                    return
+            with contextlib.suppress(LinkClosed):  # it is gone, and about to be reaped
+                self._setup.send({"do": "signal", "name": name})
+
+    # ---- the end ----------------------------------------------------------------------------
+
+    def kill(self, cause: str, reason: str = "") -> None:
+        """Kill the whole cell: with pid 1 the kernel ends everything in its pid namespace."""
+        if self.state in (State.DEAD, State.DYING):
+            return
+        if cause == "memory":
+            reason = reason or (TOUCHED if self._confinement.guard.is_counted else SEEN)
+        # What pid 1 has already said came first: it is the truth.
+        self._setup.drain_now()
+        self._ending = self._ending or Ending(cause, signal.SIGKILL, reason=reason)
+        self.state = next_state(self.state, Event.KILLED)
+        self._signal()
+        log.debug("cell %s was killed (%s) at %.6f", self.name, cause, time.perf_counter())
+
+    def _tell(self, peak_bytes: int) -> None:
+        """Its memory is at its limit: its code gets a MemoryError, and it serves no call after this."""
+        self._hooks.on_met(self, "memory", peak_bytes)
+        with contextlib.suppress(LinkClosed):  # it is gone, and about to be reaped
+            self._setup.send({"do": "signal", "name": "memory"})
+
+    def _has_too_much(self, peak_bytes: int, excess: Excess) -> None:
+        log.info("cell %s had %d MiB of memory", self.name, peak_bytes >> 20)
+        self._hooks.on_met(self, "", peak_bytes)
+        self.kill("memory", {Excess.HELD: HELD, Excess.OF_ALL: OF_ALL}.get(excess, ""))
+
+    def _has_peak(self, peak_bytes: int) -> None:
+        self._hooks.on_met(self, "", peak_bytes)
+
+    def _met_processes(self) -> None:
+        self._hooks.on_met(self, "processes", self._confinement.guard.peak(self.name))
+
+    def _signal(self) -> None:
+        if self._leaf is not None:
+            self._confinement.hurry.begin(self._leaf)
+            self._leaf.kill()
+            if self.pid and self._confinement.has_namespaces:
+                cgroup_members.kill(self.pid, self._leaf.processes())
+        if self._pidfd >= 0:
+            with contextlib.suppress(ProcessLookupError):  # it is exiting by itself
+                signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
+
+    def _reaped(self, status: int) -> None:
+        """Pid 1 is gone, and with it the cell: why is a question, that it ended is none."""
+        all_of(
+            f"cell {self.name}",
+            self._setup.drain_now,  # "exited" may still be on its way
+            lambda: self._find_cause(status),
+            lambda: self._ended(self._ending or Ending("exited")),
+        )
+
+    def _find_cause(self, status: int) -> None:
+        if self._ending is None:
+            self._ending = Ending("exited", *(how_ended(status) or (0, 0)))
+        self._ending = self._with_memory(self._ending)
+
+    def _with_memory(self, ending: Ending) -> Ending:
+        """The kernel says whether it was memory: with v2 it kills the whole cell by itself."""
+        meter = self.meter()
+        kills = meter.kills() if meter is not None else 0
+        if meter is not None and kills and ending.cause == "exited" and ending.signal == signal.SIGKILL:
+            # Where all cells together met their limit the kernel kills too, and nobody met one of its own.
+            ending = replace(ending, cause="memory", reason=HELD if meter.has_met_its_limit() else OF_ALL)
+        elif ending.cause == "exited" and ending.code == EXIT_OUT_OF_MEMORY:
+            ending = replace(ending, cause="memory", reason=TOUCHED)
+        return replace(ending, peak_bytes=self._confinement.guard.peak(self.name, kills))
+
+    def meter(self) -> Meter | None:
+        """What the kernel counts of it; None without a group."""
+        return Meter(self._leaf.folders) if self._leaf is not None else None
+
+    def memory_bytes(self) -> int:
+        """What it has now, as far as was looked."""
+        return self._confinement.guard.used(self.name)
+
+    def not_grown(self, reason: str) -> None:
+        """There was no asking the zygote: this cell never was."""
+        self._ended(Ending("not started", reason=reason))
+
+    def _ended(self, ending: Ending) -> None:
+        if self.state is State.DEAD:
+            return  # it has been buried since
+        all_of(f"cell {self.name}", self.bury, lambda: self._hooks.on_end(self, ending))
+
+    def bury(self) -> None:
+        """Nothing of it runs: let go of all that it had.  Safe to be done again."""
+        if self.state is not State.DEAD:
+            self.state = next_state(self.state, Event.EXITED)
+        all_of(
+            f"cell {self.name}",
+            self._deadline.cancel,
+            self._theirs.close,  # if it was never handed over
+            self._setup.close,
+            self._forget_guard,  # before the leaf goes, which would wake it too
+            self.pipes.close,
+            self._close_pidfd,
+            self._drop_leaf,
+            lambda: self._confinement.drop_room(self.name),
+        )
+
+    def _has_most_files(self, number: int) -> None:
+        self.kill("open files", f"the host is short of open files, and it had {number}")
+
+    def _forget_guard(self) -> None:
+        self._confinement.files.forget(self.name)
+        self._confinement.guard.forget(self.name)
+
+    def _close_pidfd(self) -> None:
+        descriptor, self._pidfd = self._pidfd, -1
+        if descriptor >= 0:
+            os.close(descriptor)
+
+    def _drop_leaf(self) -> None:
+        leaf, self._leaf = self._leaf, None
+        if leaf is not None:
+            self._confinement.hurry.end(leaf)
+            self._confinement.sweep(leaf)

@@ -1,0 +1,227 @@
+"""A minimal read-only root, built from detached mounts: what a zygote or a front can see of the host.
+
+Sources are opened as descriptors before anything is mounted, so that no path can be swapped under
+us and the place we build in may hide any of them.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from supervisor.warden.jail import _host_syscalls as sys_
+from supervisor.warden.jail import host_names
+from supervisor.warden.jail.device_nodes import LINKS, NODES, own_devices
+
+# Every Linux has it; it is covered by a tmpfs in a private mount namespace while we build.
+BUILD_PLACE = "/tmp"  # noqa: S108
+EMPTY = "/function"  # until a cell's code is put there
+ROOT_BYTES = 8 << 20  # folders, links and files
+COPY_MOST_BYTES = 512 << 10
+PASSING = "/sys"
+PASSING_BYTES = 64 << 10
+
+_SAFE = sys_.MOUNT_ATTR_NOSUID | sys_.MOUNT_ATTR_NODEV
+_READ_ONLY = sys_.MOUNT_ATTR_RDONLY | _SAFE
+
+
+@dataclass
+class Root:
+    """What a root holds: ``read_only`` and ``writable`` map a host path to its place inside."""
+
+    read_only: dict[str, str] = field(default_factory=dict)
+    writable: dict[str, str] = field(default_factory=dict)
+    links: dict[str, str] = field(default_factory=dict)
+    files: dict[str, str] = field(default_factory=dict)
+    # Files of the host's that are copied: what is small, and may change while it is looked at.
+    copies: tuple[str, ...] = ()
+    # Files below PASSING that an interpreter's start looks for; a mount that it takes away once it runs.
+    passing: dict[str, str] = field(default_factory=dict)
+    folders: tuple[str, ...] = ()
+    with_proc: bool = False
+    tmp_bytes: int = 0
+
+    def as_json(self) -> dict[str, Any]:
+        """For the launcher, which is another process."""
+        return dict(self.__dict__)
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Root:
+        """The inverse of ``as_json``."""
+        return cls(**{**data, "folders": tuple(data["folders"]), "copies": tuple(data["copies"])})
+
+
+# What programs look for in /etc and that says nothing of the host but what it is.
+COPIES = (
+    "/etc/services", "/etc/protocols", "/etc/mime.types", "/etc/ssl/openssl.cnf", "/etc/os-release",
+    "/etc/debian_version",
+)  # fmt: skip
+# Debian's choices of a program that has several, as far as shell scripts name them.
+ALTERNATIVES = ("awk", "nawk", "pager", "which")
+# What fontconfig reads: without its configuration it complains, without its cache it looks at every font.
+FONTS = ("/etc/fonts", "/usr/share/fontconfig", "/usr/share/fonts", "/usr/local/share/fonts",
+         "/var/cache/fontconfig")  # fmt: skip
+NO_FONTS = """\
+<?xml version="1.0"?>
+<!DOCTYPE fontconfig SYSTEM "fonts.dtd">
+<fontconfig><dir>/usr/share/fonts</dir><cachedir prefix="xdg">fontconfig</cachedir></fontconfig>
+"""
+USERS = """\
+root:x:0:0:root:/tmp:/bin/sh
+nobody:x:65534:65534:nobody:/tmp:/bin/sh
+cell:x:1000:1000:cell:/tmp:/bin/sh
+"""
+GROUPS = "root:x:0:\nnogroup:x:65534:\ncell:x:1000:\n"
+
+
+def system_root() -> Root:
+    """The host's libraries and programs, certificates and time zones, and a made-up ``/etc``."""
+    root = Root()
+    for path in ("/usr/lib", "/usr/lib32", "/usr/lib64", "/usr/bin", "/usr/share/zoneinfo",
+                 "/usr/share/ca-certificates", "/usr/local/share/ca-certificates", "/etc/ssl/certs",
+                 "/etc/ld.so.cache", *FONTS):  # fmt: skip
+        if os.path.exists(path) and not os.path.islink(path):
+            root.read_only[path] = path
+    for path in ("/bin", "/lib", "/lib32", "/lib64", "/usr/lib64"):
+        if os.path.islink(path):
+            root.links[path] = os.readlink(path)
+        elif os.path.isdir(path):
+            root.read_only[path] = path
+    root.links["/etc/localtime"] = "/usr/share/zoneinfo/UTC"
+    for name in ALTERNATIVES:
+        if os.path.islink(f"/etc/alternatives/{name}"):
+            root.links[f"/etc/alternatives/{name}"] = os.readlink(f"/etc/alternatives/{name}")
+    for name in host_names.FILES:
+        root.links[f"/etc/{name}"] = f"{os.path.basename(host_names.FOLDER)}/{name}"
+    for name, target in LINKS.items():
+        root.links[f"/dev/{name}"] = target
+    root.files = {
+        "/etc/passwd": USERS,
+        "/etc/group": GROUPS,
+        "/etc/hostname": "cell\n",
+        **{f"{host_names.FOLDER}/{name}": text for name, text in host_names.NO_NETWORK.items()},
+    }
+    if "/etc/fonts" not in root.read_only:
+        root.files["/etc/fonts/fonts.conf"] = NO_FONTS
+    root.copies = COPIES
+    root.folders = ("/tmp", "/dev/shm")  # noqa: S108 - places inside the new root
+    return root
+
+
+def enter(root: Root) -> None:
+    """Build the root and make it this process's; every step raises."""
+    sys_.unshare(sys_.CLONE_NEWNS)
+    sys_.mount("none", "/", "none", sys_.MS_REC | sys_.MS_PRIVATE)
+    trees = _open_trees(root)
+    copies = {path: content for path in root.copies if (content := _copied(path)) is not None}
+    # Who sees one elsewhere than the host need not learn where that is.
+    hidden = {
+        place: os.open(source, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        for source, place in root.read_only.items()
+        if EMPTY in root.folders and source != place and os.path.isdir(source)
+    }
+    sys_.mount("tmpfs", BUILD_PLACE, "tmpfs", sys_.MS_NOSUID | sys_.MS_NODEV, f"size={ROOT_BYTES},mode=755")
+    for folder in root.folders:
+        _folder(folder)
+    # Before the trees: one of them may live below /tmp.
+    if root.tmp_bytes:
+        options = f"size={root.tmp_bytes},mode=1777"
+        place = BUILD_PLACE + "/tmp"  # noqa: S108 - the new root's own
+        sys_.mount("tmpfs", place, "tmpfs", sys_.MS_NOSUID | sys_.MS_NODEV, options)
+    # Parents first: /usr/lib before a runtime that lives below it.
+    for place in sorted(trees, key=lambda place: place.count("/")):
+        descriptor, is_folder = trees[place]
+        _mount_point(place, is_folder)
+        if place in hidden:
+            descriptor = _hidden(descriptor, hidden[place])
+        sys_.attach(descriptor, BUILD_PLACE + place)
+        os.close(descriptor)
+    for path, target in root.links.items():
+        _folder(os.path.dirname(path))
+        if not os.path.lexists(BUILD_PLACE + path):
+            os.symlink(target, BUILD_PLACE + path)
+    if root.passing:
+        _folder(PASSING)
+        options = f"size={PASSING_BYTES},mode=755"
+        sys_.mount("tmpfs", BUILD_PLACE + PASSING, "tmpfs", sys_.MS_NOSUID | sys_.MS_NODEV, options)
+    written = {path: text.encode() for path, text in {**root.files, **root.passing}.items()}
+    for path, content in {**copies, **written}.items():
+        _folder(os.path.dirname(path))
+        Path(BUILD_PLACE + path).write_bytes(content)
+        os.chmod(BUILD_PLACE + path, 0o644)
+    os.chdir(BUILD_PLACE)
+    sys_.pivot_root_here()
+    sys_.umount_detached(".")
+    os.chdir("/")
+    # Not recursive: the writable places inside stay writable.
+    sys_.set_attributes(-100, _READ_ONLY, "/", recursive=False)
+
+
+def _open_trees(root: Root) -> dict[str, tuple[int, bool]]:
+    """Place → (detached tree with its attributes set, is it a folder)."""
+    trees = {}
+    for sources, attributes in ((root.read_only, _READ_ONLY), (root.writable, _SAFE)):
+        for source, place in sources.items():
+            trees[place] = (_tree(source, attributes), os.path.isdir(source))
+    try:
+        trees["/dev"] = (own_devices(), True)
+    except OSError:  # an ordinary user's
+        for name in NODES:
+            device = f"/dev/{name}"
+            attributes = sys_.MOUNT_ATTR_NOSUID | sys_.MOUNT_ATTR_NOEXEC  # not NODEV: it is a device
+            trees[device] = (_tree(device, attributes), False)
+    if root.with_proc:
+        # Whole, or the kernel refuses a cell its own: a masked /proc may not be unmasked by mounting.
+        trees["/proc"] = (_tree("/proc", 0), True)
+    return trees
+
+
+def _copied(path: str) -> bytes | None:
+    """The host's file, or nothing where there is none, or something larger than any of them is."""
+    try:
+        with open(path, "rb") as file:
+            content = file.read(COPY_MOST_BYTES + 1)
+    except OSError:
+        return None
+    return content if len(content) <= COPY_MOST_BYTES else None
+
+
+def _hidden(tree: int, folder: int) -> int:
+    """As a file system of its own, or where there is no overlayfs as it is: see ``_syscalls.overlay``."""
+    try:
+        found = sys_.overlay(folder, BUILD_PLACE + EMPTY, _READ_ONLY)
+    except OSError:
+        return tree
+    finally:
+        os.close(folder)
+    os.close(tree)
+    return found
+
+
+def _tree(source: str, attributes: int) -> int:
+    descriptor = sys_.clone_tree(source)
+    if attributes:
+        sys_.set_attributes(descriptor, attributes)
+    return descriptor
+
+
+def _folder(place: str) -> None:
+    """Folders of the new root are 0755 whatever the umask and the host's parents are."""
+    path = BUILD_PLACE
+    for part in place.strip("/").split("/"):
+        path = f"{path}/{part}"
+        if not os.path.isdir(path):
+            os.mkdir(path)
+            os.chmod(path, 0o755)  # noqa: S103 - folders of a read-only root
+
+
+def _mount_point(place: str, is_folder: bool) -> None:
+    if is_folder:
+        _folder(place)
+        return
+    _folder(os.path.dirname(place))
+    if not os.path.lexists(BUILD_PLACE + place):
+        os.close(os.open(BUILD_PLACE + place, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644))

@@ -1,0 +1,246 @@
+"""A cell from its first instruction to the moment its code is imported.
+
+    zygote --clone--> pid 1 (inner root, trusted for ever) --fork--> worker (trusted until the import)
+
+Both hold one end of the *set-up socket*, whose other end only the warden has:
+
+    pid 1  -> warden   {"is": "cloned"}                       waits for its id maps and its cgroup
+    warden -> pid 1    {"do": "build", ...}                   pid 1 runs BUILD, the worker PREPARE
+    worker -> warden   {"is": "blank"}                        both have succeeded
+    warden -> pid 1    {"do": "tie", ...} + code descriptor   pid 1 runs PLACE, the worker TIE
+    worker -> warden   {"is": "tied", "proof"}                every layer holds; it closes the socket
+    warden -> pid 1    {"do": "signal", "name"}               once the worker has closed it: see SIGNALS
+    pid 1  -> warden   {"is": "exited", "signal", "code"}     the worker is gone, pid 1 follows
+    either -> warden   {"is": "failed", "step", "reason"}
+    worker -> warden   {"is": "breached", "step", "reason"}   a call succeeded that must not
+
+Without namespaces the worker itself hears "tie", and runs all of its lock-down then.
+
+Pid 1 keeps its end as a lifeline: when the warden dies the socket hangs up, pid 1 leaves, and the
+kernel kills whatever is left in its pid namespace.
+"""
+
+import os
+import select
+import signal
+from typing import NoReturn
+
+import msgpack
+
+from . import _syscalls as sys_
+from .fresh.keeper import Keeper
+from .fresh.kept_descriptors import Kept, open_nothing
+from .imports import network_refusals
+from .sandbox import bare_lockdown, lockdown, warmup
+from .sandbox.lockdown import LockdownError
+from .sandbox.lockdown_state import Materials, surroundings_from, tie_from
+from .serve import interrupts
+from .setup_messages import MESSAGE_MAX_BYTES, REASON_MAX_CHARS, hear, tell
+
+# The warden writes a few small files in this time; after it the cell is nobody's.
+SETUP_SECONDS = 10.0
+# What the worker says of its function before it seals itself off: each call has a process of its own here,
+# or has to have a cell of its own; nothing where calls share one.
+FORKS, WHOLE = b"F", b"W"
+# As every program has it; the cell's other users are nobody.
+UMASK = 0o022
+# What the warden may have sent, and to whom: the worker, or everything in the cell but pid 1 (-1, which
+# means that only in a pid namespace of its own).  No handler catches the last two.
+SIGNALS = {
+    "look": (0, interrupts.LOOK_SIGNAL),
+    "dump": (0, interrupts.DUMP_SIGNAL),
+    "memory": (0, interrupts.MEMORY_SIGNAL),
+    "freeze": (-1, signal.SIGSTOP),
+    "thaw": (-1, signal.SIGCONT),
+}
+
+
+def fail(materials: Materials, step: str, reason: str, is_breach: bool = False) -> None:
+    """Say why there will be no cell, if there is still somebody to say it to, and leave."""
+    if materials.setup.fileno() >= 0:
+        what = "breached" if is_breach else "failed"
+        tell(materials.setup, **{"is": what, "step": step, "reason": reason[:REASON_MAX_CHARS]})
+    os._exit(1)
+
+
+def run_pid_1(materials: Materials) -> None:
+    """The whole life of pid 1, and in its child that of the worker.  Never returns."""
+    setup = materials.setup
+    try:
+        # With CLONE_PARENT our parent is the warden itself.
+        tell(setup, **{"is": "cloned"})
+        setup.settimeout(SETUP_SECONDS)
+        message, descriptors = hear(setup)
+        materials.surroundings = surroundings_from(message)
+        materials.has_own_devices = bool(descriptors)
+        if descriptors:
+            (materials.devices_fd,) = descriptors
+        setup.settimeout(None)
+        lockdown.run(lockdown.BUILD if materials.has_namespaces else bare_lockdown.BUILD, materials)
+        sys_.prctl(sys_.PR_SET_DUMPABLE, 0)
+        sys_.prctl(sys_.PR_SET_PDEATHSIG, signal.SIGKILL)
+        # A signal with a handler reaches even pid 1; from here SIGCHLD wakes the poll below.
+        wake_read, wake_write = os.pipe()
+        os.set_blocking(wake_write, False)
+        signal.set_wakeup_fd(wake_write, warn_on_full_buffer=False)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        materials.parent_pid = os.getpid()
+        # Its end closes when the worker has closed all that is not its own: then the socket is ours alone.
+        sealed_read, materials.sealed_fd = os.pipe()
+        materials.tie_fd, tie_write = os.pipe()
+        said_read, materials.said_fd = os.pipe()
+        materials.leave_fd, leave_write = os.pipe()
+        materials.null_fd = open_nothing(materials)
+        kept = Kept(materials.shared_fds)
+        worker_pid = os.fork()
+        if worker_pid == 0:
+            signal.set_wakeup_fd(-1)
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            _run_worker(materials)
+        if materials.has_namespaces:
+            warmup.rehearse_placing(materials)
+    except LockdownError as error:
+        fail(materials, error.step, str(error))
+    except BaseException as error:  # the last door: nothing may run on in a half-built cell
+        fail(materials, "pid-1", repr(error))
+    for descriptor in (materials.sealed_fd, materials.said_fd, materials.leave_fd, materials.tie_fd):
+        os.close(descriptor)
+    keeper = Keeper(
+        said_read,
+        leave_write,
+        materials.word_fd,
+        wake_read,
+        kept,
+        lambda: _reap(materials, worker_pid),
+        lambda number, code: _leave(materials, number, code),
+    )
+    _serve_until_the_worker_exits(materials, worker_pid, wake_read, sealed_read, tie_write, keeper)
+
+
+def _place(materials: Materials, tie_write: int) -> None:
+    """What the cell becomes: what needs rights is done here, the rest is the worker's."""
+    try:
+        message, descriptors = hear(materials.setup)
+        materials.tie = tie_from(message)
+        if materials.tie.has_code:
+            (materials.code_fd,) = descriptors
+        lockdown.run(lockdown.PLACE, materials)
+        # One read of the worker's: no more than the kernel passes on at once.
+        os.write(tie_write, msgpack.packb({**message, "names": {}}))
+        os.close(tie_write)
+    except LockdownError as error:
+        fail(materials, error.step, str(error))
+    except BaseException as error:  # the last door, as above
+        fail(materials, "place", repr(error))
+
+
+def _serve_until_the_worker_exits(
+    materials: Materials, worker_pid: int, wake_read: int, sealed_read: int, tie_write: int, keeper: Keeper
+) -> None:
+    """Collect the cell's dead, pass signals on; leave with the worker, or when the warden hangs up."""
+    is_placed = not materials.has_namespaces
+    if is_placed:
+        lockdown._only_signals(materials)
+    setup_fd = materials.setup.fileno()
+    freshness = b""
+    poll = select.poll()
+    poll.register(wake_read, select.POLLIN)
+    poll.register(sealed_read, select.POLLIN)
+    # 0: hang-up only.  Until the worker is sealed the only message for us is what to be tied to.
+    poll.register(setup_fd, 0 if is_placed else select.POLLIN)
+    while True:
+        # Checked before each wait: the worker may have exited before the handler was in place.
+        _reap(materials, worker_pid)
+        for descriptor, events in poll.poll():
+            if descriptor == wake_read:
+                os.read(wake_read, 512)
+            elif descriptor == sealed_read:
+                if events & select.POLLIN:
+                    freshness = os.read(sealed_read, 1)
+                    continue
+                poll.unregister(sealed_read)
+                poll.modify(setup_fd, select.POLLIN)
+                if freshness == FORKS:
+                    poll.register(keeper.said_fd, select.POLLIN)
+                elif freshness == WHOLE:
+                    keeper.cannot()
+                else:
+                    keeper.close()
+            elif descriptor == keeper.said_fd:
+                if not keeper.hear():
+                    poll.unregister(keeper.said_fd)
+            elif events & select.POLLIN and not is_placed:
+                is_placed = True
+                poll.modify(setup_fd, 0)
+                _place(materials, tie_write)
+            elif events & select.POLLIN:
+                _signal(keeper.serving or worker_pid, hear(materials.setup)[0]["name"])
+            else:
+                os._exit(0)
+
+
+def _reap(materials: Materials, worker_pid: int) -> None:
+    """All that have ended; with the worker the cell ends."""
+    while True:
+        try:
+            pid, status = os.waitpid(-1, os.WNOHANG)
+        except ChildProcessError:
+            os._exit(1)
+        if pid == 0:
+            return
+        if pid == worker_pid:
+            is_signal = os.WIFSIGNALED(status)
+            _leave(
+                materials,
+                os.WTERMSIG(status) if is_signal else 0,
+                0 if is_signal else os.WEXITSTATUS(status),
+            )
+
+
+def _leave(materials: Materials, number: int, code: int) -> NoReturn:
+    """By which signal or with which code it ended that was the cell's reason to be."""
+    tell(materials.setup, **{"is": "exited", "signal": number, "code": code})
+    os._exit(0)  # and the kernel kills all the rest of the cell
+
+
+def _signal(worker_pid: int, name: str) -> None:
+    whom, number = SIGNALS[name]
+    try:
+        os.kill(whom or worker_pid, number)
+    except ProcessLookupError:
+        pass  # it has just exited, and SIGCHLD is on its way
+
+
+def _run_worker(materials: Materials) -> None:
+    """Blank until tied, then locked down, then the loop.  Never returns."""
+    from .serve import loop  # already imported by the zygote; here to keep the layers one way
+
+    os.umask(UMASK)
+    if materials.network != "none":
+        network_refusals.allow()
+    try:
+        warmup.rehearse()
+        warmup.rehearse_tying(materials)
+        if materials.has_namespaces:
+            lockdown.run(lockdown.PREPARE, materials)
+            tell(materials.setup, **{"is": "blank"})
+            data = os.read(materials.tie_fd, MESSAGE_MAX_BYTES)
+            if not data:
+                os._exit(0)  # the warden is gone, or pid 1 has said what went wrong
+            message = msgpack.unpackb(data)
+        else:
+            tell(materials.setup, **{"is": "blank"})
+            message, _ = hear(materials.setup)
+        materials.tie = tie_from(message)
+        tmp_dir = materials.tie.tmp_dir
+        if materials.tie.is_fresh:
+            os.write(materials.sealed_fd, FORKS if materials.forks_calls else WHOLE)
+        os.environ.update(HOME=tmp_dir, TMPDIR=tmp_dir, USER="cell", LOGNAME="cell")
+        lockdown.run(
+            lockdown.TIE if materials.has_namespaces else bare_lockdown.TIE[materials.tier], materials
+        )
+    except LockdownError as error:
+        fail(materials, error.step, str(error), error.is_breach)
+    except BaseException as error:  # the last door, as above
+        fail(materials, "tie", repr(error))
+    loop.run(materials.forks_calls, materials.tie.memory_bytes)

@@ -1,0 +1,126 @@
+"""The lock-down of a cell without namespaces: tiers B and C, and none at all for development.
+
+Tier B: the server is root in a plain container; each cell has a user id of its own, Landlock, a filter
+without sockets.  Tier C: an ordinary user; all that separates a cell from the rest are Landlock (with
+its scope of signals), the filter, and that nothing of the server's can be traced.  "none" keeps
+descriptors and clocks in order and holds nobody.
+
+The rules are those of ``lockdown``, whose steps are used again wherever they do not need a namespace.
+"""
+
+import os
+import resource
+from typing import Dict, List, Tuple
+
+from .. import _syscalls as sys_
+from ..imports import interpreter
+from . import landlock, lockdown, places, rlimits, selftest
+from .lockdown import Step
+from .lockdown_state import Materials
+
+DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom")
+# What each tier cannot do without (reference: which ABI brought what): truncation; the scope of signals.
+LEAST_ABI = {"B": 3, "C": 6}
+
+
+def _session(_: Materials) -> None:
+    """A session of its own; and what loses its parent below stays ours to end."""
+    os.setsid()
+    sys_.prctl(sys_.PR_SET_CHILD_SUBREAPER, 1)
+
+
+def _places(materials: Materials) -> None:
+    """There is no root of its own: the code and the scratch space are where the warden says."""
+    places.function_dir = materials.tie.function_dir
+    interpreter.name_program(places.function_dir + "/handler.py")
+
+
+def _rlimits(materials: Materials) -> None:
+    """As everywhere; and without a tmpfs of its own size, no file larger than it would have been."""
+    materials.data_bytes = rlimits.private_bytes() + rlimits.reserved_bytes(materials.tie.memory_bytes)
+    rlimits.lower(*_rlimits_of(materials))
+
+
+def _rlimits_of(materials: Materials) -> Tuple[Tuple[int, int], ...]:
+    return (*rlimits.of(materials), (resource.RLIMIT_FSIZE, materials.tie.tmp_bytes))
+
+
+def _own_id(materials: Materials) -> None:
+    """Tier B: a user that no other process of the host is."""
+    uid = materials.tie.uid
+    os.setgroups([])
+    os.setresgid(uid, uid, uid)
+    os.setresuid(uid, uid, uid)
+
+
+def _no_privileges(_: Materials) -> None:
+    """An ordinary user may not drop what it has not: look, and see that none can come back."""
+    held = {name: bits for name, bits in sys_.capability_sets().items() if bits}
+    if held:
+        raise PermissionError("capabilities are left: %s" % held)
+    sys_.prctl(sys_.PR_SET_NO_NEW_PRIVS, 1)
+
+
+def _landlock(materials: Materials) -> None:
+    """What a mount namespace does elsewhere; without it there is no cell."""
+    version = landlock.abi()
+    if version < LEAST_ABI[materials.tier]:
+        raise PermissionError("tier %s needs Landlock ABI %d" % (materials.tier, LEAST_ABI[materials.tier]))
+    tie = materials.tie
+    readable = tuple(path for path in (*tie.readable, tie.function_dir) if os.path.exists(path))
+    landlock.restrict(landlock.Policy(readable, (tie.tmp_dir,), (), DEVICES, has_network=False), version)
+    evidence = "ABI %d of %d" % (min(version, landlock.NEWEST_ABI), version)
+    materials.proof.append(("landlock", "enforced", evidence))
+
+
+def _layers_hold(materials: Materials) -> None:
+    """Must-fail calls, before the filter would answer for Landlock and the user id."""
+    limits = (*_rlimits_of(materials), rlimits.open_files(materials))
+    known = materials.surroundings
+    materials.proof += selftest.without_namespaces(limits, known.outsider, known.keyring)
+
+
+_HELD: List[Tuple[str, Step]] = [
+    ("bound-to-parent", lockdown._bound_to_parent),
+    ("keyring", lockdown._keyring),
+    ("speculation", lockdown._speculation),
+    ("fresh-randomness", lockdown._fresh_randomness),
+    ("descriptors", lockdown._descriptors),
+    ("open-files", lockdown._open_files),
+    ("function-dir", lockdown._function_dir),
+    ("landlock", _landlock),
+    ("layers-hold", _layers_hold),
+    ("seccomp", lockdown._seccomp),
+    ("filter-holds", lockdown._filter_holds),
+    ("report", lockdown._report),
+    ("seal", lockdown._seal),
+]
+
+BUILD: List[Tuple[str, Step]] = [("session", _session)]
+
+TIE: Dict[str, List[Tuple[str, Step]]] = {
+    "B": [
+        ("places", _places),
+        ("rlimits", _rlimits),
+        ("capability-bounds", lockdown._capability_bounds),
+        ("own-id", _own_id),
+        ("no-capabilities", lockdown._no_capabilities),
+        *_HELD,
+    ],
+    "C": [
+        ("places", _places),
+        ("rlimits", _rlimits),
+        ("no-privileges", _no_privileges),
+        *_HELD,
+    ],
+    "none": [
+        ("places", _places),
+        ("bound-to-parent", lockdown._bound_to_parent),
+        ("fresh-randomness", lockdown._fresh_randomness),
+        ("descriptors", lockdown._descriptors),
+        ("open-files", lockdown._open_files),
+        ("function-dir", lockdown._function_dir),
+        ("report", lockdown._report),
+        ("seal", lockdown._seal),
+    ],
+}

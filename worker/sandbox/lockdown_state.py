@@ -1,0 +1,131 @@
+"""What the steps of the lock-down work on: a cell's descriptors, and the warden's words about it."""
+
+import os
+import socket
+from typing import Any, Dict, List, NamedTuple, Sequence, Tuple
+
+INNER_UID = 1000
+INNER_GID = 1000
+REQUEST_FD, REPLY_FD, SETUP_FD = 3, 4, 5
+FIRST_FOREIGN_FD = 6
+# Of a worker that forks a process for each call: what it says to pid 1, and pid 1's leave to go on.
+SAID_FD, LEAVE_FD = 6, 7
+# Until it is sealed: what it is to be tied to, and the end whose closing says that it is sealed.
+TIE_FD, SEALED_FD = 8, 9
+# From here on nothing is a worker's, tied or not.
+UNUSED_FD = 10
+# A blank cell's /tmp before its function's size is known: small, it holds nothing yet.
+BLANK_TMP_BYTES = 1 << 20
+BLANK_MEMORY_BYTES = 128 << 20
+# One inode costs about a KiB of kernel memory that no size limit counts.
+BYTES_PER_INODE = 4096
+SHM_BYTES = 16 << 20
+MEMFD_KNOB = "/proc/sys/vm/memfd_noexec"
+
+
+class Tie(NamedTuple):
+    """What the warden says of the function that a blank cell becomes.
+
+    ``readable`` and ``uid`` are for cells without namespaces.  ``is_fresh``: no process of it may serve
+    two calls.  ``names`` are files about the names of other hosts, where it has the host's network.
+    """
+
+    has_code: bool
+    memory_bytes: int
+    tmp_bytes: int
+    open_files: int
+    processes: int
+    function_dir: str
+    tmp_dir: str
+    readable: Sequence[str]
+    uid: int
+    is_fresh: bool
+    names: Dict[str, bytes]
+
+
+class Surroundings(NamedTuple):
+    """What the warden says before it knows the function.
+
+    ``filter`` is the compiled seccomp program; ``outsider`` is a process, ``namespaces`` and ``keyring`` are
+    those that a cell may not be able to reach: the self-test tries.  ``devices`` is the
+    file system of the device nodes that are this cell's alone, 0 where they are the host's.
+    ``guards_metadata``: in the host's network, the addresses where clouds give credentials are refused.
+    """
+
+    filter: bytes
+    outsider: int
+    namespaces: Dict[str, str]
+    keyring: int
+    guards_metadata: bool
+    devices: int
+
+
+class Materials:
+    """What the steps work on: descriptors of the cell, and the tie once it is known."""
+
+    def __init__(
+        self,
+        setup: socket.socket,
+        pipes: Tuple[int, int, int, int, int],
+        network: str,
+        tier: str,
+        outer_ids: Tuple[int, int],
+    ) -> None:
+        self.setup = setup
+        # The last is pid 1's own: its word to the front (``worker.fresh.keeper``).
+        self.request_fd, self.reply_fd, self.stdout_fd, self.stderr_fd, self.word_fd = pipes
+        # Between the worker and pid 1, which makes them: see ``worker.cell_process``.
+        self.sealed_fd = self.said_fd = self.leave_fd = self.tie_fd = -1
+        self.network = network
+        self.tier = tier
+        # Before the clone; in the new namespace they are nobody's until a map is written.
+        self.outer_ids = outer_ids
+        sizes = (BLANK_MEMORY_BYTES, BLANK_TMP_BYTES, 256, 64)
+        self.tie: Tie = Tie(False, *sizes, "/function", "/tmp", (), 0, False, {})
+        self.surroundings = Surroundings(b"", 0, {}, 0, False, 0)
+        self.code_fd = -1
+        # A mount of device nodes that are this cell's alone, -1 where the host gives none; standard input.
+        self.devices_fd = self.null_fd = -1
+        self.has_own_devices = False
+        self.parent_pid = 1
+        # What the process may have of private memory, its zygote's share included; known with the tie.
+        self.data_bytes = 0
+        # From Linux 6.3, and root's: looked for before any step could forget it.
+        self.has_memfd_knob = self.has_own_ids and os.path.exists(MEMFD_KNOB)
+        # What the warden publishes: (layer, "enforced" or "absent", evidence or reason).
+        self.proof: List[Tuple[str, str, str]] = []
+
+    @property
+    def has_namespaces(self) -> bool:
+        """Whether the cell has a root, processes and a network of its own."""
+        return self.tier in ("A", "A-user")
+
+    @property
+    def shared_fds(self) -> List[int]:
+        """What every process of the worker's has: 0 to 4 in the end."""
+        return [self.null_fd, self.stdout_fd, self.stderr_fd, self.request_fd, self.reply_fd]
+
+    @property
+    def forks_calls(self) -> bool:
+        """Whether the worker forks a process for each call: pid 1 can tell only here that nothing is left."""
+        return self.tie.is_fresh and self.has_namespaces
+
+    @property
+    def first_foreign_fd(self) -> int:
+        """From here on a worker has no descriptor once it is tied."""
+        return LEAVE_FD + 1 if self.forks_calls else FIRST_FOREIGN_FD
+
+    @property
+    def has_own_ids(self) -> bool:
+        """Whether the cell has outer ids that no other process of the host has."""
+        return self.tier == "A"
+
+
+def tie_from(message: Dict[str, Any]) -> Tie:
+    """The warden's words as a Tie; it is trusted, so a missing one is our bug and a KeyError."""
+    return Tie(*(message[name] for name in Tie._fields))
+
+
+def surroundings_from(message: Dict[str, Any]) -> Surroundings:
+    """The same of what it says first."""
+    return Surroundings(*(message[name] for name in Surroundings._fields))
