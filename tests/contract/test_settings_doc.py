@@ -113,7 +113,9 @@ def test_the_page_says_of_every_option_what_the_code_says() -> None:
 
 
 def test_the_page_says_which_settings_change_at_sighup() -> None:
-    (listed,) = re.findall(r"while the server runs, and no call is lost for it: (.*?);", PAGE, flags=re.DOTALL)
+    (listed,) = re.findall(
+        r"while the server runs, and no call is lost for it: (.*?);", PAGE, flags=re.DOTALL
+    )
     assert re.findall(r"`(\w+)`", listed) == sorted(LIVE)
     assert set(LIVE) <= set(Given.model_fields)
 
