@@ -1,4 +1,4 @@
-"""docs/architecture.md against the code: lists of steps, states, imports, files."""
+"""docs/architecture.md against the code: lists of steps, states, imports, places and rooms."""
 
 from __future__ import annotations
 
@@ -138,14 +138,6 @@ def test_the_import_table_is_exactly_what_is_imported() -> None:
         for part, *others in rows("Who may import whom")
     }
     assert imports() == stated
-
-
-def test_every_file_that_is_named_exists() -> None:
-    named = set(re.findall(r"`((?:\w+/)+[\w.-]+\.\w+)`", PAGE))
-    assert len(named) > 30
-    for name in named:
-        short = name.startswith(("front/", "warden/"))
-        assert (REPOSITORY / ("supervisor" if short else "") / name).is_file(), name
 
 
 # So many questions a newcomer asks; fewer would leave somebody to search.

@@ -32,6 +32,19 @@ def test_every_link_to_a_file_leads_to_one() -> None:
                 assert (page.parent / path).is_file(), f"{page.name}: {target}"
 
 
+# A file of ours, from the repository's root or, of these two rooms, from ``supervisor/``.
+OUR_FILE = re.compile(r"`((?:supervisor|worker|function|seccomp|tests|front|warden)/[\w./-]+\.\w+)`")
+
+
+def test_every_file_that_a_page_names_exists() -> None:
+    for page in PAGES:
+        if page.name == "CHANGELOG.md":  # what was there then
+            continue
+        for name in OUR_FILE.findall(page.read_text(encoding="utf-8")):
+            folder = "supervisor" if name.startswith(("front/", "warden/")) else ""
+            assert (REPOSITORY / folder / name).is_file(), f"{page.name}: {name}"
+
+
 def test_every_page_can_be_reached_from_the_readme() -> None:
     seen: set[Path] = set()
     waiting = [REPOSITORY / "README.md"]
