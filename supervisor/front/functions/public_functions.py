@@ -40,6 +40,9 @@ class PublicFunctions:
         return dict(self._changes)
 
     def read(self, begun: Mapping[FunctionKey, int], public: Iterable[FunctionKey]) -> None:
-        """Take ``public``, all functions that the store had as public at some moment since ``begin``."""
+        """Take ``public``, all functions that the store had as public at some moment since ``begin``.
+
+        Functions that changed since ``begin`` are unsure again, although a look-up may have found them.
+        """
         self._public = set(public)
-        self._unsure = {key for key in self._unsure if begun.get(key) != self._changes.get(key)}
+        self._unsure = {key for key, changes in self._changes.items() if begun.get(key) != changes}

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from supervisor.bundles.bundle_store import BundleStore
@@ -106,6 +106,7 @@ STEPS = st.lists(st.tuples(st.sampled_from(["change", "look", "begin", "read"]),
 
 @settings(derandomize=True, database=None)
 @given(STEPS)
+@example([("change", False), ("begin", True), ("change", True), ("look", True), ("read", True)])
 def test_whatever_comes_between_a_public_function_is_never_said_not_to_be_one(
     steps: list[tuple[str, bool]],
 ) -> None:
