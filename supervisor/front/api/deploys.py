@@ -19,7 +19,7 @@ from supervisor.front.api_control import DEFAULT_TEMPLATE
 from supervisor.function_options import Options
 from supervisor.store import Content, Function, StaleWriteError
 
-ATTEMPTS = 5  # each loses only to somebody else's success
+ATTEMPTS = 5  # each fails only because another deploy succeeded
 _NO_WHITESPACE = str.maketrans("", "", string.whitespace)  # base64(1) wraps its lines
 
 

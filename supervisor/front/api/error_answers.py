@@ -17,7 +17,7 @@ from starlette.responses import Response
 
 from supervisor.errors import PlatformError, shown
 
-MAX_FIELDS = 20  # of a validation error; the first is what a person reads
+MAX_FIELDS = 20  # shown of a validation error; a person reads the first
 
 
 class ErrorBody(BaseModel):
@@ -42,7 +42,7 @@ def respond(error: PlatformError) -> Response:
 
 
 def install(app: FastAPI, routes: Sequence[APIRoute]) -> None:
-    """Answer every exception below the gate in the envelope; ``routes`` are those of the API."""
+    """Answer every exception of the routes in the envelope; ``routes`` are the API's."""
 
     async def platform(_request: Request, error: Exception) -> Response:
         assert isinstance(error, PlatformError)

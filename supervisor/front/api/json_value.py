@@ -11,7 +11,7 @@ HALF_A_PAIR = "it has half a surrogate pair, which is no text"
 
 
 def checked(value: Any, max_bytes: int) -> Any:
-    """``value``; ValueError, with a reason that does not show it, when it cannot be a variable.
+    """Return ``value``; ValueError if it cannot be a variable, with a reason that does not show it.
 
     ``max_bytes`` bounds it as compact JSON in UTF-8.
     """
