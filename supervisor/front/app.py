@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any
 
 from supervisor.bundles.bundle_store import BundleStore
 from supervisor.front import health
-from supervisor.front.following.answer_tail import ASKED, LogTail
-from supervisor.front.following.subscriptions import Tails
+from supervisor.front.following.answer_tail import ASKED, AnswerTail
+from supervisor.front.following.subscriptions import Subscriptions
 from supervisor.front.functions.directory import Directory
 from supervisor.front.http.exchange import Exchange
 from supervisor.front.invoke import cors, origins, request
@@ -27,7 +27,7 @@ from supervisor.front.invoke.credential import Credentials
 from supervisor.front.invoke.gateway import Gateway
 from supervisor.front.invoke.timing import Timing
 from supervisor.front.lazy_api import LateApi
-from supervisor.front.logs.log_deletion import LogKeeper
+from supervisor.front.logs.log_deletion import LogSweeper
 from supervisor.front.logs.recorder import Recorder
 from supervisor.front.outcome import answers
 from supervisor.front.outcome.reports import Reports
@@ -91,9 +91,9 @@ class _Parts:
     directory: Directory
     gateway: Gateway
     recorder: Recorder
-    log_keeper: LogKeeper
-    tails: Tails
-    log_tail: LogTail
+    log_sweeper: LogSweeper
+    subscriptions: Subscriptions
+    answer_tail: AnswerTail
     api: LateApi
     lookups: Lookups
 
@@ -119,13 +119,13 @@ class Application:
         """A request to a function; it never gets as far as ASGI."""
         assert self._parts is not None, "a request before the start"
         if ASKED in exchange.headers:
-            exchange.beside = self._parts.log_tail.beside(exchange)
+            exchange.beside = self._parts.answer_tail.beside(exchange)
         self._parts.gateway.begin(exchange)
 
     def drain(self) -> None:
         """The server ends: what would go on for ever is told so, what is being answered is not."""
         if self._parts is not None:
-            self._parts.tails.drain()
+            self._parts.subscriptions.drain()
 
     async def start(self) -> None:
         """On the loop that will run: everything but the connections."""
@@ -160,22 +160,24 @@ class Application:
         kept = _retention(settings)
         self._exporter = exporter = forwarding.exporter_of(settings)
         recorder = (
-            forwarding.ExportedRecorder(settings.logs_dir, kept, exporter)
+            forwarding.ExportingRecorder(settings.logs_dir, kept, exporter)
             if exporter
             else Recorder(settings.logs_dir, kept)
         )
 
-        self._reports = reports = forwarding.ForwardedReports(settings, recorder.take_reports, exporter)
+        self._reports = reports = forwarding.ForwardingReports(settings, recorder.take_reports, exporter)
         bundles = BundleStore(
             settings.front_dir / "bundles", settings.bundle_max_bytes, settings.bundle_max_entries
         )
         directory = Directory(
             lookups, settings, warden, lambda template: control.runtime_of(template), bundles, recorder
         )
-        tails = Tails(settings.logs_dir)
-        directory.on_deleted = tails.deleted
+        subscriptions = Subscriptions(settings.logs_dir)
+        directory.on_deleted = subscriptions.deleted
         control = WardenControl(directory, warden, config.runtimes)
-        api = LateApi(config.store_url, sealer, bundles, control, credentials, tails, lambda: self.settings)
+        api = LateApi(
+            config.store_url, sealer, bundles, control, credentials, subscriptions, lambda: self.settings
+        )
         warden.on_settings = self._told
         parts = _Parts(
             warden,
@@ -183,9 +185,9 @@ class Application:
             directory,
             Gateway(directory, credentials, reports),
             recorder,
-            LogKeeper(settings.logs_dir, kept, lambda: _known(lookups)),
-            tails,
-            LogTail(recorder, credentials),
+            LogSweeper(settings.logs_dir, kept, lambda: _known(lookups)),
+            subscriptions,
+            AnswerTail(recorder, credentials),
             api,
             lookups,
         )

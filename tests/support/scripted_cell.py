@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from supervisor.front.invoke.pending_call import PreparedCall
-from supervisor.front.pool.cell.instance_identity import Identity
+from supervisor.front.pool.cell.instance_identity import InstanceIdentity
 from supervisor.front.pool.instance import Instance
 from supervisor.front.warden_link import Lease
 from worker import wire
@@ -84,9 +84,11 @@ class Ends:
         self._open.clear()
 
 
-def identity(**limits: int) -> Identity:
+def identity(**limits: int) -> InstanceIdentity:
     """The function ``demo/f``."""
-    return Identity("demo", "f", 1, limits.get("log_bytes", 1000), limits.get("log_lines", 10), 1 << 20)
+    return InstanceIdentity(
+        "demo", "f", 1, limits.get("log_bytes", 1000), limits.get("log_lines", 10), 1 << 20
+    )
 
 
 class HeardCall(PreparedCall):

@@ -286,7 +286,7 @@ class Gateway:
         for exchange, outcome, status, told, at, total_s in ended:
             timing = exchange.timing
             space, name = (part.decode("latin-1") for part in exchange.match.groups()[:2])
-            self._directory.activity.ended(space, name, outcome, total_s)
+            self._directory.call_counters.ended(space, name, outcome, total_s)
             whose = (space, name, timing.version, timing.instance, exchange.call_id)
             times = (total_s, timing.queue_s, timing.init_s, timing.execution_s, timing.cpu_s)
             self._reports.take(Report(at, *whose, outcome, status, *times, timing.peak_bytes, told))

@@ -1,7 +1,7 @@
-"""What a front holds of one cell: the two ends of its pipes, and whose instance it is.
+"""A front's side of one cell: its ends of the pipes, and whose instance the cell is.
 
 Not here: what the frames mean (``pool.instance``), and the log pipes (``front.logs``).
 
 Reading order: ``outbox`` (bytes to the cell), ``inbox`` (frames from it, each hostile),
-``instance_identity``.
+``instance_identity`` (whose instance it is, and its history for the next front).
 """
