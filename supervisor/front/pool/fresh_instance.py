@@ -88,7 +88,7 @@ class FreshInstance(Instance):
             # Pid 1 has ended, which the reply pipe tells too; or it has said that this is no place for it.
             self._loop.remove_reader(self._word_fd)
         elif not self._first.done():
-            self.whole = wire.WHOLE.get(words, "" if words == wire.CLEAN else "of an unknown word")
+            self.whole = wire.ONE_CALL.get(words, "" if words == wire.CLEAN else "of an unknown word")
             self._first.set_result(None)
         elif words == wire.CLEAN:
             self._is_clean()
