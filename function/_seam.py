@@ -21,7 +21,7 @@ class Invocation(NamedTuple):
     number: int = 0
 
 
-class SpaceValues:
+class CurrentValues:
     """The space's secrets and variables as the platform last sent them; a process has one space."""
 
     secrets: ClassVar[Dict[str, str]] = {}

@@ -5,16 +5,16 @@
 ''
 """
 
-from function._seam import SpaceValues
+from function._seam import CurrentValues
 
 __all__ = ["exists", "get"]
 
 
 def get(secret_name: str) -> str:
     """The secret's value, or ``""`` if the space has no secret of that name."""
-    return SpaceValues.secrets.get(secret_name, "")
+    return CurrentValues.secrets.get(secret_name, "")
 
 
 def exists(secret_name: str) -> bool:
     """Whether the space has a secret of that name."""
-    return secret_name in SpaceValues.secrets
+    return secret_name in CurrentValues.secrets

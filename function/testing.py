@@ -47,12 +47,12 @@ def values(
     secrets: Optional[Dict[str, str]] = None, variables: Optional[Dict[str, Any]] = None
 ) -> Iterator[None]:
     """Set the space's secrets and variables inside the ``with`` block."""
-    before = _seam.SpaceValues.secrets, _seam.SpaceValues.variables
-    _seam.SpaceValues.secrets, _seam.SpaceValues.variables = dict(secrets or {}), dict(variables or {})
+    before = _seam.CurrentValues.secrets, _seam.CurrentValues.variables
+    _seam.CurrentValues.secrets, _seam.CurrentValues.variables = dict(secrets or {}), dict(variables or {})
     try:
         yield
     finally:
-        _seam.SpaceValues.secrets, _seam.SpaceValues.variables = before
+        _seam.CurrentValues.secrets, _seam.CurrentValues.variables = before
 
 
 @contextmanager

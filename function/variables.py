@@ -8,7 +8,7 @@
 import copy
 from typing import Any
 
-from function._seam import SpaceValues
+from function._seam import CurrentValues
 
 __all__ = ["exists", "get"]
 
@@ -18,9 +18,9 @@ def get(variable_name: str) -> Any:
 
     A list or dict is a copy: the next call does not see what a function changes in it.
     """
-    return copy.deepcopy(SpaceValues.variables.get(variable_name, ""))
+    return copy.deepcopy(CurrentValues.variables.get(variable_name, ""))
 
 
 def exists(variable_name: str) -> bool:
     """Whether the space has a variable of that name."""
-    return variable_name in SpaceValues.variables
+    return variable_name in CurrentValues.variables

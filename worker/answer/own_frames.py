@@ -14,7 +14,7 @@ from .. import PACKAGE_FOLDER
 from ..sandbox import places
 
 # The files of this package and of the one that authors import (``function``) begin with one of these.
-OURS = (PACKAGE_FOLDER + "/", (function.__file__ or "").rpartition("/")[0] + "/")
+PLATFORM_FILES = (PACKAGE_FOLDER + "/", (function.__file__ or "").rpartition("/")[0] + "/")
 # Python removes these frames from what an import statement raises, but we import the handler without one.
 _IMPORT_MACHINERY = "<frozen importlib."
 # A recursion or a loop can make a chain of exceptions of any length.
@@ -36,7 +36,7 @@ def install() -> None:
     def __init__(
         self: Any, message: Any, category: Any, filename: Any, lineno: Any, *rest: Any, **more: Any
     ) -> None:
-        if isinstance(filename, str) and filename.startswith(OURS):
+        if isinstance(filename, str) and filename.startswith(PLATFORM_FILES):
             filename, lineno = NOWHERE
         original(self, message, category, filename, lineno, *rest, **more)
 
@@ -56,7 +56,7 @@ def file_of(trace: Any) -> str:
 
 def is_ours(trace: Any) -> bool:
     """Whether a traceback's entry is platform code."""
-    return file_of(trace).startswith(OURS)
+    return file_of(trace).startswith(PLATFORM_FILES)
 
 
 def is_own(file: str) -> bool:

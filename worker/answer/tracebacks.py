@@ -44,7 +44,7 @@ def _is_ours(frame: Any) -> bool:
     code = frame.f_code
     # The outermost frame is the command line that started the zygote.
     is_first = frame.f_back is None and code.co_filename == "<string>"
-    return is_first or code in HIDDEN_CODE or code.co_filename.startswith(own_frames.OURS)
+    return is_first or code in HIDDEN_CODE or code.co_filename.startswith(own_frames.PLATFORM_FILES)
 
 
 def watch_threading(threading: Any) -> None:

@@ -25,7 +25,7 @@ from ..sandbox.lockdown_state import LEAVE_FD, SAID_FD
 from . import keeper
 
 # The descriptors of a template: standard streams, channel, and the two pipes to pid 1.
-OURS = [0, 1, 2, 3, 4, SAID_FD, LEAVE_FD]
+TEMPLATE_FDS = [0, 1, 2, 3, 4, SAID_FD, LEAVE_FD]
 
 
 def serve() -> bool:
@@ -55,7 +55,7 @@ def _why_unfit() -> bytes:
         return wire.ONE_CALL_PROCESSES
     except ChildProcessError:
         pass
-    if sys_.open_descriptors() != OURS:
+    if sys_.open_descriptors() != TEMPLATE_FDS:
         return wire.ONE_CALL_FILES
     with open("/proc/self/maps") as maps:
         # "7f... rw-s ...": all processes that are forked from here would share it.

@@ -26,8 +26,8 @@ STARTED_WITH = frozenset((
     "_sitebuiltins", "abc", "codecs", "encodings", "genericpath", "io", "os", "posixpath", "site", "stat",
     "zipimport",
 ))  # fmt: skip
-OURS = __name__.partition(".")[0]
-STAYS = STARTED_WITH | {"function", "handler", OURS}
+OUR_PACKAGE = __name__.partition(".")[0]
+STAYS = STARTED_WITH | {"function", "handler", OUR_PACKAGE}
 # Libraries that the platform itself imports, partly on first use.
 NEEDED = frozenset(("werkzeug", "markupsafe"))
 # The folder of our packages; an author's folder is never a parent of it.
@@ -99,7 +99,7 @@ def _import_own_needs() -> None:
 
     request.import_parts()
     importlib.import_module("logging")
-    tasks = importlib.import_module(OURS + ".serve.async_calls")
+    tasks = importlib.import_module(OUR_PACKAGE + ".serve.async_calls")
     tasks.asyncio.get_event_loop_policy()  # the policy is made on first use, too
 
 

@@ -12,7 +12,8 @@ from typing import Any, List, NamedTuple, Sequence, Tuple
 
 from ..answer import handler_source
 
-SHOWN_MAX_CHARS = 120
+# A longer list of parameters is cut in a message.
+PARAMETERS_MAX_CHARS = 120
 RULE = "a handler is called with one argument, the request"
 # The names that handlers of other platforms give their first argument and their second.
 EVENTS, CONTEXTS = ("event", "evt"), ("context", "ctx", "_context", "_ctx", "_")
@@ -35,7 +36,9 @@ class Parameters(NamedTuple):
         elif self.keywords:
             names.append("*")
         text = ", ".join([*names, *self.keywords])
-        return "(%s)" % (text if len(text) <= SHOWN_MAX_CHARS else text[: SHOWN_MAX_CHARS - 1] + "\u2026")
+        return "(%s)" % (
+            text if len(text) <= PARAMETERS_MAX_CHARS else text[: PARAMETERS_MAX_CHARS - 1] + "\u2026"
+        )
 
 
 def refusal_for(name: str, given: Parameters, before: int = 0, named: Sequence[str] = ()) -> str:
@@ -71,7 +74,7 @@ def refusal_for(name: str, given: Parameters, before: int = 0, named: Sequence[s
 
 def _several(names: Sequence[str]) -> str:
     text = " and ".join(names)
-    return text if len(text) <= SHOWN_MAX_CHARS else "%s and %d more" % (names[0], len(names) - 1)
+    return text if len(text) <= PARAMETERS_MAX_CHARS else "%s and %d more" % (names[0], len(names) - 1)
 
 
 # ---- of an object ---------------------------------------------------------------------------

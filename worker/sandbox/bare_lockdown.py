@@ -18,9 +18,9 @@ from . import landlock, lockdown, places, rlimits, selftest
 from .lockdown import Step
 from .lockdown_state import Materials
 
-DEVICES = tuple("/dev/" + name for name in selftest.NODES)
+DEVICE_PATHS = tuple("/dev/" + name for name in selftest.NODES)
 # The Landlock ABI that each tier cannot do without: 3 brought truncation, 6 the scope of signals.
-LEAST_ABI = {"B": 3, "C": 6}
+TIER_LEAST_ABI = {"B": 3, "C": 6}
 
 
 def _session(_: Materials) -> None:
@@ -64,11 +64,13 @@ def _no_privileges(_: Materials) -> None:
 def _landlock(materials: Materials) -> None:
     """Confine files, as a mount namespace does elsewhere; a host without Landlock gets no cell."""
     version = landlock.abi()
-    if version < LEAST_ABI[materials.tier]:
-        raise PermissionError("tier %s needs Landlock ABI %d" % (materials.tier, LEAST_ABI[materials.tier]))
+    if version < TIER_LEAST_ABI[materials.tier]:
+        raise PermissionError(
+            "tier %s needs Landlock ABI %d" % (materials.tier, TIER_LEAST_ABI[materials.tier])
+        )
     tie = materials.tie
     readable = tuple(path for path in (*tie.readable, tie.function_dir) if os.path.exists(path))
-    landlock.restrict(landlock.Policy(readable, (tie.tmp_dir,), (), DEVICES, has_network=False), version)
+    landlock.restrict(landlock.Policy(readable, (tie.tmp_dir,), (), DEVICE_PATHS, has_network=False), version)
     evidence = "ABI %d of %d" % (min(version, landlock.NEWEST_ABI), version)
     materials.proof.append(("landlock", "enforced", evidence))
 

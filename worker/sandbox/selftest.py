@@ -25,8 +25,9 @@ FAR_ADDRESSES = ("192.0.2.1", "198.51.100.1")
 # Not /root or /home: a runtime may be mounted below them.
 HOSTS_FILES = ("/etc/shadow", "/etc/profile", "/boot", "/run", "/sys/kernel", "/var/log")
 KNOBS = ("/proc/sys/kernel/core_pattern", "/proc/sysrq-trigger", "/proc/kcore", "/proc/keys")
+# The device nodes of a cell, and all entries of its /dev.
 NODES = ("full", "null", "random", "urandom", "zero")
-DEVICES = sorted((*NODES, "fd", "shm", "stderr", "stdin", "stdout"))
+DEV_ENTRIES = sorted((*NODES, "fd", "shm", "stderr", "stdin", "stdout"))
 BAD_FD = -1
 # Constants of fcntl(2) that not every Python version has.
 F_GET_SEALS, F_SEAL_EXEC = 1034, 0x20
@@ -121,7 +122,7 @@ def _proc(_: Expected) -> str:
 
 
 def _devices(_: Expected) -> str:
-    return _same("/dev", sorted(os.listdir("/dev")), DEVICES)
+    return _same("/dev", sorted(os.listdir("/dev")), DEV_ENTRIES)
 
 
 def _own_devices(expected: Expected) -> str:

@@ -21,7 +21,7 @@ LONG_US = 50
 # The watch looks after every eighth short call; after each call once half of the descriptors are taken.
 EVERY = 8
 # How many causes of an exception are looked at.
-CHAIN_MOST = 10
+CAUSES_MOST = 10
 # The descriptors that it takes to start a process with three pipes.
 PROCESS_DESCRIPTORS = 8
 
@@ -159,7 +159,7 @@ def _are_free(number: int) -> bool:
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
     each: Optional[BaseException] = error
-    for _ in range(CHAIN_MOST):
+    for _ in range(CAUSES_MOST):
         if each is None:
             return
         yield each

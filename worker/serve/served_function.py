@@ -57,8 +57,8 @@ class ServedFunction:
     @staticmethod
     def set_values(values: Dict[str, Any]) -> None:
         """Replace the space's secrets and variables; the next read of them sees the new ones."""
-        _seam.SpaceValues.secrets = values["secrets"]
-        _seam.SpaceValues.variables = values["variables"]
+        _seam.CurrentValues.secrets = values["secrets"]
+        _seam.CurrentValues.variables = values["variables"]
 
     def begin(self, frame: wire.Frame) -> Event:
         """Make the Event of a CALL frame; code that runs in this context belongs to that call from now on."""

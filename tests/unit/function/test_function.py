@@ -84,10 +84,10 @@ def test_what_a_function_does_to_a_variable_the_next_call_does_not_see() -> None
 
 
 def test_values_are_put_back_after_the_block_even_when_it_raises() -> None:
-    before = _seam.SpaceValues.secrets, _seam.SpaceValues.variables
+    before = _seam.CurrentValues.secrets, _seam.CurrentValues.variables
     with pytest.raises(ZeroDivisionError), testing.values(secrets={"a": "b"}):
         raise ZeroDivisionError
-    assert (_seam.SpaceValues.secrets, _seam.SpaceValues.variables) == before
+    assert (_seam.CurrentValues.secrets, _seam.CurrentValues.variables) == before
 
 
 def test_both_ways_to_import_give_the_same_module() -> None:

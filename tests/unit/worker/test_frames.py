@@ -19,7 +19,7 @@ from worker.sandbox import places
 def bundle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with a bundle (``function``) and a platform package (``ours``)."""
     monkeypatch.setattr(places, "function_dir", str(tmp_path / "function"))
-    monkeypatch.setattr(own_frames, "OURS", (str(tmp_path / "ours") + "/",))
+    monkeypatch.setattr(own_frames, "PLATFORM_FILES", (str(tmp_path / "ours") + "/",))
     return tmp_path
 
 
