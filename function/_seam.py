@@ -1,7 +1,7 @@
-"""The one place where the platform hands values to this package; authors never import it.
+"""Where the platform puts the values that this package shows; authors never import it.
 
-A worker (or ``function.testing``) replaces the dictionaries whole, so a reader sees either the old
-values or the new ones and never a mixture.
+A worker (or ``function.testing``) replaces each dictionary as a whole.  So a reader sees the old values or
+the new ones, never a mixture.
 """
 
 from contextvars import ContextVar
@@ -9,24 +9,25 @@ from typing import Any, ClassVar, Dict, NamedTuple, Optional
 
 
 class Invocation(NamedTuple):
-    """What ``function.context`` shows of the call that is running."""
+    """A running call, as ``function.context`` shows it."""
 
     call_id: str
     function_name: str
     space: str
     version: int
-    # Seconds on time.monotonic(): a wall clock that is set must not move a deadline.
+    # Seconds on time.monotonic(): setting the wall clock must not move a deadline.
     deadline: float
-    # What the worker and its front know the call by; of one instance, and not shown.
+    # The call's number between the worker and its front; unique within the instance, and not shown.
     number: int = 0
 
 
-class Values:
-    """The space's secrets and variables as the platform last sent them."""
+class CurrentValues:
+    """The space's secrets and variables as the platform last sent them; a process has one space."""
 
     secrets: ClassVar[Dict[str, str]] = {}
     variables: ClassVar[Dict[str, Any]] = {}
 
 
-# A context variable, because async calls of one instance run side by side; the worker sees to its threads.
+# A context variable, because the async calls of an instance run side by side.  The worker sets it in new
+# threads.
 current: "ContextVar[Optional[Invocation]]" = ContextVar("cellblock_invocation", default=None)

@@ -19,14 +19,14 @@ __all__ = [
 
 
 class CallTimeout(TimeoutError):
-    """Raised in a handler whose time is up; half a second later its instance is ended.
+    """Raised in a handler whose time is up; half a second later the platform ends its instance.
 
-    An ``async def`` handler gets ``asyncio.CancelledError`` instead, as any cancelled coroutine does.
+    An ``async def`` handler gets ``asyncio.CancelledError`` instead, like any cancelled coroutine.
     """
 
 
 class CallCancelled(BaseException):
-    """Raised in a handler whose caller has hung up; no Exception, so not caught by accident."""
+    """Raised in a handler whose caller has hung up; no Exception, so that nobody catches it by accident."""
 
 
 # For type checkers and editors; the values come from __getattr__.

@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 __all__ = ["Event"]
 
 
-class _Parts:
-    """What headers and query are made of: imported when first asked for, and held from then on.
+class _LateImports:
+    """What ``headers`` and ``query`` are made of, imported on first use and kept.
 
-    With it each process of an instance would have twice the pages, and a function may bring another
-    module of that name.
+    Imported in every worker, these modules would double the pages of a small instance.  Kept, because a
+    function may bring a module of the same name.
     """
 
     headers: ClassVar[Any] = None
@@ -26,14 +26,18 @@ class _Parts:
     parse: ClassVar[Any] = None
 
 
-def hold() -> None:
-    """Import them now."""
+def import_parts() -> None:
+    """Import the classes of ``headers`` and ``query`` now."""
     from urllib.parse import parse_qsl
 
     from werkzeug.datastructures import Headers, ImmutableMultiDict
 
     _name_missing_keys()
-    _Parts.headers, _Parts.query, _Parts.parse = Headers, ImmutableMultiDict, staticmethod(parse_qsl)
+    _LateImports.headers, _LateImports.query, _LateImports.parse = (
+        Headers,
+        ImmutableMultiDict,
+        staticmethod(parse_qsl),
+    )
 
 
 class Event:
@@ -51,7 +55,7 @@ class Event:
         self.method = method
         self.body = body
         self.path = path
-        # Most functions read neither; both are built when first asked for.
+        # Most functions read neither; each is built on first use.
         self._header_items = header_items
         self._query_string = query_string
         self._headers: "Optional[Headers]" = None
@@ -59,21 +63,21 @@ class Event:
 
     @property
     def headers(self) -> "Headers":
-        """The caller's headers, repeated ones kept; names compare without case."""
+        """The caller's headers, with repeated ones; names compare without case."""
         if self._headers is None:
-            if _Parts.headers is None:
-                hold()
-            self._headers = _Parts.headers(self._header_items)
+            if _LateImports.headers is None:
+                import_parts()
+            self._headers = _LateImports.headers(self._header_items)
         return self._headers
 
     @property
     def query(self) -> "ImmutableMultiDict":
-        """The decoded query string; blank values and repeats kept, undecodable bytes replaced."""
+        """The decoded query string, with blank and repeated values; undecodable bytes are replaced."""
         if self._query is None:
-            if _Parts.query is None:
-                hold()
-            self._query = _Parts.query(
-                _Parts.parse(self._query_string, keep_blank_values=True, errors="replace")
+            if _LateImports.query is None:
+                import_parts()
+            self._query = _LateImports.query(
+                _LateImports.parse(self._query_string, keep_blank_values=True, errors="replace")
             )
         return self._query
 
@@ -82,10 +86,10 @@ class Event:
 
 
 def _name_missing_keys() -> None:
-    """``req.query["name"]`` without a name: the exception says which, as any KeyError does.
+    """Have the exception of ``req.query["missing"]`` name the key, as any KeyError does.
 
-    What werkzeug has it say is meant for the caller of a web application of its own: "400 Bad Request: The
-    browser (or proxy) sent a request that this server could not understand."
+    werkzeug's text is for the caller of a web application: "400 Bad Request: The browser (or proxy) sent a
+    request that this server could not understand."
     """
     from werkzeug.exceptions import BadRequestKeyError
 

@@ -1,4 +1,4 @@
-"""Test a function without a server: make its Event, its secrets, its variables, its context.
+"""Test a function without a server: make its Event, its secrets, its variables and its context.
 
 >>> from function import testing, variables
 >>> def handle(req):
@@ -31,7 +31,7 @@ def event(
 ) -> Event:
     """An Event as the platform would make it.
 
-    ``body`` is bytes, text (UTF-8) or anything JSON can carry; ``query`` a query string or a mapping.
+    ``body`` is bytes, text (UTF-8) or anything that JSON can carry; ``query`` a query string or a mapping.
     """
     if isinstance(body, str):
         body = body.encode()
@@ -46,13 +46,13 @@ def event(
 def values(
     secrets: Optional[Dict[str, str]] = None, variables: Optional[Dict[str, Any]] = None
 ) -> Iterator[None]:
-    """The space's secrets and variables inside the ``with`` block."""
-    before = _seam.Values.secrets, _seam.Values.variables
-    _seam.Values.secrets, _seam.Values.variables = dict(secrets or {}), dict(variables or {})
+    """Set the space's secrets and variables inside the ``with`` block."""
+    before = _seam.CurrentValues.secrets, _seam.CurrentValues.variables
+    _seam.CurrentValues.secrets, _seam.CurrentValues.variables = dict(secrets or {}), dict(variables or {})
     try:
         yield
     finally:
-        _seam.Values.secrets, _seam.Values.variables = before
+        _seam.CurrentValues.secrets, _seam.CurrentValues.variables = before
 
 
 @contextmanager
@@ -63,7 +63,7 @@ def invocation(
     version: int = 1,
     timeout: float = 10.0,
 ) -> Iterator[None]:
-    """A running call inside the ``with`` block; ``timeout`` is in seconds."""
+    """Have a call run inside the ``with`` block; ``timeout`` is in seconds."""
     token = _seam.current.set(
         _seam.Invocation(call_id, function_name, space, version, time.monotonic() + timeout)
     )

@@ -1,4 +1,4 @@
-"""Variables of the function's space: any JSON value.  A changed one is seen by the next call.
+"""Variables of the function's space: any JSON value.  The next call sees a changed variable.
 
 >>> from function import variables
 >>> variables.get("no_such_variable")
@@ -8,7 +8,7 @@
 import copy
 from typing import Any
 
-from function._seam import Values
+from function._seam import CurrentValues
 
 __all__ = ["exists", "get"]
 
@@ -16,11 +16,11 @@ __all__ = ["exists", "get"]
 def get(variable_name: str) -> Any:
     """The variable's value, or ``""`` if the space has no variable of that name.
 
-    A list or dict is a copy: what a function does to it, the next call does not see.
+    A list or dict is a copy: the next call does not see what a function changes in it.
     """
-    return copy.deepcopy(Values.variables.get(variable_name, ""))
+    return copy.deepcopy(CurrentValues.variables.get(variable_name, ""))
 
 
 def exists(variable_name: str) -> bool:
     """Whether the space has a variable of that name."""
-    return variable_name in Values.variables
+    return variable_name in CurrentValues.variables

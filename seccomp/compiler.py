@@ -1,19 +1,19 @@
-"""Profiles to programs: the rules of a profile as classic BPF for seccomp(2).
+"""Compiles the rules of a profile to classic BPF for seccomp(2).
 
-A program is one pass from top to bottom, for BPF jumps only forwards:
+A program runs once from top to bottom, for BPF jumps only forwards:
 
-    the architecture       not the machine's: the process is killed
+    the architecture       if it is not the machine's, the process is killed
     the number             x86-64: 0x40000000 and above (x32) kill; then a balanced search by ranges
     a block per decision   the rules about one call in their order, and at last the default
 
-Rule 1: a number that no name of the machine's table has answers ENOSYS, above the newest and in between.
-        That is what an older kernel would say, and what libraries know how to fall back from.  The
-        profile's default is for calls that are known and not listed.
+Rule 1: a number without a name in the machine's table gets ENOSYS, be it above the newest or in between.
+        An older kernel says the same, so libraries have a fallback.  The profile's default is for known
+        calls that it does not list.
 Rule 2: arguments are compared by their *low 32 bits*.  Most are ``int`` in the kernel, which drops the upper
-        half, so a comparison of all 64 bits misses the same call with a bit set up there (CVE-2019-7303,
-        CVE-2019-10063).  A pointer or a length of 64 bits cannot be judged by a rule, and the profile
-        refuses such values.
-Rule 3: nothing here does I/O, and the same profile gives the same bytes.
+        half.  A comparison of all 64 bits would miss the same call with a bit set in the upper half
+        (CVE-2019-7303, CVE-2019-10063).  A rule cannot judge a pointer or a length of 64 bits, and the
+        profile refuses such values.
+Rule 3: nothing here does I/O, and the same profile always gives the same bytes.
 
 Both machines are little-endian: the low half of an argument comes first.
 """
@@ -24,42 +24,42 @@ import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from seccomp.profile import Action, Answer, Argument, Op, Profile, Rule
+from seccomp.profile import Action, ActionKind, Argument, Op, Profile, SyscallRule
 from seccomp.tables import NUMBERS
 
 # AUDIT_ARCH_* of linux/audit.h.
 ARCHITECTURE = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
-# On x86-64 the same calls once more, with other argument sizes, have this bit (__X32_SYSCALL_BIT).
+# On x86-64 this bit marks a second set of the same calls, with other argument sizes (__X32_SYSCALL_BIT).
 X32_BIT = 0x40000000
 ENOSYS = 38
-# BPF_MAXINSNS: the kernel takes no longer program.
+# BPF_MAXINSNS: the kernel accepts no longer program.
 MOST_INSTRUCTIONS = 4096
 
-_UNKNOWN = Action(Answer.ERRNO, ENOSYS)
-_KILL = Action(Answer.KILL_PROCESS)
+_UNKNOWN = Action(ActionKind.ERRNO, ENOSYS)
+_KILL = Action(ActionKind.KILL_PROCESS)
 # struct seccomp_data: int nr, u32 arch, u64 instruction_pointer, u64 args[6].
 _NR, _ARCH, _ARGS, _ARG_BYTES = 0, 4, 16, 8
 # linux/filter.h: BPF_LD|BPF_W|BPF_ABS, BPF_ALU|BPF_AND|BPF_K, BPF_JMP|…|BPF_K, BPF_RET|BPF_K.
 _LOAD, _AND, _JA, _JEQ, _JGT, _JGE, _RET = 0x20, 0x54, 0x05, 0x15, 0x25, 0x35, 0x06
 _FARTHEST_JUMP = 255  # jt and jf are bytes
-# Which jump an operator is, and whether its two ends change places.
+# The jump for each operator, and whether its two targets change places.
 _JUMPS = {
     Op.EQ: (_JEQ, False), Op.MASKED_EQ: (_JEQ, False), Op.NE: (_JEQ, True),
     Op.GT: (_JGT, False), Op.LE: (_JGT, True),
     Op.GE: (_JGE, False), Op.LT: (_JGE, True),
 }  # fmt: skip
 
-# What there is to say about a call: (conditions, action) in order; the last has no conditions.
+# The rules about one call, in order: (conditions, action).  The last has no conditions.
 Decision = tuple[tuple[tuple[Argument, ...], Action], ...]
 
 
 class CompileError(ValueError):
-    """A profile that has no program: another machine's, or too long."""
+    """A profile that cannot be compiled: it is for another machine, or its program is too long."""
 
 
 @dataclass(frozen=True)
 class Range:
-    """Numbers from ``first`` to the next range's first that share a decision."""
+    """Consecutive numbers with the same decision, from ``first`` to the next range's first."""
 
     first: int
     decision: Decision
@@ -72,9 +72,9 @@ def compile_profile(profile: Profile, machine: str) -> bytes:
     program = _Program()
     number = _search(program, ranges(profile, machine))
     if machine == "x86_64":
-        number = program.branch(_JGE, X32_BIT, program.answer(_KILL), number)
+        number = program.branch(_JGE, X32_BIT, program.ret(_KILL), number)
     number = program.add(_LOAD, _NR)
-    program.branch(_JEQ, ARCHITECTURE[machine], number, program.answer(_KILL))
+    program.branch(_JEQ, ARCHITECTURE[machine], number, program.ret(_KILL))
     program.add(_LOAD, _ARCH)
     if len(program) > MOST_INSTRUCTIONS:
         raise CompileError(
@@ -85,8 +85,8 @@ def compile_profile(profile: Profile, machine: str) -> bytes:
 
 
 def decisions(profile: Profile, machine: str) -> Mapping[int, Decision]:
-    """What is said about each number that ``machine`` knows."""
-    rules: dict[str, list[Rule]] = {}
+    """The decision about each system call number that ``machine`` knows."""
+    rules: dict[str, list[SyscallRule]] = {}
     for rule in profile.rules:
         for name in rule.names:
             rules.setdefault(name, []).append(rule)
@@ -95,7 +95,7 @@ def decisions(profile: Profile, machine: str) -> Mapping[int, Decision]:
     }
 
 
-def _decision(rules: Sequence[Rule], default: Action) -> Decision:
+def _decision(rules: Sequence[SyscallRule], default: Action) -> Decision:
     found = []
     for rule in rules:
         found.append((rule.arguments, rule.action))
@@ -103,18 +103,18 @@ def _decision(rules: Sequence[Rule], default: Action) -> Decision:
             break
     else:
         found.append(((), default))
-    # A rule that answers what would be answered without it costs instructions for nothing.
+    # A rule with the same action as the rest after it would only cost instructions.
     while len(found) > 1 and found[-2][1] == found[-1][1]:
         del found[-2]
     return tuple(found)
 
 
 def ranges(profile: Profile, machine: str) -> list[Range]:
-    """All numbers from 0 on, in order, neighbours with equal decisions together."""
+    """All numbers from 0 on, in order; neighbours with equal decisions form one range."""
     known = decisions(profile, machine)
     unknown: Decision = (((), _UNKNOWN),)
     found: list[Range] = []
-    for number in range(max(known) + 2):  # the last one: everything above the newest
+    for number in range(max(known) + 2):  # the last one stands for every number above the newest
         decision = known.get(number, unknown)
         if not found or found[-1].decision != decision:
             found.append(Range(number, decision))
@@ -122,7 +122,7 @@ def ranges(profile: Profile, machine: str) -> list[Range]:
 
 
 def _search(program: _Program, found: Sequence[Range]) -> int:
-    """Code that has the number loaded and finds its decision; where it begins."""
+    """Add code that finds the decision for the loaded number; returns its label."""
     if len(found) == 1:
         return _block(program, found[0].decision)
     middle = len(found) // 2
@@ -132,19 +132,19 @@ def _search(program: _Program, found: Sequence[Range]) -> int:
 
 
 def _block(program: _Program, decision: Decision) -> int:
-    """Code for one decision; where it begins.  Built from its end."""
+    """Add code for one decision, from its end to its beginning; returns its label."""
     *rules, (_, last) = decision
-    label = program.answer(last)
+    label = program.ret(last)
     for position in reversed(range(len(rules))):
         arguments, action = rules[position]
-        fits, else_ = program.answer(action), label
+        fits, else_ = program.ret(action), label
         for argument in reversed(arguments):
             jump, swapped = _JUMPS[argument.op]
             value = argument.value_two if argument.op is Op.MASKED_EQ else argument.value
             label = program.branch(jump, value, *((else_, fits) if swapped else (fits, else_)))
             if argument.op is Op.MASKED_EQ:
                 label = program.add(_AND, argument.value)
-            # The rule before left the same argument loaded, if it looked at nothing else.
+            # No load if the rule before has left the same argument loaded.
             if argument is arguments[0] and position and _leaves(rules[position - 1][0]) == argument.index:
                 fits = label
                 continue
@@ -153,21 +153,21 @@ def _block(program: _Program, decision: Decision) -> int:
 
 
 def _leaves(arguments: Sequence[Argument]) -> int | None:
-    """The argument that is surely loaded and whole after these conditions have not been met."""
+    """The argument that is certainly still loaded when these conditions were not met."""
     if len(arguments) == 1 and arguments[0].op is not Op.MASKED_EQ:
         return arguments[0].index
     return None
 
 
 class _Program:
-    """Instructions, added from the last to the first: then every jump knows how far its ends are.
+    """Instructions, added from the last to the first, so that each jump knows the distance of its targets.
 
-    A *label* is the number of instructions from one to the program's end.
+    The *label* of an instruction is the number of instructions from it to the program's end.
     """
 
     def __init__(self) -> None:
         self._reversed: list[bytes] = []
-        self._answers: dict[Action, int] = {}
+        self._rets: dict[Action, int] = {}
 
     def __len__(self) -> int:
         return len(self._reversed)
@@ -177,28 +177,28 @@ class _Program:
         return b"".join(reversed(self._reversed))
 
     def add(self, code: int, k: int, jt: int = 0, jf: int = 0) -> int:
-        """One instruction before all others; its label."""
+        """Add an instruction before all others; returns its label."""
         self._reversed.append(struct.pack("=HBBI", code, jt, jf, k))
         return len(self._reversed)
 
-    def answer(self, action: Action) -> int:
-        """The label of a RET near enough for whatever is added next; a copy costs one instruction."""
-        label = self._answers.get(action)
+    def ret(self, action: Action) -> int:
+        """The label of a RET near enough for the next jump; adds another copy if there is none."""
+        label = self._rets.get(action)
         if label is None or self._distance(label) > _FARTHEST_JUMP // 2:
-            label = self._answers[action] = self.add(_RET, action.code)
+            label = self._rets[action] = self.add(_RET, action.code)
         return label
 
     def branch(self, code: int, k: int, yes: int, no: int) -> int:
-        """A conditional jump; ends too far for a byte are reached by a JA beside it."""
+        """Add a conditional jump; a target too far for a byte gets an unconditional jump (JA) in between."""
         yes, no = self._near(yes), self._near(no)
         return self.add(code, k, self._distance(yes), self._distance(no))
 
     def _near(self, label: int) -> int:
-        # One less: the other end may get a trampoline too.
+        # One less: the other target may need a JA too.
         if self._distance(label) <= _FARTHEST_JUMP - 1:
             return label
         return self.add(_JA, self._distance(label))
 
     def _distance(self, label: int) -> int:
-        """How many instructions the next one to be added would have to skip."""
+        """How many instructions a jump would skip that is added next."""
         return len(self._reversed) - label

@@ -1,4 +1,4 @@
-"""Put this process under a filter, for the fronts; a cell has its own way in ``worker/_syscalls.py``."""
+"""Puts a front under a seccomp filter; a cell, which has no such package, does it in ``worker._syscalls``."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ INSTRUCTION_BYTES = 8
 
 
 def install(program: bytes) -> None:
-    """The filter ``program`` on every thread of this process, for good; OSError.
+    """Put every thread of this process under the filter ``program``, for good.
 
-    Needs ``no_new_privs`` (EACCES without it, unless the caller has CAP_SYS_ADMIN).
+    Raises OSError; EACCES without ``no_new_privs``, unless the caller has CAP_SYS_ADMIN.
 
-    Why: no Python wrapper.  Safe because: the buffers live until the call is over, the kernel checks the
-    program before it counts, and a filter can only take away.
+    Why: no Python wrapper.  Safe because: the buffers outlive the call, the kernel checks the program first,
+    and a filter can only take rights away.
     """
     code = ctypes.create_string_buffer(program, len(program))
     # struct sock_fprog: a short, six bytes of padding, a pointer.
@@ -30,5 +30,5 @@ def install(program: bytes) -> None:
     if result < 0:
         failed = ctypes.get_errno()
         raise OSError(failed, f"seccomp: {os.strerror(failed)}")
-    if result > 0:  # TSYNC answers the thread that could not be brought along
+    if result > 0:  # with TSYNC: the id of a thread that could not get the filter
         raise OSError(0, f"seccomp: thread {result} could not be put under the filter")

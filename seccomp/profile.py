@@ -1,11 +1,11 @@
-"""Profiles: JSON in the form of an OCI runtime's ``linux.seccomp``, read and checked.
+"""Reads and checks profiles: JSON in the form of an OCI runtime's ``linux.seccomp``.
 
-Two things are ours.  Every rule has a ``why``.  And rules about one system call are tried in the order of
-the file: the first whose arguments all fit decides, and if none does the default action.  A profile with
-``extends`` is another one in which all rules about the names that it mentions are replaced by its own.
+Three things are ours.  Every rule has a ``why``.  The rules about a system call are tried in the order of the
+file: the first whose arguments all fit decides, and if none fits, the default action.  A profile with
+``extends`` is a variant of another one: its own rules replace all rules about the names that they mention.
 
-What is wrong with a profile is a ProfileError; nothing of it is ever skipped in silence, but for a name
-that only another machine has.
+Every mistake in a profile is a ProfileError.  Only the name of a call that another machine has is skipped
+without a word.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import Any
 from seccomp.tables import is_known
 
 FOLDER = Path(__file__).parent
-# A filter compares 32 bits; see ``compiler``.
+# A filter compares 32 bits (``seccomp.compiler``).
 LARGEST_VALUE = 0xFFFFFFFF
 LARGEST_ERRNO = 4095
 ARGUMENTS = 6
@@ -34,11 +34,11 @@ _ARGUMENT_KEYS = {"index", "value", "valueTwo", "op"}
 
 
 class ProfileError(ValueError):
-    """A profile that cannot be taken: says in which file, which rule, what is wrong and what to do."""
+    """A profile with a mistake; says in which file and rule, what is wrong and what to do."""
 
 
-class Answer(enum.Enum):
-    """What a filter may do with a call; the value is the kernel's (linux/seccomp.h)."""
+class ActionKind(enum.Enum):
+    """What a filter does with a call; the values are the kernel's (linux/seccomp.h)."""
 
     ALLOW = 0x7FFF0000
     ERRNO = 0x00050000
@@ -46,7 +46,7 @@ class Answer(enum.Enum):
 
 
 class Op(enum.Enum):
-    """How an argument is compared; all unsigned, on the low 32 bits."""
+    """How an argument is compared: unsigned, by its low 32 bits."""
 
     EQ = "SCMP_CMP_EQ"
     NE = "SCMP_CMP_NE"
@@ -59,15 +59,15 @@ class Op(enum.Enum):
 
 @dataclass(frozen=True)
 class Action:
-    """An answer; ``errno`` is 0 unless it is ERRNO."""
+    """What a filter does with a call; ``errno`` is 0 unless the kind is ERRNO."""
 
-    answer: Answer
+    kind: ActionKind
     errno: int = 0
 
     @property
     def code(self) -> int:
         """The 32 bits that a filter returns."""
-        return self.answer.value | self.errno
+        return self.kind.value | self.errno
 
 
 @dataclass(frozen=True)
@@ -81,8 +81,8 @@ class Argument:
 
 
 @dataclass(frozen=True)
-class Rule:
-    """``action`` for each of ``names`` whose call fits all of ``arguments``."""
+class SyscallRule:
+    """The ``action`` for a call of one of ``names`` that fits all of ``arguments``."""
 
     names: tuple[str, ...]
     action: Action
@@ -92,21 +92,21 @@ class Rule:
 
 @dataclass(frozen=True)
 class Profile:
-    """A whole profile; ``machines`` are those that it may be compiled for."""
+    """A whole profile; it can be compiled for ``machines``."""
 
     name: str
     default: Action
     machines: tuple[str, ...]
-    rules: tuple[Rule, ...]
+    rules: tuple[SyscallRule, ...]
 
 
 def load(name: str) -> Profile:
-    """The profile of that name that ships with Cellblock, such as ``cell``; ProfileError, OSError."""
+    """The profile of Cellblock with this name, such as ``cell``; raises ProfileError or OSError."""
     return parse(name, (FOLDER / f"{name}.json").read_text())
 
 
 def parse(name: str, text: str) -> Profile:
-    """The profile in ``text``; ``name`` is for messages.  What it extends is one of ours."""
+    """The profile in ``text``; ``name`` is for messages.  It can only extend a profile of ours."""
     where = f"{name}.json"
     try:
         content = json.loads(text, object_pairs_hook=_without_doubles)
@@ -163,28 +163,28 @@ def _machines(where: str, content: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _action(where: str, content: Mapping[str, Any], key: str, errno_key: str) -> Action:
-    names = {f"SCMP_ACT_{answer.name}": answer for answer in Answer}
+    kinds = {f"SCMP_ACT_{kind.name}": kind for kind in ActionKind}
     word = content.get(key)
-    if not isinstance(word, str) or word not in names:
-        raise ProfileError(f"{where}: {key} is {word!r}; use one of {', '.join(names)}")
-    answer = names[word]
+    if not isinstance(word, str) or word not in kinds:
+        raise ProfileError(f"{where}: {key} is {word!r}; use one of {', '.join(kinds)}")
+    kind = kinds[word]
     number = content.get(errno_key, 0)
-    if answer is not Answer.ERRNO and errno_key in content:
+    if kind is not ActionKind.ERRNO and errno_key in content:
         raise ProfileError(f"{where}: {errno_key} beside {word}, which has none; remove it")
-    # 0 would be a call that is not made and yet succeeds.
-    if answer is Answer.ERRNO and (type(number) is not int or not 0 < number <= LARGEST_ERRNO):
+    # With errno 0 a call would succeed without being made.
+    if kind is ActionKind.ERRNO and (type(number) is not int or not 0 < number <= LARGEST_ERRNO):
         raise ProfileError(f"{where}: {errno_key} is {number!r}; give an errno, 1 to {LARGEST_ERRNO}")
-    return Action(answer, number)
+    return Action(kind, number)
 
 
-def _rules(where: str, content: Mapping[str, Any]) -> tuple[Rule, ...]:
+def _rules(where: str, content: Mapping[str, Any]) -> tuple[SyscallRule, ...]:
     listed = content.get("syscalls")
     if not isinstance(listed, list) or not listed:
         raise ProfileError(f"{where}: syscalls is {listed!r}; list at least one rule")
     return tuple(_rule(f"{where}: rule {number}", entry) for number, entry in enumerate(listed, 1))
 
 
-def _rule(where: str, entry: Any) -> Rule:
+def _rule(where: str, entry: Any) -> SyscallRule:
     if not isinstance(entry, dict):
         raise ProfileError(f"{where}: {entry!r} is no object; write one with names, action and why")
     names = entry.get("names")
@@ -204,7 +204,7 @@ def _rule(where: str, entry: Any) -> Rule:
     if not isinstance(listed, list):
         raise ProfileError(f"{where}: args is {listed!r}; make it a list of conditions")
     arguments = tuple(_argument(f"{where}: argument rule {n}", item) for n, item in enumerate(listed, 1))
-    return Rule(tuple(names), _action(where, entry, "action", "errnoRet"), arguments, why)
+    return SyscallRule(tuple(names), _action(where, entry, "action", "errnoRet"), arguments, why)
 
 
 def _argument(where: str, item: Any) -> Argument:
@@ -231,7 +231,7 @@ def _argument(where: str, item: Any) -> Argument:
 
 
 def _checked(where: str, profile: Profile) -> Profile:
-    """``profile`` if each of its rules can be reached."""
+    """The profile, if each of its rules can be reached; else ProfileError."""
     decided: set[str] = set()
     for number, rule in enumerate(profile.rules, 1):
         late = sorted(decided & set(rule.names))

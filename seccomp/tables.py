@@ -2,11 +2,11 @@
 
 Numbers below 424 are those of the kernel's own headers as Debian 12 ships them (Linux 6.1:
 ``asm/unistd_64.h`` for x86-64, ``asm-generic/unistd.h`` with arm64's choices for aarch64).  From 424 on
-every architecture has the same ones; those above 450 are from the kernel's tables up to Linux 7.1, and so
-are uretprobe and uprobe.  A name that has a number here is *known*; what a filter answers to numbers that
-no name has is the compiler's business.
+all architectures share their numbers; those above 450 are from the kernel's tables up to Linux 7.1, and so
+are uretprobe and uprobe.  A name with a number here is *known*.  The compiler decides what a filter does with
+numbers without a name.
 
-Each run of names begins with the number of its first one.
+Each run of names begins with the number of its first name.
 """
 
 from __future__ import annotations

@@ -1,14 +1,17 @@
-"""The part of Cellblock that runs in cells: Python 3.9 syntax, msgpack and werkzeug at most.
+"""The part of Cellblock that runs in cells.  It uses Python 3.9 syntax, msgpack, werkzeug and nothing else.
 
-Not here: what happens outside a cell (``supervisor.warden``).
+Not here: everything outside a cell (``supervisor``), and the package that authors import (``function``).
 
-Reading order: ``wire`` and ``logwire`` (what a front and a cell say to each other), ``setup_messages`` (what
-the warden and a cell say), ``zygote`` (clones cells), ``cell_process`` (pid 1 and the worker until the
-import); then the rooms in the order in which a cell enters them: ``sandbox``, ``imports``, ``serve``,
-``fresh``, ``answer``, ``capture``.
+Reading order: ``wire`` and ``logwire`` (the frames between a front and a cell), ``setup_messages`` (the
+messages between the warden and a cell), ``zygote`` (imports ahead and clones cells), ``interpreter_hooks``
+(what it changes in the interpreter), ``cell_process`` (pid 1, and the worker until the import),
+``_syscalls`` (system calls that Python lacks).  Then the rooms in the order in which a cell enters them:
+``sandbox`` (lock-down), ``imports`` (the handler), ``serve`` (calls), ``fresh`` (a process for each call),
+``answer`` (what a handler returned or raised), ``capture`` (what it printed).  ``standins`` are packages that
+functions of the original platform import.
 """
 
 import os
 
-# Where this package is, whatever it is called there.
-FOLDER = os.path.dirname(os.path.abspath(__file__))
+# The folder of this package, which has another name in cells (``_cellblock``).
+PACKAGE_FOLDER = os.path.dirname(os.path.abspath(__file__))

@@ -1,6 +1,6 @@
-"""The system calls that Python 3.9 does not offer; the only ctypes of the cell's side.
+"""System calls that Python 3.9 does not offer.  No other module of the cell's side uses ctypes.
 
-Each raises OSError with the call's name.  Numbers above 424 are the same on every architecture.
+Each function raises OSError with the call's name.  Numbers above 424 are the same on every architecture.
 """
 
 import ctypes
@@ -9,16 +9,17 @@ import socket
 import struct
 from typing import Any, Dict, List
 
-# PyDLL keeps the interpreter lock through the call: clone() must return in the child with the lock
-# held by its only thread, and the other calls are too short to be worth a release.
+# PyDLL holds the interpreter lock during the call.  clone() needs that: the child's only thread must hold the
+# lock.  The other calls are too short to be worth a release.
 _libc = ctypes.PyDLL(None, use_errno=True)
 
-# Smaller than what malloc maps apart; holes in the heap are taken first, hence so many.
+# The steps of ``make_heap_last``: small enough that malloc takes them from the heap and makes no mapping of
+# their own, and many, because malloc fills the holes in the heap first.
 _HEAP_STEP_BYTES, _HEAP_STEPS_MOST = 100 << 10, 48
 _HEAP_LEFT_BYTES = 1 << 20
 
 _MACHINE = os.uname().machine
-# Numbers of calls below 424, which each architecture numbers for itself; then those that all share.
+# Each architecture has its own numbers below 424; all share those above.
 _OLD_NUMBERS = {
     "x86_64": {
         "clone": 56, "mincore": 27, "kill": 62, "mount": 165, "sethostname": 170, "keyctl": 250,
@@ -84,12 +85,12 @@ def _fail(call: str) -> OSError:
 
 
 def call(name: str, *arguments: Any) -> int:
-    """One system call by its name; OSError names it.
+    """Make a system call by its name; OSError names it.
 
-    Why: there is no other way to make those that libc has no function for.
+    Why: libc has no function for these calls.
     Safe because: the callers pass integers and buffers that outlive the call.
     """
-    # Every integer as a long: ctypes would pass an int, whose upper half the kernel may look at.
+    # Integers as longs: ctypes would pass an int, and the kernel may read its undefined upper half.
     passed = [ctypes.c_long(item) if isinstance(item, int) else item for item in arguments]
     result: int = _libc.syscall(_NUMBERS[name], *passed)
     if result < 0:
@@ -100,9 +101,9 @@ def call(name: str, *arguments: Any) -> int:
 def clone(flags: int) -> int:
     """``fork`` with namespace flags: 0 in the child, its pid in the caller.
 
-    Why: one clone makes the namespaces and pid 1 at once, where unshare needs a second fork.
-    Safe because: the caller has one thread, and the child (pid 1 of a cell) never uses what libc
-    caches per thread; it forks the worker with os.fork, which sets that right again.
+    Why: one clone makes the namespaces and pid 1 at once; unshare would need a second fork.
+    Safe because: the caller has one thread, and the child (pid 1 of a cell) uses nothing that libc caches per
+    thread.  It forks the worker with os.fork, which renews those caches.
     """
     return call("clone", flags | SIGCHLD, 0, 0, 0, 0)
 
@@ -118,7 +119,7 @@ def prctl(option: int, value: int = 0, third: int = 0) -> int:
 
 
 def mount(source: str, target: str, kind: str, flags: int, data: str = "") -> None:
-    """mount(2).  Why: no Python wrapper.  Safe because: arguments are constants of ours."""
+    """mount(2).  Why: no Python wrapper.  Safe because: the arguments are our constants."""
     if _libc.mount(source.encode(), target.encode(), kind.encode(), ctypes.c_ulong(flags), data.encode()) < 0:
         raise _fail("mount %s" % target)
 
@@ -130,16 +131,16 @@ def madvise(address: int, length: int, advice: int) -> None:
 
 
 class _HeapInfo(ctypes.Structure):
-    """mallinfo2(3); the last of its fields is what is left at the heap's end."""
+    """The result of mallinfo2(3); its last field is the room that is left at the heap's end."""
 
     _fields_ = [("_%d" % number, ctypes.c_size_t) for number in range(9)] + [("left", ctypes.c_size_t)]
 
 
 def make_heap_last() -> int:
-    """Have malloc's heap grow now, if less than 1 MiB is left at its end; says how many bytes are.
+    """Have malloc's heap grow now if less than 1 MiB is left at its end; returns how many bytes are left.
 
-    Why: Python cannot tell where the heap ends.  Safe because: what is taken here is never used.  It is not
-    given back either: glibc would trim the heap for it.  Before glibc 2.33 nothing is done.
+    Why: Python cannot tell where the heap ends.  Safe because: nobody uses the memory that is taken here.  It
+    is not freed either, or glibc would trim the heap again.  Does nothing before glibc 2.33.
     """
     try:
         info = _libc.mallinfo2
@@ -155,30 +156,30 @@ def make_heap_last() -> int:
 
 
 def umount_detached(target: str) -> None:
-    """umount2(2).  Safe because: only in a mount namespace of our own."""
+    """umount2(2).  Safe because: it runs in a mount namespace of our own."""
     if _libc.umount2(target.encode(), _MNT_DETACH) < 0:
         raise _fail("umount2 %s" % target)
 
 
 def move_mount(descriptor: int, target: str) -> None:
-    """Attach a detached mount.  Safe because: the source is a descriptor, no path can be swapped."""
+    """Attach a detached mount.  Safe because: the source is a descriptor, so no path can be swapped."""
     call("move_mount", descriptor, b"", _AT_FDCWD, target.encode(), _MOVE_MOUNT_F_EMPTY_PATH)
 
 
 def close_range(first: int) -> None:
-    """Close every descriptor from ``first`` on.  Why: os.closerange is a loop before 3.10."""
+    """Close every descriptor from ``first`` on.  Why: before Python 3.10 os.closerange is a loop."""
     call("close_range", first, 0xFFFFFFFF, 0)
 
 
 def sethostname(name: str) -> None:
-    """Safe because: a name of the cell's own uts namespace."""
+    """sethostname(2).  Safe because: it names the cell's own uts namespace."""
     raw = name.encode()
     if _libc.sethostname(raw, ctypes.c_size_t(len(raw))) < 0:
         raise _fail("sethostname")
 
 
 def drop_capability_sets(keep: int = 0) -> None:
-    """Empty the effective, permitted and inheritable sets, but for what is held of the bits of ``keep``."""
+    """Empty the effective, permitted and inheritable sets, but for the held capabilities of ``keep``."""
     header = struct.pack("=Ii", _CAPABILITY_VERSION_3, 0)
     if keep:
         keep &= capability_sets()["CapPrm"]
@@ -197,7 +198,7 @@ def drop_bounding_set() -> None:
 def capability_sets() -> Dict[str, int]:
     """The effective, permitted and inheritable sets as the kernel states them.
 
-    The ambient set is a part of the last two.  Why from capget: a cell's root need not have /proc.
+    The ambient set is a subset of the last two.  Why by capget: a cell's root may have no /proc.
     """
     header = struct.pack("=Ii", _CAPABILITY_VERSION_3, 0)
     sets = ctypes.create_string_buffer(24)
@@ -213,8 +214,13 @@ def capability_sets() -> Dict[str, int]:
     }
 
 
+def held_capabilities() -> Dict[str, int]:
+    """The sets of ``capability_sets`` that are not empty."""
+    return {name: bits for name, bits in capability_sets().items() if bits}
+
+
 def bounding_set() -> int:
-    """The set that no exec can pass, by asking for each capability that the kernel knows."""
+    """The bounding set, which limits what an exec can gain; asks for each known capability."""
     bounding = 0
     for capability in range(64):
         held = _libc.prctl(PR_CAPBSET_READ, ctypes.c_ulong(capability), 0, 0, 0)
@@ -235,13 +241,13 @@ def loopback_up() -> None:
 
 
 def _ioctl(descriptor: int, number: int, request: Any) -> None:
-    # Not fcntl's: each extension module is five more mappings that every fork of a function copies.
+    # Not by the module fcntl: each extension module is five more mappings for every fork to copy.
     if _libc.ioctl(descriptor, ctypes.c_ulong(number), request) < 0:
         raise _fail("ioctl(%#x)" % number)
 
 
 def unshare(flags: int) -> None:
-    """unshare(2).  Why: os.unshare is 3.12.  Safe because: flags are constants of ours."""
+    """unshare(2).  Why: os.unshare is 3.12.  Safe because: the flags are our constants."""
     call("unshare", flags)
 
 
@@ -254,37 +260,38 @@ def death_signal() -> int:
 
 
 def session_keyring() -> int:
-    """The serial number of the session keyring that this process uses; OSError (ENOSYS) without any."""
+    """The serial number of this process's session keyring; OSError (ENOSYS) if the kernel has no keyrings."""
     return call("keyctl", _KEYCTL_GET_KEYRING_ID, _KEY_SPEC_SESSION_KEYRING, 0)
 
 
 def join_new_keyring() -> int:
-    """A session keyring of this process's own, with no name; its serial number."""
+    """Give this process a new session keyring without a name; returns its serial number."""
     return call("keyctl", _KEYCTL_JOIN_SESSION_KEYRING, None)
 
 
 def install_filter(program: bytes) -> None:
-    """Put this process, with every thread it may have, under a seccomp filter for good.
+    """Put all threads of this process under a seccomp filter, for good.
 
-    ``program`` is an array of ``struct sock_filter``.  Why: no Python wrapper.  Safe because: the
-    program came from the warden, and the kernel checks it before it counts.
+    ``program`` is an array of ``struct sock_filter``.  Why: no Python wrapper.  Safe because: the program
+    comes from the warden, and the kernel checks it first.  (``seccomp.install`` does the same for a front,
+    but no cell can import that package.)
     """
     code = ctypes.create_string_buffer(program, len(program))
     # struct sock_fprog: a short, six bytes of padding, a pointer.
     header = struct.pack("=HxxxxxxQ", len(program) // _FILTER_INSTRUCTION_BYTES, ctypes.addressof(code))
     refused = call("seccomp", _SECCOMP_SET_MODE_FILTER, _SECCOMP_FILTER_FLAG_TSYNC, header)
-    if refused:  # TSYNC answers the thread that could not be brought along
+    if refused:  # with TSYNC: the id of a thread that could not get the filter
         raise OSError(0, "seccomp: thread %d could not be put under the filter" % refused)
 
 
 def open_descriptors() -> List[int]:
-    """Open descriptors, in order; where /proc is not to be read those below 1024, by asking for each."""
+    """The open descriptors, in order; without a readable /proc only those below 1024, by asking for each."""
     try:
         listed = [int(name) for name in os.listdir("/proc/self/fd")]
     except OSError:
         pass
     else:
-        # The folder itself was open while it was read: it is the one that is closed by now.
+        # The listing includes its own descriptor, which is closed by now.
         return sorted(number for number in listed if _is_open(number))
     return [number for number in range(1024) if _is_open(number)]
 
@@ -298,21 +305,21 @@ def _is_open(descriptor: int) -> bool:
 
 
 def mallopt(parameter: int, value: int) -> bool:
-    """mallopt(3).  Why: no Python wrapper.  Safe because: what malloc does not know it refuses."""
+    """mallopt(3).  Why: no Python wrapper.  Safe because: malloc refuses unknown parameters."""
     return bool(_libc.mallopt(ctypes.c_int(parameter), ctypes.c_int(min(value, 2**31 - 1))))
 
 
-# What OpenBLAS calls it, by who built the library.
+# The setter's names in the builds of OpenBLAS.
 _BLAS_SETTERS = tuple(
     prefix + "openblas_set_num_threads" + suffix for prefix in ("scipy_", "") for suffix in ("64_", "")
 )
 
 
 def set_blas_threads(library: str, count: int) -> bool:
-    """Whether that OpenBLAS, which is loaded already, was told how many threads to use.
+    """Tell a loaded OpenBLAS how many threads to use; False if it has no such function.
 
-    Why: what it reads of the environment it has read.  Safe because: one integer, to a function of that
-    signature only; before there is code of the function's.
+    Why: it has read the environment already.  Safe because: it passes one integer to a function of that
+    signature, before there is tenant code.
     """
     try:
         loaded = ctypes.CDLL(library)

@@ -29,7 +29,7 @@ import msgpack
 
 from . import _syscalls as sys_
 from .fresh.keeper import Keeper
-from .fresh.kept_descriptors import Kept, open_nothing
+from .fresh.kept_descriptors import KeptDescriptors, open_nothing
 from .imports import network_refusals
 from .sandbox import bare_lockdown, lockdown, warmup
 from .sandbox.lockdown import LockdownError
@@ -79,7 +79,7 @@ def run_pid_1(materials: Materials) -> None:
         lockdown.run(lockdown.BUILD if materials.has_namespaces else bare_lockdown.BUILD, materials)
         sys_.prctl(sys_.PR_SET_DUMPABLE, 0)
         sys_.prctl(sys_.PR_SET_PDEATHSIG, signal.SIGKILL)
-        # A signal with a handler reaches even pid 1; from here SIGCHLD wakes the poll below.
+        # The kernel delivers to pid 1 only signals with a handler.  From here SIGCHLD wakes the poll below.
         wake_read, wake_write = os.pipe()
         os.set_blocking(wake_write, False)
         signal.set_wakeup_fd(wake_write, warn_on_full_buffer=False)
@@ -91,7 +91,7 @@ def run_pid_1(materials: Materials) -> None:
         said_read, materials.said_fd = os.pipe()
         materials.leave_fd, leave_write = os.pipe()
         materials.null_fd = open_nothing(materials)
-        kept = Kept(materials.shared_fds)
+        kept = KeptDescriptors(materials.shared_fds)
         worker_pid = os.fork()
         if worker_pid == 0:
             signal.set_wakeup_fd(-1)
@@ -101,7 +101,7 @@ def run_pid_1(materials: Materials) -> None:
             warmup.rehearse_placing(materials)
     except LockdownError as error:
         fail(materials, error.step, str(error))
-    except BaseException as error:  # the last door: nothing may run on in a half-built cell
+    except BaseException as error:  # whatever it was, nothing may go on in a half-built cell
         fail(materials, "pid-1", repr(error))
     for descriptor in (materials.sealed_fd, materials.said_fd, materials.leave_fd, materials.tie_fd):
         os.close(descriptor)
@@ -130,7 +130,7 @@ def _place(materials: Materials, tie_write: int) -> None:
         os.close(tie_write)
     except LockdownError as error:
         fail(materials, error.step, str(error))
-    except BaseException as error:  # the last door, as above
+    except BaseException as error:  # as above
         fail(materials, "place", repr(error))
 
 
@@ -149,7 +149,7 @@ def _serve_until_the_worker_exits(
     # 0: hang-up only.  Until the worker is sealed the only message for us is what to be tied to.
     poll.register(setup_fd, 0 if is_placed else select.POLLIN)
     while True:
-        # Checked before each wait: the worker may have exited before the handler was in place.
+        # Before each wait: the worker may have exited before SIGCHLD had its handler.
         _reap(materials, worker_pid)
         for descriptor, events in poll.poll():
             if descriptor == wake_read:
@@ -208,12 +208,12 @@ def _signal(worker_pid: int, name: str) -> None:
     try:
         os.kill(whom or worker_pid, number)
     except ProcessLookupError:
-        pass  # it has just exited, and SIGCHLD is on its way
+        pass  # it has just exited; SIGCHLD will tell
 
 
 def _run_worker(materials: Materials) -> None:
     """Blank until tied, then locked down, then the loop.  Never returns."""
-    from .serve import loop  # already imported by the zygote; here to keep the layers one way
+    from .serve import loop  # the zygote has imported it; not above, for serve is a layer above this one
 
     os.umask(UMASK)
     if materials.network != "none":
@@ -241,6 +241,6 @@ def _run_worker(materials: Materials) -> None:
         )
     except LockdownError as error:
         fail(materials, error.step, str(error), error.is_breach)
-    except BaseException as error:  # the last door, as above
+    except BaseException as error:  # as above
         fail(materials, "tie", repr(error))
     loop.run(materials.forks_calls, materials.tie.memory_bytes)

@@ -1,32 +1,31 @@
-"""Entries of a function's log on its log pipes, between whatever else is written there.
+"""The frames of a function's log on its log pipes, among other bytes that are written there.
 
     MARK kind level call [key] payload \\n
 
-A log pipe carries bytes of anybody in the cell: C code, child processes, Python.  What Python's own
-streams and ``logging`` write can say more than bytes do, so it goes in frames: which call wrote it, of which
-level it is, and that its lines belong together.  A frame is a line that begins with MARK, of at
-most FRAME_MAX_BYTES, which a pipe takes at once or not at all: it is never torn by another writer, and the
-bytes around it are theirs.  In it NUL stands for a newline; a NUL or MARK's first byte of the text are
-written out.
+Everything in the cell may write to a log pipe: C code, child processes, Python.  Python's streams and
+``logging`` know more than bytes: which call wrote a text, its level, and which lines belong together.  Frames
+carry that.  A frame is one line that begins with MARK and has at most FRAME_MAX_BYTES.  A pipe takes such a
+line at once or not at all, so no other writer can tear it.  Inside a frame NUL stands for a newline; a NUL or
+MARK's first byte in the text is written as an escape.
 
-Nothing here is a promise of the cell.  What is no frame is text, and what a frame says of itself is believed
-of the cell's own calls at most (``supervisor/front/logs/line_stamps.py``).  Pure; shared with the front.
+A cell may write any frame.  Bytes that are no frame are text, and the front believes a frame about the cell's
+own calls only (``supervisor.front.logs.line_stamps``).  Pure; shared with the front.
 """
 
 from typing import Dict, Iterator, Literal, NamedTuple, Optional
 
 MARK = b"\x1e\x00"
 Level = Literal["debug", "info", "warning", "error", "critical"]
-# PIPE_BUF of Linux: up to here a write to a pipe is one piece.
+# PIPE_BUF of Linux: a write to a pipe is atomic up to this size.
 FRAME_MAX_BYTES = 4096
-# Of one entry: a traceback of a hundred frames has a tenth of it.
+# The largest entry; a traceback of a hundred frames has a tenth of it.
 ENTRY_MAX_BYTES = 48 * 1024
 
-# In the place of a call's number: no call's.  Calls are numbered from 1, and no instance gets that far.
+# The call number of a line that belongs to no call.  Calls count from 1, and no instance gets that far.
 NOBODY = 0xFFFFFFFF
 
-# Text is cut into lines, of which the last may go on in the call's next frame; an entry stays as it is.  An
-# end is the entry that a failed call leaves: its traceback, or where it stood.
+# TEXT is cut into lines, and the last line may go on in the call's next frame.  An ENTRY stays whole; MORE is
+# a part of it that is not the last.  END is the entry that a failed call leaves: its traceback or its stack.
 TEXT, MORE, ENTRY, END = b"t", b"m", b"e", b"x"
 LEVELS: "Dict[bytes, Level]" = {
     b"d": "debug",
@@ -43,10 +42,10 @@ _TEXT_ROOM = FRAME_MAX_BYTES - len(MARK) - _CALL_END - 1
 _ENTRY_ROOM = FRAME_MAX_BYTES - len(MARK) - _KEY_END - 1
 
 
-class Frame(NamedTuple):
-    """``call`` is 0 where none is named, NOBODY where it is none's.
+class LogFrame(NamedTuple):
+    """A decoded frame.  ``call`` is 0 if the frame names no call, NOBODY if it belongs to none.
 
-    ``key`` tells the entries apart that are being written at once.
+    ``key`` tells apart the entries that are being written at the same time.
     """
 
     kind: bytes
@@ -57,7 +56,7 @@ class Frame(NamedTuple):
 
 
 def text(data: bytes, call: int) -> Iterator[bytes]:
-    """Frames of what was written to a stream during a call."""
+    """The frames of a text that a call has written to a stream."""
     data = _escaped(data)
     head = b"%bti%08x" % (MARK, call)
     if len(data) <= _TEXT_ROOM:
@@ -68,8 +67,8 @@ def text(data: bytes, call: int) -> Iterator[bytes]:
 
 
 def entry(data: bytes, level: str, call: int, key: int, kind: bytes = ENTRY) -> Iterator[bytes]:
-    """Frames of one entry, lines and all; what is above ENTRY_MAX_BYTES is left out."""
-    # One byte more, so that whoever reads it sees that something is missing.
+    """The frames of one entry, however many lines it has; it is cut after ENTRY_MAX_BYTES."""
+    # One byte more, so that the reader sees that something is missing.
     data = _escaped(data[: ENTRY_MAX_BYTES + 1])
     tail = b"%b%08x%08x" % (_CODES[level], call, key & 0xFFFFFFFF)
     last = max(0, len(data) - 1) // _ENTRY_ROOM * _ENTRY_ROOM
@@ -78,8 +77,8 @@ def entry(data: bytes, level: str, call: int, key: int, kind: bytes = ENTRY) -> 
     yield b"%b%b%b%b\n" % (MARK, kind, tail, data[last:])
 
 
-def decode(data: bytes) -> Optional[Frame]:
-    """The frame whose bytes lie between MARK and its newline; None when there is no such frame."""
+def decode(data: bytes) -> Optional[LogFrame]:
+    """The frame in the bytes between MARK and the newline; None if they are no frame."""
     # From here on the bytes are hostile.
     kind, level = data[:1], LEVELS.get(data[1:2])
     if level is None or len(data) < _CALL_END or len(data) >= FRAME_MAX_BYTES:
@@ -89,9 +88,9 @@ def decode(data: bytes) -> Optional[Frame]:
     except ValueError:
         return None
     if kind == TEXT:
-        return Frame(kind, level, call, b"", data[_CALL_END:])
+        return LogFrame(kind, level, call, b"", data[_CALL_END:])
     if kind in (MORE, ENTRY, END) and len(data) >= _KEY_END:
-        return Frame(kind, level, call, data[_CALL_END:_KEY_END], data[_KEY_END:])
+        return LogFrame(kind, level, call, data[_CALL_END:_KEY_END], data[_KEY_END:])
     return None
 
 

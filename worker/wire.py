@@ -1,22 +1,20 @@
-"""The wire between a front and a cell: frames in, frames out, no I/O.
+"""The wire between a front and a cell: encodes and decodes frames, without any I/O.
 
-Rule 1: any bytes whatever give frames or one RemoteProtocolError, in memory bounded by the limits
-        below and in time linear in the bytes received.
-Rule 2: a frame that exists is valid: its kind travels in this direction, its head has the fields
-        of its kind with the right types and bounds, its body fits.
+Rule 1: any bytes give frames or one RemoteProtocolError, in memory bounded by the limits below and in
+        time linear in the bytes received.
+Rule 2: every decoded frame is valid: its kind travels in this direction, its head has the fields of
+        its kind with the right types and bounds, its body fits.
 Rule 3: nothing here reads a clock, a descriptor or a random number.
 
 A frame is a fixed prefix, a *head* and a *body*:
 
     kind u8 | call u32 | head length u32 | body length u32 | head | body        (big-endian)
 
-``call`` numbers a call within its cell, 0 where the frame belongs to none.  The head is one flat
-msgpack array with the fields that KINDS names; kinds that carry HTTP headers append them to it as
-name, value, name, value, ...  The body is raw bytes and is never parsed here: a hostile msgpack map
-costs 72 bytes of objects per byte, a body costs one.
-
-Whoever cannot read a frame cannot tell where the next one starts, so the first violation ends
-the conversation; after it the Decoder refuses to be used.
+``call`` is the number of a call within its cell, 0 if the frame belongs to none.  The head is one flat
+msgpack array of the fields in KINDS; kinds with HTTP headers append them as name, value, name, value, ...
+The body is raw bytes and is never parsed here: a hostile msgpack map costs 72 bytes of objects per byte, a
+body costs one.  After the first invalid frame nobody can tell where the next one begins, so it ends the
+conversation, and the Decoder refuses to go on.
 """
 
 import struct
@@ -26,17 +24,17 @@ import msgpack
 
 WIRE_VERSION = 4
 _TEXT_ONLY = {str}
-_Head = Tuple[Tuple[Any, ...], Tuple[Tuple[str, str], ...]]  # the fields, and the headers behind them
-_packer = msgpack.Packer()  # each has a buffer of 256 KiB; it packs in one piece, whoever's thread it is
+_Head = Tuple[Tuple[Any, ...], Tuple[Tuple[str, str], ...]]  # the fields, and the headers after them
+_packer = msgpack.Packer()  # one for all: each has a buffer of 256 KiB; packing is atomic among threads
 
 PREFIX = struct.Struct(">BIII")
 
-# Large enough for gunicorn's largest request head (100 fields of 8 KiB would not fit, but the
-# front refuses those with 431 first); small enough that the worst msgpack head stays under 5 MB.
+# Larger than every request head that the front accepts (it answers 431 to others), and small enough that
+# the objects of the worst msgpack head stay under 5 MB.
 HEAD_MAX_BYTES = 64 * 1024
-# An HTTP message with more than this many header fields is nobody's honest message.
+# No honest HTTP message has more header fields.
 HEADERS_MAX = 256
-# The operator's ceiling for bodies cannot pass this (supervisor.function_options: 1024 MiB).
+# The largest body that an operator can allow (supervisor.function_options: 1024 MiB).
 BODY_MAX_BYTES = 1 << 30
 CALL_MAX = 0xFFFFFFFF
 
@@ -45,15 +43,15 @@ TO_FRONT = "to front"
 
 
 class ProtocolError(Exception):
-    """A frame that may not exist."""
+    """An invalid frame."""
 
 
 class LocalProtocolError(ProtocolError):
-    """We were about to send one: our bug, and loud."""
+    """We were about to send an invalid frame, which is our bug."""
 
 
 class RemoteProtocolError(ProtocolError):
-    """The peer sent one: it loses its cell, nobody is surprised."""
+    """The peer has sent an invalid frame, which ends its cell."""
 
 
 class Text(NamedTuple):
@@ -71,8 +69,8 @@ class Number(NamedTuple):
     most: int = 0xFFFFFFFF
 
 
-class Kind:
-    """One row of KINDS: what a frame of this kind may look like."""
+class FrameKind:
+    """One row of KINDS: the form of a frame of this kind."""
 
     def __init__(
         self,
@@ -90,7 +88,7 @@ class Kind:
         self.has_body = has_body
         self.belongs_to_call = belongs_to_call
         self.arity = len(fields)
-        # (type, least, most) by position: every call is checked twice on each side of the pipe.
+        # (type, least, most) by position, for speed: each side checks two frames for each call.
         self.checks: Tuple[Tuple[Any, int, int], ...] = tuple(
             (str, 0, field.most) if type(field) is Text else (int, field.least, field.most)
             for field in fields
@@ -99,37 +97,37 @@ class Kind:
 
 INIT, CALL, CANCEL, VALUES = 1, 2, 3, 4
 READY, FAILED, CHECKED, ANSWER, RAISED, BROKE, WHERE, MET = 16, 17, 18, 19, 20, 21, 22, 23
-# Why a call is to end early: its time is up, or its caller has hung up.
+# Why a call has to end early: its time is up, or its caller has hung up.
 TIME_IS_UP, CALLER_IS_GONE = 0, 1
-# What an instance met: a MemoryError that nobody caught (RAISED follows), or limits that it dealt with.
+# The limit that an instance has met.  OUT_OF_MEMORY: a MemoryError that nobody caught; RAISED follows.
 OUT_OF_MEMORY, MET_MEMORY, MET_PROCESSES, MET_OPEN_FILES = 1, 2, 3, 4
-# The stage of FAILED where the import ran out of memory; the exit of a worker that finds none for a frame.
+# The stage of FAILED if the import ran out of memory; the exit code of a worker without memory for a frame.
 STAGE_MEMORY, EXIT_OUT_OF_MEMORY = "memory", 77
 
-# Of a function with ``fresh``, one byte each, from pid 1 of its cell, which runs no code of the function's:
-# nothing of the last call is left and the next may be sent; or why a cell of it can serve one call only.
+# What pid 1 of a ``fresh`` function's cell, which runs no code of the function, tells the front in one byte.
+# CLEAN: nothing of the last call is left, the next may be sent.  ONE_CALL_*: why the cell can serve only one.
 CLEAN = b"c"
-WHOLE_THREADS, WHOLE_PROCESSES, WHOLE_FILES, WHOLE_MEMORY = b"t", b"p", b"f", b"m"
-WHOLE_TMP, WHOLE_NO_NAMESPACES, WHOLE_NO_LIST = b"d", b"n", b"l"
-WHOLE: Dict[bytes, str] = {
-    WHOLE_THREADS: "its import starts threads",
-    WHOLE_PROCESSES: "its import starts processes",
-    WHOLE_FILES: "its import opens files or sockets and keeps them open",
-    WHOLE_MEMORY: "its import makes shared memory",
-    WHOLE_TMP: "its import leaves files in /tmp or /dev/shm",
-    WHOLE_NO_NAMESPACES: "this host has no namespaces",
-    WHOLE_NO_LIST: "this host's kernel does not list a process's children",
+ONE_CALL_THREADS, ONE_CALL_PROCESSES, ONE_CALL_FILES, ONE_CALL_MEMORY = b"t", b"p", b"f", b"m"
+ONE_CALL_TMP, ONE_CALL_NO_NAMESPACES, ONE_CALL_NO_LIST = b"d", b"n", b"l"
+ONE_CALL: Dict[bytes, str] = {
+    ONE_CALL_THREADS: "its import starts threads",
+    ONE_CALL_PROCESSES: "its import starts processes",
+    ONE_CALL_FILES: "its import opens files or sockets and keeps them open",
+    ONE_CALL_MEMORY: "its import makes shared memory",
+    ONE_CALL_TMP: "its import leaves files in /tmp or /dev/shm",
+    ONE_CALL_NO_NAMESPACES: "this host has no namespaces",
+    ONE_CALL_NO_LIST: "this host's kernel does not list a process's children",
 }
 
-# What a call used: the cell's own word, for display and for the size of its own function's pool only.
+# What a call used.  The cell may lie: the numbers are for display and for its own function's pool only.
 _USAGE = (Number("exec_us", 0, 1 << 53), Number("cpu_us", 0, 1 << 53), Number("peak_kib", 0, 1 << 40))
 _EXCEPTION = (
     Text("exception_type", 256), Text("exception_info", 8192),
     Number("line", 0, 1 << 31), Text("code", 1024), Text("file", 256),
 )  # fmt: skip
 
-KINDS: Dict[int, Kind] = {
-    INIT: Kind(
+KINDS: Dict[int, FrameKind] = {
+    INIT: FrameKind(
         "INIT",
         TO_CELL,
         (
@@ -143,7 +141,7 @@ KINDS: Dict[int, Kind] = {
         ),
         has_body=True,
     ),
-    CALL: Kind(
+    CALL: FrameKind(
         "CALL",
         TO_CELL,
         (
@@ -157,20 +155,20 @@ KINDS: Dict[int, Kind] = {
         has_body=True,
         belongs_to_call=True,
     ),
-    CANCEL: Kind("CANCEL", TO_CELL, (Number("why", TIME_IS_UP, CALLER_IS_GONE),), belongs_to_call=True),
-    VALUES: Kind("VALUES", TO_CELL, (), has_body=True),
-    READY: Kind(
+    CANCEL: FrameKind("CANCEL", TO_CELL, (Number("why", TIME_IS_UP, CALLER_IS_GONE),), belongs_to_call=True),
+    VALUES: FrameKind("VALUES", TO_CELL, (), has_body=True),
+    READY: FrameKind(
         "READY",
         TO_FRONT,
         (Number("is_async", 0, 1), Number("import_us", 0, 1 << 53), Text("entry", 64), Text("python", 32)),
     ),
-    FAILED: Kind("FAILED", TO_FRONT, (Text("stage", 32), *_EXCEPTION)),
-    CHECKED: Kind(
+    FAILED: FrameKind("FAILED", TO_FRONT, (Text("stage", 32), *_EXCEPTION)),
+    CHECKED: FrameKind(
         "CHECKED",
         TO_FRONT,
         (Number("ok", 0, 1), Text("message", 8192), Number("line", 0, 1 << 31), Text("entry", 64)),
     ),
-    ANSWER: Kind(
+    ANSWER: FrameKind(
         "ANSWER",
         TO_FRONT,
         (Number("status", 200, 599), *_USAGE),
@@ -178,13 +176,15 @@ KINDS: Dict[int, Kind] = {
         has_body=True,
         belongs_to_call=True,
     ),
-    RAISED: Kind("RAISED", TO_FRONT, (*_EXCEPTION, *_USAGE), belongs_to_call=True),
-    BROKE: Kind("BROKE", TO_FRONT, (Text("message", 8192), *_USAGE), belongs_to_call=True),
-    # Not the end of its call: where the code stood when it was told to end.  ``is_blocking``: it keeps the
-    # instance's event loop from all others.
-    WHERE: Kind("WHERE", TO_FRONT, (Text("where", 512), Number("is_blocking", 0, 1)), belongs_to_call=True),
-    # Nor is this: its instance met a limit, and shall serve no call after those that run.
-    MET: Kind("MET", TO_FRONT, (Number("what", OUT_OF_MEMORY, MET_OPEN_FILES),), belongs_to_call=True),
+    RAISED: FrameKind("RAISED", TO_FRONT, (*_EXCEPTION, *_USAGE), belongs_to_call=True),
+    BROKE: FrameKind("BROKE", TO_FRONT, (Text("message", 8192), *_USAGE), belongs_to_call=True),
+    # Where a call's code stood when it was told to end; not the end of the call.  ``is_blocking``: it blocks
+    # the event loop, and so all other calls of the instance.
+    WHERE: FrameKind(
+        "WHERE", TO_FRONT, (Text("where", 512), Number("is_blocking", 0, 1)), belongs_to_call=True
+    ),
+    # The instance has met a limit, and is to get no more calls; not the end of the call either.
+    MET: FrameKind("MET", TO_FRONT, (Number("what", OUT_OF_MEMORY, MET_OPEN_FILES),), belongs_to_call=True),
 }
 
 
@@ -200,7 +200,7 @@ class Frame(NamedTuple):
 
 def _problem(field: Any, value: Any) -> Optional[str]:
     """Why ``value`` cannot be ``field``, or None."""
-    # Exact types: bool is an int to isinstance, and a subclass can lie about its length.
+    # Exact types: isinstance takes a bool for an int, and a subclass can lie about its length.
     if type(field) is Text:
         if type(value) is not str:
             return "is not text"
@@ -210,8 +210,8 @@ def _problem(field: Any, value: Any) -> Optional[str]:
     return None if field.least <= value <= field.most else "is not in %d..%d" % (field.least, field.most)
 
 
-def _check_head(kind: Kind, values: Sequence[Any]) -> None:
-    """ValueError says what is wrong with a head: first its fields, then its headers' items."""
+def _check_head(kind: FrameKind, values: Sequence[Any]) -> None:
+    """Raise ValueError if a head's fields or its headers are invalid."""
     arity = kind.arity
     items = len(values) - arity
     if items < 0 or (items and not kind.has_headers):
@@ -228,8 +228,10 @@ def _check_head(kind: Kind, values: Sequence[Any]) -> None:
         raise ValueError("%s has a header item that is not text" % kind.name)
 
 
-def _check_prefix(kind: Optional[Kind], call: int, head_bytes: int, body_bytes: int, body_max: int) -> None:
-    """ValueError when a prefix announces what its kind may not have."""
+def _check_prefix(
+    kind: Optional[FrameKind], call: int, head_bytes: int, body_bytes: int, body_max: int
+) -> None:
+    """Raise ValueError if a prefix announces something that its kind may not have."""
     if kind is None:
         raise ValueError("unknown kind of frame")
     if (call != 0) != kind.belongs_to_call:
@@ -247,13 +249,13 @@ def encode(
     headers: Sequence[Tuple[str, str]] = (),
     body_bytes: int = 0,
 ) -> bytes:
-    """Prefix and head of a frame whose body of ``body_bytes`` bytes the caller sends after it.
+    """Prefix and head of a frame; the caller sends its body of ``body_bytes`` bytes after them.
 
-    Raises LocalProtocolError when the frame would not be valid.
+    Raises LocalProtocolError if the frame would be invalid.
     """
     try:
         kind = KINDS.get(kind_id)
-        if kind is None:  # before its fields: they could be too large for msgpack even to refuse well
+        if kind is None:  # before the fields are packed: an unknown kind bounds nothing
             raise ValueError("unknown kind of frame")
         values: List[Any] = list(fields)
         for pair in headers:
@@ -267,10 +269,10 @@ def encode(
 
 
 class Decoder:
-    """Bytes of one peer in, valid frames out.
+    """Decodes the bytes of one peer into valid frames.
 
-    ``direction`` is the only one whose kinds are accepted; ``body_max`` the largest body in bytes.
-    ``expected``, where it is set, holds the call numbers of which a frame may come now.
+    It accepts the kinds of one ``direction``, and bodies of at most ``body_max`` bytes.  ``expected``, if
+    set, holds the numbers of the calls that may have a frame now.
     """
 
     def __init__(self, direction: str, body_max: int = BODY_MAX_BYTES) -> None:
@@ -284,24 +286,24 @@ class Decoder:
 
     @property
     def is_between_frames(self) -> bool:
-        """No frame has begun that has not ended."""
+        """Whether no frame is incomplete."""
         return not self._buffer and self._prefix is None
 
     def check_rest(self) -> None:
-        """RemoteProtocolError when a frame has begun that nobody waits for, or not any more."""
+        """Raise RemoteProtocolError if the incomplete frame is one that no call waits for."""
         if self.expected is None or self.is_between_frames:
             return
         if not self.expected or (self._prefix is not None and self._prefix[1] not in self.expected):
             raise RemoteProtocolError("the beginning of a frame that no call waits for")
 
     def close(self) -> None:
-        """Hold nothing any more."""
+        """Drop all bytes, and refuse any more."""
         self._is_broken = True
         self._buffer = bytearray()
         self._prefix = self._head = None
 
     def receive(self, data: bytes) -> List[Frame]:
-        """The frames that ``data`` completes, in order.  Raises RemoteProtocolError for good."""
+        """The frames that ``data`` completes, in order.  RemoteProtocolError is final."""
         # From here on the bytes are hostile.
         if self._is_broken:
             raise RemoteProtocolError("this conversation already broke")
@@ -322,7 +324,7 @@ class Decoder:
             raise
 
     def _whole(self, data: bytes) -> Optional[Frame]:
-        """The frame when ``data`` is exactly one, as it nearly always is; saves the copies."""
+        """The frame if ``data`` is exactly one, as it nearly always is; saves copies."""
         number, call, head_bytes, body_bytes = PREFIX.unpack_from(data)
         head_end = PREFIX.size + head_bytes
         if len(data) != head_end + body_bytes:
@@ -346,7 +348,7 @@ class Decoder:
                 _check_prefix(self._kinds.get(number), call, head_bytes, body_bytes, self._body_max)
             except ValueError as error:
                 raise RemoteProtocolError(str(error)) from None
-            # Not when it is whole: a body may have many megabytes.
+            # Now, not once the frame is complete: its body may have many megabytes.
             if self.expected is not None and call not in self.expected:
                 what = "an answer that no call waits for" if call else "a second word on how it started"
                 raise RemoteProtocolError(what)
@@ -356,7 +358,7 @@ class Decoder:
         if self._head is None:
             if len(buffer) < head_bytes:
                 return None
-            # The head is checked before its body arrives: a liar never gets to send the body.
+            # The head is checked before the body: a peer with a bad head does not get to send a body.
             self._head = self._read_head(self._kinds[number], bytes(buffer[:head_bytes]))
             del buffer[:head_bytes]
         if len(buffer) < body_bytes:
@@ -368,10 +370,10 @@ class Decoder:
         return Frame(number, call, fields, headers, body)
 
     @staticmethod
-    def _read_head(kind: Kind, head: bytes) -> _Head:
+    def _read_head(kind: FrameKind, head: bytes) -> _Head:
         try:
-            # No maps, no extension types; arrays no longer than the longest honest head.  What is
-            # still possible, arrays in arrays, is bounded by the head's size and refused below.
+            # No maps, no extension types, no array longer than the longest honest head.  Arrays in arrays are
+            # bounded by the head's size, and _check_head refuses them.
             values = msgpack.unpackb(
                 head,
                 raw=False,
@@ -383,8 +385,7 @@ class Decoder:
                 max_array_len=2 * HEADERS_MAX + 16,
                 max_str_len=HEAD_MAX_BYTES,
             )
-        # msgpack raises ValueError, its own ExtraData, FormatError and StackError (ValueErrors too),
-        # and UnicodeDecodeError (also one); nothing else may escape a hostile head.
+        # msgpack's own errors (ExtraData, FormatError, StackError) and UnicodeDecodeError are ValueErrors.
         except (ValueError, TypeError, RecursionError) as error:
             what = "%s has a head that is no flat array (%s)" % (kind.name, type(error).__name__)
             raise RemoteProtocolError(what) from None

@@ -25,10 +25,8 @@ from typing import List
 import msgpack
 
 from . import _syscalls as sys_
-from . import cell_process
-from .answer import own_frames
-from .capture import output_capture
-from .imports import import_hooks, interpreter, matplotlib_fonts, network_refusals
+from . import cell_process, interpreter_hooks
+from .imports import interpreter, network_refusals
 from .sandbox import warmup
 from .sandbox.lockdown_state import Materials
 
@@ -36,12 +34,12 @@ MESSAGE_MAX_BYTES = 4096
 DESCRIPTORS_PER_CELL = 6
 ANCILLARY_BYTES = socket.CMSG_SPACE(4 * DESCRIPTORS_PER_CELL)
 
-# What every worker needs.  Nothing here may import ``threading``: each child of a fork would run its hook,
-# which copies as many pages as all else that a small process does.
+# What every worker needs.  Nothing here may import ``threading``: each child of a fork would run its fork
+# hook, which copies as many pages as everything else that a small process does.
 OWN_IMPORTS = (
     ".serve.loop", "function", "function.context", "function.request", "function.secrets",
     "function.variables",
-    # Small, in many a function, and without an extension module of their own.
+    # Many functions import these; they are small and have no extension module.
     "__future__", "atexit", "dataclasses", "string", "textwrap",
 )  # fmt: skip
 
@@ -100,19 +98,17 @@ def main() -> None:
         _take_away(passing)
     has_huge_pages = os.environ.pop("GLIBC_TUNABLES", None) is not None
     if has_huge_pages:
-        sys_.prctl(sys_.PR_SET_THP_DISABLE, 1)  # for what functions allocate, not for what is shared
+        sys_.prctl(sys_.PR_SET_THP_DISABLE, 1)  # only functions are to have huge pages
     interpreter.as_plain()
-    network_refusals.forbid()  # before any library copies what it replaces
+    network_refusals.forbid()  # before any library copies the functions that this replaces
     missing = import_ahead([*OWN_IMPORTS, *names])
     # What started us is no author's ``__main__``.
     for name in ("sys", "main"):
         vars(sys.modules["__main__"]).pop(name, None)
     # From 3.13 the text of our command is kept as the source of every "<string>": an author's own, too.
     linecache.clearcache()
-    own_frames.install()
-    # Every worker's streams and log handler: made here they are nobody's copy.
-    output_capture.install()
-    import_hooks.once_imported("matplotlib", matplotlib_fonts.put)
+    # Here and not in each cell, which would have to copy the pages.
+    interpreter_hooks.install()
     # What a first run finds out about our own code is found out once.
     warmup.rehearse()
     # Objects of now are never looked at by a child's collector, so their pages stay shared.

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from seccomp.profile import Answer, load
+from seccomp.profile import ActionKind, load
 from supervisor.runtimes import RUNTIME_NAMES, Runtime
 from supervisor.runtimes.runtime_record import read_record, runtime_of
 from supervisor.settings import plain_sources
@@ -92,7 +92,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def allowed() -> set[str]:
     """The names that a cell may call, with whatever arguments."""
     return {
-        name for rule in load(PROFILE).rules for name in rule.names if rule.action.answer is Answer.ALLOW
+        name for rule in load(PROFILE).rules for name in rule.names if rule.action.kind is ActionKind.ALLOW
     }  # fmt: skip
 
 

@@ -21,7 +21,7 @@ INSIDES = re.compile(
             re.escape(str(REPOSITORY)),
             r"/opt/cellblock\b",  # where our code lies in a cell
             r"\b_cellblock\b",
-            rf"\bworker[./](?:\w+[./])?(?:{_MODULES})\b",
+            rf"\bworker[./](?:\w+[./])*(?:{_MODULES})\b",
             r"\bfunction/(?:_seam|context|request|secrets|testing|variables)\.py\b",
             r"\bsupervisor[./]\w+",
             r"\b(?:_serve_sync|run_pid_1|_run_worker|rehears\w*|zygote)\b",

@@ -1,7 +1,7 @@
-"""An exception of tenant code: as the fields that a caller sees, and in the log as Python prints it.
+"""An exception of tenant code: the fields that a caller sees, and the traceback that the log shows.
 
-Whatever is asked of it may be the tenant's own code: its class, its text, its hook.  Nothing of that may keep
-the call from its answer, so every door here is open to any exception.
+Each question to the exception may run tenant code: its class, its ``__str__``, an ``excepthook``.  None of
+that may keep the call from its answer, so each place here that runs such code catches every exception.
 """
 
 import _thread
@@ -13,30 +13,29 @@ from .. import logwire
 from ..capture import output_capture
 from ..imports import namesakes
 from . import handler_source, own_frames
+from .mistake import class_name, clipped
 
 TYPE_MAX_CHARS = 256
 INFO_MAX_CHARS = 4096
 CODE_MAX_CHARS = 512
 FILE_MAX_CHARS = 256
 LINE_MAX = 1 << 31
-# Plain Python says nothing of exit(), and ends.
+# Plain Python writes nothing for exit(); its process simply ends.
 EXIT = 'exit() ends its call with a 500; to answer, return {"status_code": ..., "body": ...}\n'
 EXIT_OF_IMPORT = (
     "exit() ended the import before there was a handler; "
     'what only a script does belongs under if __name__ == "__main__":\n'
 )
 
-# A class made by a metaclass can have any ``__name__``; this is the one that it was given.
-_name = type.__dict__["__name__"]
-# Kept from authors who replace them.
+# The originals, in case the author replaces them.
 _show = sys.__excepthook__
 _getline = linecache.getline
-# Its own words, whatever a subclass makes of these names.
+# The attributes of SyntaxError itself, whatever a subclass makes of these names.
 _syntax = {name: SyntaxError.__dict__[name] for name in ("lineno", "text", "msg", "filename")}
 
 
-class Failure(NamedTuple):
-    """``line`` is 0 and ``code`` empty where there is no line to name; ``file`` as its author knows it."""
+class ExceptionReport(NamedTuple):
+    """What a caller learns.  If there is no line to name, ``line`` is 0 and ``code`` is empty."""
 
     exception_type: str
     exception_info: str
@@ -45,44 +44,34 @@ class Failure(NamedTuple):
     file: str
 
 
-def name_of(error: BaseException) -> str:
-    """The name of its class."""
-    return str.__str__(_name.__get__(type(error)))
-
-
 def text_of(value: Any) -> str:
-    """``str(value)``, or what became of that."""
+    """``str(value)``, or a note that it raised."""
     try:
         return str.__str__(str(value))
     except BaseException as second:  # a tenant's __str__ may raise anything
-        return "<%s whose str raises %s>" % (str.__str__(_name.__get__(type(value))), name_of(second))
+        return "<%s whose str raises %s>" % (class_name(value), class_name(second))
 
 
-def _clean(text: str, most: int) -> str:
-    """Cut, and with lone surrogates replaced, so that the wire can carry it."""
-    return text[:most].encode("utf-8", "replace").decode()
+def report_of(error: BaseException, entry: Optional[Callable[..., Any]] = None) -> ExceptionReport:
+    """The report of an exception, with the author's own innermost line, else the innermost line of all.
 
-
-def failure_of(error: BaseException, entry: Optional[Callable[..., Any]] = None) -> Failure:
-    """The author's own innermost line where there is one, else the innermost line of all.
-
-    ``entry`` is what was called: where there is no line at all, the one that it is defined in.
+    ``entry`` is the function that was called: if there is no line at all, the report names its definition.
     """
     try:
         file, line, code, info = _place_of(error, entry)
-    except BaseException:  # the tenant's: a property of its class, a loader of its module
+    except BaseException:  # tenant code: a property of the class, a loader of the module
         file, line, code, info = "", 0, "", text_of(error)
-    return Failure(
-        _clean(name_of(error), TYPE_MAX_CHARS),
-        _clean(info, INFO_MAX_CHARS),
+    return ExceptionReport(
+        clipped(class_name(error), TYPE_MAX_CHARS),
+        clipped(info, INFO_MAX_CHARS),
         line,
-        _clean(code.strip(), CODE_MAX_CHARS),
-        _clean(file, FILE_MAX_CHARS),
+        clipped(code.strip(), CODE_MAX_CHARS),
+        clipped(file, FILE_MAX_CHARS),
     )
 
 
 def _place_of(error: BaseException, entry: Optional[Callable[..., Any]]) -> Tuple[str, int, str, str]:
-    """File, line, code and text."""
+    """The exception's file, line, code and text."""
     if issubclass(type(error), SyntaxError):
         found = _of_syntax(error)
         if found is not None:
@@ -99,12 +88,12 @@ def _code_at(path: str, line: int) -> str:
     try:
         with namesakes.ours:
             return _getline(path, line) if line else ""
-    except BaseException:  # a loader of the author's, that has the source
+    except BaseException:  # an author's module loader, which is asked for the source
         return ""
 
 
 def _of_syntax(error: Any) -> Optional[Tuple[str, int, str, str]]:
-    # Parsers of other languages raise SyntaxError by hand, with anything in it.
+    # Parsers of other languages raise SyntaxError too, with anything in its attributes.
     line, text, message, file = (each.__get__(error) for each in _syntax.values())
     if type(line) is not int or not 0 < line <= LINE_MAX:
         return None
@@ -115,19 +104,20 @@ def _of_syntax(error: Any) -> Optional[Tuple[str, int, str, str]]:
 
 
 def name_of_file(path: str) -> str:
-    """As the author knows it: from the bundle's root on; of another file its name alone."""
+    """A path as the author knows it: from the bundle's root; for any other file its name alone."""
     if own_frames.is_own(path):
         return handler_source.shown(path)
     return path.rpartition("/")[2]
 
 
 def _innermost(error: BaseException) -> Tuple[str, int]:
-    """Path and line of the last frame in the bundle, else of what led to it, else of its own last frame."""
-    # Walked by hand: traceback.extract_tb reads every line of a traceback that a tenant can make
-    # as long as the recursion limit allows.
+    """Path and line of the last frame in the bundle, the causes' frames included; else of the last frame."""
+    # A loop of our own: traceback.extract_tb would read the source of every frame, and a tenant can make a
+    # traceback as long as the recursion limit allows.
     chosen = None
     for each in own_frames.shown_chain_of(error):
-        # Python makes a RuntimeError of StopIteration in a coroutine: it begins where that is awaited.
+        # The causes too: Python turns StopIteration in a coroutine into a RuntimeError, whose traceback
+        # begins where the coroutine is awaited.
         trace = own_frames.traceback_of(each)
         while trace is not None:
             if own_frames.is_own(own_frames.file_of(trace)):
@@ -146,7 +136,7 @@ def _innermost(error: BaseException) -> Tuple[str, int]:
 
 
 class _Collector:
-    """``sys.stderr`` while Python prints a traceback, piece by piece, which shall be one entry."""
+    """Stands for ``sys.stderr`` while Python prints a traceback in pieces, to make one entry of them."""
 
     def __init__(self, stream: Any) -> None:
         self.pieces: List[str] = []
@@ -154,22 +144,22 @@ class _Collector:
         self._thread = _thread.get_ident()
 
     def write(self, text: str) -> int:
-        """Keep it; what another thread writes meanwhile is its own affair."""
+        """Keep the text; what another thread writes meanwhile goes to the stream."""
         if _thread.get_ident() != self._thread:
             return self._stream.write(text)  # type: ignore[no-any-return]
         self.pieces.append(text)
         return len(text)
 
     def flush(self) -> None:
-        """There is nothing to push out."""
+        """Nothing to flush."""
 
 
 def print_traceback(error: BaseException, entry: Optional[Callable[..., Any]] = None) -> None:
-    """As Python shows what nobody caught, by the author's hook if there is one; without frames of ours."""
+    """Log an exception as Python shows an uncaught one, with the author's ``excepthook`` if there is one."""
     try:
         own_frames.clean(error)
         hook = sys.excepthook
-        if issubclass(type(error), SystemExit):  # Python itself asks no hook about it
+        if issubclass(type(error), SystemExit):  # for which Python calls no hook
             with namesakes.ours:
                 text = _shown(_show, error) + (EXIT if entry is not None else EXIT_OF_IMPORT)
         elif hook is _show:
@@ -186,27 +176,27 @@ def print_traceback(error: BaseException, entry: Optional[Callable[..., Any]] = 
         if text:
             output_capture.entry(text, "error", logwire.END)
     except BaseException as second:  # the tenant may have replaced sys.stderr
-        _say_without(error, second)
+        _print_without_traceback(error, second)
 
 
-def _say_without(error: BaseException, second: BaseException) -> None:
+def _print_without_traceback(error: BaseException, second: BaseException) -> None:
     try:
-        line = "%s (its traceback cannot be shown: %s)\n" % (name_of(error), name_of(second))
+        line = "%s (its traceback cannot be shown: %s)\n" % (class_name(error), class_name(second))
         if sys.__stderr__ is not None:
             sys.__stderr__.write(line)
-    except BaseException:  # noqa: S110 - that one too: the caller is told all the same
+    except BaseException:  # noqa: S110 - the tenant has replaced that stream too
         pass
 
 
 def _shown(show: Any, error: BaseException) -> str:
-    """What ``show``, Python's own or the author's, writes to stderr of it."""
+    """What ``show``, Python's own hook or the author's, writes to stderr about the exception."""
     stream = sys.stderr
     collector = _Collector(stream)
     sys.stderr = collector
     try:
         show(type(error), error, own_frames.traceback_of(error))
     finally:
-        # Its __str__ may have put another one there, which is then the author's wish.
+        # The exception's __str__ may have set another stream, which is then the author's wish.
         if sys.stderr is collector:
             sys.stderr = stream
     return "".join(collector.pieces)
@@ -216,7 +206,7 @@ def _hooked(hook: Any, error: BaseException) -> str:
     try:
         return _shown(hook, error)
     except SystemExit:
-        return ""  # as an interpreter would leave
+        return ""  # as in an interpreter, which would end silently
     except BaseException as second:
         own_frames.unlink(second, error)
         own_frames.clean(second)
@@ -225,7 +215,7 @@ def _hooked(hook: Any, error: BaseException) -> str:
 
 
 def _how_it_is_called(entry: Callable[..., Any]) -> str:
-    """For what could not be called at all: Python would show the line that calls, which is ours."""
+    """For a handler that could not be called at all: Python would show the calling line, which is ours."""
     defined = handler_source.definition_of(entry)
     text = "The handler is called with one argument, the Event, as in: def handle(req)"
     if defined is None:

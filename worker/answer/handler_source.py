@@ -1,6 +1,6 @@
-"""Where in the bundle an author wrote the handler, for messages about what it returned or how it is called.
+"""Finds the line where the author wrote the handler, or its ``return``, for messages about a mistake.
 
-Asked only when something went wrong: it reads the source.
+It reads the source, so nothing here runs unless something went wrong.
 """
 
 import ast
@@ -11,15 +11,16 @@ from ..imports import namesakes
 from ..sandbox import places
 from . import own_frames
 
-# Decorators on decorators.
+# How many wrapped functions (decorators on decorators) are followed.
 WRAPPERS_MOST = 50
-# Lines of decorators above a ``def``; more are no code that anybody shows.
+# How many lines of decorators above a ``def`` are read.
 DECORATORS_MOST_LINES = 50
+# A longer source is not parsed for its ``return``.
 SOURCE_MOST_LINES = 20_000
 
 
 class Definition(NamedTuple):
-    """Of a function: the path of its file, the line of its ``def``, its name."""
+    """Where a function is defined: the path of its file, the line of its ``def``, its name."""
 
     file: str
     line: int
@@ -27,7 +28,7 @@ class Definition(NamedTuple):
 
 
 def definition_of(call: Callable[..., Any], is_inmost: bool = False) -> Optional[Definition]:
-    """Of the outermost function of the bundle's that ``call`` is, or that it wraps; or of the inmost one."""
+    """The definition of the outermost function of the bundle that ``call`` is or wraps; or of the inmost."""
     found = None
     try:
         for code in _codes_of(call):
@@ -35,18 +36,18 @@ def definition_of(call: Callable[..., Any], is_inmost: bool = False) -> Optional
                 found = Definition(code.co_filename, _line_of_def(code), code.co_name)
                 if not is_inmost:
                     break
-    except BaseException:  # the author's: a property, a __getattr__ of a callable object
+    except BaseException:  # the author's code: a property, a __getattr__ of a callable object
         return found
     return found
 
 
 def shown(path: str) -> str:
-    """A file of the bundle, as its author knows it."""
+    """The path of a file of the bundle, from the bundle's root."""
     return path[len(places.function_dir) + 1 :]
 
 
 def _line_of_def(code: Any) -> int:
-    """The first line of code that has decorators is that of the first of them."""
+    """The line of a function's ``def``: its code begins at the first decorator."""
     first: int = code.co_firstlineno
     with namesakes.ours:
         lines = linecache.getlines(code.co_filename)[first - 1 : first - 1 + DECORATORS_MOST_LINES]
@@ -58,7 +59,7 @@ def _line_of_def(code: Any) -> int:
 
 
 def _codes_of(call: Any) -> Iterator[Any]:
-    """The code of a function and of those that it stands for, outermost first."""
+    """The code of a callable and of the functions that it wraps, outermost first."""
     each = call
     for _ in range(WRAPPERS_MOST):
         if each is None:
@@ -71,13 +72,13 @@ def _codes_of(call: Any) -> Iterator[Any]:
         else:  # functools.partial; an object with a __call__
             each = getattr(each, "func", None) or getattr(each, "__wrapped__", None)
             if each is None and call is not None:
-                # A class is made by its own ``__init__``, any other object called by its class's.
+                # Calling a class runs its ``__init__``; calling an object runs its class's ``__call__``.
                 each = call.__init__ if isinstance(call, type) else type(call).__call__
                 call = None
 
 
 def place_of_the_answer(call: Callable[..., Any]) -> str:
-    """Where it was returned, in words: the line of the only ``return``, else that of the function."""
+    """Where the answer was returned, in words: the line of the only ``return``, else of the function."""
     defined = definition_of(call, is_inmost=True)
     if defined is None:
         return ""
@@ -85,7 +86,7 @@ def place_of_the_answer(call: Callable[..., Any]) -> str:
     try:
         with namesakes.ours:
             line = _only_return(defined)
-    except BaseException:  # a source that is none, or without end
+    except BaseException:  # the source is not Python, or reading it has no end
         line = 0
     if line:
         return "returned at %s:%d" % (name, line)
@@ -93,7 +94,7 @@ def place_of_the_answer(call: Callable[..., Any]) -> str:
 
 
 def _only_return(defined: Definition) -> int:
-    """The line of its only ``return``; 0 where it has several, or none."""
+    """The line of the function's only ``return``; 0 if it has several or none."""
     lines = linecache.getlines(defined.file)
     if len(lines) > SOURCE_MOST_LINES:
         return 0
@@ -107,7 +108,7 @@ def _only_return(defined: Definition) -> int:
 
 
 def _returns_in(body: Any) -> Iterator[ast.Return]:
-    """Those of this function, not of functions in it."""
+    """The ``return`` statements of a function, without those of functions in it."""
     ahead = list(body)
     for node in ahead:
         if isinstance(node, ast.Return):

@@ -1,4 +1,4 @@
-"""A body as JSON, or which value in it JSON cannot carry, where, and what to write instead."""
+"""Writes a body as JSON; or says which value in it JSON cannot carry, where, and what to write instead."""
 
 import json
 import math
@@ -7,13 +7,13 @@ from typing import Any, Dict, Optional
 
 from .mistake import ContractError, has, kind_of, shown
 
-# Deeper than any honest document and well below the interpreter's own recursion limit.
+# Deeper than any real document, and well below the interpreter's recursion limit.
 MAX_DEPTH = 200
-WHERE_MAX_CHARS = 200
-# Of an integer so large Python refuses to write the digits, and most readers to read them.
+PATH_MAX_CHARS = 200
+# Python refuses to write an integer with more digits, and most readers refuse to read one.
 DIGITS_MOST = 4300
 
-# What has this attribute is written so.
+# A value with this attribute: what to write instead of it.
 _INSTEAD = (
     ("isoformat", "value.isoformat()"),
     ("total_seconds", "value.total_seconds()"),
@@ -34,13 +34,13 @@ _INSTEAD = (
 
 
 def dumped(value: Any) -> bytes:
-    """The body; ContractError."""
+    """The body as JSON; ContractError names the value that JSON cannot carry."""
     if isinstance(value, Mapping) and not isinstance(value, dict):
         value = dict(value)
     try:
         text = json.dumps(value, ensure_ascii=False, allow_nan=False, default=_plain, separators=(",", ":"))
         return text.encode()
-    except UnicodeEncodeError:  # a lone surrogate: JSON can carry it escaped
+    except UnicodeEncodeError:  # a lone surrogate, which JSON can carry as an escape
         return json.dumps(value, allow_nan=False, default=_plain, separators=(",", ":")).encode()
     except (TypeError, ValueError, RecursionError) as error:
         culprit = _culprit(value, "body", 0)
@@ -48,18 +48,18 @@ def dumped(value: Any) -> bytes:
 
 
 def _plain(value: Any) -> Dict[Any, Any]:
-    """``default`` of json.dumps: a Mapping that is no dict is one all the same."""
+    """``default`` of json.dumps: a Mapping that is not a dict is written like one."""
     if isinstance(value, Mapping):
         return dict(value)
     raise TypeError
 
 
 def _culprit(value: Any, where: str, depth: int) -> Optional[str]:
-    """The first thing in ``value`` that JSON cannot carry, by its place."""
+    """A message about the first value that JSON cannot carry, with its place; None if there is none."""
     if depth > MAX_DEPTH:
         return "%s\u2026 is nested deeper than %d levels or contains itself" % (where[:40], MAX_DEPTH)
-    if len(where) > WHERE_MAX_CHARS:
-        where = where[:WHERE_MAX_CHARS] + "\u2026"
+    if len(where) > PATH_MAX_CHARS:
+        where = where[:PATH_MAX_CHARS] + "\u2026"
     if isinstance(value, Mapping):
         for key, item in value.items():
             if not isinstance(key, (str, int, float, bool, type(None))):

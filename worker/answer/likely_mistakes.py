@@ -1,6 +1,7 @@
-"""What an author has probably meant: by an answer that is hardly wanted, and by one that cannot be sent.
+"""Guesses what an author has meant by an unusual answer, and by one that cannot be sent.
 
-A doubt is one warning in the log of an instance; the answer goes out as the contract says.
+An unusual answer is sent as the contract says, and the log of the instance gets one warning about it
+(``LikelyMistake``).  For an answer that cannot be sent, the guess ends the error's message.
 """
 
 from collections.abc import Mapping
@@ -9,7 +10,7 @@ from typing import Any, NamedTuple, Optional
 from .mistake import has, is_file, kind_of, shown
 
 KEYS = ("status_code", "headers", "body")
-# What to write instead of what other platforms, and haste, call them.
+# The names that other platforms and typing errors give these keys, and what to write instead.
 MEANT = {
     **dict.fromkeys(("status", "statuscode", "code", "status_code", "http_status"), "'status_code'"),
     **dict.fromkeys(("header", "headers"), "'headers'"),
@@ -18,25 +19,26 @@ MEANT = {
     "cookies": "('Set-Cookie', ...) into a list of pairs as 'headers'",
     "isbase64encoded": "the bytes themselves as 'body'",
 }
+# How many keys a message names.
 NAMED_MOST = 5
 
 
-class Doubt(NamedTuple):
-    """``kind`` is told once an instance."""
+class LikelyMistake(NamedTuple):
+    """A warning for the log; an instance logs one of each ``kind``."""
 
     kind: str
     text: str
 
 
-def of_keys(result: "Mapping[Any, Any]") -> Optional[Doubt]:
-    """Of a dict that has others than the three keys, or none of them."""
+def of_keys(result: "Mapping[Any, Any]") -> Optional[LikelyMistake]:
+    """A warning about a dict with other keys than the three of the contract."""
     try:
         return _of_keys(result)
-    except Exception:  # keys of the author's classes: the answer itself is whole
+    except Exception:  # a key of an author's class raised; the answer itself is complete
         return None
 
 
-def _of_keys(result: "Mapping[Any, Any]") -> Optional[Doubt]:
+def _of_keys(result: "Mapping[Any, Any]") -> Optional[LikelyMistake]:
     others = [key for key in result if key not in KEYS]
     has_alias = "statusCode" in result and "status_code" not in result
     if has_alias:
@@ -53,20 +55,20 @@ def _of_keys(result: "Mapping[Any, Any]") -> Optional[Doubt]:
         text += "an empty answer was sent"
         if not hints:
             hints = ['to send that dict as JSON: return {"body": {...}}']
-    return Doubt("keys", "; ".join([text, *hints]))
+    return LikelyMistake("keys", "; ".join([text, *hints]))
 
 
-def of_text(body: Any, sent: bytes) -> Optional[Doubt]:
-    """Of a body that was sent as text and is none."""
+def of_text(body: Any, sent: bytes) -> Optional[LikelyMistake]:
+    """A warning about a body that was sent as text although it is none."""
     kind = type(body)
     if is_file(body) or isinstance(body, str) or (isinstance(body, (int, float)) and kind is not bool):
         return None
     if kind.__str__ is not object.__str__ and not has(kind, "__len__"):
-        return None  # it has a text of its own: Decimal, date, UUID
+        return None  # its class defines a text: Decimal, date, UUID
     what = "body is of type %s and was sent as the text that Python prints of it, %s" % (
         kind_of(body), shown(sent[:40].decode("utf-8", "replace")),
     )  # fmt: skip
-    return Doubt("text", "%s; %s" % (what, _instead_of_text(body)))
+    return LikelyMistake("text", "%s; %s" % (what, _instead_of_text(body)))
 
 
 def _instead_of_text(body: Any) -> str:
@@ -81,8 +83,8 @@ def _instead_of_text(body: Any) -> str:
     return "write what of it shall be sent: a dict for JSON, text, or bytes"
 
 
-def of_file(body: Any) -> Optional[Doubt]:
-    """Of a file that had nothing left to read."""
+def of_file(body: Any) -> Optional[LikelyMistake]:
+    """A warning about a file that was read or written to its end before."""
     try:
         position = body.tell()
     except Exception:  # a pipe, or an object of the author's
@@ -90,11 +92,11 @@ def of_file(body: Any) -> Optional[Doubt]:
     if type(position) is not int or position <= 0:
         return None
     text = "body is a %s that was read or written to its end, so nothing was sent; write body.seek(0) before"
-    return Doubt("file", text % kind_of(body))
+    return LikelyMistake("file", text % kind_of(body))
 
 
 def instead_of(result: Any) -> str:
-    """What to return where something that is no dict was returned."""
+    """What to return instead of something that is no dict."""
     if has(result, "__await__"):
         name = getattr(getattr(result, "cr_code", None), "co_name", "")
         made = " of the coroutine function %s" % shown(name) if isinstance(name, str) and name else ""
@@ -116,7 +118,7 @@ def instead_of(result: Any) -> str:
 
 
 def of_status(status: Any) -> str:
-    """What to write instead, if that can be told."""
+    """What to write instead of a status that is no int; "" if nobody can tell."""
     try:
         number = int(getattr(status, "value", status))
     except Exception:
@@ -127,7 +129,7 @@ def of_status(status: Any) -> str:
 
 
 def of_header(name: str, value: Any) -> str:
-    """What to write instead of a value that is no text."""
+    """What to write instead of a header's value that is no text."""
     if value is None:
         return "leave it out, or write ''"
     if isinstance(value, (list, tuple, set)):

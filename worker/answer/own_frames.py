@@ -1,7 +1,7 @@
-"""Which frames of a traceback are the platform's, and what is left without them.
+"""Takes the platform's frames out of tracebacks, for they tell an author nothing.
 
-They are no author's business, wherever they stand.  They are taken out of the tracebacks themselves, not of
-what is printed: whoever shows one afterwards (the log, a hook of the author's, a library) shows the author's.
+The traceback objects themselves are changed, not the printed text.  So everything that shows one afterwards
+(the log, an author's hook, a library) shows the author's frames only.
 """
 
 import sys
@@ -10,19 +10,19 @@ from typing import Any, Iterator, List, Optional
 
 import function
 
-from .. import FOLDER
+from .. import PACKAGE_FOLDER
 from ..sandbox import places
 
-# Of this package, and of the one that authors import.
-OURS = (FOLDER + "/", (function.__file__ or "").rpartition("/")[0] + "/")
-# Python takes these out of what an import statement raises; our import is none.
+# The files of this package and of the one that authors import (``function``) begin with one of these.
+PLATFORM_FILES = (PACKAGE_FOLDER + "/", (function.__file__ or "").rpartition("/")[0] + "/")
+# Python removes these frames from what an import statement raises, but we import the handler without one.
 _IMPORT_MACHINERY = "<frozen importlib."
-# A chain is as long as the recursion, or the loop, that made it.
+# A recursion or a loop can make a chain of exceptions of any length.
 CHAIN_MOST = 2000
-# Where Python says that a warning comes from that names a caller whom there is not.
+# The place that Python names for a warning whose caller does not exist.
 NOWHERE = ("<sys>", 0) if sys.version_info >= (3, 13) else ("sys", 1)
 
-# What a class says of its instances can be anything: these are asked past it.
+# A class can answer anything for these names, so we ask BaseException itself.
 _traceback = BaseException.__dict__["__traceback__"]
 _cause = BaseException.__dict__["__cause__"]
 _context = BaseException.__dict__["__context__"]
@@ -30,42 +30,42 @@ _is_suppressed = BaseException.__dict__["__suppress_context__"]
 
 
 def install() -> None:
-    """A warning names no line of ours, whoever shows it: of the caller of a handler there is none."""
-    made = warnings.WarningMessage.__init__
+    """Have no warning name a line of ours: a handler has no caller that its author knows."""
+    original = warnings.WarningMessage.__init__
 
-    def make(
+    def __init__(
         self: Any, message: Any, category: Any, filename: Any, lineno: Any, *rest: Any, **more: Any
     ) -> None:
-        if isinstance(filename, str) and filename.startswith(OURS):
+        if isinstance(filename, str) and filename.startswith(PLATFORM_FILES):
             filename, lineno = NOWHERE
-        made(self, message, category, filename, lineno, *rest, **more)
+        original(self, message, category, filename, lineno, *rest, **more)
 
-    warnings.WarningMessage.__init__ = make  # type: ignore[method-assign]
+    warnings.WarningMessage.__init__ = __init__  # type: ignore[method-assign]
 
 
 def traceback_of(error: BaseException) -> Any:
-    """Its ``__traceback__``, whatever its class makes of that name."""
+    """The exception's traceback, whatever its class makes of the name ``__traceback__``."""
     return _traceback.__get__(error)
 
 
 def file_of(trace: Any) -> str:
-    """The name of the file that the code of this entry of a traceback was compiled from."""
+    """The file that the code of a traceback's entry was compiled from."""
     name: str = trace.tb_frame.f_code.co_filename
     return name
 
 
 def is_ours(trace: Any) -> bool:
-    """Whether it is a frame of the platform's code."""
-    return file_of(trace).startswith(OURS)
+    """Whether a traceback's entry is platform code."""
+    return file_of(trace).startswith(PLATFORM_FILES)
 
 
 def is_own(file: str) -> bool:
-    """Whether it is a file of the bundle."""
+    """Whether a file belongs to the bundle."""
     return file.startswith(places.function_dir + "/")
 
 
 def chain_of(error: BaseException) -> Iterator[BaseException]:
-    """The exception, then those that led to it or are in it, nearest first, each once."""
+    """The exception, its causes and contexts, and the members of groups; nearest first, each once."""
     ahead: List[Any] = [error]
     seen = set()
     for each in ahead:
@@ -80,12 +80,12 @@ def chain_of(error: BaseException) -> Iterator[BaseException]:
             members = each.exceptions  # type: ignore[attr-defined]
             if type(members) in (tuple, list):
                 ahead += members[:CHAIN_MOST]
-        except BaseException:  # noqa: S112 - no group, or one that cannot be looked into
+        except BaseException:  # noqa: S112 - no exception group, or its property raises
             continue
 
 
 def shown_chain_of(error: BaseException) -> Iterator[BaseException]:
-    """The exception, and those that a traceback shows before it."""
+    """The exception, then the causes and contexts that Python shows with it."""
     each: Optional[BaseException] = error
     for _ in range(CHAIN_MOST):
         if each is None:
@@ -96,20 +96,20 @@ def shown_chain_of(error: BaseException) -> Iterator[BaseException]:
 
 
 def unlink(error: BaseException, earlier: BaseException) -> None:
-    """Forget that it was raised while ``earlier`` was being handled: by us, and not by the author."""
+    """Forget that ``error`` was raised while ``earlier`` was handled, for it was our code that handled it."""
     for each in chain_of(error):
         if _context.__get__(each) is earlier:
             _context.__set__(each, None)
 
 
 def clean(error: BaseException) -> None:
-    """Take the platform's frames out, for good, and of the exception itself all before the author's first."""
+    """Take out the platform's frames, and those before the author's first frame; for good."""
     for each in chain_of(error):
         _traceback.__set__(each, _without_ours(traceback_of(each)))
     first = trace = traceback_of(error)
     while trace is not None and not is_own(file_of(trace)):
         trace = trace.tb_next
-    if trace is None:  # a handler that a library has written: all of that is shown
+    if trace is None:  # the handler is a library's: all its frames are shown
         trace = first
         while trace is not None and file_of(trace).startswith(_IMPORT_MACHINERY):
             trace = trace.tb_next

@@ -1,7 +1,7 @@
-"""What a handler returned, as an HTTP answer (CONTRACT.md section 1), or the mistake in it.
+"""Turns what a handler returned into an HTTP answer (CONTRACT.md section 1), or names the mistake in it.
 
-Pure: a value in, status, headers and body out.  The front checks all of it again, because this
-code shares a process with the tenant's; here it is checked to tell the author what is wrong.
+Pure: a value in; status, headers and body out.  The front checks everything again, because this code shares
+a process with the tenant's.  Here it is checked so that the author learns what is wrong.
 """
 
 import re
@@ -15,7 +15,7 @@ from .mistake import ContractError, is_file, kind_of, shown
 
 TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 FORBIDDEN_IN_VALUE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
-# What HTTP's frames take of a header beside name and value, in our own: two lengths.
+# What our frames need for a header beside its name and value: two lengths.
 PER_HEADER_BYTES = 6
 
 _GENERATORS = (types.GeneratorType, types.AsyncGeneratorType)
@@ -23,24 +23,24 @@ _GENERATORS = (types.GeneratorType, types.AsyncGeneratorType)
 HEADERS_FORM = 'write {"Name": "value"}, or [("Name", "value")] where a name repeats'
 
 
-class Answer(NamedTuple):
-    """An answer that the wire can carry; ``doubt`` is what the author has probably meant instead."""
+class HandlerAnswer(NamedTuple):
+    """An answer that the wire can carry, and a warning if the author has probably meant another one."""
 
     status: int
     headers: List[Tuple[str, str]]
     body: bytes
-    doubt: Optional[likely_mistakes.Doubt] = None
+    likely_mistake: Optional[likely_mistakes.LikelyMistake] = None
 
 
 def answer_of(
     result: Any, text_content_type: str = "text/plain; charset=utf-8", most: int = wire.BODY_MAX_BYTES
-) -> Answer:
-    """The answer that a handler's return value stands for; ``most`` bytes are read of a file.
+) -> HandlerAnswer:
+    """The answer for a handler's return value; reads at most ``most`` bytes of a file.
 
     Raises ContractError.
     """
     if result is None:
-        return Answer(200, [], b"")
+        return HandlerAnswer(200, [], b"")
     if not isinstance(result, Mapping):
         mistake = "handle returned %s, not a dict with status_code, headers and body; %s" % (
             kind_of(result), likely_mistakes.instead_of(result),
@@ -48,11 +48,11 @@ def answer_of(
         _drop(result)
         raise ContractError(mistake)
     has_headers, has_body = "headers" in result, "body" in result
-    # The second is what the oldest samples use.
+    # The oldest samples use "statusCode".
     key = "status_code" if "status_code" in result else "statusCode" if "statusCode" in result else ""
-    doubt = None
+    likely_mistake = None
     if (key != "") + has_headers + has_body != len(result):
-        doubt = likely_mistakes.of_keys(result)
+        likely_mistake = likely_mistakes.of_keys(result)
     status = _status(key, result[key]) if key else 200
     headers = _headers(result["headers"]) if has_headers else []
     content_type = next((value for name, value in headers if name.lower() == "content-type"), None)
@@ -61,7 +61,7 @@ def answer_of(
     if content_type is None and implied_type is not None:
         headers.append(("Content-Type", implied_type))
         if implied_type is text_content_type and type(given) is not str:
-            doubt = doubt or likely_mistakes.of_text(given, body)
+            likely_mistake = likely_mistake or likely_mistakes.of_text(given, body)
             _drop(given)
     if len(headers) > wire.HEADERS_MAX:
         raise ContractError(
@@ -69,18 +69,18 @@ def answer_of(
             % (len(headers), wire.HEADERS_MAX)
         )
     if not body and is_file(given):
-        doubt = doubt or likely_mistakes.of_file(given)
-    return Answer(status, headers, body, doubt)
+        likely_mistake = likely_mistake or likely_mistakes.of_file(given)
+    return HandlerAnswer(status, headers, body, likely_mistake)
 
 
 def _drop(value: Any) -> None:
-    """Close a coroutine: we say that nobody awaits it, and Python would too, naming a line of ours."""
+    """Close a coroutine: Python would warn that nobody awaited it, as we do, and name a line of ours."""
     if isinstance(value, types.CoroutineType):
         value.close()
 
 
 def _status(key: str, status: Any) -> int:
-    # bool is an int to Python, but nobody means status 1.
+    # A bool is an int to Python, but nobody means status 1.
     if not isinstance(status, int) or isinstance(status, bool) or not 200 <= status <= 599:
         raise ContractError(
             "%s is %s (%s), not an int from 200 to 599%s"
@@ -146,8 +146,8 @@ def _header_value(name: Any, value: Any) -> str:
     return text
 
 
-def too_large(answer: Answer) -> str:
-    """What is wrong with headers that each may be and together do not fit."""
+def too_large(answer: HandlerAnswer) -> str:
+    """The message about headers that are each valid, but too large together."""
     size = sum(PER_HEADER_BYTES + len(name) + len(value.encode()) for name, value in answer.headers)
     name, value = max(answer.headers, key=lambda header: len(header[1]), default=("", ""))
     return "the headers do not fit: they have about %d bytes, and may have %d; the largest is %s with %d" % (
@@ -156,7 +156,7 @@ def too_large(answer: Answer) -> str:
 
 
 def _body(body: Any, content_type: Optional[str], text_type: str, most: int) -> Tuple[bytes, Optional[str]]:
-    """Bytes of a body and the type they imply when none was given."""
+    """The body's bytes, and the content type that they imply if the handler named none."""
     if body is None:
         return b"", None
     if isinstance(body, str):
@@ -178,8 +178,8 @@ def _body(body: Any, content_type: Optional[str], text_type: str, most: int) -> 
 
 
 def _read(body: Any, most: int) -> Any:
-    """The content of a file that is open."""
-    content = body.read(most + 1)  # one more says that it is too large
+    """The content of an open file."""
+    content = body.read(most + 1)  # one byte more shows that it is too large
     if not isinstance(content, (str, bytes, bytearray, memoryview)):
         _drop(content)
         raise ContractError(

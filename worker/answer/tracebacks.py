@@ -1,7 +1,7 @@
-"""What Python shows of exceptions and of stacks: whole, and without the platform's own frames.
+"""Shows each exception and stack as one entry of the log, without the platform's own frames.
 
-The texts are Python's.  What its own code in C would write piece by piece, past our streams, is put together
-here and written at once: a traceback is one entry of the log.
+The texts are Python's.  Its C code would write a traceback line by line, past our streams; here the lines are
+collected and written at once.
 """
 
 import functools
@@ -13,18 +13,18 @@ from typing import Any, Iterator, Set
 from ..capture import output_capture
 from . import own_frames
 
-# Code of ours that says it is a library's, for that library to know it as its own.
-HIDDEN: "Set[Any]" = set()
+# Code of ours that claims a library's file name, so that the library takes it for its own (``log_records``).
+HIDDEN_CODE: "Set[Any]" = set()
 
 _print_exception = traceback.print_exception
 
 
 def install() -> None:
-    """From now on, for everybody in this process."""
+    """Replace what ``traceback`` and ``sys`` use to show exceptions, for this process."""
     traceback.print_exception = _print_whole
     for name in ("walk_stack", "walk_tb", "_walk_tb_with_full_positions"):
         walk = getattr(traceback, name, None)
-        if walk is not None:  # the last one came with 3.11
+        if walk is not None:  # the last one is in Python 3.11 and later
             setattr(traceback, name, _without_ours(walk))
     sys.unraisablehook = sys.__unraisablehook__ = _unraisable  # type: ignore[misc]
 
@@ -33,7 +33,7 @@ def _without_ours(walk: Any) -> Any:
     @functools.wraps(walk)
     def walked(where: Any) -> Iterator[Any]:
         items: Iterator[Any] = walk(where)
-        if where is None:  # it counts frames up to its caller's, and one of ours would be one more
+        if where is None:  # it begins a fixed number of frames above itself, and ours would be one more
             return items
         return (item for item in items if not _is_ours(item[0]))
 
@@ -42,18 +42,18 @@ def _without_ours(walk: Any) -> Any:
 
 def _is_ours(frame: Any) -> bool:
     code = frame.f_code
-    # The outermost one is the command that began the zygote.
+    # The outermost frame is the command line that started the zygote.
     is_first = frame.f_back is None and code.co_filename == "<string>"
-    return is_first or code in HIDDEN or code.co_filename.startswith(own_frames.OURS)
+    return is_first or code in HIDDEN_CODE or code.co_filename.startswith(own_frames.PLATFORM_FILES)
 
 
 def watch_threading(threading: Any) -> None:
-    """What a thread raises."""
+    """Replace the hook that shows what a thread raised."""
     threading.excepthook = threading.__excepthook__ = _thread_raised
 
 
 def _print_whole(*args: Any, **kwargs: Any) -> None:
-    """``traceback.print_exception``, which writes line by line; ``file`` is its fifth argument."""
+    """``traceback.print_exception`` that writes in one piece; ``file`` is its fifth argument."""
     file = args[4] if len(args) > 4 else kwargs.pop("file", None)
     if file is None:
         file = sys.stderr
@@ -77,7 +77,7 @@ def _thread_raised(args: Any) -> None:
 
 
 def _unraisable(args: Any) -> None:
-    """``sys.unraisablehook``: of a ``__del__``, an exit function, a thread of ``_thread``."""
+    """``sys.unraisablehook``: for a ``__del__``, an exit function, a thread of ``_thread``."""
     if sys.stderr is None:
         return
     text = args.err_msg or ("" if args.object is None else "Exception ignored in")
@@ -93,4 +93,4 @@ def _unraisable(args: Any) -> None:
     try:
         output_capture.entry(text + "\n" * bool(text) + "".join(lines), "error")
     except OSError:
-        pass  # as the interpreter's own has it
+        pass  # as the interpreter's own hook does

@@ -1,4 +1,8 @@
-"""What a function prints and logs, on the two log pipes, without any set-up by the author.
+"""What a function prints and logs, on its way to the two log pipes.
 
-Reading order: ``output_capture`` (the streams), ``log_records`` (records of ``logging``).
+Not here: what Python shows of exceptions (``answer.tracebacks``), which call a line belongs to
+(``serve.current_call``), and the format of the log pipes (``logwire``).
+
+Reading order: ``output_capture`` (the streams and ``print``), ``log_records`` (records of ``logging``, loguru
+and structlog).  ``worker.interpreter_hooks`` installs both.
 """

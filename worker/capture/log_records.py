@@ -1,8 +1,10 @@
-"""What a function logs: a record of ``logging`` is one entry on our streams; imported with ``logging``.
+"""Makes each record of ``logging``, loguru or structlog one entry of the log, with the record's level.
 
-The pages promise that ``log.setLevel(logging.INFO)`` is all an author has to do: where nobody made a handler
-Python's last resort shows every record that its logger lets through, and not from WARNING on.  All else is as
-in plain Python: the root has no handler until the author makes one.
+``worker.interpreter_hooks`` imports this module when somebody imports one of these libraries.
+
+The pages promise that ``log.setLevel(logging.INFO)`` is all an author has to do.  So where there is no
+handler, Python's last resort shows every record that its logger lets through, not only WARNING and above.
+All else is as in plain Python: the root logger has no handler until the author makes one.
 """
 
 import functools
@@ -27,7 +29,7 @@ _METHODS = {
 
 
 def level_of(number: Any) -> str:
-    """The log's word for a level of ``logging``; a record that was made by hand may have any."""
+    """The log's word for a level of ``logging``; "debug" for a hand-made record with anything else in it."""
     if type(number) is int:
         for least, name in _LEVELS:
             if number >= least:
@@ -36,34 +38,34 @@ def level_of(number: Any) -> str:
 
 
 def install(_: Any) -> None:
-    """Whoever made the handler, what it writes to our streams is an entry of its record's level."""
-    # What a library that was imported ahead has put there is not the author's.
+    """Have the text of every handler on our streams be an entry of its record's level."""
+    # A library that was imported ahead may have added handlers, which are not the author's.
     logging.getLogger().handlers[:] = []
     if logging.lastResort is not None:
         logging.lastResort.setLevel(logging.NOTSET)
     handle = logging.Handler.handle
     handled = _at_its_level(handle, lambda record: level_of(record.levelno))
-    # By the file of the code on the stack logging tells where it was called.
+    # ``logging`` finds its caller by skipping frames of its own file, so ours has to look like one of them.
     handled.__code__ = handled.__code__.replace(co_filename=handle.__code__.co_filename)
-    tracebacks.HIDDEN.add(handled.__code__)
+    tracebacks.HIDDEN_CODE.add(handled.__code__)
     logging.Handler.handle = handled  # type: ignore[method-assign]
 
 
 def install_in_handlers(module: Any) -> None:
-    """A record that goes through a queue is still of the call that logged it, whoever listens."""
-    of: "weakref.WeakKeyDictionary[logging.LogRecord, current_call.Call]" = weakref.WeakKeyDictionary()
+    """Have a record that goes through a queue belong to the call that logged it, whoever listens."""
+    owners: "weakref.WeakKeyDictionary[logging.LogRecord, current_call.Owner]" = weakref.WeakKeyDictionary()
     prepare, handle = module.QueueHandler.prepare, module.QueueListener.handle
 
     @functools.wraps(prepare)
     def prepared(self: Any, record: Any) -> Any:
         record = prepare(self, record)
-        of[record] = current_call.carried()
+        owners[record] = current_call.owner()
         return record
 
     @functools.wraps(handle)
     def handled(self: Any, record: Any) -> Any:
-        before = current_call.carried()
-        current_call.enter(of.get(record, before))
+        before = current_call.owner()
+        current_call.enter(owners.get(record, before))
         try:
             return handle(self, record)
         finally:
@@ -73,12 +75,12 @@ def install_in_handlers(module: Any) -> None:
 
 
 def install_in_loguru(module: Any) -> None:
-    """The same for loguru, whose handlers are its own; one that ``enqueue`` made writes text."""
+    """The same for loguru, which has handlers of its own; one with ``enqueue`` writes plain text."""
     module.Handler.emit = _at_its_level(module.Handler.emit, lambda record: level_of(record["level"].no))
 
 
 def install_in_structlog(module: Any) -> None:
-    """The same for structlog where it writes by itself: the method's name is the level's."""
+    """The same for structlog where it writes by itself: there the method's name is the level's name."""
     module.BoundLoggerBase._proxy_to_logger = _at_its_level(
         module.BoundLoggerBase._proxy_to_logger, lambda name: _METHODS.get(name, "info")
     )
@@ -87,10 +89,10 @@ def install_in_structlog(module: Any) -> None:
 def _at_its_level(write: Any, level: Any) -> Any:
     @functools.wraps(write)
     def written(self: Any, what: Any, *arguments: Any, **keywords: Any) -> Any:
-        token = output_capture.level.set(level(what))
+        token = output_capture.record_level.set(level(what))
         try:
             return write(self, what, *arguments, **keywords)
         finally:
-            output_capture.level.reset(token)
+            output_capture.record_level.reset(token)
 
     return written

@@ -1,13 +1,15 @@
-"""What a function prints and logs, on the two log pipes, without any set-up by the author.
+"""Writes what a function prints to the two log pipes, without any set-up by the author.
 
-Nothing is held back: what was written is in the pipe before ``write`` returns, and so outlives the process.
-What Python knows more of than its bytes (a log record's level, that a traceback is one thing, the
-call of an async handler) is said in frames of ``worker.logwire``.  Code that writes to the descriptors
-itself, or replaces ``sys.stderr``, gets what it asks for: its bytes as they are.
+Nothing is buffered: the text is in the pipe before ``write`` returns, so it outlives the process.  Python
+knows more about a text than its bytes: the level of a log record, the end of a traceback, the call of an
+async handler.  Frames of ``worker.logwire`` carry that.  Code that writes to the descriptors itself, or
+replaces ``sys.stderr``, gets what it asks for: its bytes as they are.
+
+The streams, ``print`` and the hooks are state of this process, as they are in any Python program.  Records of
+``logging`` are ``log_records``; what Python shows of exceptions is ``worker.answer.tracebacks``.
 """
 
 import builtins
-import functools
 import io
 import itertools
 import os
@@ -18,18 +20,18 @@ from contextvars import ContextVar
 from typing import Any, Callable, Optional
 
 from .. import logwire
-from ..imports.import_hooks import once_imported
 from ..logwire import ENTRY_MAX_BYTES
-from ..serve import current_call, limit_watch
+from ..serve import current_call
 
-# A tenant that made the pipe non-blocking waits as it would have otherwise; looked at again this often.
+# How often a write to a full pipe looks again.  A tenant that has made the pipe non-blocking waits as it
+# would have without that.
 POLL_MS = 1000
 
-# What is written in one piece and has this in it is one entry, whoever wrote it.
+# A text with these words that is written in one piece is one entry of the log, whoever wrote it.
 TRACEBACK = b"Traceback (most recent call last)"
 
-# While a log record is being written: its level.
-level: "ContextVar[str]" = ContextVar("cellblock_level", default="")
+# The level of the log record that is being written; empty while none is.
+record_level: "ContextVar[str]" = ContextVar("cellblock_level", default="")
 
 _entries = itertools.count(1)
 _print = print
@@ -39,14 +41,14 @@ def _no_call() -> int:
     return 0
 
 
-class _Calls:
-    """Whose call the code that runs now is; 0 for nobody's, and where one call runs at a time."""
+class _Attribution:
+    """How a write finds the number of its call; 0 if no call's number has to be said."""
 
     current: Callable[[], int] = staticmethod(_no_call)
 
 
 class _Pipe(io.RawIOBase):
-    """A log pipe under a text stream: every write is whole, and of the call that made it."""
+    """A log pipe below a text stream: writes everything, with the number of its call if need be."""
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
@@ -60,13 +62,13 @@ class _Pipe(io.RawIOBase):
         return True
 
     def write(self, data: Any) -> int:
-        """All of it; OSError as ``os.write`` has it."""
+        """Write all of it; raises OSError as ``os.write`` does."""
         data = bytes(data)
-        of_level = level.get()
-        if data[-1:] == b"\n" and (of_level or (TRACEBACK in data and len(data) <= ENTRY_MAX_BYTES)):
-            _put_entry(data, of_level or "error", self._descriptor)
+        level = record_level.get()
+        if data[-1:] == b"\n" and (level or (TRACEBACK in data and len(data) <= ENTRY_MAX_BYTES)):
+            _put_entry(data, level or "error", self._descriptor)
             return len(data)
-        call = _Calls.current()
+        call = _Attribution.current()
         if call and data:
             for frame in logwire.text(data, call):
                 _put(self._descriptor, frame)
@@ -76,10 +78,11 @@ class _Pipe(io.RawIOBase):
 
 
 class _Print:
-    """``print``, which writes its words, the spaces between them and the newline one by one.
+    """``print`` that writes its line in one piece.
 
-    Into a pipe that is a system call each, and in the front as many pieces to put together.  An object and no
-    function: a class may have ``print`` for an attribute, and builtins do not become methods there.
+    Python's own writes each word, each space and the newline by itself: into a pipe that is a system call
+    each, and the front has as many pieces to put together.  This is an object and no function, because a
+    class may have ``print`` for an attribute, and a function would become a method there.
     """
 
     __name__ = __qualname__ = "print"
@@ -97,7 +100,7 @@ class _Print:
             _print(*words, sep=sep, end=end, file=file, flush=flush)
 
     def __reduce__(self) -> str:
-        return "print"  # pickled as the builtin that it is known as
+        return "print"  # pickled as the builtin of that name
 
 
 def _put(descriptor: int, data: bytes) -> None:
@@ -112,11 +115,11 @@ def _put(descriptor: int, data: bytes) -> None:
             continue
         if written == len(rest):
             return
-        rest = memoryview(rest)[written:]  # a signal came in between
+        rest = memoryview(rest)[written:]  # a signal interrupted the write
 
 
 def entry(text: str, level: str, kind: bytes = logwire.ENTRY) -> None:
-    """One entry on stderr, however many lines it has; a stream of the author's own gets it as text."""
+    """Write one entry to stderr, however many lines it has; a stream of the author's own gets it as text."""
     stream = sys.stderr
     if stream is _Streams.stderr:
         put_entry(text, level, kind=kind)
@@ -125,34 +128,31 @@ def entry(text: str, level: str, kind: bytes = logwire.ENTRY) -> None:
 
 
 def put_entry(text: str, level: str, kind: bytes = logwire.ENTRY) -> None:
-    """One entry, whatever ``sys.stderr`` is."""
+    """Write one entry to descriptor 2, whatever ``sys.stderr`` is."""
     _put_entry(text.encode("utf-8", "backslashreplace"), level, 2, kind)
 
 
 def _put_entry(data: bytes, level: str, descriptor: int, kind: bytes = logwire.ENTRY) -> None:
-    # A key of its own: threads, and children that were forked, may be writing entries too.
+    # The key tells this entry from others that threads and forked children write at the same time.
     key = (os.getpid() << 16) ^ next(_entries)
-    for frame in logwire.entry(data.rstrip(b"\n"), level, _Calls.current(), key, kind):
+    for frame in logwire.entry(data.rstrip(b"\n"), level, _Attribution.current(), key, kind):
         _put(descriptor, frame)
 
 
 class _Streams:
-    """Ours, to be known again."""
+    """Our two streams, so that ``is_ours`` can tell them from the author's."""
 
     stdout: Optional[io.TextIOWrapper] = None
     stderr: Optional[io.TextIOWrapper] = None
 
 
 def is_ours(stream: Any) -> bool:
-    """Whether it is one of our two streams, and none of the author's own."""
+    """Whether it is one of our two streams, and not one of the author's."""
     return stream is not None and (stream is _Streams.stdout or stream is _Streams.stderr)
 
 
 def install() -> None:
-    """Unbuffered streams over descriptors 1 and 2; all else when what it concerns is imported."""
-    from ..answer import tracebacks  # which write by what is here
-    from ..serve import thread_owners
-
+    """Replace ``sys.stdout``, ``sys.stderr``, ``print`` and the text of warnings."""
     for name, descriptor in (("stdout", 1), ("stderr", 2)):
         stream = io.TextIOWrapper(
             _Pipe(descriptor),  # type: ignore[arg-type]
@@ -165,48 +165,23 @@ def install() -> None:
         setattr(sys, "__%s__" % name, stream)
         setattr(_Streams, name, stream)
     builtins.print = _Print()  # type: ignore[assignment]
-    # Python's own filters stay; the text is Python's too, in one piece.
+    # The filters and the text of warnings stay Python's; only the text is written in one piece.
     warnings._showwarnmsg_impl = _show_warning  # type: ignore[attr-defined]
-    tracebacks.install()
-    thread_owners.watch()
-    for name, install_in in (
-        ("logging", "install"), ("logging.handlers", "install_in_handlers"),
-        ("loguru._handler", "install_in_loguru"), ("structlog._base", "install_in_structlog"),
-    ):  # fmt: skip
-        once_imported(name, functools.partial(_take_records, install_in))
-    once_imported("threading", _take_threading)
-    for name in ("os", "subprocess", "_posixsubprocess"):
-        once_imported(name, limit_watch.watch)
-
-
-def _take_records(install_in: str, module: Any) -> None:
-    from . import log_records
-
-    getattr(log_records, install_in)(module)
-
-
-def _take_threading(threading: Any) -> None:
-    from ..answer import tracebacks
-    from ..serve import thread_owners
-
-    thread_owners.watch_threading(threading)
-    tracebacks.watch_threading(threading)
-    limit_watch.watch(threading)
 
 
 def attribute(current: Callable[[], int]) -> None:
-    """From now on calls run side by side: each write says whose it is, by ``current()``."""
-    _Calls.current = current  # type: ignore[assignment]
+    """From now on each write carries the call number that ``current()`` returns, unless that is 0."""
+    _Attribution.current = current  # type: ignore[assignment]
 
 
-def forked() -> None:
-    """This process was forked from one that serves calls."""
-    if _Calls.current is not _no_call:
+def after_fork() -> None:
+    """In a child of a process that serves calls: each write carries the number of its call."""
+    if _Attribution.current is not _no_call:
         attribute(current_call.number)
 
 
 def _show_warning(message: Any) -> None:
-    """What ``warnings`` does with one that is to be shown, if the author has put nothing else there."""
+    """Show a warning, in place of ``warnings._showwarnmsg_impl``; an author's own hook comes before it."""
     text = warnings._formatwarnmsg(message)  # type: ignore[attr-defined]
     try:
         if message.file is None:
@@ -214,11 +189,11 @@ def _show_warning(message: Any) -> None:
         else:
             message.file.write(text)
     except OSError:
-        pass  # as the library's own has it: a warning that cannot be shown is lost
+        pass  # as in the library: a warning that cannot be shown is lost
 
 
 def flush() -> None:
-    """Push out what the function left in its buffers; a stream it closed or replaced is its own affair."""
+    """Flush both streams; a stream that the function has closed or replaced is its own affair."""
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()

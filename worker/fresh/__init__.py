@@ -1,5 +1,7 @@
-"""Functions with ``fresh``: no state survives a call.
+"""Functions with ``fresh = true``: no state survives a call.
 
-Reading order: ``fork_server`` (a process for each call, forked ahead), ``keeper`` (pid 1 between two calls),
-``kept_descriptors`` (what all calls have of the kernel's).
+Not here: the calls themselves (``serve``).
+
+Reading order: ``fork_server`` (the worker forks a process for each call, ahead of it), ``keeper`` (what pid 1
+does between two calls), ``kept_descriptors`` (the open files that all calls share).
 """

@@ -1,15 +1,16 @@
-"""A function with ``fresh``: its worker becomes a template, which forks a process for each call, ahead of it.
+"""Forks a process for each call of a ``fresh`` function, ahead of the call.
 
-The template has imported the module and never reads a call.  Its process is forked when nothing else of
-the function runs, serves one call on the function's own pipes, and exits; then pid 1 kills what it left
-(``worker.fresh.keeper``), this process empties /tmp and /dev/shm, and forks the next.
+The worker becomes a *template*: it has imported the handler, and never reads a call.  It forks when nothing
+else of the function runs.  The new process serves one call on the function's own pipes and exits.  Then pid 1
+kills what that process has left behind (``worker.fresh.keeper``), the template empties /tmp and /dev/shm, and
+forks the next process.
 
-What an import leaves behind that a fork would share, or lose, cannot be made new in this way: then the
-worker serves as any other does, and the front ends it after its one call.
+An import may leave something behind that all forks would share, or that a fork would lose, such as a thread.
+Then the worker serves like any other, and the front ends it after its one call.
 
-A call's process has the template's user id.  It cannot trace it or look into it, but it can signal it:
-the template blocks every signal and throws away what has come, so that a signal that no one can block
-is left, which ends the cell, or stops it until the front's patience ends.
+The process of a call has the template's user id.  It can neither trace the template nor read its memory, but
+it can signal it.  The template blocks every signal and discards those that have come.  SIGKILL and SIGSTOP
+are left: one ends the cell, the other stops it until the front runs out of patience.
 """
 
 import gc
@@ -23,15 +24,16 @@ from ..sandbox import lockdown
 from ..sandbox.lockdown_state import LEAVE_FD, SAID_FD
 from . import keeper
 
-OURS = [0, 1, 2, 3, 4, SAID_FD, LEAVE_FD]
+# The descriptors of a template: standard streams, channel, and the two pipes to pid 1.
+TEMPLATE_FDS = [0, 1, 2, 3, 4, SAID_FD, LEAVE_FD]
 
 
 def serve() -> bool:
-    """True in the process of a call; False where there is none, and this process serves one call itself.
+    """Become a template; returns True in the process of each call, and never in the template itself.
 
-    The template itself never returns.
+    Returns False where the function cannot be forked: then this process serves one call itself.
     """
-    why = _unfit()
+    why = _why_unfit()
     if why:
         _say(keeper.UNFIT, why[0])
     else:
@@ -44,32 +46,32 @@ def serve() -> bool:
     return False
 
 
-def _unfit() -> bytes:
-    """What the import left that two calls would share or that a fork would lose, as a word of wire.WHOLE."""
+def _why_unfit() -> bytes:
+    """What the import has left that forks would share or lose: a key of ``wire.ONE_CALL``, or b""."""
     if len(os.listdir("/proc/self/task")) != 1:
-        return wire.WHOLE_THREADS
+        return wire.ONE_CALL_THREADS
     try:
         os.waitpid(-1, os.WNOHANG)
-        return wire.WHOLE_PROCESSES
+        return wire.ONE_CALL_PROCESSES
     except ChildProcessError:
         pass
-    if sys_.open_descriptors() != OURS:
-        return wire.WHOLE_FILES
+    if sys_.open_descriptors() != TEMPLATE_FDS:
+        return wire.ONE_CALL_FILES
     with open("/proc/self/maps") as maps:
-        # "7f... rw-s ...": shared with whoever is forked from here.
+        # "7f... rw-s ...": all processes that are forked from here would share it.
         if any(line.split(None, 2)[1][1::2] == "ws" for line in maps):
-            return wire.WHOLE_MEMORY
+            return wire.ONE_CALL_MEMORY
     if any(os.listdir(folder) for folder in keeper.FOLDERS):
-        return wire.WHOLE_TMP
+        return wire.ONE_CALL_TMP
     return b""
 
 
 def _fork_for_each_call() -> None:
-    """Returns in each child; ends with the cell."""
+    """Fork for one call after another; returns in each child, and ends with the cell."""
     output_capture.flush()
     every = signal.valid_signals()
     before = signal.pthread_sigmask(signal.SIG_BLOCK, every)
-    # What is here now is in no child's way: its collector never touches these pages.
+    # The garbage collector of a child never touches the objects of now, so their pages stay shared.
     gc.collect()
     gc.freeze()
     while True:
@@ -80,7 +82,7 @@ def _fork_for_each_call() -> None:
         if pid == 0:
             os.close(SAID_FD)
             os.close(LEAVE_FD)
-            os.setsid()  # it may signal its group, which is not ours
+            os.setsid()  # so that a signal to its process group does not reach us
             lockdown.fresh_randomness()
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
             return
@@ -92,7 +94,10 @@ def _fork_for_each_call() -> None:
 
 
 def _empty_the_folders() -> None:
-    """Nobody else runs.  Bounded by the inodes that the folders may have; what resists costs the cell."""
+    """Empty /tmp and /dev/shm while nobody else runs; a file that cannot be removed costs the cell.
+
+    The number of files is bounded by the file systems' inodes.
+    """
     for folder in keeper.FOLDERS:
         for entry in os.scandir(folder):
             if entry.is_dir(follow_symlinks=False):
@@ -102,7 +107,7 @@ def _empty_the_folders() -> None:
 
 
 def _remove(folder: str) -> None:
-    """All of it.  No ``shutil``: the author may have one, and few functions leave folders."""
+    """Remove a folder.  Not by ``shutil``: the author may have a module of that name, and it is large."""
     for base, folders, files in os.walk(folder, topdown=False):
         for name in files:
             os.unlink(os.path.join(base, name))

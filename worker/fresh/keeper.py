@@ -1,15 +1,15 @@
-"""What pid 1 does between two calls of a function with ``fresh``: it sees to it that nothing is left.
+"""What pid 1 does between two calls of a ``fresh`` function: it makes sure that nothing is left of the first.
 
-    worker  -> pid 1   FIT | UNFIT why     its module is imported, and it can be forked from or not
-    pid 1   -> worker  GO | NO             there is no process but these two (NO: the import left some)
-    worker  -> pid 1   FORKED pid          the process of the next call is here
+    worker  -> pid 1   FIT | UNFIT why     the handler is imported; the worker can be forked, or why not
+    pid 1   -> worker  GO | NO             no process is left but these two (NO: the import left some)
+    worker  -> pid 1   FORKED pid          the process of the next call exists
     pid 1   -> front   wire.CLEAN          the next call may be sent
-    worker  -> pid 1   ENDED status        its call's process has been reaped
-    pid 1   -> worker  GO                  whatever it had left is killed and reaped
+    worker  -> pid 1   ENDED status        the process of the call has been reaped
+    pid 1   -> worker  GO                  everything that it left is killed and reaped
 
-The worker says so over a pipe that the process of a call has closed before it reads its call, and the
-front hears it from pid 1 over a pipe that nobody else in the cell has: no process of a call can say that
-it is over.  An order of words that may not be ends the cell, and so does a call's process that crashes.
+The process of a call cannot claim that its call is over.  It closes the pipe to pid 1 before it reads the
+call, and only pid 1 has the pipe to the front.  A message out of order ends the cell, and so does a call's
+process that crashes.
 """
 
 import os
@@ -20,25 +20,26 @@ import time
 from typing import Callable, Dict, List, NoReturn, Tuple
 
 from .. import wire
-from .kept_descriptors import Kept
+from .kept_descriptors import KeptDescriptors
 
 MESSAGE = struct.Struct(">ci")
 FIT, UNFIT, FORKED, ENDED = b"F", b"U", b"P", b"E"
 GO, NO = b"g", b"n"
 
-# Where a cell can leave files; nothing else is writable in it.
+# The only places where a cell can write files.
 FOLDERS = ("/tmp", "/dev/shm")
-# Of this process, which is alone on its thread.  All who lose their parent become its children, and only
-# it can reap them: as long as anybody is alive, somebody is in this list.
+# The children of pid 1, which has one thread.  A process that loses its parent becomes a child of pid 1, and
+# only pid 1 can reap it.  So the list is not empty as long as any process is left.
 CHILDREN = "/proc/1/task/1/children"
 CHILDREN_BYTES = 4096
-# The kernel ends even a hundred processes sooner; a cell that takes longer is cheaper to replace.
+# The kernel ends a hundred processes in less time; a cell that takes longer is cheaper to replace.
 CLEAN_SECONDS = 1.0
+# How long pid 1 waits for killed processes before it looks again.
 REAPED_MS = 10
 
 
 class Keeper:
-    """Of one cell.  ``reap()`` collects the dead, ``leave(signal, code)`` ends the cell."""
+    """The keeper of one cell; ``reap()`` collects dead processes, ``leave(signal, code)`` ends the cell."""
 
     def __init__(
         self,
@@ -46,12 +47,12 @@ class Keeper:
         leave_fd: int,
         word_fd: int,
         wake_fd: int,
-        kept: Kept,
+        kept: KeptDescriptors,
         reap: Callable[[], None],
         leave: Callable[[int, int], NoReturn],
     ) -> None:
         self.said_fd = said_fd
-        # The process that has the call, 0 between calls.
+        # The pid of the process that has the call, 0 between calls.
         self.serving = 0
         self._leave_fd = leave_fd
         self._word_fd = word_fd
@@ -65,18 +66,18 @@ class Keeper:
         self._times: Dict[str, Tuple[int, int]] = {}
 
     def close(self) -> None:
-        """This function has no use for it."""
+        """Close all descriptors: the function is not ``fresh``."""
         self._kept.close()
         for descriptor in (self.said_fd, self._leave_fd, self._word_fd):
             os.close(descriptor)
 
     def cannot(self) -> None:
-        """Here nobody can tell that nothing is left: each call needs a cell of its own."""
-        os.write(self._word_fd, wire.WHOLE_NO_NAMESPACES)
+        """Tell the front that each call needs its own cell: without namespaces nobody finds every process."""
+        os.write(self._word_fd, wire.ONE_CALL_NO_NAMESPACES)
         self.close()
 
     def hear(self) -> bool:
-        """The worker's next word; False when there will be no other."""
+        """Handle the worker's next message; False when there will be no other."""
         data = os.read(self.said_fd, MESSAGE.size)
         if not data:
             return False
@@ -86,7 +87,7 @@ class Keeper:
             self._leave(0, 1)
         if word == UNFIT:
             why = bytes([number & 0xFF])
-            if why not in wire.WHOLE:
+            if why not in wire.ONE_CALL:
                 self._leave(0, 1)
             self._kept.close()
             os.write(self._word_fd, why)
@@ -102,9 +103,9 @@ class Keeper:
     def _begin(self) -> None:
         try:
             self._children_fd = os.open(CHILDREN, os.O_RDONLY)
-            why = wire.WHOLE_PROCESSES if self._others() else b""
+            why = wire.ONE_CALL_PROCESSES if self._others() else b""
         except OSError:  # a kernel without CONFIG_PROC_CHILDREN
-            why = wire.WHOLE_NO_LIST
+            why = wire.ONE_CALL_NO_LIST
         for folder in FOLDERS:
             found = os.stat(folder)
             self._times[folder] = (found.st_atime_ns, found.st_mtime_ns)
@@ -116,11 +117,11 @@ class Keeper:
 
     def _forked(self, pid: int) -> None:
         if pid < 2:
-            self._leave(0, 1)  # a signal to it would be one to us or to all
+            self._leave(0, 1)  # signalling such a pid would reach pid 1, or every process
         for folder in FOLDERS:
             if os.listdir(folder):
-                self._leave(0, 1)  # the worker has said by its fork that it is empty
-            # Always: when it was listed or written to last is what a call before has done.
+                self._leave(0, 1)  # the worker has to empty it before it forks
+            # The times would tell the next call when the last one read or wrote the folder.
             os.utime(folder, ns=self._times[folder])
         self.serving = pid
         self._expected = (ENDED,)
@@ -150,14 +151,14 @@ class Keeper:
         os.write(self._leave_fd, GO)
 
     def _is_as_it_was(self) -> bool:
-        """What all calls share of open files; nobody is left who could change them."""
+        """Reset the open files that all calls share, as no process can change them now; False if not yet."""
         try:
             return self._kept.reset()
-        except OSError:  # a new cell has new pipes
+        except OSError:  # a new cell gets new pipes
             self._leave(0, 1)
 
     def _others(self) -> List[int]:
-        """Our children but for the worker, which is the first; those that have died included."""
+        """The children of pid 1, dead ones included, but for the worker, which is the first."""
         text = os.pread(self._children_fd, CHILDREN_BYTES, 0)
-        # The end of a long list may be half a number.
+        # The last number of a long list may be cut off.
         return [int(pid) for pid in text[: text.rfind(b" ")].split()[1:]]

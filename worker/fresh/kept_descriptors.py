@@ -1,11 +1,11 @@
-"""What all calls of a function with ``fresh`` have of the kernel's: five descriptors, made new between two.
+"""Resets the five open files that all calls of a ``fresh`` function share, between two calls.
 
-A call's process has the same open files as the next one's: standard input, the log pipes and the channel.
-What belongs to such a file and not to a process outlives the call: its flags (one that does not block loses
-the end of a large answer), a pipe's size, locks.  Pid 1 has them too and runs no code of the function's.
+The files are standard input, the two log pipes and the two pipes of the channel.  What belongs to an open
+file, and not to a process, outlives the call: its flags (a pipe that does not block loses the end of a large
+answer), a pipe's size, locks.  Pid 1 has the files open too, runs no code of the function, and resets them.
 
-An owner or a signal of a file, a lease and a watch cannot be set in a cell (the filter); locks by
-``lockf`` end with their process.
+The seccomp filter of a cell refuses a file's owner and signal, leases and watches.  Locks by ``lockf`` end
+with their process.
 """
 
 import fcntl
@@ -16,16 +16,16 @@ from typing import List, Optional, Tuple
 
 from ..sandbox.lockdown_state import Materials
 
-# Python has the first two from 3.10 on.
+# ``fcntl`` has names for these from Python 3.10 on.
 F_SETPIPE_SZ, F_GETPIPE_SZ = 1031, 1032
-# struct flock: the kind, from where (the start), offset, length (0: to the end), no process.
-EVERYTHING = struct.pack("hhqqi4x", fcntl.F_UNLCK, os.SEEK_SET, 0, 0, 0)
+# struct flock that unlocks a whole file: kind, whence (the start), offset, length (0: to the end), no pid.
+UNLOCK_ALL = struct.pack("hhqqi4x", fcntl.F_UNLCK, os.SEEK_SET, 0, 0, 0)
 
 
 def open_nothing(materials: Materials) -> int:
-    """Standard input, by pid 1: ends at once, and whoever locks it locks nobody else's.
+    """Open an empty standard input whose locks no other cell can see; runs in pid 1.
 
-    Where /dev/null is the host's an empty file of the cell's own, which no name has.
+    Where /dev/null is the host's, that is an empty file of the cell's own, without a name.
     """
     if materials.has_own_devices or not materials.has_namespaces:
         return os.open("/dev/null", os.O_RDONLY)
@@ -35,8 +35,8 @@ def open_nothing(materials: Materials) -> int:
     return descriptor
 
 
-class Kept:
-    """The descriptors, and what they were before there was any code of the function's."""
+class KeptDescriptors:
+    """The shared descriptors, and their state before any code of the function ran."""
 
     def __init__(self, descriptors: List[int]) -> None:
         self.descriptors = descriptors
@@ -46,15 +46,15 @@ class Kept:
         ]
 
     def reset(self) -> bool:
-        """As they were; False while a pipe holds more than its size was, which the front is about to read.
+        """Restore that state; False while a resized pipe still holds bytes, which the front is about to read.
 
-        OSError where the kernel refuses a size: too much is in the pipes of this user.
+        OSError if the kernel refuses a size because the pipes of this user hold too much.
         """
         is_done = True
         for descriptor, flags, size in self._were:
             fcntl.fcntl(descriptor, fcntl.F_SETFL, flags)
             fcntl.flock(descriptor, fcntl.LOCK_UN)
-            fcntl.fcntl(descriptor, fcntl.F_OFD_SETLK, EVERYTHING)
+            fcntl.fcntl(descriptor, fcntl.F_OFD_SETLK, UNLOCK_ALL)
             if size is not None and _size(descriptor) != size:
                 if _bytes_in(descriptor) > 0:
                     is_done = False
@@ -63,7 +63,7 @@ class Kept:
         return is_done
 
     def close(self) -> None:
-        """Of this process's; else the front would never see the worker's end of a pipe close."""
+        """Close them in this process; else the front would never see the worker's end of a pipe close."""
         for descriptor in self.descriptors:
             os.close(descriptor)
         self.descriptors = []
@@ -73,7 +73,7 @@ class Kept:
 def _size(descriptor: int) -> Optional[int]:
     try:
         return fcntl.fcntl(descriptor, F_GETPIPE_SZ)
-    except OSError:  # no pipe
+    except OSError:  # not a pipe
         return None
 
 

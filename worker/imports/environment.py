@@ -1,9 +1,9 @@
-"""A function's ``env`` as a start with it would have it, in a process that has started long ago.
+"""Applies a function's ``env`` to a process that started long before the function was known.
 
-Imported by who has one.  What a program, or its C library, reads whenever it wants to know is in the
-environment and needs nothing.  What is read once, when a process starts, is done here as the start would have
-done it.  What cannot be done any more is said in the function's log, once an instance: it counts for
-child processes only.
+Only a function with an ``env`` imports this module.  A variable that programs or their C library read
+whenever they need it works as it is.  A variable that is read once, when a process starts, is applied here as
+the start would have done it.  A variable that can no longer be applied counts for child processes only; the
+function's log says so, once an instance.
 """
 
 import os
@@ -15,15 +15,16 @@ from .. import _syscalls as sys_
 from ..capture import output_capture
 
 LOCALE = frozenset(("LANG", "LC_ALL", "LC_CTYPE"))
-# mallopt(3)'s numbers of what malloc reads at the start.
+# The variables that malloc reads at the start, and their parameters of mallopt(3).
 MALLOC = {
     "MALLOC_TRIM_THRESHOLD_": -1, "MALLOC_TOP_PAD_": -2, "MALLOC_MMAP_THRESHOLD_": -3, "MALLOC_MMAP_MAX_": -4,
     "MALLOC_PERTURB_": -6, "MALLOC_ARENA_TEST": -7, "MALLOC_ARENA_MAX": -8,
 }  # fmt: skip
-# In the order in which OpenBLAS asks for them; ours are there so that no import starts a thread.
+# In the order in which OpenBLAS asks for them.
 BLAS_THREADS = ("OPENBLAS_NUM_THREADS", "GOTO_NUM_THREADS", "OMP_NUM_THREADS")
+# The platform sets these for every cell, so that no import starts a thread.
 OUR_THREADS = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
-# What only a start can do; the values that change nothing here are beside them.
+# Variables that only a start can apply, each with the values that would change nothing.
 TOO_LATE: Dict[str, tuple] = {  # type: ignore[type-arg]
     "GLIBC_TUNABLES": (),
     "PYTHONBREAKPOINT": (), "PYTHONDEBUG": (), "PYTHONDEVMODE": (), "PYTHONHASHSEED": ("random",),
@@ -35,11 +36,11 @@ TOO_LATE: Dict[str, tuple] = {  # type: ignore[type-arg]
 
 
 def take(env: Dict[str, str]) -> None:
-    """Into ``os.environ``, and what a start makes of it; before the author's import."""
+    """Put the variables into ``os.environ`` and apply them; to be called before the author's import."""
     inherited = os.environ.get("PYTHONPATH", "")
     if "OMP_NUM_THREADS" in env:
         for name in OUR_THREADS:
-            os.environ.pop(name, None)  # else it would win over the author's
+            os.environ.pop(name, None)  # else ours would win over the author's
     os.environ.update(env)
     late = [name for name, harmless in TOO_LATE.items() if env.get(name) and env[name] not in harmless]
     if "TZ" in env:
@@ -50,15 +51,15 @@ def take(env: Dict[str, str]) -> None:
         if env[name]:
             ACTIONS[name](env[name])
     if inherited and env.get("PYTHONPATH"):
-        # A child of the function's is to find the libraries too.
+        # Child processes of the function have to find the libraries too.
         os.environ["PYTHONPATH"] = env["PYTHONPATH"] + os.pathsep + inherited
     late += _malloc(env)
     late += _threads(env)
     if late:
-        output_capture.put_entry(_said(late), "warning")
+        output_capture.put_entry(_too_late_message(late), "warning")
 
 
-def _said(late: List[str]) -> str:
+def _too_late_message(late: List[str]) -> str:
     return (
         "env: %s %s read when a process starts, and a function's has started before it is known whose it is: "
         "no effect here, only in child processes"
@@ -67,7 +68,7 @@ def _said(late: List[str]) -> str:
 
 
 def _set_locale() -> None:
-    """As ``python`` does at its start: one that is not there is the C locale, and that one is UTF-8 mode."""
+    """Set the locale as Python does at its start: a missing one is "C", and "C" means UTF-8 mode."""
     import _locale
 
     try:
@@ -81,7 +82,7 @@ def _set_locale() -> None:
 
 
 def _search(value: str) -> None:
-    """PYTHONPATH, before the standard library as it would be."""
+    """PYTHONPATH comes before the standard library, as after a start."""
     sys.path[:0] = [os.path.abspath(entry) for entry in value.split(os.pathsep) if entry]
 
 
@@ -120,7 +121,7 @@ ACTIONS: Dict[str, Callable[[str], None]] = {
 
 
 def _malloc(env: Dict[str, str]) -> List[str]:
-    """The names of those that malloc does not take."""
+    """Apply malloc's variables; returns the names of those that malloc does not accept."""
     return [
         name
         for name, number in MALLOC.items()
@@ -129,7 +130,10 @@ def _malloc(env: Dict[str, str]) -> List[str]:
 
 
 def _threads(env: Dict[str, str]) -> List[str]:
-    """Of libraries that are imported already; the others read the environment when they are."""
+    """Set the threads of libraries that are imported already; returns the variables that come too late.
+
+    The other libraries read the environment when they are imported.
+    """
     late = []
     name = next((name for name in BLAS_THREADS if env.get(name)), "")
     if name and "numpy" in sys.modules and not _set_blas_threads(env[name]):
@@ -144,5 +148,5 @@ def _set_blas_threads(value: str) -> bool:
         return False
     with open("/proc/self/maps") as maps:
         loaded = {line.split(None, 5)[5].rstrip() for line in maps if "openblas" in line}
-    told = [sys_.set_blas_threads(path, int(value)) for path in loaded]  # each, whatever another says
-    return bool(told) and all(told)
+    is_set = [sys_.set_blas_threads(path, int(value)) for path in loaded]  # a list: every library is told
+    return bool(is_set) and all(is_set)

@@ -1,4 +1,4 @@
-"""What is done to a module once somebody imports it: a function that does not should not pay for it."""
+"""Changes a module once somebody imports it, so that functions which never do pay nothing."""
 
 import importlib.machinery
 import sys
@@ -6,14 +6,15 @@ from typing import Any, Callable, Dict
 
 
 class _Finder:
-    """Finds what somebody waits for as anybody would, and says so once it is imported."""
+    """Finds a module that a change waits for as Python would, and makes the change after the import."""
 
     def __init__(self) -> None:
+        # By the module's name: the change that waits for its import.
         self.waiting: Dict[str, Callable[[Any], None]] = {}
 
     def find_spec(self, name: str, path: Any = None, target: Any = None) -> Any:
-        tell = self.waiting.pop(name, None)
-        if tell is None:
+        change = self.waiting.pop(name, None)
+        if change is None:
             return None
         spec = importlib.machinery.PathFinder.find_spec(name, path, target)
         loader: Any = spec.loader if spec is not None else None
@@ -22,20 +23,21 @@ class _Finder:
 
             def exec_module(module: Any) -> None:
                 execute(module)
-                tell(module)
+                change(module)
 
             loader.exec_module = exec_module
         return spec
 
 
+# The one of this process; ``sys.meta_path`` is the process's too.
 _finder = _Finder()
 
 
 def once_imported(name: str, change: Callable[[Any], None]) -> None:
-    """``change(module)`` now, or when somebody imports it.
+    """Call ``change(module)`` now, or when somebody imports the module of that name.
 
-    The modules that this is for are large, or have Python code run in every child of a fork:
-    a function that does not use them should not pay for that in each of its processes.
+    It is for modules that are large, or that have Python run code in every child of a fork: a function
+    without them should not pay for that in each of its processes.
     """
     if name in sys.modules:
         change(sys.modules[name])
@@ -46,5 +48,5 @@ def once_imported(name: str, change: Callable[[Any], None]) -> None:
 
 
 def forget(name: str) -> None:
-    """Nobody waits for that name any more: another module has it now."""
+    """Drop the change for a name that now means another module."""
     _finder.waiting.pop(name, None)

@@ -1,6 +1,6 @@
-"""The interpreter as ``python handler.py`` has it: a zygote's own command line is no author's business.
+"""Makes the interpreter look as after ``python handler.py``, and hides the zygote's own command line.
 
-Done once, by the zygote: it costs no cell anything.
+The zygote does it once, so it costs no cell anything.
 """
 
 import re
@@ -8,22 +8,23 @@ import sys
 from collections import namedtuple
 from typing import Any
 
-HANDLER = "/function/handler.py"
-# What a command line of ``python handler.py`` leaves as it is.  Ours is isolated for the zygote's own sake:
-# a child of the function's is not.
-AS_PLAIN = {
+from ..sandbox import places
+
+# The flags that the command line ``python handler.py`` leaves at their defaults.  The zygote's interpreter is
+# isolated for its own safety; child processes of a function need not be.
+PLAIN_FLAGS = {
     "ignore_environment": 0, "isolated": 0, "no_site": 0, "no_user_site": 0, "safe_path": False,
     "utf8_mode": 0,
 }  # fmt: skip
 
 
 def as_plain() -> None:
-    """``sys.argv``, its flags, and the builtins that ``site`` brings."""
-    # Under -S it is a module like any other.  Before the flags say otherwise: it would read the host's
-    # ``.pth`` files, whose code would be in every cell.
+    """Set ``sys.argv`` and ``sys.flags``, and add the builtins of ``site``."""
+    # Imported while the flags still say -S: else it would read the host's ``.pth`` files, and their code
+    # would be in every cell.
     import site
 
-    name_program(HANDLER)
+    name_program(places.handler_path())
     sys.flags = _flags()  # type: ignore[misc]
     sys._xoptions.clear()
     site.setquit()
@@ -35,17 +36,17 @@ def as_plain() -> None:
 
 
 def name_program(handler: str) -> None:
-    """``python HANDLER``, where a program looks for its own command line."""
+    """Have the command line say ``python HANDLER``, wherever a program looks for it."""
     sys.argv[:] = [handler]
     if hasattr(sys, "orig_argv"):
         sys.orig_argv[:] = [sys.executable, handler]
 
 
 def _flags() -> Any:
-    """``sys.flags``, of whose type nobody can make another: a tuple with the same names.
+    """A stand-in for ``sys.flags``: a tuple with the same names, for its own type cannot be instantiated.
 
-    ``subprocess`` and ``multiprocessing`` make a child's command line of them, and ``asyncio`` asks them
-    whether the environment counts.
+    ``subprocess`` and ``multiprocessing`` derive a child's command line from the flags, and ``asyncio`` asks
+    them whether the environment counts.
     """
     real = sys.flags
     names = re.findall(r"(\w+)=", repr(real))
@@ -53,9 +54,9 @@ def _flags() -> Any:
     made.__module__ = "sys"
     for name in dir(real):
         if not name.startswith("_") and not hasattr(made, name):
-            setattr(made, name, getattr(real, name))  # those that are in no repr
+            setattr(made, name, getattr(real, name))  # flags that the repr leaves out
     made.__repr__ = _shown  # type: ignore[method-assign]
-    return made(*(AS_PLAIN.get(name, getattr(real, name)) for name in names))
+    return made(*(PLAIN_FLAGS.get(name, getattr(real, name)) for name in names))
 
 
 def _shown(flags: Any) -> str:

@@ -1,4 +1,4 @@
-"""Find and import a bundle's entry point; or, for a deploy, say what is wrong without running it."""
+"""Finds and imports a bundle's entry point; for a deploy, says what is wrong with it without running it."""
 
 import ast
 import importlib.machinery
@@ -10,31 +10,30 @@ from typing import Any, Callable, Iterator, NamedTuple, Set, Tuple
 from ..sandbox import places
 from . import namesakes, signature
 
-HANDLER_FILE = "handler.py"
-# In this order: the 3.9 page's name is used where a module has no ``handle``.
+# In this order: the 3.9 page's name counts only where a module has no ``handle``.
 ENTRY_NAMES = ("handle", "handle_async")
-# What Python says of ``from .helper import x`` in a module that lies in no package, and what we add.
+# Python's message about ``from .helper import x`` in a module outside any package, and what we add to it.
 NO_PACKAGE = "attempted relative import with no known parent package"
-BESIDE = (
+NO_PACKAGE_HINT = (
     ": handler.py and the files beside it are no package; leave out the dot, as in `from helper import x`, "
     "or put them into a folder with an __init__.py"
 )
 
 
 class EntryError(Exception):
-    """The module was imported and has no entry point to call."""
+    """The module was imported, but has no entry point that can be called."""
 
 
-class Entry(NamedTuple):
-    """What to call for each invocation."""
+class EntryPoint(NamedTuple):
+    """The function that each call runs."""
 
     name: str
     call: Callable[[Any], Any]
     is_async: bool
 
 
-class Check(NamedTuple):
-    """What a compile without a run says; ``line`` is 0 where there is none."""
+class SourceCheck(NamedTuple):
+    """The result of compiling handler.py without running it; ``line`` is 0 if there is none."""
 
     ok: bool
     message: str
@@ -42,50 +41,46 @@ class Check(NamedTuple):
     entry: str
 
 
-def _handler_path() -> str:
-    return places.function_dir + "/" + HANDLER_FILE
-
-
-def load() -> Entry:
-    """Import ``/function/handler.py`` as the module ``handler``.  Whatever it raises comes out."""
+def load() -> EntryPoint:
+    """Import ``/function/handler.py`` as the module ``handler``; raises whatever the import raises."""
     namesakes.author_first()
     try:
-        return entry_of(imported("handler", _handler_path()))
+        return entry_of(imported("handler", places.handler_path()))
     except ImportError as error:
         name = (error.name or "").partition(".")[0]
         if error.msg == NO_PACKAGE:
-            error.msg = NO_PACKAGE + BESIDE
+            error.msg = NO_PACKAGE + NO_PACKAGE_HINT
         elif namesakes.hides_standard(name):
             error.msg = "%s; the bundle's own %s hides the standard library's: rename it" % (error.msg, name)
         raise
 
 
 def imported(name: str, path: str) -> Any:
-    """The source at ``path`` as the module ``name``."""
+    """Import the source at ``path`` as the module ``name``."""
     loader = importlib.machinery.SourceFileLoader(name, path)
     spec = importlib.util.spec_from_file_location(name, path, loader=loader)
     assert spec is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
-    # The bundle is read-only: an attempt to write its bytecode would only cost time.
+    # The bundle is read-only, so an attempt to write bytecode would only cost time.
     sys.dont_write_bytecode = True
     # From here on this process is hostile.
     loader.exec_module(module)
     return module
 
 
-def entry_of(module: Any) -> Entry:
-    """The module's entry point; EntryError names what is missing."""
+def entry_of(module: Any) -> EntryPoint:
+    """The module's entry point; raises EntryError, which says what is missing."""
     for name in ENTRY_NAMES:
         candidate = getattr(module, name, None)
         if candidate is None:
             continue
         if not callable(candidate):
             raise EntryError("%s is of type %s and cannot be called" % (name, type(candidate).__name__))
-        why = signature.of(name, candidate)
+        why = signature.refusal_of(name, candidate)
         if why:
             raise EntryError(why)
-        return Entry(name, candidate, _is_async(candidate))
+        return EntryPoint(name, candidate, _is_async(candidate))
     raise EntryError("handler.py defines neither handle(req) nor handle_async(req)")
 
 
@@ -95,38 +90,40 @@ def _is_async(candidate: Any) -> bool:
     return inspect.iscoroutinefunction(type(candidate).__call__)  # a callable object
 
 
-def check() -> Check:
+def check() -> SourceCheck:
     """Compile handler.py without running it, and look for an entry point.
 
-    Other files of the bundle may be templates or written for another Python: they are not compiled.
+    The other files are not compiled: they may be templates, or written for another Python.
     """
     try:
-        with open(_handler_path(), "rb") as source:
+        with open(places.handler_path(), "rb") as source:
             text = source.read()
         tree = ast.parse(text, "handler.py")
         compile(tree, "handler.py", "exec", dont_inherit=True)
     except SyntaxError as error:
         line = error.lineno or 0
         where = "handler.py:%d" % line if line else "handler.py"  # an unknown encoding has no line
-        return Check(False, "%s: %s: %s" % (where, type(error).__name__, error.msg), line, "")
+        return SourceCheck(False, "%s: %s: %s" % (where, type(error).__name__, error.msg), line, "")
     except (ValueError, RecursionError, MemoryError) as error:
-        return Check(False, "handler.py cannot be compiled: %s" % (error or type(error).__name__), 0, "")
+        return SourceCheck(
+            False, "handler.py cannot be compiled: %s" % (error or type(error).__name__), 0, ""
+        )
     names, is_open = _top_level_names(tree.body)
     for node in ast.walk(tree):
         if isinstance(node, ast.Global):
-            names.update(node.names)  # a function that the top level calls may bind them
-    # A module's own __getattr__ (PEP 562) may answer for any name.
+            names.update(node.names)  # a function that the top level calls may bind these names
+    # A module's __getattr__ (PEP 562) may answer for any name.
     is_open = is_open or "__getattr__" in names
     for name in ENTRY_NAMES:
         if name in names:
-            why, line = signature.in_source(name, tree)
+            why, line = signature.refusal_in_source(name, tree)
             if why:
-                return Check(False, "handler.py:%d: %s" % (line, why), line, "")
-            return Check(True, "", 0, name)
+                return SourceCheck(False, "handler.py:%d: %s" % (line, why), line, "")
+            return SourceCheck(True, "", 0, name)
     if is_open:
-        # ``from x import *``, ``exec`` and their like: only running it would tell.
-        return Check(True, "", 0, "")
-    return Check(
+        # With ``from x import *``, ``exec`` and their like only a run would tell.
+        return SourceCheck(True, "", 0, "")
+    return SourceCheck(
         False, "handler.py defines neither handle(req) nor handle_async(req); define one of them", 0, ""
     )
 

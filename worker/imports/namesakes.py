@@ -1,12 +1,13 @@
-"""Whose module a top-level name is: the author's, wherever plain Python gives authors theirs.
+"""Lets a bundle's module be found first where another module of the same name exists, as in plain Python.
 
-In plain Python the script's folder comes first on the path, and what the interpreter has imported for its
-own start stays.  A worker has imported more than that before it knows its function, so whatever the bundle
-brings under such a name is let in here: what was imported leaves ``sys.modules``, and whoever holds it,
-the platform first of all, goes on with it.  A library that imports such a name later gets the author's,
-as it would in plain Python.
+In plain Python the script's folder comes first on the path, and modules that the interpreter imported for its
+own start stay.  A worker has imported more than those before it knows its function.  So when the bundle
+brings a module of such a name, the imported one leaves ``sys.modules``.  Code that has imported it before, as
+the platform has, keeps it.  A library that imports the name later gets the author's module.
 
-The platform's own package has a name in cells that no bundle has by accident, so it is in nobody's way.
+In cells the platform's own package has a name that no bundle has by accident.
+
+What is hidden is state of this process, as ``sys.modules`` is.
 """
 
 import importlib
@@ -15,22 +16,22 @@ import sys
 from importlib.machinery import BuiltinImporter, FrozenImporter, ModuleSpec, PathFinder
 from typing import Any, Dict, FrozenSet, List, Optional
 
-from .. import FOLDER
+from .. import PACKAGE_FOLDER
 from ..sandbox import places
 from . import import_hooks
 
-# What every supported interpreter has imported when the author's first line runs (a test compares).
+# The modules that every supported interpreter has imported before a program's first line (a test compares).
 STARTED_WITH = frozenset((
     "__main__", "_bootlocale", "_collections_abc", "_frozen_importlib", "_frozen_importlib_external",
     "_sitebuiltins", "abc", "codecs", "encodings", "genericpath", "io", "os", "posixpath", "site", "stat",
     "zipimport",
 ))  # fmt: skip
-OURS = __name__.partition(".")[0]
-STAYS = STARTED_WITH | {"function", "handler", OURS}
-# Of others' what the platform itself imports, some of it when it is first needed.
+OUR_PACKAGE = __name__.partition(".")[0]
+STAYS = STARTED_WITH | {"function", "handler", OUR_PACKAGE}
+# Libraries that the platform itself imports, partly on first use.
 NEEDED = frozenset(("werkzeug", "markupsafe"))
-# Where our packages are; the author's folder of modules is no parent of it.
-OUR_FOLDER = os.path.dirname(FOLDER)
+# The folder of our packages; an author's folder is never a parent of it.
+OUR_FOLDER = os.path.dirname(PACKAGE_FOLDER)
 
 
 def _standard() -> FrozenSet[str]:
@@ -42,24 +43,24 @@ def _standard() -> FrozenSet[str]:
     return names
 
 
-# Found out once, in the zygote.
+# Listed once, in the zygote.
 STANDARD = _standard()
-# What made way for a module of the author's, by its full name.
+# The modules that made way for the author's, by full name.
 hidden: Dict[str, Any] = {}
-# The top-level names of which there are two.
-_two: List[str] = []
+# The top-level names that have two modules.
+_contested: List[str] = []
 
 
 def author_first() -> None:
-    """The bundle's folder first on the path, ours last, and no module before one that the bundle brings."""
+    """Put the bundle's folder first on the path and ours last, and hide what the bundle brings itself."""
     folder = places.function_dir
     if sys.path[:1] == [folder]:
         return
-    _two[:] = contested(folder)
-    if _two:
-        _hold()
-        for name in _two:
-            # Who waits for the standard library's own module does not mean the author's.
+    _contested[:] = contested(folder)
+    if _contested:
+        _import_own_needs()
+        for name in _contested:
+            # A change that waits for the standard library's module is not meant for the author's.
             import_hooks.forget(name)
         hidden.update(_taken_out())
     rest = [entry for entry in sys.path if entry not in (folder, OUR_FOLDER)]
@@ -67,71 +68,71 @@ def author_first() -> None:
 
 
 def contested(folder: str) -> List[str]:
-    """The modules of the bundle that are not the only ones of their names, where plain Python takes them."""
+    """The bundle's modules that have a namesake, and that plain Python would import instead of it."""
     try:
         entries = os.listdir(folder)
-    except OSError:  # there is no code: whoever opens handler.py says so
+    except OSError:  # there is no code; the import of handler.py will say so
         return []
     names = {entry.partition(".")[0] for entry in entries} - STAYS
-    # Nearly all bundles end here.
+    # For nearly all bundles nothing is left here.
     names = {name for name in names if name in sys.modules or name in NEEDED} | (names & STANDARD)
     return sorted(name for name in names if _is_brought(name, folder))
 
 
 def hides_standard(name: str) -> bool:
     """Whether the bundle brings a module of that name, and the standard library has one."""
-    return name in _two and name in STANDARD
+    return name in _contested and name in STANDARD
 
 
 def _is_brought(name: str, folder: str) -> bool:
-    # In the order of sys.meta_path: nothing on a path comes before what is built in.
+    # As sys.meta_path has it: a built-in module comes before any module on the path.
     if BuiltinImporter.find_spec(name) or FrozenImporter.find_spec(name):
         return False
     spec: Optional[ModuleSpec] = PathFinder.find_spec(name, [folder])
-    # A folder without __init__.py is only the last resort, behind all that is on the path.
+    # A folder without __init__.py counts only if nothing else on the path has the name.
     return spec is not None and spec.origin is not None
 
 
-def _hold() -> None:
-    """What the platform imports when it is first needed it imports now, while all names are its own."""
+def _import_own_needs() -> None:
+    """Import what the platform would import on first use, while all names still mean its own modules."""
     from function import request
 
-    request.hold()
+    request.import_parts()
     importlib.import_module("logging")
-    tasks = importlib.import_module(OURS + ".serve.async_calls")
-    tasks.asyncio.get_event_loop_policy()  # it is made when it is first asked for
+    tasks = importlib.import_module(OUR_PACKAGE + ".serve.async_calls")
+    tasks.asyncio.get_event_loop_policy()  # the policy is made on first use, too
 
 
 def _taken_out() -> Dict[str, Any]:
-    """What is imported of those names, and from now on is not."""
-    found = [full for full in sys.modules if full.partition(".")[0] in _two]
+    """Remove the modules of contested names from ``sys.modules``, and return them."""
+    found = [full for full in sys.modules if full.partition(".")[0] in _contested]
     return {full: sys.modules.pop(full) for full in found}
 
 
 class _Ours:
-    """A moment in which all names are the platform's: the standard library, too, imports when it needs to.
+    """A ``with`` block in which contested names mean the platform's modules, for the standard library too.
 
-    Not for code of the author's.  A thread of the author's that imports in this moment may get what is not
-    meant for it, so it is for what is rare: an exception that is written down.
+    No code of the author's may run in it.  A thread of the author's that imports something meanwhile may get
+    the wrong module, so the block is for rare cases: an exception that is written down.
     """
 
     def __init__(self) -> None:
         self._depth = 0
-        self._theirs: Dict[str, Any] = {}
+        self._authors: Dict[str, Any] = {}
 
     def __enter__(self) -> None:
         self._depth += 1
-        if _two and self._depth == 1:
-            self._theirs = _taken_out()
+        if _contested and self._depth == 1:
+            self._authors = _taken_out()
             sys.modules.update(hidden)
             self._path = list(sys.path)
             sys.path[:] = [entry for entry in self._path if entry != places.function_dir]
 
     def __exit__(self, *_: object) -> None:
         self._depth -= 1
-        if _two and self._depth == 0:
+        if _contested and self._depth == 0:
             hidden.update(_taken_out())
-            sys.modules.update(self._theirs)
+            sys.modules.update(self._authors)
             sys.path[:] = self._path
 
 

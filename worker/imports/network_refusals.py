@@ -1,10 +1,11 @@
-"""With ``network = none`` a refusal that says so: the kernel's says that something is not permitted.
+"""Explains a refusal of the network: the kernel only says "operation not permitted".
 
-The wall is not here.  The cell's network has nobody else in it, and its filter refuses every internet
-socket; C libraries and child processes get the kernel's own word.  What is here makes one sentence of it,
-for whoever asks by way of Python's ``socket``, as nearly every library does.
+The wall is elsewhere: nothing else is in the cell's network namespace, and the cell's filter refuses every
+internet socket.  C libraries and child processes get the kernel's error.  Code that uses Python's ``socket``,
+as nearly every library does, gets a sentence that names ``network = none`` and the way out.
 
-A zygote forbids, and a worker with a network of the host's allows again: most have none.
+The zygote replaces the functions of ``socket``, for most functions have no network.  A worker with the host's
+network restores them.  Both the replaced functions and what is logged are state of the process.
 """
 
 import errno
@@ -16,37 +17,38 @@ from function import _seam
 
 from ..capture import output_capture
 
-# What it looks like where nobody can be asked; anything else is a mistake in the question.
+# The errors of a look-up that reaches no server; any other is a mistake in the question.
 _UNANSWERED = (socket.EAI_AGAIN, socket.EAI_FAIL, socket.EAI_NONAME)
 _INTERNET = (-1, socket.AF_INET, socket.AF_INET6)
-# Where a traceback takes these functions to be: no file of ours is an author's business.
+# The file that tracebacks show for these functions, instead of one of ours.
 _PLACE = "<network = none>"
-# Of the calls whose log has it; each once, and what is no call's only where no call has.
-TOLD_MOST = 1000
-# No name is longer (RFC 1035); what is asked for may be.
+# Each call logs one refusal, and code of no call only if no call has.  This is how many calls are remembered.
+LOGGED_MOST = 1000
+# A host name is no longer (RFC 1035), but what code asks for may be.
 NAME_MOST_CHARS = 255
 
 _NAMES = ("getaddrinfo", "gethostbyname", "gethostbyname_ex", "gethostbyaddr")
 _plain = {name: getattr(socket, name) for name in _NAMES}
 _create = socket.socket.__init__
-_told: Set[str] = set()
+# The ids of the calls that have logged a refusal.
+_logged: Set[str] = set()
 
 
 class _State:
-    is_telling = False  # not before there is code of the function's
+    is_logging = False  # True once there is code of the function
 
 
-def _refused(what: str, is_told: bool = True) -> PermissionError:
-    """What the code gets; and once a call the log, if it ``is_told``."""
+def _refused(what: str, is_logged: bool = True) -> PermissionError:
+    """The exception for the code; once a call also a line in the log, if ``is_logged``."""
     text = (
         "%s: the network of this function is none, so nothing outside its cell can be reached; "
         "deploy it with the option network = host, if this server allows that" % what
     )
     call = _seam.current.get()
-    if is_told and _State.is_telling and (call.call_id not in _told if call is not None else not _told):
-        if len(_told) >= TOLD_MOST:
-            _told.clear()
-        _told.add(call.call_id if call is not None else "")
+    if is_logged and _State.is_logging and (call.call_id not in _logged if call is not None else not _logged):
+        if len(_logged) >= LOGGED_MOST:
+            _logged.clear()
+        _logged.add(call.call_id if call is not None else "")
         try:
             output_capture.put_entry("network: " + text, "warning")
         except OSError:  # the author has closed descriptor 2
@@ -69,7 +71,7 @@ def _getaddrinfo(host: Any, port: Any, family: int = 0, type: int = 0, proto: in
 
 
 def _by_one(name: str) -> Callable[[Any], Any]:
-    """``gethostbyname`` and its like, which take one word."""
+    """A replacement for ``gethostbyname`` or a similar function, which take one argument."""
     plain = _plain[name]
 
     def ask(host: Any) -> Any:
@@ -78,7 +80,7 @@ def _by_one(name: str) -> Callable[[Any], Any]:
         except socket.gaierror as error:
             if error.errno not in _UNANSWERED:
                 raise
-        except socket.herror:  # whoever it is, there is nobody to ask
+        except socket.herror:  # no name server can be reached, whatever the address
             pass
         raise _refused(_name(host))
 
@@ -92,9 +94,9 @@ def _init(self: Any, family: int = -1, type: int = -1, proto: int = -1, fileno: 
     except PermissionError:
         if family not in _INTERNET:
             raise
-    # A library that only tries what there is, at its import (urllib3's _has_ipv6), wanted to reach nobody.
-    asks = sys._getframe(1).f_code.co_name
-    raise _refused("no internet socket can be opened", "ipv6" not in asks)
+    # A library that only probes for IPv6 at its import (urllib3's _has_ipv6) did not want to reach anybody.
+    caller = sys._getframe(1).f_code.co_name
+    raise _refused("no internet socket can be opened", "ipv6" not in caller)
 
 
 _REPLACED: Dict[str, Callable[..., Any]] = {
@@ -104,27 +106,28 @@ _REPLACED: Dict[str, Callable[..., Any]] = {
 
 
 def forbid() -> None:
-    """Of every cell that this process clones, until one allows."""
+    """Replace the functions of ``socket``, in this process and in every cell that it clones."""
     for name, function in _REPLACED.items():
-        _dress(function, name, name)
+        _disguise(function, name, name)
         setattr(socket, name, function)
-    _dress(_init, "__init__", "socket.__init__")
+    _disguise(_init, "__init__", "socket.__init__")
     _init.__doc__ = _create.__doc__
     socket.socket.__init__ = _init  # type: ignore[method-assign]
 
 
-def _dress(function: Any, name: str, qualified: str) -> None:
+def _disguise(function: Any, name: str, qualified: str) -> None:
+    """Give a replacement the names of the original, and no file of ours."""
     function.__name__, function.__qualname__, function.__module__ = name, qualified, "socket"
     function.__code__ = function.__code__.replace(co_filename=_PLACE, co_name=name)
 
 
 def allow() -> None:
-    """This process has the host's network."""
+    """Restore the functions of ``socket``: this process has the host's network."""
     for name in _REPLACED:
         setattr(socket, name, _plain[name])
     socket.socket.__init__ = _create  # type: ignore[method-assign]
 
 
-def tell() -> None:
-    """From now on the function's log has it too."""
-    _State.is_telling = True
+def start_logging() -> None:
+    """From now on write refusals to the function's log, too."""
+    _State.is_logging = True

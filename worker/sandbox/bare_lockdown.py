@@ -1,11 +1,11 @@
-"""The lock-down of a cell without namespaces: tiers B and C, and none at all for development.
+"""The lock-down of a cell without namespaces: tiers B and C, and "none" for development.
 
-Tier B: the server is root in a plain container; each cell has a user id of its own, Landlock, a filter
-without sockets.  Tier C: an ordinary user; all that separates a cell from the rest are Landlock (with
-its scope of signals), the filter, and that nothing of the server's can be traced.  "none" keeps
-descriptors and clocks in order and holds nobody.
+Tier B: the server is root in a plain container.  Each cell has a user id of its own, Landlock, and a filter
+without sockets.  Tier C: the server is an ordinary user.  Landlock (with its scope of signals) and the filter
+separate a cell from the rest, and no process of the server can be traced.  Tier "none" puts descriptors and
+clocks in order, and holds nobody.
 
-The rules are those of ``lockdown``, whose steps are used again wherever they do not need a namespace.
+The rules of ``lockdown`` hold here too.  Its steps are used again wherever they need no namespace.
 """
 
 import os
@@ -18,26 +18,26 @@ from . import landlock, lockdown, places, rlimits, selftest
 from .lockdown import Step
 from .lockdown_state import Materials
 
-DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom")
-# What each tier cannot do without (reference: which ABI brought what): truncation; the scope of signals.
-LEAST_ABI = {"B": 3, "C": 6}
+DEVICE_PATHS = tuple("/dev/" + name for name in selftest.NODES)
+# The Landlock ABI that each tier cannot do without: 3 brought truncation, 6 the scope of signals.
+TIER_LEAST_ABI = {"B": 3, "C": 6}
 
 
 def _session(_: Materials) -> None:
-    """A session of its own; and what loses its parent below stays ours to end."""
+    """A session of its own; and orphaned processes below it become our children, so that we can end them."""
     os.setsid()
     sys_.prctl(sys_.PR_SET_CHILD_SUBREAPER, 1)
 
 
 def _places(materials: Materials) -> None:
-    """There is no root of its own: the code and the scratch space are where the warden says."""
+    """Take the path of the code from the warden: without a root of its own the cell has no fixed one."""
     places.function_dir = materials.tie.function_dir
-    interpreter.name_program(places.function_dir + "/handler.py")
+    interpreter.name_program(places.handler_path())
 
 
 def _rlimits(materials: Materials) -> None:
-    """As everywhere; and without a tmpfs of its own size, no file larger than it would have been."""
-    materials.data_bytes = rlimits.private_bytes() + rlimits.reserved_bytes(materials.tie.memory_bytes)
+    """The limits of every cell; and, for want of a tmpfs with a size, a limit on each file's size."""
+    rlimits.set_data_limit(materials)
     rlimits.lower(*_rlimits_of(materials))
 
 
@@ -46,7 +46,7 @@ def _rlimits_of(materials: Materials) -> Tuple[Tuple[int, int], ...]:
 
 
 def _own_id(materials: Materials) -> None:
-    """Tier B: a user that no other process of the host is."""
+    """Tier B: become a user that no other process of the host is."""
     uid = materials.tie.uid
     os.setgroups([])
     os.setresgid(uid, uid, uid)
@@ -54,27 +54,29 @@ def _own_id(materials: Materials) -> None:
 
 
 def _no_privileges(_: Materials) -> None:
-    """An ordinary user may not drop what it has not: look, and see that none can come back."""
-    held = {name: bits for name, bits in sys_.capability_sets().items() if bits}
+    """Tier C: check that there are no capabilities to drop, and let none come back."""
+    held = sys_.held_capabilities()
     if held:
         raise PermissionError("capabilities are left: %s" % held)
     sys_.prctl(sys_.PR_SET_NO_NEW_PRIVS, 1)
 
 
 def _landlock(materials: Materials) -> None:
-    """What a mount namespace does elsewhere; without it there is no cell."""
+    """Confine files, as a mount namespace does elsewhere; a host without Landlock gets no cell."""
     version = landlock.abi()
-    if version < LEAST_ABI[materials.tier]:
-        raise PermissionError("tier %s needs Landlock ABI %d" % (materials.tier, LEAST_ABI[materials.tier]))
+    if version < TIER_LEAST_ABI[materials.tier]:
+        raise PermissionError(
+            "tier %s needs Landlock ABI %d" % (materials.tier, TIER_LEAST_ABI[materials.tier])
+        )
     tie = materials.tie
     readable = tuple(path for path in (*tie.readable, tie.function_dir) if os.path.exists(path))
-    landlock.restrict(landlock.Policy(readable, (tie.tmp_dir,), (), DEVICES, has_network=False), version)
+    landlock.restrict(landlock.Policy(readable, (tie.tmp_dir,), (), DEVICE_PATHS, has_network=False), version)
     evidence = "ABI %d of %d" % (min(version, landlock.NEWEST_ABI), version)
     materials.proof.append(("landlock", "enforced", evidence))
 
 
 def _layers_hold(materials: Materials) -> None:
-    """Must-fail calls, before the filter would answer for Landlock and the user id."""
+    """Calls that must fail, before the filter: it would answer instead of Landlock and the user id."""
     limits = (*_rlimits_of(materials), rlimits.open_files(materials))
     known = materials.surroundings
     materials.proof += selftest.without_namespaces(limits, known.outsider, known.keyring)

@@ -1,8 +1,8 @@
-"""Landlock for a cell: a second opinion on files, sockets and signals, where the kernel has it.
+"""Landlock for a cell: a second layer over files, sockets and signals, where the kernel has it.
 
-In a cell with namespaces nothing depends on it; it is there for the day on which a mount is wrong.
-Rights are asked for by what the kernel's version of the interface (its ABI) knows; from ABI to ABI it
-only ever adds.  What each adds, and what it still lets through, is in docs/architecture.md.
+In a cell with namespaces nothing depends on it; it is there for the day on which a mount is wrong.  The
+rights that it asks for follow the kernel's version of the interface (its ABI), which only ever adds rights.
+docs/architecture.md says what each version adds and what it still lets through.
 """
 
 import os
@@ -11,9 +11,9 @@ from typing import NamedTuple, Tuple
 
 from .. import _syscalls as sys_
 
-# Before ABI 2 every rename to another folder is refused, in /tmp too: worse than nothing.
+# ABI 1 refuses every rename into another folder, even in /tmp, which is worse than no Landlock.
 LEAST_ABI = 2
-# The last one whose rights were tried; a newer kernel is asked for no more than these.
+# The newest version that we have tried; a newer kernel is asked for no more rights than these.
 NEWEST_ABI = 6
 
 EXECUTE, WRITE_FILE, READ_FILE, READ_DIR, REMOVE_DIR, REMOVE_FILE = 1, 2, 4, 8, 16, 32
@@ -26,7 +26,7 @@ READING = EXECUTE | READ_FILE | READ_DIR
 KEEPING = (
     WRITE_FILE | READ_FILE | READ_DIR | REMOVE_DIR | REMOVE_FILE | MAKE_DIR | MAKE_REG | REFER | TRUNCATE
 )
-# A device may be opened and written; /dev/shm holds memory, nobody needs a socket or a fifo there.
+# Devices may be opened and written, not made.  /dev/shm is for memory: nobody needs a socket or a fifo there.
 DEVICE = READ_FILE | WRITE_FILE | TRUNCATE
 ALL_OF_TMP = KEEPING | EXECUTE | MAKE_SOCK | MAKE_FIFO | MAKE_SYM
 
@@ -36,7 +36,7 @@ _RULE_PATH_BENEATH = 1
 
 
 class Policy(NamedTuple):
-    """Folders and files by what may be done below them; ``has_network``: TCP is not ours to refuse."""
+    """Folders and files, by what may be done below them; with ``has_network`` TCP is not restricted."""
 
     readable: Tuple[str, ...]
     writable: Tuple[str, ...]
@@ -46,7 +46,7 @@ class Policy(NamedTuple):
 
 
 def abi() -> int:
-    """The kernel's version of the interface; 0 where it has none or has it switched off."""
+    """The kernel's version of the interface; 0 if it has no Landlock, or has it switched off."""
     try:
         return sys_.call("landlock_create_ruleset", None, 0, _CREATE_RULESET_VERSION)
     except OSError:  # ENOSYS: not built in; EOPNOTSUPP: not switched on

@@ -1,15 +1,15 @@
 """The lock-down of a cell, in one place: BUILD makes the sandbox, TIE closes it for one function.
 
-Rank 1 goal: tenant code is hostile; after TIE nothing it does reaches another tenant or the host.
+Tenant code is hostile; after TIE nothing that it does may reach another tenant or the host.
 
-Files.  ``landlock``, ``host_files`` and ``selftest`` are steps of their own size; this file has the order.
+Files.  ``landlock``, ``host_files`` and ``selftest`` are large steps; this file has the order of all.
 
 Actors.  *pid 1* is made by the zygote with all its namespaces at once; the warden gives it id maps and
 a cgroup leaf, then it runs BUILD and forks the *worker*.  The worker runs PREPARE, which gives away every
 right there is, and waits, blank.  When the warden ties the cell to a function, pid 1 puts in place what
 needs rights (PLACE), and the worker runs TIE.  When TIE has ended the tenant's code may be imported.
 
-Whatever does not depend on the function is done ahead: a caller waits for PLACE and TIE.
+Steps that do not depend on the function run ahead: a caller waits for PLACE and TIE only.
 
 Rule 1: every step raises when it fails, and a cell whose step raised never serves.
 Rule 2: an order is a list; each step says why it stands where it stands.
@@ -17,7 +17,7 @@ Rule 3: nothing here is read from the tenant.
 Rule 4: a layer that the host cannot give is published as absent, with the reason; never left out unsaid.
 
 Tiers.  "A": the server is root, each cell has two outer ids.  "A-user": an ordinary user with user
-namespaces; all cells share the server's one id.  Cells without namespaces are in ``bare``.
+namespaces; all cells share the server's one id.  ``bare_lockdown`` has cells without namespaces.
 """
 
 import contextlib
@@ -47,7 +47,7 @@ from .lockdown_state import (
 
 
 class LockdownError(Exception):
-    """A step failed; ``step`` names it, ``is_breach`` says that a call succeeded which must not."""
+    """A step failed; ``step`` is its name, ``is_breach`` says that a call succeeded which had to fail."""
 
     def __init__(self, step: str, cause: BaseException) -> None:
         super().__init__("%s: %s" % (step, cause))
@@ -62,15 +62,15 @@ Step = Callable[[Materials], None]
 
 
 def _own_maps(materials: Materials) -> None:
-    """A-user only: the kernel lets nobody but this process map the server's one id into it.
+    """A-user only: write the id maps here, for the kernel lets only this process map the server's one id.
 
-    The warden is two user namespaces away, and its own files in /proc are ours only while dumpable.
+    A process can write its own files in /proc only while it is dumpable.
     """
     if materials.has_own_ids:
         return
     uid, gid = materials.outer_ids
     sys_.prctl(sys_.PR_SET_DUMPABLE, 1)
-    # Denied first, or a group could be dropped that a file's mode denies something to.
+    # setgroups first: a cell that can drop a group gets round a file mode that denies the group something.
     for name, text in (
         ("setgroups", "deny"),
         ("uid_map", "%d %d 1" % (INNER_UID, uid)),
@@ -82,10 +82,10 @@ def _own_maps(materials: Materials) -> None:
 
 
 def _no_executable_memory_files(materials: Materials) -> None:
-    """memfd_create makes files that cannot be executed: else noexec mounts are got round.
+    """Have memfd_create make files that cannot be executed; else they would get round noexec mounts.
 
-    While the kernel still takes us for the host's root, which the knob asks for: so before the ids, and
-    not for an ordinary user.  It is the pid namespace's own; never that of the host.
+    Before the ids: the knob asks for the host's root, which this process still is unless the server is an
+    ordinary user's.  The knob belongs to this pid namespace, never to the host.
     """
     if os.getpid() == 1 and materials.has_memfd_knob:
         with open(MEMFD_KNOB, "w") as file:
@@ -93,19 +93,19 @@ def _no_executable_memory_files(materials: Materials) -> None:
 
 
 def _ids(materials: Materials) -> None:
-    """Become inner 0, whose outer id is this cell's alone: until now the outer id is the host's root."""
+    """Become inner root, whose outer id is this cell's alone; until now the outer id is the host's root."""
     if materials.has_own_ids:
         os.setresgid(0, 0, 0)
         os.setresuid(0, 0, 0)
 
 
 def _cgroup_namespace(_: Materials) -> None:
-    """After the leaf was joined: what is above the leaf of that moment can no longer be seen."""
+    """After the cell has joined its leaf, which becomes the root of all cgroups that it sees."""
     sys_.unshare(sys_.CLONE_NEWCGROUP)
 
 
 def _no_nested_namespaces(_: Materials) -> None:
-    """No namespaces inside the cell: each is a large kernel surface.  Needs the full /proc."""
+    """No namespaces inside the cell: each opens much of the kernel to attack.  Needs the full /proc."""
     for kind in ("user", "pid", "mnt", "net", "ipc", "uts", "cgroup"):
         with open("/proc/sys/user/max_%s_namespaces" % kind, "w") as knob:
             knob.write("0")
@@ -120,17 +120,17 @@ def _session(_: Materials) -> None:
 def _mounts(materials: Materials) -> None:
     """Private /dev, /tmp and /dev/shm; a /proc of this pid namespace that shows processes only."""
     safe = sys_.MS_NOSUID | sys_.MS_NODEV
-    if materials.has_own_devices:  # a lock is its inode's, and the host's is everybody's
+    if materials.has_own_devices:  # all cells could lock the host's nodes
         sys_.move_mount(materials.devices_fd, "/dev")
         os.close(materials.devices_fd)
     sys_.mount("tmpfs", "/tmp", "tmpfs", safe, _tmpfs(BLANK_TMP_BYTES))
     sys_.mount("tmpfs", "/dev/shm", "tmpfs", safe | sys_.MS_NOEXEC, _tmpfs(SHM_BYTES))
-    # subset=pid leaves out /proc/sys, whose files obey user ids rather than capabilities.
+    # subset=pid leaves out /proc/sys, where access depends on user ids and not on capabilities.
     sys_.mount("proc", "/proc", "proc", safe | sys_.MS_NOEXEC, "subset=pid,hidepid=invisible")
 
 
 def _loopback(materials: Materials) -> None:
-    """``lo`` up where the network is the cell's own: many libraries talk to themselves over it."""
+    """Set ``lo`` up in a network of the cell's own: many libraries talk to themselves over it."""
     if materials.network == "none":
         sys_.loopback_up()
 
@@ -151,25 +151,25 @@ BUILD: List[Tuple[str, Step]] = [
 
 
 def _code(materials: Materials) -> None:
-    """The bundle at /function, by a detached mount: needs CAP_SYS_ADMIN of the cell."""
+    """Attach the detached mount of the bundle at /function; needs CAP_SYS_ADMIN of the cell."""
     if materials.tie.has_code:
         sys_.move_mount(materials.code_fd, places.function_dir)
         os.close(materials.code_fd)
 
 
 def _tmp_size(materials: Materials) -> None:
-    """/tmp at this function's size: a remount needs it too."""
+    """Give /tmp this function's size; the remount needs CAP_SYS_ADMIN too."""
     flags = sys_.MS_REMOUNT | sys_.MS_NOSUID | sys_.MS_NODEV
     sys_.mount("tmpfs", "/tmp", "tmpfs", flags, _tmpfs(materials.tie.tmp_bytes))
 
 
 CAP_KILL = 1 << 5
-# All that pid 1 may still use: those above say what nobody in a cell does (CAP_BPF, CAP_PERFMON and such).
+# The capabilities that pid 1 may use; no cell needs those above (CAP_BPF, CAP_PERFMON and such).
 LOW_CAPABILITIES = 0xFFFFFFFF
 
 
 def _only_signals(_: Materials) -> None:
-    """What is left for pid 1 is to wait, and to signal another user id: before there is tenant code."""
+    """Leave pid 1 the right to signal another user id, and no other, before there is tenant code."""
     sys_.drop_capability_sets(keep=CAP_KILL)
 
 
@@ -182,7 +182,7 @@ PLACE: List[Tuple[str, Step]] = [
 
 
 def rehearse_place(materials: Materials) -> None:
-    """PLACE to no effect, while the cell is nobody's: /tmp gets the size that it has, nothing is attached."""
+    """Run PLACE without effect in a blank cell: /tmp gets the size that it has, nothing is attached."""
     _tmp_size(materials)
     with contextlib.suppress(OSError):  # EBADF
         sys_.move_mount(-1, places.function_dir)
@@ -192,38 +192,38 @@ def rehearse_place(materials: Materials) -> None:
 # ---- PREPARE and TIE: the worker, before and after it belongs to a function -------------------
 
 
-def _rlimits(materials: Materials) -> None:  # what its zygote shares is no part of a function's memory
-    materials.data_bytes = rlimits.private_bytes() + rlimits.reserved_bytes(materials.tie.memory_bytes)
+def _rlimits(materials: Materials) -> None:
+    rlimits.set_data_limit(materials)
     rlimits.lower(*rlimits.of(materials))
 
 
 def _capability_bounds(_: Materials) -> None:
-    """No way back up: needs CAP_SETPCAP, so before the ids change."""
+    """Let no capability come back; needs CAP_SETPCAP, so before the ids change."""
     sys_.prctl(sys_.PR_CAP_AMBIENT, sys_.PR_CAP_AMBIENT_CLEAR_ALL)
     sys_.drop_bounding_set()
     sys_.prctl(sys_.PR_SET_SECUREBITS, sys_.SECUREBITS_LOCKED)
 
 
 def _unprivileged_ids(materials: Materials) -> None:
-    """The tenant's id: needs CAP_SETUID, so before the sets are emptied."""
+    """Become the tenant's user; needs CAP_SETUID, so before the sets are emptied."""
     if materials.has_own_ids:
         os.setresgid(INNER_GID, INNER_GID, INNER_GID)
         os.setresuid(INNER_UID, INNER_UID, INNER_UID)
 
 
 def _no_capabilities(_: Materials) -> None:
-    """Ids do not clear capabilities when securebits are locked: empty the sets and read them back."""
+    """Empty the capability sets: with locked securebits a change of ids does not.  Read them back."""
     sys_.drop_capability_sets()
-    held = {name: bits for name, bits in sys_.capability_sets().items() if bits}
+    held = sys_.held_capabilities()
     if held:
         raise PermissionError("capabilities are left: %s" % held)
     sys_.prctl(sys_.PR_SET_NO_NEW_PRIVS, 1)
 
 
 def _bound_to_parent(materials: Materials) -> None:
-    """Not dumpable, and dead when pid 1 dies.
+    """Be not dumpable, and die with pid 1.
 
-    After the last id change, which clears both (a death signal set earlier is silently lost).
+    After the last change of ids, which resets both without a word.
     """
     sys_.prctl(sys_.PR_SET_DUMPABLE, 0)
     sys_.prctl(sys_.PR_SET_PDEATHSIG, 9)
@@ -232,20 +232,20 @@ def _bound_to_parent(materials: Materials) -> None:
 
 
 def _keyring(_: Materials) -> None:
-    """A session keyring of its own: keyrings are in no namespace.  A call that the filter forbids."""
+    """A session keyring of its own, as keyrings are in no namespace.  Before the filter, which forbids it."""
     try:
         sys_.join_new_keyring()
     except OSError as error:
-        if error.errno != errno.ENOSYS:  # a kernel without keyrings has none to share
+        if error.errno != errno.ENOSYS:  # ENOSYS: the kernel has no keyrings
             raise
 
 
-# Which side channel each control is about, by its number in prctl(2).
+# The side channels that prctl(2) has a control for, and its number.
 SPECULATION_CONTROLS = (("store-bypass", 0), ("indirect-branch", 1))
 
 
 def _speculation(materials: Materials) -> None:
-    """Speculation off for good where the processor's control is offered; the one step that may be absent."""
+    """Switch speculation off for good where the processor offers that; the only layer that may be absent."""
     done, missing = [], []
     for name, number in SPECULATION_CONTROLS:
         try:
@@ -258,16 +258,16 @@ def _speculation(materials: Materials) -> None:
 
 
 def _descriptors(materials: Materials) -> None:
-    """0 nothing to read, 1 and 2 the log pipes, 3 and 4 the channel, nothing else (CVE-2024-21626).
+    """0 is empty input, 1 and 2 the log pipes, 3 and 4 the channel; no others (CVE-2024-21626).
 
-    And the set-up socket and the pipes between worker and pid 1 for the steps that are left; the last one
-    closes them, but for two where the worker forks a process for each call.
+    The set-up socket and the pipes to pid 1 stay open for the steps that are left.  ``_seal`` closes them,
+    but for two if the worker forks a process for each call.
     """
     wanted = (
         *materials.shared_fds, materials.setup.detach(),
         materials.said_fd, materials.leave_fd, materials.tie_fd, materials.sealed_fd,
     )  # fmt: skip
-    # Out of the way first: a wanted descriptor may stand where another has to go.
+    # First to high numbers: a wanted descriptor may have the number that another one has to get.
     high = [os.dup2(source, 64 + index, inheritable=False) for index, source in enumerate(wanted)]
     for target, source in enumerate(high):
         os.dup2(source, target, inheritable=target <= 2)
@@ -277,12 +277,12 @@ def _descriptors(materials: Materials) -> None:
     _only(list(range(UNUSED_FD)))
 
 
-def _open_files(materials: Materials) -> None:  # after the descriptors have found their places
+def _open_files(materials: Materials) -> None:  # after the descriptors have their numbers
     rlimits.lower(rlimits.open_files(materials))
 
 
 def _function_dir(_: Materials) -> None:
-    """Relative paths of the author's are those of the bundle."""
+    """Make relative paths of the author's code begin at the bundle."""
     os.chdir(places.function_dir)
 
 
@@ -297,9 +297,9 @@ def _fresh_randomness(_: Materials) -> None:
 
 
 def fresh_randomness() -> None:
-    """Siblings of one zygote share its generators' state; the operating system's needs nothing.
+    """Seed the random generators, whose state all cells of a zygote share; os.urandom needs nothing.
 
-    What is imported later seeds itself.  Where calls are forked, these may be modules of the author's.
+    A module that is imported later seeds itself.  In a forked call these may be the author's modules.
     """
     for name, known_by in (("random", "Random"), ("numpy.random", "RandomState")):
         for generators in (namesakes.hidden.get(name), sys.modules.get(name)):
@@ -308,7 +308,7 @@ def fresh_randomness() -> None:
 
 
 def _landlock(materials: Materials) -> None:
-    """Per thread, so while there is one; after the descriptors, whose folders it opens itself."""
+    """While there is one thread, as each has its own rules; after ``descriptors``, for it opens folders."""
     version = landlock.abi()
     if version < landlock.LEAST_ABI:
         return  # the proof says so
@@ -319,7 +319,7 @@ def _landlock(materials: Materials) -> None:
 
 
 def _layers_hold(materials: Materials) -> None:
-    """Must-fail calls, before the filter: it would answer for the layers below it."""
+    """Calls that must fail, before the filter: it would answer instead of the layers below it."""
     expected = selftest.Expected(
         network=materials.network,
         ids=(INNER_UID, INNER_GID),
@@ -335,17 +335,17 @@ def _layers_hold(materials: Materials) -> None:
 
 
 def _seccomp(materials: Materials) -> None:
-    """Last of the layers: no later step may need a call that it refuses."""
+    """The last layer: no later step may need a call that it refuses."""
     sys_.install_filter(materials.surroundings.filter)
 
 
 def _filter_holds(materials: Materials) -> None:
-    """Must-fail calls whose answer can only come from the filter."""
+    """Calls that must fail, with an answer that only the filter gives."""
     materials.proof += selftest.after_the_filter(materials.network)
 
 
 def _limits_hold(materials: Materials) -> None:
-    """Must-fail calls about what came with the function; no layer above answers for these."""
+    """Calls that must fail because of the function's limits; no layer above answers for these."""
     limits = (*rlimits.of(materials), rlimits.open_files(materials))
     materials.proof += selftest.of_the_function(limits, materials.tie.tmp_bytes)
 
@@ -356,7 +356,7 @@ def _report(materials: Materials) -> None:
 
 
 def _seal(materials: Materials) -> None:
-    """The set-up socket goes, and whatever else there may be: over a pipe nobody can pass descriptors."""
+    """Close the set-up socket and everything else but pipes, over which nobody can pass descriptors."""
     os.close(materials.setup.detach())
     sys_.close_range(materials.first_foreign_fd)
     _only([fd for fd in range(materials.first_foreign_fd) if fd != SETUP_FD])
@@ -392,7 +392,7 @@ def run(steps: List[Tuple[str, Step]], materials: Materials) -> None:
     for name, step in steps:
         try:
             step(materials)
-        except Exception as error:  # whatever it was, this cell may not live
+        except Exception as error:  # whatever it was, this cell may not serve
             raise LockdownError(name, error) from error
 
 

@@ -1,27 +1,27 @@
-"""The limits of a process that come with its function: hard = soft, so that nothing can be raised again."""
+"""The resource limits of a worker, from its function's limits; hard = soft, so none can be raised again."""
 
 import resource
 from typing import Tuple
 
 from .lockdown_state import Materials
 
-# Address space that is reserved costs nothing, and numpy, OpenBLAS and every thread reserve far more than
-# they touch.  What is touched is judged from outside (``supervisor.warden.memory.memory_policy``).  So much
-# is only for the one allocation that could never fit: it fails at once and by name, where it would be killed
-# for.
+# How much address space a function may reserve.  Reserved space costs nothing, and numpy, OpenBLAS and every
+# thread reserve far more than they use; the warden judges what is used
+# (``supervisor.warden.memory.memory_policy``).  This limit is for the one allocation that could never fit: it
+# fails at once with MemoryError, where the cell would be killed for using it.
 RESERVED_TIMES = 8
 RESERVED_BESIDES_BYTES = 4 << 30
 
 
 def reserved_bytes(memory_bytes: int) -> int:
-    """What a function of so much memory may reserve."""
+    """The address space that a function with this memory limit may reserve."""
     return RESERVED_TIMES * memory_bytes + RESERVED_BESIDES_BYTES
 
 
 def _resident_kib() -> Tuple[int, int]:
-    """What of this process is in memory, and what of that is files or shared.
+    """How much of this process is in memory, and how much of that is files or shared memory.
 
-    0 where it may not read that (tiers B and C).
+    0 where the process may not read that (tiers B and C).
     """
     try:
         with open("/proc/self/statm") as statm:
@@ -33,37 +33,42 @@ def _resident_kib() -> Tuple[int, int]:
 
 
 def file_kib() -> int:
-    """What of this process's memory is files, or shared."""
+    """The memory of this process that is files or shared memory."""
     return _resident_kib()[1]
 
 
 def own_kib() -> int:
-    """What of it is nobody else's, and no file's."""
+    """The memory of this process that is neither shared nor a file."""
     resident, shared = _resident_kib()
     return resident - shared
 
 
 def private_bytes() -> int:
-    """What this process has of private writable memory: RLIMIT_DATA counts it so, touched or not."""
+    """The private writable memory of this process, used or not, as RLIMIT_DATA counts it."""
     with open("/proc/self/statm") as statm:
         return int(statm.read().split()[5]) * resource.getpagesize()
 
 
+def set_data_limit(materials: Materials) -> None:
+    """Choose the limit of private memory; what the worker shares with its zygote comes on top."""
+    materials.data_bytes = private_bytes() + reserved_bytes(materials.tie.memory_bytes)
+
+
 def of(materials: Materials) -> Tuple[Tuple[int, int], ...]:
-    """Each limit of a cell but that of descriptors."""
+    """All limits of a worker but the one of open files."""
     tie = materials.tie
     return (
         # Private writable mappings.  Not RLIMIT_AS, which counts libraries and PROT_NONE too.
         (resource.RLIMIT_DATA, materials.data_bytes),
         # 1 and not 0: a core_pattern that is a pipe ignores 0 and honours 1.
         (resource.RLIMIT_CORE, 1),
-        # The backstop of the pids controller, one above it: that one counts who was refused, which the warden
-        # hears.  An ordinary user has one id to give: pid 1 then counts too.
+        # One above the limit of the pids controller, which is to refuse first: the warden reads its count of
+        # refusals.  In tier A-user pid 1 has the same user id and counts too.
         (resource.RLIMIT_NPROC, tie.processes + 1 + (materials.tier == "A-user")),
         (resource.RLIMIT_STACK, 8 << 20),
         (resource.RLIMIT_MEMLOCK, 0),
         (resource.RLIMIT_MSGQUEUE, 0),
-        # Queued ones: what Python itself sends needs none, and all cells share what the host's root may have.
+        # Queued signals: Python's own need no queue, and all cells share the host's limit for root.
         (resource.RLIMIT_SIGPENDING, 32),
         (resource.RLIMIT_RTPRIO, 0),
         (resource.RLIMIT_NICE, 0),
@@ -71,11 +76,11 @@ def of(materials: Materials) -> Tuple[Tuple[int, int], ...]:
 
 
 def open_files(materials: Materials) -> Tuple[int, int]:
-    """That of descriptors, which comes last: under a small one they could not go out of each other's way."""
+    """The limit of open files.  It is set last: below a small one the descriptors could not be sorted."""
     return resource.RLIMIT_NOFILE, materials.tie.open_files
 
 
 def lower(*limits: Tuple[int, int]) -> None:
-    """Irreversible without capabilities."""
+    """Set the limits, which nobody without capabilities can raise again."""
     for kind, most in limits:
         resource.setrlimit(kind, (most, most))

@@ -1,11 +1,11 @@
-"""Must-fail calls: what each cell tries in vain, in trusted code, just before its tenant's import.
+"""Calls that must fail: each cell tries them, in trusted code, just before the import of the tenant's code.
 
-Two lists, because the filter would answer for the layers below it.  A check either returns its
-evidence or raises Breach; there is no third way.  Nothing here hurts where it should succeed: knobs are
-opened and not written, signals are signal 0, calls that would change something get arguments that the
-kernel refuses after the layer in question.
+There are two lists, because the filter would answer instead of the layers below it.  A check returns its
+evidence or raises Breach; there is no third way.  A call that succeeds by mistake does no harm: knobs are
+opened and not written, signals are signal 0, and calls that would change something get arguments that the
+kernel refuses after it has asked the layer in question.
 
-A breach is not a failure of one cell: the warden stops serving the tier (see ``supervisor.warden``).
+A breach is more than the failure of one cell: the warden stops serving the tier (``supervisor.warden``).
 """
 
 import errno
@@ -15,33 +15,35 @@ import resource
 import socket
 from typing import Any, Callable, Dict, List, NamedTuple, Tuple
 
-from .. import FOLDER
+from .. import PACKAGE_FOLDER
 from .. import _syscalls as sys_
 from .lockdown_state import UNUSED_FD
 
-# The metadata address of most clouds, and two for documentation where nobody is.
+# The metadata address of most clouds, and two addresses for documentation, which no host has.
 METADATA = "169.254.169.254"
 FAR_ADDRESSES = ("192.0.2.1", "198.51.100.1")
-# Not /root or /home: a runtime may be mounted below.
+# Not /root or /home: a runtime may be mounted below them.
 HOSTS_FILES = ("/etc/shadow", "/etc/profile", "/boot", "/run", "/sys/kernel", "/var/log")
 KNOBS = ("/proc/sys/kernel/core_pattern", "/proc/sysrq-trigger", "/proc/kcore", "/proc/keys")
+# The device nodes of a cell, and all entries of its /dev.
 NODES = ("full", "null", "random", "urandom", "zero")
-DEVICES = ["fd", "full", "null", "random", "shm", "stderr", "stdin", "stdout", "urandom", "zero"]
+DEV_ENTRIES = sorted((*NODES, "fd", "shm", "stderr", "stdin", "stdout"))
 BAD_FD = -1
-# fcntl(2); Python has neither on every version.
+# Constants of fcntl(2) that not every Python version has.
 F_GET_SEALS, F_SEAL_EXEC = 1034, 0x20
 AF_ALG = 38
 NAMESPACES = ("user", "mnt", "pid", "net", "ipc", "uts", "cgroup")
 
+# (layer, "enforced" or "absent", evidence or reason)
 Proof = Tuple[str, str, str]
 
 
 class Breach(Exception):
-    """A call that must fail did not, or failed for another reason than its layer's."""
+    """A call that must fail succeeded, or failed for another reason than its layer."""
 
 
 class Expected(NamedTuple):
-    """What this cell was made with; ``namespaces``, ``outsider`` and ``keyring`` are the warden's own."""
+    """What this cell was made with; ``namespaces``, ``outsider`` and ``keyring`` are the server's own."""
 
     network: str
     ids: Tuple[int, int]
@@ -54,20 +56,20 @@ class Expected(NamedTuple):
     has_memfd_knob: bool
 
 
-def _name(number: int) -> str:
+def _errno_name(number: int) -> str:
     return errno.errorcode.get(number, str(number))
 
 
 def refused(what: str, attempt: Callable[[], Any], *numbers: int) -> str:
-    """``attempt`` must raise OSError with one of these numbers; the evidence."""
+    """The evidence that ``attempt`` raises OSError with one of these numbers; else Breach."""
     try:
         attempt()
     except OSError as error:
         if error.errno in numbers:
-            return "%s: %s" % (what, _name(error.errno))
+            return "%s: %s" % (what, _errno_name(error.errno))
         raise Breach(
             "%s answered %s where %s was expected"
-            % (what, _name(error.errno or 0), " or ".join(_name(number) for number in numbers))
+            % (what, _errno_name(error.errno or 0), " or ".join(_errno_name(number) for number in numbers))
         ) from None
     raise Breach("%s succeeded" % what)
 
@@ -109,7 +111,7 @@ def _hosts_files(_: Expected) -> str:
 
 def _read_only(_: Expected) -> str:
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
-    ours = FOLDER + "/"
+    ours = PACKAGE_FOLDER + "/"
     for folder in ("/", "/usr/lib/", "/etc/", ours):
         refused("a new file in " + folder, _opened(folder + ".cellblock", flags), errno.EROFS)
     return "a new file in /, /usr/lib, /etc, %s: EROFS" % ours
@@ -120,7 +122,7 @@ def _proc(_: Expected) -> str:
 
 
 def _devices(_: Expected) -> str:
-    return _same("/dev", sorted(os.listdir("/dev")), DEVICES)
+    return _same("/dev", sorted(os.listdir("/dev")), DEV_ENTRIES)
 
 
 def _own_devices(expected: Expected) -> str:
@@ -148,7 +150,7 @@ def _network(expected: Expected) -> str:
 def _metadata(expected: Expected) -> str:
     if expected.network == "none":
         return "the function has no network"
-    # Of a datagram socket no packet is sent, whoever answers.
+    # Connecting a datagram socket sends no packet.
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         return refused(METADATA, lambda: probe.connect((METADATA, 80)), errno.EPERM)
 
@@ -195,11 +197,10 @@ def _rlimits(rlimits: Tuple[Tuple[int, int], ...]) -> str:
 
 
 def _capabilities(_: Expected) -> str:
-    held = {name: bits for name, bits in sys_.capability_sets().items() if bits}
-    _same("capability sets", held, {})
+    _same("capability sets", sys_.held_capabilities(), {})
     _same("the bounding set", sys_.bounding_set(), 0)
     _same("securebits", sys_.prctl(sys_.PR_GET_SECUREBITS), sys_.SECUREBITS_LOCKED)
-    # A length that no kernel takes, after the capability was looked at.
+    # No kernel takes this length, but it looks at the capability first.
     found = refused("sethostname", lambda: sys_.call("sethostname", b"x", 1 << 20), errno.EPERM)
     mounted = refused("mount", lambda: sys_.mount("none", "/tmp", "none", 0), errno.EPERM)
     became = refused("setuid(0)", lambda: os.setuid(0), errno.EPERM, errno.EINVAL)
@@ -221,20 +222,20 @@ def _keyring(expected: Expected) -> str:
     try:
         serial = sys_.session_keyring()
     except OSError as error:
-        return "the kernel has none: %s" % _name(error.errno or 0)
+        return "the kernel has none: %s" % _errno_name(error.errno or 0)
     if serial == expected.keyring:
         raise Breach("the session keyring is the server's own")
     return "session keyring %d, not the server's" % serial
 
 
 def _landlock(_: Expected) -> str:
-    # Nothing else keeps a fifo out of /dev/shm.
+    # Only Landlock refuses a fifo in /dev/shm.
     return refused("mkfifo in /dev/shm", lambda: os.mkfifo("/dev/shm/.cellblock"), errno.EACCES)
 
 
 def _memfd(_: Expected) -> str:
-    # One that asks for an executable file would be refused, and the kernel would write a warning each time.
-    # One that asks for neither gets what the knob says, as long as that was written.
+    # A call that asks for an executable file is refused too, but the kernel writes a warning each time.
+    # A call without that flag gets a sealed file if the knob was written.
     descriptor = sys_.call("memfd_create", b"", 0)
     try:
         seals = fcntl.fcntl(descriptor, F_GET_SEALS)
@@ -245,7 +246,7 @@ def _memfd(_: Expected) -> str:
     return "memfd_create: sealed against being executable"
 
 
-# (layer, check); "network" is left out where the function was given one.
+# (layer, check).  ``_absent`` says which of them a cell does not have.
 BEFORE: List[Tuple[str, Callable[[Expected], str]]] = [
     ("user-namespace", _user),
     ("namespaces", _own_namespaces),
@@ -268,8 +269,8 @@ BEFORE: List[Tuple[str, Callable[[Expected], str]]] = [
 ]
 
 
-def before_the_filter(expected: Expected) -> List[Proof]:
-    """Try the layers below the filter; Breach names the first that does not hold."""
+def _absent(expected: Expected) -> Dict[str, str]:
+    """The layers that this cell was made without, and why."""
     absent = {}
     if expected.network != "none":
         absent["network"] = "the function has network = %s" % expected.network
@@ -281,28 +282,31 @@ def before_the_filter(expected: Expected) -> List[Proof]:
         absent["landlock"] = "the kernel has none that is new enough, or has it off"
     if not expected.has_memfd_knob:
         absent["memfd-noexec"] = "needs root and Linux 6.3; memfd_create is refused by seccomp"
-    proof = []
+    return absent
+
+
+def before_the_filter(expected: Expected) -> List[Proof]:
+    """Try the layers below the filter; Breach names the first that does not hold."""
+    absent = _absent(expected)
+    proof: List[Proof] = []
     for layer, check in BEFORE:
         if layer in absent:
             proof.append((layer, "absent", absent[layer]))
-            continue
-        try:
-            proof.append((layer, "enforced", check(expected)))
-        except Breach as breach:
-            raise Breach("%s: %s" % (layer, breach)) from None
+        else:
+            proof.append(_tried(layer, check, expected))
     return proof
 
 
 def of_the_function(rlimits: Tuple[Tuple[int, int], ...], tmp_bytes: int) -> List[Proof]:
-    """Try what a cell got with its function; Breach names the first that does not hold."""
-    return _tried([("code", _code), ("tmp", lambda: _tmp(tmp_bytes)), ("rlimits", lambda: _rlimits(rlimits))])
+    """Try the limits that came with the function; Breach names the first that does not hold."""
+    return [_tried("code", _code), _tried("tmp", _tmp, tmp_bytes), _tried("rlimits", _rlimits, rlimits)]
 
 
 def without_namespaces(rlimits: Tuple[Tuple[int, int], ...], outsider: int, keyring: int) -> List[Proof]:
-    """Try what holds a cell of tier B or C; Breach names the first that does not."""
-    limits = Expected("none", (0, 0), outsider, {}, keyring, 0, False, True, False)
+    """Try the layers of a cell of tier B or C; Breach names the first that does not hold."""
+    expected = Expected("none", (0, 0), outsider, {}, keyring, 0, False, True, False)
     checks: List[Tuple[str, Callable[[], str]]] = [
-        # World-readable, so only Landlock can have refused it.
+        # The file is world-readable, so only Landlock can refuse it.
         ("files", lambda: refused("/etc/passwd", _opened("/etc/passwd"), errno.EACCES)),
         (
             "read-only",
@@ -311,25 +315,23 @@ def without_namespaces(rlimits: Tuple[Tuple[int, int], ...], outsider: int, keyr
         ("proc", lambda: refused(KNOBS[0], _opened(KNOBS[0]), errno.EACCES)),
         ("processes", lambda: refused("signal 0 to the server", lambda: os.kill(outsider, 0), errno.EPERM)),
         ("rlimits", lambda: _rlimits(rlimits)),
-        ("privileges", lambda: _privileges(limits)),
-        ("descriptors", lambda: _descriptors(limits)),
-        ("keyring", lambda: _keyring(limits)),
+        ("privileges", lambda: _privileges(expected)),
+        ("descriptors", lambda: _descriptors(expected)),
+        ("keyring", lambda: _keyring(expected)),
     ]
-    return _tried(checks)
+    return [_tried(layer, check) for layer, check in checks]
 
 
-def _tried(checks: List[Tuple[str, Callable[[], str]]]) -> List[Proof]:
-    proof = []
-    for layer, check in checks:
-        try:
-            proof.append((layer, "enforced", check()))
-        except Breach as breach:
-            raise Breach("%s: %s" % (layer, breach)) from None
-    return proof
+def _tried(layer: str, check: Callable[..., str], *arguments: Any) -> Proof:
+    """The proof of one layer; Breach names the layer."""
+    try:
+        return layer, "enforced", check(*arguments)
+    except Breach as breach:
+        raise Breach("%s: %s" % (layer, breach)) from None
 
 
 def after_the_filter(network: str) -> List[Proof]:
-    """Calls whose answer would be another one without the filter, harmless if it is not there."""
+    """Try calls that would get another answer without the filter, and do no harm if it is missing."""
     families = [(AF_ALG, errno.EAFNOSUPPORT)]
     if network == "none":
         families.append((socket.AF_INET, errno.EPERM))

@@ -24,18 +24,19 @@ from ..setup_messages import hear, tell
 from . import lockdown, rlimits
 from .lockdown_state import Materials, tie_from
 
+# The second round fills the caches that need a second run.
 ROUNDS = 2
 SOURCE = """
 import json
 
 COUNT = 1
 
-class Shape:
+class Thing:
     def __init__(self, name):
         self.name = name
 
 def handle(req):
-    return {"status_code": 200, "headers": {"X-Name": Shape("x").name}, "body": {"n": len(req.body) + COUNT}}
+    return {"status_code": 200, "headers": {"X-Name": Thing("x").name}, "body": {"n": len(req.body) + COUNT}}
 """
 # What nearly every function that uses one of these does first; for the libraries that are there.
 FIRST_USES: Dict[str, Callable[[Any], object]] = {
@@ -47,7 +48,7 @@ _HEADERS = (("host", "example"), ("content-type", "application/json"), ("content
 
 
 def rehearse() -> None:
-    """Take an INIT, import a module, answer a call of it; in memory."""
+    """Take an INIT, import a handler, answer a call of it; all in memory."""
     for _ in range(ROUNDS):
         settings = json.dumps({"secrets": {}, "variables": {}, "env": {}, "text_content_type": "text/plain"})
         body = settings.encode()
@@ -82,7 +83,7 @@ def rehearse_placing(materials: Materials) -> None:
 
 
 def rehearse_a_call(handle: Callable[[Event], Any]) -> None:
-    """From its frame to that of its answer."""
+    """Serve one call, from its frame to the frame of its answer."""
     call = wire.encode(wire.CALL, 1, ("POST", "/", "a=b", "c", 1000), _HEADERS, 2)
     (frame,) = wire.Decoder(wire.TO_CELL).receive(call + b"{}")
     method, path, query, call_id, _ = frame.head
@@ -96,13 +97,13 @@ def rehearse_a_call(handle: Callable[[Event], Any]) -> None:
     wire.encode(wire.ANSWER, 1, (answer.status, 1, 1, 1), answer.headers, len(answer.body))
 
 
-def _entry() -> loader.Entry:
+def _entry() -> loader.EntryPoint:
     """As from a bundle, of a file that is nowhere."""
-    file = os.memfd_create("rehearsal")
+    file = os.memfd_create("warmup")
     try:
         os.write(file, SOURCE.encode())
-        entry = loader.entry_of(loader.imported("rehearsal", "/proc/self/fd/%d" % file))
+        entry = loader.entry_of(loader.imported("warmup", "/proc/self/fd/%d" % file))
     finally:
         os.close(file)
-    del sys.modules["rehearsal"]
+    del sys.modules["warmup"]
     return entry

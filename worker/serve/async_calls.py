@@ -1,4 +1,7 @@
-"""The calls of an async handler: tasks of one loop; imported, with asyncio, by an instance that has one."""
+"""The calls of an async handler: each is a task of one asyncio loop.
+
+Only an instance with an async handler imports this module, and asyncio with it.
+"""
 
 import asyncio
 import asyncio.log
@@ -11,22 +14,24 @@ from ..capture import output_capture
 from ..imports import loader
 from ..sandbox.lockdown_state import REQUEST_FD
 from . import exit_hooks
-from .current_call import naming
+from .call_usage import CallUsage
+from .current_call import number_to_log
 from .interrupts import MEMORY_MET, Interrupts
-from .loop import Instance, Usage, out_of_memory
+from .served_function import ServedFunction
 
-# A signal comes to the loop over a pipe of its own: it is read in one turn, and heard in the next.
+# The loop learns of a signal over a pipe of its own: it reads the pipe in one turn and runs the handler in
+# the next.  Only then do the tasks exist that the handler begins.
 TURNS_TO_A_HANDLER = 4
 
 
-def serve(instance: Instance, entry: loader.Entry, interrupts: Interrupts, frames: Any) -> None:
-    """Until the front hangs up; ``frames`` have been read already."""
-    output_capture.attribute(naming(interrupts))
+def serve(served: ServedFunction, entry: loader.EntryPoint, interrupts: Interrupts, frames: Any) -> None:
+    """Serve calls until the front hangs up, beginning with ``frames``, which were read already."""
+    output_capture.attribute(number_to_log(interrupts))
     loop = _loop()
-    ended = _begin(instance, entry, interrupts, frames, loop)
+    ended = _begin(served, entry, interrupts, frames, loop)
     try:
         _run_until_done(loop, ended)
-        if not instance.is_over:
+        if not served.is_over:
             loop.run_until_complete(_terminate())
     finally:
         try:
@@ -40,23 +45,23 @@ def _run_until_done(loop: asyncio.AbstractEventLoop, ended: "asyncio.Future[None
         try:
             loop.run_until_complete(ended)
         except (SystemExit, KeyboardInterrupt, RuntimeError):
-            # exit() in a task that a call has made stops the loop, and so does stop(): as an ordinary
-            # handler's it ends the call that awaits the task, and no other.
+            # exit() in a task that a call has begun stops the loop, and so does loop.stop().  As in a sync
+            # handler it shall end no more than the call that awaits the task, so the loop goes on.
             if ended.done() or loop.is_closed():
                 raise
 
 
 def _loop() -> asyncio.AbstractEventLoop:
-    """The one that the module's import has had for its current loop, or has made so; else a new one.
+    """The loop that was current during the handler's import; a new one if there was none.
 
-    What was made at import and belongs to it, as a lock does before Python 3.10, serves every call.
+    Objects that the import has bound to its loop (before Python 3.10 a lock is one) then work in every call.
     """
     logger = asyncio.log.logger
-    # Which selector a loop of ours has is nobody's news.
+    # asyncio logs which selector a new loop uses; the author has not asked for that line.
     was_disabled, logger.disabled = logger.disabled, True
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", DeprecationWarning)  # there was none, which is no mistake here
+            warnings.simplefilter("ignore", DeprecationWarning)  # "no current loop" is no mistake here
             return _current_loop() or _new_loop()
     finally:
         logger.disabled = was_disabled
@@ -65,7 +70,7 @@ def _loop() -> asyncio.AbstractEventLoop:
 def _current_loop() -> "Optional[asyncio.AbstractEventLoop]":
     try:
         loop = asyncio.get_event_loop()
-    except RuntimeError:  # asyncio.run() at import leaves none
+    except RuntimeError:  # asyncio.run() during the import leaves none
         return None
     return None if loop.is_closed() else loop
 
@@ -77,7 +82,7 @@ def _new_loop() -> asyncio.AbstractEventLoop:
 
 
 def _end_all(loop: asyncio.AbstractEventLoop) -> None:
-    """As ``asyncio.run`` ends: what calls have left running is cancelled, and may say a last word."""
+    """Cancel the tasks that calls have left running and let them finish, as ``asyncio.run`` does."""
     left = asyncio.all_tasks(loop)
     for task in left:
         task.cancel()
@@ -92,7 +97,7 @@ def _end_all(loop: asyncio.AbstractEventLoop) -> None:
 
 
 def awaited(result: Any, interrupts: Interrupts) -> Any:
-    """What a coroutine gives that an ordinary handler has returned: run here, on one loop for all calls."""
+    """The result of a coroutine that a sync handler has returned; all calls use the same loop."""
     loop = _loop()
     task = asyncio.ensure_future(result, loop=loop)
     interrupts.awaited = task
@@ -100,22 +105,22 @@ def awaited(result: Any, interrupts: Interrupts) -> Any:
         return loop.run_until_complete(task)
     finally:
         interrupts.awaited = None
-        if not task.done():  # its call was ended while the loop waited: so does it
+        if not task.done():  # the call was ended while the loop waited, so its coroutine ends too
             task.cancel()
             loop.run_until_complete(asyncio.gather(task, return_exceptions=True))
 
 
 def _begin(
-    instance: Instance,
-    entry: loader.Entry,
+    served: ServedFunction,
+    entry: loader.EntryPoint,
     interrupts: Interrupts,
     frames: Any,
     loop: asyncio.AbstractEventLoop,
 ) -> "asyncio.Future[None]":
-    """Each call a task of this loop, and no task else; the future ends when the front hangs up."""
+    """Have the loop read frames and make a task of each call; the future ends when the front hangs up."""
     ended: "asyncio.Future[None]" = loop.create_future()
     tasks: Dict[int, "asyncio.Task[None]"] = {}
-    # Those that are cancelled because the instance's memory is at its limit.
+    # The calls that are cancelled because the instance's memory is at its limit.
     starved: Set[int] = set()
 
     def starve() -> None:
@@ -131,31 +136,31 @@ def _begin(
 
     def over(call: int) -> None:
         tasks.pop(call, None)
-        if instance.is_over:
+        if served.is_over:
             end()
 
     def take(received: Any) -> None:
         for frame in received:
             if frame.kind == wire.CALL:
-                task = loop.create_task(_call(instance, entry, frame, starved))
+                task = loop.create_task(_call(served, entry, frame, starved))
                 tasks[frame.call] = task
                 task.add_done_callback(lambda _, call=frame.call: over(call))
             elif frame.kind == wire.VALUES:
-                instance.set_values(json.loads(frame.body))
+                served.set_values(json.loads(frame.body))
             elif frame.kind == wire.CANCEL and frame.call in tasks:
                 interrupts.cancel(tasks[frame.call], frame)
 
     def readable() -> None:
         try:
-            received = instance.channel.read()
+            received = served.channel.read()
             if received is None:
                 loop.remove_reader(REQUEST_FD)
                 end()
             else:
                 take(received)
         except MemoryError:
-            # The loop would call this again at once, and again, with a traceback of ours each time.
-            out_of_memory()
+            # Else the loop would call this function again and again, and log our own traceback each time.
+            exit_hooks.leave_out_of_memory()
 
     take(frames)
     loop.add_reader(REQUEST_FD, readable)
@@ -163,7 +168,7 @@ def _begin(
 
 
 async def _terminate() -> None:
-    """What the handler of SIGTERM does, and the tasks that it begins."""
+    """Run the author's handler of SIGTERM, and wait for the tasks that it begins."""
     before = asyncio.all_tasks()
     exit_hooks.terminate()
     for _ in range(TURNS_TO_A_HANDLER):
@@ -173,17 +178,19 @@ async def _terminate() -> None:
         await asyncio.wait(begun, timeout=exit_hooks.THREADS_SECONDS)
 
 
-async def _call(instance: Instance, entry: loader.Entry, frame: wire.Frame, starved: Set[int]) -> None:
-    usage = Usage()
+async def _call(
+    served: ServedFunction, entry: loader.EntryPoint, frame: wire.Frame, starved: Set[int]
+) -> None:
+    usage = CallUsage()
     try:
-        # A task has a context of its own.
-        result = await entry.call(instance.begin(frame))
-    except BaseException as error:  # also CancelledError and SystemExit: each call ends in one frame
+        # A task has a context of its own, so ``begin`` changes no other call's.
+        result = await entry.call(served.begin(frame))
+    except BaseException as error:  # CancelledError and SystemExit too: each call ends in one frame
         if frame.call in starved and isinstance(error, asyncio.CancelledError):
             error = MemoryError(MEMORY_MET)
-        instance.raised(frame.call, error, usage)
+        served.raised(frame.call, error, usage)
     else:
         output_capture.flush()
-        instance.answer(frame.call, result, usage)
+        served.answer(frame.call, result, usage)
     finally:
         starved.discard(frame.call)

@@ -1,7 +1,7 @@
-"""Whose the code that runs is: which call's, in each thread, task and context.
+"""Which call the running code belongs to, in each thread, task and context.
 
-``_seam.current`` says it.  A thread gets that from the code that starts it, and nothing else of its context:
-the rest is what Python itself gives a thread.
+The context variable ``_seam.current`` holds it.  A new thread gets it from the code that starts the thread
+(``thread_owners``).  It gets nothing else of that code's context, as in plain Python.
 """
 
 import _thread
@@ -13,48 +13,53 @@ from function import _seam
 
 from ..logwire import NOBODY
 
-Call = Optional[_seam.Invocation]
+# The call that code belongs to; None for code of no call, such as the import.
+Owner = Optional[_seam.Invocation]
 
-# What runs now is that call's; what a thread that is started now, or given something to do, is to enter.
-carried: "Callable[[], Call]" = _seam.current.get
-enter: "Callable[[Call], Any]" = _seam.current.set
+# The owner of the code that runs now, and a way to set it.  Bound methods of the context variable itself: a
+# function of ours around them would cost each call time.
+owner: "Callable[[], Owner]" = _seam.current.get
+enter: "Callable[[Owner], Any]" = _seam.current.set
 
 
 def number() -> int:
-    """Of the call that the code that runs now belongs to, its tasks and its threads included; 0 for none."""
-    call = carried()
+    """The number of the call that the running code belongs to, 0 for none; tasks and threads included."""
+    call = owner()
     return call.number if call is not None else 0
 
 
-def bound(call: Call) -> Context:
-    """A context for a new thread: empty as that of any, but for whose it is."""
+def context_of(call: Owner) -> Context:
+    """A context for a new thread: empty, but for its owner."""
     context = Context()
     context.run(enter, call)
     return context
 
 
-def naming(interrupts: Any) -> Callable[[], int]:
-    """Says which call the code that runs is to name; 0: none need be.  Made by the main thread.
+def number_to_log(interrupts: Any) -> Callable[[], int]:
+    """A function that says which call number a log line of the running code has to carry.
 
-    What a call that runs alone writes itself is its own.  Its threads may outlive it, and so may what it
-    forks: there ``number`` says it.
+    It says 0 where no number is needed: the front knows which call runs alone in the main thread.  A thread
+    or a forked process may outlive its call, so its lines carry the number.  To be called in the main thread.
     """
-    thread = _thread.get_ident()
+    main_thread = _thread.get_ident()
 
-    def named() -> int:
-        call = carried()
-        if call is None:  # a thread of the import, or one that Python did not start, is never a call's
-            return 0 if _thread.get_ident() == thread else NOBODY
-        return 0 if call.number == interrupts.running and _thread.get_ident() == thread else call.number
+    def number_of_running_code() -> int:
+        call = owner()
+        if call is None:  # a thread of the import, or one that C code has started, is of no call
+            return 0 if _thread.get_ident() == main_thread else NOBODY
+        return 0 if call.number == interrupts.running and _thread.get_ident() == main_thread else call.number
 
-    return named
+    return number_of_running_code
 
 
-def renewing() -> "Optional[Callable[[], None]]":
-    """What each call does in its copy of the import's context, that no other sees what it sets; or None."""
+def context_reset() -> "Optional[Callable[[], None]]":
+    """A function that gives a call a ``decimal`` context of its own; None where no call needs one.
+
+    A decimal context that was made during the import is in every copy of the import's context, and code
+    changes it in place: without the reset a call would see what another call has set.
+    """
     decimal: Any = sys.modules.get("decimal")
     if decimal is None or all(variable.name != "decimal_context" for variable in copy_context()):
         return None
-    # One that was made at import lies in every copy, and is changed in place.
     at_import = decimal.getcontext().copy()
     return lambda: decimal.setcontext(at_import.copy())

@@ -1,8 +1,8 @@
-"""The orderly end of a process of the function: what Python itself does at its own.
+"""The end of a worker process: the author's hooks run as they do at the end of any Python program.
 
-A handler of SIGTERM runs where the instance ends (idle, replaced, at its age, at the server's end), then
-threads that are no daemons are waited for, then what ``atexit`` was given runs.  All of it has the bound that
-the warden sets (``supervisor.warden.leases.desk``): a cell that uses it up is killed.
+When an instance ends (idle, replaced, at its maximum age, with the server) the author's handler of SIGTERM
+runs.  Then this process waits for threads that are no daemons.  Then the ``atexit`` functions run.  The
+warden sets the time limit for all of it (``supervisor.warden.leases.desk``) and kills a cell that exceeds it.
 """
 
 import atexit
@@ -11,43 +11,49 @@ import signal
 import sys
 from typing import Any, NoReturn
 
+from .. import wire
 from ..answer import failure
 from ..capture import output_capture
 
-# For threads: they may never end, and then the rest of the bound is for the exit functions.
+# Threads may never end.  The rest of the warden's limit is for the ``atexit`` functions.
 THREADS_SECONDS = 1.0
 
 
-class _Enough(BaseException):
-    """Threads have had their time."""
+class _ThreadsTimedOut(BaseException):
+    """The function's threads did not end within THREADS_SECONDS."""
 
 
 def terminate() -> None:
-    """What a handler of SIGTERM does, where the author has made one."""
+    """Run the handler of SIGTERM that the author has set, if any."""
     handler: Any = signal.getsignal(signal.SIGTERM)
     if not callable(handler):
         return
     try:
         if getattr(handler, "__module__", "") == "asyncio.unix_events":
-            signal.raise_signal(signal.SIGTERM)  # to the loop, whose turn comes
+            signal.raise_signal(signal.SIGTERM)  # the loop runs the handler in its next turn
         else:
             handler(signal.SIGTERM, sys._getframe())
     except SystemExit:
-        pass  # it is ending
+        pass  # the process is ending anyway
     except BaseException as error:
         failure.print_traceback(error)
 
 
 def leave(code: int) -> NoReturn:
-    """Run what is to run at the end, and end."""
+    """Wait for threads, run the ``atexit`` functions, and end with this exit code."""
     _wait_for_threads()
     try:
         atexit._run_exitfuncs()
-    except BaseException as error:  # 3.9 raises the last one's error
+    except BaseException as error:  # Python 3.9 raises the error of the last function
         if not isinstance(error, SystemExit):
             failure.print_traceback(error)
     output_capture.flush()
     os._exit(code)
+
+
+def leave_out_of_memory() -> NoReturn:
+    """End at once: our own code found no memory, so the exit code is all that can be reported."""
+    os._exit(wire.EXIT_OUT_OF_MEMORY)
 
 
 def _wait_for_threads() -> None:
@@ -55,14 +61,14 @@ def _wait_for_threads() -> None:
     if threading is None:
         return
 
-    def enough(*_: Any) -> None:
-        raise _Enough
+    def time_out(*_: Any) -> None:
+        raise _ThreadsTimedOut
 
     try:
-        signal.signal(signal.SIGALRM, enough)
+        signal.signal(signal.SIGALRM, time_out)
         signal.setitimer(signal.ITIMER_REAL, THREADS_SECONDS)
         threading._shutdown()
-    except _Enough:
+    except _ThreadsTimedOut:
         pass
     except BaseException as error:
         failure.print_traceback(error)

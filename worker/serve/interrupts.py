@@ -1,17 +1,17 @@
-"""Ending a call before its handler does: its time is up, or its caller has hung up.
+"""Ends a call before its handler does: its time is up, its caller has hung up, or memory is at its limit.
 
-A worker that runs a handler does not read its pipe.  So the front writes CANCEL and has pid 1 of the
-cell send LOOK_SIGNAL, whose handler looks into the pipe: a signal says nothing, frames do.  An ordinary
-handler gets an exception where it stands, a coroutine is cancelled by its loop.  Shortly before the
-front has the whole cell killed, DUMP_SIGNAL makes every thread's stack appear in the log, even of code
-that holds the interpreter's lock and hears no other signal.
+A worker that runs a handler does not read its pipe.  So the front writes CANCEL, and has pid 1 of the cell
+send LOOK_SIGNAL.  The signal's handler reads the pipe: a signal carries no data, a frame does.  A sync
+handler gets an exception where it stands; a coroutine is cancelled by its loop.  Shortly before the front has
+the cell killed, pid 1 sends DUMP_SIGNAL.  It writes the stack of every thread to the log, even of code that
+holds the interpreter's lock and lets no Python signal handler run.
 
-At its limit of memory the warden has pid 1 send MEMORY_SIGNAL: an ordinary handler gets MemoryError where
-it stands, and so does a coroutine that runs; where only the loop runs, because all calls wait, they are
-cancelled.
+When the instance's memory reaches its limit, pid 1 sends MEMORY_SIGNAL.  A sync handler gets MemoryError
+where it stands, and so does a coroutine that runs.  If only the loop runs because all calls wait, all calls
+are cancelled.
 
-All of this is a courtesy to the author: code that takes these signals away from us loses its own
-stack, and is killed all the same.
+All of this is a courtesy to the author.  Code that replaces our signal handlers loses its own stack, and is
+killed all the same.
 """
 
 import faulthandler
@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any, Callable, Coroutine, List, NamedTuple, Op
 from function import context
 
 from .. import logwire, wire
+from ..answer.mistake import clipped
 from ..capture import output_capture
 from ..imports import namesakes
 from ..sandbox import places
@@ -35,20 +36,20 @@ if TYPE_CHECKING:
 
 LOOK_SIGNAL = signal.SIGXCPU
 DUMP_SIGNAL = signal.SIGQUIT
-MEMORY_SIGNAL = signal.SIGPWR  # no library's, and nobody else sends it
-# From a signal that came while the loop's own code ran to the end of all calls, unless one of them meets the
-# next signal: who takes more gets that within a few milliseconds.
+MEMORY_SIGNAL = signal.SIGPWR  # no library uses it, and nobody else sends it
+# How long all calls are spared after a signal that came while the loop's own code ran.  A call that takes
+# more memory meets the next signal within a few milliseconds, and then only that call ends.
 MEMORY_PATIENCE_S = 0.02
-# From Python 3.11.
+# None before Python 3.11.
 JUMP_BACKWARD = opcode.opmap.get("JUMP_BACKWARD")
 MEMORY_MET = "the memory of the function's instance is at its limit"
-# What of a stack is shown: the author's innermost frames.
+# A shown stack has at most so many of the author's frames, the innermost ones.
 FRAMES_MOST = 50
 WHERE_MAX_CHARS = 512
 
 
-class Place(NamedTuple):
-    """A line of code: file and function as the author knows them."""
+class CodeLocation(NamedTuple):
+    """A line of code that a call stands at."""
 
     file: str
     line: int
@@ -56,15 +57,15 @@ class Place(NamedTuple):
 
     def __str__(self) -> str:
         text = "%s:%d in %s" % (self.file.rpartition("/")[2], self.line, self.function)
-        return text[:WHERE_MAX_CHARS].encode("utf-8", "replace").decode()
+        return clipped(text, WHERE_MAX_CHARS)
 
 
-def places_of(frame: Any) -> List[Place]:
-    """The author's own frames of a stack, innermost first; where there is none, the innermost of all."""
-    own: List[Place] = []
+def locations_of(frame: Any) -> List[CodeLocation]:
+    """The author's own frames of a stack, innermost first; if there are none, the innermost of all."""
+    own: List[CodeLocation] = []
     innermost = None
     while frame is not None and len(own) < FRAMES_MOST:
-        place = Place(frame.f_code.co_filename, frame.f_lineno or 0, frame.f_code.co_name)
+        place = CodeLocation(frame.f_code.co_filename, frame.f_lineno or 0, frame.f_code.co_name)
         innermost = innermost or place
         if place.file.startswith(places.function_dir):
             own.append(place)
@@ -72,24 +73,24 @@ def places_of(frame: Any) -> List[Place]:
     return own or [place for place in (innermost,) if place]
 
 
-def places_of_coroutine(coroutine: Optional[Coroutine[Any, Any, Any]]) -> List[Place]:
-    """The same of a coroutine that waits, found along what it awaits."""
+def coroutine_locations(coroutine: Optional[Coroutine[Any, Any, Any]]) -> List[CodeLocation]:
+    """The same for a coroutine that waits, found along the chain of what it awaits."""
     waiting: Any = coroutine
-    found: List[Place] = []
+    found: List[CodeLocation] = []
     while waiting is not None and len(found) < FRAMES_MOST:
         frame = getattr(waiting, "cr_frame", None)
         if frame is not None and frame.f_code.co_filename.startswith(places.function_dir):
-            found.insert(0, Place(frame.f_code.co_filename, frame.f_lineno or 0, frame.f_code.co_name))
+            found.insert(0, CodeLocation(frame.f_code.co_filename, frame.f_lineno or 0, frame.f_code.co_name))
         waiting = getattr(waiting, "cr_await", None)
     return found
 
 
 def raise_in(frame: Any, error: BaseException) -> None:
-    """Raise it where the function's code stands.
+    """Raise the exception where the function's code stands, which a signal handler has interrupted.
 
-    Between two rounds of a loop that is the first thing in a ``try``, CPython (from 3.11) looks for the
-    handler of an exception one instruction too early, before the ``try``: one of that is raised by the next
-    instruction, which a trace function comes before.
+    CPython (from 3.11) has a flaw between two rounds of a loop that is the first statement in a ``try``: it
+    looks for the exception's handler one instruction too early, before the ``try``.  There a trace function
+    raises the exception at the next instruction instead.
     """
     code = frame.f_code
     is_between = 0 <= frame.f_lasti < len(code.co_code) and code.co_code[frame.f_lasti] == JUMP_BACKWARD
@@ -108,68 +109,71 @@ def raise_in(frame: Any, error: BaseException) -> None:
 
 
 class Interrupts:
-    """Of one instance; made before its module is imported."""
+    """The signal handlers of one instance, and what they know; made before the handler is imported."""
 
     def __init__(self, channel: Channel) -> None:
-        # The call that an ordinary handler is busy with; 0 while our own code runs.
+        # The number of the call whose sync handler runs; 0 while our own code runs.
         self.running = 0
-        # Frames that the signal's handler read and the loop has not seen.
+        # Frames that a signal handler has read and the loop has not seen yet.
         self.stash: List[wire.Frame] = []
-        # Other code of the function runs in this thread: its import, or what becomes of its answer.
-        self.is_open = False
-        # MemoryError was raised at the limit, and who caught it, if anybody, has not been told of.
-        self.has_met = False
-        # The coroutine that an ordinary handler gave, while it runs.
+        # Whether other code of the function runs in the main thread: its import, or methods of the object
+        # that a handler has returned.
+        self.is_in_tenant_code = False
+        # Whether MemoryError was raised at the limit and the front does not know yet: the function may have
+        # caught it.
+        self.has_met_memory = False
+        # The task of a coroutine that a sync handler has returned, while it runs.
         self.awaited: "Optional[asyncio.Task[Any]]" = None
-        # Calls that were told to end: where each stood is in the log.
-        self.told: Set[int] = set()
+        # The calls that we have cancelled, and whose stack is in the log.
+        self.cancelled: Set[int] = set()
         self._channel = channel
         self._is_async = False
         self._cancel_all: Callable[[], None] = lambda: None
-        self._is_owed = False
+        self._is_cancel_due = False
         self._loop: "Optional[asyncio.AbstractEventLoop]" = None
-        # Of a crash in C the author sees where his code stood.
+        # If C code crashes, the author sees where the Python code stood.
         faulthandler.enable(file=2, all_threads=False)
         faulthandler.register(DUMP_SIGNAL, file=2, all_threads=True, chain=False)
-        signal.signal(LOOK_SIGNAL, self._look)
-        signal.signal(MEMORY_SIGNAL, self._at_the_limit)
+        signal.signal(LOOK_SIGNAL, self._on_look_signal)
+        signal.signal(MEMORY_SIGNAL, self._on_memory_signal)
 
     def serve_async(self, loop: "asyncio.AbstractEventLoop", cancel_all: Callable[[], None]) -> None:
-        """From now on a loop reads the pipe; ``cancel_all`` ends its calls for want of memory."""
+        """From now on the loop reads the pipe; ``cancel_all`` cancels all calls for want of memory."""
         self._is_async = True
         self._loop = loop
         self._cancel_all = cancel_all
 
-    def _at_the_limit(self, _: int, frame: Any) -> None:
+    def _on_memory_signal(self, _: int, frame: Any) -> None:
         """The cell's memory is at its limit."""
         if not self._is_async:
-            if self.running or self.is_open:
-                self.has_met = True
+            if self.running or self.is_in_tenant_code:
+                self.has_met_memory = True
                 raise_in(frame, MemoryError(MEMORY_MET))
-            return  # our own code: whatever runs besides, the instance ends after this call
-        stack = places_of(frame)
+            return  # in our own code; the front replaces the instance after this call anyway
+        stack = locations_of(frame)
         if stack and stack[0].file.startswith(places.function_dir) and not self._channel.is_writing:
-            self._is_owed = False
-            self.has_met = True
+            self._is_cancel_due = False
+            self.has_met_memory = True
             raise_in(frame, MemoryError(MEMORY_MET))
             return
-        # In the loop's own code an exception would end everybody's calls, or none.
-        if not self._is_owed and self._loop is not None:
-            self._is_owed = True
-            self._loop.call_soon_threadsafe(self._loop.call_later, MEMORY_PATIENCE_S, self._cancel_if_owed)
+        # An exception in the loop's own code would end all calls, or none.
+        if not self._is_cancel_due and self._loop is not None:
+            self._is_cancel_due = True
+            self._loop.call_soon_threadsafe(self._loop.call_later, MEMORY_PATIENCE_S, self._cancel_if_due)
 
-    def _cancel_if_owed(self) -> None:
-        if self._is_owed:
-            self._is_owed = False
-            self.has_met = True
+    def _cancel_if_due(self) -> None:
+        if self._is_cancel_due:
+            self._is_cancel_due = False
+            self.has_met_memory = True
             self._cancel_all()
 
-    def _look(self, _: int, frame: Any) -> None:
+    def _on_look_signal(self, _: int, frame: Any) -> None:
         if self._is_async:
             self._look_at_the_loop(frame)
         elif self.running:
             call = self.running
-            # Only while the handler runs: between calls the loop itself reads, and would wait for these.
+            # Only while the handler runs.  Between calls the loop itself reads the pipe, and would wait for
+            # ever for frames that were taken from it.
             self.stash += self._channel.read_ready()
             for cancel in [item for item in self.stash if item.kind == wire.CANCEL and item.call == call]:
                 self.stash.remove(cancel)
@@ -177,33 +181,33 @@ class Interrupts:
                 self.report(call, self._stack(frame), str(error))
                 raise_in(frame, error)
 
-    def _stack(self, frame: Any) -> List[Place]:
-        """Where an ordinary handler stands; if it gave a coroutine, and the loop waits, where that does."""
-        stack = places_of(frame)
+    def _stack(self, frame: Any) -> List[CodeLocation]:
+        """Where a sync handler stands; or the coroutine that it has returned, if the loop waits for that."""
+        stack = locations_of(frame)
         if self.awaited is None or (stack and stack[0].file.startswith(places.function_dir)):
             return stack
-        return places_of_coroutine(self.awaited.get_coro()) or stack  # type: ignore[arg-type]
+        return coroutine_locations(self.awaited.get_coro()) or stack  # type: ignore[arg-type]
 
     def _look_at_the_loop(self, frame: Any) -> None:
-        """CANCEL was written a while ago, and the loop has not read it: somebody keeps it from turning."""
-        call, stack = current_call.number(), places_of(frame)
+        """Interrupt the call that blocks the loop: CANCEL was written a while ago, and nobody has read it."""
+        call, stack = current_call.number(), locations_of(frame)
         if not call or not self._channel.has_input() or self._channel.is_writing:
             return
         if not stack or not stack[0].file.startswith(places.function_dir):
-            return  # in the loop's own code: an exception there would end everybody's calls
+            return  # an exception in the loop's own code would end all calls
         error = context.CallTimeout("it kept the event loop from all other calls of this instance")
         self.report(call, stack, str(error), is_blocking=True)
         raise error
 
     def cancel(self, task: "asyncio.Task[None]", cancel: wire.Frame) -> None:
-        """CANCEL of a call that is a task of our loop."""
+        """Cancel a call that is a task of the loop."""
         error = error_of(cancel.head[0])
-        self.report(cancel.call, places_of_coroutine(task.get_coro()), str(error))  # type: ignore[arg-type]
+        self.report(cancel.call, coroutine_locations(task.get_coro()), str(error))  # type: ignore[arg-type]
         task.cancel()
 
-    def report(self, call: int, stack: List[Place], why: str, is_blocking: bool = False) -> None:
+    def report(self, call: int, stack: List[CodeLocation], why: str, is_blocking: bool = False) -> None:
         """Say where a call stands: to the front in a few words, to the log in full."""
-        self.told.add(call)
+        self.cancelled.add(call)
         self._channel.send(wire.WHERE, call, (str(stack[0]) if stack else "", int(is_blocking)))
         lines = ["%s; it was here (most recent call last):" % why]
         for place in reversed(stack):
@@ -214,12 +218,12 @@ class Interrupts:
                 lines.append("    %s" % code)
         try:
             output_capture.put_entry("\n".join(lines), "error", kind=logwire.END)
-        except Exception:  # noqa: S110 - the author's own doing; the front has its few words
+        except Exception:  # noqa: S110 - the author has closed stderr; the front knows the location
             pass
 
 
 def error_of(why: int) -> BaseException:
-    """What the handler gets."""
+    """The exception that the handler gets for a reason in CANCEL."""
     if why == wire.CALLER_IS_GONE:
         return context.CallCancelled("the caller hung up")
     return context.CallTimeout("the call's time was up")

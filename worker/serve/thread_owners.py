@@ -1,6 +1,7 @@
-"""Threads and forked processes know whose they are: the call's that started them, or gave them work.
+"""Has threads and forked processes belong to the call that started them or gave them work.
 
-No frame of ours is between a thread's function and what raised in it, so no traceback shows one.
+A thread's function runs in a context that says the call (``current_call``).  ``Context.run`` is C code, so no
+traceback shows a frame of ours.
 """
 
 import _thread
@@ -13,42 +14,43 @@ from ..capture import output_capture
 from ..imports.import_hooks import once_imported
 from . import current_call
 
-# Processes of a pool work for one call after the other: whose their lines are nobody can tell.
-POOLS_PROCESSES = (("concurrent.futures.process", "_process_worker"), ("multiprocessing.pool", "worker"))
+# The functions that run in the processes of a pool.  Such a process works for one call after another, and
+# nobody can tell for which.
+POOL_WORKERS = (("concurrent.futures.process", "_process_worker"), ("multiprocessing.pool", "worker"))
 
 
-class Started(functools.partial):  # type: ignore[type-arg]
-    """A thread's function; shown as what the author started."""
+class OwnedFunction(functools.partial):  # type: ignore[type-arg]
+    """A thread's function with its owner; its ``repr`` is that of the function which the author gave."""
 
     def __repr__(self) -> str:
         return repr(self.args[0])
 
 
 def watch() -> None:
-    """Every way to start a thread, and every pool of them that the standard library has."""
+    """Wrap every way to start a thread or to fork, and every pool of threads in the standard library."""
     for name in ("start_new_thread", "start_new", "start_joinable_thread"):
         start = getattr(_thread, name, None)
         if start is not None:
-            setattr(_thread, name, _carrying(start))
-    os.fork = _telling(os.fork)
+            setattr(_thread, name, _with_owner(start))
+    os.fork = _fork_with_notice(os.fork)
     once_imported("concurrent.futures.thread", _watch_executors)
     once_imported("multiprocessing.pool", _watch_thread_pools)
     once_imported("multiprocessing.util", _watch_processes)
 
 
 def watch_threading(threading: Any) -> None:
-    """It took the names from ``_thread`` when it was imported."""
+    """Replace the functions that ``threading`` took from ``_thread`` when it was imported."""
     for name in ("_start_new_thread", "_start_joinable_thread"):
         if hasattr(threading, name):
             setattr(threading, name, getattr(_thread, name[1:]))
 
 
-def _carrying(start: Callable[..., Any]) -> Callable[..., Any]:
+def _with_owner(start: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(start)
     def started(*arguments: Any, **keywords: Any) -> Any:
         if arguments and callable(arguments[0]):
             function, *rest = arguments
-            arguments = (Started(current_call.bound(current_call.carried()).run, function), *rest)
+            arguments = (OwnedFunction(current_call.context_of(current_call.owner()).run, function), *rest)
         return start(*arguments, **keywords)
 
     return started
@@ -59,38 +61,38 @@ def _carrying(start: Callable[..., Any]) -> Callable[..., Any]:
 
 def _watch_executors(module: Any) -> None:
     class WorkItem(module._WorkItem):  # type: ignore[misc,name-defined]
-        """One that ``submit`` makes: its thread may be older than its call, and serve others after it."""
+        """A task of ``submit``: its thread may be older than its call, and serve other calls later."""
 
         def __init__(self, *arguments: Any) -> None:
             super().__init__(*arguments)
-            self._call = current_call.carried()
+            self._owner = current_call.owner()
 
         def run(self, *arguments: Any) -> None:
-            current_call.enter(self._call)
+            current_call.enter(self._owner)
             super().run(*arguments)
 
     module._WorkItem = WorkItem
 
 
 def _watch_thread_pools(module: Any) -> None:
-    """``multiprocessing.pool.ThreadPool``: tasks say whose they are on their way through its two queues."""
+    """Have the tasks of ``multiprocessing.pool.ThreadPool`` carry their owner through its two queues."""
     from queue import SimpleQueue
 
     class Task(tuple):  # type: ignore[type-arg]
-        call: current_call.Call
+        owner: current_call.Owner
 
     class Submitted(SimpleQueue):  # type: ignore[type-arg]
         def put(self, item: Any, *arguments: Any, **keywords: Any) -> None:
             if item is not None:
                 tasks, set_length = item
-                item = _of_call(Task, tasks, current_call.carried()), set_length
+                item = _owned_tasks(Task, tasks, current_call.owner()), set_length
             super().put(item, *arguments, **keywords)
 
     class Handed(SimpleQueue):  # type: ignore[type-arg]
         def get(self, *arguments: Any, **keywords: Any) -> Any:
             task = super().get(*arguments, **keywords)
             if isinstance(task, Task):
-                current_call.enter(task.call)
+                current_call.enter(task.owner)
             return task
 
     set_up = module.ThreadPool._setup_queues
@@ -107,36 +109,37 @@ def _watch_thread_pools(module: Any) -> None:
     )
 
 
-def _of_call(kind: Any, tasks: Iterable[Any], call: current_call.Call) -> Iterator[Any]:
-    """In a thread of the pool's own, which is also where an iterable of the author's is read."""
-    current_call.enter(call)
+def _owned_tasks(kind: Any, tasks: Iterable[Any], owner: current_call.Owner) -> Iterator[Any]:
+    """The tasks with their owner; runs in a thread of the pool, which reads the author's own iterable too."""
+    current_call.enter(owner)
     for task in tasks:
         task = kind(task)
-        task.call = call
+        task.owner = owner
         yield task
 
 
 # ---- processes ------------------------------------------------------------------------------
 
 
-def _telling(fork: Callable[[], int]) -> Callable[[], int]:
+def _fork_with_notice(fork: Callable[[], int]) -> Callable[[], int]:
     @functools.wraps(fork)
     def forked() -> int:
         pid = fork()
         if pid == 0:
-            output_capture.forked()
+            output_capture.after_fork()
         return pid
 
     return forked
 
 
 def _watch_processes(util: Any) -> None:
-    util.register_after_fork(sys.modules[__name__], _in_a_child)
+    util.register_after_fork(sys.modules[__name__], _disown_pool_worker)
 
 
-def _in_a_child(_: Any) -> None:
+def _disown_pool_worker(_: Any) -> None:
+    """In a new process of ``multiprocessing``: the worker of a pool belongs to no call."""
     from multiprocessing import process
 
     target = getattr(process.current_process(), "_target", None)
-    if (getattr(target, "__module__", ""), getattr(target, "__name__", "")) in POOLS_PROCESSES:
+    if (getattr(target, "__module__", ""), getattr(target, "__name__", "")) in POOL_WORKERS:
         current_call.enter(None)

@@ -142,7 +142,7 @@ class PipeParser:
         if text:
             self._cut_text(text, lines)
 
-    def _framed_text(self, frame: logwire.Frame, lines: list[Line]) -> None:
+    def _framed_text(self, frame: logwire.LogFrame, lines: list[Line]) -> None:
         call = frame.call
         *whole, rest = frame.payload.split(b"\0")
         if whole:
@@ -154,7 +154,7 @@ class PipeParser:
         if rest:
             self._hold((call, b""), rest, LINE_MAX_BYTES, "info")
 
-    def _framed_entry(self, frame: logwire.Frame, lines: list[Line]) -> None:
+    def _framed_entry(self, frame: logwire.LogFrame, lines: list[Line]) -> None:
         payload = frame.payload.replace(b"\0", b"\n")
         key = (frame.call, frame.key)
         if frame.kind == logwire.MORE:

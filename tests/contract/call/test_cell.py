@@ -172,7 +172,7 @@ def test_the_root_is_read_only_and_only_tmp_and_shm_can_be_written(server: Serve
         "/etc/passwd",
         "/usr/x",
         "/opt/x",
-        "/opt/cellblock/_cellblock/loop.py",
+        "/opt/cellblock/_cellblock/serve/loop.py",
         "/dev/x",
         "/function/x",
     ):

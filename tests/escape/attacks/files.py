@@ -316,7 +316,7 @@ found = found or ["0000000000000000", "1"]
         16,
         "overwrite the code of the platform",
         """
-found = [opens_to_write("/opt/cellblock/_cellblock/loop.py"),
+found = [opens_to_write("/opt/cellblock/_cellblock/serve/loop.py"),
          tried(lambda: os.close(os.open("/opt/cellblock/_cellblock/planted.py", os.O_CREAT | os.O_WRONLY)))]
 """,
         # The second where the checkout is the server's own user's: modes refuse nothing then.

@@ -141,7 +141,7 @@ def test_a_process_that_ends_without_an_answer_loses_its_call() -> None:
     scenario(steps)
 
 
-@pytest.mark.parametrize("words", [wire.CLEAN * 2, b"?", wire.WHOLE_THREADS])
+@pytest.mark.parametrize("words", [wire.CLEAN * 2, b"?", wire.ONE_CALL_THREADS])
 def test_a_word_that_there_is_not_ends_it(words: bytes) -> None:
     async def steps(cell: FreshCell) -> None:
         await cell.begin()
@@ -165,11 +165,11 @@ def test_a_cell_that_is_not_clean_in_time_ends(monkeypatch: pytest.MonkeyPatch) 
     scenario(steps)
 
 
-@pytest.mark.parametrize("word", wire.WHOLE)
+@pytest.mark.parametrize("word", wire.ONE_CALL)
 def test_a_cell_that_cannot_be_forked_from_serves_one_call(word: bytes) -> None:
     async def steps(cell: FreshCell) -> None:
         await cell.begin(word)
-        assert cell.instance.single_use_reason == wire.WHOLE[word]
+        assert cell.instance.single_use_reason == wire.ONE_CALL[word]
         await cell.answered()
         # Its pool has it leave.
         assert (len(cell.freed), cell.instance.is_retiring, cell.instance.load) == (1, True, 0)

@@ -1,4 +1,4 @@
-"""What the docstrings of ``function`` show is what happens."""
+"""The examples in the docstrings of ``function`` work."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a function can rely on in ``function``: the Event's five attributes, values, the running call."""
+"""The package ``function``: the Event's five attributes, secrets and variables, the running call."""
 
 from __future__ import annotations
 
@@ -84,10 +84,10 @@ def test_what_a_function_does_to_a_variable_the_next_call_does_not_see() -> None
 
 
 def test_values_are_put_back_after_the_block_even_when_it_raises() -> None:
-    before = _seam.Values.secrets, _seam.Values.variables
+    before = _seam.CurrentValues.secrets, _seam.CurrentValues.variables
     with pytest.raises(ZeroDivisionError), testing.values(secrets={"a": "b"}):
         raise ZeroDivisionError
-    assert (_seam.Values.secrets, _seam.Values.variables) == before
+    assert (_seam.CurrentValues.secrets, _seam.CurrentValues.variables) == before
 
 
 def test_both_ways_to_import_give_the_same_module() -> None:

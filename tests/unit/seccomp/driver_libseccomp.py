@@ -1,4 +1,4 @@
-"""Run by the system's Python, whose ``seccomp`` is libseccomp's: builds a filter there and prints it in hex.
+"""Builds a filter with libseccomp and prints it in hex; for the system's Python, which has its bindings.
 
 Standard input: {"machine", "default": code, "rules": [[names, code, [[index, mask or op, value]…]]…],
 "names": […]}.  Standard output: {"program": hex, "numbers": {name: number on that machine, or −1}}.
@@ -15,7 +15,7 @@ ARCHITECTURES = {"x86_64": seccomp.Arch.X86_64, "aarch64": seccomp.Arch.AARCH64}
 
 
 def action(code):
-    """libseccomp's action for the 32 bits of a filter's answer."""
+    """libseccomp's action for the 32 bits that a filter returns."""
     if code == ALLOW:
         return seccomp.ALLOW
     return seccomp.KILL_PROCESS if code == KILL_PROCESS else seccomp.ERRNO(code & 0xFFFF)

@@ -1,4 +1,4 @@
-"""The compiled filters against the rules that they were made from."""
+"""``seccomp.compiler``: the compiled filters do what their rules say."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from seccomp.compiler import MOST_INSTRUCTIONS, CompileError, compile_profile
-from seccomp.profile import Action, Answer, Argument, Op, Profile, Rule, load
+from seccomp.profile import Action, ActionKind, Argument, Op, Profile, SyscallRule, load
 from seccomp.tables import MACHINES, NUMBERS
 from tests.support import bpf, rules
 
-EPERM = Action(Answer.ERRNO, 1)
-ALLOW = Action(Answer.ALLOW)
-# Above every number that any machine knows.
+EPERM = Action(ActionKind.ERRNO, 1)
+ALLOW = Action(ActionKind.ALLOW)
+# Above the numbers of every machine.
 MOST_NUMBER = 600
 every_program = pytest.mark.parametrize(
     ("name", "machine"), [(name, machine) for name in rules.PROFILES for machine in MACHINES]
@@ -85,7 +85,10 @@ def test_the_same_profile_gives_the_same_bytes(name: str, machine: str) -> None:
 
 
 def test_a_profile_that_is_too_long_for_the_kernel_is_refused() -> None:
-    rule = [Rule(("read",), ALLOW, (Argument(1, Op.EQ, n), Argument(2, Op.EQ, n)), "x") for n in range(2000)]
+    rule = [
+        SyscallRule(("read",), ALLOW, (Argument(1, Op.EQ, n), Argument(2, Op.EQ, n)), "x")
+        for n in range(2000)
+    ]
     with pytest.raises(CompileError, match=rf"instructions, the kernel takes {MOST_INSTRUCTIONS}"):
         compile_profile(Profile("long", EPERM, MACHINES, tuple(rule)), "x86_64")
 
@@ -110,10 +113,10 @@ def arguments(draw: st.DrawFn) -> Argument:
 
 @st.composite
 def profiles(draw: st.DrawFn) -> Profile:
-    actions = st.sampled_from([ALLOW, EPERM, Action(Answer.KILL_PROCESS), Action(Answer.ERRNO, 38)])
+    actions = st.sampled_from([ALLOW, EPERM, Action(ActionKind.KILL_PROCESS), Action(ActionKind.ERRNO, 38)])
     found = draw(st.lists(
         st.builds(
-            Rule,
+            SyscallRule,
             st.lists(st.sampled_from(CALLS), min_size=1, unique=True).map(tuple),
             actions,
             st.lists(arguments(), max_size=4).map(tuple),
@@ -126,10 +129,10 @@ def profiles(draw: st.DrawFn) -> Profile:
 
 
 def as_json(profile: Profile) -> rules.Json:
-    """The profile as a file would say it, for the test's own reading."""
+    """The profile as the text of a file, which the test reads for itself."""
 
     def named(action: Action) -> dict[str, object]:
-        shown: dict[str, object] = {"action": f"SCMP_ACT_{action.answer.name}"}
+        shown: dict[str, object] = {"action": f"SCMP_ACT_{action.kind.name}"}
         return {**shown, "errnoRet": action.errno} if action.errno else shown
 
     default = named(profile.default)

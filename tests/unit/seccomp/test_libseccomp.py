@@ -1,4 +1,4 @@
-"""Our compiler against libseccomp's: the same rules, two programs, the same answers.
+"""Our compiler and libseccomp's give programs with the same results for the same rules.
 
 libseccomp has no order of rules: an unconditional rule swallows the conditional ones of its call, and of two
 conditional ones with different actions either may win.  So a last rule without conditions that stands
@@ -20,18 +20,18 @@ from typing import Any
 import pytest
 
 from seccomp.compiler import compile_profile
-from seccomp.profile import Op, Profile, Rule, load
+from seccomp.profile import Op, Profile, SyscallRule, load
 from seccomp.tables import MACHINES, NUMBERS
 from tests.support import bpf, rules
 
 PYTHON = Path("/usr/bin/python3")
 DRIVER = Path(__file__).with_name("driver_libseccomp.py")
 DEADLINE_SECONDS = 60
-# Numbers up to here are older than any libseccomp that a supported distribution has (Linux 5.14).
+# Every libseccomp of a supported distribution knows the calls up to this number (Linux 5.14).
 SURELY_KNOWN = 446
-# Given numbers below that later.
+# Later calls that got a number below that.
 LATECOMERS = {"uretprobe", "uprobe"}
-# Profile → calls whose rules libseccomp cannot express, and how many last rules were taken away.
+# Profile → calls whose rules libseccomp cannot express, and how many last rules are removed.
 LEFT_OUT: dict[str, tuple[set[str], int]] = {
     "cell": ({"socket"}, 3),
     "cell-network": ({"socket"}, 3),
@@ -42,7 +42,7 @@ LEFT_OUT: dict[str, tuple[set[str], int]] = {
 
 
 def why_not() -> str:
-    """Why libseccomp cannot be asked, or ""."""
+    """Why libseccomp is not available, or ""."""
     if not PYTHON.exists():
         return f"{PYTHON} is not there"
     done = subprocess.run(
@@ -53,7 +53,7 @@ def why_not() -> str:
 
 @pytest.fixture(scope="module", autouse=True)
 def libseccomp() -> None:
-    """Skip where it is not installed, unless every test must run."""
+    """Skip if libseccomp is not installed, unless every test must run."""
     reason = why_not()
     if reason and os.environ.get("REQUIRE_SANDBOX") == "1":
         pytest.fail(reason)
@@ -62,10 +62,10 @@ def libseccomp() -> None:
 
 
 def expressible(profile: Profile) -> tuple[Profile, set[str], int]:
-    """The part that libseccomp can say, the calls left out, and the number of last rules taken away."""
+    """The part that libseccomp can express, the calls left out, and the number of last rules removed."""
     conditional = {name for rule in profile.rules if rule.arguments for name in rule.names}
     taken = 0
-    kept: list[Rule] = []
+    kept: list[SyscallRule] = []
     for rule in profile.rules:
         names = tuple(name for name in rule.names if rule.arguments or name not in conditional)
         taken += len(rule.names) - len(names)
@@ -80,7 +80,7 @@ def expressible(profile: Profile) -> tuple[Profile, set[str], int]:
     return replace(profile, rules=tuple(rule for rule in kept if rule.names)), mixed, taken
 
 
-def conditions(rule: Rule) -> list[list[Any]]:
+def conditions(rule: SyscallRule) -> list[list[Any]]:
     """A rule's conditions as the driver takes them."""
     found: list[list[Any]] = []
     for one in rule.arguments:
@@ -102,7 +102,7 @@ def theirs(profile: Profile, machine: str) -> tuple[list[bpf.Instruction], dict[
         "rules": [
             [[name for name in rule.names if name in NUMBERS[machine]], rule.action.code, conditions(rule)]
             for rule in profile.rules
-            if rule.action != profile.default  # libseccomp takes no rule that says what the default says
+            if rule.action != profile.default  # libseccomp refuses a rule with the default's action
         ],
     }
     done = subprocess.run(

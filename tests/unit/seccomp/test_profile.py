@@ -1,4 +1,4 @@
-"""Profiles: what is wrong is said with its place and its remedy; what is right is taken as it stands."""
+"""``seccomp.profile``: the error for each mistake names its place and the remedy."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from seccomp.profile import Action, Answer, Argument, Op, ProfileError, load, parse
+from seccomp.profile import Action, ActionKind, Argument, Op, ProfileError, load, parse
 from seccomp.tables import MACHINES, NUMBERS
 from tests.support import rules
 
@@ -19,7 +19,7 @@ PROFILE = {
     "architectures": ["SCMP_ARCH_X86_64"],
     "syscalls": [RULE],
 }
-# Calls that must never be allowed without a condition, for whatever reason.
+# Calls that may never be allowed without a condition.
 NEVER_PLAIN = {
     "cell": """
         bpf chroot clone clone3 delete_module execveat fanotify_init fcntl finit_module init_module
@@ -112,9 +112,9 @@ def test_a_profile_is_read_as_it_stands() -> None:
         args=[CONDITION, {"index": 2, "op": "SCMP_CMP_MASKED_EQ", "value": 6, "valueTwo": 2}],
     )
     profile = parse("mine", json.dumps(content))
-    assert profile.default == Action(Answer.ERRNO, 1) and profile.machines == ("x86_64",)
+    assert profile.default == Action(ActionKind.ERRNO, 1) and profile.machines == ("x86_64",)
     (rule,) = profile.rules
-    assert rule.action == Action(Answer.ERRNO, 38) and rule.action.code == 0x00050026
+    assert rule.action == Action(ActionKind.ERRNO, 38) and rule.action.code == 0x00050026
     assert rule.arguments == (Argument(1, Op.EQ, 3), Argument(2, Op.MASKED_EQ, 6, 2))
     assert rule.why == "files"
 
@@ -137,7 +137,7 @@ def test_a_variant_replaces_all_rules_about_the_names_that_it_mentions() -> None
 @pytest.mark.parametrize("name", rules.PROFILES)
 def test_our_profiles_are_allow_lists_for_both_machines(name: str) -> None:
     profile = load(name)
-    assert profile.default == Action(Answer.ERRNO, 1)
+    assert profile.default == Action(ActionKind.ERRNO, 1)
     assert profile.machines == MACHINES
     assert all(len(rule.why) > 10 for rule in profile.rules)
 
@@ -146,7 +146,7 @@ def test_our_profiles_are_allow_lists_for_both_machines(name: str) -> None:
 def test_what_is_dangerous_is_never_allowed_without_a_condition(name: str) -> None:
     plain = {
         one for rule in load(name).rules for one in rule.names
-        if rule.action.answer is Answer.ALLOW and not rule.arguments
+        if rule.action.kind is ActionKind.ALLOW and not rule.arguments
     }  # fmt: skip
     assert not plain & set(NEVER_PLAIN[name.partition("-")[0]].split())
 
@@ -157,7 +157,7 @@ def test_what_a_self_test_of_a_cell_tries_never_kills() -> None:
             one
             for rule in load(name).rules
             for one in rule.names
-            if rule.action.answer is Answer.KILL_PROCESS
+            if rule.action.kind is ActionKind.KILL_PROCESS
         }
         tried = {
             "unshare",

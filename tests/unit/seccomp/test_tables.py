@@ -1,4 +1,4 @@
-"""The names and numbers against the C library's headers, where this machine has them."""
+"""``seccomp.tables`` agrees with the C library's headers, where this machine has them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ HEADERS = {
     ),
     "aarch64": (Path("/usr/include/asm-generic/unistd.h"),),
 }
-# In the generic header by a family name or for 32-bit machines; arm64 has them under the other or not at all.
+# Names of the generic header that stand for a family or for 32-bit machines; arm64 has no such call.
 NOT_ARM64 = {"arch_specific_syscall", "syscalls", "sync_file_range2", "vfork"}
 
 
@@ -42,11 +42,11 @@ def test_the_numbers_are_those_of_the_headers(machine: str) -> None:
     ours = {number: name for name, number in NUMBERS[machine].items()}
     assert len(found) > 280
     for is_renamed, name, number in found:
-        # 244 to 259 are each architecture's own; from 403 to 423 those of 32-bit machines with 64-bit time.
+        # 244 to 259 belong to each architecture, 403 to 423 to 32-bit machines with 64-bit time.
         is_odd = 244 <= int(number) <= 259 or 403 <= int(number) <= 423
         if name in NOT_ARM64 or (machine == "aarch64" and is_odd):
             continue
-        # One number, two names: the 64-bit one has no suffix.
+        # Of two names of a number, the one without a suffix is the 64-bit call.
         if not is_renamed and int(number) in ours:
             assert ours[int(number)] == name
 

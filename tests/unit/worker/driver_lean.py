@@ -1,4 +1,4 @@
-"""What a zygote has imported that imports nothing ahead: the names of its modules, as JSON."""
+"""Prints the modules of a zygote without imports ahead, as JSON."""
 
 import json
 import sys
@@ -9,6 +9,6 @@ sys.path += [sys.argv[2], sys.argv[1] + "/worker/standins"]
 from worker import zygote
 
 assert zygote.import_ahead(list(zygote.OWN_IMPORTS)) == []
-zygote.capture.install()
-zygote.rehearsal.rehearse()
+zygote.interpreter_hooks.install()
+zygote.warmup.rehearse()
 print(json.dumps(sorted(sys.modules)))

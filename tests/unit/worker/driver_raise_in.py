@@ -1,7 +1,7 @@
-"""Loops that something is raised in from outside, by a signal: those that did not catch it, as JSON.
+"""Raises an exception in loops, by a signal; prints the loops that did not catch it, as JSON.
 
-CPython looks for the handler of what comes between two rounds before the loop, not in it; where it looks
-differs by version, and by how the loop was compiled.
+Between two rounds of a loop CPython looks for the exception's handler before the loop, not in it.  Where it
+looks differs by version, and by how the loop was compiled.
 """
 
 import contextlib

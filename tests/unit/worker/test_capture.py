@@ -1,4 +1,4 @@
-"""What Python writes in a cell is in the pipe at once, and ``print`` is what it was."""
+"""``worker.capture``: what Python writes is in the pipe at once, and ``print`` behaves as always."""
 
 from __future__ import annotations
 
@@ -12,11 +12,17 @@ import pytest
 from supervisor.front.logs.pipe_parser import Line, PipeParser
 
 ROOT = Path(__file__).parents[3]
-PRELUDE = "import os, sys, io\nfrom worker.capture import output_capture as capture\ncapture.install()\n"
+PRELUDE = """
+import os, sys, io
+from worker import interpreter_hooks
+from worker.capture import output_capture
+from worker.imports.import_hooks import once_imported
+interpreter_hooks.install()
+"""
 
 
 def lines(code: str, descriptor: int = 1, before: str = "") -> list[Line]:
-    """The lines that a process with our streams wrote, which then ended without a word to anybody."""
+    """The lines of a process with our streams, which ends without flushing anything."""
     command = [sys.executable, "-c", f"{before}{PRELUDE}{code}\nos._exit(0)"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, timeout=30, check=True)
     found: list[Line] = []
@@ -32,7 +38,7 @@ def test_what_was_written_is_there_though_the_process_ends_at_once() -> None:
 
 
 def test_text_of_a_call_is_framed_with_its_number_and_text_of_none_is_not() -> None:
-    code = "capture.attribute(lambda: number)\nfor number in (0, 7): "
+    code = "output_capture.attribute(lambda: number)\nfor number in (0, 7): "
     code += "print('x' * 10_000); sys.stdout.write('y\\nz')"
     assert lines(code) == [
         Line(b"x" * 10_000), Line(b"y"), Line(b"x" * 10_000, 7), Line(b"y", 7), Line(b"z"), Line(b"z", 7),
@@ -40,8 +46,9 @@ def test_text_of_a_call_is_framed_with_its_number_and_text_of_none_is_not() -> N
 
 
 def test_an_entry_goes_to_the_pipe_or_to_the_stream_that_the_author_put_there() -> None:
-    assert lines("capture.entry('a\\nb\\n', 'error')", 2) == [Line(b"a\nb", 0, "error")]
-    code = "sys.stderr = io.StringIO()\ncapture.entry('a\\nb', 'error')\nprint(repr(sys.stderr.getvalue()))"
+    assert lines("output_capture.entry('a\\nb\\n', 'error')", 2) == [Line(b"a\nb", 0, "error")]
+    code = "sys.stderr = io.StringIO()\noutput_capture.entry('a\\nb', 'error')\n"
+    code += "print(repr(sys.stderr.getvalue()))"
     assert lines(code) == [Line(b"'a\\nb\\n'")]
 
 
@@ -70,7 +77,7 @@ def test_who_waits_for_a_module_is_told_once_and_imports_of_others_go_on() -> No
 import sys
 found = []
 for name in ("wave", "sndhdr", "no_such_module"):
-    capture.once_imported(name, lambda module: found.append(module.__name__))
+    once_imported(name, lambda module: found.append(module.__name__))
 import wave
 import chunk, wave
 try:

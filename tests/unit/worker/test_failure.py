@@ -1,4 +1,4 @@
-"""An exception of tenant code as four fields, whatever the exception is like."""
+"""``worker.answer.failure`` turns any exception of tenant code into a report and a traceback."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from hypothesis import strategies as st
 
 from worker import wire
 from worker.answer import failure
-from worker.answer.failure import CODE_MAX_CHARS, INFO_MAX_CHARS, TYPE_MAX_CHARS, Failure, failure_of
+from worker.answer.failure import CODE_MAX_CHARS, INFO_MAX_CHARS, TYPE_MAX_CHARS, ExceptionReport, report_of
 from worker.sandbox import places
 from worker.serve.interrupts import raise_in
 
 
 @pytest.fixture
 def bundle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder that counts as the function's own."""
+    """A folder that counts as the bundle."""
     monkeypatch.setattr(places, "function_dir", str(tmp_path))
     return tmp_path
 
@@ -38,8 +38,8 @@ def raised_by(path: Path, source: str, argument: Any = None) -> BaseException:
     raise AssertionError("nothing was raised")
 
 
-def carried(found: Failure) -> tuple[Any, ...]:
-    """The fields after a journey over the wire, which refuses what does not fit."""
+def carried(found: ExceptionReport) -> tuple[Any, ...]:
+    """The report after encoding and decoding, which refuses fields that do not fit."""
     (frame,) = wire.Decoder(wire.TO_FRONT).receive(wire.encode(wire.RAISED, 1, (*found, 5, 0, 0)))
     return frame.head[:5]
 
@@ -48,7 +48,7 @@ def test_the_line_is_the_authors_own_innermost_one(bundle: Path) -> None:
     error = raised_by(
         bundle / "handler.py", "def run(_):\n    return inner()\n\ndef inner():\n    return 1 / 0\n"
     )
-    assert failure_of(error) == Failure(
+    assert report_of(error) == ExceptionReport(
         "ZeroDivisionError", "division by zero", 5, "return 1 / 0", "handler.py"
     )
 
@@ -57,7 +57,7 @@ def test_a_line_of_a_library_is_not_the_authors(bundle: Path) -> None:
     error = raised_by(
         bundle / "handler.py", "import json\n\ndef run(text):\n    return json.loads(text)\n", "{"
     )
-    assert failure_of(error)[2:] == (4, "return json.loads(text)", "handler.py")
+    assert report_of(error)[2:] == (4, "return json.loads(text)", "handler.py")
 
 
 def test_an_exception_that_never_touched_the_bundle_has_its_innermost_line(
@@ -65,53 +65,55 @@ def test_an_exception_that_never_touched_the_bundle_has_its_innermost_line(
 ) -> None:
     elsewhere = tmp_path_factory.mktemp("library") / "library.py"
     error = raised_by(elsewhere, "def run(_):\n    raise KeyError('sku')\n")
-    assert failure_of(error) == Failure("KeyError", "'sku'", 2, "raise KeyError('sku')", "library.py")
+    assert report_of(error) == ExceptionReport("KeyError", "'sku'", 2, "raise KeyError('sku')", "library.py")
 
 
 def test_an_exception_without_a_traceback_has_no_line(bundle: Path) -> None:
-    assert failure_of(ValueError("never raised")) == Failure("ValueError", "never raised", 0, "", "")
+    assert report_of(ValueError("never raised")) == ExceptionReport("ValueError", "never raised", 0, "", "")
 
 
 def test_a_syntax_error_at_import_names_its_own_line_and_file(bundle: Path) -> None:
     path = bundle / "helper.py"
     with pytest.raises(SyntaxError) as caught:
         compile("x = 1\nif True\n    pass\n", str(path), "exec")
-    assert failure_of(caught.value) == Failure("SyntaxError", "expected ':' (helper.py)", 2, "if True", "")
+    assert report_of(caught.value) == ExceptionReport(
+        "SyntaxError", "expected ':' (helper.py)", 2, "if True", ""
+    )
 
 
 @pytest.mark.parametrize("error", [SystemExit(3), KeyboardInterrupt(), GeneratorExit("x")], ids=repr)
 def test_what_is_no_exception_is_told_like_one(bundle: Path, error: BaseException) -> None:
-    assert failure_of(error)[:2] == (type(error).__name__, str(error))
+    assert report_of(error)[:2] == (type(error).__name__, str(error))
 
 
 class Hostile(Exception):
-    """Its text raises."""
+    """An exception whose text raises."""
 
     def __str__(self) -> str:
         raise LookupError("no text")
 
 
 def test_an_exception_whose_text_raises_is_told_all_the_same(bundle: Path) -> None:
-    assert failure_of(Hostile()).exception_info == "<Hostile whose str raises LookupError>"
+    assert report_of(Hostile()).exception_info == "<Hostile whose str raises LookupError>"
 
 
 def test_every_field_is_cut_to_what_the_wire_carries(bundle: Path) -> None:
     error = type("N" * 5000, (Exception,), {})("i" * 50_000)
-    found = failure_of(error)
+    found = report_of(error)
     assert (len(found.exception_type), len(found.exception_info)) == (TYPE_MAX_CHARS, INFO_MAX_CHARS)
     assert carried(found) == found
     line = "def run(_): raise ValueError(1); x = '" + "y" * 5000 + "'\n"
-    found = failure_of(raised_by(bundle / "handler.py", line))
+    found = report_of(raised_by(bundle / "handler.py", line))
     assert len(found.code) == CODE_MAX_CHARS
     assert carried(found) == found
 
 
 def test_lone_surrogates_are_replaced(bundle: Path) -> None:
-    assert failure_of(ValueError("a\ud800b")).exception_info == "a?b"
+    assert report_of(ValueError("a\ud800b")).exception_info == "a?b"
 
 
 def with_attributes(**attributes: Any) -> SyntaxError:
-    """A SyntaxError made by hand, as parsers of other languages raise it."""
+    """A SyntaxError as parsers of other languages raise it."""
     error = SyntaxError("bad")
     for name, value in attributes.items():
         setattr(error, name, value)
@@ -133,7 +135,7 @@ def with_attributes(**attributes: Any) -> SyntaxError:
     ],
 )
 def test_a_syntax_error_made_by_hand_is_told_whatever_it_holds(bundle: Path, error: SyntaxError) -> None:
-    found = failure_of(error)
+    found = report_of(error)
     assert carried(found) == found
 
 
@@ -141,7 +143,7 @@ def test_code_without_a_line_table_has_no_line(bundle: Path) -> None:
     source = compile("1 / 0", str(bundle / "handler.py"), "exec").replace(co_linetable=b"")
     with pytest.raises(ZeroDivisionError) as caught:
         exec(source)
-    assert failure_of(caught.value)[2:] == (0, "", "handler.py")
+    assert report_of(caught.value)[2:] == (0, "", "handler.py")
 
 
 @settings(derandomize=True, deadline=None, max_examples=100, database=None)
@@ -150,8 +152,8 @@ def test_any_text_fits_the_wire(info: str, name: str) -> None:
     try:
         error = type(name, (Exception,), {})(info)
     except (ValueError, UnicodeEncodeError):
-        return  # no name that a class can have
-    found = failure_of(error)
+        return  # a class cannot have this name
+    found = report_of(error)
     assert carried(found) == found
 
 
@@ -188,7 +190,7 @@ def test_a_replaced_stderr_that_raises_costs_no_more_than_the_traceback(
 def test_no_frame_of_ours_is_in_a_traceback_wherever_it_stands(
     bundle: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A MemoryError is raised by our handler of a signal: the innermost frame is ours."""
+    """Our signal handler raises MemoryError, so the innermost frame is ours."""
     source = (
         "import sys\ndef run(raise_in):\n    try:\n        raise_in(sys._getframe(), MemoryError('full'))\n"
         "    except MemoryError as error:\n        raise ValueError('mine') from error\n"
@@ -216,7 +218,7 @@ def test_the_authors_hook_is_asked_and_what_it_writes_is_one_entry(
     failure.print_traceback(raised_by(bundle / "handler.py", "def run(_):\n    return 1 / 0\n"))
     assert seen == [(ZeroDivisionError, "division by zero", 2)]
     assert capsys.readouterr().err == "one entry\n"
-    failure.print_traceback(SystemExit("bye"))  # Python asks no hook about that
+    failure.print_traceback(SystemExit("bye"))  # Python calls no hook for it
     assert len(seen) == 1
     assert capsys.readouterr().err == "SystemExit: bye\n" + failure.EXIT_OF_IMPORT
 
@@ -245,7 +247,7 @@ def test_a_handler_that_cannot_be_called_is_named_with_its_line(
     module: dict[str, Any] = {}
     exec(compile(path.read_text(), str(path), "exec"), module)
     error = TypeError("handle() takes 0 positional arguments but 1 was given")
-    found = failure_of(error, module["handle"])
+    found = report_of(error, module["handle"])
     assert (found.line, found.code, found.file) == (3, "def handle():", "handler.py")
     failure.print_traceback(error, module["handle"])
     text = capsys.readouterr().err

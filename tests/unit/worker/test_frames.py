@@ -1,4 +1,4 @@
-"""Tracebacks without the platform's frames, wherever those stand and whatever the exception is like."""
+"""``worker.answer.own_frames`` takes the platform's frames out of the traceback of any exception."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from typing import Any
 import pytest
 
 from worker.answer import own_frames
-from worker.answer.failure import failure_of
+from worker.answer.failure import report_of
 from worker.sandbox import places
 
 
 @pytest.fixture
 def bundle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Its ``function`` counts as the bundle's folder, its ``ours`` as the platform's."""
+    """A folder with a bundle (``function``) and a platform package (``ours``)."""
     monkeypatch.setattr(places, "function_dir", str(tmp_path / "function"))
-    monkeypatch.setattr(own_frames, "OURS", (str(tmp_path / "ours") + "/",))
+    monkeypatch.setattr(own_frames, "PLATFORM_FILES", (str(tmp_path / "ours") + "/",))
     return tmp_path
 
 
 def function_of(path: Path, source: str, **names: Any) -> Callable[..., Any]:
-    """``f`` of a module that lies there."""
+    """The function ``f`` of a module that lies at this path."""
     path.parent.mkdir(exist_ok=True)
     path.write_text(source)
     module: dict[str, Any] = dict(names)
@@ -53,7 +53,7 @@ def test_frames_of_ours_are_gone_at_both_ends_and_between(bundle: Path) -> None:
     own_frames.clean(error)
     assert files_of(error) == ["handler.py", "test_frames.py", "handler.py"]
     again = raised(lambda: (_ for _ in ()).throw(error))
-    assert "between.py" not in files_of(again)  # for good: whoever raises it again has them not either
+    assert "between.py" not in files_of(again)  # for good: raising it again does not bring them back
 
 
 def test_of_what_led_to_it_they_are_gone_too(bundle: Path) -> None:
@@ -90,11 +90,11 @@ def test_a_chain_without_end_ends(bundle: Path) -> None:
         last, before = ValueError(number), last
         last.__context__ = before
     assert len(list(own_frames.chain_of(last))) == own_frames.CHAIN_MOST
-    assert failure_of(last).exception_info == str(3 * own_frames.CHAIN_MOST - 1)
+    assert report_of(last).exception_info == str(3 * own_frames.CHAIN_MOST - 1)
 
 
 class Hostile(Exception):
-    """Answers nothing that it is asked."""
+    """An exception whose attributes all raise."""
 
     __traceback__ = __cause__ = __context__ = property(lambda self: 1 / 0)  # type: ignore[assignment]
     exceptions = property(lambda self: 1 / 0)
@@ -105,7 +105,7 @@ def test_a_class_that_answers_nothing_is_asked_nothing(bundle: Path) -> None:
     source = "def f(kind):\n    raise kind('x')\n"
     error = raised(function_of(bundle / "function/handler.py", source), Hostile)
     own_frames.clean(error)
-    assert failure_of(error) == ("Hostile", "x", 2, "raise kind('x')", "handler.py")
+    assert report_of(error) == ("Hostile", "x", 2, "raise kind('x')", "handler.py")
     assert list(own_frames.chain_of(error)) == [error]
 
 
@@ -123,7 +123,7 @@ def test_where_only_a_library_stands_all_of_it_stays(bundle: Path) -> None:
 
 
 def test_what_a_library_raises_after_the_authors_own_is_found_by_what_led_to_it(bundle: Path) -> None:
-    """As Python does of StopIteration in a coroutine: no frame of the author's is in the RuntimeError."""
+    """Python makes a RuntimeError of StopIteration in a coroutine, without a frame of the author's."""
     author = function_of(bundle / "function/handler.py", "def f():\n    next(iter([]))\n")
     ours = function_of(
         bundle / "ours/ours.py",
@@ -131,7 +131,7 @@ def test_what_a_library_raises_after_the_authors_own_is_found_by_what_led_to_it(
         "        raise RuntimeError('r') from error\n",
     )
     error = raised(ours, author)
-    assert failure_of(error) == ("RuntimeError", "r", 2, "next(iter([]))", "handler.py")
+    assert report_of(error) == ("RuntimeError", "r", 2, "next(iter([]))", "handler.py")
     quiet = raised(ours, author)
-    quiet.__cause__ = None  # ``from None``: what led to it is not shown, so neither is its line
-    assert failure_of(quiet).line == 0 or failure_of(quiet).file == "test_frames.py"
+    quiet.__cause__ = None  # ``from None``: Python does not show the cause, so its line is not named either
+    assert report_of(quiet).line == 0 or report_of(quiet).file == "test_frames.py"

@@ -1,4 +1,4 @@
-"""The end of the heap that every cell begins with."""
+"""``make_heap_last`` leaves room at the end of the heap that all cells share."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-# As in a zygote: glibc grows the heap up to the border of a huge page, and asks for one there.
+# As in a zygote: glibc grows the heap up to the border of a huge page, and then asks for a huge page.
 TUNABLES = {"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"}
 HOST = Path("/sys/kernel/mm/transparent_hugepage/enabled")
 NEARLY_AT_ITS_END = """
@@ -31,7 +31,7 @@ def test_a_heap_that_is_nearly_used_up_is_made_to_last_for_what_a_worker_needs()
         check=True,
     )
     before, said, after, again = map(int, done.stdout.split())
-    assert before <= 100 << 10, "the control: a worker would soon grow it, by a huge page"
-    assert said == after == again, "what lasts is left alone"
-    if HOST.exists() and "[madvise]" in HOST.read_text():  # else it grows by little, and in small pages
+    assert before <= 100 << 10, "the control: a worker would soon grow the heap by a huge page"
+    assert said == after == again, "a heap with enough room is left alone"
+    if HOST.exists() and "[madvise]" in HOST.read_text():  # else the heap grows in small pages
         assert after >= 1 << 20

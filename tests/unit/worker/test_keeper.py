@@ -1,4 +1,4 @@
-"""Pid 1 between two calls: the words that it takes from a worker, in the only order there is."""
+"""``worker.fresh.keeper`` accepts a worker's messages in the right order only."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 
 from worker import wire
 from worker.fresh import keeper
-from worker.fresh.kept_descriptors import Kept
+from worker.fresh.kept_descriptors import KeptDescriptors
 
 
 class Left(Exception):
@@ -18,14 +18,14 @@ class Left(Exception):
 
 
 class Worker:
-    """A worker's ends of the pipes, and the keeper on the others."""
+    """A worker's ends of the pipes, and a keeper at the other ends."""
 
     def __init__(self) -> None:
         said, self._say = os.pipe()
         self._leave_read, leave = os.pipe()
         self._word_read, word = os.pipe()
         wake, self._wake = os.pipe()
-        self.keeper = keeper.Keeper(said, leave, word, wake, Kept([]), lambda: None, self._left)
+        self.keeper = keeper.Keeper(said, leave, word, wake, KeptDescriptors([]), lambda: None, self._left)
         self._others = [wake, self._wake, self._say, self._leave_read, self._word_read]
         for descriptor in (self._leave_read, self._word_read):
             os.set_blocking(descriptor, False)
@@ -35,16 +35,16 @@ class Worker:
         raise Left((number, code))
 
     def says(self, data: bytes) -> bool:
-        """The keeper hears it."""
+        """Send this to the keeper, and have it handled."""
         os.write(self._say, data)
         return self.keeper.hear()
 
     def word(self) -> bytes:
-        """What the front has been told."""
+        """What the keeper has told the front."""
         return os.read(self._word_read, 64)
 
     def close(self) -> None:
-        """Both sides."""
+        """Close both sides."""
         self.keeper.close()
         for descriptor in self._others:
             os.close(descriptor)
@@ -52,7 +52,7 @@ class Worker:
 
 @pytest.fixture
 def worker() -> Iterator[Worker]:
-    """One that has said nothing yet."""
+    """A worker that has said nothing yet."""
     made = Worker()
     yield made
     made.close()
@@ -62,7 +62,7 @@ def message(word: bytes, number: int = 0) -> bytes:
     return keeper.MESSAGE.pack(word, number)
 
 
-@pytest.mark.parametrize("why", wire.WHOLE)
+@pytest.mark.parametrize("why", wire.ONE_CALL)
 def test_a_worker_that_cannot_be_forked_from_says_why_once(worker: Worker, why: bytes) -> None:
     assert worker.says(message(keeper.UNFIT, why[0]))
     assert worker.word() == why
@@ -76,7 +76,7 @@ def test_a_worker_that_cannot_be_forked_from_says_why_once(worker: Worker, why: 
         message(keeper.FORKED, 3),
         message(keeper.ENDED),
         message(keeper.UNFIT, wire.CLEAN[0]),
-        message(keeper.UNFIT, 0x1_00 + wire.WHOLE_TMP[0] - 1),
+        message(keeper.UNFIT, 0x1_00 + wire.ONE_CALL_TMP[0] - 1),
         message(b"?"),
         b"F",
         b"\0" * keeper.MESSAGE.size,

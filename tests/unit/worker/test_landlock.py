@@ -1,4 +1,4 @@
-"""Landlock: what each right allows and refuses, for every version of the interface this kernel has."""
+"""``worker.sandbox.landlock``: what each right allows, in every ABI that this kernel has."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def tried(attempt: Callable[[], Any]) -> str:
 def under(
     version: int, places: dict[str, Path], attempts: dict[str, Callable[[], Any]], has_network: bool = False
 ) -> dict[str, str]:
-    """What each attempt gives in a child under the policy."""
+    """The result of each attempt, made in a child under the policy."""
     policy = Policy(
         (*SYSTEM, str(places["readable"])),
         (str(places["writable"]),),
@@ -68,7 +68,7 @@ def under(
 
 
 def on(folder: Path) -> dict[str, Callable[[], Any]]:
-    """Everything that may be done in a folder."""
+    """All that can be done in a folder."""
     return {
         "read": lambda: (folder / "file").read_text(),
         "list": lambda: os.listdir(folder),
@@ -176,7 +176,7 @@ def test_devices_are_read_and_written_and_from_version_5_on_not_controlled(
 
     def control() -> None:
         with open("/dev/zero", "rb", buffering=0) as zero:
-            fcntl.ioctl(zero, 0x1234)  # of no device: ENOTTY where it is looked at
+            fcntl.ioctl(zero, 0x1234)  # no device has it: ENOTTY if the call gets through
 
     found = under(
         version,
@@ -216,7 +216,7 @@ def test_signals_and_abstract_sockets_stay_inside_from_version_6_on(
 
 
 def test_a_named_socket_is_not_landlocks_business(places: dict[str, Path]) -> None:
-    """Why no socket is ever mounted into a cell, and why tiers B and C have no ``socket`` at all."""
+    """The reason why no socket is mounted into a cell, and why tiers B and C refuse ``socket``."""
     path = str(places["outside"] / "socket")
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(path)

@@ -1,13 +1,13 @@
-"""When an instance has too many threads left over for the next call: ``worker.serve.limit_watch.Limits``."""
+"""``worker.serve.limit_watch``: when calls have left too many threads for the next one."""
 
 from __future__ import annotations
 
-from worker.serve.limit_watch import Limits
+from worker.serve.limit_watch import LimitWatch
 
 
 def first_that_ends(counts: list[int], most: int) -> int | None:
-    """After which call of these, by the threads that are there then, the instance ends."""
-    limits = Limits()
+    """The call after which the instance ends, given the number of threads after each call."""
+    limits = LimitWatch()
     limits.most_threads = most
     return next((call for call, count in enumerate(counts, 1) if limits.runs_out_of_threads(count)), None)
 

@@ -1,4 +1,4 @@
-"""Which callable of a bundle is its entry point, and what a deploy is told before anything runs."""
+"""``worker.imports.loader`` finds a bundle's entry point, and checks a source without running it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from worker.sandbox import places
 
 
 def module(**attributes: Any) -> types.ModuleType:
-    """A module with these names."""
+    """A module that defines these names."""
     made = types.ModuleType("handler")
     vars(made).update(attributes)
     return made
@@ -26,7 +26,7 @@ def handle(req: Any) -> None:
 
 
 async def handle_async(req: Any) -> None:
-    """An async one."""
+    """An async handler."""
 
 
 class Callable:
@@ -36,13 +36,13 @@ class Callable:
 
 
 class AsyncCallable:
-    """An object whose call is a coroutine."""
+    """An object whose ``__call__`` is a coroutine function."""
 
     async def __call__(self, req: Any) -> None: ...
 
 
 class Answer(dict[str, Any]):
-    """A class that is called with the request and gives an answer."""
+    """A class that is called with the request; the instance is the answer."""
 
     def __init__(self, req: Any) -> None: ...
 
@@ -84,8 +84,8 @@ def test_an_entry_point_that_cannot_be_called_is_named() -> None:
     assert str(caught.value) == "handle is of type dict and cannot be called"
 
 
-def check(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str | bytes) -> loader.Check:
-    """What a deploy of this handler.py is told."""
+def check(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str | bytes) -> loader.SourceCheck:
+    """The result of checking this handler.py."""
     path = tmp_path / "handler.py"
     path.write_bytes(source if isinstance(source, bytes) else source.encode())
     monkeypatch.setattr(places, "function_dir", str(tmp_path))
@@ -128,7 +128,7 @@ def check(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str | bytes) 
         ("@decorated\ndef handle(req): ...", "handle"),
         ("\ufeffdef handle(req): ...", "handle"),
         ("# -*- coding: latin-1 -*-\n# caf\xe9\ndef handle(req): ...".encode("latin-1"), "handle"),
-        # Only running these would tell.
+        # Only a run would tell whether these define a handler.
         ("from mine import *", ""),
         ("exec('def handle(req): ...')", ""),
         ("globals()['handle'] = print", ""),
@@ -142,7 +142,7 @@ def check(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str | bytes) 
 def test_a_bundle_with_an_entry_point_is_taken(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str | bytes, entry: str
 ) -> None:
-    assert check(tmp_path, monkeypatch, source) == loader.Check(True, "", 0, entry)
+    assert check(tmp_path, monkeypatch, source) == loader.SourceCheck(True, "", 0, entry)
 
 
 @pytest.mark.parametrize(

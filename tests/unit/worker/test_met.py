@@ -1,4 +1,4 @@
-"""Which limits an instance has met, as its worker sees it; and a MemoryError raised from outside."""
+"""``worker.serve.limit_watch`` notices the limits of an instance; ``raise_in`` raises where code stands."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ DRIVER = Path(__file__).parent / "driver_raise_in.py"
 
 @pytest.fixture
 def few_descriptors() -> Iterator[None]:
-    """So many that all can be taken; REPLY_FD is one of them."""
+    """Lower the limit of open files, so that a test can take them all; REPLY_FD is open."""
     before = resource.getrlimit(resource.RLIMIT_NOFILE)
     made = [os.open(os.devnull, os.O_RDONLY)]
     while made[-1] < REPLY_FD:
@@ -40,7 +40,7 @@ def few_descriptors() -> Iterator[None]:
 
 @pytest.mark.usefixtures("few_descriptors")
 def test_descriptors_that_are_all_taken_are_noticed_after_a_long_call_and_soon_after_short_ones() -> None:
-    limits, kept = limit_watch.Limits(), []
+    limits, kept = limit_watch.LimitWatch(), []
     try:
         assert limits.after_call(limit_watch.LONG_US) == 0
         while True:
@@ -50,7 +50,7 @@ def test_descriptors_that_are_all_taken_are_noticed_after_a_long_call_and_soon_a
                 break
         assert wire.MET_OPEN_FILES in [limits.after_call(1) for _ in range(limit_watch.EVERY)]
         assert limits.after_call(limit_watch.LONG_US) == wire.MET_OPEN_FILES
-        assert limits.by(ValueError()) == wire.MET_OPEN_FILES
+        assert limits.after_error(ValueError()) == wire.MET_OPEN_FILES
     finally:
         for descriptor in kept:
             os.close(descriptor)
@@ -58,7 +58,7 @@ def test_descriptors_that_are_all_taken_are_noticed_after_a_long_call_and_soon_a
 
 @pytest.mark.usefixtures("few_descriptors")
 def test_the_last_descriptor_is_none_for_who_needs_two() -> None:
-    limits, kept = limit_watch.Limits(), []
+    limits, kept = limit_watch.LimitWatch(), []
     try:
         while True:
             try:
@@ -75,7 +75,7 @@ def test_the_last_descriptor_is_none_for_who_needs_two() -> None:
 
 
 class Os(ModuleType):
-    """Has the pipes that a test lets it have."""
+    """A module ``os`` whose ``pipe`` a test defines."""
 
     pipe: Any
 
@@ -92,12 +92,12 @@ def refusing(number: int) -> Os:
 
 @pytest.mark.usefixtures("few_descriptors")
 def test_a_pipe_that_cannot_be_made_is_noticed_although_somebody_catches_that() -> None:
-    limits, kept = limit_watch.Limits(), []
+    limits, kept = limit_watch.LimitWatch(), []
     try:
         for refused, left, what in (
-            (errno.EMFILE, limit_watch.SEVERAL - 1, wire.MET_OPEN_FILES),
-            (errno.EMFILE, limit_watch.SEVERAL, 0),  # it has closed again what was too much
-            (errno.ENFILE, limit_watch.SEVERAL - 1, 0),  # it is the host that has none
+            (errno.EMFILE, limit_watch.PROCESS_DESCRIPTORS - 1, wire.MET_OPEN_FILES),
+            (errno.EMFILE, limit_watch.PROCESS_DESCRIPTORS, 0),  # enough are free again
+            (errno.ENFILE, limit_watch.PROCESS_DESCRIPTORS - 1, 0),  # the host has none left
         ):
             while True:
                 try:
@@ -119,13 +119,13 @@ def test_a_pipe_that_cannot_be_made_is_noticed_although_somebody_catches_that() 
 def test_an_exception_whose_cause_was_the_limit_counts(cause: str) -> None:
     outer = ConnectionError("no more")
     setattr(outer, cause, OSError(errno.EMFILE, "too many"))
-    assert limit_watch.Limits().by(outer) == wire.MET_OPEN_FILES
-    assert limit_watch.Limits().by(OSError(errno.EAGAIN, "a full pipe")) == 0
+    assert limit_watch.LimitWatch().after_error(outer) == wire.MET_OPEN_FILES
+    assert limit_watch.LimitWatch().after_error(OSError(errno.EAGAIN, "a full pipe")) == 0
 
 
 def test_a_thread_that_cannot_be_started_is_noticed_although_somebody_catches_that() -> None:
     class Threading(ModuleType):
-        """Starts none."""
+        """A module ``threading`` that can start no thread."""
 
     def refuse(*_: Any) -> None:
         raise RuntimeError("can't start new thread")
@@ -133,7 +133,7 @@ def test_a_thread_that_cannot_be_started_is_noticed_although_somebody_catches_th
     module: Any = Threading("threading")
     module._start_new_thread = refuse
     limit_watch.watch(module)
-    limits = limit_watch.Limits()
+    limits = limit_watch.LimitWatch()
     assert limits.after_call(1) == 0
     with pytest.raises(RuntimeError, match="new thread"):
         module._start_new_thread(print, ())
@@ -157,7 +157,7 @@ def test_on_every_python_an_exception_from_outside_is_caught_where_the_code_stan
 
 @pytest.mark.parametrize("loop", LOOPS)
 def test_an_exception_from_outside_is_caught_where_the_code_stands(loop: str) -> None:
-    """CPython looks for the handler of one that comes between two rounds before the loop, not in it."""
+    """Between two rounds of a loop CPython looks for the exception's handler before the loop, not in it."""
     source = f"def run(kept):\n    try:\n        {loop}\n    except MemoryError:\n        return 'caught'\n"
     names: dict[str, Any] = {}
     exec(compile(source, "loop", "exec"), names)

@@ -1,4 +1,4 @@
-"""What a blank worker goes through leaves nothing, and a library that is not as expected does no harm."""
+"""``worker.sandbox.warmup`` leaves nothing behind, and an unusual library does no harm."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from worker.sandbox import warmup
 def state():
     return set(sys.modules), sorted(os.listdir("/proc/self/fd")), dict(os.environ), os.getcwd(), sys.path[:]
 
-warmup.rehearse()  # what it imports itself is there from now on
+warmup.rehearse()  # it imports modules, which stay
 before = state()
 warmup.rehearse()
 assert state() == before, (state(), before)

@@ -1,4 +1,4 @@
-"""Every row of the contract's table of return values, and every mistake by its message."""
+"""``worker.answer.response``: each row of the contract's table of return values, and each mistake."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ from werkzeug.datastructures import Headers
 
 from worker.answer.json_body import MAX_DEPTH
 from worker.answer.mistake import SHOWN_MAX_CHARS
-from worker.answer.response import Answer, ContractError, answer_of
+from worker.answer.response import ContractError, HandlerAnswer, answer_of
 
 TEXT = "text/plain; charset=utf-8"
 OCTETS = "application/octet-stream"
 JSON = "application/json"
 
 
-def typed(body: bytes, content_type: str, status: int = 200) -> Answer:
-    """An answer with nothing but a body and its type."""
-    return Answer(status, [("Content-Type", content_type)], body)
+def typed(body: bytes, content_type: str, status: int = 200) -> HandlerAnswer:
+    """An answer with only a body and its type."""
+    return HandlerAnswer(status, [("Content-Type", content_type)], body)
 
 
 @pytest.mark.parametrize("returned", [None, {}, {"body": None}, {"headers": None}, {"headers": {}}])
 def test_nothing_returned_is_an_empty_200(returned: Any) -> None:
-    assert answer_of(returned) == Answer(200, [], b"", None)
+    assert answer_of(returned) == HandlerAnswer(200, [], b"", None)
 
 
 class Text(str):
@@ -39,7 +39,7 @@ class Text(str):
 
 
 class Shown:
-    """An object with a text of its own."""
+    """An object whose class defines a text."""
 
     def __str__(self) -> str:
         return "shown"
@@ -76,7 +76,7 @@ class Shown:
     ],
     ids=repr,
 )
-def test_a_body_is_sent_as_its_type_says(body: Any, answer: Answer) -> None:
+def test_a_body_is_sent_as_its_type_says(body: Any, answer: HandlerAnswer) -> None:
     assert answer_of({"body": body})[:3] == answer[:3]
 
 
@@ -102,7 +102,7 @@ def test_an_explicit_json_type_makes_json_of_what_is_not_text_or_bytes(
     content_type: str, body: Any, sent: bytes
 ) -> None:
     headers = {"content-type": content_type}
-    assert answer_of({"headers": headers, "body": body}) == Answer(
+    assert answer_of({"headers": headers, "body": body}) == HandlerAnswer(
         200, [("content-type", content_type)], sent
     )
 
@@ -147,7 +147,7 @@ def test_any_other_status_is_a_contract_error_that_shows_it(key: str, status: An
 
 
 async def a_coroutine() -> None:
-    """What a forgotten await leaves."""
+    """A coroutine that nobody has awaited."""
 
 
 @pytest.mark.parametrize(
@@ -335,7 +335,7 @@ def test_a_long_value_is_cut_in_the_message() -> None:
 
 
 def test_what_a_tenants_own_str_raises_comes_out_as_it_is() -> None:
-    # The loop makes a 500 of it: it is an exception of the function, no mistake in its answer.
+    # ``ServedFunction.answer`` makes a 500 of it: the function raised, its answer has no mistake.
     with pytest.raises(ZeroDivisionError):
         answer_of({"body": Unshowable()})
 

@@ -1,4 +1,4 @@
-"""Must-fail calls: evidence where one was refused as it should be, a Breach in every other case."""
+"""``worker.sandbox.selftest``: a call that is refused as it should be gives evidence, any other a Breach."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from worker.sandbox.selftest import BEFORE, Breach, Expected, before_the_filter,
 
 
 def raising(number: int) -> Callable[[], Any]:
-    """A call that the kernel answers with this errno."""
+    """A call that fails with this errno."""
 
     def attempt() -> None:
         raise OSError(number, os.strerror(number))
@@ -83,7 +83,7 @@ def test_what_the_host_cannot_give_is_absent_with_its_reason_and_never_left_out(
 
 
 def test_in_no_cell_at_all_the_first_layers_are_a_breach() -> None:
-    """The control: this test's own process is held by nothing."""
+    """The control: no layer confines this test's own process."""
     for layer in ("user-namespace", "mount-namespace", "read-only-root", "pid-namespace"):
         check = dict(BEFORE)[layer]
         with pytest.raises(Breach):
@@ -91,7 +91,5 @@ def test_in_no_cell_at_all_the_first_layers_are_a_breach() -> None:
 
 
 def test_what_a_cell_did_not_get_with_its_function_is_a_breach() -> None:
-    with pytest.raises(
-        Breach, match="code: a new file in /function"
-    ):  # nobody has made /function read-only here, or at all
+    with pytest.raises(Breach, match="code: a new file in /function"):  # there is no read-only /function here
         of_the_function((), 1 << 20)

@@ -1,4 +1,4 @@
-"""Whether a handler can be called with one argument: as its source and its object say, and as Python does."""
+"""``worker.imports.signature`` says what Python does when a handler is called with one argument."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ CALLABLE = [
     "def handle(a, b): pass\nfrom builtins import print as handle",
     "def same(f): return lambda req: None\n@same\ndef handle(a, b): pass",
 ]
-# With what a deploy says; "" where only the object tells.
+# With the deploy's message; "" if only the object tells.
 NOT_CALLABLE = [
     ("def handle(): pass", "handle() takes no argument"),
     ("def handle(**kwargs): pass", "handle() takes no argument that is not named"),
@@ -86,14 +86,14 @@ NOT_CALLABLE = [
 
 
 def made(source: str) -> Any:
-    """What the source binds."""
+    """The object that the source binds to ``handle``."""
     names: dict[str, Any] = {"__name__": __name__}
     exec(source, names)
     return names["handle"]
 
 
 def takes_one(handle: Any) -> bool:
-    """As Python has it."""
+    """Whether Python can call it."""
     try:
         result = handle(object())
     except TypeError:
@@ -107,8 +107,8 @@ def takes_one(handle: Any) -> bool:
 def test_what_can_be_called_with_one_argument_is_refused_nowhere(source: str) -> None:
     handle = made(source)
     assert takes_one(handle), "the control"
-    assert signature.of("handle", handle) == ""
-    assert signature.in_source("handle", ast.parse(source)) == ("", 0)
+    assert signature.refusal_of("handle", handle) == ""
+    assert signature.refusal_in_source("handle", ast.parse(source)) == ("", 0)
 
 
 @pytest.mark.parametrize(("source", "says"), NOT_CALLABLE)
@@ -117,22 +117,22 @@ def test_what_cannot_is_refused_by_its_source_where_that_is_certain_and_by_the_o
 ) -> None:
     handle = made(source)
     assert not takes_one(handle), "the control"
-    why = signature.of("handle", handle)
+    why = signature.refusal_of("handle", handle)
     assert says in why and signature.RULE in why
-    found, line = signature.in_source("handle", ast.parse(source))
+    found, line = signature.refusal_in_source("handle", ast.parse(source))
     assert (bool(found), bool(line)) == (bool(says), bool(says))
     assert not says or found == why
 
 
 def test_how_other_platforms_call_is_known_by_its_names_and_gets_the_way_over() -> None:
-    why = signature.of("handle", made("def handle(event, context): pass"))
+    why = signature.refusal_of("handle", made("def handle(event, context): pass"))
     assert "write handle(req): req has the method, path, query, headers and body that AWS Lambda" in why
-    assert "AWS Lambda" not in signature.of("handle", made("def handle(req, res): pass"))
+    assert "AWS Lambda" not in signature.refusal_of("handle", made("def handle(req, res): pass"))
 
 
 def test_a_long_list_of_parameters_is_cut() -> None:
     source = f"def handle({', '.join(f'parameter_{number}' for number in range(200))}): pass"
-    assert len(signature.of("handle", made(source))) < 400
+    assert len(signature.refusal_of("handle", made(source))) < 400
 
 
 def test_a_chain_that_never_ends_is_followed_no_further_than_its_bound() -> None:

@@ -23,7 +23,7 @@ class ResponseError(APIException):
 
     @classmethod
     def parse(cls, status_code: int, body: bytes) -> "ResponseError":
-        """The error that an answer describes, in the API's form or in OAuth 2's, whatever it sent."""
+        """The error that an answer describes, in the API's form, in OAuth 2's or as any text."""
         try:
             sent = json.loads(body)
         except (ValueError, RecursionError):

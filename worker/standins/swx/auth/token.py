@@ -15,7 +15,7 @@ from swx.errors import APIException, OAuth2Error, ResponseError, TokenRevokeErro
 DEFAULT_HOST = "https://api.swx.altairone.com"
 TIMEOUT_S = 3.0  # to connect, and between two pieces of an answer
 ANSWER_MAX_BYTES = 1024 * 1024  # a token is a few kilobytes
-DEFAULT_EXPIRES_IN_S = 3600  # of a server that does not say
+DEFAULT_EXPIRES_IN_S = 3600  # if the server does not say
 
 
 class Token:
