@@ -7,10 +7,14 @@ other; where that begins says the public-suffix list.  A library has it, with it
 from __future__ import annotations
 
 import re
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from supervisor.errors import ConfigurationError, shown
-from supervisor.settings.front_settings import Reach
+
+# How far the functions' domain is from the API.  ``shared``: they share a site or may do so, and pages of
+# functions stay sandboxed.  ``site``: apart from the API, but all functions are one site.  ``suffix``: each
+# space is a site of its own.
+Reach = Literal["shared", "site", "suffix"]
 
 _LABEL = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
 DOMAIN = rf"^{_LABEL}(\.{_LABEL})*$"

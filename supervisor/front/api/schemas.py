@@ -11,9 +11,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchem
 
 from supervisor.errors import shown
 from supervisor.front.api.json_value import checked
-from supervisor.front.api.limits_schema import Limits
 from supervisor.front.api_control import Standing
-from supervisor.function_limits import Limits as InForce
+from supervisor.function_limits import Limits
 from supervisor.function_options import Options
 from supervisor.store import Function, Value, Version
 
@@ -190,7 +189,7 @@ class FunctionOut(BaseModel):
     updated_at: str
 
     @classmethod
-    def of(cls, function: Function, limits: InForce, standing: Standing, warnings: Sequence[str]) -> Self:
+    def of(cls, function: Function, limits: Limits, standing: Standing, warnings: Sequence[str]) -> Self:
         """From the store's record and what else is known."""
         content = function.active.content
         has_failed = standing.failed_version == function.active.number
@@ -202,7 +201,7 @@ class FunctionOut(BaseModel):
             template=content.template,
             env=content.env,
             options=content.options,
-            limits=Limits.model_validate(limits, from_attributes=True),
+            limits=limits,
             digest=content.digest,
             version=function.active.number,
             warnings=list(warnings),
