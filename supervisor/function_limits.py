@@ -86,7 +86,7 @@ FILES = "files"
 
 
 def open_files_within(open_files: int, processes: int, files: int) -> int:
-    """``open_files``, or as many as leave all processes together within ``files``."""
+    """``open_files``, lowered so that all processes together stay within ``files``."""
     return min(open_files, max(OPEN_FILES_LEAST, files // max(1, processes)))
 
 

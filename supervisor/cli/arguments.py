@@ -120,7 +120,7 @@ def read_data(text: str | None) -> bytes | None:
 
 
 def bounded_file(path: Path, max_bytes: int) -> bytes:
-    """A file's bytes; Failure (usage) if it cannot be read or is larger than ``max_bytes``."""
+    """A file's bytes; CommandFailure (usage) if it cannot be read or is larger than ``max_bytes``."""
     try:
         with path.open("rb") as file:
             content = _read(file, max_bytes)
@@ -134,7 +134,7 @@ def bounded_file(path: Path, max_bytes: int) -> bytes:
 
 
 def bounded_input(max_bytes: int, what: str) -> bytes:
-    """All of standard input; Failure (usage) if it is more than ``max_bytes``."""
+    """All of standard input; CommandFailure (usage) if it is more than ``max_bytes``."""
     content = _read(sys.stdin.buffer, max_bytes)
     if content is None:
         raise usage(f"cannot use {what}: standard input has more than {max_bytes} bytes")

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from supervisor.cli import output
-from supervisor.cli.command_errors import OK, REFUSED, USAGE, Failure
+from supervisor.cli.command_errors import OK, REFUSED, USAGE, CommandFailure
 from supervisor.errors import ConfigurationError, PlatformError
 
 INTERRUPTED = 130  # as a shell says it of Ctrl-C
@@ -26,7 +26,7 @@ def ended(run: Callable[[], Any]) -> int:
     try:
         found = run()
         sys.stdout.flush()
-    except Failure as error:
+    except CommandFailure as error:
         return _end(error.message, error.exit_code)
     except ConfigurationError as error:
         return _end(str(error), USAGE)

@@ -11,7 +11,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 from supervisor.logs.layout import Segment, checked, folder_of, names_in, segments_of
-from supervisor.logs.log_record import KINDS, Kind
+from supervisor.logs.log_record import KINDS, RecordKind
 
 # File systems stamp folders with a clock that ticks every few ms: a folder that changed this recently
 # may change again without its time changing.
@@ -23,7 +23,9 @@ LIST_ANYWAY_S = 10.0
 class Catalogue:
     """What there is to read; OSError only for a disk that cannot be read at all."""
 
-    def __init__(self, root: Path, space: str, name: str | None, kinds: Collection[Kind] = KINDS) -> None:
+    def __init__(
+        self, root: Path, space: str, name: str | None, kinds: Collection[RecordKind] = KINDS
+    ) -> None:
         """``name`` None is the whole space.  ValueError for names that cannot be."""
         self._kinds = kinds
         self._space = root / checked(space, "space")

@@ -15,7 +15,7 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import NamedTuple
 
-from supervisor.logs.log_record import KINDS, NS_PER_SECOND, Kind
+from supervisor.logs.log_record import KINDS, NS_PER_SECOND, RecordKind
 
 FOLDER_MODE = 0o700
 FILE_MODE = 0o600
@@ -26,8 +26,8 @@ NAME_MAX_CHARS = 64
 # No dot and no slash: what this lets through names one folder below its parent.
 _NAME = re.compile(r"[a-z0-9_][a-z0-9_-]{0,63}")
 # Up to 0.7.0 there was one kind, ``log``: reports stand in it among what a function wrote.
-_ENDS: dict[Kind, str] = {"own": "log", "platform": "platform", "reports": "reports"}
-_KINDS: dict[str, Kind] = {end: kind for kind, end in _ENDS.items()}
+_ENDS: dict[RecordKind, str] = {"own": "log", "platform": "platform", "reports": "reports"}
+_KINDS: dict[str, RecordKind] = {end: kind for kind, end in _ENDS.items()}
 _SEGMENT = re.compile(rf"([0-9a-f]{{16}})-([0-9a-f]{{12}})-([0-9a-f]{{12}})\.({'|'.join(_KINDS)})")
 WRITER = re.compile(r"[0-9a-f]{12}")
 _WRITER_BYTES = 6
@@ -44,7 +44,7 @@ class Segment(NamedTuple):
     first_sequence: int
     size: int
     modified_ns: int
-    kind: Kind = "own"
+    kind: RecordKind = "own"
 
 
 def new_writer() -> str:
@@ -52,7 +52,7 @@ def new_writer() -> str:
     return secrets.token_hex(_WRITER_BYTES)
 
 
-def segment_file(first_ns: int, writer: str, first_sequence: int, kind: Kind = "own") -> str:
+def segment_file(first_ns: int, writer: str, first_sequence: int, kind: RecordKind = "own") -> str:
     """The name of a segment's file."""
     return f"{first_ns:016x}-{writer}-{first_sequence:012x}.{_ENDS[kind]}"
 
@@ -85,7 +85,7 @@ def names_in(folder: Path) -> list[str]:
         return []
 
 
-def segments_of(folder: Path, kinds: Collection[Kind] = KINDS) -> list[Segment]:
+def segments_of(folder: Path, kinds: Collection[RecordKind] = KINDS) -> list[Segment]:
     """The segments of a function's folder, oldest name first; nothing where there is none.  OSError.
 
     All names are read before the first size: where a writer has a next segment, the size of the one

@@ -12,12 +12,12 @@ Stream = Literal["stdout", "stderr", "platform"]
 Level = Literal["debug", "info", "warning", "error", "critical"]
 # What is kept together, each kind with a bound of its own, so that none pushes another out: what a function
 # wrote; what its failed calls and its instances left; reports of calls that did not fail.
-Kind = Literal["own", "platform", "reports"]
+RecordKind = Literal["own", "platform", "reports"]
 
 STREAMS: tuple[Stream, ...] = ("stdout", "stderr", "platform")
 # Least first: a minimum level is a slice of it.
 LEVELS: tuple[Level, ...] = ("debug", "info", "warning", "error", "critical")
-KINDS: tuple[Kind, ...] = ("own", "platform", "reports")
+KINDS: tuple[RecordKind, ...] = ("own", "platform", "reports")
 # How the text of a call's report begins.
 REPORT = "report outcome="
 
@@ -47,7 +47,7 @@ class Record(NamedTuple):
     is_failures: bool = False
 
     @property
-    def kind(self) -> Kind:
+    def kind(self) -> RecordKind:
         """What it is kept with."""
         if self.stream != "platform":
             return "platform" if self.is_failures else "own"

@@ -16,9 +16,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from supervisor.logs.layout import Segment
-from supervisor.logs.log_record import NS_PER_SECOND, Kind
+from supervisor.logs.log_record import NS_PER_SECOND, RecordKind
 
-_Holder = tuple[str, str, Kind]
+_Holder = tuple[str, str, RecordKind]
 
 # Of the bytes in all, what reports and the like may have of all functions together: the OTHER_SHAREth part.
 OTHER_SHARE = 8
@@ -38,7 +38,7 @@ class Retention:
     total_bytes: int = 4 << 30
     reports_bytes: int = 16 << 20
 
-    def of(self, kind: Kind) -> int:
+    def of(self, kind: RecordKind) -> int:
         """The bytes of one kind that are kept of one function."""
         return self.function_bytes if kind == "own" else self.reports_bytes
 

@@ -30,7 +30,7 @@ from uv import find_uv_bin
 from supervisor.errors import ConfigurationError
 from supervisor.runtimes.font_cache import make_font_list
 from supervisor.runtimes.interpreters import Interpreter
-from supervisor.runtimes.runtime_record import Record, Runtime, read_record, runtime_of, write_record
+from supervisor.runtimes.runtime_record import Runtime, RuntimeRecord, read_record, runtime_of, write_record
 
 LOCKS = Path(__file__).with_name("locks")
 
@@ -104,7 +104,7 @@ def _compile_ours(interpreter: Interpreter) -> None:
         )
 
 
-def why_install(current: Record | None, interpreter: Interpreter, lock_digest: str) -> str | None:
+def why_install(current: RuntimeRecord | None, interpreter: Interpreter, lock_digest: str) -> str | None:
     """Why what is installed does not serve, in a few words; ``None`` if it does."""
     if current is None:
         return "not installed"
@@ -160,7 +160,7 @@ def _install(
     lock: Path,
     digest: str,
     reason: str,
-    current: Record | None,
+    current: RuntimeRecord | None,
 ) -> Runtime:
     name, folder, full = interpreter.name, runtimes_dir / interpreter.name, lock.name == "full.txt"
     kind = "the full list" if full else "the lean list"
@@ -185,7 +185,7 @@ def _install(
     except BaseException:  # an interrupt too: the half-made folder is of no use to anyone
         shutil.rmtree(libraries, ignore_errors=True)
         raise
-    record = Record(
+    record = RuntimeRecord(
         name=name,
         python=interpreter.python,
         version=interpreter.version,

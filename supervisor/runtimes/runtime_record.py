@@ -44,7 +44,7 @@ class Runtime:
 
 
 @dataclass(frozen=True)
-class Record:
+class RuntimeRecord:
     """``runtime.json``: a :class:`Runtime` and what its libraries were installed from.
 
     ``libraries`` is a folder's name beside the file; ``lock_digest`` the SHA-256 of the lock, in hex.
@@ -60,7 +60,7 @@ class Record:
     lock_digest: str
 
     @classmethod
-    def from_json(cls, text: str) -> Record:
+    def from_json(cls, text: str) -> RuntimeRecord:
         """The inverse of ``as_json``; ValueError.  What a newer version added is left out."""
         try:
             data: Any = json.loads(text)
@@ -101,12 +101,12 @@ _CHECKS: dict[str, Callable[[Any], bool]] = {
 }
 
 
-def read_record(runtimes_dir: Path, name: str) -> Record | None:
+def read_record(runtimes_dir: Path, name: str) -> RuntimeRecord | None:
     """The record of runtime ``name``; ``None`` if it is not installed or its record cannot be used."""
     path = runtimes_dir / name / RECORD_NAME
     try:
         with path.open("rb") as file:
-            record = Record.from_json(file.read(_RECORD_MAX_BYTES).decode())
+            record = RuntimeRecord.from_json(file.read(_RECORD_MAX_BYTES).decode())
     except FileNotFoundError:
         return None
     except (OSError, ValueError) as error:
@@ -116,7 +116,7 @@ def read_record(runtimes_dir: Path, name: str) -> Record | None:
     return record if record.name == name else None
 
 
-def write_record(runtimes_dir: Path, record: Record) -> None:
+def write_record(runtimes_dir: Path, record: RuntimeRecord) -> None:
     """Make ``record`` the one of its runtime, atomically and durably; OSError if the disk refuses."""
     folder = runtimes_dir / record.name
     temporary = folder / f"{RECORD_NAME}.tmp"
@@ -132,7 +132,7 @@ def write_record(runtimes_dir: Path, record: Record) -> None:
         os.close(descriptor)
 
 
-def runtime_of(runtimes_dir: Path, record: Record) -> Runtime | None:
+def runtime_of(runtimes_dir: Path, record: RuntimeRecord) -> Runtime | None:
     """The runtime that ``record`` describes; ``None`` if its interpreter or its libraries are gone."""
     libraries = runtimes_dir / record.name / record.libraries
     if not libraries.is_dir():

@@ -27,7 +27,7 @@ URL_MAX_CHARS = 2048
 
 
 @dataclass(frozen=True)
-class Target:
+class ServerTarget:
     """A server, a credential for it and a space; ``token`` stays out of the repr."""
 
     url: str
@@ -54,7 +54,7 @@ def config_path() -> Path:
 def read_config(path: Path) -> dict[str, str]:
     """The ``[server]`` table of a configuration file; empty if there is no such file.
 
-    Raises Failure (usage) when the file cannot be read, is no TOML or holds something unknown.
+    Raises CommandFailure (usage) when the file cannot be read, is no TOML or holds something unknown.
     """
     import tomllib
 
@@ -95,10 +95,10 @@ def resolve_target(
     space: str | None,
     environment: Mapping[str, str],
     config: Mapping[str, str],
-) -> Target:
+) -> ServerTarget:
     """The target from options, ``environment`` and ``config``; an empty value counts as not given.
 
-    Raises Failure (usage) for a URL or a token that no server could have.
+    Raises CommandFailure (usage) for a URL or a token that no server could have.
     """
     file_url = checked_url(config.get("url") or DEFAULT_URL)
     wanted = url or environment.get("CELLBLOCK_URL")
@@ -106,7 +106,7 @@ def resolve_target(
     chosen_token = token or environment.get("CELLBLOCK_TOKEN")
     if not chosen_token and chosen == file_url:
         chosen_token = config.get("token")
-    return Target(
+    return ServerTarget(
         url=chosen,
         token=checked_token(chosen_token) if chosen_token else None,
         space=space or environment.get("CELLBLOCK_SPACE") or config.get("space") or DEFAULT_SPACE,
@@ -114,7 +114,7 @@ def resolve_target(
 
 
 def checked_url(url: str) -> str:
-    """``url`` without a trailing slash; Failure (usage) unless it is http(s)://HOST[:PORT][/PREFIX]."""
+    """``url`` without a trailing slash; CommandFailure unless it is http(s)://HOST[:PORT][/PREFIX]."""
     how = f"give it as {DEFAULT_URL} is given: http://HOST:PORT"
     try:
         parts = urlsplit(url)
@@ -133,7 +133,7 @@ def checked_url(url: str) -> str:
 
 
 def checked_token(token: str) -> str:
-    """``token`` without blanks around it; Failure (usage), without showing it, if no server can have it."""
+    """``token`` without blanks around it; CommandFailure, which does not show it, for an impossible one."""
     stripped = token.strip()
     if not stripped or len(stripped) > TOKEN_MAX_CHARS:
         raise usage(f"cannot use the token: it must have 1 to {TOKEN_MAX_CHARS} characters")

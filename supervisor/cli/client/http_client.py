@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from supervisor import __version__
-from supervisor.cli.client.connection_config import Target
-from supervisor.cli.command_errors import REFUSED, Failure, refused, unreachable, usage
+from supervisor.cli.client.connection_config import ServerTarget
+from supervisor.cli.command_errors import REFUSED, CommandFailure, refused, unreachable, usage
 from supervisor.errors import shown
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ ERROR_MAX_BYTES = 64 * 1024  # of a refusal, read for its message
 USER_AGENT = f"cellblock/{__version__}"
 
 
-class Refused(Failure):
+class RequestRefused(CommandFailure):
     """The server's own no: its ``status`` and the ``details`` of its envelope."""
 
     def __init__(self, message: str, status: int, details: Mapping[str, Any]) -> None:
@@ -45,7 +45,7 @@ class Refused(Failure):
 class Client:
     """One command's connection to the server."""
 
-    def __init__(self, target: Target, pause: Callable[[float], None] = time.sleep) -> None:
+    def __init__(self, target: ServerTarget, pause: Callable[[float], None] = time.sleep) -> None:
         self.target = target
         self._pause = pause
 
@@ -58,7 +58,7 @@ class Client:
         return self.url("spaces", self.target.space, *segments)
 
     def get(self, url: str, query: Mapping[str, str] | None = None, max_bytes: int = ANSWER_MAX_BYTES) -> Any:
-        """The JSON at ``url``.  Raises Refused, or Failure when the server cannot be reached."""
+        """The JSON at ``url``.  RequestRefused, or CommandFailure when the server cannot be reached."""
         import httpx
 
         deadline = time.monotonic() + ANSWER_SECONDS
@@ -132,7 +132,7 @@ class Client:
             raise self.refusal(response, answer)
         return None if response.status_code == 204 or not answer else self._json(answer)
 
-    def refusal(self, response: httpx.Response, answer: bytes) -> Refused:
+    def refusal(self, response: httpx.Response, answer: bytes) -> RequestRefused:
         """What the server's refusal means, in one sentence."""
         status = response.status_code
         message, details = envelope(answer)
@@ -148,7 +148,7 @@ class Client:
                 f"{self.target.url} answered {status}{where} without a message; "
                 "check that this is the URL of a Cellblock server"
             )
-        return Refused(message + retry_hint(response), status, details)
+        return RequestRefused(message + retry_hint(response), status, details)
 
     def _http(self, seconds: float) -> httpx.Client:
         import httpx
@@ -191,7 +191,7 @@ class Client:
                 "check that this is the URL of a Cellblock server"
             ) from None
 
-    def _unreachable(self, error: httpx.TransportError, method: str) -> Failure:
+    def _unreachable(self, error: httpx.TransportError, method: str) -> CommandFailure:
         import httpx
 
         url = self.target.url
@@ -257,7 +257,7 @@ def retry_hint(response: httpx.Response) -> str:
     return f"; try again in {after} s" if after.isascii() and after.isdigit() and len(after) < 7 else ""
 
 
-def server_version(target: Target, seconds: float) -> str | None:
+def server_version(target: ServerTarget, seconds: float) -> str | None:
     """The version that the server at ``target`` says it has, or ``None`` if it says nothing in time.
 
     Asked with the standard library: importing httpx takes longer than all the rest of ``cellblock version``.

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
-from supervisor.cli.command_errors import REFUSED, UNREACHABLE, Failure, refused
+from supervisor.cli.command_errors import REFUSED, UNREACHABLE, CommandFailure, refused
 
 if TYPE_CHECKING:
     import httpx
@@ -62,7 +62,7 @@ class Feed:
         self.cursor = ""
 
     def read(self) -> Iterator[LogEvent]:
-        """What there is, to the end of it.  Raises Failure."""
+        """What there is, to the end of it.  Raises CommandFailure."""
         while True:
             more = False
             for event in self._once():
@@ -74,7 +74,7 @@ class Feed:
             self._query.pop("tail", None)
 
     def follow(self) -> Iterator[LogEvent]:
-        """What there is and what comes; ends only when the function is deleted.  Raises Failure."""
+        """What there is and what comes; ends only when the function is deleted.  Raises CommandFailure."""
         self._query["follow"] = "true"
         has_begun = False
         away_since: float | None = None
@@ -88,7 +88,7 @@ class Feed:
                         return
                     if event.kind not in ("end", "position"):
                         yield event
-            except Failure as failure:
+            except CommandFailure as failure:
                 if not has_begun or not _may_pass(failure):
                     raise
                 now = time.monotonic()
@@ -141,7 +141,7 @@ def _start(response: httpx.Response) -> bytes:
 
 
 def _lines(response: httpx.Response) -> Iterator[str]:
-    """Lines of the body without their ends; Failure for one that never ends."""
+    """Lines of the body without their ends; CommandFailure for one that never ends."""
     rest = b""
     for chunk in response.iter_raw():
         *lines, rest = (rest + chunk).split(b"\n")
@@ -163,7 +163,7 @@ def _object(text: str) -> dict[str, Any]:
     return value
 
 
-def _may_pass(failure: Failure) -> bool:
+def _may_pass(failure: CommandFailure) -> bool:
     if failure.exit_code == UNREACHABLE:
         return True
     return failure.exit_code == REFUSED and getattr(failure, "status", 0) in RETRIED_STATUSES

@@ -42,7 +42,7 @@ class Bundle:
 
 
 def read_bundle(path: Path) -> Bundle:
-    """The bundle at ``path``.  Raises Failure (usage) with what to change."""
+    """The bundle at ``path``.  Raises CommandFailure (usage) with what to change."""
     try:
         mode = path.stat().st_mode
     except (OSError, ValueError) as error:
@@ -63,8 +63,8 @@ def read_bundle(path: Path) -> Bundle:
 def default_name(path: Path) -> str:
     """The function's name if none is given: the folder's or file's, or the parent folder's of a handler.py.
 
-    Lower case, and a hyphen for whatever a function's name cannot hold.  Raises Failure (usage) if nothing
-    is left.
+    In lower case, with a hyphen for each character that a function's name cannot hold.  Raises
+    CommandFailure (usage) if nothing is left.
     """
     absolute = path.absolute()
     if path.name in ("", ".", ".."):

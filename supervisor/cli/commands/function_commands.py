@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from supervisor.cli import output
-from supervisor.cli.command_errors import Failure, refused, usage
+from supervisor.cli.command_errors import CommandFailure, refused, usage
 from supervisor.cli.parameters import Json, Space, Token, Url, connect
 
 if TYPE_CHECKING:
@@ -221,9 +221,9 @@ def remove_and_tell(kind: str, names: list[str], client: Client, as_json: bool) 
         for name, address in addresses:
             client.send("DELETE", address)
             removed.append(name)
-    except Failure as error:
+    except CommandFailure as error:
         done = f"; already removed: {', '.join(removed)}" if removed else ""
-        raise Failure(f"{name}: {error.message}{done}", error.exit_code) from None
+        raise CommandFailure(f"{name}: {error.message}{done}", error.exit_code) from None
     if as_json:
         output.write_json({"removed": removed})
     else:
@@ -249,13 +249,13 @@ def all_pages(client: Client, address: str) -> list[dict[str, Any]]:
 
 
 def as_object(answer: Any) -> dict[str, Any]:
-    """``answer`` if it is a JSON object; else Failure (refused)."""
+    """``answer`` if it is a JSON object; else CommandFailure (refused)."""
     if not isinstance(answer, dict):
         raise _not_ours("the URL")
     return answer
 
 
-def _not_ours(where: str) -> Failure:
+def _not_ours(where: str) -> CommandFailure:
     return refused(
         f"the server's answer has another form than expected; check that {where} is a Cellblock server"
     )

@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from supervisor.cli.serving.serve import Options
+from supervisor.cli.serving.serve import ServeOptions
 
 _VALUES: dict[str, Callable[[str], Path | str | int]] = {
     "--data-dir": Path,
@@ -25,7 +25,7 @@ _FLAG = "--insecure-dev"
 _NUMBER = re.compile(r"[0-9]{1,9}")
 
 
-def options_of(arguments: Sequence[str]) -> Options | None:
+def options_of(arguments: Sequence[str]) -> ServeOptions | None:
     """What the arguments after ``serve`` say, or None where they are not plain; pure."""
     found: dict[str, Path | str | int | bool] = {}
     rest = list(arguments)
@@ -42,4 +42,4 @@ def options_of(arguments: Sequence[str]) -> Options | None:
         if not value or value.startswith("-") or (read is int and not _NUMBER.fullmatch(value)):
             return None
         found[name[2:].replace("-", "_")] = read(value)
-    return Options(**found)  # type: ignore[arg-type]
+    return ServeOptions(**found)  # type: ignore[arg-type]

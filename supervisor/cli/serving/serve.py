@@ -63,7 +63,7 @@ def admin_token(settings: Settings) -> tuple[str, bool]:
 
 
 @dataclass(frozen=True)
-class Options:
+class ServeOptions:
     """What the command line gives; None where it does not say."""
 
     data_dir: Path | None = None
@@ -76,7 +76,7 @@ class Options:
     examples: Path | None = None
 
 
-def run(options: Options) -> None:
+def run(options: ServeOptions) -> None:
     """Serve until SIGTERM.  ConfigurationError for what cannot be served."""
     front, launcher = front_standby.begun(), zygote_standby.begun()
     given = {

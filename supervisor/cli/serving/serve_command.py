@@ -36,9 +36,9 @@ def serve(
 
     Example: cellblock serve --data-dir /var/lib/cellblock --bind 127.0.0.1:8080 --workers 2
     """
-    from supervisor.cli.serving.serve import Options, run
+    from supervisor.cli.serving.serve import ServeOptions, run
 
-    options = Options(
+    options = ServeOptions(
         data_dir=data_dir,
         bind=bind,
         workers=workers,

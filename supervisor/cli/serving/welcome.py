@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit, urlunsplit
 
 from supervisor.cli import output
-from supervisor.cli.client.connection_config import DEFAULT_URL, Target, checked_token, checked_url
-from supervisor.cli.command_errors import OK, UNREACHABLE, USAGE, Failure, usage
+from supervisor.cli.client.connection_config import DEFAULT_URL, ServerTarget, checked_token, checked_url
+from supervisor.cli.command_errors import OK, UNREACHABLE, USAGE, CommandFailure, usage
 from supervisor.cli.commands.bundle_packing import HANDLER, default_name, read_bundle
 from supervisor.cli.commands.deploy_command import create_or_update, source_of
 from supervisor.cli.commands.function_commands import all_pages
@@ -41,15 +41,15 @@ def main(arguments: Sequence[str]) -> int:
         output.fail_line("usage: CELLBLOCK_TOKEN=TOKEN python -m supervisor.cli.serving.welcome URL DIR")
         return USAGE
     try:
-        target = Target(_reachable(checked_url(arguments[0])), _token(), SPACE)
+        target = ServerTarget(_reachable(checked_url(arguments[0])), _token(), SPACE)
         return _welcome(target, Path(arguments[1]))
-    except Failure as error:
+    except CommandFailure as error:
         return _end(error)
     except KeyboardInterrupt:  # the Ctrl-C that ends the server reaches this process too
         return INTERRUPTED
 
 
-def _welcome(target: Target, folder: Path) -> int:
+def _welcome(target: ServerTarget, folder: Path) -> int:
     from supervisor.cli.client.http_client import Client
 
     client = Client(target)
@@ -62,8 +62,8 @@ def _welcome(target: Target, folder: Path) -> int:
     for path in examples:
         try:
             deployed.append(_deploy(client, path, before))
-        except Failure as error:
-            worst = max(worst, _end(Failure(f"example {path.name}: {error.message}", error.exit_code)))
+        except CommandFailure as error:
+            worst = max(worst, _end(CommandFailure(f"example {path.name}: {error.message}", error.exit_code)))
             if worst == UNREACHABLE:
                 return worst  # none of the others would be
     if deployed:
@@ -140,7 +140,7 @@ def _token() -> str:
     return checked_token(token)
 
 
-def _end(error: Failure) -> int:
+def _end(error: CommandFailure) -> int:
     sys.stdout.flush()  # what was printed stands before the line on stderr
     output.fail_line(error.message)
     return error.exit_code

@@ -14,7 +14,7 @@ from supervisor.front.api.json_value import checked
 from supervisor.front.api_control import Standing
 from supervisor.function_limits import Limits
 from supervisor.function_options import Options
-from supervisor.store import Function, Value, Version
+from supervisor.store import SpaceValue, StoredFunction, Version
 
 DEFAULT_TEMPLATE = "python3-http"
 Status = Literal["Pending", "Building", "Running", "Failed"]
@@ -189,7 +189,9 @@ class FunctionOut(BaseModel):
     updated_at: str
 
     @classmethod
-    def of(cls, function: Function, limits: Limits, standing: Standing, warnings: Sequence[str]) -> Self:
+    def of(
+        cls, function: StoredFunction, limits: Limits, standing: Standing, warnings: Sequence[str]
+    ) -> Self:
         """From the store's record and what else is known."""
         content = function.active.content
         has_failed = standing.failed_version == function.active.number
@@ -275,7 +277,7 @@ class SecretOut(BaseModel):
     updated_at: str
 
     @classmethod
-    def of(cls, value: Value) -> Self:
+    def of(cls, value: SpaceValue) -> Self:
         """From the store's record."""
         return cls(name=value.name, updated_at=stamp(value.updated_at))
 
@@ -288,7 +290,7 @@ class VariableOut(BaseModel):
     updated_at: str
 
     @classmethod
-    def of(cls, value: Value) -> Self:
+    def of(cls, value: SpaceValue) -> Self:
         """From the store's record."""
         return cls(name=value.name, value=value.value, updated_at=stamp(value.updated_at))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from supervisor.logs.log_record import KINDS, LEVELS, REPORT, STREAMS, Kind, Level, Record, Stream
+from supervisor.logs.log_record import KINDS, LEVELS, REPORT, STREAMS, Level, Record, RecordKind, Stream
 from supervisor.logs.record_encoding import (
     LEVEL_AT,
     LEVEL_CODES,
@@ -21,7 +21,7 @@ from supervisor.logs.record_encoding import (
 LIMIT_DEFAULT = 1000
 LIMIT_MAX = 10_000  # records of one read: with lines of 16 KiB that is the most memory it takes
 Q_MAX_CHARS = 1024
-NOT_REPORTS: tuple[Kind, ...] = tuple(kind for kind in KINDS if kind != "reports")
+NOT_REPORTS: tuple[RecordKind, ...] = tuple(kind for kind in KINDS if kind != "reports")
 # A report of a call that did not fail, in a segment of the time when it stood among a function's own lines.
 _QUIET = f"{STREAM_CODES['platform']}{LEVEL_CODES['info']}".encode()
 _REPORT = f" {REPORT}".encode()
@@ -68,7 +68,7 @@ class Query:
             raise ValueError(f"q: it has at most {Q_MAX_CHARS} characters")
 
     @property
-    def kinds(self) -> tuple[Kind, ...]:
+    def kinds(self) -> tuple[RecordKind, ...]:
         """What is looked at; what is not asked for costs nothing."""
         return KINDS if self.reports else NOT_REPORTS
 

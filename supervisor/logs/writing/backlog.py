@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from supervisor.logs.layout import DISORDER_NS, new_writer
-from supervisor.logs.log_record import Kind, Record
+from supervisor.logs.log_record import Record, RecordKind
 from supervisor.logs.record_encoding import LINE_MAX_BYTES, encode, encode_report
 
 # Of one function: some 25,000 lines of usual length, so that a flood waits for nobody else's room.
@@ -35,7 +35,7 @@ class Chunk:
 class Backlog:
     """The lines of one function and kind that wait, under the lock of their writer."""
 
-    def __init__(self, space: str, name: str, kind: Kind = "own") -> None:
+    def __init__(self, space: str, name: str, kind: RecordKind = "own") -> None:
         self.space = space
         self.name = name
         self.kind = kind

@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 from supervisor.logs.layout import DISORDER_NS, FILE_MODE, FOLDER_MODE, segment_file
-from supervisor.logs.log_record import Kind
+from supervisor.logs.log_record import RecordKind
 from supervisor.logs.record_encoding import key_of
 from supervisor.logs.writing.backlog import Chunk
 
@@ -28,7 +28,7 @@ class Outlet:
     """Where the lines of one function and kind go; used by one thread."""
 
     def __init__(
-        self, folder: Path, writer: str, segment_bytes: int, segment_age_s: float, kind: Kind = "own"
+        self, folder: Path, writer: str, segment_bytes: int, segment_age_s: float, kind: RecordKind = "own"
     ) -> None:
         self._kind = kind
         self._writer = writer

@@ -19,7 +19,7 @@ from itertools import groupby
 from pathlib import Path
 
 from supervisor.logs.layout import folder_of
-from supervisor.logs.log_record import KINDS, Kind, Record
+from supervisor.logs.log_record import KINDS, Record, RecordKind
 from supervisor.logs.writing.backlog import Backlog, Chunk
 from supervisor.logs.writing.segment_writer import SEGMENT_AGE_S, SEGMENT_BYTES, Outlet
 
@@ -47,7 +47,7 @@ OTHER_SEGMENT_BYTES = SEGMENT_BYTES // 4
 # Of the buffer what is not a function's own may fill: with a disk that refuses, reports come first in number.
 OTHER_SHARE = 2
 
-_Key = tuple[str, str, Kind]
+_Key = tuple[str, str, RecordKind]
 
 
 def _lane_of(record: Record) -> _Key:
@@ -135,7 +135,7 @@ class Writer:
             self._dropped += lane.backlog.dropped - before
             self._begin()
 
-    def _room(self, kind: Kind) -> int:
+    def _room(self, kind: RecordKind) -> int:
         buffer = self._buffer_bytes if kind == "own" else self._buffer_bytes // OTHER_SHARE
         return max(0, buffer - self._bytes)
 
@@ -201,7 +201,7 @@ class Writer:
                 self._wake.notify_all()
         return lane
 
-    def _new_lane(self, space: str, name: str, kind: Kind) -> _Lane:
+    def _new_lane(self, space: str, name: str, kind: RecordKind) -> _Lane:
         folder = folder_of(self._root, space, name)
         backlog = Backlog(space, name, kind)
         size = self._segment_bytes if kind == "own" else self._other_segment_bytes
