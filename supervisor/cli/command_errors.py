@@ -1,4 +1,4 @@
-"""How a command ends when it cannot do what was asked: one sentence and an exit code."""
+"""Expected failures of a command: each is one sentence and an exit code."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ OK = 0
 REFUSED = 1  # the server or the function said no
 USAGE = 2  # the command was called wrongly, or a local file cannot be used
 UNREACHABLE = 3  # nobody answered, or not in time
+INTERRUPTED = 130  # as a shell reports Ctrl-C
 
 
 class CommandFailure(Exception):

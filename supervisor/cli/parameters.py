@@ -1,4 +1,4 @@
-"""The options that most commands share, and what they are resolved to."""
+"""The options that most commands share, and the server that they lead to."""
 
 from __future__ import annotations
 

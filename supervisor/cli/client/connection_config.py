@@ -1,9 +1,8 @@
 """Which server a command talks to, with which token, in which space.
 
-Each of the three comes, the first that is given winning, from the option, the environment
-(``CELLBLOCK_URL``, ``CELLBLOCK_TOKEN``, ``CELLBLOCK_SPACE``), the ``[server]`` table of ``config.toml`` in
-the user's configuration directory, or the default.  The file's token belongs to the file's server: it is not
-sent to another one that an option or a variable names.
+For each of the three the option wins, then the environment (``CELLBLOCK_URL``, ``CELLBLOCK_TOKEN``,
+``CELLBLOCK_SPACE``), then the ``[server]`` table of ``config.toml`` in the user's configuration directory,
+then the default.  The file's token belongs to the file's server: no other server gets it.
 """
 
 from __future__ import annotations
@@ -20,9 +19,9 @@ from supervisor.errors import shown
 
 DEFAULT_URL = "http://127.0.0.1:8080"
 DEFAULT_SPACE = "default"
-CONFIG_MAX_BYTES = 64 * 1024  # three short values; anything bigger is another file
+CONFIG_MAX_BYTES = 64 * 1024  # it has three short values: a bigger file is not this one
 CONFIG_KEYS = ("url", "token", "space")
-TOKEN_MAX_CHARS = 4096  # a server takes a longer one for nobody's
+TOKEN_MAX_CHARS = 4096  # no server accepts a longer one
 URL_MAX_CHARS = 2048
 
 
@@ -36,7 +35,7 @@ class ServerTarget:
 
     @property
     def is_loopback(self) -> bool:
-        """Whether the server is on this machine, where no proxy has any business."""
+        """Whether the server is on this machine, so that no proxy is used."""
         host = urlsplit(self.url).hostname or ""
         try:
             return ipaddress.ip_address(host).is_loopback
@@ -98,7 +97,7 @@ def resolve_target(
 ) -> ServerTarget:
     """The target from options, ``environment`` and ``config``; an empty value counts as not given.
 
-    Raises CommandFailure (usage) for a URL or a token that no server could have.
+    Raises CommandFailure (usage) for an impossible URL or token.
     """
     file_url = checked_url(config.get("url") or DEFAULT_URL)
     wanted = url or environment.get("CELLBLOCK_URL")

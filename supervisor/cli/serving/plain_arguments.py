@@ -1,7 +1,7 @@
 """The plain command lines of ``cellblock serve``: options with their values, all known and well-formed.
 
-They are read here without the command line's library, whose import takes as long as a third of a start.
-Whatever is not plain, a mistake above all, is that library's to read and to answer.
+They are read here without typer, whose import takes a third of a start.  Typer reads any other command line,
+and answers every mistake.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _NUMBER = re.compile(r"[0-9]{1,9}")
 
 
 def options_of(arguments: Sequence[str]) -> ServeOptions | None:
-    """What the arguments after ``serve`` say, or None where they are not plain; pure."""
+    """The options in the arguments after ``serve``, or None if they are not plain; pure."""
     found: dict[str, Path | str | int | bool] = {}
     rest = list(arguments)
     while rest:

@@ -1,7 +1,6 @@
-"""``cellblock serve`` as the command line has it; ``supervisor.cli.serving.serve`` is what it does.
+"""The options of ``cellblock serve`` for typer; ``supervisor.cli.serving.serve`` does the work.
 
-``supervisor.cli.serving.plain_arguments`` reads the same options, for starts that need nothing else of the
-command line.
+``supervisor.cli.serving.plain_arguments`` reads the same options without typer, for a quick start.
 """
 
 from __future__ import annotations
