@@ -79,23 +79,24 @@ class SharedSettings:
         None,
         pattern=DOMAIN,
         max_length=DOMAIN_MAX_CHARS,
-        description="each function has an origin of its own at NAME.SPACE and this domain, "
-        "another one than the API's, see docs/browsers.md",
+        description="gives each function an origin of its own, NAME.SPACE before this domain; another "
+        "domain than the API's, see docs/browsers.md",
     )
     defaults: dict[str, Any] = _setting(
-        make=dict, is_live=True, description="options a function has unless it names them"
+        make=dict, is_live=True, description="options that a function has unless it names them"
     )
     ceilings: dict[str, Any] = _setting(
         make=lambda: dict(DEFAULT_CEILINGS),
         is_live=True,
-        description="what a function's options may not pass",
+        description="the most that a function's options may be",
     )
     queue_seconds: float = _setting(
         10.0,
         gt=0,
         le=600,
         is_live=True,
-        description="longest wait of a call for an instance, beside an import that it waits for, seconds",
+        description="longest wait of a call for an instance, not counting an import that it waits "
+        "for, seconds",
     )
     queue_depth: int = _setting(
         1000, ge=1, le=100_000, is_live=True, description="calls that may wait for one function in one front"
@@ -156,13 +157,13 @@ class SharedSettings:
         10_000,
         ge=1,
         le=1_000_000,
-        description="of them, those of one address; of IPv6, of one network of 64 bits",
+        description="connections of one front at once from one address, or from one IPv6 network of 64 bits",
     )
     requests_max_bytes: int = _setting(
         512 << 20,
         ge=1 << 20,
         le=1 << 40,
-        description="unanswered requests that one front holds, of one address half of it, bytes",
+        description="unanswered requests that one front holds; from one address at most half of it, bytes",
     )
     drain_seconds: float = _setting(
         30.0, gt=0, le=3600, is_live=True, description="how long SIGTERM waits for running calls, seconds"
@@ -187,7 +188,7 @@ class SharedSettings:
         make=dict, description="headers for the collector, such as its credential"
     )
     call_reports: bool = _setting(
-        False, description="write a line for each call, what it took and came to, to the server's stderr"
+        False, description="write a line for each call to the server's stderr: what it took and how it ended"
     )
     function_logs: bool = _setting(
         False,
@@ -204,7 +205,7 @@ class SharedSettings:
         4 << 30,
         ge=1 << 20,
         le=1 << 44,
-        description="logs kept of all functions; who has most loses first, bytes",
+        description="logs kept of all functions; the function with most loses first, bytes",
     )
     log_reports_max_bytes: int = _setting(
         16 << 20,
@@ -261,8 +262,8 @@ class Settings(SharedSettings):
         None,
         pattern=r"^https?://[^\s/?#@]+$",
         max_length=300,
-        description="where browsers find the API, such as https://cellblock.example.com; "
-        "for `functions_domain`",
+        description="the API's address for browsers, such as https://cellblock.example.com; needed "
+        "with `functions_domain`",
     )
     preload: tuple[str, ...] = _setting(
         ("numpy", "pandas", "requests"),
@@ -280,15 +281,15 @@ class Settings(SharedSettings):
         ge=0,
         le=256,
         is_live=True,
-        description="blank cells kept ready for the default runtime: "
-        "so many with nothing imported, with the standard library, and with the libraries of `preload`",
+        description="blank cells kept ready for the default runtime: this many each with nothing "
+        "imported, with the standard library, and with the libraries of `preload`",
     )
     blank_cells_most: int = _setting(
         16,
         ge=0,
         le=256,
         is_live=True,
-        description="blank cells kept at most, of each runtime, after many were asked for",
+        description="most blank cells kept of each runtime, after many were asked for",
     )
     max_cells: int = _setting(
         256, ge=1, le=16_384, is_live=True, description="cells at once, of all functions"
@@ -303,14 +304,14 @@ class Settings(SharedSettings):
         None,
         ge=64,
         le=1 << 30,
-        description="memory of all cells together, MiB; default: the host's but for an eighth",
+        description="memory of all cells together, MiB; default: seven eighths of the host's",
     )
     instance_files: int | None = _setting(
         None,
         ge=1024,
         le=1 << 30,
-        description="`open_files` times `processes` of an instance at most; default: 262144, "
-        "or an eighth of the host's if that is less",
+        description="most files of an instance, `open_files` times `processes`; default: 262144, or "
+        "an eighth of the host's if that is less",
     )
 
     @property

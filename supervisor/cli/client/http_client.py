@@ -95,7 +95,7 @@ class Client:
         content: bytes | None,
         seconds: float,
     ) -> Iterator[httpx.Response]:
-        """An answer with its body still to be read; an ``Authorization`` in ``headers`` replaces the token."""
+        """An answer whose body is still to be read; ``Authorization`` in ``headers`` replaces the token."""
         import httpx
 
         own = [] if any(name.lower() == b"authorization" for name, _ in headers) else self._authorization()
