@@ -14,6 +14,7 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from supervisor import server_log
 from supervisor.cli import output
@@ -75,18 +76,16 @@ class ServeOptions:
     insecure_dev: bool | None = None
     examples: Path | None = None
 
+    def as_settings(self) -> dict[str, Any]:
+        """The options that are settings, folders by their absolute paths."""
+        given = {name: value for name, value in vars(self).items() if name not in ("config", "examples")}
+        return {name: value.absolute() if isinstance(value, Path) else value for name, value in given.items()}
+
 
 def run(options: ServeOptions) -> None:
     """Serve until SIGTERM.  ConfigurationError for settings or a host that cannot be used."""
     front, launcher = front_standby.begun(), zygote_standby.begun()
-    given = {
-        "data_dir": _absolute(options.data_dir),
-        "bind": options.bind,
-        "workers": options.workers,
-        "runtimes_dir": _absolute(options.runtimes_dir),
-        "log_level": options.log_level,
-        "insecure_dev": options.insecure_dev,
-    }
+    given = options.as_settings()
     settings = load(options.config, **given)
     server_log.configure(settings.log_level, settings.log_format)
     if warning := judged(settings.functions_domain, settings.public_url).warning:
@@ -117,10 +116,6 @@ def run(options: ServeOptions) -> None:
     gc.freeze()
     gc.enable()
     asyncio.run(warden.run(ready))
-
-
-def _absolute(path: Path | None) -> Path | None:
-    return path.absolute() if path else None
 
 
 def _say(line: str) -> None:
