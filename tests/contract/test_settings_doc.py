@@ -7,7 +7,7 @@ import subprocess
 import sys
 from dataclasses import Field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from supervisor.function_limits import DEFAULT_CEILINGS, MIB, Limits
 from supervisor.function_options import Options
@@ -26,8 +26,6 @@ FOUND_OUT = {
     "otlp_headers": "none",
     "ceilings": "the column *ceiling* below",
 }
-# A choice in the type of a field.
-CHOICE = re.compile(r"""["']([\w-]+)["']""")
 # Options that are stored and shown and that nothing acts on yet.
 PENDING = {"async_timeout"}
 
@@ -55,14 +53,13 @@ def shown(value: Any, unit: str = "") -> str:
     return f"{value:,}" if isinstance(value, int) else f"`{value}`"
 
 
-def bounds(field: Field[Any], unit: str) -> str:
+def bounds(field: Field[Any], hint: Any, unit: str) -> str:
     """The field's bounds as the page writes them."""
     found = field.metadata
     if "max_length" in found:
         return f"at most {found['max_length']} characters"
     if "le" not in found:
-        kind = str(field.type)
-        return ", ".join(f"`{choice}`" for choice in CHOICE.findall(kind))
+        return ", ".join(f"`{choice}`" for choice in get_args(hint) if get_origin(hint) is Literal)
     least = f"above {shown(found['gt'])}" if "gt" in found else shown(found["ge"], unit)
     return f"{least} to {shown(found['le'], unit)}"
 
@@ -73,22 +70,26 @@ def row(*columns: str) -> str:
 
 def setting_rows() -> list[str]:
     rows = []
+    hints = get_type_hints(Settings)
     for field in fields(Settings):
         sentence, unit = sentence_and_unit(field)
         default = FOUND_OUT.get(field.name) or shown(field.default, unit)
+        limits = bounds(field, hints[field.name], unit)
         variable = f"`CELLBLOCK_{field.name.upper()}`"
-        rows.append(row(f"`{field.name}`", unit, default, bounds(field, unit), variable, sentence))
+        rows.append(row(f"`{field.name}`", unit, default, limits, variable, sentence))
     return rows
 
 
 def option_rows() -> list[str]:
     rows = []
+    hints = get_type_hints(Limits)
     for field in fields(Limits):
         sentence, unit = sentence_and_unit(field)
         default, ceiling = shown(field.default, unit), shown(DEFAULT_CEILINGS.get(field.name), unit)
         if field.name in PENDING:
             sentence = f"*pending:* {sentence}"
-        rows.append(row(f"`{field.name}`", unit, default, bounds(field, unit), ceiling, sentence))
+        limits = bounds(field, hints[field.name], unit)
+        rows.append(row(f"`{field.name}`", unit, default, limits, ceiling, sentence))
     return rows
 
 
