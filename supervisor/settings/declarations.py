@@ -63,7 +63,8 @@ def host_and_port_of(bind: str) -> tuple[str, int]:
     return host.strip("[]"), int(port)
 
 
-@dataclass(frozen=True)
+# Nothing but fields: only its subclasses have instances, and each method costs a start some time.
+@dataclass(frozen=True, init=False, repr=False, eq=False)
 class SharedSettings:
     """The settings that the fronts act on; ``defaults`` holds only the options that the operator named."""
 
