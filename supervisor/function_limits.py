@@ -16,8 +16,8 @@ from typing import Any, ClassVar, Literal
 from supervisor.errors import PlatformError, shown
 
 MIB = 1024 * 1024
-# An instance that ends in order has this long for the last words of its own code.  A flush to a server that
-# is near takes a tenth of it.  Only the end of the server waits for it; who uses it up is killed.
+# An instance that ends in order has this long for the last words of its own code; then it is killed.  A flush
+# to a server nearby takes a tenth of it.  Only the end of the server waits for it.
 LAST_SECONDS = 2.0
 ASYNC_CONCURRENCY = 100  # the contract's default of ``concurrency`` for ``async def``
 # What a process needs to run at all, and the least that ``open_files`` may be.

@@ -23,7 +23,7 @@ REMOVALS_MAX = 3
 
 
 class Swept(NamedTuple):
-    """What was deleted: segments, and bytes on disk."""
+    """The number of segments that were deleted, and their bytes on disk."""
 
     segments: int
     bytes: int

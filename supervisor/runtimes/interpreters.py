@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-# What worker/ and function/ run on; docs/decisions.md says why these.
+# The versions that worker/ and function/ run on; docs/decisions.md says why these.
 SUPPORTED_MINORS: tuple[int, ...] = (9, 10, 11, 12, 13)
 
 # An interpreter answers in some 50 ms, and under heavy load within this time; a slower one is a hanging shim.
@@ -165,7 +165,7 @@ def _places(name: str, minor: int) -> Iterator[Path]:
     for folder in os.environ.get("PATH", "").split(os.pathsep):
         if folder.startswith("/"):  # a relative entry would run any file in the current folder
             yield Path(folder, name)
-    # pyenv and what copies its layout; newest patch release first.
+    # pyenv, and managers with its layout; newest patch release first.
     versions = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv", "versions")
     installed = [path for path in versions.glob(f"3.{minor}.*") if path.name.split(".")[2].isdigit()]
     for path in sorted(installed, key=lambda path: int(path.name.split(".")[2]), reverse=True):

@@ -85,7 +85,7 @@ def plain(path: Path | None, environment: Mapping[str, str], given: Mapping[str,
 
 def plain_value(hint: Any, bounds: Mapping[str, Any], given: Any) -> Any:
     """``given`` in the type of the setting, and within its bounds; else NotPlain."""
-    if get_origin(hint) is UnionType:  # a type or None; nobody can give None
+    if get_origin(hint) is UnionType:  # ``T | None``; a source cannot give None
         (hint,) = set(get_args(hint)) - {NoneType}
     value = _typed(hint, given)
     is_number = isinstance(value, int | float)

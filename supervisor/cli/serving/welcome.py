@@ -140,7 +140,7 @@ def _token() -> str:
 
 
 def _end(error: CommandFailure) -> int:
-    sys.stdout.flush()  # what was printed stands before the line on stderr
+    sys.stdout.flush()  # output comes before the line on stderr
     output.fail_line(error.message)
     return error.exit_code
 
