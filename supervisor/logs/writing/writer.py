@@ -259,7 +259,7 @@ class Writer:
         return taken
 
     def _write(self, lane: _Lane, chunks: deque[Chunk]) -> int:
-        """Write the chunks that were taken from one lane; the bytes written.  The rest stays in ``chunks``."""
+        """Write what was taken from one lane; the bytes written.  The rest stays in ``chunks``."""
         written = 0
         while chunks:
             try:
