@@ -1,16 +1,20 @@
 """Names of hosts as browsers see them: origins, and which hosts are one site.
 
-Browsers let hosts of one registrable domain (``example.org`` of ``a.fn.example.org``) set cookies for each
-other; where that begins says the public-suffix list.  A library has it, with its data in the package.
+Browsers let the hosts of one registrable domain (``example.org`` for ``a.fn.example.org``) set cookies for
+each other.  The public-suffix list says where a registrable domain begins; ``publicsuffixlist`` brings it.
 """
 
 from __future__ import annotations
 
 import re
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from supervisor.errors import ConfigurationError, shown
-from supervisor.settings.front_settings import Reach
+
+# How far the functions' domain is from the API.  ``shared``: they share a site or may do so, and pages of
+# functions stay sandboxed.  ``site``: apart from the API, but all functions are one site.  ``suffix``: each
+# space is a site of its own.
+Reach = Literal["shared", "site", "suffix"]
 
 _LABEL = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
 DOMAIN = rf"^{_LABEL}(\.{_LABEL})*$"
@@ -19,7 +23,7 @@ DOMAIN_MAX_CHARS = 253 - 2 * 64
 
 ORIGINS_MOST = 50
 ORIGIN_MAX_CHARS = 300
-# Schemes of browsers' extensions and of applications in web views are others than http.
+# Browsers' extensions and applications in web views have schemes of their own.
 _ORIGIN = re.compile(
     r"(?P<scheme>[a-z][a-z0-9+.-]{0,30})://(?P<host>\[[0-9a-f:.]+\]|[a-z0-9_-]+(\.[a-z0-9_-]+)*)(:(?P<port>[1-9][0-9]{0,4}))?"
 )
@@ -27,7 +31,7 @@ _DEFAULT_PORTS = {"http": "80", "https": "443"}
 
 
 class Judgement(NamedTuple):
-    """``warning`` is for the operator; "" if there is nothing to say."""
+    """How far the functions' domain is from the API, and a warning for the operator or ""."""
 
     reach: Reach
     warning: str
@@ -36,7 +40,7 @@ class Judgement(NamedTuple):
 def judged(functions_domain: str | None, public_url: str | None) -> Judgement:
     """How far the functions' domain is from the API.
 
-    ConfigurationError where the API could not be reached.
+    ConfigurationError for a domain that browsers take for an address, or that hides the API.
     """
     if functions_domain is None:
         return Judgement("shared", "")
@@ -51,7 +55,7 @@ def judged(functions_domain: str | None, public_url: str | None) -> Judgement:
             "functions_domain is set and public_url is not, so nobody can tell whether cookies cross from "
             "one to the other: pages of functions stay sandboxed; set public_url",
         )
-    # Here and below imports that cost a start some ms: for those who have the setting.
+    # Imported here and below, because they cost a start some ms and most servers lack the setting.
     from urllib.parse import urlsplit
 
     host = (urlsplit(public_url.lower()).hostname or "").removesuffix(".")
@@ -96,7 +100,7 @@ def origins(value: Any) -> Any:
     if isinstance(value, str):
         value = [part.strip() for part in value.split(",")] if value.strip() else []
     if not isinstance(value, list | tuple):
-        return value  # of a type that the model refuses
+        return value  # pydantic refuses its type
     if len(value) > ORIGINS_MOST:
         raise ValueError(f"it has {len(value)} origins; at most {ORIGINS_MOST}")
     if list(value) == ["*"]:
@@ -105,7 +109,7 @@ def origins(value: Any) -> Any:
 
 
 def _origin(value: Any) -> str:
-    if value == "null":  # what pages without an origin send: sandboxed ones, files
+    if value == "null":  # sandboxed pages and files send it: they have no origin
         return "null"
     if value == "*":
         raise ValueError("* stands alone: it admits all")
@@ -115,6 +119,6 @@ def _origin(value: Any) -> str:
             f"{shown(value)} is no origin: write scheme://host or scheme://host:port with nothing after it, "
             "a host beyond ASCII in its xn-- form, null for pages without an origin, or * alone for all"
         )
-    # Browsers leave the scheme's own port out.
+    # Browsers leave out the default port of the scheme.
     port = found["port"] if found["port"] != _DEFAULT_PORTS.get(found["scheme"]) else None
     return f"{found['scheme']}://{found['host']}" + (f":{port}" if port else "")

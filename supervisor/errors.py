@@ -1,7 +1,7 @@
-"""Everything the platform refuses, in one envelope (CONTRACT.md section 2).
+"""The platform's refusals, in one envelope (CONTRACT.md section 2).
 
-A refusal says what, why and what to do.  It never carries a traceback of ours, and values that
-came from outside are shown with :func:`shown`, so that they are cut and cannot break a line.
+A refusal says what is refused, why, and what to do.  It never carries a traceback of ours.  It shows values
+from outside with :func:`shown`, so that they are short and cannot break a line.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ def shown(value: object) -> str:
 
 
 class PlatformError(Exception):
-    """An answer of the platform itself, as opposed to one of a function.
+    """An error that the platform answers with, as opposed to the answer of a function.
 
     ``status`` is the HTTP status, ``message`` one sentence for a person, ``details`` a JSON object
     for a program, ``headers`` extra response headers such as ``Retry-After`` or ``Allow``.

@@ -1,90 +1,101 @@
-"""What a function may take: every option with its default, and how three layers of them come to limits.
+"""Every option of a function, declared once, and how three layers of options come to the limits in force.
 
-Plain and pure: a front decides with it before its first answer and imports no pydantic for that.  What a
-tenant may name, and within which bounds, is ``supervisor.function_options``.
+``Limits`` declares each option: type, default, bounds, ceiling, sentence and unit (the sentence's last word).
+All other lists are made of it: ``supervisor.function_options`` (what a tenant may name), the defaults and
+ceilings below, the API's schema of a function, and the tables that a test compares with docs/settings.md.
+
+Pure, and without pydantic: a front decides with it before its first answer.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
-from typing import Any, Literal
+from dataclasses import dataclass, field, fields
+from typing import Any, ClassVar, Literal
 
 from supervisor.errors import PlatformError, shown
 
 MIB = 1024 * 1024
-# What an instance that ends in order has for its own code's last words: a flush to a server that is near
-# takes a tenth of it.  One that uses it up is killed; nobody but the server's end waits for it.
+# An instance that ends in order has this long for the last words of its own code; then it is killed.  A flush
+# to a server nearby takes a tenth of it.  Only the end of the server waits for it.
 LAST_SECONDS = 2.0
 ASYNC_CONCURRENCY = 100  # the contract's default of ``concurrency`` for ``async def``
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """Every option with its value, in the units of ``supervisor.function_options``: what is enforced."""
-
-    timeout: float = 10.0
-    async_timeout: float = 300.0
-    memory: int = 128
-    cpu: float = 1.0
-    processes: int = 64
-    tmp: int = 64
-    open_files: int = 256
-    max_request: int = 16
-    max_response: int = 16
-    log_bytes: int = 1 * MIB
-    log_lines: int = 10_000
-    concurrency: int | None = None
-    min_instances: int = 0
-    max_instances: int = 10
-    idle_seconds: float = 300.0
-    fresh: bool = False
-    network: Literal["none", "host"] = "none"
-    cors: Literal["*"] | list[str] | None = None
-    public: bool = False
-
-
-DEFAULTS: dict[str, Any] = {
-    field.name: field.default for field in fields(Limits) if field.default is not None
-}
-
-DEFAULT_CEILINGS: dict[str, Any] = {
-    "timeout": 900.0,
-    "async_timeout": 3600.0,
-    "memory": 2048,
-    "cpu": 4.0,
-    "processes": 512,
-    "tmp": 1024,
-    "open_files": 4096,
-    "max_request": 64,
-    "max_response": 64,
-    "log_bytes": 16 * MIB,
-    "log_lines": 200_000,
-    "concurrency": 1000,
-    "max_instances": 100,
-    # Host networking reaches every loopback service of the host: an operator turns it on knowingly.
-    "network": "none",
-}
-
-
-# Among the ceilings, and no option: how many files all processes of an instance may have open together.  The
-# warden adds it, for it depends on the host.
-FILES = "files"
 # What a process needs to run at all, and the least that ``open_files`` may be.
 OPEN_FILES_LEAST = 16
 
 
+def _option(default: Any, description: str, *, ceiling: Any = None, **bounds: Any) -> Any:
+    """A field of ``Limits``; its ``bounds`` have the names of pydantic's ``Field``.
+
+    ``ceiling`` is that of a server whose operator names none.
+    """
+    return field(default=default, metadata={"description": description, "ceiling": ceiling, **bounds})
+
+
+def _seconds(default: float, description: str, *, ceiling: float | None = None) -> Any:
+    return _option(default, description, ceiling=ceiling, gt=0, le=86_400, allow_inf_nan=False)
+
+
+# The API shows it as it stands here: /openapi.json has its name, its docstring and its fields.
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Every option of a function with its value: what the gateway and the cell enforce."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid"}
+
+    timeout: float = _seconds(10.0, "time of a synchronous call, seconds", ceiling=900.0)
+    async_timeout: float = _seconds(
+        300.0, "time of an attempt of an asynchronous call, seconds", ceiling=3600.0
+    )
+    memory: int = _option(128, "private memory of an instance, MiB", ge=16, le=1 << 20, ceiling=2048)
+    cpu: float = _option(
+        1.0, "share of the processor, cores", gt=0, le=1024, allow_inf_nan=False, ceiling=4.0
+    )
+    processes: int = _option(64, "processes and threads of an instance", ge=1, le=32_768, ceiling=512)
+    tmp: int = _option(64, "size of /tmp, MiB", ge=1, le=1 << 20, ceiling=1024)
+    open_files: int = _option(
+        256, "open descriptors of a process", ge=OPEN_FILES_LEAST, le=65_536, ceiling=4096
+    )
+    max_request: int = _option(16, "largest request body, MiB", ge=1, le=1024, ceiling=64)
+    max_response: int = _option(16, "largest response body, MiB", ge=1, le=1024, ceiling=64)
+    log_bytes: int = _option(1 * MIB, "log volume of a call, bytes", ge=0, le=1 << 30, ceiling=16 * MIB)
+    log_lines: int = _option(10_000, "log lines of a call", ge=0, le=10_000_000, ceiling=200_000)
+    concurrency: int | None = _option(
+        None, "calls at once in one instance; 1 for def, 100 for async def", ge=1, le=10_000, ceiling=1000
+    )
+    min_instances: int = _option(0, "instances kept", ge=0, le=10_000)
+    max_instances: int = _option(10, "instances at most", ge=1, le=10_000, ceiling=100)
+    idle_seconds: float = _seconds(300.0, "an idle instance is ended after this, seconds")
+    fresh: bool = _option(False, "each call runs in an instance that has served no other call")
+    # Host networking reaches every loopback service of the host: an operator turns it on knowingly.
+    network: Literal["none", "host"] = _option("none", "none or host", ceiling="none")
+    cors: Literal["*"] | list[str] | None = _option(
+        None, "origins that may call from a browser: a list of at most 50, or *"
+    )
+    public: bool = _option(False, "callable without a credential")
+
+
+DEFAULTS: dict[str, Any] = {each.name: each.default for each in fields(Limits) if each.default is not None}
+DEFAULT_CEILINGS: dict[str, Any] = {
+    each.name: each.metadata["ceiling"] for each in fields(Limits) if each.metadata["ceiling"] is not None
+}
+
+# A ceiling without an option: how many files all processes of an instance may have open together.  The
+# warden adds it, because it depends on the host.
+FILES = "files"
+
+
 def open_files_within(open_files: int, processes: int, files: int) -> int:
-    """``open_files``, or as many as leave all processes together within ``files``."""
+    """``open_files``, lowered so that all processes together stay within ``files``."""
     return min(open_files, max(OPEN_FILES_LEAST, files // max(1, processes)))
 
 
 def resolve(named: Mapping[str, Any], defaults: Mapping[str, Any], ceilings: Mapping[str, Any]) -> Limits:
     """The limits of a function: its options over the operator's defaults, under the ceilings.
 
-    A tenant's own value above a ceiling is refused with 422; a default above it is cut, be it the
-    operator's or the contract's.  All three are validated options by name (``supervisor.function_options``);
-    TypeError for a name that is none.
+    A tenant's own value above a ceiling is refused with 422.  A default above it is cut, be it the
+    operator's or the contract's.  All three hold validated options (``supervisor.function_options``);
+    TypeError for a name that is no option.
     """
     values = {**DEFAULTS, **defaults, **named}
     if "concurrency" not in values and ceilings.get("concurrency", ASYNC_CONCURRENCY) < ASYNC_CONCURRENCY:

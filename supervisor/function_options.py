@@ -1,50 +1,57 @@
-"""The options of a function (CONTRACT.md section 4): names, units, bounds and sentences.
+"""What a tenant may name of a function's options (CONTRACT.md section 4), as pydantic checks it.
 
-A tenant names any of them; what is not named takes the operator's default; nothing passes the
-operator's ceiling: ``supervisor.function_limits`` has how those come to limits, without pydantic.
+The options with their bounds are those of ``supervisor.function_limits.Limits``.  An option that is not
+named takes the operator's default, and nothing passes the operator's ceiling: ``resolve`` there does both.
 """
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from dataclasses import fields
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BeforeValidator, ConfigDict, Field, create_model
 
 from supervisor import domains
+from supervisor.function_limits import Limits
 
-Seconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
+# What ``Limits`` declares of an option beside its bounds.
+_NO_BOUNDS = frozenset({"description", "ceiling"})
 # One origin, or ``*`` for all; as text, several with commas between (``--set cors=A,B``).
-Cors = Annotated[
+_Cors = Annotated[
     Literal["*"] | Annotated[list[str], Field(max_length=domains.ORIGINS_MOST)],
     BeforeValidator(domains.origins),
 ]
 
 
-class Options(BaseModel):
+def _optional_fields() -> dict[str, Any]:
+    """Each option with its bounds, or None for one that is not named."""
+    hints = get_type_hints(Limits)
+    found: dict[str, Any] = {}
+    for option in fields(Limits):
+        bounds = {name: bound for name, bound in option.metadata.items() if name not in _NO_BOUNDS}
+        kind: Any = _Cors if option.name == "cors" else _without_none(hints[option.name])
+        found[option.name] = ((Annotated[kind, Field(**bounds)] if bounds else kind) | None, None)
+    return found
+
+
+def _without_none(hint: Any) -> Any:
+    if get_origin(hint) is not UnionType:
+        return hint
+    (kind,) = set(get_args(hint)) - {NoneType}
+    return kind
+
+
+_Declared: Any = create_model("_Declared", **_optional_fields())
+
+
+# The API shows it as it stands here: /openapi.json has its name and its docstring.
+class Options(_Declared):  # type: ignore[misc]
     """What a tenant may name of them; ``None`` or absent means the operator's default."""
 
     model_config = ConfigDict(extra="forbid", strict=False)
 
-    timeout: Seconds | None = None
-    async_timeout: Seconds | None = None
-    memory: Annotated[int, Field(ge=16, le=1 << 20)] | None = None
-    cpu: Annotated[float, Field(gt=0, le=1024, allow_inf_nan=False)] | None = None
-    processes: Annotated[int, Field(ge=1, le=32_768)] | None = None
-    tmp: Annotated[int, Field(ge=1, le=1 << 20)] | None = None
-    open_files: Annotated[int, Field(ge=16, le=65_536)] | None = None
-    max_request: Annotated[int, Field(ge=1, le=1024)] | None = None
-    max_response: Annotated[int, Field(ge=1, le=1024)] | None = None
-    log_bytes: Annotated[int, Field(ge=0, le=1 << 30)] | None = None
-    log_lines: Annotated[int, Field(ge=0, le=10_000_000)] | None = None
-    concurrency: Annotated[int, Field(ge=1, le=10_000)] | None = None
-    min_instances: Annotated[int, Field(ge=0, le=10_000)] | None = None
-    max_instances: Annotated[int, Field(ge=1, le=10_000)] | None = None
-    idle_seconds: Seconds | None = None
-    fresh: bool | None = None
-    network: Literal["none", "host"] | None = None
-    cors: Cors | None = None
-    public: bool | None = None
-
     def named(self) -> dict[str, Any]:
         """Only the options that the tenant gave a value."""
-        return self.model_dump(exclude_none=True)
+        values: dict[str, Any] = self.model_dump(exclude_none=True)
+        return values

@@ -1,4 +1,4 @@
-"""The server's own log on stderr: lines for people, or an object a line for programs (``log_format``)."""
+"""The server's own log on stderr: text for people, or a JSON object a line for programs (``log_format``)."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class JsonFormatter(logging.Formatter):
     """``{"timestamp", "level", "logger", "message"}``, and ``exception`` where there is one; ASCII."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """One line, whatever is in the record."""
+        """One line, even for a message with line ends."""
         entry = {
             "timestamp": timestamp_of(record.created),
             "level": record.levelname.lower(),
@@ -48,12 +48,12 @@ class Complaint:
 
 
 def formatter_of(log_format: LogFormat) -> logging.Formatter:
-    """How a line is made."""
+    """The formatter of the setting ``log_format``."""
     return JsonFormatter() if log_format == "json" else logging.Formatter(TEXT)
 
 
 def configure(level: str, log_format: LogFormat) -> None:
-    """All of this process's log to stderr from now on."""
+    """Send all that this process logs to stderr."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(formatter_of(log_format))
     logging.basicConfig(level=level.upper(), handlers=[handler])

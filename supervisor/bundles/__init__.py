@@ -1,7 +1,8 @@
-"""The code of functions: what is uploaded, unpacked within bounds, and kept by its content.
+"""Bundles, the code of functions: unpacked within bounds, and kept in folders named by their content.
 
-Not here: deploying (``front.api.deploys``), and mounting it in a cell (``warden.cells.code_mount``).
+Not here: deploying a bundle (``front.api.deploys``), deleting unused ones (``front.api.bundle_deletion``),
+and mounting one in a cell (``warden.cells.code_mount``).
 
-Reading order: ``archives`` (hostile bytes to files), ``bundle_store`` (content-addressed folders),
+Reading order: ``archives`` (hostile bytes become files), ``bundle_store`` (content-addressed folders),
 ``imported_names`` (what a bundle imports, as a hint), ``shadows`` (names that hide other modules).
 """

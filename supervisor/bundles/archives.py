@@ -1,14 +1,14 @@
-"""Reading what somebody uploaded as a function: Python text, a zip, a tar or a tar.gz.
+"""Reading an upload of a function: Python text, a zip, a tar or a tar.gz.
 
 Every byte here is hostile.  Rules:
 
-1. Nothing is extracted by a library: libraries only parse.  A name is a list of folders below ours
-   or the bundle is refused; it is never repaired.
-2. Only regular files and folders exist.  Of an archive's modes one bit is read, whether the owner of a
-   file may execute it; owners and times are not.
-3. What is counted is what comes out, never what the archive declares; reading stops at the limit.
-4. Memory is bounded before a library builds anything (MAX_HEADER_BYTES, the zip signature count),
-   time by TIME_LIMIT_S.
+1. Libraries parse and never extract.  A name that does not lead to a place below our folder is refused and
+   never repaired.
+2. Only regular files and folders exist.  One bit of an archive's modes is read: whether a file's owner may
+   execute it.  Owners and times are ignored.
+3. We count what comes out, never what the archive declares; reading stops at the limit.
+4. Memory is bounded before a library builds anything (MAX_HEADER_BYTES, the count of zip signatures), time
+   by TIME_LIMIT_S.
 
 Refusals are PlatformError: 413 for too much, 422 for everything else.
 """
@@ -33,7 +33,7 @@ CHUNK_BYTES = 64 * 1024
 MAX_DEPTH = 32  # folders and file name; deeper trees are attacks on path limits, not programs
 MAX_PART_BYTES = 255  # NAME_MAX of every file system we may land on
 MAX_PATH_BYTES = 1024
-MAX_HEADER_BYTES = 16 * 1024  # a tar's extended header; paths fit, and its parser is slow on longer ones
+MAX_HEADER_BYTES = 16 * 1024  # of a tar's extended header: paths fit, and the parser is slow on longer ones
 TIME_LIMIT_S = 60.0
 
 ZIP_MAGIC = (b"PK\x03\x04", b"PK\x05\x06")
@@ -60,16 +60,16 @@ _DAMAGE = (
 
 
 @dataclass(frozen=True)
-class Limits:
-    """The most that may come out: bytes of all files, and files and folders."""
+class BundleLimits:
+    """The most that may come out: bytes of all files together, and the number of files and folders."""
 
     max_bytes: int
     max_entries: int
 
 
 @dataclass(frozen=True)
-class Entry:
-    """A file (``chunks`` gives its content, once, before the next entry is asked for) or a folder."""
+class ArchiveEntry:
+    """A file or a folder; ``chunks`` gives a file's content once, before the next entry is asked for."""
 
     path: str
     chunks: Iterator[bytes] | None
@@ -78,9 +78,9 @@ class Entry:
 
 @dataclass
 class _Budget:
-    """What is left, and which names are taken."""
+    """What an upload has used so far, and which names are taken."""
 
-    limits: Limits
+    limits: BundleLimits
     now: Callable[[], float]
     ends_at: float = 0.0
     bytes_used: int = 0
@@ -97,7 +97,7 @@ class _Budget:
             refuse(f"it takes longer than {TIME_LIMIT_S:.0f} s to unpack; make it simpler")
 
     def claim(self, path: str, kind: str) -> None:
-        """Take the path and the folders above it; refuse what is taken or too much."""
+        """Take the path and the folders above it; refuse a path that is taken, and too many of them."""
         self.spend(0)
         parts = path.split("/")
         for depth in range(1, len(parts)):
@@ -116,8 +116,13 @@ class _Budget:
             refuse(f"{shown(path)} is in it twice")
 
 
-def entries(source: bytes, limits: Limits, now: Callable[[], float] = time.monotonic) -> Iterator[Entry]:
-    """The files and folders of an upload, parents not always named; PlatformError 413 or 422."""
+def entries(
+    source: bytes, limits: BundleLimits, now: Callable[[], float] = time.monotonic
+) -> Iterator[ArchiveEntry]:
+    """The files and folders of an upload; PlatformError 413 or 422.
+
+    An archive need not name the folder of a file.
+    """
     if len(source) > limits.max_bytes:
         refuse_bytes(limits)
     budget = _Budget(limits, now)
@@ -141,7 +146,7 @@ def refuse(why: str, details: dict[str, Any] | None = None) -> NoReturn:
     raise PlatformError(422, f"cannot use the bundle: {why}", details)
 
 
-def refuse_bytes(limits: Limits) -> NoReturn:
+def refuse_bytes(limits: BundleLimits) -> NoReturn:
     """The 413 of a bundle that is too large."""
     raise PlatformError(
         413,
@@ -151,7 +156,7 @@ def refuse_bytes(limits: Limits) -> NoReturn:
     )
 
 
-def refuse_entries(limits: Limits) -> NoReturn:
+def refuse_entries(limits: BundleLimits) -> NoReturn:
     """The 413 of a bundle with too many files and folders."""
     raise PlatformError(
         413,
@@ -173,7 +178,7 @@ def clean(name: str) -> str:
         encoded = name.encode()
     except UnicodeEncodeError:
         refuse(f"the name {shown(name)} is not UTF-8")
-    # tar and zip tools write "./a" and "a//b" in good faith; ".." nobody does.
+    # tar and zip tools write "./a" and "a//b" in good faith; nobody writes ".." in good faith.
     parts = [part for part in name.split("/") if part not in ("", ".")]
     if ".." in parts:
         refuse(f"the name {shown(name)} leads out of the bundle")
@@ -202,7 +207,7 @@ def _no_handler(kinds: dict[str, str]) -> str:
     return "it has no handler.py at its root; put the function's code there"
 
 
-def _text(source: bytes, budget: _Budget) -> Iterator[Entry]:
+def _text(source: bytes, budget: _Budget) -> Iterator[ArchiveEntry]:
     if not source.strip():
         refuse(f"it is empty; {FORMS}")
     for magic, name in OTHER_MAGIC.items():
@@ -217,12 +222,12 @@ def _text(source: bytes, budget: _Budget) -> Iterator[Entry]:
         refuse(f"line {line} is not UTF-8; {FORMS}", {"line": line})
     budget.claim("handler.py", "file")
     budget.spend(len(source))
-    yield Entry("handler.py", iter((source,)))
+    yield ArchiveEntry("handler.py", iter((source,)))
 
 
-def _zip(source: bytes, budget: _Budget) -> Iterator[Entry]:
-    # zipfile makes an object of half a kilobyte of every 46 bytes that carry this signature: a
-    # small upload would become gigabytes.  Stored zips inside carry it too, hence the slack.
+def _zip(source: bytes, budget: _Budget) -> Iterator[ArchiveEntry]:
+    # zipfile makes an object of half a kilobyte for every 46 bytes that carry this signature: a
+    # small upload would become gigabytes.  Zips inside the zip carry it too, hence the slack.
     if source.count(ZIP_LISTED) > 4 * budget.limits.max_entries + 1000:
         refuse_entries(budget.limits)
     with zipfile.ZipFile(io.BytesIO(source)) as archive:
@@ -234,21 +239,21 @@ def _zip(source: bytes, budget: _Budget) -> Iterator[Entry]:
             if info.flag_bits & 0x1:
                 refuse(f"{shown(name)} is encrypted; pack it without a password")
             if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-                # bzip2 and lzma declare how much memory their reader has to take.
+                # bzip2 and lzma let the archive declare how much memory its reader takes.
                 refuse(f"{shown(name)} uses a compression other than deflate; pack it again with deflate")
             path = clean(name)
             if name.endswith("/") or kind == stat.S_IFDIR:
                 if path:
                     budget.claim(path, "folder")
-                    yield Entry(path, None)
+                    yield ArchiveEntry(path, None)
                 continue
             if not path:
                 refuse(f"the name {shown(name)} names no file")
             budget.claim(path, "file")
             with archive.open(info) as file:
-                # Zips made on systems without such a bit have none there.
+                # A zip made on a system without this bit has none set.
                 is_executable = bool(info.external_attr >> 16 & stat.S_IXUSR)
-                yield Entry(path, _chunks(file, info.file_size, budget), is_executable)
+                yield ArchiveEntry(path, _chunks(file, info.file_size, budget), is_executable)
 
 
 def _zip_name(info: zipfile.ZipInfo) -> str:
@@ -256,17 +261,17 @@ def _zip_name(info: zipfile.ZipInfo) -> str:
         refuse(f"the name {shown(info.orig_filename)} has a control character in it")
     if info.flag_bits & 0x800 or info.filename.isascii():
         return info.filename
-    # No UTF-8 flag: zipfile read the bytes as code page 437.  Some tools write UTF-8 all the same.
+    # Without the UTF-8 flag zipfile reads code page 437, but some tools write UTF-8 all the same.
     try:
         return info.filename.encode("cp437").decode()
     except UnicodeEncodeError:
-        return info.filename  # from the Unicode path field, which is UTF-8 by definition
+        return info.filename  # it came from the Unicode path field, which is UTF-8 by definition
     except UnicodeDecodeError:
         refuse(f"the name {shown(info.filename)} is not UTF-8; pack it again with UTF-8 names")
 
 
 class _Stream(io.RawIOBase):
-    """The bytes of a tar, decompressed, up to what its limits allow; then PlatformError 413."""
+    """The decompressed bytes of a tar; PlatformError 413 when there are more than its limits allow."""
 
     def __init__(self, inner: IO[bytes], budget: _Budget) -> None:
         self._inner = inner
@@ -281,21 +286,21 @@ class _Stream(io.RawIOBase):
         self._left -= len(chunk)
         if self._left < 0:
             refuse_bytes(self._budget.limits)
-        self._budget.spend(0)  # the clock: headers alone can take long, too
+        self._budget.spend(0)  # looks at the clock: headers alone can take long, too
         return chunk
 
 
 class _Header(tarfile.TarInfo):
-    """A header that is looked at before tarfile follows it."""
+    """A header that we check before tarfile follows it."""
 
     @classmethod
     def frombuf(cls, buf: bytes | bytearray, encoding: str | None, errors: str) -> _Header:
-        """As tarfile's, but damage in the middle of an archive is an error and not its end."""
+        """As tarfile's, but damage in the middle of an archive is an error and not the archive's end."""
         try:
             header = super().frombuf(buf, encoding, errors)  # type: ignore[arg-type]
         except tarfile.HeaderError as error:
             if buf and not buf.strip(b"\0"):
-                raise  # the end is marked by zeros; where nothing is left, something is missing
+                raise  # zeros mark the end; without them something is missing
             refuse(f"it is damaged or not what it seems ({shown(str(error))}); {FORMS}")
         extended = (
             tarfile.XHDTYPE,
@@ -313,9 +318,9 @@ class _Header(tarfile.TarInfo):
         return header
 
 
-def _tar(stream: Any, budget: _Budget) -> Iterator[Entry]:
+def _tar(stream: Any, budget: _Budget) -> Iterator[ArchiveEntry]:
     bounded = _Stream(stream, budget)
-    # "r|" never seeks: an offset in a header cannot send the reader back or in a circle.
+    # "r|" never seeks: no offset in a header sends the reader back or in a circle.
     with tarfile.open(
         fileobj=bounded,
         mode="r|",
@@ -334,22 +339,22 @@ def _tar(stream: Any, budget: _Budget) -> Iterator[Entry]:
             if member.isdir():
                 if path:
                     budget.claim(path, "folder")
-                    yield Entry(path, None)
+                    yield ArchiveEntry(path, None)
                 continue
             if not path:
                 refuse(f"the name {shown(member.name)} names no file")
             budget.claim(path, "file")
             file = archive.extractfile(member)
             assert file is not None  # it is a regular file
-            yield Entry(path, _chunks(file, member.size, budget), bool(member.mode & stat.S_IXUSR))
-    # gzip's checksum is at its end, which lies behind the tar's.
+            yield ArchiveEntry(path, _chunks(file, member.size, budget), bool(member.mode & stat.S_IXUSR))
+    # gzip's checksum stands behind the tar's end.
     while bounded.read(CHUNK_BYTES):
         pass
 
 
 def _chunks(file: IO[bytes], declared: int, budget: _Budget) -> Iterator[bytes]:
     size = 0
-    with _damage_refused():  # the caller reads, not entries()
+    with _damage_refused():  # the caller reads, outside of entries()
         while chunk := file.read(CHUNK_BYTES):
             size += len(chunk)
             budget.spend(len(chunk))

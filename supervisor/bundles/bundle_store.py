@@ -1,14 +1,13 @@
 """The bundles on disk: content-addressed, immutable, unpacked.
 
-``<root>/<digest>/`` holds the files of a bundle (0644, or 0755 where their owner may execute them) and its
-folders (0755).  The digest is over paths, modes and contents, so that the same code is one bundle
-however it was packed.  Rules:
+``<root>/<digest>/`` holds the files of a bundle (0644, or 0755 for an executable one) and its folders (0755).
+The digest covers paths, modes and contents, so the same code is one bundle however it was packed.  Rules:
 
-1. A folder named by a digest is complete and on disk: it is made beside (``.incoming-…``), synced
-   and renamed.
-2. ``collect`` removes what no version names and nobody touched for COLLECT_AFTER_S.  ``add``
-   touches, and so does ``touch`` when a function is deleted, whose calls may still run.  Both hold
-   ``.lock`` for the moment between looking and renaming.
+1. A folder named by a digest is complete and on disk: ``add`` makes it under another name
+   (``.incoming-…``), syncs it and renames it.
+2. ``collect`` removes a bundle that no version names and that nobody touched for COLLECT_AFTER_S.  ``add``
+   touches a bundle.  So does ``touch`` when a function is deleted, because its calls may still run.  All of
+   them hold ``.lock`` from the look at a folder to its rename.
 
 Methods block; call them in a thread.
 """
@@ -34,14 +33,14 @@ from supervisor.bundles import archives
 from supervisor.errors import PlatformError
 
 COLLECT_AFTER_S = 3600.0  # longer than any deploy, and than an asynchronous call by the default ceiling
-LOCK_WAIT_S = 10.0  # held for two system calls at a time
+LOCK_WAIT_S = 10.0  # long: each holder has the lock for a few system calls
 LOCK_POLL_S = 0.01
 FILE_MODE = 0o644
-EXECUTABLE_MODE = 0o755  # and nothing else: set-user-id and its like are never kept
+EXECUTABLE_MODE = 0o755  # the set-user-id bit and the like are never kept
 FOLDER_MODE = 0o755
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _INCOMING, _REMOVED = ".incoming-", ".removed-"
-_ZIP_DATE = (1980, 1, 1, 0, 0, 0)  # the earliest a zip can say: the same bundle is the same zip
+_ZIP_DATE = (1980, 1, 1, 0, 0, 0)  # the earliest that a zip can have; fixed, so a bundle is always one zip
 
 
 class BundleStore:
@@ -50,14 +49,14 @@ class BundleStore:
     def __init__(
         self, root: Path, max_bytes: int, max_entries: int, now: Callable[[], float] = time.time
     ) -> None:
-        """``max_bytes`` bounds an upload, and again what comes out of it; ``root`` is made if absent."""
+        """``max_bytes`` bounds an upload packed and unpacked; ``root`` is made if absent."""
         self.root = root
-        self.limits = archives.Limits(max_bytes, max_entries)
+        self.limits = archives.BundleLimits(max_bytes, max_entries)
         self._now = now
         root.mkdir(mode=FOLDER_MODE, exist_ok=True)
 
     def path(self, digest: str) -> Path:
-        """The folder of a bundle, existing or not; ValueError for what is no digest."""
+        """The folder of a bundle, existing or not; ValueError for a text that is no digest."""
         if not _DIGEST.fullmatch(digest):
             raise ValueError(f"not a digest: {digest[:80]!r}")
         return self.root / digest
@@ -67,10 +66,10 @@ class BundleStore:
         return self.path(digest).is_dir()
 
     def add(self, source: bytes) -> str:
-        """The digest of an upload, unpacked and on disk when this returns.
+        """Unpack an upload; its digest, once the bundle is on disk.
 
-        PlatformError 413 or 422 for what cannot be used, 507 when the disk is full.  Nothing is
-        left behind by what fails.
+        PlatformError 413 or 422 for a bundle that cannot be used, 507 when the disk is full.  An upload
+        that fails leaves nothing behind.
         """
         incoming = self.root / f"{_INCOMING}{secrets.token_hex(8)}"
         try:
@@ -83,13 +82,13 @@ class BundleStore:
                     _sync_tree(incoming)
                 with self._locked():
                     if not target.is_dir():
-                        if known:  # collect took it since we looked
+                        if known:  # ``collect`` removed it since we looked
                             _sync_tree(incoming)
                         incoming.rename(target)
                         _sync(self.root)
                     self._touch(target)
             finally:
-                shutil.rmtree(incoming, ignore_errors=True)  # gone already when it was renamed
+                shutil.rmtree(incoming, ignore_errors=True)  # it is gone when it was renamed
         except OSError as error:
             if error.errno in (errno.ENOSPC, errno.EDQUOT):
                 raise PlatformError(
@@ -99,7 +98,7 @@ class BundleStore:
         return digest
 
     def code(self, digest: str) -> bytes:
-        """``handler.py`` when that is the whole bundle, else a zip of it, always the same bytes.
+        """The bytes of ``handler.py`` when it is the whole bundle, else a zip; the same bytes each time.
 
         PlatformError 500 when the bundle is missing on disk.
         """
@@ -132,10 +131,11 @@ class BundleStore:
                     self._touch(self.path(digest))
 
     def collect(self, in_use: Set[str]) -> tuple[str, ...]:
-        """Remove bundles outside ``in_use`` and debris of crashes, untouched for COLLECT_AFTER_S.
+        """Remove what is untouched for COLLECT_AFTER_S: bundles outside ``in_use``, whose digests it
+        returns, and debris of crashes.
 
-        ``in_use`` was read from the store before this is called: what was deployed since has been
-        touched since.  Gives the digests removed.
+        The caller reads ``in_use`` from the store first: a bundle that was deployed since then was touched
+        since then.
         """
         removed = []
         for entry in sorted(path.name for path in self.root.iterdir()):
@@ -148,7 +148,7 @@ class BundleStore:
                     if self._now() - (self.root / entry).stat().st_mtime < COLLECT_AFTER_S:
                         continue
                     (self.root / entry).rename(trash)
-                except FileNotFoundError:  # another server's collect
+                except FileNotFoundError:  # another process collected it
                     continue
             shutil.rmtree(trash)
             if not debris:
@@ -178,14 +178,14 @@ class BundleStore:
                     time.sleep(LOCK_POLL_S)
             yield
         finally:
-            os.close(descriptor)  # and the lock with it
+            os.close(descriptor)  # releases the lock
 
 
-def _unpack(source: bytes, folder: Path, limits: archives.Limits) -> str:
-    """Write the files of an upload below an empty folder of ours; their digest."""
+def _unpack(source: bytes, folder: Path, limits: archives.BundleLimits) -> str:
+    """Write the files of an upload below an empty folder of ours; the bundle's digest."""
     contents: dict[str, tuple[int, bytes]] = {}
     for entry in archives.entries(source, limits):
-        # entry.path is clean, and there are no links below: nothing here can lead elsewhere.
+        # ``entry.path`` is clean and the folder has no links: no path leads out of it.
         target = folder / entry.path
         if entry.chunks is None:
             target.mkdir(parents=True, exist_ok=True)
@@ -201,9 +201,9 @@ def _unpack(source: bytes, folder: Path, limits: archives.Limits) -> str:
     digest = hashlib.sha256(b"cellblock bundle 1\n")
     for path, is_folder in _walk(folder):
         mode, content_digest = (FOLDER_MODE, b"") if is_folder else contents[path]
-        (folder / path).chmod(mode)  # the umask is not ours to trust
+        (folder / path).chmod(mode)  # whatever the umask is
         name = path.encode()
-        # Every part has a fixed length or tells it: no two trees give the same bytes.
+        # Every part has a fixed length or states it: no two trees give the same bytes.
         digest.update(len(name).to_bytes(4, "big") + name + mode.to_bytes(4, "big"))
         digest.update(content_digest)
     return digest.hexdigest()

@@ -1,10 +1,10 @@
-"""What a bundle says that it imports: a hint that chooses the zygote of its cells, and decides nothing else.
+"""The names that a bundle imports: a hint that chooses the zygote of its cells.
 
-The code is hostile, so nothing of it is parsed: CPython's parser can be brought down by what it reads.
-A name that is missed, or one too many, costs time and is otherwise of no account: every cell can import all
-libraries, and one zygote has some of them imported ahead.  What the bundle brings itself decides more: a
-library that was imported ahead holds the installed module of that name, where in plain Python it would get
-the author's.
+The code is hostile and never parsed: CPython's parser crashes on some input.  A missed name, or one too many,
+costs time only: every cell can import all libraries, and a zygote has merely imported some of them ahead.
+
+The modules that the bundle brings matter more.  A library that was imported ahead uses the installed module
+of such a name, where in plain Python it would get the author's.
 """
 
 from __future__ import annotations
@@ -14,16 +14,16 @@ import re
 import sys
 from pathlib import Path
 
-# A bundle may import anything: nobody looked at all of it.
+# A bundle that may import anything: not all of it was read.
 ANY = "*"
-# It uses some of the standard library, or of what the platform imports for it, that no worker needs itself.
+# A bundle that uses parts of the standard library, or of werkzeug, that no worker has imported for itself.
 MORE = "+"
-# Before a name: the bundle brings a module of that name itself; alone: one of the standard library's, or more
-# than are told.
+# Before a name: the bundle brings a module of that name.  Alone: it brings one of the standard library's
+# names, or more names than BROUGHT_MOST.
 BRINGS = "="
 BROUGHT_MOST = 32
 
-# What every worker has imported already, or imports at no cost; a test compares them with a worker's.
+# What every worker has imported already, or imports at no cost; a test compares this with a worker.
 WITH_EVERY_WORKER = frozenset((
     "__future__", "_thread", "abc", "ast", "atexit", "builtins", "codecs", "collections", "contextlib",
     "contextvars", "copy", "ctypes", "dataclasses", "datetime", "dis", "enum", "errno", "faulthandler",
@@ -33,27 +33,27 @@ WITH_EVERY_WORKER = frozenset((
     "traceback", "types", "typing", "warnings", "weakref",
 ))  # fmt: skip
 
-# Read in the way of a function's first call; real handlers with what they bring are well below it.
+# A function's first call waits for this reading; real handlers with their modules are well below it.
 READ_MOST_BYTES = 1 << 20
 FILES_MOST = 200
-# Beyond this it is no list of imports any more; with their lengths it fits a message to the warden.
+# More names are no list of imports any more; with their lengths they fit a message to the warden.
 NAMES_MOST = 64
 NAME_MOST_CHARS = 64
 
 _NAME = rb"[A-Za-z_][A-Za-z0-9_]*"
-# Each alternative is linear in its line.  Imports in functions and behind `try:` or `;` count too.
+# Each alternative takes time linear in its line.  Imports in functions and behind `try:` or `;` count too.
 _STATEMENT = re.compile(
     rb"(?:^|[;:])[ \t]*(?:from[ \t]+(?P<source>" + _NAME + rb")|import[ \t]+(?P<several>[^\n;#]{1,1000}))",
     re.MULTILINE,
 )
 _CALLED = re.compile(rb"""(?:import_module|__import__)\([ \t]*['"](""" + _NAME + rb")")
 _FIRST = re.compile(_NAME)
-# ``async def`` has asyncio's loop, and these two of an Event are werkzeug's.
+# ``async def`` needs asyncio's loop; an Event's ``headers`` and ``query`` need werkzeug.
 _USED = re.compile(rb"\basync[ \t]+def\b|\.(?:headers|query)\b")
 
 
 def names_in(source: bytes) -> frozenset[str]:
-    """The top-level names that Python source imports, of the standard library no more than MORE; pure."""
+    """The top-level names that Python source imports; MORE stands for the standard library's.  Pure."""
     found: set[bytes] = set(_CALLED.findall(source))
     for match in _STATEMENT.finditer(source):
         if match["source"] is not None:
@@ -71,9 +71,9 @@ def names_in(source: bytes) -> frozenset[str]:
 
 
 def modules_of(folder: Path) -> frozenset[str]:
-    """The top-level modules of an unpacked bundle, but for its handler; blocks.
+    """The top-level modules of an unpacked bundle, without its handler; blocks.
 
-    A folder without ``__init__.py`` is none: Python takes it only where nobody has a module of that name.
+    A folder without ``__init__.py`` does not count: Python prefers any other module of that name to it.
     """
     found = set()
     try:
@@ -83,7 +83,7 @@ def modules_of(folder: Path) -> frozenset[str]:
                 is_code = kind in ("py", "pyc") or f".{kind}".endswith(".so")
                 if is_code if entry.is_file(follow_symlinks=False) else _is_package(folder / entry.name):
                     found.add(name)
-    except OSError:  # it is gone, or no descriptor is left: whoever needs its code says so
+    except OSError:  # it is gone, or no descriptor is left: mounting its code reports that
         return frozenset()
     return frozenset(name for name in found if name.isidentifier()) - {"handler"}
 
@@ -93,7 +93,7 @@ def _is_package(folder: Path) -> bool:
 
 
 def brought_by(folder: Path) -> tuple[str, ...]:
-    """What a bundle brings itself, in the words of a lease: nothing of that name may be imported ahead."""
+    """The modules that a bundle brings, as a lease names them: none of these may be imported ahead."""
     names = modules_of(folder)
     is_plain = names.isdisjoint(sys.stdlib_module_names) and len(names) <= BROUGHT_MOST
     if not is_plain or any(len(name) >= NAME_MOST_CHARS for name in names):
@@ -102,10 +102,10 @@ def brought_by(folder: Path) -> tuple[str, ...]:
 
 
 def imports_of(folder: Path) -> tuple[str, ...]:
-    """The names that the files of an unpacked bundle import, sorted; with ANY where that is not known.
+    """What an unpacked bundle brings, then what its files import, sorted; blocks.
 
-    It is not where there is compiled code, what cannot be read, or more than the bounds above.  Before them
-    what the bundle brings itself.  Blocks.
+    ANY stands for the imports of compiled code, of a file that cannot be read, and of a bundle beyond the
+    bounds above.
     """
     return (*brought_by(folder), *_imported_by(folder))
 
@@ -125,7 +125,7 @@ def _imported_by(folder: Path) -> tuple[str, ...]:
             try:
                 with open(Path(base) / name, "rb") as file:
                     source = file.read(left + 1)
-            except OSError:  # no descriptor is left, or the file is gone: whoever needs its code says so
+            except OSError:  # no descriptor is left, or the file is gone: mounting its code reports that
                 return (ANY,)
             # From here on the bytes are hostile.
             left, files = left - len(source), files + 1

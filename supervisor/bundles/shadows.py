@@ -1,6 +1,6 @@
-"""What is said of a bundle whose modules have the names of others: it is deployed, and warned of.
+"""Warnings about a bundle whose modules hide others, or are hidden by them; it is deployed all the same.
 
-The names are those of the function's own Python, as far as this one knows them.
+The names of the standard library are those of the function's Python, as far as the server's knows them.
 """
 
 from __future__ import annotations
@@ -10,13 +10,13 @@ from pathlib import Path
 
 from supervisor.bundles.imported_names import modules_of
 
-# What Python has imported when a program's first line runs, so that no other module of that name ever is;
-# a test compares them with what a worker leaves in its place.
+# What Python has imported before a program's first line, so that no other module of that name is ever
+# imported; a test compares this with the modules that a worker keeps.
 STARTED_WITH = frozenset((
     "_collections_abc", "_sitebuiltins", "abc", "codecs", "encodings", "genericpath", "io", "os", "posixpath",
     "site", "stat", "zipimport",
 )) | set(sys.builtin_module_names)  # fmt: skip
-# Of the standard library before, by the version that has them no more.
+# Former modules of the standard library, by the minor version that lacks them.
 GONE = {
     12: frozenset(("asynchat", "asyncore", "distutils", "imp", "smtpd")),
     13: frozenset((
@@ -28,7 +28,7 @@ SHOWN_MOST = 20
 
 
 def warnings_of(folder: Path, runtime: str) -> tuple[str, ...]:
-    """A sentence for each such module of an unpacked bundle; ``runtime`` is as ``python3.12``.  Blocks."""
+    """A sentence for each such module of an unpacked bundle; ``runtime`` is like ``python3.12``.  Blocks."""
     minor = runtime.rpartition(".")[2]
     gone: frozenset[str] = frozenset()
     if minor.isdecimal():

@@ -1,8 +1,7 @@
 """The program ``cellblock``, as installed and as ``python -m supervisor.cli``.
 
-Of a server the front's imports take longest, so the process that makes them is started first; then what is
-tried out on the host, which mostly waits.  A plain ``cellblock serve`` needs nothing of the command line's
-library.
+A front's imports take the longest part of a server's start, so the process that makes them starts first; then
+the probes of the host, which mostly wait.  A plain ``cellblock serve`` imports nothing of typer.
 """
 
 from __future__ import annotations
@@ -14,9 +13,9 @@ WITHOUT_A_SERVER = ("--help", "-h")
 
 
 def main() -> int:
-    """Run what the process's arguments say; returns the exit code."""
+    """Run the command that the process's arguments name; the exit code."""
     if sys.argv[1:2] == ["serve"] and not set(WITHOUT_A_SERVER) & set(sys.argv):
-        # All that an import makes stays: a collection walks it, and finds nothing.
+        # The objects that imports make stay for good: collections would walk them in vain.
         gc.disable()
         from supervisor.warden.launch import front_standby
 

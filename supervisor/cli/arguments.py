@@ -1,4 +1,4 @@
-"""How the text of an argument becomes a value: ``K=V``, ``K: V``, scalars, ``@file``."""
+"""From the text of an argument to a value: ``K=V``, ``K: V``, scalars, ``@file``."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from supervisor.errors import shown
 
 DATA_MAX_BYTES = 1 << 30  # the largest request body that any server can be told to take
 READ_CHUNK_BYTES = 1 << 20
-SCALAR_MAX_CHARS = 4096  # longer is text, whatever it looks like
+SCALAR_MAX_CHARS = 4096  # a longer text is no number and no truth value
 HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-# They say where a request ends; a wrong one would make two requests of one.
+# These headers say where a request ends; a wrong one would split a request in two.
 FRAMING_HEADERS = frozenset({"content-length", "transfer-encoding", "connection"})
 
 
@@ -70,12 +70,12 @@ def _toml_scalar(text: str) -> Any:
     value = document.get("value")
     if isinstance(value, float) and not math.isfinite(value):
         return text  # JSON has no such number
-    # A date is text here: JSON has none.  "1 # x" is not a number with a remark either.
+    # A date stays text, because JSON has none, and "1 # x" is not a number with a comment.
     return value if isinstance(value, bool | int | float | str) and "#" not in text else text
 
 
 def json_value(text: str | bytes) -> Any:
-    """``text`` as JSON (RFC 8259: no NaN, no infinity); ValueError if it is none."""
+    """The value of a JSON text (RFC 8259: no NaN, no infinity); ValueError for anything else."""
     try:
         return json.loads(text, parse_constant=_no_constant, parse_float=_finite)
     except RecursionError:
@@ -94,7 +94,7 @@ def _finite(text: str) -> float:
 
 
 def header(text: str) -> tuple[bytes, bytes]:
-    """``Name: value`` as bytes for the wire; blanks around the value do not count."""
+    """``Name: value`` as bytes for the wire, without blanks around the value."""
     name, colon, value = text.partition(":")
     if not colon or not HEADER_NAME.fullmatch(name):
         raise usage(f"cannot use --header {shown(text)}; write --header 'Name: value'")
@@ -108,19 +108,19 @@ def header(text: str) -> tuple[bytes, bytes]:
 
 
 def read_data(text: str | None) -> bytes | None:
-    """The bytes that ``--data`` means: TEXT itself, ``@FILE`` a file's, ``@-`` those of standard input."""
+    """The bytes of ``--data``: those of the text, or for ``@FILE`` a file's, for ``@-`` standard input's."""
     if text is None:
         return None
     if text == "@-":
         return bounded_input(DATA_MAX_BYTES, "--data @-")
     if text.startswith("@"):
         return bounded_file(Path(text[1:]), DATA_MAX_BYTES)
-    # surrogateescape: the bytes that the shell was given, even if they are not UTF-8.
+    # surrogateescape keeps the bytes that the shell was given, even if they are not UTF-8.
     return text.encode("utf-8", "surrogateescape")
 
 
 def bounded_file(path: Path, max_bytes: int) -> bytes:
-    """A file's bytes; Failure (usage) if it cannot be read or is larger than ``max_bytes``."""
+    """A file's bytes; CommandFailure (usage) if it cannot be read or is larger than ``max_bytes``."""
     try:
         with path.open("rb") as file:
             content = _read(file, max_bytes)
@@ -134,7 +134,7 @@ def bounded_file(path: Path, max_bytes: int) -> bytes:
 
 
 def bounded_input(max_bytes: int, what: str) -> bytes:
-    """All of standard input; Failure (usage) if it is more than ``max_bytes``."""
+    """All of standard input; CommandFailure (usage) if it is more than ``max_bytes``."""
     content = _read(sys.stdin.buffer, max_bytes)
     if content is None:
         raise usage(f"cannot use {what}: standard input has more than {max_bytes} bytes")
@@ -142,7 +142,7 @@ def bounded_input(max_bytes: int, what: str) -> bytes:
 
 
 def _read(file: IO[bytes], max_bytes: int) -> bytes | None:
-    """All of ``file``, or ``None`` if it is longer: by chunks, for ``read(n)`` takes n bytes of memory."""
+    """All of ``file``, or ``None`` if it is longer; in chunks: ``read(n)`` takes n bytes of memory."""
     parts: list[bytes] = []
     left = max_bytes
     while chunk := file.read(min(left + 1, READ_CHUNK_BYTES)):
@@ -154,7 +154,7 @@ def _read(file: IO[bytes], max_bytes: int) -> bytes | None:
 
 
 def content_type(data: bytes) -> bytes:
-    """The media type of data that was given without one."""
+    """The media type for data that was given without one."""
     try:
         json_value(data.decode("utf-8"))
     except UnicodeDecodeError:

@@ -1,4 +1,4 @@
-"""How a command ends when it cannot do what was asked: one sentence and an exit code."""
+"""Expected failures of a command: each is one sentence and an exit code."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ OK = 0
 REFUSED = 1  # the server or the function said no
 USAGE = 2  # the command was called wrongly, or a local file cannot be used
 UNREACHABLE = 3  # nobody answered, or not in time
+INTERRUPTED = 130  # as a shell reports Ctrl-C
 
 
-class Failure(Exception):
+class CommandFailure(Exception):
     """An expected failure; ``main`` prints ``message`` as one line on stderr and ends with ``exit_code``."""
 
     def __init__(self, message: str, exit_code: int) -> None:
@@ -17,16 +18,16 @@ class Failure(Exception):
         self.exit_code = exit_code
 
 
-def usage(message: str) -> Failure:
+def usage(message: str) -> CommandFailure:
     """The command line or a local file is at fault."""
-    return Failure(message, USAGE)
+    return CommandFailure(message, USAGE)
 
 
-def refused(message: str) -> Failure:
+def refused(message: str) -> CommandFailure:
     """The server or the function answered, with a no."""
-    return Failure(message, REFUSED)
+    return CommandFailure(message, REFUSED)
 
 
-def unreachable(message: str) -> Failure:
+def unreachable(message: str) -> CommandFailure:
     """The server did not answer."""
-    return Failure(message, UNREACHABLE)
+    return CommandFailure(message, UNREACHABLE)

@@ -1,4 +1,4 @@
-"""Log entries for eyes: local time, colour by level, and nothing that a terminal would obey."""
+"""Log entries on a terminal: local time, colour by level, and no escape sequence of a tenant's."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any, TextIO
 
 from supervisor.cli.output import safe
 
-# Select Graphic Rendition of ECMA-48, which every terminal of today knows.
+# Select Graphic Rendition of ECMA-48, which every terminal knows.
 RESET = "\x1b[0m"
 DIM = "\x1b[2m"
 COLOURS = {"debug": DIM, "warning": "\x1b[33m", "error": "\x1b[31m", "critical": "\x1b[1;31m"}
@@ -19,7 +19,7 @@ LEVEL_CHARS = 8  # of "critical", the longest
 STREAMS = ("platform", "stdout", "stderr")
 STREAM_CHARS = 8  # of "platform", the longest
 INDENT = "    "
-NAME_MAX_CHARS = 128  # of what should be a name and is what a server says
+NAME_MAX_CHARS = 128  # of a field that should be a name: a server may send anything
 
 
 def wants_colour(out: TextIO | None = None) -> bool:
@@ -31,13 +31,14 @@ def wants_colour(out: TextIO | None = None) -> bool:
 def entry_lines(entry: Mapping[str, Any], *, in_colour: bool, with_name: bool) -> str:
     """An entry as a line, its further lines indented below it.  From here on the bytes are hostile.
 
-    Who says it stands before all that a function or its caller chose: no text can look like the platform's.
+    The stream comes before all text that a function or its caller chose, so no text can pass for the
+    platform's.
     """
     level, text = _name(entry, "level"), str(entry.get("text", ""))
     first, *others = text.removesuffix("\n").split("\n")
     call = _name(entry, "call_id") or "-"
     stream = _name(entry, "stream")
-    if stream not in STREAMS:  # of a newer server
+    if stream not in STREAMS:  # a newer server has others
         stream = "?"
     head = f"{local_time(_name(entry, 'timestamp'))} {stream:<{STREAM_CHARS}} {level:<{LEVEL_CHARS}} {call}"
     name = f"{_name(entry, 'name')}: " if with_name else ""
@@ -50,13 +51,13 @@ def entry_lines(entry: Mapping[str, Any], *, in_colour: bool, with_name: bool) -
 
 
 def local_time(timestamp: str) -> str:
-    """RFC 3339 in this machine's time zone, to the ms; what is none as it is.
+    """An RFC 3339 time in this machine's time zone, to the ms; any other text as it is.
 
     >>> local_time("never")
     'never'
     """
     try:
-        # Python's datetime has six digits of the nine.
+        # Python's datetime keeps six of the nine digits.
         return (
             datetime.fromisoformat(timestamp)
             .astimezone()

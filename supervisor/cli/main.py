@@ -1,8 +1,7 @@
-"""The command ``cellblock``: its commands, and the one place that ends it.
+"""The commands of ``cellblock``, and running one of them.
 
-Rule 1: importing this module and building the commands imports neither httpx nor rich nor anything of the
-server's side, so that ``cellblock version`` and completion are instant; a command imports what it needs when
-it runs.
+Rule 1: importing this module and building the commands imports neither httpx nor rich nor any module of the
+server, so that ``cellblock version`` and completion are instant.  A command imports its needs when it runs.
 Rule 2: an expected failure is one line on stderr and an exit code of :mod:`supervisor.cli.command_errors`; a
 traceback is a defect of ours.
 """
@@ -28,7 +27,7 @@ from supervisor.cli.commands.log_commands import logs
 from supervisor.cli.exits import ended
 from supervisor.cli.parameters import Json, Url, target
 
-PROBE_SECONDS = 2.0  # `version` asks the server in passing
+PROBE_SECONDS = 2.0  # short: ``version`` works without a server, too
 
 _SERVER = "Run a server"
 _DEPLOYED = "Functions"
@@ -66,7 +65,7 @@ LAZY = {
 
 
 class LazyGroup(TyperGroup):
-    """The root: replaces a command of LAZY by the real one at the moment it is called (or completed)."""
+    """The root group: replaces a command of LAZY by the real one when it is called or completed."""
 
     def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
         """The command that ``args`` name."""
@@ -134,7 +133,7 @@ def version(
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command that ``arguments`` (default: the process's) name; returns the exit code."""
+    """Run the command that ``arguments`` (default: the process's) name; the exit code."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     return ended(lambda: _run(given))
 

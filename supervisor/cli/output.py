@@ -1,8 +1,8 @@
-"""What a command prints: tables for people, JSON for programs, never a tenant's control characters.
+"""The output of commands: tables for people, JSON for programs, never a tenant's control characters.
 
-Rule 1: text that came from a server goes to a terminal only through :func:`safe` or :func:`safe_lines`; a
-tenant chooses names, messages and bodies, and a terminal obeys escape sequences.
-Rule 2: no colour and no cut column where the output is not a terminal.
+Rule 1: text from a server goes to a terminal only through :func:`safe` or :func:`safe_lines`: a tenant
+chooses names, messages and bodies, and a terminal obeys escape sequences.
+Rule 2: output that does not go to a terminal has no colour and no cut column.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ MESSAGE_MAX_CHARS = 2000  # of one line on stderr: enough for any message, too l
 CELL_MAX_CHARS = 500  # of a table's cell; --json has the whole value
 # Controls; formats (bidirectional overrides, zero width); lone surrogates; line and paragraph separators.
 UNSAFE_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
-PIPE_COLUMNS = 100_000  # a table that is piped is never folded
+PIPE_COLUMNS = 100_000  # wide enough that a piped table is never folded
 
 
 def safe(text: str, keep: str = "") -> str:
-    """``text`` with everything that a terminal would act on written as an escape, but for ``keep``.
+    """``text`` with each character that a terminal acts on written as an escape, except those in ``keep``.
 
     >>> safe("red \\x1b[31m")
     'red \\\\x1b[31m'
@@ -51,33 +51,33 @@ def _escaped(character: str) -> str:
 
 
 def safe_lines(text: str) -> str:
-    """:func:`safe`, with line ends and tabs kept: for source code and bodies."""
+    """Like :func:`safe`, but keeps line ends and tabs: for source code and bodies."""
     return safe(text, keep="\n\t")
 
 
 def cut(text: str, limit: int) -> str:
-    """``text``, or its first ``limit`` characters with an ellipsis as the last of them."""
+    """``text``, cut to ``limit`` characters of which the last is then an ellipsis."""
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
 def fail_line(message: str) -> None:
-    """One line on stderr, whatever is in ``message``."""
+    """One line on stderr; line ends in ``message`` become escapes."""
     sys.stderr.write(f"cellblock: {safe(cut(message, MESSAGE_MAX_CHARS))}\n")
     sys.stderr.flush()
 
 
 def write_line(text: str) -> None:
-    """A line of ours on stdout; what it quotes of others is escaped."""
+    """One line on stdout; control characters in ``text`` become escapes."""
     sys.stdout.write(safe(text) + "\n")
 
 
 def write_json(value: Any) -> None:
-    """``value`` as JSON, in ASCII: so it is safe on a terminal too."""
+    """``value`` as JSON in ASCII, which is safe on a terminal."""
     sys.stdout.write(json.dumps(value, indent=2) + "\n")
 
 
 def write_table(columns: Sequence[str], rows: Sequence[Sequence[object]], empty: str) -> None:
-    """A table; ``empty`` is the line that stands for one without rows (on stderr: a pipe gets no row)."""
+    """A table.  Without rows, the line ``empty`` goes to stderr, so that a pipe gets nothing."""
     if not rows:
         sys.stderr.write(safe(empty) + "\n")
         return
@@ -94,14 +94,14 @@ def write_table(columns: Sequence[str], rows: Sequence[Sequence[object]], empty:
     if terminal:
         console.print(table)
         return
-    # Padding is for eyes: in a pipe or a file nobody wants it.
+    # Padding at the end of a line is of no use in a pipe or a file.
     with console.capture() as captured:
         console.print(table)
     sys.stdout.write("\n".join(line.rstrip() for line in captured.get().split("\n")))
 
 
 def write_facts(facts: Sequence[tuple[str, object]]) -> None:
-    """Names with their values, one a line."""
+    """Names with their values, one pair a line."""
     from rich.table import Table
 
     table = Table(box=None, show_header=False, pad_edge=False)
@@ -120,7 +120,7 @@ def _cell(value: object) -> Any:
 
 
 def as_text(value: object) -> str:
-    """A JSON value as a person reads it: text as it is, nothing as ``-``, the rest as JSON."""
+    """A JSON value for people: text as it is, null as ``-``, the rest as JSON."""
     if isinstance(value, str):
         return value
     if value is None:
@@ -143,13 +143,13 @@ def _console() -> Console:
 
 
 class BodyWriter:
-    """Writes bytes to stdout: exactly as they are, or escaped where stdout is a terminal."""
+    """Writes bytes to stdout, unchanged; to a terminal escaped."""
 
     def __init__(self, out: TextIO | None = None) -> None:
         self._out = out or sys.stdout
         self._terminal = self._out.isatty()
-        self._out.flush()  # bytes go past the text layer: nothing may wait in it
-        # Incremental: a character may be split between two chunks.
+        self._out.flush()  # bytes go past the text layer, in which nothing may wait
+        # Incremental, because a character may be split between two chunks.
         self._decoder = codecs.getincrementaldecoder("utf-8")(errors="backslashreplace")
         self._last = ""
 

@@ -1,4 +1,4 @@
-"""The options that most commands share, and what they are resolved to."""
+"""The options that most commands share, and the server that they lead to."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import typer
 from supervisor.cli.client.connection_config import config_path, read_config, resolve_target
 
 if TYPE_CHECKING:
-    from supervisor.cli.client.connection_config import Target
+    from supervisor.cli.client.connection_config import ServerTarget
     from supervisor.cli.client.http_client import Client
 
 _SERVER_PANEL = "Server"
@@ -46,7 +46,7 @@ Space = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 
 
-def target(url: str | None, token: str | None, space: str | None = None) -> Target:
+def target(url: str | None, token: str | None, space: str | None = None) -> ServerTarget:
     """The server, token and space that the options, the environment and the configuration file name."""
     return resolve_target(url, token, space, os.environ, read_config(config_path()))
 

@@ -1,4 +1,4 @@
-"""From two looks at a server's counters to calls a second and durations in between.  Pure."""
+"""Calls a second and durations, from two looks at a server's counters.  Pure."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Row = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class FunctionRate:
-    """One function between two looks; ``p50_ms`` and ``p99_ms`` are None where no call ended."""
+    """One function between two looks; ``p50_ms`` and ``p99_ms`` are None if no call ended."""
 
     full_name: str
     version: int
@@ -25,7 +25,7 @@ class FunctionRate:
     outcomes: Mapping[str, int]
 
     def besides_answered(self) -> str:
-        """What calls came to that were not answered, since the fronts began."""
+        """The outcomes other than an answer, since the fronts began."""
         others = sorted((word, number) for word, number in self.outcomes.items() if word != "answered")
         return ", ".join(f"{number} {word}" for word, number in others)
 
@@ -63,7 +63,7 @@ def _rate(row: Row, earlier: Row, seconds: float) -> FunctionRate:
 
 
 def _grown(row: Row, earlier: Row, key: str) -> dict[str, int]:
-    """By how much each counter grew; one that fell began anew with its front."""
+    """By how much each counter grew; one that fell was reset with its front, and counts as 0."""
     then = _counters(earlier, key)
     return {name: max(0, number - then.get(name, 0)) for name, number in _counters(row, key).items()}
 
@@ -78,7 +78,7 @@ def _count(value: object) -> int:
 
 
 def percentile(durations: Mapping[float, int], percent: int) -> float | None:
-    """The upper end of the bucket that ``percent`` of the calls do not exceed; None without calls."""
+    """The upper end of the bucket within which ``percent`` of the calls lie; None without calls."""
     total = sum(durations.values())
     reached = 0
     for upper, number in sorted(durations.items()):

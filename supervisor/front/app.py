@@ -203,7 +203,7 @@ class Application:
     def _told(self, values: dict[str, Any]) -> None:
         """The warden's settings, at the start and whenever they change."""
         assert self._parts is not None
-        settings = front_settings.again(self.settings, values)
+        settings = front_settings.after_change(self.settings, values)
         if settings == self.settings:
             return
         self.settings = settings

@@ -1,7 +1,7 @@
-"""The segments of a function, or of all functions of a space, known again cheaply.
+"""The segments of a function, or of all functions of a space, and a cheap look for new ones.
 
-Folders are listed only when their time has changed; otherwise just the last segment of each writer is
-looked at, for no other grows.
+A folder is listed again only when its time has changed.  Otherwise only the last segment of each writer is
+looked at, because no other grows.
 """
 
 from __future__ import annotations
@@ -11,20 +11,22 @@ from collections.abc import Collection
 from pathlib import Path
 
 from supervisor.logs.layout import Segment, checked, folder_of, names_in, segments_of
-from supervisor.logs.log_record import KINDS, Kind
+from supervisor.logs.log_record import KINDS, RecordKind
 
-# File systems stamp folders with a clock that ticks every few ms: a folder that changed this recently
-# may change again without its time changing.
+# File systems stamp folders with a clock that ticks every few ms: a folder that has just changed may change
+# again without another time.
 RACY_NS = 100_000_000
-# A clock that is set back can make two changes look like one: look anyway after this.
+# A clock that is set back can make two changes look like one: list the folder anyway after this time.
 LIST_ANYWAY_S = 10.0
 
 
 class Catalogue:
-    """What there is to read; OSError only for a disk that cannot be read at all."""
+    """The segments that there are; OSError only for a disk that cannot be read at all."""
 
-    def __init__(self, root: Path, space: str, name: str | None, kinds: Collection[Kind] = KINDS) -> None:
-        """``name`` None is the whole space.  ValueError for names that cannot be."""
+    def __init__(
+        self, root: Path, space: str, name: str | None, kinds: Collection[RecordKind] = KINDS
+    ) -> None:
+        """``name`` None means the whole space.  ValueError for impossible names."""
         self._kinds = kinds
         self._space = root / checked(space, "space")
         self._only = folder_of(root, space, name) if name is not None else None
@@ -61,11 +63,11 @@ class Catalogue:
         return is_new
 
     def _look(self, folder: Path) -> bool:
-        """List a folder if it changed; whether other segments were in it than before."""
+        """List a folder if it changed; whether its segments are others than before."""
         stamp = _settled(folder)
         if stamp and stamp == self._stamps.get(folder):
             return False
-        # The time was taken before the names: a change in between is seen the next time.
+        # The time was read before the names: the next look sees a change in between.
         self._stamps[folder] = stamp
         found = segments_of(folder, self._kinds)
         is_new = found != self._folders.get(folder, [])
@@ -82,14 +84,14 @@ class Catalogue:
         self.writers = writers
 
     def _measure(self) -> bool:
-        """The sizes of the segments that may grow; whether one did."""
+        """Read the sizes of the segments that may grow; whether one has grown."""
         is_new = False
         for segments in self.writers.values():
             last = segments[-1]
             try:
                 size = last.path.lstat().st_size
             except FileNotFoundError:
-                continue  # the folder's time says so the next time
+                continue  # the next look at the folder notices it
             if size != last.size:
                 segments[-1] = last._replace(size=size)
                 is_new = True
@@ -104,6 +106,6 @@ def _stamp(folder: Path) -> int:
 
 
 def _settled(folder: Path) -> int:
-    """The folder's time, or 0 where it cannot be relied on yet."""
+    """The folder's time, or 0 while it cannot be relied on."""
     stamp = _stamp(folder)
     return stamp if time.time_ns() - stamp > RACY_NS else 0

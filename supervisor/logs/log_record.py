@@ -1,6 +1,6 @@
-"""One log record: what a function or the platform said, with whose word that is.
+"""One log record: a text that a function or the platform wrote, and where it comes from.
 
-Everything but ``text`` is the platform's word; ``text`` is any string that a tenant could make.
+Only the platform decides all other fields; ``text`` is any string that a tenant can make.
 """
 
 from __future__ import annotations
@@ -10,14 +10,14 @@ from typing import Literal, NamedTuple
 
 Stream = Literal["stdout", "stderr", "platform"]
 Level = Literal["debug", "info", "warning", "error", "critical"]
-# What is kept together, each kind with a bound of its own, so that none pushes another out: what a function
-# wrote; what its failed calls and its instances left; reports of calls that did not fail.
-Kind = Literal["own", "platform", "reports"]
+# Each kind has a bound of its own, so that none pushes out another.  ``own``: what a function wrote.
+# ``platform``: what its failed calls and its instances left.  ``reports``: of calls that did not fail.
+RecordKind = Literal["own", "platform", "reports"]
 
 STREAMS: tuple[Stream, ...] = ("stdout", "stderr", "platform")
-# Least first: a minimum level is a slice of it.
+# Lowest first: a minimum level is a slice of it.
 LEVELS: tuple[Level, ...] = ("debug", "info", "warning", "error", "critical")
-KINDS: tuple[Kind, ...] = ("own", "platform", "reports")
+KINDS: tuple[RecordKind, ...] = ("own", "platform", "reports")
 # How the text of a call's report begins.
 REPORT = "report outcome="
 
@@ -27,10 +27,10 @@ NS_PER_SECOND = 1_000_000_000
 class Record(NamedTuple):
     """``timestamp`` is ns since the epoch; ``call_id`` is "" where no single call can be named.
 
-    ``writer`` and ``sequence`` are the store's: each function's records in each process count from 1,
-    and what was dropped counts too, so a jump is exactly what is missing.  Who appends leaves them out.
-    ``is_failures``: a stack or a traceback that a failed call left, and not what its function chose to write;
-    it decides where a record is kept, and who reads is not told.
+    The Writer sets ``writer`` and ``sequence``: in each process each function's records count from 1, and
+    dropped records count too, so a jump is exactly the number of missing records.  ``is_failures`` marks a
+    stack or a traceback of a failed call, which the function did not choose to write; it decides the kind of
+    the record, and readers do not get it.
     """
 
     space: str
@@ -47,8 +47,8 @@ class Record(NamedTuple):
     is_failures: bool = False
 
     @property
-    def kind(self) -> Kind:
-        """What it is kept with."""
+    def kind(self) -> RecordKind:
+        """The kind that it is kept with."""
         if self.stream != "platform":
             return "platform" if self.is_failures else "own"
         return "reports" if self.is_quiet_report else "platform"
@@ -60,11 +60,11 @@ class Record(NamedTuple):
 
     @property
     def is_quiet_report(self) -> bool:
-        """Whether it is that of a call that did not fail, which who reads has to ask for."""
+        """Whether it reports a call that did not fail: readers get it only if they ask for reports."""
         return self.level == "info" and self.is_report
 
     def as_json(self) -> dict[str, str | int]:
-        """What an API shows: the contract's fields, with the time as RFC 3339."""
+        """What the API shows: the contract's fields, with the time as RFC 3339."""
         return {
             "name": self.name,
             "space": self.space,
@@ -79,6 +79,6 @@ class Record(NamedTuple):
 
 
 def rfc3339(timestamp: int) -> str:
-    """Ns since the epoch as UTC with all nine digits, which sorts as it counts."""
+    """Ns since the epoch as UTC with all nine digits, so that texts sort as times do."""
     seconds, rest = divmod(timestamp, NS_PER_SECOND)
     return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{rest:09d}Z"

@@ -1,7 +1,7 @@
-"""Deleting logs: what retention says, and what belonged to a function that is gone.
+"""Deleting logs: those over the limits of retention, and those of functions that are gone.
 
-Several processes may sweep at once, under readers and writers: an unlinked segment is complete for
-whoever has it open, a reader takes a missing one for the end, and a writer begins another.
+Several processes may sweep at once while others read and write.  A process that has a deleted segment open
+keeps all of it, a reader takes a missing segment for the end, and a writer begins another one.
 """
 
 from __future__ import annotations
@@ -16,24 +16,24 @@ from supervisor.logs.layout import Segment, folder_of, names_in, segments_of
 from supervisor.logs.log_record import NS_PER_SECOND
 from supervisor.logs.retention import Retention, disk_bytes, to_delete
 
-# A front may still write lines of a function that was just deleted, or know one that was just made.
+# A front may still write lines of a function that was just deleted, or already know one that was just made.
 STRAY_AFTER_S = 3600.0
-# A writer that is just making a segment in the folder makes the folder again, and we try again.
+# A writer that begins a segment meanwhile makes the folder again: then we try again.
 REMOVALS_MAX = 3
 
 
 class Swept(NamedTuple):
-    """What was deleted: segments, and bytes on disk."""
+    """The number of segments that were deleted, and their bytes on disk."""
 
     segments: int
     bytes: int
 
 
 def sweep(root: Path, limits: Retention, known: Set[tuple[str, str]] | None = None) -> Swept:
-    """Delete what is over the limits.  Blocks; call it in a thread, once a minute or so.  OSError.
+    """Delete what is over the limits.  Blocks; call it in a thread, about once a minute.  OSError.
 
-    ``known`` are the (space, name) that exist: the logs of others go once nobody has written to them
-    for STRAY_AFTER_S.  It is read from the store before this is called.
+    ``known`` holds the (space, name) of all functions, which the caller reads from the store first.  The logs
+    of any other function are deleted once nobody has written to them for STRAY_AFTER_S.
     """
     now_ns = time.time_ns()
     kept: list[Segment] = []
@@ -58,9 +58,10 @@ def sweep(root: Path, limits: Retention, known: Set[tuple[str, str]] | None = No
 
 
 def delete(root: Path, space: str, name: str) -> None:
-    """Delete the logs of a function.  ValueError for a name that cannot be one, OSError.
+    """Delete the logs of a function.  ValueError for an impossible name, OSError.
 
-    Fronts that write to it forget it first (``Writer.forget``); what one writes after all is a stray.
+    The fronts forget the function first (``Writer.forget``).  Should one write to it all the same, ``sweep``
+    deletes that later.
     """
     folder = folder_of(root, space, name)
     for _ in range(REMOVALS_MAX):
@@ -72,6 +73,6 @@ def delete(root: Path, space: str, name: str) -> None:
 
 
 def _remove_empty(folder: Path) -> bool:
-    with contextlib.suppress(OSError):  # not empty, or somebody was quicker
+    with contextlib.suppress(OSError):  # it is not empty, or another process removed it
         folder.rmdir()
     return not folder.exists()

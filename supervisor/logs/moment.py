@@ -20,13 +20,13 @@ _UNITS_NS = {
 _PART = r"(\d{1,9})(ms|s|m|h|d)"
 _AGO = re.compile(f"(?:{_PART})+", re.ASCII)
 _PARTS = re.compile(_PART, re.ASCII)
-# A + in a query is a space once it is decoded: an offset written as in the RFC is understood.
+# A + in a URL's query is decoded to a space: an offset may have that instead.
 _TIME = re.compile(r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?([Zz]|[+ -]\d\d:\d\d)", re.ASCII)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def moment(text: str, now_ns: int | None = None) -> int:
-    """Ns since the epoch; relative to ``now_ns``, by default this moment.  ValueError says what to write.
+    """Ns since the epoch; a time ago counts from ``now_ns``, by default now.  ValueError says what to write.
 
     >>> moment("1h30m", now_ns=10**18) == 10**18 - 5400 * 10**9
     True
@@ -46,7 +46,7 @@ def moment(text: str, now_ns: int | None = None) -> int:
         whole = datetime.fromisoformat(f"{day}T{clock}{offset}")
     except ValueError as error:
         raise ValueError(f"{error}; {_FORMS}") from None
-    # Not timestamp(), which is a float: whole seconds are counted as integers.
+    # Not timestamp(), which is a float: integers are exact.
     nanoseconds = (whole - _EPOCH) // timedelta(seconds=1) * NS_PER_SECOND
     nanoseconds += int((fraction or "").ljust(9, "0"))
     if nanoseconds < 0:

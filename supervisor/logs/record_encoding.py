@@ -2,15 +2,15 @@ r"""A record as one line on disk.
 
     CCCCCCCC s l TTTTTTTTTTTTTTTT SEQ VERSION INSTANCE CALL_ID TEXT\n     (no space before the time)
 
-``C`` is the CRC-32 of all that follows it in hexadecimal, ``s`` and ``l`` are letters for stream and
-level, ``T`` is the time in ns, hexadecimal like sequence and version.  Space, name and writer are the
-folder's and the file's names: a record cannot claim to be another function's.
+``C`` is the CRC-32 of the rest of the line in hexadecimal, ``s`` and ``l`` are letters for stream and level,
+``T`` is the time in ns, hexadecimal like sequence and version.  The folder and the file give space, name and
+writer: a record cannot claim to be another function's.
 
-Why lines: a newline is the one byte that no record contains, so whoever starts anywhere in a file (in a
-bisection, going backwards, behind damage, behind a torn write) is at a record again after the next
-one, and whole blocks are split and searched by C code.  Why not JSON: a third of its time to write, a
-fifth to read, and the fixed head lets a reader refuse a line by level without taking it apart.  Why a
-checksum: damage would otherwise be shown as something that a function said.
+Why lines: a newline is the one byte that no record contains.  A reader that starts anywhere in a file (in a
+bisection, going backwards, behind damage, behind a torn write) is at a record again after the next newline,
+and C code splits and searches whole blocks.  Why not JSON: this takes a third of its time to write and a
+fifth to read, and the fixed head lets a reader refuse a line by level without decoding it.  Why a checksum:
+damage would otherwise look like something that a function wrote.
 
 In TEXT a backslash is ``\\`` and a newline ``\n``; all else is UTF-8, lone surrogates included.
 """
@@ -24,10 +24,10 @@ from zlib import crc32
 
 from supervisor.logs.log_record import Level, Record, Stream
 
-# Bounds what a reader has to hold for one record; far above the 16 KiB at which the fronts cut a line,
-# for a traceback is many lines and one record.
+# The most that a reader holds for one record.  It is far above the 16 KiB at which the fronts cut a line,
+# because a traceback is one record of many lines.
 LINE_MAX_BYTES = 256 * 1024
-# What an escape and UTF-8 make of a character at most is 4 bytes: a text of this length always fits.
+# Escapes and UTF-8 make at most 4 bytes of a character: a text of this length always fits.
 TEXT_MAX_CHARS = LINE_MAX_BYTES // 4 - 1024
 # A longer call id or instance does not exist (CALL_ID in front/invoke/request.py has 128).
 ORIGIN_MAX_CHARS = 128
@@ -42,14 +42,14 @@ _STREAMS: dict[str, Stream] = {"o": "stdout", "e": "stderr", "p": "platform"}
 _LEVELS: dict[str, Level] = {"d": "debug", "i": "info", "w": "warning", "e": "error", "c": "critical"}
 
 _ESCAPED = re.compile(r"\\(.)")
-# The calls of one moment: each has many lines.
+# Enough for the calls of one moment, each of which has many lines.
 _ORIGINS_KEPT = 4096
-# Left as they are in a call id or an instance; a space or a newline there would be another record's.
+# Characters of a call id or an instance that are not quoted; a space or a newline would break the line.
 _PLAIN = ":@=+"
 
 
 def encode(record: Record, sequence: int) -> bytes:
-    """The line of a record with its newline.  ValueError for one that no front can make."""
+    """The line of a record with its newline.  ValueError for a record that no front makes."""
     text = record.text
     if len(text) > TEXT_MAX_CHARS:
         text = text[:TEXT_MAX_CHARS] + CUT
@@ -65,15 +65,15 @@ def encode(record: Record, sequence: int) -> bytes:
 def encode_report(timestamp: int, sequence: int, rest: bytes) -> bytes:
     """The line of a report of a call that did not fail; ``rest`` is version, instance, call id and text.
 
-    As ``encode`` gives it, at a quarter of the cost: there is one for each call.  Whoever makes ``rest`` has
-    no character in it that would have to be escaped.
+    It equals that of ``encode`` at a quarter of the cost, because each call has a report.  ``rest`` holds no
+    character that needs an escape.
     """
     body = b"pi%016x %x %b" % (timestamp, sequence, rest)
     return b"%08x%b\n" % (crc32(body), body)
 
 
 def decode(line: bytes, space: str, name: str, writer: str) -> Record:
-    """The record of a line, given without its newline.  ValueError when it is not whole."""
+    """The record of a line without its newline.  ValueError for a damaged line."""
     # From here on the bytes are hostile.
     if int(line[:STREAM_AT], 16) != crc32(line[STREAM_AT:]):
         raise ValueError("the checksum is another")
@@ -96,7 +96,7 @@ def decode(line: bytes, space: str, name: str, writer: str) -> Record:
 
 
 def key_of(line: bytes) -> tuple[int, int]:
-    """Time and sequence of a line, all that a search needs.  ValueError when it is not whole."""
+    """Time and sequence of a line, which is all that a search needs.  ValueError for a damaged line."""
     # From here on the bytes are hostile.
     if int(line[:STREAM_AT], 16) != crc32(line[STREAM_AT:]):
         raise ValueError("the checksum is another")
@@ -105,7 +105,7 @@ def key_of(line: bytes) -> tuple[int, int]:
 
 
 def escaped(text: str) -> str:
-    """``text`` as it stands on disk, character by character: a part of it stands there as a part."""
+    """``text`` as it stands on disk; a part of a text is a part of it there too."""
     if "\\" in text:
         text = text.replace("\\", "\\\\")
     if "\n" in text:
@@ -114,7 +114,7 @@ def escaped(text: str) -> str:
 
 
 def quoted(name: str) -> str:
-    """A call id or an instance as it stands on disk: without spaces, newlines or what is not ASCII."""
+    """A call id or an instance as it stands on disk: in ASCII without spaces and newlines."""
     return quote(name[:ORIGIN_MAX_CHARS], safe=_PLAIN, errors="surrogatepass")
 
 

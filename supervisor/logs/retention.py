@@ -1,11 +1,12 @@
-"""Which segments go: a pure function of what there is.
+"""Which segments are deleted: a pure function of the segments that there are.
 
-By age first, then by the bytes of each function, then by the bytes in all.  The last takes the oldest
-segment of whoever holds most, again and again: a function that floods pays for its flood itself, and
-the logs of a quiet one stay.
+By age first, then by the bytes of each function, then by the bytes of all functions.  The last step takes the
+oldest segment of the function that has most, again and again: a function that floods pays for its flood, and
+the logs of a quiet function stay.
 
-Each kind of record (``record.KINDS``) has its own bound, so that calls, which anybody may make, take nothing
-away from what a function wrote.  In all, too: what is not their own is cut first, to a share.
+Each kind of record (``log_record.KINDS``) has its own bound, so that the reports of calls, which anybody may
+make, never push out what a function wrote.  The same holds for all functions together: other kinds than the
+functions' own lines are cut to a share first.
 """
 
 from __future__ import annotations
@@ -16,21 +17,21 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from supervisor.logs.layout import Segment
-from supervisor.logs.log_record import NS_PER_SECOND, Kind
+from supervisor.logs.log_record import NS_PER_SECOND, RecordKind
 
-_Holder = tuple[str, str, Kind]
+_Holder = tuple[str, str, RecordKind]
 
-# Of the bytes in all, what reports and the like may have of all functions together: the OTHER_SHAREth part.
+# Other kinds than the functions' own lines may have the total divided by this, all functions together.
 OTHER_SHARE = 8
-# What a file takes on disk at least, whatever it holds: many small segments are not free.
+# A file takes at least this much on disk: many small segments are not free.
 DISK_BLOCK_BYTES = 4096
 
 
 @dataclass(frozen=True)
 class Retention:
-    """How much is kept: seconds since the last record of a segment, bytes on disk.
+    """How much is kept: seconds since the last record of a segment, and bytes on disk.
 
-    ``function_bytes`` are of what a function wrote, ``reports_bytes`` of each other kind.
+    ``function_bytes`` bounds what a function wrote, ``reports_bytes`` each other kind of it.
     """
 
     age_s: float = 7 * 86_400
@@ -38,21 +39,21 @@ class Retention:
     total_bytes: int = 4 << 30
     reports_bytes: int = 16 << 20
 
-    def of(self, kind: Kind) -> int:
+    def of(self, kind: RecordKind) -> int:
         """The bytes of one kind that are kept of one function."""
         return self.function_bytes if kind == "own" else self.reports_bytes
 
 
 def disk_bytes(segment: Segment) -> int:
-    """What a segment counts for: its size in whole blocks, one at least."""
+    """The size of a segment in whole blocks, at least one."""
     return max(1, -(-segment.size // DISK_BLOCK_BYTES)) * DISK_BLOCK_BYTES
 
 
 def to_delete(segments: Iterable[Segment], limits: Retention, now_ns: int) -> list[Segment]:
     """The segments over a limit, in the order in which to delete them.
 
-    A segment is as old as its last write: one that is being written to goes for bytes only, and its
-    writer then begins another.
+    A segment is as old as its last write.  So one that is being written to is deleted for its bytes only, and
+    its writer then begins another one.
     """
     oldest_ns = now_ns - int(limits.age_s * NS_PER_SECOND)
     gone: list[Segment] = []
@@ -64,7 +65,7 @@ def to_delete(segments: Iterable[Segment], limits: Retention, now_ns: int) -> li
             kept[segment.space, segment.name, segment.kind].append(segment)
     for holder, ones in kept.items():
         size = sum(map(disk_bytes, ones))
-        ones.reverse()  # the oldest is the last, where it can be popped
+        ones.reverse()  # the oldest is last, so that pop takes it
         while size > limits.of(holder[2]):
             gone.append(ones.pop())
             size -= disk_bytes(gone[-1])
@@ -79,7 +80,7 @@ def to_delete(segments: Iterable[Segment], limits: Retention, now_ns: int) -> li
 
 
 def _cut(held: dict[_Holder, list[Segment]], over: int, gone: list[Segment]) -> int:
-    """Take the oldest of whoever holds most until so many bytes are free; the bytes that are."""
+    """Take the oldest segment of the largest holder until ``over`` bytes are free; the bytes freed."""
     freed = 0
     order = [(-sum(map(disk_bytes, ones)), holder) for holder, ones in held.items() if ones]
     heapq.heapify(order)

@@ -1,7 +1,7 @@
 """Reading one segment: forwards, backwards, and by search.
 
-No descriptor is kept: a file is opened for a block and closed, so thousands of segments cost none, and
-one that retention removed meanwhile simply has no more to give.
+No descriptor is kept: a file is opened for each block and closed again.  So thousands of segments cost no
+descriptor, and a segment that retention deletes meanwhile simply ends.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from typing import NamedTuple
 from supervisor.logs.record_encoding import LINE_MAX_BYTES, key_of
 
 BLOCK_BYTES = 64 * 1024
-# A look at one place: a line or two of usual length.
+# A look at one place: enough for a line or two of usual length.
 PROBE_BYTES = 4096
-# A lack of descriptors or memory, which passes.
+# Errors that pass: a lack of descriptors or memory.
 PASSING = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
-# The ends of segments that do not change any more are read once; some 400 bytes each.
+# The ends of segments that never change again are read once and kept, some 400 bytes each.
 _ENDS_KEPT = 8192
 
 
@@ -33,12 +33,12 @@ class End(NamedTuple):
 
 
 def block(path: Path, offset: int, size: int) -> bytes:
-    """Up to ``size`` bytes; empty at the end, of a file that is gone, and of one that cannot be read.
+    """Up to ``size`` bytes; empty at the end, and for a file that is gone or cannot be read.
 
-    OSError where it is not the file's fault: taken for an end, that would be a hole in what is read.
+    OSError for an error that passes: taken for an end, it would leave a hole in what is read.
     """
     try:
-        # NONBLOCK and NOFOLLOW: what is no regular file of ours must not hang a reader or lead elsewhere.
+        # NONBLOCK and NOFOLLOW: in place of our file, no pipe hangs a reader and no link leads elsewhere.
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
         if error.errno in PASSING:
@@ -57,7 +57,7 @@ def forward(
 ) -> Iterator[tuple[int, bytes, int]]:
     """Whole lines from ``offset``, a line's start, to ``end``: (offset behind, line, lines passed over).
 
-    A block in which ``needle`` does not occur is one item with an empty line and its number of lines.
+    A block without ``needle`` is one item: an empty line and the number of lines in the block.
     """
     # From here on the bytes are hostile.
     rest = b""
@@ -70,7 +70,7 @@ def forward(
         data = rest + data
         whole = data.rfind(b"\n") + 1
         rest = data[whole:]
-        # Longer than any record: what is left of it fails its checksum, and is one bad line.
+        # Longer than any record: its remainder fails the checksum and counts as one bad line.
         if len(rest) > LINE_MAX_BYTES:
             rest = b""
         if not whole:
@@ -85,19 +85,19 @@ def forward(
 
 
 def backward(path: Path, end: int, needle: bytes = b"") -> Iterator[tuple[int, bytes]]:
-    """Whole lines before ``end``, last first, with the offset behind each; what is torn at the end is left.
+    """Whole lines before ``end``, last first, with the offset behind each; leaves out a torn line at the end.
 
-    Blocks in which ``needle`` does not occur give nothing.
+    Blocks without ``needle`` give nothing.
     """
     # From here on the bytes are hostile.
     rest = b""
     is_torn = True
     at = end
-    size = PROBE_BYTES  # the last lines are usually all that is wanted
+    size = PROBE_BYTES  # most readers want the last lines only
     while at > 0:
         start = max(0, at - size)
         data = block(path, start, at - start)
-        if len(data) < at - start:  # shorter than it was, or gone
+        if len(data) < at - start:  # the file is shorter than before, or gone
             return
         at, size = start, BLOCK_BYTES
         if is_torn:
@@ -107,7 +107,7 @@ def backward(path: Path, end: int, needle: bytes = b"") -> Iterator[tuple[int, b
             data += rest
         if is_torn:
             continue
-        # A line belongs to the block where it begins; the first of this one may begin in the one before.
+        # A line belongs to the block where it begins; the first line here may begin in the block before.
         cut = data.find(b"\n", 0, len(data) - 1) + 1 if at else 0
         if at and not cut:
             rest = data if len(data) <= LINE_MAX_BYTES else b"\n"
@@ -122,9 +122,9 @@ def backward(path: Path, end: int, needle: bytes = b"") -> Iterator[tuple[int, b
 
 
 def seek(path: Path, end: int, is_before: Callable[[int, int], bool]) -> End:
-    """The last line that ``is_before``, and the offset behind it; sequence 0 and offset 0 for none.
+    """The last line for which ``is_before`` is true, and the offset behind it; all 0 for none.
 
-    ``is_before`` is asked for times and sequences and turns from true to false once.
+    ``is_before`` takes a time and a sequence, and turns from true to false once along the segment.
     """
     start = _near(path, end, is_before)
     found = End(0, 0, start)
@@ -140,9 +140,9 @@ def seek(path: Path, end: int, is_before: Callable[[int, int], bool]) -> End:
 
 
 def _near(path: Path, end: int, is_before: Callable[[int, int], bool]) -> int:
-    """The start of a line that is before, a probe or so in front of the last that is; or 0.
+    """The start of a line that is before, about a probe in front of the last such line; or 0.
 
-    Damaged places send the search towards the beginning, so it never passes what it looks for.
+    Damage sends the search towards the beginning, so it never passes the place that it looks for.
     """
     low, high = 0, end
     while high - low > PROBE_BYTES:
@@ -156,7 +156,7 @@ def _near(path: Path, end: int, is_before: Callable[[int, int], bool]) -> int:
 
 
 def _first_key(path: Path, offset: int, end: int) -> tuple[int, int, int] | None:
-    """Start, time and sequence of the first whole record that begins behind ``offset``; None if far off."""
+    """Start, time and sequence of the first whole record that begins behind ``offset``; None if too far."""
     # From here on the bytes are hostile.
     size = PROBE_BYTES
     while True:
@@ -174,7 +174,7 @@ def _first_key(path: Path, offset: int, end: int) -> tuple[int, int, int] | None
 
 @lru_cache(_ENDS_KEPT)
 def end_of(path: Path, size: int) -> End:
-    """The end of a segment that has, or had, ``size`` bytes: those never change, so it is kept."""
+    """The last record within the first ``size`` bytes of a segment; kept, because they never change."""
     behind = 0
     for offset, line in backward(path, size):
         behind = behind or offset

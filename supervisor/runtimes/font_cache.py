@@ -1,7 +1,8 @@
-"""matplotlib's list of fonts, made with the runtime: else each cell makes one at its first import.
+"""matplotlib's list of fonts, made when a runtime is installed.
 
-It looks at every font of the host and of its own, which takes seconds.  In a cell
-``worker.imports.matplotlib_fonts`` puts the list where matplotlib looks for it.
+Without it each cell would make one at its first import, which takes seconds: matplotlib looks at every font
+of the host and of its own.  In a cell ``worker.imports.matplotlib_fonts`` puts the list where matplotlib
+looks for it.
 """
 
 from __future__ import annotations
@@ -11,15 +12,15 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-# Beside the libraries, and no package: ``worker.imports.matplotlib_fonts`` has the name too.
+# Among the libraries, under a name that no package has; ``worker.imports.matplotlib_fonts`` has it too.
 FOLDER = ".matplotlib"
-# Of a few hundred fonts; a machine under heavy load takes its time.
+# For a few hundred fonts, on a machine under heavy load.
 SECONDS = 180.0
 _PROGRAM = "import sys; sys.path.append(sys.argv[1]); import matplotlib.font_manager"
 
 
 def make_font_list(python: Path, libraries: Path) -> bool:
-    """Unless there is one, or no matplotlib; False where it could not be made.  OSError."""
+    """Make the list, unless it is there or matplotlib is not; False if that failed.  OSError."""
     if not (libraries / "matplotlib").is_dir() or (libraries / FOLDER).is_dir():
         return True
     made = Path(tempfile.mkdtemp(prefix=FOLDER, dir=libraries))

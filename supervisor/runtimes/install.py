@@ -1,9 +1,9 @@
-"""Installing a runtime's libraries: from a lock with hashes, through uv, in one step that shows.
+"""Installing a runtime's libraries: from a lock with hashes, by uv, and visible in one step.
 
-Theory of operation.  Each installation goes into a new folder ``<runtimes_dir>/<name>/libraries-…``;
-when it is complete, bytecode included, ``runtime.json`` is replaced and names it.  A crash before
-that leaves debris, never half a runtime.  The folder that was in use is kept until the next
-installation, because a server that runs now still imports from it; older ones are removed.
+Theory of operation.  Each installation goes into a new folder ``<runtimes_dir>/<name>/libraries-…``.  When
+it is complete, bytecode included, a new ``runtime.json`` names it.  A crash before that leaves debris, never
+half a runtime.  The folder that was in use stays until the next installation, because a running server still
+imports from it; older ones are removed.
 """
 
 from __future__ import annotations
@@ -30,22 +30,22 @@ from uv import find_uv_bin
 from supervisor.errors import ConfigurationError
 from supervisor.runtimes.font_cache import make_font_list
 from supervisor.runtimes.interpreters import Interpreter
-from supervisor.runtimes.runtime_record import Record, Runtime, read_record, runtime_of, write_record
+from supervisor.runtimes.runtime_record import Runtime, RuntimeRecord, read_record, runtime_of, write_record
 
 LOCKS = Path(__file__).with_name("locks")
 
 # The full list is some 130 MB of downloads; half an hour still lets a slow line through.
 INSTALL_SECONDS = 1800.0
-# Another installer of the same runtime may take all of that, and then some.
+# Another installer of the same runtime may take all of that time, and a little more.
 LOCK_SECONDS = INSTALL_SECONDS + 60
-# Of some thirty files; a machine under heavy load takes its time.
+# For some thirty files, on a machine under heavy load.
 COMPILE_SECONDS = 120.0
-# What each cell runs of ours, on the function's interpreter.
+# Our packages that each cell runs, on the function's interpreter.
 OUR_PARTS = ("worker", "function")
-# uv's own patience with one silent connection; its default of 30 s gives up on a busy mirror.
+# How long uv waits for a silent connection; its default of 30 s gives up on a busy mirror.
 _HTTP_TIMEOUT_S = 120
 _LOCK_RETRY_SECONDS = 0.2
-_ERROR_LINES = 12  # of uv's last words, what an error message repeats
+_ERROR_LINES = 12  # uv's last lines, which an error message repeats
 
 # uv reads none of pip's variables, but machines are set up with them.
 _PIP_TO_UV = {
@@ -58,9 +58,9 @@ _PIP_TO_UV = {
 def install_runtime(
     interpreter: Interpreter, runtimes_dir: Path, *, full: bool, again: bool = False
 ) -> Runtime:
-    """Install the libraries of ``interpreter``'s runtime, unless what is there is what is wanted.
+    """Install the libraries of ``interpreter``'s runtime, unless they are up to date.
 
-    ``full`` chooses the 3.10 page's list instead of the lean one, ``again`` installs in any case.
+    ``full`` chooses the 3.10 page's list instead of the lean one; ``again`` installs in any case.
     Progress goes to stderr.  Raises ConfigurationError if uv fails, if it takes longer than
     INSTALL_SECONDS, if another installer holds the runtime for LOCK_SECONDS, or if the disk refuses.
     """
@@ -89,7 +89,7 @@ def install_runtime(
 
 
 def _compile_ours(interpreter: Interpreter) -> None:
-    """Bytecode of our part of a cell: who installed us made it for the server's own Python only."""
+    """Compile our packages of a cell: our own installation has bytecode for the server's Python only."""
     folders = [str(Path(__file__).parents[2] / part) for part in OUR_PARTS]
     command = [str(interpreter.python), "-I", "-S", "-m", "compileall", "-q", *folders]
     try:
@@ -104,8 +104,8 @@ def _compile_ours(interpreter: Interpreter) -> None:
         )
 
 
-def why_install(current: Record | None, interpreter: Interpreter, lock_digest: str) -> str | None:
-    """Why what is installed does not serve, in a few words; ``None`` if it does."""
+def why_install(current: RuntimeRecord | None, interpreter: Interpreter, lock_digest: str) -> str | None:
+    """Why an installation is needed, in a few words; ``None`` if the current one is up to date."""
     if current is None:
         return "not installed"
     if current.lock_digest != lock_digest:
@@ -120,7 +120,7 @@ def why_install(current: Record | None, interpreter: Interpreter, lock_digest: s
 
 
 def missing_system_library() -> str | None:
-    """A caution about what pip packages cannot bring along; ``None`` if nothing is missing."""
+    """A caution about a library that pip packages cannot bring; ``None`` if it is there."""
     try:
         ctypes.CDLL("libodbc.so.2")
     except OSError:
@@ -136,9 +136,9 @@ def locked_requirements(lock: str) -> list[str]:
 
 
 def uv_environment(environment: Mapping[str, str]) -> dict[str, str]:
-    """What uv runs with: the caller's variables, pip's index settings translated, Python's own removed.
+    """uv's environment: the caller's, with pip's index settings translated and Python's variables removed.
 
-    PYTHONDONTWRITEBYTECODE among them would leave the libraries without bytecode, and a first import
+    One of those, PYTHONDONTWRITEBYTECODE, would leave the libraries without bytecode and make a first import
     two to four times slower.
     """
     kept = {
@@ -160,7 +160,7 @@ def _install(
     lock: Path,
     digest: str,
     reason: str,
-    current: Record | None,
+    current: RuntimeRecord | None,
 ) -> Runtime:
     name, folder, full = interpreter.name, runtimes_dir / interpreter.name, lock.name == "full.txt"
     kind = "the full list" if full else "the lean list"
@@ -173,8 +173,8 @@ def _install(
             f"cannot install runtime {name}",
             [
                 *("pip", "install", "--python", str(interpreter.python), "--target", str(libraries)),
-                # What is installed is the lock and nothing else, each file by its hash; what builds the
-                # few packages that come as source is locked in the same way.
+                # Only the lock is installed, each file by its hash; the build tools of the few packages
+                # that come as source are locked in the same way.
                 *("--require-hashes", "--no-deps", "--requirements", str(lock)),
                 *("--build-constraints", str(LOCKS / "build.txt"), "--compile-bytecode"),
             ],
@@ -182,10 +182,10 @@ def _install(
             deadline_s=INSTALL_SECONDS,
         )
         _tidy(libraries)
-    except BaseException:  # an interrupt too: the half-made folder is of no use to anyone
+    except BaseException:  # on an interrupt too: a half-made folder is useless
         shutil.rmtree(libraries, ignore_errors=True)
         raise
-    record = Record(
+    record = RuntimeRecord(
         name=name,
         python=interpreter.python,
         version=interpreter.version,
@@ -198,19 +198,19 @@ def _install(
     write_record(runtimes_dir, record)
     _say(f"{name}: ready, {record.library_count} libraries in {time.monotonic() - began:.1f} s")
     runtime = runtime_of(runtimes_dir, record)
-    assert runtime is not None  # just made, under the lock
+    assert runtime is not None  # it was just made, under the lock
     return runtime
 
 
 def _run_uv(doing: str, arguments: list[str], *, prefix: str, deadline_s: float) -> None:
-    """Run uv, its progress on our stderr; ConfigurationError "``doing``: …" if it fails or is late."""
+    """Run uv and show its progress on stderr; ConfigurationError "``doing``: …" if it fails or is late."""
     process = subprocess.Popen(
         [find_uv_bin(), *arguments],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         env=uv_environment(os.environ),
-        umask=0o022,  # cells run under other user ids and must be able to read
+        umask=0o022,  # cells run under other user ids and must be able to read the files
         start_new_session=True,
         text=True,
         errors="replace",
@@ -252,7 +252,7 @@ def _kill(process: subprocess.Popen[str]) -> None:
 
 
 def _tidy(libraries: Path) -> None:
-    """Readable by everyone, and without what a function has no use for."""
+    """Make the files readable for everyone, and remove those that no function needs."""
     libraries.chmod(0o755)  # mkdtemp made it private
     # Commands whose first line names a path of this host.
     shutil.rmtree(libraries / "bin", ignore_errors=True)
@@ -292,7 +292,7 @@ def _held(path: Path, deadline_s: float) -> Iterator[None]:
                     _say(f"{path.parent.name}: waiting for another installer")
                     waiting = True
                 time.sleep(_LOCK_RETRY_SECONDS)
-        yield  # closing the file lets the lock go
+        yield  # closing the file releases the lock
 
 
 def _say(line: str) -> None:

@@ -1,7 +1,7 @@
 """The Python interpreters of this machine that can run functions.
 
-Candidates are tried in an order of preference and each is *run once*: a version manager's shim may
-exist for a version that is not installed, and a file's name says little about what it is.
+Candidates are tried in an order of preference, and each is *run once*: a version manager may have a shim for
+a version that is not installed, and a file's name proves nothing.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-# What worker/ and function/ run on; docs/decisions.md says why these.
+# The versions that worker/ and function/ run on; docs/decisions.md says why these.
 SUPPORTED_MINORS: tuple[int, ...] = (9, 10, 11, 12, 13)
 
-# An interpreter answers in some 50 ms; ten seconds is a machine under heavy load, more is a shim that hangs.
+# An interpreter answers in some 50 ms, and under heavy load within this time; a slower one is a hanging shim.
 PROBE_SECONDS = 10.0
 _ANSWER_MAX_BYTES = 64 * 1024
 
-# Run with -I -S: nothing of the user's site may speak here.  It prints one JSON object.
+# Run with -I -S, so that the user's site packages do not interfere.  It prints one JSON object.
 _PROBE = """
 import json, sys, sysconfig
 var = sysconfig.get_config_var
@@ -84,7 +84,7 @@ def candidates(minor: int) -> Iterator[Path]:
     name = f"python3.{minor}"
     seen: set[Path] = set()
     for path in _places(name, minor):
-        # Resolved first: started through the link /bin -> /usr/bin, Debian's own takes "/" for its prefix.
+        # Resolved, because Debian's Python takes "/" for its prefix when started through /bin -> /usr/bin.
         real = path.resolve()
         if real not in seen and real.is_file() and os.access(real, os.X_OK):
             seen.add(real)
@@ -93,7 +93,7 @@ def candidates(minor: int) -> Iterator[Path]:
 
 def probe(python: Path, timeout_s: float = PROBE_SECONDS) -> Interpreter | None:
     """What ``python`` says it is; ``None`` if it fails, takes ``timeout_s`` or cannot be a runtime."""
-    # The answer goes to a file, not a pipe: what a hanging shim has started may hold a pipe open for good.
+    # The answer goes to a file: a process that a hanging shim started might hold a pipe open for ever.
     with tempfile.TemporaryFile() as answer:
         try:
             process = subprocess.Popen(
@@ -120,7 +120,7 @@ def probe(python: Path, timeout_s: float = PROBE_SECONDS) -> Interpreter | None:
 
 
 def interpret(answer: bytes) -> Interpreter | None:
-    """The interpreter that a probe's answer describes; ``None`` for an answer that is none of ours."""
+    """The interpreter that a probe's answer describes; ``None`` for an answer that cannot be used."""
     try:
         said: Any = json.loads(answer)
         version = str(said["version"])
@@ -137,7 +137,7 @@ def interpret(answer: bytes) -> Interpreter | None:
         return None
     name = f"python3.{match[1]}"
     prefix = prefixes[0].resolve()
-    # A virtual environment made of copies: its binary is not the interpreter's, which lies in the prefix.
+    # In a virtual environment made of copies this is a copy: the interpreter itself is in the prefix.
     if not executable.is_relative_to(prefix):
         executable = (prefix / "bin" / name).resolve()
     host_dirs = outermost([executable.parent, *prefixes, *dirs])
@@ -147,7 +147,7 @@ def interpret(answer: bytes) -> Interpreter | None:
 
 
 def outermost(folders: Iterable[Path]) -> tuple[Path, ...]:
-    """The existing ones of ``folders``, resolved, without those inside another or inside ``/usr``."""
+    """The ``folders`` that exist, resolved, without those inside another one or inside ``/usr``."""
     real = {folder.resolve() for folder in folders if folder.is_dir()}
     inside = [Path("/usr"), *real]
     return tuple(
@@ -163,9 +163,9 @@ def _places(name: str, minor: int) -> Iterator[Path]:
     if sys.version_info.minor == minor:
         yield Path(getattr(sys, "_base_executable", None) or sys.executable)
     for folder in os.environ.get("PATH", "").split(os.pathsep):
-        if folder.startswith("/"):  # a relative entry would run whatever lies in the current folder
+        if folder.startswith("/"):  # a relative entry would run any file in the current folder
             yield Path(folder, name)
-    # pyenv and what copies its layout; newest patch release first.
+    # pyenv, and managers with its layout; newest patch release first.
     versions = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv", "versions")
     installed = [path for path in versions.glob(f"3.{minor}.*") if path.name.split(".")[2].isdigit()]
     for path in sorted(installed, key=lambda path: int(path.name.split(".")[2]), reverse=True):

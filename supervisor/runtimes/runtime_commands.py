@@ -1,4 +1,4 @@
-"""``cellblock runtimes``: what functions can run on, on this machine."""
+"""``cellblock runtimes``: install and list the runtimes of this machine."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def install(
     in_full = False
     for name in wanted:
         before = read_record(settings.runtimes_dir, name)
-        # What was once installed in full stays so: functions may count on it.
+        # A runtime once installed in full stays full, because functions may need its libraries.
         is_full = full or name == default or bool(before and before.full)
         in_full = in_full or is_full
         install_runtime(found[name], settings.runtimes_dir, full=is_full, again=again)

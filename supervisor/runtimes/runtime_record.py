@@ -1,7 +1,7 @@
 """An installed runtime and the file that describes it, ``runtimes_dir/<name>/runtime.json``.
 
-The file is written last and replaced atomically, so a runtime is either whole or not there, and the
-server learns all it needs of a runtime without starting an interpreter.
+The file is written last and replaced atomically, so a runtime is either whole or not there.  It tells the
+server all that it needs of a runtime, so that no interpreter has to be started for that.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ _log = logging.getLogger(__name__)
 class Runtime:
     """What functions run on: an interpreter and its libraries.
 
-    ``python`` is the real binary; ``libraries`` becomes one entry of ``sys.path`` in a cell;
-    ``host_dirs`` must be visible in a cell, read-only, for ``python`` to start (``/usr`` goes without
-    saying); ``full`` tells the 3.10 page's list from the lean one.
+    ``python`` is the real binary.  ``libraries`` becomes one entry of ``sys.path`` in a cell.  ``host_dirs``
+    must be visible in a cell, read-only, for ``python`` to start; so must ``/usr``.  ``full`` tells the 3.10
+    page's list from the lean one.
     """
 
     name: str
@@ -44,10 +44,10 @@ class Runtime:
 
 
 @dataclass(frozen=True)
-class Record:
-    """``runtime.json``: a :class:`Runtime` and what its libraries were installed from.
+class RuntimeRecord:
+    """``runtime.json``: a :class:`Runtime`, and the lock that its libraries were installed from.
 
-    ``libraries`` is a folder's name beside the file; ``lock_digest`` the SHA-256 of the lock, in hex.
+    ``libraries`` is the name of a folder beside the file; ``lock_digest`` is the lock's SHA-256 in hex.
     """
 
     name: str
@@ -60,8 +60,8 @@ class Record:
     lock_digest: str
 
     @classmethod
-    def from_json(cls, text: str) -> Record:
-        """The inverse of ``as_json``; ValueError.  What a newer version added is left out."""
+    def from_json(cls, text: str) -> RuntimeRecord:
+        """The inverse of ``as_json``; ValueError.  Fields that a newer version added are ignored."""
         try:
             data: Any = json.loads(text)
         except RecursionError:
@@ -76,7 +76,7 @@ class Record:
         return cls(python=Path(values.pop("python")), host_dirs=host_dirs, **values)
 
     def as_json(self) -> str:
-        """For the file."""
+        """The text of the file."""
         values = {
             **asdict(self),
             "python": str(self.python),
@@ -101,12 +101,12 @@ _CHECKS: dict[str, Callable[[Any], bool]] = {
 }
 
 
-def read_record(runtimes_dir: Path, name: str) -> Record | None:
+def read_record(runtimes_dir: Path, name: str) -> RuntimeRecord | None:
     """The record of runtime ``name``; ``None`` if it is not installed or its record cannot be used."""
     path = runtimes_dir / name / RECORD_NAME
     try:
         with path.open("rb") as file:
-            record = Record.from_json(file.read(_RECORD_MAX_BYTES).decode())
+            record = RuntimeRecord.from_json(file.read(_RECORD_MAX_BYTES).decode())
     except FileNotFoundError:
         return None
     except (OSError, ValueError) as error:
@@ -116,8 +116,8 @@ def read_record(runtimes_dir: Path, name: str) -> Record | None:
     return record if record.name == name else None
 
 
-def write_record(runtimes_dir: Path, record: Record) -> None:
-    """Make ``record`` the one of its runtime, atomically and durably; OSError if the disk refuses."""
+def write_record(runtimes_dir: Path, record: RuntimeRecord) -> None:
+    """Write the record of a runtime, atomically and durably; OSError if the disk refuses."""
     folder = runtimes_dir / record.name
     temporary = folder / f"{RECORD_NAME}.tmp"
     with temporary.open("w", encoding="utf-8") as file:
@@ -132,7 +132,7 @@ def write_record(runtimes_dir: Path, record: Record) -> None:
         os.close(descriptor)
 
 
-def runtime_of(runtimes_dir: Path, record: Record) -> Runtime | None:
+def runtime_of(runtimes_dir: Path, record: RuntimeRecord) -> Runtime | None:
     """The runtime that ``record`` describes; ``None`` if its interpreter or its libraries are gone."""
     libraries = runtimes_dir / record.name / record.libraries
     if not libraries.is_dir():

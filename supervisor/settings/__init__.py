@@ -1,8 +1,9 @@
-"""The server's settings: declared once, read from several sources, told to fronts, read again at SIGHUP.
+"""The server's settings: declared once, read from several sources, told to the fronts, read again at SIGHUP.
 
-Not here: the options of a function (``supervisor.function_options``).
+Not here: the options of a function (``supervisor.function_limits``), and the command line's own settings
+(``supervisor.cli.client.connection_config``).
 
-Reading order: ``declarations`` (each setting once), ``plain_sources`` (read without pydantic, for a quick
-start), ``validated`` (every source, every type), ``front_settings`` (what a front is told), ``reloading``
-(what may change while the server runs).
+Reading order: ``declarations`` (each setting once), ``plain_sources`` (the quick reading, without pydantic),
+``validated`` (every source, every type, every refusal), ``front_settings`` (what a front is told),
+``reloading`` (what SIGHUP changes).
 """

@@ -1,11 +1,11 @@
-"""Where the server's settings come from.
+"""Reading the server's settings: the command line wins, then the environment, then a file, then the default.
 
-A value comes, the first that is given winning, from the command line, a ``CELLBLOCK_*`` variable, the TOML
-file named by ``--config`` or ``CELLBLOCK_CONFIG``, or the default in ``supervisor.settings.declarations``.
+The environment's variables are called ``CELLBLOCK_*``; ``--config`` or ``CELLBLOCK_CONFIG`` names the TOML
+file; ``supervisor.settings.declarations`` has the defaults.
 
-Plain settings are read here: known names, values of the right type and within their bounds, nothing that has
-parts.  All others, every mistake among them, are ``supervisor.settings.validated``'s to read and to answer,
-whose library takes longer to import than a server to start.
+Most servers have *plain* settings: known names, values of the right type and within their bounds, no lists
+and no tables.  They are read here.  All others, and every mistake, are left to
+``supervisor.settings.validated``, because importing pydantic takes longer than the rest of a start.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ _TRUTH = {"true": True, "false": False}
 
 
 class NotPlain(Exception):
-    """Not to be read here; perhaps a mistake."""
+    """A setting is not plain: it has parts, or it is a mistake."""
 
 
-class Text(NamedTuple):
-    """A variable's value: a number in it is written out."""
+class VariableText(NamedTuple):
+    """The value of an environment's variable: it may spell a number or a truth value."""
 
     text: str
 
@@ -56,7 +56,7 @@ def load(config: Path | None = None, **given: Any) -> Settings:
 
 
 def plain(path: Path | None, environment: Mapping[str, str], given: Mapping[str, Any]) -> Settings:
-    """The settings that these sources come to; NotPlain."""
+    """Settings from these sources, if they are plain; else NotPlain."""
     found: dict[str, Any] = {}
     if path is not None:
         try:
@@ -67,10 +67,10 @@ def plain(path: Path | None, environment: Mapping[str, str], given: Mapping[str,
     for name, text in environment.items():
         if name.upper().startswith(PREFIX):
             key = name.removeprefix(PREFIX).lower()
-            if name != name.upper() or "__" in key:  # means something, and not this
+            if name != name.upper() or "__" in key:  # only pydantic reads these
                 raise NotPlain
             if key in hints:
-                found[key] = Text(text)
+                found[key] = VariableText(text)
     found |= given
     if found.keys() - hints.keys():
         raise NotPlain
@@ -84,8 +84,8 @@ def plain(path: Path | None, environment: Mapping[str, str], given: Mapping[str,
 
 
 def plain_value(hint: Any, bounds: Mapping[str, Any], given: Any) -> Any:
-    """What is given, as the setting has it; NotPlain."""
-    if get_origin(hint) is UnionType:  # a type, or None, which is nothing that can be given
+    """``given`` in the type of the setting, and within its bounds; else NotPlain."""
+    if get_origin(hint) is UnionType:  # ``T | None``; a source cannot give None
         (hint,) = set(get_args(hint)) - {NoneType}
     value = _typed(hint, given)
     is_number = isinstance(value, int | float)
@@ -103,15 +103,15 @@ def plain_value(hint: Any, bounds: Mapping[str, Any], given: Any) -> Any:
 
 
 def _typed(kind: Any, given: Any) -> Any:
-    value = given.text if isinstance(given, Text) else given
+    value = given.text if isinstance(given, VariableText) else given
     if get_origin(kind) is Literal:
         if isinstance(value, str) and value in get_args(kind):
             return value
     elif kind is str or kind is Path:
-        # "" and what is blank may be an oversight.
+        # An empty or blank text may be an oversight, which pydantic's side answers.
         if isinstance(value, str | Path if kind is Path else str) and str(value).strip():
             return kind(value)
-    elif isinstance(given, Text):
+    elif isinstance(given, VariableText):
         if kind is bool and value in _TRUTH:
             return _TRUTH[value]
         if kind is int and _INTEGER.fullmatch(value):

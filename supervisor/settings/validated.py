@@ -1,7 +1,7 @@
-"""Settings as pydantic reads and checks them: every source, every type, and a refusal that names the setting.
+"""Reading the server's settings with pydantic: every source, every type, each refusal naming its setting.
 
-Imported where ``supervisor.settings.plain_sources`` does not find them plain, and by what documents them: it
-takes longer to import than a server to start.
+``supervisor.settings.plain_sources`` imports this only for settings that are not plain, because pydantic
+takes longer to import than the rest of a start.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from pydantic_settings import (
 from supervisor.errors import ConfigurationError
 from supervisor.function_limits import DEFAULT_CEILINGS
 from supervisor.function_options import Options
-from supervisor.settings.declarations import PREFIX, Settings, host_and_port_of
+from supervisor.settings.declarations import IS_LIVE, PREFIX, Settings, host_and_port_of
 
-# Checked as something else than they are kept as.
+# Settings that pydantic checks as another type than ``Settings`` keeps them in.
 _CHECKED_AS: dict[str, Any] = {"admin_token": SecretStr | None, "defaults": Options}
 
 
@@ -57,7 +57,7 @@ def _ceilings(value: dict[str, Any]) -> dict[str, Any]:
     unknown = sorted(set(value) - set(DEFAULT_CEILINGS))
     if unknown:
         raise ValueError(f"unknown option {unknown[0]!r}; known: {', '.join(sorted(DEFAULT_CEILINGS))}")
-    # The same types and bounds as an option's: a variable of the environment is text.
+    # As options, because a ceiling from an environment's variable is text and needs its type and its bounds.
     return {**DEFAULT_CEILINGS, **Options(**value).named()}
 
 
@@ -68,11 +68,12 @@ def _fields() -> dict[str, Any]:
         kind = _CHECKED_AS.get(each.name, hints[each.name])
         make = Options if kind is Options else each.default_factory
         default = {"default_factory": make} if each.default is MISSING else {"default": each.default}
-        found[each.name] = (kind, Field(**default, **each.metadata))
+        metadata = {name: value for name, value in each.metadata.items() if name != IS_LIVE}
+        found[each.name] = (kind, Field(**default, **metadata))
     return found
 
 
-# Each field of ``Settings`` as pydantic has it.
+# The fields of ``Settings`` as a model of pydantic's.
 Given: type[BaseSettings] = create_model(
     "Given",
     __base__=_Sources,

@@ -1,9 +1,11 @@
-"""Connections and transactions by SQLAlchemy: here and in ``drivers`` it is known which database it is.
+"""Connections and transactions by SQLAlchemy.
 
-Every transaction is serialisable: SQLite's are by nature, PostgreSQL's by request.  A writer says
-so at its start (``BEGIN IMMEDIATE`` in SQLite), so that two fronts queue instead of deadlocking,
-and a transaction that lost against another is run again (``attempts``).  The work of a
-transaction may therefore run more than once: it only talks to the connection it is given.
+Only this module and ``drivers`` know which database it is.
+
+Every transaction is serialisable: SQLite's by nature, PostgreSQL's by request.  A writer declares itself at
+its start (``BEGIN IMMEDIATE`` in SQLite), so that two fronts queue instead of deadlocking.  A transaction
+that lost against another one is run again (``deadline_retries``).  So the work of a transaction may run more
+than once, and it only talks to its connection.
 
 A Database belongs to the process that opened it; open another one after a fork.
 """
@@ -21,8 +23,8 @@ from supervisor.store import deadline_retries
 from supervisor.store.drivers import Postgres, Sqlite, driver_of, unreadable
 
 _READ_ONLY = "cellblock_read_only"
-_ALONE = 0x63656C6C  # any number, the same in every server that shares a PostgreSQL
-# sqlite3's own come from _prepare_sqlite, before SQLAlchemy could wrap them.
+_ALONE = 0x63656C6C  # any number; all servers that share a PostgreSQL use the same
+# An sqlite3.Error comes from _prepare_sqlite, where SQLAlchemy does not wrap it.
 _FAILURES = (exc.DBAPIError, exc.TimeoutError, sqlite3.Error)
 
 T = TypeVar("T")
@@ -35,23 +37,23 @@ class Database:
         self.engine = engine
 
     def read(self, work: Callable[[sa.Connection], T]) -> T:
-        """The result of ``work`` on one consistent view; PlatformError 503 when there is no store."""
+        """The result of ``work`` on one consistent view; PlatformError 503 when the store cannot be used."""
         return self._run(work, {_READ_ONLY: True})
 
     def write(self, work: Callable[[sa.Connection], T]) -> T:
-        """The result of ``work``, committed and on disk; all or nothing; PlatformError 503 as above."""
+        """The result of ``work``, committed and on disk, all or nothing; PlatformError 503 likewise."""
         return self._run(work, {})
 
     def write_alone(self, work: Callable[[sa.Connection], T]) -> T:
-        """As ``write``, while no other server is in a ``write_alone``: for changes of the schema."""
-        if self.engine.dialect.name == "sqlite":  # where every writer is alone
+        """Like ``write``, one server at a time: for changes of the schema."""
+        if self.engine.dialect.name == "sqlite":  # it has one writer at a time anyway
             return self.write(work)
 
         def locked(connection: sa.Connection) -> T:
             connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_ALONE)))
             return work(connection)
 
-        # A serialisable transaction would go on seeing the tables as they were before it waited.
+        # A serialisable transaction would see the tables as they were before it waited for the lock.
         return self._run(locked, {"isolation_level": "READ COMMITTED"})
 
     def close(self) -> None:
@@ -65,7 +67,7 @@ class Database:
                 with connection.begin():
                     return work(connection)
 
-        # The caller knows which row an IntegrityError means.
+        # An IntegrityError goes through: the caller knows which row it is about.
         return deadline_retries.until_done(once, _FAILURES, but=exc.IntegrityError)
 
 
@@ -82,12 +84,12 @@ def connect(url: str) -> Database:
                 "options": deadline_retries.limits_of_postgres(),
             },
             "isolation_level": "SERIALIZABLE",
-            "pool_pre_ping": True,  # a database that was restarted costs nobody an error
+            "pool_pre_ping": True,  # nobody gets an error after a restart of the database
         }
     )
     engine = sa.create_engine(
         _url_of(driver),
-        # An error's text reaches the log; a statement's parameters never do.
+        # The log shows the text of an error, and must not show a statement's parameters.
         hide_parameters=True,
         pool_size=deadline_retries.POOL_SIZE,
         max_overflow=0,
@@ -116,7 +118,7 @@ def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:
     connection.execute("PRAGMA synchronous=FULL")
     connection.execute("PRAGMA foreign_keys=ON")
     if connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
-        # Kept in the file; only the very first connection gets here.
+        # The mode is kept in the file: only the very first connection gets here.
         connection.execute("PRAGMA journal_mode=WAL")
 
 

@@ -1,7 +1,7 @@
-"""Trying to use the database until a deadline: what every way into it shares, whatever the driver.
+"""Retrying a transaction until a deadline, for SQLAlchemy and for the drivers alike.
 
-Who lost against another transaction is run again after a while; anything else is an answer at once.  So
-``work`` may run more than once.
+A transaction that lost against another one is run again after a pause, so ``work`` may run more than once.
+Any other error ends it at once.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import TypeVar
 
 from supervisor.errors import ConfigurationError, PlatformError
 
-DEADLINE_S = 10.0  # a caller of the API waits for it; a commit takes milliseconds
+DEADLINE_S = 10.0  # the longest wait of a caller of the API; a commit takes milliseconds
 SQLITE_BUSY_S = 1.0  # one wait inside SQLite; the deadline is checked between them
 CONNECT_S = 5  # to a PostgreSQL, in whole seconds
 POOL_SIZE = 8  # connections of one process
@@ -34,9 +34,9 @@ log = logging.getLogger(__name__)
 def until_done(
     work: Callable[[], T], failures: tuple[type[Exception], ...], but: type[Exception] | tuple[()] = ()
 ) -> T:
-    """What ``work`` gives; of its exceptions ``failures`` are the database's, others (``but``) go through.
+    """The result of ``work``; PlatformError 503 when the database cannot be used, or is busy for DEADLINE_S.
 
-    PlatformError 503 when the database cannot be used, or is still busy after DEADLINE_S.
+    ``failures`` are the exceptions of the database.  ``but`` is one of them that goes through to the caller.
     """
     deadline = time.monotonic() + DEADLINE_S
     backoff_s = BACKOFF_FIRST_S
@@ -59,20 +59,20 @@ def until_done(
 
 def lost_to_another(error: BaseException) -> bool:
     """Whether a transaction failed only because of another one, so that it can be run again."""
-    original = getattr(error, "orig", None) or error  # SQLAlchemy's have the driver's own within
+    original = getattr(error, "orig", None) or error  # SQLAlchemy wraps the driver's exception
     if isinstance(original, sqlite3.OperationalError):
-        # The low byte is the primary code; BUSY_SNAPSHOT and its like are in the others.
+        # The low byte is the primary code; the other bytes tell BUSY_SNAPSHOT and the like apart.
         return getattr(original, "sqlite_errorcode", 0) & 0xFF in _SQLITE_LOST
     return getattr(original, "sqlstate", None) in _SERIALISATION_FAILURE
 
 
 def cannot_open(error: PlatformError) -> ConfigurationError:
-    """What the operator is told at a start: what the database itself said."""
+    """The error at a start, for the operator: with what the database itself said."""
     return ConfigurationError(f"cannot open the store: {error.__cause__ or error}")
 
 
 def limits_of_postgres() -> str:
-    """The server's own limits for each statement of ours, as the option of a connection."""
+    """Time limits that PostgreSQL itself holds for each of our statements, as a connection's option."""
     return f"-c statement_timeout={int(DEADLINE_S * 1000)} -c lock_timeout=5000"
 
 

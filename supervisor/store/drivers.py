@@ -1,7 +1,6 @@
-"""The two databases by their own drivers, to read with: every difference between them that a reader sees.
+"""Reading by the database's own driver: all differences between SQLite and PostgreSQL that a reader sees.
 
-Nothing here imports SQLAlchemy, which takes longer to import than the rest of a start
-(``supervisor.store.lookups`` says for whom that matters).
+SQLAlchemy is not imported, because that takes longer than the rest of a start; ``lookups`` says who waits.
 """
 
 from __future__ import annotations
@@ -18,42 +17,42 @@ from supervisor.errors import ConfigurationError
 from supervisor.store import deadline_retries
 
 
-class Connection(Protocol):
-    """What both drivers' connections can do; a statement is a transaction of its own."""
+class DriverConnection(Protocol):
+    """A connection of either driver; each statement is a transaction of its own."""
 
     def execute(self, statement: str, parameters: tuple[str, ...] = ..., /) -> Any:
         """A cursor with the rows."""
 
     def close(self) -> None:
-        """The end of it."""
+        """Close it."""
 
 
 class Driver(Protocol):
-    """One of the two."""
+    """One of the two databases."""
 
     errors: tuple[type[Exception], ...]
 
     def make_file(self) -> None:
-        """Make room for a new store, private, where that is ours to do; ConfigurationError."""
+        """Make a private file for a new store, if the database is a file; ConfigurationError."""
 
-    def connect(self) -> Connection:
-        """A new connection, which cannot write; one of ``errors``."""
+    def connect(self) -> DriverConnection:
+        """A new read-only connection; one of ``errors``."""
 
-    def is_alive(self, connection: Connection) -> bool:
-        """Whether one that was idle can still be used."""
+    def is_alive(self, connection: DriverConnection) -> bool:
+        """Whether an idle connection can still be used."""
 
     def statement(self, text: str) -> str:
-        """A statement with ``?`` for its parameters, as this driver wants it."""
+        """A statement with ``?`` for its parameters, in this driver's form."""
 
     def json(self, value: Any) -> Any:
-        """What a column of JSON holds."""
+        """The value of a column of JSON."""
 
-    def has_schema(self, connection: Connection) -> bool:
-        """Whether a migration has been here, and the database is set up as it leaves it."""
+    def has_schema(self, connection: DriverConnection) -> bool:
+        """Whether a migration has made the tables and left the database in its mode."""
 
 
 class Sqlite:
-    """A file in WAL mode: who reads it waits for no writer."""
+    """A file in WAL mode: readers wait for no writer."""
 
     errors: tuple[type[Exception], ...] = (sqlite3.Error,)
 
@@ -68,8 +67,8 @@ class Sqlite:
         except OSError as error:
             raise ConfigurationError(f"cannot open the store {self.path}: {error.strerror}") from None
 
-    def connect(self) -> Connection:
-        """See ``Driver``.  Threads may hand it on to each other."""
+    def connect(self) -> DriverConnection:
+        """See ``Driver``.  Threads may use it one after the other."""
         return sqlite3.connect(
             f"file:{quote(str(self.path))}?mode=ro",
             uri=True,
@@ -78,7 +77,7 @@ class Sqlite:
             check_same_thread=False,
         )
 
-    def is_alive(self, connection: Connection) -> bool:
+    def is_alive(self, connection: DriverConnection) -> bool:
         """See ``Driver``."""
         return True
 
@@ -90,22 +89,22 @@ class Sqlite:
         """See ``Driver``."""
         return json.loads(value)
 
-    def has_schema(self, connection: Connection) -> bool:
+    def has_schema(self, connection: DriverConnection) -> bool:
         """See ``Driver``."""
         query = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'alembic_version'"
         try:
-            # A copy that somebody put back may be in another mode, until a migration opens it to write.
+            # A restored copy may be in another mode until a migration opens it to write.
             is_wal = connection.execute("PRAGMA journal_mode").fetchone()[0] == "wal"
             return is_wal and connection.execute(query).fetchone() is not None
         except sqlite3.OperationalError as error:
-            # A crash before WAL mode was on left a journal, which only who may write can undo.
+            # A crash before WAL mode was on left a journal, which only a writer can roll back.
             if error.sqlite_errorcode == sqlite3.SQLITE_READONLY_ROLLBACK:
                 return False
             raise
 
 
 class Postgres:
-    """A server, by the URI that its own library reads."""
+    """A PostgreSQL server, by the URI that psycopg reads."""
 
     def __init__(self, uri: str) -> None:
         """ConfigurationError when psycopg is not installed, or cannot read ``uri``."""
@@ -118,16 +117,16 @@ class Postgres:
             ) from None
         try:
             conninfo_to_dict(uri)
-        except psycopg.ProgrammingError:  # its text may have the password in it
+        except psycopg.ProgrammingError:  # its text may hold the password
             raise unreadable() from None
         self.uri = uri
         self.errors: tuple[type[Exception], ...] = (psycopg.Error,)
         self._connect = psycopg.connect
 
     def make_file(self) -> None:
-        """See ``Driver``: who runs the server has made the database."""
+        """See ``Driver``: the operator has made the database."""
 
-    def connect(self) -> Connection:
+    def connect(self) -> DriverConnection:
         """See ``Driver``."""
         return self._connect(
             self.uri,
@@ -136,8 +135,8 @@ class Postgres:
             options=f"{deadline_retries.limits_of_postgres()} -c default_transaction_read_only=on",
         )
 
-    def is_alive(self, connection: Connection) -> bool:
-        """See ``Driver``; a database that was restarted costs nobody an error."""
+    def is_alive(self, connection: DriverConnection) -> bool:
+        """See ``Driver``; so nobody gets an error after a restart of the database."""
         try:
             connection.execute("SELECT 1")
         except self.errors:
@@ -149,19 +148,19 @@ class Postgres:
         return text.replace("?", "%s")
 
     def json(self, value: Any) -> Any:
-        """See ``Driver``: psycopg has read it already."""
+        """See ``Driver``: psycopg has decoded it already."""
         return value
 
-    def has_schema(self, connection: Connection) -> bool:
+    def has_schema(self, connection: DriverConnection) -> bool:
         """See ``Driver``."""
         found = connection.execute("SELECT to_regclass('alembic_version') IS NOT NULL").fetchone()
         return bool(found[0])
 
 
 def driver_of(url: str) -> Sqlite | Postgres:
-    """The database of ``sqlite:////file`` or ``postgresql://…``; nothing is opened.
+    """The database of ``sqlite:////file`` or ``postgresql://…``; opens nothing.
 
-    ConfigurationError, without the password, if it cannot be used.
+    ConfigurationError, without the password, for a URL that cannot be used.
     """
     scheme, is_url, rest = url.partition("://")
     if not is_url or not re.fullmatch(r"[\w+]+", scheme):
@@ -178,7 +177,7 @@ def driver_of(url: str) -> Sqlite | Postgres:
 
 
 def unreadable() -> ConfigurationError:
-    """What to say of a URL that nobody can read."""
+    """The error for a malformed URL."""
     return ConfigurationError(
         "cannot use the store's URL: write sqlite:////absolute/path or postgresql://user@host/database"
     )

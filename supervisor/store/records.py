@@ -1,4 +1,4 @@
-"""What the store gives out: frozen records, without a connection behind them."""
+"""What the store gives out: frozen records that need no connection."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from datetime import datetime
 from typing import Any, Generic, Literal, TypeVar
 
 FunctionKey = tuple[str, str]  # space and name
-Kind = Literal["secret", "variable"]
+ValueKind = Literal["secret", "variable"]
 T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class Content:
-    """All that a tenant can change of a function: two equal contents are one version."""
+    """All that a tenant can change about a function; equal contents are one version."""
 
     digest: str
     template: str
@@ -32,7 +32,7 @@ class Version:
 
 
 @dataclass(frozen=True)
-class Function:
+class StoredFunction:
     """A function with its active version.  Times are UTC without a zone."""
 
     id: str
@@ -45,7 +45,7 @@ class Function:
 
 @dataclass(frozen=True)
 class Deployment:
-    """What the gateway needs of a function's active version to answer a call."""
+    """What a front needs of a function's active version to answer its calls."""
 
     function_id: str
     space: str
@@ -59,7 +59,7 @@ class Deployment:
 
 @dataclass(frozen=True)
 class Page(Generic[T]):
-    """A piece of a list, in order, and whether there is more on either side."""
+    """A part of a list, in order, and whether there is more on either side."""
 
     items: tuple[T, ...]
     more_before: bool
@@ -67,8 +67,8 @@ class Page(Generic[T]):
 
 
 @dataclass(frozen=True)
-class Value:
-    """A secret or variable of a space; ``value`` is ``None`` where only its existence was asked for."""
+class SpaceValue:
+    """A secret or variable of a space; a secret's ``value`` is ``None``: nothing shows it again."""
 
     name: str
     updated_at: datetime
@@ -84,4 +84,4 @@ class SpaceValues:
 
 
 class StaleWriteError(Exception):
-    """The function changed since it was read: read it again, merge again, write again."""
+    """The function has changed since it was read: read it, merge and write again."""

@@ -3,7 +3,7 @@
 Rule 1: a row of ``versions`` is never changed; deploying adds one, rolling back changes
 ``functions.active``.
 Rule 2: ``functions.last_number`` only grows, so that a version's number is never given twice.
-Rule 3: whatever a tenant calls a value is in ``space_values.sealed`` only; no column holds plain text.
+Rule 3: a secret or variable is stored in ``space_values.sealed`` only; no column holds its plain text.
 
 The migrations in ``migrations/versions`` make these tables; a test compares the two.
 """

@@ -1,8 +1,8 @@
 """Secrets and variables at rest: AES-256-GCM with a key that is not in the store.
 
-A sealed value is ``1 | nonce (12) | ciphertext and tag``.  Space, kind and name are authenticated
-with it, so that whoever can write to the store still cannot pass one value off as another.
-Nonces are random: at 96 bits, 2**32 seals with one key stay far from a collision.
+A sealed value is ``1 | nonce (12) | ciphertext and tag``.  It authenticates its space, kind and name, so an
+attacker who can write to the store still cannot pass one value off as another.  Nonces are random: at 96
+bits, 2**32 seals with one key stay far from a collision.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ FORMAT = b"\x01"
 
 
 class SealingError(Exception):
-    """A sealed value was made with another key, for another name, or was altered."""
+    """A sealed value was made with another key or for another name, or was altered."""
 
 
 class Sealer:
@@ -39,7 +39,7 @@ class Sealer:
 
         @cache
         def cipher() -> AESGCM:
-            # Not imported before there is a value: milliseconds of a start, which callers wait for.
+            # Imported once there is a value: it costs milliseconds of a start, for which callers wait.
             from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
             return AESGCM(key)
@@ -52,7 +52,7 @@ class Sealer:
         return FORMAT + nonce + self._cipher().encrypt(nonce, plain, _context(space, kind, name))
 
     def open(self, sealed: bytes, *, space: str, kind: str, name: str) -> bytes:
-        """What was sealed for this space, kind and name; SealingError if it was not."""
+        """The plain bytes; SealingError for a value that was not sealed for this space, kind and name."""
         from cryptography.exceptions import InvalidTag
 
         nonce = sealed[len(FORMAT) : len(FORMAT) + NONCE_BYTES]
@@ -68,7 +68,7 @@ class Sealer:
             ) from None
 
     def open_value(self, sealed: bytes, *, space: str, kind: str, name: str) -> Any:
-        """A secret's text or a variable's JSON; PlatformError 500 if it was not sealed for it."""
+        """A secret's text or a variable's JSON value; PlatformError 500 where ``open`` has a SealingError."""
         try:
             plain = self.open(sealed, space=space, kind=kind, name=name)
         except SealingError as error:
@@ -79,18 +79,18 @@ class Sealer:
 
 
 def _context(*parts: str) -> bytes:
-    # Lengths first: ("a", "bc") and ("ab", "c") are different contexts.
+    # Lengths make ("a", "bc") and ("ab", "c") different contexts.
     encoded = [part.encode() for part in parts]
     return b"".join(len(part).to_bytes(4, "big") + part for part in encoded)
 
 
 def load_or_create_key(path: Path) -> bytes:
-    """The key in ``path``; made of random bytes, mode 0600, on disk before this returns, if absent.
+    """The key in the file ``path``; makes one of random bytes, mode 0600 and synced, if there is none.
 
     Several processes may call it at once: all get the same key.  ConfigurationError when the file
     is not a regular file, can be read by others, or is not a key.
     """
-    for _ in range(2):  # the second time when somebody made it between our look and our link
+    for _ in range(2):  # twice, because another process may make it between our look and our link
         try:
             return _load(path)
         except FileNotFoundError:
@@ -100,7 +100,7 @@ def load_or_create_key(path: Path) -> bytes:
 
 def _load(path: Path) -> bytes:
     try:
-        # NONBLOCK: a fifo in its place must not hang the start.
+        # NONBLOCK: a named pipe in its place must not hang the start.
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except FileNotFoundError:
         raise
@@ -123,7 +123,7 @@ def _load(path: Path) -> bytes:
 
 
 def _create(path: Path) -> None:
-    # Written beside and linked: nobody ever reads half a key, and an existing one is never replaced.
+    # Written to a file beside it and linked: nobody reads half a key, and an existing key is never replaced.
     beside = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     try:
         descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)

@@ -1,7 +1,7 @@
-"""The store as the rest of the server uses it: each method is one transaction.
+"""The store as the API uses it: each method is one transaction.
 
-Methods block, for at most the deadline of ``attempts``; call them in a thread.  A Store may be used by
-many threads at once, and belongs to the process that opened it.  What a call asks is asked of ``lookups``.
+A method blocks, at most for the deadline of ``deadline_retries``; call it in a thread.  Many threads may use
+a Store at once.  It belongs to the process that opened it.  Calls of functions ask ``lookups`` instead.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from typing import Any
 from supervisor.store import database, function_queries, value_queries
 from supervisor.store.records import (
     Content,
-    Function,
-    Kind,
     Page,
-    Value,
+    SpaceValue,
+    StoredFunction,
+    ValueKind,
     Version,
 )
 from supervisor.store.sealing import Sealer
@@ -30,7 +30,7 @@ def _utc_now() -> datetime:
 def open_store(url: str, sealer: Sealer) -> Store:
     """A store that ``migrate`` has prepared, and whose key ``open_lookups`` has tried.
 
-    ConfigurationError for a URL that cannot be used; the database is opened by whoever asks first.
+    ConfigurationError for a URL that cannot be used.  The first question opens the database.
     """
     return Store(database.connect(url), sealer)
 
@@ -52,7 +52,7 @@ class Store:
 
     # Functions
 
-    def function(self, space: str, name: str) -> Function:
+    def function(self, space: str, name: str) -> StoredFunction:
         """A function; PlatformError 404."""
         found = self._db.read(lambda connection: function_queries.find(connection, space, name))
         if found is None:
@@ -65,38 +65,40 @@ class Store:
 
     def functions(
         self, space: str, limit: int, *, after: str | None = None, before: str | None = None
-    ) -> Page[Function]:
+    ) -> Page[StoredFunction]:
         """At most ``limit`` functions of a space by name, from after or before a name."""
         return self._db.read(
             lambda connection: function_queries.page(connection, space, limit, after, before)
         )
 
-    def create_function(self, space: str, name: str, content: Content) -> Function:
+    def create_function(self, space: str, name: str, content: Content) -> StoredFunction:
         """A new function at version 1; PlatformError 409 when there is one of that name."""
         now = self._now()
         return self._db.write(
             lambda connection: function_queries.create(connection, space, name, content, now)
         )
 
-    def deploy(self, based_on: Function, content: Content) -> tuple[Function, bool]:
+    def deploy(self, based_on: StoredFunction, content: Content) -> tuple[StoredFunction, bool]:
         """Make ``content`` the active version; the function, and whether a version was added for it.
 
-        ``based_on`` is the function as it was when the content was merged and checked:
-        StaleWriteError when it has changed since, PlatformError 404 when it is gone.
+        ``based_on`` is the function that the content was merged and checked with: StaleWriteError when it
+        has changed since, PlatformError 404 when it is gone.
         """
         now = self._now()
         return self._db.write(lambda connection: function_queries.deploy(connection, based_on, content, now))
 
-    def version_to_roll_back_to(self, space: str, name: str, number: int | None) -> tuple[Function, Version]:
-        """The function and the version asked for; ``None`` is the one before the active.
+    def version_to_roll_back_to(
+        self, space: str, name: str, number: int | None
+    ) -> tuple[StoredFunction, Version]:
+        """The function and its version ``number``; ``None`` means the one before the active version.
 
-        PlatformError 404 when there is no such function or version, 409 when none is before.
+        PlatformError 404 when there is no such function or version, 409 when the active version is the first.
         """
         return self._db.read(
             lambda connection: function_queries.version_to_roll_back_to(connection, space, name, number)
         )
 
-    def activate(self, based_on: Function, version: Version) -> Function:
+    def activate(self, based_on: StoredFunction, version: Version) -> StoredFunction:
         """Make an existing version the active one; StaleWriteError and 404 as with deploy."""
         now = self._now()
         return self._db.write(
@@ -104,28 +106,28 @@ class Store:
         )
 
     def delete_function(self, space: str, name: str) -> frozenset[str]:
-        """Delete a function and all its versions; the digests they named.  PlatformError 404."""
+        """Delete a function with all its versions; the digests that they named.  PlatformError 404."""
         return self._db.write(lambda connection: function_queries.delete(connection, space, name))
 
     def versions(
         self, space: str, name: str, limit: int, *, before: int | None = None
-    ) -> tuple[Function, Page[Version]]:
+    ) -> tuple[StoredFunction, Page[Version]]:
         """At most ``limit`` versions, newest first, older than ``before``; PlatformError 404."""
         return self._db.read(
             lambda connection: function_queries.page_of_versions(connection, space, name, limit, before)
         )
 
     def digests(self) -> frozenset[str]:
-        """Every bundle that some version names."""
+        """The digest of every bundle that a version names."""
         return self._db.read(function_queries.digests)
 
     # Secrets and variables
 
-    def put_value(self, space: str, kind: Kind, name: str, value: Any) -> bool:
+    def put_value(self, space: str, kind: ValueKind, name: str, value: Any) -> bool:
         """Set a secret (a str) or a variable (JSON); whether it is new.
 
-        PlatformError 422 when the space would hold too much.  TypeError or ValueError when it is
-        not JSON: the API checks that first.
+        PlatformError 422 when the space would hold too much.  TypeError or ValueError for a value that is
+        not JSON, which the API refuses before.
         """
         plain = value.encode() if kind == "secret" else _dumps(value)
         sealed = self._sealer.seal(plain, space=space, kind=kind, name=name)
@@ -135,28 +137,28 @@ class Store:
             lambda connection: value_queries.put(connection, space, kind, name, sealed, size, now)
         )
 
-    def value(self, space: str, kind: Kind, name: str) -> Value:
-        """A value, opened if it is a variable; PlatformError 404."""
+    def value(self, space: str, kind: ValueKind, name: str) -> SpaceValue:
+        """A secret without its value, or a variable with it; PlatformError 404."""
         found = self._db.read(lambda connection: value_queries.get(connection, space, kind, name))
         if found is None:
             raise value_queries.not_found(space, kind, name)
         sealed, updated_at = found
-        return Value(name, updated_at, self._variable(space, kind, name, sealed))
+        return SpaceValue(name, updated_at, self._variable(space, kind, name, sealed))
 
-    def list_values(self, space: str, kind: Kind) -> tuple[Value, ...]:
-        """Every value of a kind by name, opened if they are variables."""
+    def list_values(self, space: str, kind: ValueKind) -> tuple[SpaceValue, ...]:
+        """All secrets without their values, or all variables with them, by name."""
         rows = self._db.read(lambda connection: value_queries.listed(connection, space, kind))
         return tuple(
-            Value(name, updated_at, self._variable(space, kind, name, sealed))
+            SpaceValue(name, updated_at, self._variable(space, kind, name, sealed))
             for name, sealed, updated_at in rows
         )
 
-    def delete_value(self, space: str, kind: Kind, name: str) -> None:
+    def delete_value(self, space: str, kind: ValueKind, name: str) -> None:
         """Delete a value; PlatformError 404."""
         self._db.write(lambda connection: value_queries.delete(connection, space, kind, name))
 
-    def _variable(self, space: str, kind: Kind, name: str, sealed: bytes) -> Any:
-        if kind == "secret":  # write-only: nothing that lists or shows ever opens one
+    def _variable(self, space: str, kind: ValueKind, name: str, sealed: bytes) -> Any:
+        if kind == "secret":  # write-only: nothing shows one again
             return None
         return self._sealer.open_value(sealed, space=space, kind=kind, name=name)
 

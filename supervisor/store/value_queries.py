@@ -1,6 +1,6 @@
-"""Secrets and variables of spaces: the queries, each on a connection that its caller gives.
+"""The queries of secrets and variables, each on the caller's connection.
 
-Values are sealed before they get here; this module never sees one open.
+Values arrive sealed; this module never sees one open.
 """
 
 from __future__ import annotations
@@ -10,20 +10,20 @@ from datetime import datetime
 import sqlalchemy as sa
 
 from supervisor.errors import PlatformError, shown
-from supervisor.store.records import Kind
+from supervisor.store.records import ValueKind
 from supervisor.store.schema import space_values as table
 
 SPACE_MAX_VALUES = 1000  # secrets and variables of a space together
-SPACE_MAX_BYTES = 512 * 1024  # of their names and values: all of it is handed to every instance
+SPACE_MAX_BYTES = 512 * 1024  # of their names and values: every instance gets all of them
 
 
-def not_found(space: str, kind: Kind, name: str) -> PlatformError:
-    """The 404 of a value that the space does not have."""
+def not_found(space: str, kind: ValueKind, name: str) -> PlatformError:
+    """The 404 for a value that the space does not have."""
     return PlatformError(404, f"{kind} not found: space {shown(space)} has no {kind} {shown(name)}")
 
 
 def put(
-    connection: sa.Connection, space: str, kind: Kind, name: str, sealed: bytes, size: int, now: datetime
+    connection: sa.Connection, space: str, kind: ValueKind, name: str, sealed: bytes, size: int, now: datetime
 ) -> bool:
     """Set a value; whether it is new.  ``size`` counts its bytes before sealing.
 
@@ -60,16 +60,16 @@ def put(
     return True
 
 
-def get(connection: sa.Connection, space: str, kind: Kind, name: str) -> tuple[bytes, datetime] | None:
-    """A sealed value and when it was set."""
+def get(connection: sa.Connection, space: str, kind: ValueKind, name: str) -> tuple[bytes, datetime] | None:
+    """A sealed value and the time when it was set."""
     row = connection.execute(
         sa.select(table.c.sealed, table.c.updated_at).where(*_is(space, kind, name))
     ).one_or_none()
     return None if row is None else (row.sealed, row.updated_at)
 
 
-def listed(connection: sa.Connection, space: str, kind: Kind) -> list[tuple[str, bytes, datetime]]:
-    """Name, sealed value and time of every value of a kind, by name."""
+def listed(connection: sa.Connection, space: str, kind: ValueKind) -> list[tuple[str, bytes, datetime]]:
+    """The name, sealed value and time of every value of a kind, by name."""
     rows = connection.execute(
         sa.select(table.c.name, table.c.sealed, table.c.updated_at)
         .where(table.c.space == space, table.c.kind == kind)
@@ -78,11 +78,11 @@ def listed(connection: sa.Connection, space: str, kind: Kind) -> list[tuple[str,
     return [(row.name, row.sealed, row.updated_at) for row in rows]
 
 
-def delete(connection: sa.Connection, space: str, kind: Kind, name: str) -> None:
+def delete(connection: sa.Connection, space: str, kind: ValueKind, name: str) -> None:
     """Delete a value; PlatformError 404."""
     if not connection.execute(table.delete().where(*_is(space, kind, name))).rowcount:
         raise not_found(space, kind, name)
 
 
-def _is(space: str, kind: Kind, name: str) -> tuple[sa.ColumnElement[bool], ...]:
+def _is(space: str, kind: ValueKind, name: str) -> tuple[sa.ColumnElement[bool], ...]:
     return table.c.space == space, table.c.kind == kind, table.c.name == name

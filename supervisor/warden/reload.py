@@ -12,7 +12,7 @@ from collections.abc import Callable
 from supervisor.datagrams import Message
 from supervisor.errors import ConfigurationError
 from supervisor.runtimes import Runtime, load_runtimes
-from supervisor.settings import reloading
+from supervisor.settings import front_settings, reloading
 from supervisor.settings.declarations import Settings
 from supervisor.warden.leases.desk import Desk
 from supervisor.warden.leases.front_sessions import Session
@@ -71,7 +71,8 @@ class Tuning:
         log.info("settings were read again; changed: %s", ", ".join(change.changed) or "none")
 
     def _told(self) -> Message:
-        return {"is": "settings", "settings": reloading.for_fronts(self._within_the_host(self._settings))}
+        settings = self._within_the_host(self._settings)
+        return {"is": "settings", "settings": front_settings.for_running_fronts(settings)}
 
     def _renew(self, session: Session, message: Message) -> None:
         """A front's administrator wants new zygotes."""

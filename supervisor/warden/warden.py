@@ -26,7 +26,7 @@ from supervisor.datagrams import Message
 from supervisor.errors import ConfigurationError
 from supervisor.function_limits import FILES
 from supervisor.runtimes import Runtime, load_runtimes
-from supervisor.settings import reloading
+from supervisor.settings import front_settings
 from supervisor.settings.declarations import Settings
 from supervisor.warden import fronts as fronts_
 from supervisor.warden.cells import uid_pool
@@ -341,7 +341,7 @@ class Warden:
         """What the fronts are, and what they are told."""
         settings = self._settings
         config: Message = {
-            "settings": reloading.for_a_new_front(settings),
+            "settings": front_settings.for_a_new_front(settings),
             "admin_token_sha256": self._token_digest,
             "runtimes": [runtime.name for runtime in self.runtimes],
         }

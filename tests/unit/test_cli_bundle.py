@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from supervisor.cli.command_errors import USAGE, Failure
+from supervisor.cli.command_errors import USAGE, CommandFailure
 from supervisor.cli.commands import bundle_packing
 from supervisor.cli.commands.bundle_packing import default_name, is_ignored, read_bundle
 
@@ -140,7 +140,7 @@ def test_a_ready_archive_is_sent_as_it_is(tmp_path: Path, suffix: str) -> None:
 
 
 def refused(path: Path) -> str:
-    with pytest.raises(Failure) as caught:
+    with pytest.raises(CommandFailure) as caught:
         read_bundle(path)
     assert caught.value.exit_code == USAGE
     return caught.value.message
@@ -239,5 +239,5 @@ def test_a_folder_that_is_named_by_a_dot_gives_its_real_name(
 
 
 def test_a_path_that_gives_no_name_asks_for_one(tmp_path: Path) -> None:
-    with pytest.raises(Failure, match="give one with --name"):
+    with pytest.raises(CommandFailure, match="give one with --name"):
         default_name(tmp_path / "___.py")

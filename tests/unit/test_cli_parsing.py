@@ -13,13 +13,13 @@ from hypothesis import strategies as st
 from supervisor.cli import arguments, output
 from supervisor.cli.client.connection_config import (
     DEFAULT_URL,
-    Target,
+    ServerTarget,
     checked_url,
     read_config,
     resolve_target,
 )
 from supervisor.cli.client.http_client import Client, envelope
-from supervisor.cli.command_errors import USAGE, Failure
+from supervisor.cli.command_errors import USAGE, CommandFailure
 from supervisor.cli.commands.invoke_command import call_path, call_query
 
 
@@ -70,7 +70,7 @@ def test_options_are_read_by_key() -> None:
 
 @pytest.mark.parametrize("texts", [["timeout"], ["=3"], ["a=1", "a=2"]])
 def test_a_setting_without_a_key_without_a_value_or_given_twice_is_refused(texts: list[str]) -> None:
-    with pytest.raises(Failure) as caught:
+    with pytest.raises(CommandFailure) as caught:
         arguments.options(texts)
     assert caught.value.exit_code == USAGE
 
@@ -108,7 +108,7 @@ def test_a_header_is_a_name_a_colon_and_a_value() -> None:
     ["no colon", ": v", "a b: v", "X: a\r\nEvil: b", "X: a\0", "X: \x1b[31m", "Content-Length: 3", "ä: v"],
 )
 def test_a_header_that_would_break_the_request_is_refused(text: str) -> None:
-    with pytest.raises(Failure) as caught:
+    with pytest.raises(CommandFailure) as caught:
         arguments.header(text)
     assert caught.value.exit_code == USAGE
 
@@ -121,7 +121,7 @@ def test_data_is_text_or_a_file(tmp_path: Path) -> None:
     assert arguments.read_data("Zoë") == "Zoë".encode()
     assert arguments.read_data("\udcff") == b"\xff"
     assert arguments.read_data(f"@{tmp_path / 'body'}") == b"\0\xff"
-    with pytest.raises(Failure, match="No such file"):
+    with pytest.raises(CommandFailure, match="No such file"):
         arguments.read_data(f"@{tmp_path / 'absent'}")
 
 
@@ -130,7 +130,7 @@ def test_a_file_is_read_up_to_its_bound(tmp_path: Path) -> None:
     path.write_bytes(b"x" * 10)
 
     assert arguments.bounded_file(path, 10) == b"x" * 10
-    with pytest.raises(Failure, match="larger than 9 bytes"):
+    with pytest.raises(CommandFailure, match="larger than 9 bytes"):
         arguments.bounded_file(path, 9)
 
 
@@ -160,10 +160,10 @@ def test_options_go_before_the_environment_and_that_before_the_file() -> None:
     environment = {"CELLBLOCK_URL": "http://env:1", "CELLBLOCK_TOKEN": "env", "CELLBLOCK_SPACE": "env"}
     config = {"url": "http://file:1", "token": "file", "space": "file"}
 
-    assert resolve_target(None, None, None, {}, {}) == Target(DEFAULT_URL, None, "default")
-    assert resolve_target(None, None, None, {}, config) == Target("http://file:1", "file", "file")
-    assert resolve_target(None, None, None, environment, config) == Target("http://env:1", "env", "env")
-    assert resolve_target("http://o:1", "o", "o", environment, config) == Target("http://o:1", "o", "o")
+    assert resolve_target(None, None, None, {}, {}) == ServerTarget(DEFAULT_URL, None, "default")
+    assert resolve_target(None, None, None, {}, config) == ServerTarget("http://file:1", "file", "file")
+    assert resolve_target(None, None, None, environment, config) == ServerTarget("http://env:1", "env", "env")
+    assert resolve_target("http://o:1", "o", "o", environment, config) == ServerTarget("http://o:1", "o", "o")
     assert resolve_target(None, None, None, {"CELLBLOCK_URL": ""}, {}).url == DEFAULT_URL
 
 
@@ -177,7 +177,7 @@ def test_the_files_token_is_not_sent_to_a_server_that_the_file_does_not_name() -
 
 
 def test_a_target_does_not_show_its_token() -> None:
-    assert "secret" not in repr(Target(DEFAULT_URL, "secret", "default"))
+    assert "secret" not in repr(ServerTarget(DEFAULT_URL, "secret", "default"))
 
 
 @pytest.mark.parametrize(
@@ -185,7 +185,7 @@ def test_a_target_does_not_show_its_token() -> None:
     ["127.0.0.1:8080", "ftp://x", "http://", "http://u:p@x", "http://x?a=b", "http://x:99999", "http://a b"],
 )
 def test_a_url_that_no_server_has_is_refused(url: str) -> None:
-    with pytest.raises(Failure) as caught:
+    with pytest.raises(CommandFailure) as caught:
         checked_url(url)
     assert caught.value.exit_code == USAGE
 
@@ -205,12 +205,12 @@ def test_a_url_may_have_a_prefix_and_loses_its_last_slash() -> None:
     ],
 )
 def test_this_machines_server_is_known_by_its_address(url: str, expected: bool) -> None:
-    assert Target(url, None, "default").is_loopback is expected
+    assert ServerTarget(url, None, "default").is_loopback is expected
 
 
 @pytest.mark.parametrize("token", ["a b", "a\nb", "ä", "x" * 5000])
 def test_a_token_that_cannot_be_one_is_refused_and_not_shown(token: str) -> None:
-    with pytest.raises(Failure) as caught:
+    with pytest.raises(CommandFailure) as caught:
         resolve_target(None, token, None, {}, {})
     assert caught.value.exit_code == USAGE
     assert token not in caught.value.message
@@ -243,7 +243,7 @@ def test_a_configuration_file_that_says_something_else_is_refused(
     path = tmp_path / "config.toml"
     path.write_text(text)
 
-    with pytest.raises(Failure) as caught:
+    with pytest.raises(CommandFailure) as caught:
         read_config(path)
 
     assert caught.value.exit_code == USAGE
@@ -251,13 +251,13 @@ def test_a_configuration_file_that_says_something_else_is_refused(
 
 
 def test_names_are_encoded_whole_into_an_address() -> None:
-    client = Client(Target("http://h:1", None, "a/b"))
+    client = Client(ServerTarget("http://h:1", None, "a/b"))
 
     assert client.in_space("functions", "..", "invoke") == "http://h:1/spaces/a%2Fb/functions/%2E%2E/invoke"
     assert client.in_space("secrets", "a.b") == "http://h:1/spaces/a%2Fb/secrets/a.b"
     assert client.in_space("functions", "x?y#z") == "http://h:1/spaces/a%2Fb/functions/x%3Fy%23z"
     for name in ("", "\udcff"):
-        with pytest.raises(Failure) as caught:
+        with pytest.raises(CommandFailure) as caught:
             client.in_space("functions", name)
         assert caught.value.exit_code == USAGE
 

@@ -10,7 +10,7 @@ import typer
 from typer.main import get_command
 
 from supervisor.cli.serving.plain_arguments import options_of
-from supervisor.cli.serving.serve import Options
+from supervisor.cli.serving.serve import ServeOptions
 from supervisor.cli.serving.serve_command import serve
 
 PLAIN = [
@@ -57,7 +57,7 @@ def command() -> Any:
 @pytest.mark.parametrize("arguments", PLAIN, ids=" ".join)
 def test_a_plain_command_line_says_what_the_library_finds_in_it(command: Any, arguments: list[str]) -> None:
     found = command.make_context("serve", list(arguments)).params
-    assert options_of(arguments) == Options(**found)
+    assert options_of(arguments) == ServeOptions(**found)
 
 
 @pytest.mark.parametrize("arguments", NOT_PLAIN, ids=ascii)
@@ -67,7 +67,7 @@ def test_whatever_is_not_plain_is_left_to_the_library(arguments: list[str]) -> N
 
 def test_each_option_of_serve_can_be_said_plainly(command: Any) -> None:
     names = {parameter.name for parameter in command.params}
-    assert names == set(Options.__dataclass_fields__)
+    assert names == set(ServeOptions.__dataclass_fields__)
     for name in names:
         option = "--" + name.replace("_", "-")
         plain = options_of([option] if name == "insecure_dev" else [option, "1"])

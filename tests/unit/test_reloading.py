@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
-from typing import Any, get_type_hints
+
+import pytest
 
 from supervisor.settings import front_settings, reloading
 from supervisor.settings.declarations import Settings
@@ -28,14 +29,14 @@ def test_what_may_change_does_and_what_may_not_is_named() -> None:
 def test_the_same_again_is_no_change() -> None:
     settings = Settings(defaults={"timeout": 5}, ceilings={"timeout": 7})
 
-    assert reloading.between(settings, settings) == reloading.Change(settings, (), ())
+    assert reloading.between(settings, settings) == reloading.SettingsChange(settings, (), ())
 
 
 def test_a_front_has_what_it_was_told_and_keeps_the_rest() -> None:
     warden = Settings(queue_seconds=4, defaults={"timeout": 5}, ceilings={"timeout": 7}, workers=3)
     front = told(queue_seconds=3, body_seconds=9, workers=5)
 
-    after = front_settings.again(front, reloading.for_fronts(warden))
+    after = front_settings.after_change(front, front_settings.for_running_fronts(warden))
 
     assert (after.queue_seconds, after.defaults, after.all_ceilings) == (
         4,
@@ -52,29 +53,31 @@ def test_a_front_has_a_part_of_the_settings_as_they_are_and_nothing_that_it_does
         data_dir=tmp_path, admin_token="t0ken", defaults={"timeout": 5}, otlp_headers={"a": "b"}, workers=5
     )
 
-    text = json.dumps(reloading.for_a_new_front(settings))
+    text = json.dumps(front_settings.for_a_new_front(settings))
     front = front_settings.at_start(json.loads(text))
 
     assert "t0ken" not in text
-    types, of_the_warden = get_type_hints(front_settings.FrontSettings), get_type_hints(Settings)
-    assert types.pop("defaults") == dict[str, Any]
-    assert front.defaults == settings.defaults == {"timeout": 5}
-    # What two of the warden's settings come to, so that no front reads the public-suffix list.
-    assert types.pop("functions_reach") == front_settings.Reach
-    assert front.functions_reach == settings.functions_reach == "shared"
-    for name, kind in types.items():
-        assert kind == of_the_warden[name], name
+    for name in front_settings.FIELDS:
         assert getattr(front, name) == getattr(settings, name), name
+        assert type(getattr(front, name)) is type(getattr(settings, name)), name
     assert front.front_dir == settings.front_dir
     assert front.all_ceilings == settings.all_ceilings
     assert front_settings.LIVE <= front_settings.FIELDS
     source = "".join(path.read_text() for path in FRONT.rglob("*.py"))
     read = {"ceilings": "all_ceilings", "data_dir": "front_dir"}
-    for name in types:
+    for name in front_settings.FIELDS:
         assert re.search(rf"settings\.{read.get(name, name)}\b", source), f"no front uses {name}"
+
+
+def test_a_front_takes_no_default_for_a_setting_that_it_was_not_told() -> None:
+    values = front_settings.for_a_new_front(Settings())
+    del values["head_seconds"]
+
+    with pytest.raises(KeyError, match="head_seconds"):
+        front_settings.at_start(values)
 
 
 def test_a_message_to_a_front_is_small() -> None:
     longest = Settings(text_content_type="x" * 200, defaults={"timeout": 5}, ceilings={"timeout": 7})
 
-    assert len(str(reloading.for_fronts(longest))) < 4096
+    assert len(str(front_settings.for_running_fronts(longest))) < 4096

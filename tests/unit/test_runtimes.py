@@ -32,7 +32,7 @@ from supervisor.runtimes.interpreters import (
     own_runtime_name,
     probe,
 )
-from supervisor.runtimes.runtime_record import Record, load_runtimes, read_record, write_record
+from supervisor.runtimes.runtime_record import RuntimeRecord, load_runtimes, read_record, write_record
 
 ROOT = Path(__file__).parents[2]
 OWN = own_runtime_name()
@@ -180,7 +180,7 @@ def record(**change):
         "full": True,
         "lock_digest": "0" * 64,
     }
-    return Record(**{**values, **change})
+    return RuntimeRecord(**{**values, **change})
 
 
 def put(runtimes_dir, **change):

@@ -1,4 +1,7 @@
 """The command line's side of HTTP: which server, with which token, and its answers within bounds.
 
-Reading order: ``connection_config``, ``http_client``, ``log_feed`` (a stream that is begun again).
+Not here: what the commands ask (``cli.commands``).
+
+Reading order: ``connection_config`` (server, token and space), ``http_client`` (requests and answers),
+``log_feed`` (a stream of log events that is taken up again when it breaks).
 """

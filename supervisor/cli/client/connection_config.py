@@ -1,9 +1,8 @@
 """Which server a command talks to, with which token, in which space.
 
-Each of the three comes, the first that is given winning, from the option, the environment
-(``CELLBLOCK_URL``, ``CELLBLOCK_TOKEN``, ``CELLBLOCK_SPACE``), the ``[server]`` table of ``config.toml`` in
-the user's configuration directory, or the default.  The file's token belongs to the file's server: it is not
-sent to another one that an option or a variable names.
+For each of the three the option wins, then the environment (``CELLBLOCK_URL``, ``CELLBLOCK_TOKEN``,
+``CELLBLOCK_SPACE``), then the ``[server]`` table of ``config.toml`` in the user's configuration directory,
+then the default.  The file's token belongs to the file's server: no other server gets it.
 """
 
 from __future__ import annotations
@@ -20,14 +19,14 @@ from supervisor.errors import shown
 
 DEFAULT_URL = "http://127.0.0.1:8080"
 DEFAULT_SPACE = "default"
-CONFIG_MAX_BYTES = 64 * 1024  # three short values; anything bigger is another file
+CONFIG_MAX_BYTES = 64 * 1024  # it has three short values: a bigger file is not this one
 CONFIG_KEYS = ("url", "token", "space")
-TOKEN_MAX_CHARS = 4096  # a server takes a longer one for nobody's
+TOKEN_MAX_CHARS = 4096  # no server accepts a longer one
 URL_MAX_CHARS = 2048
 
 
 @dataclass(frozen=True)
-class Target:
+class ServerTarget:
     """A server, a credential for it and a space; ``token`` stays out of the repr."""
 
     url: str
@@ -36,7 +35,7 @@ class Target:
 
     @property
     def is_loopback(self) -> bool:
-        """Whether the server is on this machine, where no proxy has any business."""
+        """Whether the server is on this machine, so that no proxy is used."""
         host = urlsplit(self.url).hostname or ""
         try:
             return ipaddress.ip_address(host).is_loopback
@@ -54,7 +53,7 @@ def config_path() -> Path:
 def read_config(path: Path) -> dict[str, str]:
     """The ``[server]`` table of a configuration file; empty if there is no such file.
 
-    Raises Failure (usage) when the file cannot be read, is no TOML or holds something unknown.
+    Raises CommandFailure (usage) when the file cannot be read, is no TOML or holds something unknown.
     """
     import tomllib
 
@@ -95,10 +94,10 @@ def resolve_target(
     space: str | None,
     environment: Mapping[str, str],
     config: Mapping[str, str],
-) -> Target:
+) -> ServerTarget:
     """The target from options, ``environment`` and ``config``; an empty value counts as not given.
 
-    Raises Failure (usage) for a URL or a token that no server could have.
+    Raises CommandFailure (usage) for an impossible URL or token.
     """
     file_url = checked_url(config.get("url") or DEFAULT_URL)
     wanted = url or environment.get("CELLBLOCK_URL")
@@ -106,7 +105,7 @@ def resolve_target(
     chosen_token = token or environment.get("CELLBLOCK_TOKEN")
     if not chosen_token and chosen == file_url:
         chosen_token = config.get("token")
-    return Target(
+    return ServerTarget(
         url=chosen,
         token=checked_token(chosen_token) if chosen_token else None,
         space=space or environment.get("CELLBLOCK_SPACE") or config.get("space") or DEFAULT_SPACE,
@@ -114,7 +113,7 @@ def resolve_target(
 
 
 def checked_url(url: str) -> str:
-    """``url`` without a trailing slash; Failure (usage) unless it is http(s)://HOST[:PORT][/PREFIX]."""
+    """``url`` without a trailing slash; CommandFailure unless it is http(s)://HOST[:PORT][/PREFIX]."""
     how = f"give it as {DEFAULT_URL} is given: http://HOST:PORT"
     try:
         parts = urlsplit(url)
@@ -133,7 +132,7 @@ def checked_url(url: str) -> str:
 
 
 def checked_token(token: str) -> str:
-    """``token`` without blanks around it; Failure (usage), without showing it, if no server can have it."""
+    """``token`` without blanks around it; CommandFailure, which does not show it, for an impossible one."""
     stripped = token.strip()
     if not stripped or len(stripped) > TOKEN_MAX_CHARS:
         raise usage(f"cannot use the token: it must have 1 to {TOKEN_MAX_CHARS} characters")

@@ -1,8 +1,8 @@
 """Talking to the server: every request has a deadline, every answer a bound, every failure a sentence.
 
-Rule 1: only a GET of the management interface is tried again, after a connection failed; a deploy or an
+Rule 1: only a GET of the management interface is tried again after a broken connection.  A deploy or an
 invocation that was cut off may have happened, and the message says so.
-Rule 2: no redirect is followed: it would carry the token elsewhere.
+Rule 2: no redirect is followed, because it would carry the token elsewhere.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from supervisor import __version__
-from supervisor.cli.client.connection_config import Target
-from supervisor.cli.command_errors import REFUSED, Failure, refused, unreachable, usage
+from supervisor.cli.client.connection_config import ServerTarget
+from supervisor.cli.command_errors import REFUSED, CommandFailure, refused, unreachable, usage
 from supervisor.errors import shown
 
 if TYPE_CHECKING:
@@ -25,16 +25,19 @@ if TYPE_CHECKING:
 
 CONNECT_SECONDS = 5.0
 ANSWER_SECONDS = 30.0  # reading and writing rows
-DEPLOY_SECONDS = 180.0  # the upload, and the check of the bundle in a cell that may have to wait for room
-RETRY_PAUSES_SECONDS = (0.1, 0.3)  # a server that is being restarted; more would only hide a dead one
+DEPLOY_SECONDS = 180.0  # the upload, and the check of the bundle in a cell, which may wait for room
+RETRY_PAUSES_SECONDS = (
+    0.1,
+    0.3,
+)  # for a server that is being restarted; longer ones would hide a dead server
 ANSWER_MAX_BYTES = 16 * 1024 * 1024
-CODE_MAX_BYTES = 512 * 1024 * 1024  # base64 of the largest bundle that `deploy` would send
+CODE_MAX_BYTES = 512 * 1024 * 1024  # base64 of the largest bundle that ``deploy`` sends
 ERROR_MAX_BYTES = 64 * 1024  # of a refusal, read for its message
 USER_AGENT = f"cellblock/{__version__}"
 
 
-class Refused(Failure):
-    """The server's own no: its ``status`` and the ``details`` of its envelope."""
+class RequestRefused(CommandFailure):
+    """The server refused: its ``status`` and the ``details`` of its envelope."""
 
     def __init__(self, message: str, status: int, details: Mapping[str, Any]) -> None:
         super().__init__(message, REFUSED)
@@ -45,7 +48,7 @@ class Refused(Failure):
 class Client:
     """One command's connection to the server."""
 
-    def __init__(self, target: Target, pause: Callable[[float], None] = time.sleep) -> None:
+    def __init__(self, target: ServerTarget, pause: Callable[[float], None] = time.sleep) -> None:
         self.target = target
         self._pause = pause
 
@@ -58,7 +61,7 @@ class Client:
         return self.url("spaces", self.target.space, *segments)
 
     def get(self, url: str, query: Mapping[str, str] | None = None, max_bytes: int = ANSWER_MAX_BYTES) -> Any:
-        """The JSON at ``url``.  Raises Refused, or Failure when the server cannot be reached."""
+        """The JSON at ``url``.  RequestRefused, or CommandFailure when the server cannot be reached."""
         import httpx
 
         deadline = time.monotonic() + ANSWER_SECONDS
@@ -68,14 +71,14 @@ class Client:
             except (httpx.NetworkError, httpx.ConnectTimeout, httpx.RemoteProtocolError) as error:
                 if pause_s is None or time.monotonic() + pause_s >= deadline:
                     raise self._unreachable(error, "GET") from error
-                # Spread: many commands may wait for one restarted server.
+                # Random, because many commands may wait for one restarted server.
                 self._pause(pause_s * random.uniform(0.8, 1.2))  # noqa: S311
             except httpx.TransportError as error:
                 raise self._unreachable(error, "GET") from error
         raise AssertionError("the last attempt returns or raises")
 
     def send(self, method: str, url: str, content: Any = None, seconds: float = ANSWER_SECONDS) -> Any:
-        """Ask for a change, once; the JSON of the answer or ``None``.  Raises as :meth:`get`."""
+        """Ask for a change, once; the JSON of the answer or ``None``.  Raises what :meth:`get` raises."""
         import httpx
 
         try:
@@ -92,7 +95,7 @@ class Client:
         content: bytes | None,
         seconds: float,
     ) -> Iterator[httpx.Response]:
-        """An answer whose body was not read yet; an ``Authorization`` in ``headers`` replaces the token's."""
+        """An answer whose body is still to be read; ``Authorization`` in ``headers`` replaces the token."""
         import httpx
 
         own = [] if any(name.lower() == b"authorization" for name, _ in headers) else self._authorization()
@@ -132,8 +135,8 @@ class Client:
             raise self.refusal(response, answer)
         return None if response.status_code == 204 or not answer else self._json(answer)
 
-    def refusal(self, response: httpx.Response, answer: bytes) -> Refused:
-        """What the server's refusal means, in one sentence."""
+    def refusal(self, response: httpx.Response, answer: bytes) -> RequestRefused:
+        """The server's refusal as a failure with one sentence."""
         status = response.status_code
         message, details = envelope(answer)
         if status == 401:
@@ -148,7 +151,7 @@ class Client:
                 f"{self.target.url} answered {status}{where} without a message; "
                 "check that this is the URL of a Cellblock server"
             )
-        return Refused(message + retry_hint(response), status, details)
+        return RequestRefused(message + retry_hint(response), status, details)
 
     def _http(self, seconds: float) -> httpx.Client:
         import httpx
@@ -156,12 +159,12 @@ class Client:
         try:
             return httpx.Client(
                 timeout=httpx.Timeout(seconds, connect=min(seconds, CONNECT_SECONDS)),
-                # Bodies as they were sent; nothing to unpack, so no bomb either.
+                # Bodies come as they are: nothing is unpacked, so there is no decompression bomb.
                 headers={"user-agent": USER_AGENT, "accept-encoding": "identity"},
                 follow_redirects=False,
-                # The environment's proxy is for the network; this machine's own server is not behind it.
+                # A server on this machine is not behind the environment's proxy.
                 trust_env=not self.target.is_loopback,
-                # Without TLS there is no certificate to check, and reading the authorities costs 20 ms.
+                # Without TLS no certificate is checked, and loading the authorities costs 20 ms.
                 verify=self.target.url.startswith("https:"),
             )
         except (OSError, ValueError, ImportError, httpx.InvalidURL) as error:
@@ -191,7 +194,7 @@ class Client:
                 "check that this is the URL of a Cellblock server"
             ) from None
 
-    def _unreachable(self, error: httpx.TransportError, method: str) -> Failure:
+    def _unreachable(self, error: httpx.TransportError, method: str) -> CommandFailure:
         import httpx
 
         url = self.target.url
@@ -215,7 +218,7 @@ def _encoded(segment: str) -> str:
         encoded = quote(segment, safe="")
     except UnicodeEncodeError:
         raise usage(f"cannot use the name {shown(segment)}: it is not UTF-8") from None
-    # A client may take "." and ".." out of a path; a name that is one must stay where it is.
+    # HTTP clients resolve "." and ".." in a path; as a name they must stay.
     return encoded.replace(".", "%2E") if encoded in (".", "..") else encoded
 
 
@@ -231,7 +234,7 @@ def _bounded(response: httpx.Response, max_bytes: int, deadline: float) -> bytes
 
 
 def within(chunks: Iterator[bytes], deadline: float) -> Iterator[bytes]:
-    """``chunks`` until ``time.monotonic()`` passes ``deadline``: a trickle does not go on for ever."""
+    """``chunks`` until ``time.monotonic()`` passes ``deadline``, so that a trickle ends, too."""
     for chunk in chunks:
         if time.monotonic() > deadline:
             raise unreachable("the server did not finish its answer in time; try again")
@@ -252,15 +255,15 @@ def envelope(answer: bytes) -> tuple[str | None, dict[str, Any]]:
 
 
 def retry_hint(response: httpx.Response) -> str:
-    """``; try again in N s`` if the server said so."""
+    """``; try again in N s`` if the server sent Retry-After, else ""."""
     after = response.headers.get("retry-after", "")
     return f"; try again in {after} s" if after.isascii() and after.isdigit() and len(after) < 7 else ""
 
 
-def server_version(target: Target, seconds: float) -> str | None:
-    """The version that the server at ``target`` says it has, or ``None`` if it says nothing in time.
+def server_version(target: ServerTarget, seconds: float) -> str | None:
+    """The version of the server at ``target``, or ``None`` without an answer in time.
 
-    Asked with the standard library: importing httpx takes longer than all the rest of ``cellblock version``.
+    It uses the standard library: importing httpx takes longer than the rest of ``cellblock version``.
     """
     import http.client
     import urllib.error

@@ -1,4 +1,4 @@
-"""The server's log events: read, bounded, and begun again from the last one when they break off."""
+"""The server's stream of log events: read within bounds, and taken up again where it broke."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
-from supervisor.cli.command_errors import REFUSED, UNREACHABLE, Failure, refused
+from supervisor.cli.command_errors import REFUSED, UNREACHABLE, CommandFailure, refused
 
 if TYPE_CHECKING:
     import httpx
 
     from supervisor.cli.client.http_client import Client
 
-# The server says something every 15 s; three times that without a word is a dead connection.
+# The server sends something every 15 s: a connection that is silent for three times that is dead.
 SILENT_SECONDS = 45.0
-# Between two attempts, doubling; a server that is restarted is back within a second or two.
+# Between two attempts, doubling; a restarted server is back within a second or two.
 PAUSE_FIRST_SECONDS = 0.25
 PAUSE_MOST_SECONDS = 10.0
-# How long a server may be away before following is given up.
+# How long a server may be away before the command gives up.
 AWAY_SECONDS = 300.0
-# An entry is at most some 400 KiB as JSON; what is longer is no entry.
+# An entry is at most some 400 KiB as JSON; a longer event is no entry.
 EVENT_MAX_BYTES = 4 << 20
-# What passes: a limit, a draining server, a front that just starts.
+# Refusals that pass: a limit, a draining server, a front that is just starting.
 RETRIED_STATUSES = frozenset({429, 502, 503, 504})
 
 
@@ -39,7 +39,7 @@ class LogEvent:
 
 
 class Feed:
-    """One command's reading; ``cursor`` is where it stands."""
+    """One command's reading of logs; ``cursor`` is behind the last event."""
 
     def __init__(
         self,
@@ -50,9 +50,9 @@ class Feed:
         on_broken: Callable[[], None],
         pause: Callable[[float], None] = time.sleep,
     ) -> None:
-        """What is None in ``query`` is not asked for.
+        """Parameters of ``query`` that are None are left out.
 
-        ``on_broken`` is told once for each time that the server is away.
+        ``on_broken`` is called once each time the server goes away.
         """
         self._client = client
         self._url = url
@@ -62,7 +62,7 @@ class Feed:
         self.cursor = ""
 
     def read(self) -> Iterator[LogEvent]:
-        """What there is, to the end of it.  Raises Failure."""
+        """The events that there are.  Raises CommandFailure."""
         while True:
             more = False
             for event in self._once():
@@ -74,7 +74,7 @@ class Feed:
             self._query.pop("tail", None)
 
     def follow(self) -> Iterator[LogEvent]:
-        """What there is and what comes; ends only when the function is deleted.  Raises Failure."""
+        """The events that there are and those that come, until the function is deleted.  CommandFailure."""
         self._query["follow"] = "true"
         has_begun = False
         away_since: float | None = None
@@ -88,7 +88,7 @@ class Feed:
                         return
                     if event.kind not in ("end", "position"):
                         yield event
-            except Failure as failure:
+            except CommandFailure as failure:
                 if not has_begun or not _may_pass(failure):
                     raise
                 now = time.monotonic()
@@ -97,12 +97,12 @@ class Feed:
             if away_since is None:
                 away_since = time.monotonic()
                 self._on_broken()
-            # Spread: many may wait for one restarted server.
+            # Random, because many commands may wait for one restarted server.
             self._pause(pause_s * random.uniform(0.5, 1.0))  # noqa: S311
             pause_s = min(2 * pause_s, PAUSE_MOST_SECONDS)
 
     def _once(self) -> Iterator[LogEvent]:
-        """The events of one answer; each with the cursor behind it remembered."""
+        """The events of one answer; remembers the cursor behind each."""
         query = {name: value for name, value in self._query.items() if not (self.cursor and name == "tail")}
         headers = [(b"accept", b"text/event-stream")]
         if self.cursor:
@@ -141,7 +141,7 @@ def _start(response: httpx.Response) -> bytes:
 
 
 def _lines(response: httpx.Response) -> Iterator[str]:
-    """Lines of the body without their ends; Failure for one that never ends."""
+    """Lines of the body without their ends; CommandFailure for a line that does not end."""
     rest = b""
     for chunk in response.iter_raw():
         *lines, rest = (rest + chunk).split(b"\n")
@@ -163,7 +163,7 @@ def _object(text: str) -> dict[str, Any]:
     return value
 
 
-def _may_pass(failure: Failure) -> bool:
+def _may_pass(failure: CommandFailure) -> bool:
     if failure.exit_code == UNREACHABLE:
         return True
     return failure.exit_code == REFUSED and getattr(failure, "status", 0) in RETRIED_STATUSES

@@ -1,7 +1,8 @@
-"""The commands of ``cellblock`` that ask a server, a module a noun.
+"""The commands of ``cellblock``, a module a noun: most ask a server, ``check`` audits this host.
 
 Not here: ``cellblock serve`` (``cli.serving``) and ``cellblock runtimes`` (``supervisor.runtimes``).
 
-Reading order: ``deploy_command`` and ``bundle_packing``, ``invoke_command``, ``function_commands``,
-``value_commands``, ``log_commands``, ``activity_commands``, ``layers_command``, ``check_command``.
+Reading order: ``deploy_command`` and ``bundle_packing`` (what it sends), ``invoke_command``,
+``function_commands``, ``value_commands``, ``resources`` (what both do alike), ``log_commands``,
+``activity_commands``, ``layers_command``, ``check_command``.
 """

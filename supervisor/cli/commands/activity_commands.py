@@ -1,4 +1,4 @@
-"""``cellblock top``, ``cellblock instances`` and ``cellblock renew``: what goes on in a running server."""
+"""``cellblock top``, ``cellblock instances`` and ``cellblock renew``: the activity of a running server."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from supervisor.cli.client.http_client import Client
 
 MIB = 1 << 20
-# Lines of a live view that are no function's: what precedes the table, its head, what is below it.
+# Lines of a live view beside the functions' rows: those above the table, its head, those below it.
 LINES_BESIDES = 6
 HOME_AND_CLEAR = "\x1b[H\x1b[J"
 
@@ -65,7 +65,7 @@ def top(
                 return
             before, then = now, at
     except KeyboardInterrupt:
-        return  # the way to end it
+        return  # Ctrl-C is how one ends it
 
 
 def instances(
@@ -174,7 +174,7 @@ def _write_view(now: dict[str, Any], found: list[FunctionRate], is_live: bool) -
 
 
 def _write_gaps(found: dict[str, Any]) -> None:
-    """What the figures do not have in them."""
+    """Say what the figures leave out."""
     if _number(found.get("missing")):
         output.fail_line(f"{found['missing']} fronts did not answer in time: theirs is not in it")
     if _number(found.get("left_out")):

@@ -1,7 +1,7 @@
-"""PATH → the bytes that are deployed: one Python file, a folder made into a zip, or a ready archive.
+"""From a PATH to the bytes that are deployed: a Python file, a zip made of a folder, or a ready archive.
 
-A folder's zip depends on the names and contents of its files and on whether their owner may execute them, and
-on nothing else (order and times are fixed): deploying the same files again is no new version.
+A folder's zip depends only on the names and contents of its files and on whether their owner may execute
+them; order and times are fixed.  So deploying the same files again makes no new version.
 """
 
 from __future__ import annotations
@@ -23,26 +23,26 @@ HANDLER = "handler.py"
 IGNORE_FILE = ".cellblockignore"
 ALWAYS_IGNORED = frozenset({"__pycache__", ".git", ".venv", IGNORE_FILE})
 IGNORE_MAX_BYTES = 64 * 1024
-# The server has limits of its own, usually lower; these stop the packing of a home directory by mistake.
+# They stop someone who packs a home directory by mistake; the server's own limits are usually lower.
 BUNDLE_MAX_BYTES = 256 * 1024 * 1024
 BUNDLE_MAX_FILES = 50_000
-ZIP_TIME = (1980, 1, 1, 0, 0, 0)  # the earliest that a zip can say
+ZIP_TIME = (1980, 1, 1, 0, 0, 0)  # the earliest that a zip can have
 FILE_MODE, EXECUTABLE_MODE = 0o644, 0o755
-ZIP_LEVEL = 6  # fixed: another level is other bytes
+ZIP_LEVEL = 6  # fixed, because another level gives other bytes
 NAME_MAX_CHARS = 63
 TAR_MAGIC_AT = 257
 
 
 @dataclass(frozen=True)
 class Bundle:
-    """What is deployed: the bytes, and where a line of ``handler.py`` is for the person who wrote it."""
+    """The bytes to deploy, and the name of ``handler.py`` for messages to its author."""
 
     content: bytes
     handler: str
 
 
 def read_bundle(path: Path) -> Bundle:
-    """The bundle at ``path``.  Raises Failure (usage) with what to change."""
+    """The bundle at ``path``.  Raises CommandFailure (usage) with what to change."""
     try:
         mode = path.stat().st_mode
     except (OSError, ValueError) as error:
@@ -61,10 +61,10 @@ def read_bundle(path: Path) -> Bundle:
 
 
 def default_name(path: Path) -> str:
-    """The function's name if none is given: the folder's or file's, or the parent folder's of a handler.py.
+    """The function's name if none is given: the name of the folder or file, of handler.py's folder.
 
-    Lower case, and a hyphen for whatever a function's name cannot hold.  Raises Failure (usage) if nothing
-    is left.
+    In lower case, with a hyphen for each character that a function's name cannot hold.  Raises
+    CommandFailure (usage) if nothing is left.
     """
     absolute = path.absolute()
     if path.name in ("", ".", ".."):
@@ -146,16 +146,16 @@ def _walk(folder: Path, prefix: str, patterns: tuple[str, ...]) -> Iterator[tupl
         elif entry.is_file(follow_symlinks=False):
             yield name, Path(entry.path)
         else:
-            # A link could bring in a file from outside the folder that its author did not mean to publish.
+            # A link could publish a file from outside the folder against its author's will.
             kind = "a symbolic link" if entry.is_symlink() else "not a regular file"
             raise usage(f"cannot deploy {folder / entry.name}: it is {kind}; list it in {IGNORE_FILE}")
 
 
 def is_ignored(name: str, is_folder: bool, patterns: tuple[str, ...]) -> bool:
-    """Whether a file or folder of that relative ``name`` stays out, by :mod:`fnmatch` patterns.
+    """Whether a file or folder with this relative ``name`` is left out, by :mod:`fnmatch` patterns.
 
-    A pattern with a slash in it means the whole relative name, one without means the last part of it, one
-    that ends in a slash means folders only.
+    A pattern with a slash in it matches the whole relative name, one without a slash the last part of it; one
+    that ends in a slash matches folders only.
     """
     last = name.rpartition("/")[2]
     if last in ALWAYS_IGNORED:

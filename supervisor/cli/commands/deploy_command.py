@@ -1,4 +1,4 @@
-"""``cellblock deploy``: a file, a folder or an archive becomes a function."""
+"""``cellblock deploy``: makes a function of a file, a folder or an archive."""
 
 from __future__ import annotations
 
@@ -102,23 +102,23 @@ def create_or_update(
 ) -> tuple[dict[str, Any], bool]:
     """Deploy the function; its JSON, and whether it is new.
 
-    ``wanted`` is the request's body without the name; what it does not name stays as it was.  A syntax
-    error is refused with the line of the author's own file.  Failure for everything that goes wrong.
+    ``wanted`` is the request's body without the name; what it leaves out stays as it was.  A syntax error is
+    reported with the line of the author's own file.  CommandFailure for everything that goes wrong.
     """
-    from supervisor.cli.client.http_client import DEPLOY_SECONDS, Refused
+    from supervisor.cli.client.http_client import DEPLOY_SECONDS, RequestRefused
 
-    one = client.in_space("functions", name)  # first: it refuses an empty name
+    one = client.in_space("functions", name)  # comes first, because it refuses an empty name
     try:
         try:
             first = {"name": name, "template": DEFAULT_TEMPLATE, **wanted}
             answer = client.send("POST", client.in_space("functions"), first, DEPLOY_SECONDS)
             created = True
-        except Refused as error:
+        except RequestRefused as error:
             if error.status != 409:
                 raise
             answer = client.send("PUT", one, wanted, DEPLOY_SECONDS)
             created = False
-    except Refused as error:
+    except RequestRefused as error:
         line = error.details.get("line")
         if isinstance(line, int):
             raise refused(f"{bundle.handler}:{line}: {error.message}") from None

@@ -1,4 +1,4 @@
-"""``cellblock functions …`` and ``cellblock code``: what is deployed, and its versions."""
+"""``cellblock functions …`` and ``cellblock code``: deployed functions and their versions."""
 
 from __future__ import annotations
 
@@ -6,18 +6,14 @@ import base64
 import binascii
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from supervisor.cli import output
-from supervisor.cli.command_errors import Failure, refused, usage
+from supervisor.cli.command_errors import refused, usage
+from supervisor.cli.commands.resources import all_pages, as_object, remove_and_tell
 from supervisor.cli.parameters import Json, Space, Token, Url, connect
-
-if TYPE_CHECKING:
-    from supervisor.cli.client.http_client import Client
-
-PAGES_MAX = 1000  # of a list; a server that never ends its pages is stopped
 
 app = typer.Typer(
     no_args_is_help=True, help="List, show and remove functions; go back to an earlier version."
@@ -210,55 +206,6 @@ def _write_file(path: Path, content: bytes) -> None:
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not a file name"
         raise usage(f"cannot write {path}: {reason}") from None
-
-
-def remove_and_tell(kind: str, names: list[str], client: Client, as_json: bool) -> None:
-    """Remove the named resources of a kind one after the other; a failure says which are gone already."""
-    # Addresses first: a name that cannot be one removes nothing.
-    addresses = [(name, client.in_space(kind, name)) for name in names]
-    removed: list[str] = []
-    try:
-        for name, address in addresses:
-            client.send("DELETE", address)
-            removed.append(name)
-    except Failure as error:
-        done = f"; already removed: {', '.join(removed)}" if removed else ""
-        raise Failure(f"{name}: {error.message}{done}", error.exit_code) from None
-    if as_json:
-        output.write_json({"removed": removed})
-    else:
-        output.write_line(f"removed from space {client.target.space}: {', '.join(removed)}")
-
-
-def all_pages(client: Client, address: str) -> list[dict[str, Any]]:
-    """The objects of every page of a list, in the server's order."""
-    found: list[dict[str, Any]] = []
-    cursor: str | None = None
-    for _ in range(PAGES_MAX):
-        page = as_object(client.get(address, {"cursor": cursor} if cursor else None))
-        entries = page.get("data")
-        if not isinstance(entries, list):
-            raise _not_ours(address)
-        found.extend(as_object(entry) for entry in entries)
-        paging = page.get("paging")
-        following = paging.get("next_cursor") if isinstance(paging, dict) else None
-        if not isinstance(following, str) or not following or following == cursor:
-            return found
-        cursor = following
-    raise refused(f"the list at {address} has more than {PAGES_MAX} pages; it does not seem to end")
-
-
-def as_object(answer: Any) -> dict[str, Any]:
-    """``answer`` if it is a JSON object; else Failure (refused)."""
-    if not isinstance(answer, dict):
-        raise _not_ours("the URL")
-    return answer
-
-
-def _not_ours(where: str) -> Failure:
-    return refused(
-        f"the server's answer has another form than expected; check that {where} is a Cellblock server"
-    )
 
 
 def _replicas(function: dict[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""``cellblock invoke``: one call of a function, its answer's body on standard output."""
+"""``cellblock invoke``: calls a function once and prints the body of the answer."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from supervisor.cli.client.http_client import Client
 
-# The longest of a call by a server's defaults: 10 s in a queue, 30 s of import, 900 s; and some.
+# The longest call with a server's defaults: 10 s in a queue, 30 s of import, 900 s; and 20 s to spare.
 WAIT_SECONDS = 960.0
 JSON_BODY_MAX_BYTES = 256 * 1024 * 1024  # --json holds the body in memory
 
@@ -96,7 +96,7 @@ def invoke(
 
 
 def call_path(path: str) -> str:
-    """What is appended to ``…/invoke`` so that the function sees ``path``; nothing for ``/``."""
+    """The end of the address after ``…/invoke`` with which the function sees ``path``; "" for ``/``."""
     rooted = path if path.startswith("/") else f"/{path}"
     if rooted == "/":
         return ""
@@ -104,7 +104,7 @@ def call_path(path: str) -> str:
         segments = [quote(segment, safe="") for segment in rooted.split("/")]
     except UnicodeEncodeError:
         raise usage(f"cannot use --path {shown(path)}: it is not UTF-8") from None
-    # Written as escapes, "." and ".." reach the function instead of another function's address.
+    # As escapes, "." and ".." reach the function and do not lead to another address.
     return "/".join(part.replace(".", "%2E") if part in (".", "..") else part for part in segments)
 
 
@@ -124,7 +124,7 @@ def _chunks(response: httpx.Response, deadline: float) -> Iterator[bytes]:
 
 
 def _write(response: httpx.Response, deadline: float, include: bool) -> bytes:
-    """The answer onto stdout; returns the body's first bytes, where a refusal's message would be."""
+    """Write the answer to stdout; the body's first bytes, which hold the message of a refusal."""
     from supervisor.cli.client.http_client import ERROR_MAX_BYTES
 
     start = b""
@@ -167,7 +167,7 @@ def _write_json(response: httpx.Response, deadline: float) -> bytes:
 
 
 def _write_log(response: httpx.Response) -> None:
-    """The end of the call's log onto stderr, where it was asked for and came beside the answer."""
+    """Write the end of the call's log to stderr, if the answer brought it."""
     sys.stdout.flush()
     try:
         tail = base64.b64decode(response.headers.get("x-cellblock-log-tail", ""), validate=True)
@@ -178,7 +178,7 @@ def _write_log(response: httpx.Response) -> None:
 
 
 def _complaint(client: Client, name: str, response: httpx.Response, start: bytes) -> str:
-    """One sentence on an answer of 400 or more: its status, its message, its call."""
+    """One sentence about an answer of 400 or more: status, message and call."""
     from supervisor.cli.client.http_client import envelope, retry_hint
 
     status = response.status_code

@@ -1,4 +1,4 @@
-"""``cellblock layers``: which layers of containment a running server really has, with the evidence."""
+"""``cellblock layers``: the layers of containment that a running server really has, with the evidence."""
 
 from __future__ import annotations
 

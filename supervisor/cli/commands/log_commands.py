@@ -1,4 +1,4 @@
-"""``cellblock logs``: what functions wrote, and with ``-f`` what they write."""
+"""``cellblock logs``: what functions wrote, and with ``-f`` what they go on to write."""
 
 from __future__ import annotations
 
@@ -12,10 +12,9 @@ import typer
 
 from supervisor.cli import output
 from supervisor.cli.client.log_feed import Feed, LogEvent
+from supervisor.cli.command_errors import INTERRUPTED
 from supervisor.cli.log_view import entry_lines, wants_colour
 from supervisor.cli.parameters import Json, Space, Token, Url, connect
-
-INTERRUPTED = 130  # as a shell says it of Ctrl-C
 
 
 class LogLevel(StrEnum):
@@ -123,7 +122,7 @@ def _print(events: Iterable[LogEvent], as_json: bool, *, with_name: bool) -> Non
 
 
 def _said(event: LogEvent) -> str:
-    """What is no entry, as a sentence."""
+    """An event that is no entry, as a sentence."""
     if event.kind == "gap":
         why = {
             "slow": "this command did not read them in time",

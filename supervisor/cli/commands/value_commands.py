@@ -1,4 +1,4 @@
-"""``cellblock secrets …`` and ``cellblock variables …``: what a space's functions can read."""
+"""``cellblock secrets …`` and ``cellblock variables …``: the values that a space's functions can read."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import typer
 
 from supervisor.cli import arguments, output
 from supervisor.cli.command_errors import usage
-from supervisor.cli.commands.function_commands import all_pages, remove_and_tell
+from supervisor.cli.commands.resources import all_pages, remove_and_tell
 from supervisor.cli.parameters import Json, Space, Token, Url, connect
 
-VALUE_MAX_BYTES = 64 * 1024  # the server's bound of one value
-INPUT_MAX_BYTES = VALUE_MAX_BYTES + 2  # and the line end that does not count
+VALUE_MAX_BYTES = 64 * 1024  # the server's bound for one value
+INPUT_MAX_BYTES = VALUE_MAX_BYTES + 2  # with the line end that is cut off
 
 secrets = typer.Typer(
     no_args_is_help=True, help="Set, list and remove a space's secrets; a secret is never shown again."
@@ -168,7 +168,7 @@ def _list(
 def _shown(key: str, entry: dict[str, Any]) -> object:
     value = entry.get(key)
     if key == "value" and isinstance(value, str) and not isinstance(_json_or_text(value), str):
-        return f'"{value}"'  # the text 3, not the number
+        return f'"{value}"'  # tells the text 3 from the number
     if key == "value" and value is None:
         return "null"
     return value
@@ -194,5 +194,5 @@ def _standard_input(what: str) -> str:
         text = content.decode("utf-8")
     except UnicodeDecodeError:
         raise usage(f"cannot use {what} that is not UTF-8; encode it, in base64 for example") from None
-    # The line end that an editor or echo adds; a second one is the value's own.
+    # An editor or echo adds one line end; a second one belongs to the value.
     return text[:-2] if text.endswith("\r\n") else text.removesuffix("\n")

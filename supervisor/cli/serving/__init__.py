@@ -1,5 +1,7 @@
 """``cellblock serve``: from its command line to a running warden.
 
-Reading order: ``serve_command`` (the options), ``plain_arguments`` (a quick reading of the usual ones),
-``serve`` (settings, token, warden), ``welcome`` (what deploys the examples).
+Not here: what the warden does (``supervisor.warden``), and the settings (``supervisor.settings``).
+
+Reading order: ``serve_command`` (the options), ``plain_arguments`` (a quick reading of plain command lines),
+``serve`` (settings, token, warden), ``welcome`` (a process that deploys the examples).
 """

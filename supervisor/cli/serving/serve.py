@@ -1,6 +1,6 @@
 """What ``cellblock serve`` does: settings, the administrator's token, then the warden until SIGTERM.
 
-It imports nothing of the command line's library.
+It imports nothing of typer.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from supervisor import server_log
 from supervisor.cli import output
@@ -34,7 +35,7 @@ log = logging.getLogger("cellblock.server")
 def admin_token(settings: Settings) -> tuple[str, bool]:
     """The administrator's token, and whether it was generated just now.
 
-    From the setting, else from ``data_dir/admin-token`` (0600), which is made once.
+    It comes from the setting, else from ``data_dir/admin-token`` (0600), which is made once.
     """
     if settings.admin_token is not None:
         token = settings.admin_token
@@ -63,8 +64,8 @@ def admin_token(settings: Settings) -> tuple[str, bool]:
 
 
 @dataclass(frozen=True)
-class Options:
-    """What the command line gives; None where it does not say."""
+class ServeOptions:
+    """The options of the command line; None for one that is not given."""
 
     data_dir: Path | None = None
     bind: str | None = None
@@ -75,26 +76,24 @@ class Options:
     insecure_dev: bool | None = None
     examples: Path | None = None
 
+    def as_settings(self) -> dict[str, Any]:
+        """The options that are settings, folders by their absolute paths."""
+        given = {name: value for name, value in vars(self).items() if name not in ("config", "examples")}
+        return {name: value.absolute() if isinstance(value, Path) else value for name, value in given.items()}
 
-def run(options: Options) -> None:
-    """Serve until SIGTERM.  ConfigurationError for what cannot be served."""
+
+def run(options: ServeOptions) -> None:
+    """Serve until SIGTERM.  ConfigurationError for settings or a host that cannot be used."""
     front, launcher = front_standby.begun(), zygote_standby.begun()
-    given = {
-        "data_dir": _absolute(options.data_dir),
-        "bind": options.bind,
-        "workers": options.workers,
-        "runtimes_dir": _absolute(options.runtimes_dir),
-        "log_level": options.log_level,
-        "insecure_dev": options.insecure_dev,
-    }
+    given = options.as_settings()
     settings = load(options.config, **given)
     server_log.configure(settings.log_level, settings.log_format)
     if warning := judged(settings.functions_domain, settings.public_url).warning:
         log.warning("%s", warning)
-    findings = probe_host()  # before anything starts a thread: the probes fork
+    findings = probe_host()  # before any thread starts, because the probes fork
     tier = admitted(settings, findings)
     first_zygotes = zygote_prestart.begin(launcher, settings, tier)
-    # All the rest that there is to import, while that does the same.
+    # The warden's imports run while the first zygotes make theirs.
     import asyncio
 
     from supervisor.warden.warden import Warden
@@ -113,14 +112,10 @@ def run(options: Options) -> None:
         if options.examples is not None:
             warden.children.adopt(_welcome(url, options.examples.absolute(), token), lambda _: None)
 
-    # What the imports made stays for good.
+    # The objects that the imports made stay for good.
     gc.freeze()
     gc.enable()
     asyncio.run(warden.run(ready))
-
-
-def _absolute(path: Path | None) -> Path | None:
-    return path.absolute() if path else None
 
 
 def _say(line: str) -> None:
@@ -134,7 +129,7 @@ def _url(host: str, port: int) -> str:
 
 def _welcome(url: str, examples: Path, token: str) -> int:
     """Deploy the examples from a process of its own, as a tenant would; its pid."""
-    # Not asyncio's own: the warden has the one loop that reaps.
+    # Not asyncio's own subprocess: the warden reaps all children itself.
     process = subprocess.Popen(
         [sys.executable, "-P", "-m", "supervisor.cli.serving.welcome", url, str(examples)],
         env={**os.environ, "CELLBLOCK_TOKEN": token},

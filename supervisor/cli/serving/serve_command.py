@@ -1,7 +1,6 @@
-"""``cellblock serve`` as the command line has it; ``supervisor.cli.serving.serve`` is what it does.
+"""The options of ``cellblock serve`` for typer; ``supervisor.cli.serving.serve`` does the work.
 
-``supervisor.cli.serving.plain_arguments`` reads the same options, for starts that need nothing else of the
-command line.
+``supervisor.cli.serving.plain_arguments`` reads the same options without typer, for a quick start.
 """
 
 from __future__ import annotations
@@ -36,9 +35,9 @@ def serve(
 
     Example: cellblock serve --data-dir /var/lib/cellblock --bind 127.0.0.1:8080 --workers 2
     """
-    from supervisor.cli.serving.serve import Options, run
+    from supervisor.cli.serving.serve import ServeOptions, run
 
-    options = Options(
+    options = ServeOptions(
         data_dir=data_dir,
         bind=bind,
         workers=workers,

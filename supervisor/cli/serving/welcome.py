@@ -1,8 +1,8 @@
-"""Deploys the examples: ``cellblock serve --examples DIR`` starts it with URL and DIR when it is ready.
+"""Deploys the examples: a process that ``cellblock serve --examples DIR`` starts with URL and DIR when ready.
 
-Deploys each folder of DIR that has a handler.py into the space ``demo``, through the code of
-``cellblock deploy``, and prints what to type next.  The token is in CELLBLOCK_TOKEN.  What is there
-already with the same content stays as it is; what was changed becomes a new version.
+It deploys each folder of DIR that has a handler.py into the space ``demo``, through the code of
+``cellblock deploy``, and prints what to type next.  CELLBLOCK_TOKEN has the token.  An example that is
+deployed already stays as it is; a changed one becomes a new version.
 """
 
 from __future__ import annotations
@@ -17,39 +17,38 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit, urlunsplit
 
 from supervisor.cli import output
-from supervisor.cli.client.connection_config import DEFAULT_URL, Target, checked_token, checked_url
-from supervisor.cli.command_errors import OK, UNREACHABLE, USAGE, Failure, usage
+from supervisor.cli.client.connection_config import DEFAULT_URL, ServerTarget, checked_token, checked_url
+from supervisor.cli.command_errors import INTERRUPTED, OK, UNREACHABLE, USAGE, CommandFailure, usage
 from supervisor.cli.commands.bundle_packing import HANDLER, default_name, read_bundle
 from supervisor.cli.commands.deploy_command import create_or_update, source_of
-from supervisor.cli.commands.function_commands import all_pages
+from supervisor.cli.commands.resources import all_pages
 
 if TYPE_CHECKING:
     from supervisor.cli.client.http_client import Client
 
 SPACE = "demo"
-# The function that a stranger is told to call first, and a body that it answers nicely.
+# The function that a newcomer is told to call first, and a body that it answers well.
 FIRST, FIRST_BODY = "hello", '{"name": "Ada"}'
 OTHER_BODY = "hello"
-# Addresses that mean "every one of this machine": a client is told one that it can connect to.
+# Addresses that mean "all of this machine", and one that a client can connect to instead.
 ANYWHERE = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104 - translated, not bound
-INTERRUPTED = 130
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Deploy, print, and say by the exit code (``supervisor.cli.command_errors``) whether all went well."""
+    """Deploy and print; the exit code (``supervisor.cli.command_errors``)."""
     if len(arguments) != 2:
         output.fail_line("usage: CELLBLOCK_TOKEN=TOKEN python -m supervisor.cli.serving.welcome URL DIR")
         return USAGE
     try:
-        target = Target(_reachable(checked_url(arguments[0])), _token(), SPACE)
+        target = ServerTarget(_reachable(checked_url(arguments[0])), _token(), SPACE)
         return _welcome(target, Path(arguments[1]))
-    except Failure as error:
+    except CommandFailure as error:
         return _end(error)
     except KeyboardInterrupt:  # the Ctrl-C that ends the server reaches this process too
         return INTERRUPTED
 
 
-def _welcome(target: Target, folder: Path) -> int:
+def _welcome(target: ServerTarget, folder: Path) -> int:
     from supervisor.cli.client.http_client import Client
 
     client = Client(target)
@@ -62,10 +61,10 @@ def _welcome(target: Target, folder: Path) -> int:
     for path in examples:
         try:
             deployed.append(_deploy(client, path, before))
-        except Failure as error:
-            worst = max(worst, _end(Failure(f"example {path.name}: {error.message}", error.exit_code)))
+        except CommandFailure as error:
+            worst = max(worst, _end(CommandFailure(f"example {path.name}: {error.message}", error.exit_code)))
             if worst == UNREACHABLE:
-                return worst  # none of the others would be
+                return worst  # the others would fail alike
     if deployed:
         for line in _what_to_type(client, FIRST if FIRST in deployed else deployed[0]):
             output.write_line(line)
@@ -98,7 +97,7 @@ def _examples(folder: Path) -> list[Path]:
 
 
 def _what_to_type(client: Client, name: str) -> tuple[str, ...]:
-    """Two commands that call ``name`` as they stand, and where to read on."""
+    """Two commands that call ``name``, ready to type, and where to read on."""
     target = client.target
     body = shlex.quote(FIRST_BODY if name == FIRST else OTHER_BODY)
     credential = shlex.quote(f"Authorization: Bearer {target.token}")
@@ -119,7 +118,7 @@ def _what_to_type(client: Client, name: str) -> tuple[str, ...]:
 
 
 def _command() -> str:
-    """``cellblock`` as the reader can type it where the server was started."""
+    """The command ``cellblock`` as one can type it in the server's working directory."""
     if shutil.which("cellblock"):
         return "cellblock"
     beside = Path(sys.executable).with_name("cellblock")
@@ -140,8 +139,8 @@ def _token() -> str:
     return checked_token(token)
 
 
-def _end(error: Failure) -> int:
-    sys.stdout.flush()  # what was printed stands before the line on stderr
+def _end(error: CommandFailure) -> int:
+    sys.stdout.flush()  # output comes before the line on stderr
     output.fail_line(error.message)
     return error.exit_code
 

@@ -17,13 +17,13 @@ from supervisor.front.api.context import Context
 from supervisor.front.api.schemas import FunctionChange, FunctionCreate
 from supervisor.front.api_control import DEFAULT_TEMPLATE
 from supervisor.function_options import Options
-from supervisor.store import Content, Function, StaleWriteError
+from supervisor.store import Content, StaleWriteError, StoredFunction
 
 ATTEMPTS = 5  # each fails only because another deploy succeeded
 _NO_WHITESPACE = str.maketrans("", "", string.whitespace)  # base64(1) wraps its lines
 
 
-async def create(context: Context, space: str, wanted: FunctionCreate) -> Function:
+async def create(context: Context, space: str, wanted: FunctionCreate) -> StoredFunction:
     """Create and deploy a function; PlatformError 409 if it exists, 413 or 422 if it is not valid."""
     if await context.blocking(context.store.has_function, space, wanted.name):
         # Refused early, before the bundle is unpacked; the store decides again at the end.
@@ -43,7 +43,7 @@ async def create(context: Context, space: str, wanted: FunctionCreate) -> Functi
     content = replace(content, digest=await context.blocking(_add, context, wanted.source.code))
     await _check_bundle(context, content)
 
-    async def commit() -> Function:
+    async def commit() -> StoredFunction:
         made = await context.blocking(context.store.create_function, space, wanted.name, content)
         await context.control.function_changed(space, wanted.name)
         return made
@@ -51,7 +51,7 @@ async def create(context: Context, space: str, wanted: FunctionCreate) -> Functi
     return await context.to_its_end(commit())
 
 
-async def change(context: Context, space: str, name: str, wanted: FunctionChange) -> Function:
+async def change(context: Context, space: str, name: str, wanted: FunctionChange) -> StoredFunction:
     """Deploy a change of a function; the same content again adds no version.
 
     PlatformError 404, 413 or 422; 409 if others kept changing it.
@@ -75,7 +75,7 @@ async def change(context: Context, space: str, name: str, wanted: FunctionChange
         if (content.template, content.digest) != (before.template, before.digest):
             await _check_bundle(context, content)
 
-        async def commit(found: Function = found, content: Content = content) -> Function:
+        async def commit(found: StoredFunction = found, content: Content = content) -> StoredFunction:
             changed, _ = await context.blocking(context.store.deploy, found, content)
             # Announced even if nothing changed: a caller may repeat a PUT whose announcement failed.
             await context.control.function_changed(space, name)
@@ -88,13 +88,13 @@ async def change(context: Context, space: str, name: str, wanted: FunctionChange
     raise _contended(name)
 
 
-async def roll_back(context: Context, space: str, name: str, number: int | None) -> Function:
+async def roll_back(context: Context, space: str, name: str, number: int | None) -> StoredFunction:
     """Make an earlier version the active one; PlatformError 404, 409, or 422 if it cannot run here now."""
     for _ in range(ATTEMPTS):
         found, version = await context.blocking(context.store.version_to_roll_back_to, space, name, number)
         _check_settings(context, version.content)
 
-        async def commit(found: Function = found) -> Function:
+        async def commit(found: StoredFunction = found) -> StoredFunction:
             changed = await context.blocking(context.store.activate, found, version)  # noqa: B023
             await context.control.function_changed(space, name)
             return changed

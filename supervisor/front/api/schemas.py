@@ -11,11 +11,10 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchem
 
 from supervisor.errors import shown
 from supervisor.front.api.json_value import HALF_A_PAIR, checked
-from supervisor.front.api.limits_schema import LimitsOut
 from supervisor.front.api_control import DEFAULT_TEMPLATE, Standing
 from supervisor.function_limits import Limits
 from supervisor.function_options import Options
-from supervisor.store import Function, Value, Version
+from supervisor.store import SpaceValue, StoredFunction, Version
 
 Status = Literal["Pending", "Building", "Running", "Failed"]
 VALUE_MAX_BYTES = 64 * 1024
@@ -189,7 +188,9 @@ class FunctionOut(BaseModel):
     updated_at: str
 
     @classmethod
-    def of(cls, function: Function, limits: Limits, standing: Standing, warnings: Sequence[str]) -> Self:
+    def of(
+        cls, function: StoredFunction, limits: Limits, standing: Standing, warnings: Sequence[str]
+    ) -> Self:
         """From the store's record and what else is known."""
         content = function.active.content
         has_failed = standing.failed_version == function.active.number
@@ -201,7 +202,7 @@ class FunctionOut(BaseModel):
             template=content.template,
             env=content.env,
             options=content.options,
-            limits=LimitsOut.model_validate(limits, from_attributes=True),
+            limits=limits,
             digest=content.digest,
             version=function.active.number,
             warnings=list(warnings),
@@ -275,7 +276,7 @@ class SecretOut(BaseModel):
     updated_at: str
 
     @classmethod
-    def of(cls, value: Value) -> Self:
+    def of(cls, value: SpaceValue) -> Self:
         """From the store's record."""
         return cls(name=value.name, updated_at=stamp(value.updated_at))
 
@@ -288,7 +289,7 @@ class VariableOut(BaseModel):
     updated_at: str
 
     @classmethod
-    def of(cls, value: Value) -> Self:
+    def of(cls, value: SpaceValue) -> Self:
         """From the store's record."""
         return cls(name=value.name, value=value.value, updated_at=stamp(value.updated_at))
 

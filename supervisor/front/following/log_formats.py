@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
 from supervisor.logs import Batch, Cursor, Record
-from supervisor.logs.reading.cursor import Had
+from supervisor.logs.reading.cursor import LastRead
 
 Form = Literal["ndjson", "sse"]
 
@@ -97,10 +97,10 @@ def tail_cursors(batch: Batch) -> Iterator[str]:
 
     The batch has only the cursor at its end, because it was read from there.
     """
-    first: dict[str, Had] = {}
+    first: dict[str, LastRead] = {}
     for record in batch.records:
-        first.setdefault(record.writer, Had(record.sequence - 1, record.timestamp))
-    at = Cursor(batch.after.floor_ns, {**batch.after.had, **first})
+        first.setdefault(record.writer, LastRead(record.sequence - 1, record.timestamp))
+    at = Cursor(batch.after.floor_ns, {**batch.after.last_read, **first})
     for record in batch.records[:-1]:
         at = at.after((record,))
         yield str(at)

@@ -14,7 +14,7 @@ from typing import TypeVar
 from supervisor.errors import PlatformError
 from supervisor.logs import Batch, Cursor, Query, read
 from supervisor.logs.catalogue import Catalogue
-from supervisor.logs.reading.merged_records import Trail
+from supervisor.logs.reading.merged_records import MergedRecords
 from supervisor.logs.reading.query import Selection
 
 T = TypeVar("T")
@@ -72,7 +72,7 @@ class Pages:
         self._start = Cursor.parse(cursor) if cursor is not None else Cursor()
         self._selection = Selection(query)
         self._left = query.limit
-        self._trail: Trail | None = None
+        self._trail: MergedRecords | None = None
         self._is_open = True
         threads.readers += 1
 
@@ -94,7 +94,7 @@ class Pages:
     def _read(self) -> Batch:
         if self._trail is None:
             catalogue = Catalogue(self._reading.root, *self._whose, self._selection.query.kinds)
-            self._trail = Trail(catalogue, self._start, self._selection.query.since or 0)
+            self._trail = MergedRecords(catalogue, self._start, self._selection.query.since or 0)
         batch = self._trail.advance(self._selection, min(PAGE_RECORDS, self._left), PAGE_MAX_BYTES)
         self._left -= len(batch.records)
         return batch

@@ -56,7 +56,7 @@ Asked = re.Match[bytes] | Own
 
 
 class Domain:
-    """``functions_domain`` with how far it is from the API (``supervisor.settings.front_settings.Reach``)."""
+    """``functions_domain`` with how far it is from the API (``supervisor.domains.Reach``)."""
 
     def __init__(self, name: str, reach: str) -> None:
         self._name = name.encode("ascii")

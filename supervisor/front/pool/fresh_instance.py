@@ -89,12 +89,8 @@ class FreshInstance(Instance):
             # Pid 1 has ended, which the reply pipe tells too, or it has said that it cannot do this here.
             self._loop.remove_reader(self._word_fd)
         elif not self._first.done():
-<<<<<<< HEAD
             unknown = "" if words == wire.CLEAN else "of an unknown word"
-            self.single_use_reason = wire.WHOLE.get(words, unknown)
-=======
-            self.whole = wire.ONE_CALL.get(words, "" if words == wire.CLEAN else "of an unknown word")
->>>>>>> workerroom
+            self.single_use_reason = wire.ONE_CALL.get(words, unknown)
             self._first.set_result(None)
         elif words == wire.CLEAN:
             self._is_clean()

@@ -11,12 +11,12 @@ from supervisor.logs.reading.cursor import Cursor
 
 @dataclass(frozen=True)
 class Batch:
-    """What one read or one poll gives.
+    """The result of one read or one poll.
 
-    ``gap`` counts records that were there and cannot be had any more: deleted by retention before they
-    were read, damaged, or dropped when they should have been written.  It is of all records of the
-    function, for what is not there cannot be asked whether it fits the query.  ``bad`` counts damaged
-    lines among them.  ``more`` says that the batch was full and not all that there is was looked at.
+    ``gap`` counts the records that are lost: deleted by retention before they were read, damaged, or dropped
+    before they were written.  It counts all of the function's, because nobody can tell whether a lost record
+    fits the query.  ``bad`` counts the damaged lines among them.  ``more`` says that the batch ended before
+    the end of the logs.
     """
 
     records: list[Record] = field(default_factory=list)
@@ -28,11 +28,11 @@ class Batch:
 
     @property
     def cursor(self) -> str:
-        """Where to go on after all of it."""
+        """Where to go on behind the batch."""
         return str(self.after)
 
     def with_cursors(self) -> Iterator[tuple[Record, str]]:
-        """Each record with the cursor to go on behind it: the ids of Server-Sent Events."""
+        """Each record with the cursor behind it: the ids of Server-Sent Events."""
         at = self.before
         for record in self.records:
             at = at.after((record,))

@@ -1,9 +1,9 @@
-"""Where a reader is: the last sequence it has had of each writer, as one opaque string.
+"""Where a reader is: the last sequence that it has read of each writer, as one opaque string.
 
-``1.FLOOR.WRITER-SEQUENCE.WRITER-SEQUENCE…``, all hexadecimal.  A writer that is not named is read from
-its first record later than FLOOR (ns; 0: from its beginning).  A string names the writers that were
-active last, CURSOR_MAX_WRITERS of them; the floor is then the last time had of any other, so up to that
-number a cursor is exact whatever the clocks do, and beyond it as exact as the clocks are.
+``1.FLOOR.WRITER-SEQUENCE.WRITER-SEQUENCE…``, all hexadecimal.  A writer that is not named is read from its
+first record later than FLOOR (ns; 0 means from its beginning).  A string names the CURSOR_MAX_WRITERS writers
+that were active last; its floor is the latest time read of any other.  Up to that number of writers a cursor
+is exact whatever the clocks do, and beyond it as exact as the clocks are.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ from supervisor.logs.layout import WRITER
 from supervisor.logs.log_record import Record
 from supervisor.logs.record_encoding import SEQUENCE_MAX, TIME_MAX
 
-# Fronts × restarts within the retention of one function, and functions of a space at once; at 26
-# characters each the string fits into any header.
+# Enough for the fronts times their restarts while the logs of one function are kept, and for the functions of
+# a space at once.  At 26 characters each the string fits into any header.
 CURSOR_MAX_WRITERS = 64
 CURSOR_MAX_CHARS = 2048
 _NUMBER = re.compile(r"0|[1-9a-f][0-9a-f]{0,15}")
 _FORMAT = "1"
 
 
-class Had(NamedTuple):
-    """The last that was had of a writer: its sequence, and its time in ns."""
+class LastRead(NamedTuple):
+    """The last record that was read of a writer: its sequence, and its time in ns."""
 
     sequence: int
     timestamp: int
@@ -37,11 +37,11 @@ class Cursor:
     """A position in the records of a function, or of a space."""
 
     floor_ns: int = 0
-    had: dict[str, Had] = field(default_factory=dict)
+    last_read: dict[str, LastRead] = field(default_factory=dict)
 
     @classmethod
     def parse(cls, text: str) -> Cursor:
-        """The cursor that a string says.  ValueError, with what is wrong with it."""
+        """The cursor of a string.  ValueError says what is wrong with it."""
         # From here on the bytes are hostile.
         if len(text) > CURSOR_MAX_CHARS:
             raise ValueError(f"cursor: it has {len(text)} characters, and {CURSOR_MAX_CHARS} is the most")
@@ -51,30 +51,30 @@ class Cursor:
         if len(parts) - 1 > CURSOR_MAX_WRITERS:
             raise ValueError(f"cursor: it names more than {CURSOR_MAX_WRITERS} writers")
         floor = _number(parts[0], TIME_MAX)
-        had: dict[str, Had] = {}
+        last_read: dict[str, LastRead] = {}
         for part in parts[1:]:
             writer, _, number = part.partition("-")
-            if not WRITER.fullmatch(writer) or writer in had:
+            if not WRITER.fullmatch(writer) or writer in last_read:
                 raise ValueError("cursor: a writer in it is malformed or named twice")
-            had[writer] = Had(_number(number, SEQUENCE_MAX), floor)
-        return cls(floor, had)
+            last_read[writer] = LastRead(_number(number, SEQUENCE_MAX), floor)
+        return cls(floor, last_read)
 
     def __str__(self) -> str:
-        had, floor = self.had, self.floor_ns
-        if len(had) > CURSOR_MAX_WRITERS:
-            by_time = sorted(had, key=lambda writer: had[writer].timestamp)
+        last_read, floor = self.last_read, self.floor_ns
+        if len(last_read) > CURSOR_MAX_WRITERS:
+            by_time = sorted(last_read, key=lambda writer: last_read[writer].timestamp)
             left_out = by_time[:-CURSOR_MAX_WRITERS]
-            floor = max(floor, had[left_out[-1]].timestamp)
-            had = {writer: had[writer] for writer in by_time[-CURSOR_MAX_WRITERS:]}
-        parts = (f"{writer}-{one.sequence:x}" for writer, one in had.items())
+            floor = max(floor, last_read[left_out[-1]].timestamp)
+            last_read = {writer: last_read[writer] for writer in by_time[-CURSOR_MAX_WRITERS:]}
+        parts = (f"{writer}-{one.sequence:x}" for writer, one in last_read.items())
         return ".".join((_FORMAT, f"{floor:x}", *parts))
 
     def after(self, records: Iterable[Record]) -> Cursor:
-        """The cursor once these, too, were had."""
-        had = dict(self.had)
+        """The cursor behind these records."""
+        last_read = dict(self.last_read)
         for record in records:
-            had[record.writer] = Had(record.sequence, record.timestamp)
-        return Cursor(self.floor_ns, had)
+            last_read[record.writer] = LastRead(record.sequence, record.timestamp)
+        return Cursor(self.floor_ns, last_read)
 
 
 def _number(text: str, most: int) -> int:

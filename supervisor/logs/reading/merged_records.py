@@ -1,8 +1,8 @@
 """Reading forwards from a position: the records of all writers, merged by time, a batch at a time.
 
-A position is kept per writer as the last sequence read, so what comes next is neither lost nor
-repeated whatever happens to the files meanwhile; a sequence that jumps is a counted gap.  Between two
-batches nothing is open and nothing is buffered.
+The position keeps the last sequence read of each writer.  So no record is lost or read twice, whatever
+happens to the files meanwhile; a sequence that jumps is a counted gap.  Between two batches no file is open
+and no record is buffered.
 """
 
 from __future__ import annotations
@@ -16,19 +16,19 @@ from supervisor.logs.catalogue import Catalogue
 from supervisor.logs.layout import DISORDER_NS, Segment
 from supervisor.logs.log_record import Record
 from supervisor.logs.reading.batch import Batch
-from supervisor.logs.reading.cursor import Cursor, Had
+from supervisor.logs.reading.cursor import Cursor, LastRead
 from supervisor.logs.reading.query import Selection
 from supervisor.logs.record_encoding import decode
 from supervisor.logs.segment_reader import BLOCK_BYTES, end_of, forward, seek
 
-# What one batch looks at: about 0.1 s of work where every line has to be taken apart.
+# What one batch looks at: about 0.1 s of work where every line has to be decoded.
 SCAN_MAX_BYTES = 8 << 20
-# The blocks of all writers that are merged, together; each gets a block within these bounds.
+# The blocks of all merged writers together; each writer gets an equal part, but at least BLOCK_LEAST_BYTES.
 MERGE_BYTES = 16 << 20
 BLOCK_LEAST_BYTES = 4096
-# A block without the needle costs a read and a search, a line that is taken apart far more per byte.
+# A byte of a block without the needle costs so much less than one of a decoded line (two to this power).
 PASSED_COST_SHIFT = 4
-# Writers whose records were all deleted: one that goes on to write has its gap counted.
+# Positions kept for writers whose records were all deleted: should one write again, its gap is counted.
 GONE_KEPT = 1024
 
 _Stream = Generator[Record, None, None]
@@ -36,7 +36,10 @@ _Stream = Generator[Record, None, None]
 
 @dataclass
 class _Position:
-    """``offset`` is behind the last line read in ``path``; what is at or before ``floor_ns`` was had."""
+    """Where one writer's reading is.
+
+    ``offset`` is behind the last line read in ``path``; records at or before ``floor_ns`` are left out.
+    """
 
     sequence: int
     timestamp: int = 0
@@ -47,39 +50,39 @@ class _Position:
 
 @dataclass
 class _Tally:
-    """What one batch has cost and found."""
+    """The bytes that one batch may still look at, and what it has found wrong."""
 
     bytes_left: int
     gap: int = 0
     bad: int = 0
 
 
-class Trail:
-    """A position in a function's or a space's records, and the way forwards from it."""
+class MergedRecords:
+    """The records of a function or a space from a position on, merged by time."""
 
     def __init__(self, catalogue: Catalogue, start: Cursor | None, since_ns: int = 0) -> None:
-        """From behind ``start`` and not before ``since_ns``; None is from now on.  OSError."""
+        """Begin behind ``start`` and not before ``since_ns``; ``start`` None means now.  OSError."""
         self._catalogue = catalogue
         self._positions: dict[str, _Position] = {}
         self._floor_ns = start.floor_ns if start is not None else 0
         self._is_exhausted = False
         if start is not None:
-            # A writer of which nothing is left may go on: what it wrote meanwhile is a gap.
-            for writer, had in start.had.items():
-                self._positions[writer] = _Position(had.sequence, had.timestamp)
+            # A writer without a record left may write again: what was deleted is then a gap.
+            for writer, last in start.last_read.items():
+                self._positions[writer] = _Position(last.sequence, last.timestamp)
         catalogue.refresh()
         for writer, segments in catalogue.writers.items():
             if start is None:
                 self._positions[writer] = _at_end(segments)
-            elif writer in start.had:
-                self._positions[writer] = _behind(segments, *start.had[writer])
+            elif writer in start.last_read:
+                self._positions[writer] = _behind(segments, *start.last_read[writer])
             else:
                 floor_ns = max(start.floor_ns or -1, since_ns - 1)
                 self._positions[writer] = _later_than(segments, floor_ns)
 
     @property
     def on_disk(self) -> Set[str]:
-        """The writers of which something was there at the last look."""
+        """The writers that had a segment at the last look."""
         return self._catalogue.writers.keys()
 
     @property
@@ -87,11 +90,11 @@ class Trail:
         """The position, as of the last batch."""
         return Cursor(
             self._floor_ns,
-            {writer: Had(one.sequence, one.timestamp) for writer, one in self._positions.items()},
+            {writer: LastRead(one.sequence, one.timestamp) for writer, one in self._positions.items()},
         )
 
     def advance(self, selection: Selection, limit: int, scan_bytes: int = SCAN_MAX_BYTES) -> Batch:
-        """The next records that fit, ``limit`` at most, in the order of time as far as writers kept it."""
+        """At most ``limit`` next records that fit, by time; a writer's own order is kept."""
         is_new = self._catalogue.refresh()
         if self._is_exhausted and not is_new:
             return Batch(before=(at := self.cursor), after=at)
@@ -111,7 +114,7 @@ class Trail:
             try:
                 following = next(stream, None)  # only now is the record's line counted as read
             except OSError:
-                break  # what was found is given first; the next batch says what is wrong
+                break  # give what was found; the next batch raises it again
             if following is None:
                 heapq.heappop(merged)
             else:
@@ -129,7 +132,7 @@ class Trail:
             self._positions = {one: self._positions[one] for one in self._positions if one in writers}
         found = []
         for writer, segments in writers.items():
-            # A writer that came while we read counts from 1: what it has no more is a gap.
+            # A new writer counts from 1: what it has lost already is a gap.
             position = self._positions.setdefault(writer, _Position(0))
             if position.path != segments[-1].path or position.offset < segments[-1].size:
                 found.append((writer, segments, position))
@@ -143,7 +146,7 @@ class Trail:
 def _following(
     segments: list[Segment], position: _Position, selection: Selection, tally: _Tally, block_bytes: int
 ) -> _Stream:
-    """What fits of one writer.  The position moves behind a record when the next one is asked for."""
+    """One writer's records that fit.  The position moves behind a record when the next one is asked for."""
     until = selection.query.until
     latest_ns = until + DISORDER_NS if until is not None else None
     for segment in _from(segments, position):
@@ -157,7 +160,7 @@ def _following(
                 return
             tally.bytes_left -= (behind - position.offset) >> (PASSED_COST_SHIFT if passed else 0)
             if passed or selection.refuses(line):
-                # Not taken apart: its sequence is the next one until a later line says otherwise.
+                # Not decoded: it counts as the next sequence until a later line says otherwise.
                 position.sequence += passed or 1
                 position.offset = behind
                 continue
@@ -178,7 +181,7 @@ def _following(
 
 
 def _from(segments: list[Segment], position: _Position) -> list[Segment]:
-    """The segments that may hold something behind the position, and the position set in the first."""
+    """The segments that may hold records behind the position; sets the position in the first of them."""
     for index, segment in enumerate(segments):
         if segment.path == position.path:
             return segments[index:]
@@ -210,7 +213,7 @@ def _at_end(segments: list[Segment]) -> _Position:
 
 
 def _behind(segments: list[Segment], sequence: int, timestamp: int) -> _Position:
-    """Behind the record with this sequence, or where it was."""
+    """Behind the record with this sequence, or behind the place where it was."""
     segment = segments[_holder(segments, sequence)]
     end = seek(segment.path, segment.size, lambda _, found: found <= sequence)
     return _Position(sequence, end.timestamp or timestamp, segment.path, end.offset)

@@ -1,10 +1,10 @@
-"""What a reader asks for, and whether a record is it."""
+"""What a reader asks for, and whether a record fits."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from supervisor.logs.log_record import KINDS, LEVELS, REPORT, STREAMS, Kind, Level, Record, Stream
+from supervisor.logs.log_record import KINDS, LEVELS, REPORT, STREAMS, Level, Record, RecordKind, Stream
 from supervisor.logs.record_encoding import (
     LEVEL_AT,
     LEVEL_CODES,
@@ -19,21 +19,21 @@ from supervisor.logs.record_encoding import (
 )
 
 LIMIT_DEFAULT = 1000
-LIMIT_MAX = 10_000  # records of one read: with lines of 16 KiB that is the most memory it takes
+LIMIT_MAX = 10_000  # records of one read: with lines of 16 KiB they bound its memory
 Q_MAX_CHARS = 1024
-NOT_REPORTS: tuple[Kind, ...] = tuple(kind for kind in KINDS if kind != "reports")
-# A report of a call that did not fail, in a segment of the time when it stood among a function's own lines.
+NOT_REPORTS: tuple[RecordKind, ...] = tuple(kind for kind in KINDS if kind != "reports")
+# A report of a call that did not fail; up to 0.7.0 it stood in a segment with the function's own lines.
 _QUIET = f"{STREAM_CODES['platform']}{LEVEL_CODES['info']}".encode()
 _REPORT = f" {REPORT}".encode()
 
 
 @dataclass(frozen=True)
 class Query:
-    """A selection; what is None selects nothing away.  ValueError names the parameter.
+    """Which records a reader asks for; a field that is None excludes nothing.  ValueError names the field.
 
-    ``since`` and ``until`` are ns since the epoch and belong to it; ``level`` is the least;
-    ``tail`` takes the last so many of what fits, otherwise the first ``limit`` are given.  Reports of calls
-    that did not fail are among it with ``reports`` only.
+    ``since`` and ``until`` are ns since the epoch, both included.  ``level`` is the lowest level.  ``tail``
+    asks for the last so many records instead of the first ``limit``.  Only ``reports`` includes the reports
+    of calls that did not fail.
     """
 
     since: int | None = None
@@ -68,13 +68,13 @@ class Query:
             raise ValueError(f"q: it has at most {Q_MAX_CHARS} characters")
 
     @property
-    def kinds(self) -> tuple[Kind, ...]:
-        """What is looked at; what is not asked for costs nothing."""
+    def kinds(self) -> tuple[RecordKind, ...]:
+        """The kinds of records to look at; the others cost nothing."""
         return KINDS if self.reports else NOT_REPORTS
 
 
 class Selection:
-    """A query made ready: bytes decide where they can, before a line is taken apart."""
+    """A prepared query: it compares bytes where it can, before a line is decoded."""
 
     def __init__(self, query: Query) -> None:
         self.query = query
@@ -88,15 +88,15 @@ class Selection:
             f" {quoted(query.instance)} " if query.instance is not None else "",
         )
         self._needles = [part.encode("utf-8", "surrogatepass") for part in parts if part]
-        # The rarest first: where it does not occur a whole block is passed over.
+        # The rarest part first: a block without it is passed over as a whole.
         self.needle = self._needles[0] if self._needles else b""
         self._is_by_bytes = bool(query.stream or least)
         self._reports = query.reports
-        # Of one width: they compare as the numbers do.
+        # Of one width, so that bytes compare as the numbers do.
         self._since = b"%016x" % (query.since or 0)
 
     def refuses(self, line: bytes) -> bool:
-        """Whether a line cannot fit; False decides nothing, and is given for what may be damaged."""
+        """Whether a line cannot fit.  False decides nothing: the line may fit, or be damaged."""
         if len(line) < SEQUENCE_AT:
             return False
         if line[TIME_AT : SEQUENCE_AT - 1] < self._since:
@@ -111,7 +111,7 @@ class Selection:
         return any(needle not in line for needle in self._needles)
 
     def fits(self, record: Record) -> bool:
-        """Whether the record is asked for."""
+        """Whether the query asks for this record."""
         query = self.query
         return (
             record.level in self._levels

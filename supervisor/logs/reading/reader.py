@@ -1,6 +1,6 @@
-"""Reading what is there: forwards from a time or a cursor, or the last so many.
+"""Reading the records that are there: forwards from a time or a cursor, or the last so many.
 
-Any process that may read the folder can, while others write.  Methods block; call them in a thread.
+Any process that may read the folder can do so while others write.  ``read`` blocks; call it in a thread.
 """
 
 from __future__ import annotations
@@ -14,35 +14,37 @@ from supervisor.logs.layout import DISORDER_NS, Segment
 from supervisor.logs.log_record import Record
 from supervisor.logs.reading.batch import Batch
 from supervisor.logs.reading.cursor import Cursor
-from supervisor.logs.reading.merged_records import PASSED_COST_SHIFT, Trail
+from supervisor.logs.reading.merged_records import PASSED_COST_SHIFT, MergedRecords
 from supervisor.logs.reading.query import Query, Selection
 from supervisor.logs.record_encoding import decode
 from supervisor.logs.segment_reader import backward, end_of, seek
 
-# What one read looks at before it gives what it has, with a cursor to go on: a second or so where every
-# line has to be taken apart, and far less where a needle lets it pass over blocks.
+# What one read looks at before it returns what it has found: about a second of work where every line has to
+# be decoded, and far less where blocks without a needle are passed over.
 READ_MAX_BYTES = 256 << 20
-# Of the texts of one tail, which is held in memory whole: 10,000 lines of usual length many times over.
+# The texts of one tail, which is held in memory: many times 10,000 lines of usual length.
 TAIL_MAX_CHARS = 16 << 20
 
 
 def read(root: Path, space: str, name: str | None, query: Query, cursor: str | None = None) -> Batch:
-    """What fits the query, oldest first, of a function or (``name`` None) of a whole space.
+    """The records that fit the query, oldest first, of a function, or of a space where ``name`` is None.
 
-    With ``tail`` the last so many; ``more`` then says that READ_MAX_BYTES were looked at, or TAIL_MAX_CHARS
-    found, before that many were found.  The cursor is the end of what there was, from where a follower
-    goes on without loss or repetition.  Without, the first ``limit`` behind the cursor; ``more`` says to go
-    on from the batch's cursor with the same query.  ValueError for names, a cursor, or a tail with a
-    cursor; OSError.
+    Without ``tail``: the first ``limit`` behind the cursor; ``more`` says to go on from the batch's cursor
+    with the same query.  With ``tail``: the last so many; ``more`` says that READ_MAX_BYTES or TAIL_MAX_CHARS
+    ended the search early.  The batch's cursor is then the end of the logs, from where a follower goes on
+    without loss or repetition.
+
+    ValueError for impossible names, a cursor that is none, or a tail with a cursor; OSError.
     """
     start = Cursor.parse(cursor) if cursor is not None else Cursor()
     catalogue = Catalogue(root, space, name, query.kinds)
     selection = Selection(query)
     if query.tail is None:
-        return Trail(catalogue, start, query.since or 0).advance(selection, query.limit, READ_MAX_BYTES)
+        merged = MergedRecords(catalogue, start, query.since or 0)
+        return merged.advance(selection, query.limit, READ_MAX_BYTES)
     if cursor is not None:
         raise ValueError("tail: it cannot be combined with a cursor")
-    end = Trail(catalogue, None).cursor
+    end = MergedRecords(catalogue, None).cursor
     found: list[Record] = []
     search = _Backwards(selection, catalogue)
     chars_left = TAIL_MAX_CHARS
@@ -57,7 +59,7 @@ def read(root: Path, space: str, name: str | None, query: Query, cursor: str | N
 
 
 class _Backwards:
-    """The records that fit, latest first, as far as a bound of bytes goes."""
+    """The records that fit, latest first, until READ_MAX_BYTES were looked at."""
 
     def __init__(self, selection: Selection, catalogue: Catalogue) -> None:
         self.bytes_left = READ_MAX_BYTES
@@ -66,7 +68,7 @@ class _Backwards:
         self._segments = [segment for ones in catalogue.writers.values() for segment in ones]
 
     def records(self) -> Iterator[Record]:
-        """Merged by time; a segment is opened once the merge has come to its last record."""
+        """Merged by time; a segment is opened when the merge reaches its last record."""
         query = self._selection.query
         since_ns = (query.since or 0) - DISORDER_NS
         merged: list[tuple[int, int, Record | None, Iterator[Record]]] = []
@@ -110,7 +112,7 @@ class _Backwards:
         self.bytes_left -= at >> PASSED_COST_SHIFT
 
     def _end(self, segment: Segment) -> int:
-        """The offset from where to go backwards: behind all that is not later than ``until``."""
+        """The offset from where to read backwards: behind the last record not later than ``until``."""
         until = self._selection.query.until
         if until is None:
             return segment.size

@@ -1,8 +1,8 @@
-"""What one function has logged of one kind in this process and is not on disk yet; bounded, never in the way.
+"""The records of one function and one kind that wait for the disk in this process; bounded.
 
-Pure bookkeeping: it numbers records, encodes them, and counts what finds no room.  Once something was
-dropped all is dropped until half of the room is free again; then one platform record stands in the
-place of the gap and says how many.  (Otherwise a flood at the edge would make a gap per line.)
+Pure bookkeeping: it numbers records, encodes them, and counts the dropped ones.  After a first drop it drops
+all records until half of the room is free again; then one platform record in their place says how many were
+dropped.  Otherwise a flood at the bound would make a gap for every line.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from supervisor.logs.layout import DISORDER_NS, new_writer
-from supervisor.logs.log_record import Kind, Record
+from supervisor.logs.log_record import Record, RecordKind
 from supervisor.logs.record_encoding import LINE_MAX_BYTES, encode, encode_report
 
-# Of one function: some 25,000 lines of usual length, so that a flood waits for nobody else's room.
+# Of one function: some 25,000 lines of usual length, so that one flood does not fill the whole buffer.
 BACKLOG_MAX_BYTES = 4 << 20
-# One write: large enough that the call costs nothing per line, small enough to be quick.
+# One write: large enough that the system call costs little per line, small enough to be quick.
 CHUNK_BYTES = 256 * 1024
 _GAP_TEXT = "{} log records were dropped: they could not be written to the server's disk in time"
 
@@ -33,23 +33,22 @@ class Chunk:
 
 
 class Backlog:
-    """The lines of one function and kind that wait, under the lock of their writer."""
+    """The waiting lines of one function and kind; used under the lock of their Writer."""
 
-    def __init__(self, space: str, name: str, kind: Kind = "own") -> None:
+    def __init__(self, space: str, name: str, kind: RecordKind = "own") -> None:
         self.space = space
         self.name = name
         self.kind = kind
         self.writer = new_writer()
         self.chunks: deque[Chunk] = deque()
         self.bytes = 0
-        # Dropped since the last gap record, and ever.
-        self.unsaid = 0
-        self.dropped = 0
+        self.unsaid = 0  # dropped since the last gap record
+        self.dropped = 0  # dropped ever
         self._next = 1
         self._last_dropped: Record | None = None
 
     def add(self, records: Sequence[Record], room_bytes: int) -> int:
-        """Take what fits in ``room_bytes`` and in BACKLOG_MAX_BYTES; the bytes taken."""
+        """Take the records that fit into ``room_bytes`` and BACKLOG_MAX_BYTES; the bytes taken."""
         before = self.bytes
         self.say_gap(room_bytes)
         room = min(room_bytes + before, BACKLOG_MAX_BYTES)
@@ -59,7 +58,7 @@ class Backlog:
             if not self.unsaid:
                 try:
                     line = encode(record, sequence)
-                except ValueError:  # no front makes such a record; were one to, its number is missing
+                except ValueError:  # no front makes such a record; its sequence stays missing
                     self.dropped += 1
                     continue
                 if self.bytes + len(line) <= room:
@@ -71,7 +70,7 @@ class Backlog:
         return self.bytes - before
 
     def add_reports(self, reports: Sequence[tuple[int, bytes]], room_bytes: int) -> int:
-        """As ``add``, of reports that are ready but for their sequence: their times, and the rest."""
+        """Like ``add``, for reports that are encoded but for time and sequence: (time, the rest)."""
         before = self.bytes
         self.say_gap(room_bytes)
         room = min(room_bytes + before, BACKLOG_MAX_BYTES)
@@ -91,7 +90,7 @@ class Backlog:
         return self.bytes - before
 
     def say_gap(self, room_bytes: int) -> int:
-        """Put the gap record into its place, if there is a gap and room for more; the bytes taken."""
+        """Add the gap record, if there is a gap and room for it; the bytes taken."""
         last = self._last_dropped
         if not self.unsaid or last is None:
             return 0
@@ -110,18 +109,18 @@ class Backlog:
         return len(line)
 
     def take(self) -> deque[Chunk]:
-        """All that waits; it counts until ``put_back`` says how much of it was written."""
+        """All that waits; its bytes count until ``put_back`` says how many were written."""
         taken, self.chunks = self.chunks, deque()
         return taken
 
     def put_back(self, rest: deque[Chunk], written: int) -> None:
-        """Of what was taken ``written`` bytes are on disk, and ``rest`` is not."""
+        """After a write: ``written`` bytes are on disk, and ``rest`` waits again."""
         self.bytes -= written
         self.chunks.extendleft(reversed(rest))
 
     def _push(self, line: bytes, timestamp: int) -> None:
         chunk = self.chunks[-1] if self.chunks else None
-        # A clock that was set back: another chunk, and with it another segment.
+        # A clock that was set back begins another chunk, and with it another segment.
         if chunk is None or chunk.size > CHUNK_BYTES or timestamp < chunk.newest_ns - DISORDER_NS:
             chunk = Chunk(timestamp, timestamp)
             self.chunks.append(chunk)

@@ -1,7 +1,7 @@
-"""The segment that one function's lines go to, from one process: opened, checked, rotated, mended.
+"""The segment to which one process writes one function's lines: opened, checked, rotated, repaired.
 
-Lines are whole or not there: a write that fails in the middle of one (a full disk) is cut back to the
-last whole line, and where even that fails the segment is left and another begun.
+A line is on disk as a whole or not at all.  A write that fails in the middle of a line (a full disk) is cut
+back to the last whole line; where even that fails, another segment begins.
 """
 
 from __future__ import annotations
@@ -13,22 +13,22 @@ import time
 from pathlib import Path
 
 from supervisor.logs.layout import DISORDER_NS, FILE_MODE, FOLDER_MODE, segment_file
-from supervisor.logs.log_record import Kind
+from supervisor.logs.log_record import RecordKind
 from supervisor.logs.record_encoding import key_of
 from supervisor.logs.writing.backlog import Chunk
 
 SEGMENT_BYTES = 8 << 20
-# Retention by age goes by whole segments: this much later at most.
+# Retention by age deletes whole segments: a line stays at most this much longer.
 SEGMENT_AGE_S = 86_400.0
-# Names tried for one segment; each but the first is a torn one that could not be mended.
+# Names tried for one segment; a name is taken by a torn segment that could not be repaired.
 NAMES_MAX = 16
 
 
-class Outlet:
-    """Where the lines of one function and kind go; used by one thread."""
+class SegmentWriter:
+    """Writes the lines of one function and kind; used by one thread."""
 
     def __init__(
-        self, folder: Path, writer: str, segment_bytes: int, segment_age_s: float, kind: Kind = "own"
+        self, folder: Path, writer: str, segment_bytes: int, segment_age_s: float, kind: RecordKind = "own"
     ) -> None:
         self._kind = kind
         self._writer = writer
@@ -43,7 +43,7 @@ class Outlet:
         self.used_at = 0.0  # monotonic, of the last try
 
     def put(self, chunk: Chunk) -> int:
-        """Append the lines; those on disk are taken out of the chunk.  Bytes written, or OSError."""
+        """Append lines and take those that are on disk out of the chunk; the bytes written.  OSError."""
         self.used_at = time.monotonic()
         self._prepare(chunk)
         written = os.write(self._descriptor, b"".join(chunk.lines))
@@ -76,15 +76,15 @@ class Outlet:
             self._descriptor = -1
 
     def _prepare(self, chunk: Chunk) -> None:
-        """A descriptor to which this chunk may be appended.  OSError."""
+        """Open a segment to which this chunk may be appended.  OSError."""
         if self._path is not None and not self._is_full(chunk):
             if self._descriptor < 0:
-                with contextlib.suppress(FileNotFoundError):  # retention: begin another
+                with contextlib.suppress(FileNotFoundError):  # retention deleted it: begin another
                     self._descriptor = os.open(
                         self._path, os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
                     )
             if self._descriptor >= 0:
-                # Deleted under us, what we write would be lost; longer or shorter, somebody touched it.
+                # In a deleted file our lines would be lost; with another size somebody else wrote to it.
                 status = os.fstat(self._descriptor)
                 if status.st_nlink and status.st_size == self._size:
                     return
@@ -113,7 +113,7 @@ class Outlet:
             except FileNotFoundError:
                 self._folder.mkdir(FOLDER_MODE, parents=True, exist_ok=True)
             except FileExistsError:
-                continue  # one of ours with nothing but a torn line, which could not be mended
+                continue  # ours, with nothing but a torn line that could not be cut off
         else:
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(self._folder))
         self._path, self._size = path, 0

@@ -1,10 +1,10 @@
 """Appending to the logs from one process: a bounded buffer, and a thread that empties it.
 
-``append`` encodes and returns; it never waits for a disk and never raises for one.  The thread writes
-what has come every FLUSH_EVERY_S, a write per function.  While a disk refuses (full, read-only, broken),
-or is too slow, the buffer fills; then records are dropped, counted per function, and said in the log
-itself once writing works again.  Nothing is synced: what was appended survives the end of this process
-FLUSH_EVERY_S later, but not the end of the machine.
+``append`` encodes and returns; it never waits for a disk and never raises for one.  Every FLUSH_EVERY_S the
+thread writes what waits, with one write per function.  While a disk refuses (full, read-only, broken) or is
+too slow, the buffer fills.  Then records are dropped and counted per function, and the log itself says so
+once writing works again.  Nothing is synced: FLUSH_EVERY_S later a record survives the end of this process,
+but not a crash of the machine.
 """
 
 from __future__ import annotations
@@ -19,34 +19,36 @@ from itertools import groupby
 from pathlib import Path
 
 from supervisor.logs.layout import folder_of
-from supervisor.logs.log_record import KINDS, Kind, Record
+from supervisor.logs.log_record import KINDS, Record, RecordKind
 from supervisor.logs.writing.backlog import Backlog, Chunk
-from supervisor.logs.writing.segment_writer import SEGMENT_AGE_S, SEGMENT_BYTES, Outlet
+from supervisor.logs.writing.segment_writer import SEGMENT_AGE_S, SEGMENT_BYTES, SegmentWriter
 from supervisor.server_log import Complaint
 
 log = logging.getLogger("cellblock.logs")
 
-# Of all functions in one process: what a broken disk may cost in memory.
+# The buffer of all functions in one process: the memory that a broken disk may cost.
 BUFFER_MAX_BYTES = 32 << 20
-# A tenth of what a tailer may wait; it makes one write of a hundred lines at 10,000 lines a second.
+# A tenth of the time that a follower may wait; at 10,000 lines a second one write takes a hundred lines.
 FLUSH_EVERY_S = 0.01
-# Functions with an open segment: those that log now.  The others are opened again when they do.
+# Open segments at once: those of functions that log now.  The others are opened again when they log.
 OPEN_MAX = 128
-# A file that is held open cannot be freed by retention.
+# Retention cannot free a file that is held open.
 IDLE_CLOSE_S = 30.0
-# Functions and kinds remembered, some 1 KiB each; one that was forgotten goes on under another writer's name.
+# Functions and kinds remembered, some 1 KiB each; a forgotten one goes on under a new writer's name.
 LANES_MAX = 20_000
-# After a write that failed, per function, doubling: recovery is noticed within the last.
+# The wait after a write that failed, per function, doubling; a recovery is noticed within the longest.
 RETRY_FIRST_S = 0.1
 RETRY_MOST_S = 2.0
 CLOSE_SECONDS = 5.0
 
-# Of a segment of what is not a function's own: its kinds have a smaller bound, and go by segments too.
+# Segments of other kinds than a function's own lines are smaller: those kinds have a smaller bound, and
+# retention deletes whole segments.
 OTHER_SEGMENT_BYTES = SEGMENT_BYTES // 4
-# Of the buffer what is not a function's own may fill: with a disk that refuses, reports come first in number.
-OTHER_SHARE = 2
+# Other kinds than a function's own lines may fill the buffer divided by this: while a disk refuses, reports
+# would crowd out the lines.
+OTHER_BUFFER_SHARE = 2
 
-_Key = tuple[str, str, Kind]
+_Key = tuple[str, str, RecordKind]
 
 
 def _lane_of(record: Record) -> _Key:
@@ -55,17 +57,17 @@ def _lane_of(record: Record) -> _Key:
 
 @dataclass
 class _Lane:
-    """The way to the disk of one function's records of one kind."""
+    """How the records of one function and one kind get to the disk."""
 
     backlog: Backlog
-    outlet: Outlet
+    segment_writer: SegmentWriter
     retry_at: float = 0.0
     retry_s: float = 0.0
     is_forgotten: bool = False
 
 
 class Writer:
-    """Appends records of any functions; one per process, used from any thread."""
+    """Appends the records of all functions; one per process, used from any thread."""
 
     def __init__(
         self,
@@ -77,9 +79,9 @@ class Writer:
         buffer_bytes: int = BUFFER_MAX_BYTES,
         open_max: int = OPEN_MAX,
     ) -> None:
-        """``root`` is made when it is first written to; nothing is opened before.
+        """The first record makes ``root``.
 
-        ``other_segment_bytes`` are of a segment of what is not a function's own.
+        ``other_segment_bytes`` is the size of a segment of another kind than a function's own lines.
         """
         self._root = root
         self._segment_bytes = segment_bytes
@@ -91,28 +93,28 @@ class Writer:
         self._wake = threading.Condition(self._lock)
         self._lanes: OrderedDict[_Key, _Lane] = OrderedDict()
         self._dirty: OrderedDict[_Key, _Lane] = OrderedDict()
-        self._opened: OrderedDict[int, Outlet] = OrderedDict()  # the thread's alone
+        self._opened: OrderedDict[int, SegmentWriter] = OrderedDict()  # the thread's alone
         self._bytes = 0
         self._dropped = 0
         self._rounds = 0
         self._is_in_round = False
         self._is_fresh = False
         self._urgent_rounds = 0
-        self._left: list[Outlet] = []  # of functions that were forgotten, to be closed
+        self._left: list[SegmentWriter] = []  # of functions that were forgotten, to be closed
         self._closing = False
         self._complaint = Complaint(log)
         self._thread: threading.Thread | None = None
 
     @property
     def dropped(self) -> int:
-        """Records of all functions that found no room, ever."""
+        """Records of all functions that were dropped, ever."""
         with self._lock:
             return self._dropped
 
     def append(self, records: Sequence[Record]) -> None:
-        """Take records to be written; what finds no room is dropped and counted.
+        """Take records to be written; those without room are dropped and counted.
 
-        ValueError for a space or name that cannot be one, which the API would not have let in.
+        ValueError for an impossible space or name, which the API refuses before.
         """
         with self._lock:
             for key, group in groupby(records, _lane_of):
@@ -123,9 +125,9 @@ class Writer:
             self._begin()
 
     def append_reports(self, space: str, name: str, reports: Sequence[tuple[int, bytes]]) -> None:
-        """As ``append``, of reports of one function that are ready but for their sequence.
+        """Like ``append``, for reports of one function that are encoded but for time and sequence.
 
-        Each is its time and what ``encoding.encode_report`` wants.  ValueError.
+        Each is its time and the ``rest`` of ``record_encoding.encode_report``.  ValueError.
         """
         with self._lock:
             lane = self._lane((space, name, "reports"))
@@ -134,26 +136,26 @@ class Writer:
             self._dropped += lane.backlog.dropped - before
             self._begin()
 
-    def _room(self, kind: Kind) -> int:
-        buffer = self._buffer_bytes if kind == "own" else self._buffer_bytes // OTHER_SHARE
+    def _room(self, kind: RecordKind) -> int:
+        buffer = self._buffer_bytes if kind == "own" else self._buffer_bytes // OTHER_BUFFER_SHARE
         return max(0, buffer - self._bytes)
 
     def _begin(self) -> None:
         """Under the lock: there is something to write."""
         if (self._thread is None or not self._thread.is_alive()) and not self._closing and self._dirty:
-            # Daemonic: a disk that hangs does not keep the process from ending.  Begun again should a
-            # mistake of ours have ended it: what it had in hand is lost, and not all that follows.
+            # A daemon thread, so that a disk that hangs does not keep the process from ending.  Should a
+            # mistake of ours end it, it begins again: what it had in hand is lost, but not all that follows.
             self._thread = threading.Thread(target=self._run, name="logs", daemon=True)
             self._thread.start()
 
     def dropped_of(self, space: str, name: str) -> int:
-        """Records of one function that found no room, since it was first written to here."""
+        """Records of one function that were dropped since its first record in this process."""
         with self._lock:
             lanes = [self._lanes.get((space, name, kind)) for kind in KINDS]
             return sum(lane.backlog.dropped for lane in lanes if lane)
 
     def forget(self, space: str, name: str) -> None:
-        """The function was deleted: what waits of it is not written any more."""
+        """Drop what waits of a function that was deleted."""
         with self._lock:
             for kind in KINDS:
                 lane = self._lanes.pop((space, name, kind), None)
@@ -161,16 +163,16 @@ class Writer:
                 if lane is not None:
                     lane.is_forgotten = True
                     self._bytes -= sum(chunk.size for chunk in lane.backlog.chunks)
-                    self._left.append(lane.outlet)
+                    self._left.append(lane.segment_writer)
                     self._wake.notify_all()
 
     def flush(self, timeout_s: float = CLOSE_SECONDS) -> bool:
-        """Try at once to write all that was appended; whether it is written.  Blocks."""
+        """Write all that was appended at once; whether all is written.  Blocks."""
         with self._lock:
             if self._thread is None:
                 return not self._dirty
-            # A gap is said a round after there is room for it, and a round that runs may have passed a
-            # function already.
+            # A gap record is written one round after there is room for it, and a running round may have
+            # passed a function already.
             rounds = 3 if self._is_in_round else 2
             self._urgent_rounds = rounds
             self._wake.notify_all()
@@ -179,7 +181,7 @@ class Writer:
             return not self._dirty
 
     def close(self, timeout_s: float = CLOSE_SECONDS) -> bool:
-        """Write what waits and stop; whether all was written.  What is appended later is lost."""
+        """Write what waits, and stop; whether all was written.  Later records are lost."""
         is_written = self.flush(timeout_s)
         with self._lock:
             self._closing = True
@@ -190,7 +192,7 @@ class Writer:
         return is_written
 
     def _lane(self, key: _Key) -> _Lane:
-        """Under the lock: the lane, which has something to be written now.  ValueError."""
+        """Under the lock: the lane, marked as having something to write.  ValueError."""
         lane = self._lanes.get(key) or self._new_lane(*key)
         if key not in self._dirty:
             self._dirty[key] = lane
@@ -200,16 +202,16 @@ class Writer:
                 self._wake.notify_all()
         return lane
 
-    def _new_lane(self, space: str, name: str, kind: Kind) -> _Lane:
+    def _new_lane(self, space: str, name: str, kind: RecordKind) -> _Lane:
         folder = folder_of(self._root, space, name)
         backlog = Backlog(space, name, kind)
         size = self._segment_bytes if kind == "own" else self._other_segment_bytes
-        lane = _Lane(backlog, Outlet(folder, backlog.writer, size, self._segment_age_s, kind))
+        lane = _Lane(backlog, SegmentWriter(folder, backlog.writer, size, self._segment_age_s, kind))
         self._lanes[space, name, kind] = lane
         if len(self._lanes) > LANES_MAX:
             for key in self._lanes:  # the first is the one used least recently
                 if key not in self._dirty:
-                    self._left.append(self._lanes.pop(key).outlet)
+                    self._left.append(self._lanes.pop(key).segment_writer)
                     break
         return lane
 
@@ -229,11 +231,11 @@ class Writer:
                 if closing:
                     break
                 self._wake.wait_for(lambda: self._urgent_rounds or self._closing, FLUSH_EVERY_S)
-        for outlet in self._opened.values():
-            outlet.close()
+        for segment_writer in self._opened.values():
+            segment_writer.close()
 
     def _wait_for_work(self) -> None:
-        """Under the lock: until something is to be written, tried again, or closed."""
+        """Under the lock: wait until something is to be written, tried again, or closed."""
         next_try = min((lane.retry_at for lane in self._dirty.values()), default=None)
         wait_s = IDLE_CLOSE_S if self._opened else None
         if next_try is not None:
@@ -243,7 +245,7 @@ class Writer:
         )
 
     def _take(self) -> list[tuple[_Lane, deque[Chunk]]]:
-        """Under the lock: what is to be written now."""
+        """Under the lock: take what is to be written now."""
         now = time.monotonic()
         taken = []
         for lane in self._dirty.values():
@@ -256,11 +258,11 @@ class Writer:
         return taken
 
     def _write(self, lane: _Lane, chunks: deque[Chunk]) -> int:
-        """Write what was taken of one function; bytes written.  What could not be stays in ``chunks``."""
+        """Write what was taken from one lane; the bytes written.  The rest stays in ``chunks``."""
         written = 0
         while chunks:
             try:
-                size = lane.outlet.put(chunks[0])
+                size = lane.segment_writer.put(chunks[0])
             except OSError as error:
                 self._complain(error, lane.backlog)
                 break
@@ -269,16 +271,16 @@ class Writer:
                 break  # the next try says why
             if not chunks[0].lines:
                 chunks.popleft()
-        self._keep_open(lane.outlet)
+        self._keep_open(lane.segment_writer)
         return written
 
     def _account(self, results: list[tuple[_Lane, int, deque[Chunk]]]) -> None:
-        """Under the lock: a round is over."""
+        """Under the lock: note the results of a round."""
         for lane, written, rest in results:
             self._bytes -= written
             if lane.is_forgotten:
                 self._bytes -= sum(chunk.size for chunk in rest)
-                self._left.append(lane.outlet)
+                self._left.append(lane.segment_writer)
                 continue
             lane.backlog.put_back(rest, written)
             if rest:
@@ -294,21 +296,23 @@ class Writer:
         self._is_in_round = False
         self._wake.notify_all()
 
-    def _keep_open(self, outlet: Outlet) -> None:
-        """Count it among the open ones, and close the one used least recently where they are too many."""
-        self._opened[id(outlet)] = outlet
-        self._opened.move_to_end(id(outlet))
+    def _keep_open(self, segment_writer: SegmentWriter) -> None:
+        """Count it among the open ones; beyond the most, close the one used least recently."""
+        self._opened[id(segment_writer)] = segment_writer
+        self._opened.move_to_end(id(segment_writer))
         if len(self._opened) > self._open_max:
             _, oldest = self._opened.popitem(last=False)
             oldest.close()
 
-    def _close_idle(self, left: list[Outlet]) -> None:
-        """Give back what nobody writes to: retention cannot free a file that is held open."""
+    def _close_idle(self, left: list[SegmentWriter]) -> None:
+        """Close segments without writes: retention cannot free a file that is held open."""
         idle_since = time.monotonic() - IDLE_CLOSE_S
-        idle = [outlet for outlet in self._opened.values() if outlet.used_at < idle_since]
-        for outlet in (*left, *idle):
-            outlet.close()
-            self._opened.pop(id(outlet), None)
+        idle = [
+            segment_writer for segment_writer in self._opened.values() if segment_writer.used_at < idle_since
+        ]
+        for segment_writer in (*left, *idle):
+            segment_writer.close()
+            self._opened.pop(id(segment_writer), None)
 
     def _complain(self, error: OSError, backlog: Backlog) -> None:
         self._complaint.warn(

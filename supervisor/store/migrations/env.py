@@ -1,4 +1,4 @@
-"""What Alembic runs to migrate: the connection and its transaction are the caller's."""
+"""Alembic runs this to migrate, on the caller's connection and in its transaction."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
-from supervisor.logs import Retention, log_sweep
+from supervisor.logs import Retention, sweep
 from supervisor.logs.layout import segments_of
 from tests.support.eventually import eventually
 from tests.support.server import SPACE, TOKEN, Server
@@ -108,5 +108,5 @@ def test_strangers_who_call_and_fail_without_end_push_out_nothing_that_the_autho
     # Were they kept together, the flood would not fit beside it.
     limits = Retention(1e9, 32 << 10, 1 << 40, 32 << 10)
     assert own < limits.function_bytes < others
-    log_sweep(talking.data_dir / "front/logs", limits)
+    sweep(talking.data_dir / "front/logs", limits)
     assert "what the author wrote" in [one["text"] for one in logged(talking, fragile)]

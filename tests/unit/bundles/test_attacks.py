@@ -262,7 +262,7 @@ def test_a_compression_that_can_ask_for_much_memory_is_refused(store, method):
 
 def test_an_upload_that_takes_too_long_is_refused():
     clock = iter([0.0, *[archives.TIME_LIMIT_S + 1] * 100])
-    limits = archives.Limits(MAX_BYTES, MAX_ENTRIES)
+    limits = archives.BundleLimits(MAX_BYTES, MAX_ENTRIES)
     with pytest.raises(PlatformError, match="longer than") as caught:
         list(archives.entries(zipped(HANDLER), limits, lambda: next(clock)))
     assert caught.value.status == 422

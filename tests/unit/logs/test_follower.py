@@ -199,9 +199,9 @@ def test_many_followers_share_one_reading_of_the_disk(writer, tmp_path, monkeypa
     assert all(drain(one) == ([], 0) for one in many)
     put(writer, lines(50))
     looks = []
-    advance = follower.Trail.advance
+    advance = follower.MergedRecords.advance
     monkeypatch.setattr(
-        follower.Trail, "advance", lambda self, *given: looks.append(1) or advance(self, *given)
+        follower.MergedRecords, "advance", lambda self, *given: looks.append(1) or advance(self, *given)
     )
     now[0] += 1
     assert all(drain(one) == (numbers(0, 50), 0) for one in many)

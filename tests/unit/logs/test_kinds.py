@@ -10,7 +10,7 @@ import pytest
 from supervisor.front.outcome import platform_lines
 from supervisor.front.outcome.outcomes import TABLE, Outcome
 from supervisor.front.outcome.reports import Report
-from supervisor.logs import Followers, Query, Record, Retention, Writer, delete, log_sweep, read
+from supervisor.logs import Followers, Query, Record, Retention, Writer, delete, read, sweep
 from supervisor.logs.layout import segment_file, segments_of
 from supervisor.logs.log_record import KINDS
 from supervisor.logs.record_encoding import encode, encode_report
@@ -89,7 +89,7 @@ def test_a_flood_of_calls_that_fail_or_not_takes_nothing_from_what_the_function_
         assert writer.flush()
     size = {kind: sum(one.size for one in segments_of(tmp_path / FOLDER, [kind])) for kind in KINDS}
     assert min(size["platform"], size["reports"]) > limits.function_bytes > size["own"]
-    log_sweep(tmp_path, limits)
+    sweep(tmp_path, limits)
     own = [one.text for one in everything(tmp_path) if one.text.isdecimal()]
     assert own == [str(n) for n in range(20)]
     left = {kind: sum(one.size for one in segments_of(tmp_path / FOLDER, [kind])) for kind in KINDS}
@@ -107,7 +107,7 @@ def test_a_quiet_functions_lines_outlive_the_calls_of_all_others(tmp_path: Path)
         writer.append_reports("default", f"called-{n}", many)
     assert writer.close()
     own = sum(one.size for one in segments_of(tmp_path / FOLDER))
-    log_sweep(tmp_path, Retention(1e9, 1 << 40, 64 << 10, 1 << 40))
+    sweep(tmp_path, Retention(1e9, 1 << 40, 64 << 10, 1 << 40))
     assert sum(one.size for one in segments_of(tmp_path / FOLDER)) == own
     others = [one for n in range(8) for one in segments_of(tmp_path / f"default/called-{n}")]
     assert 0 < sum(one.size for one in others) <= (64 << 10) - own

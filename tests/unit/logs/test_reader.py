@@ -123,9 +123,10 @@ def test_the_cursor_of_a_tail_is_where_the_next_read_goes_on(writer, tmp_path):
 def test_a_rare_text_is_found_without_taking_every_line_apart(tmp_path, monkeypatch):
     lay(tmp_path, [*lines(20_000), record("the needle", at(20_000)), *lines(20_000, 20_001)])
     taken_apart = []
-    for module in ("trail", "reader"):
+    for module in ("merged_records", "reader"):
         monkeypatch.setattr(
-            f"supervisor.logs.{module}.decode", lambda *given: taken_apart.append(given) or decode(*given)
+            f"supervisor.logs.reading.{module}.decode",
+            lambda *given: taken_apart.append(given) or decode(*given),
         )
     assert texts(read(tmp_path, "default", "hello", Query(q="needle"))) == ["the needle"]
     assert texts(read(tmp_path, "default", "hello", Query(q="needle", tail=5))) == ["the needle"]

@@ -8,14 +8,14 @@ import pytest
 
 from supervisor.logs import Retention
 from supervisor.logs.layout import Segment
-from supervisor.logs.log_record import NS_PER_SECOND, Kind
+from supervisor.logs.log_record import NS_PER_SECOND, RecordKind
 from supervisor.logs.retention import to_delete
 
 NOW_NS = 1000 * NS_PER_SECOND
 K = 4096
 
 
-def segment(name: str, written_s: int, blocks: int = 1, kind: Kind = "own") -> Segment:
+def segment(name: str, written_s: int, blocks: int = 1, kind: RecordKind = "own") -> Segment:
     written_ns = written_s * NS_PER_SECOND
     path = Path(f"{name}{written_s}{kind}")
     return Segment(path, "s", name, written_ns, "w", 1, blocks * K, written_ns, kind)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 
-from supervisor.logs import Followers, Query, Retention, delete, log_sweep, read
+from supervisor.logs import Followers, Query, Retention, delete, read, sweep
 from supervisor.logs.layout import segments_of
 from supervisor.logs.log_sweep import STRAY_AFTER_S
 from tests.support.logrecords import Clock, drain, everything, lines, texts
@@ -25,7 +25,7 @@ def test_what_is_over_the_limits_is_gone_and_the_rest_is_read_on(make_writer, tm
     for first in range(0, 100, 10):
         writer.append(lines(10, first))
         writer.flush()
-    swept = log_sweep(tmp_path, Retention(1e6, 5 * 4096, 1 << 40))
+    swept = sweep(tmp_path, Retention(1e6, 5 * 4096, 1 << 40))
     assert swept.segments == 5 and swept.bytes == 5 * 4096
     assert [one.text for one in everything(tmp_path)] == [str(n) for n in range(50, 100)]
     writer.append(lines(10, 100))
@@ -37,7 +37,7 @@ def test_a_function_whose_last_record_is_too_old_leaves_nothing_behind(writer, t
     writer.append([*lines(5), *lines(5, name="second")])
     writer.close()
     age(tmp_path / "default/hello", 100)
-    assert log_sweep(tmp_path, Retention(50, 1 << 40, 1 << 40)).segments == 1
+    assert sweep(tmp_path, Retention(50, 1 << 40, 1 << 40)).segments == 1
     assert sorted(one.name for one in (tmp_path / "default").iterdir()) == ["second"]
 
 
@@ -54,11 +54,11 @@ def test_logs_of_a_function_that_does_not_exist_go_once_nobody_writes_them(write
     writer.append([*lines(5), *lines(5, name="second")])
     writer.flush()
     known = {("default", "second")}
-    assert log_sweep(tmp_path, WIDE, known).segments == 0
+    assert sweep(tmp_path, WIDE, known).segments == 0
     age(tmp_path / "default/hello", STRAY_AFTER_S + 60)
     age(tmp_path / "default/second", STRAY_AFTER_S + 60)
-    assert log_sweep(tmp_path, WIDE).segments == 0
-    assert log_sweep(tmp_path, WIDE, known).segments == 1
+    assert sweep(tmp_path, WIDE).segments == 0
+    assert sweep(tmp_path, WIDE, known).segments == 1
     assert everything(tmp_path) == [] and len(everything(tmp_path, "second")) == 5
 
 
@@ -67,12 +67,12 @@ def test_a_sweep_takes_nothing_that_is_not_a_segment(writer, tmp_path):
     writer.close()
     note = tmp_path / "default/hello/note.txt"
     note.write_text("kept")
-    log_sweep(tmp_path, Retention(1e6, 0, 0))
+    sweep(tmp_path, Retention(1e6, 0, 0))
     assert note.read_text() == "kept" and segments_of(note.parent) == []
 
 
 def test_an_empty_or_missing_root_is_nothing_to_do(tmp_path):
-    assert log_sweep(tmp_path, WIDE) == log_sweep(tmp_path / "missing", WIDE) == (0, 0)
+    assert sweep(tmp_path, WIDE) == sweep(tmp_path / "missing", WIDE) == (0, 0)
 
 
 def test_a_reader_in_the_middle_of_what_is_swept_gets_the_rest_and_a_count(make_writer, tmp_path):
@@ -82,6 +82,6 @@ def test_a_reader_in_the_middle_of_what_is_swept_gets_the_rest_and_a_count(make_
         writer.append(lines(10, first))
         writer.flush()
     assert len(follower.poll(15).records) == 15
-    log_sweep(tmp_path, Retention(1e6, 4096, 1 << 40))
+    sweep(tmp_path, Retention(1e6, 4096, 1 << 40))
     found, gap = drain(follower)
     assert 15 + len(found) + gap == 100

@@ -15,7 +15,7 @@ import pytest
 from supervisor.errors import ConfigurationError
 from supervisor.store import Sealer, deadline_retries, migrate, open_lookups
 from supervisor.store.drivers import driver_of
-from supervisor.store.plain_reads import Reader
+from supervisor.store.plain_reads import PlainReader
 from tests.support.stores import FIRST, KEY, SECOND, at_once, executed, refusal
 
 WRITES = 40
@@ -91,13 +91,13 @@ def test_many_threads_share_a_few_connections(url, store, monkeypatch):
 def test_who_gets_no_connection_in_time_is_told_to_try_again(url, monkeypatch):
     monkeypatch.setattr(deadline_retries, "POOL_SIZE", 0)
     monkeypatch.setattr(deadline_retries, "POOL_WAIT_S", 0.01)
-    refused = refusal(lambda: Reader(driver_of(url)).rows("SELECT 1"))
+    refused = refusal(lambda: PlainReader(driver_of(url)).rows("SELECT 1"))
     assert (refused.status, refused.headers) == (503, {"Retry-After": "1"})
 
 
 def test_lookups_cannot_write(url, store):
     store.create_function("demo", "hello", FIRST)
-    with closing(Reader(driver_of(url))) as reader:
+    with closing(PlainReader(driver_of(url))) as reader:
         assert reader.rows("SELECT name FROM functions") == [("hello",)]
         assert refusal(lambda: reader.rows("DELETE FROM functions")).status == 503
     assert store.has_function("demo", "hello")
@@ -113,7 +113,7 @@ def test_closed_lookups_can_be_asked_again(store, lookups):
 def test_a_store_that_nobody_has_set_up_has_no_revision_and_is_not_opened(url):
     driver = driver_of(url)
     driver.make_file()
-    with closing(Reader(driver)) as reader:
+    with closing(PlainReader(driver)) as reader:
         assert reader.revision() is None
     with pytest.raises(ConfigurationError, match=r"cannot open the store: .*space_values"):
         open_lookups(url, Sealer(KEY))

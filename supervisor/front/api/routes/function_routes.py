@@ -25,7 +25,7 @@ from supervisor.front.api.schemas import (
     Label,
     Paging,
 )
-from supervisor.store import Function
+from supervisor.store import StoredFunction
 
 T = TypeVar("T", str, int)
 
@@ -100,7 +100,7 @@ async def show_code(context: Given, space: SpaceIn, name: NameIn) -> Code:
     return Code(code=await context.blocking(read))
 
 
-async def described(context: Context, function: Function) -> FunctionOut:
+async def described(context: Context, function: StoredFunction) -> FunctionOut:
     """The function as the API shows it."""
     standing = await context.control.standing(function.space, function.name)
     content = function.active.content

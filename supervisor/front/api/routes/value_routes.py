@@ -17,7 +17,7 @@ from supervisor.front.api.schemas import (
     VariableList,
     VariableOut,
 )
-from supervisor.store import Kind
+from supervisor.store import ValueKind
 
 router = APIRouter(prefix="/spaces/{space}", tags=["values"])
 
@@ -75,7 +75,7 @@ async def delete_variable(context: Given, space: SpaceIn, name: ValueNameIn) -> 
     await _delete(context, space, "variable", name)
 
 
-async def _put(context: Context, space: str, kind: Kind, name: str, value: Any) -> Response:
+async def _put(context: Context, space: str, kind: ValueKind, name: str, value: Any) -> Response:
     async def commit() -> bool:
         made = await context.blocking(context.store.put_value, space, kind, name, value)
         await context.control.values_changed(space)
@@ -84,7 +84,7 @@ async def _put(context: Context, space: str, kind: Kind, name: str, value: Any) 
     return Response(status_code=201 if await context.to_its_end(commit()) else 204)
 
 
-async def _delete(context: Context, space: str, kind: Kind, name: str) -> None:
+async def _delete(context: Context, space: str, kind: ValueKind, name: str) -> None:
     async def commit() -> None:
         await context.blocking(context.store.delete_value, space, kind, name)
         await context.control.values_changed(space)

@@ -1,1 +1,1 @@
-"""One file per revision, numbered; what was released is never edited."""
+"""One file per revision, numbered; a released one is never edited."""

@@ -1,0 +1,62 @@
+"""What several commands do alike with the server's resources: read a list to its end, remove some by name."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from supervisor.cli import output
+from supervisor.cli.command_errors import CommandFailure, refused
+
+if TYPE_CHECKING:
+    from supervisor.cli.client.http_client import Client
+
+PAGES_MAX = 1000  # of a list: stops a server that never ends its pages
+
+
+def remove_and_tell(kind: str, names: list[str], client: Client, as_json: bool) -> None:
+    """Remove the named resources of a kind one after the other; a failure names those already removed."""
+    # All addresses first: an impossible name then removes nothing.
+    addresses = [(name, client.in_space(kind, name)) for name in names]
+    removed: list[str] = []
+    try:
+        for name, address in addresses:
+            client.send("DELETE", address)
+            removed.append(name)
+    except CommandFailure as error:
+        done = f"; already removed: {', '.join(removed)}" if removed else ""
+        raise CommandFailure(f"{name}: {error.message}{done}", error.exit_code) from None
+    if as_json:
+        output.write_json({"removed": removed})
+    else:
+        output.write_line(f"removed from space {client.target.space}: {', '.join(removed)}")
+
+
+def all_pages(client: Client, address: str) -> list[dict[str, Any]]:
+    """The objects of every page of a list, in the server's order."""
+    found: list[dict[str, Any]] = []
+    cursor: str | None = None
+    for _ in range(PAGES_MAX):
+        page = as_object(client.get(address, {"cursor": cursor} if cursor else None))
+        entries = page.get("data")
+        if not isinstance(entries, list):
+            raise _not_ours(address)
+        found.extend(as_object(entry) for entry in entries)
+        paging = page.get("paging")
+        following = paging.get("next_cursor") if isinstance(paging, dict) else None
+        if not isinstance(following, str) or not following or following == cursor:
+            return found
+        cursor = following
+    raise refused(f"the list at {address} has more than {PAGES_MAX} pages; it does not seem to end")
+
+
+def as_object(answer: Any) -> dict[str, Any]:
+    """``answer`` if it is a JSON object; else CommandFailure (refused)."""
+    if not isinstance(answer, dict):
+        raise _not_ours("the URL")
+    return answer
+
+
+def _not_ours(where: str) -> CommandFailure:
+    return refused(
+        f"the server's answer has another form than expected; check that {where} is a Cellblock server"
+    )
