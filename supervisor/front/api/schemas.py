@@ -174,7 +174,7 @@ class FunctionOut(BaseModel):
     template: str
     env: dict[str, str]
     options: dict[str, Any] = Field(description="as named by its author")
-    limits: LimitsOut = Field(description="every option with the value in force")
+    limits: Limits = Field(description="every option with the value in force")
     digest: str = Field(description="of the active version's bundle")
     version: int
     status: Status = Field("Running", description="Failed while its instances cannot start")
