@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import base64
+import ctypes
 import itertools
 import os
+import platform
 import subprocess
 from pathlib import Path
 
@@ -39,7 +41,16 @@ LEFT_OUT = {
     "tmp": "tmp",
 }
 
+# keyctl(2).
+KEYCTL = {"x86_64": 250, "aarch64": 219}[platform.machine()]
+JOIN_SESSION_KEYRING = 1
+
 pytestmark = [pytest.mark.needs_sandbox, pytest.mark.needs_root]
+
+
+def join_a_session_keyring() -> None:
+    """As a login gives one: without, the kernel gives each user namespace a session keyring of its own."""
+    ctypes.CDLL(None).syscall(KEYCTL, JOIN_SESSION_KEYRING, None)
 
 
 def refusal(tree_python: Path, folder: Path) -> str:
@@ -55,7 +66,7 @@ def refusal(tree_python: Path, folder: Path) -> str:
         [str(tree_python), "-m", "supervisor.cli", "serve", "--data-dir", str(folder / "data"),
          "--bind", "127.0.0.1:0", "--workers", "1"],
         cwd=tree_python.parents[2], env=environment, capture_output=True, text=True, timeout=START_SECONDS,
-        check=False,
+        check=False, preexec_fn=join_a_session_keyring,
     )  # fmt: skip
     assert done.returncode != 0
     assert "ready on" not in done.stdout
