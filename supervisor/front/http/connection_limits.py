@@ -1,6 +1,6 @@
-"""All connections of a front together: how many there may be, in all and of one address, and what they hold.
+"""Bounds the connections of a front: their number and the bytes they hold, in all and per address.
 
-One caller's bounds do not add up to a bound of the front: a thousand callers may each send a whole body.
+Bounds per connection do not bound the front: a thousand callers may each send a whole body.
 ``supervisor.front.invoke.wrong_tokens.network_of`` says which addresses count together.
 """
 
@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-# Of all that the front may hold one address may take this share, so that it alone keeps nobody out.
+# One address may take this share of the bytes that a front may hold, so that it alone keeps no other out.
 ADDRESS_SHARE = 0.5
 
 
 @dataclass(slots=True)
 class Group:
-    """What one address has here."""
+    """The connections of one address."""
 
     connections: int = 0
     held_bytes: int = 0
@@ -22,7 +22,7 @@ class Group:
 
 @dataclass(slots=True)
 class Crowd:
-    """Counts; whoever is refused is told so by its connection."""
+    """The counts of all connections; a connection itself tells its caller of a refusal."""
 
     connections_most: int
     per_address_most: int
@@ -32,7 +32,7 @@ class Crowd:
     groups: dict[str, Group] = field(default_factory=dict)
 
     def come(self, group: str) -> str:
-        """A connection has come; why it cannot stay, or ""; ``go`` is due for it in any case."""
+        """Count a new connection.  Returns why it is refused, or ""; ``go`` is due in both cases."""
         self.connections += 1
         one = self.groups.get(group)
         if one is None:
@@ -45,7 +45,7 @@ class Crowd:
         return ""
 
     def go(self, group: str, held_bytes: int) -> None:
-        """It has gone, and what was held for it is free."""
+        """Count a connection out, with the bytes that were held for it."""
         self.connections -= 1
         self.hold(group, -held_bytes)
         one = self.groups[group]
@@ -54,7 +54,7 @@ class Crowd:
             del self.groups[group]
 
     def hold(self, group: str, more_bytes: int) -> bool:
-        """Count so many bytes more, or fewer; False where that is more than there is room for."""
+        """Count more (or, if negative, fewer) held bytes; False if they are too many."""
         self.held_bytes += more_bytes
         one = self.groups[group]
         one.held_bytes += more_bytes

@@ -1,8 +1,8 @@
 """Which headers of a function's answer reach its caller: a table with a reason on each line.  Pure.
 
-A header that acts on the answer it stands in is the function's own business.  One that acts on the whole
-origin, on the connection, or on a proxy in between speaks for more than the function: it is dropped, or
-cut to what is the function's own.  What is not in the table is kept.  docs/browsers.md is written from here.
+A function may send any header that acts on its own answer only.  A header that acts on the whole origin, on
+the connection, or on a proxy in between is dropped, or cut to the function's own part.  A header that is not
+in the table is kept.  docs/browsers.md is written from here.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ HOP_BY_HOP = frozenset(
 
 
 class Fate(enum.Enum):
-    """What becomes of a header."""
+    """What is done with a header."""
 
     DROP = "dropped"
     SCOPE = "scoped"
@@ -25,14 +25,14 @@ class Fate(enum.Enum):
 
 
 class Rule(NamedTuple):
-    """``names`` are in lower case; one that ends in ``*`` stands for all that begin so."""
+    """``names`` are in lower case; one that ends in ``*`` is a prefix."""
 
     fate: Fate
     names: tuple[str, ...]
     why: str
 
 
-# From here on the bytes are hostile: the names that are compared with these are a tenant's.
+# From here on the bytes are hostile: a tenant chooses the names that are compared with these.
 TABLE = (
     Rule(Fate.DROP, tuple(sorted(HOP_BY_HOP)), "is about the connection, which is the platform's"),
     Rule(
@@ -154,7 +154,7 @@ TABLE = (
     ),
     Rule(Fate.KEEP, ("sourcemap", "timing-allow-origin", "x-robots-tag"), "is about this answer alone"),
 )
-# Of which no rule is needed for each: proxies read a `_` as a `-`.
+# Proxies read a `_` as a `-`, so one rule covers all such names.
 UNDERSCORE = Rule(
     Fate.DROP,
     ("any name with _",),
@@ -173,7 +173,7 @@ DROPPED_PREFIXES = tuple(
 
 
 def fate_of(lowered: str) -> Fate:
-    """What becomes of a header whose name, in lower case, is this."""
+    """What is done with a header; ``lowered`` is its name in lower case."""
     if "_" in lowered or lowered in DROPPED or lowered.startswith(DROPPED_PREFIXES):
         return Fate.DROP
     return Fate.SCOPE if lowered in SCOPED else Fate.KEEP

@@ -1,8 +1,8 @@
-"""What a call can come to: a closed set.  Pure.
+"""The outcomes of calls: a closed set.  Pure.
 
-Every call ends in exactly one of these.  Each has somebody to blame, the statuses that a caller may see,
-the level and the word of the log, which is the metric's label too; docs/outcomes.md is written from here.
-A new reason for an error that is not in ``REASONS`` fails a test until it is.
+Every call ends in exactly one of them.  Each has someone to blame, the statuses that a caller may see, and a
+level and a word in the log; the word is the metric's label too.  docs/outcomes.md is written from here.  A
+test fails as long as a reason of an error is missing in ``REASONS``.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class Outcome(enum.Enum):
 
 @dataclass(frozen=True)
 class Verdict:
-    """``statuses`` are those that a caller may see; empty where it sees none, or the function's own."""
+    """``statuses`` are those that a caller may see; empty where it sees none or the function's own."""
 
     blame: Blame
     statuses: tuple[int, ...]
@@ -114,7 +114,7 @@ TABLE: dict[Outcome, Verdict] = {
     Outcome.FAULT: Verdict(Blame.PLATFORM, (500,), "critical", "our own mistake"),
 }
 
-# ``details.reason`` of an error of the platform, where it is not the outcome's own word.
+# The outcome of each ``details.reason`` of the platform's errors.
 REASONS: dict[str, Outcome] = {
     **{outcome.value: outcome for outcome in Outcome},
     "not started": Outcome.NOT_STARTED,
@@ -124,7 +124,7 @@ _FIRST_REFUSAL, _FIRST_FAULT = 400, 500
 
 
 def outcome_of(status: int, details: Mapping[str, Any] | None) -> Outcome:
-    """The outcome that an error of the platform stands for."""
+    """The outcome of a call that was answered with an error of the platform."""
     reason = (details or {}).get("reason")
     if reason is not None:
         return REASONS.get(reason, Outcome.FAULT)  # a test knows every reason in the code
