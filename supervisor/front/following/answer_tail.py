@@ -14,8 +14,8 @@ from collections.abc import Iterable
 
 from supervisor.errors import PlatformError
 from supervisor.front.following.log_pages import LogReads
-from supervisor.front.http.exchange import Beside, Exchange
 from supervisor.front.invoke.credential import Credentials
+from supervisor.front.invoke.invocation import Beside, Invocation
 from supervisor.front.logs.recorder import Recorder
 from supervisor.front.outcome.answers import Headers
 from supervisor.front.outcome.reports import now
@@ -23,7 +23,6 @@ from supervisor.logs import Query, Record
 
 log = logging.getLogger("cellblock.logs")
 
-ASKED = (b"x-cellblock-logs", b"tail")
 TAIL_HEADER = b"x-cellblock-log-tail"
 # In base64 5.4 KiB: with all other headers below the 8 KiB that clients and proxies take.
 TAIL_BYTES = 4096
@@ -47,12 +46,12 @@ class LogTail:
         self._reads = LogReads(recorder.root)
         self._waiting = 0
 
-    def beside(self, request: Exchange) -> Beside | None:
+    def beside(self, request: Invocation) -> Beside | None:
         """What gives the tail as a header of the answer, for a caller with a credential of the space."""
         given = [value for name, value in request.headers if name == b"authorization"]
         if len(given) != 1 or self._credentials.principal(given[0]) is None:
             return None
-        space, name, _ = (group.decode("latin-1") if group else "" for group in request.match.groups())
+        space, name = request.asked.space, request.asked.name
         started = time.monotonic()
 
         async def with_tail(call_id: str) -> Headers:

@@ -17,9 +17,8 @@ from supervisor.bundles.imported_names import imports_of
 from supervisor.front.functions.deployed_limits import limits_in_force
 from supervisor.front.functions.public_functions import PublicNames
 from supervisor.front.functions.single_flight import SingleFlight
-from supervisor.front.invoke import cors
 from supervisor.front.logs.recorder import Recorder
-from supervisor.front.outcome import refusals
+from supervisor.front.outcome import cors, refusals
 from supervisor.front.pool import eviction, recycling
 from supervisor.front.pool.cell.instance_identity import Identity
 from supervisor.front.pool.eviction import Held

@@ -11,7 +11,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from supervisor.front.invoke.pending_call import PreparedCall
+from supervisor.front.pool.cell.pending_call import PendingCall
 
 # An alarm that rings this much early has rung in time.
 CLOCK_GRAIN_S = 0.002
@@ -52,9 +52,9 @@ class Deadlines:
 
     def __init__(
         self,
-        outstanding: dict[int, PreparedCall],
+        outstanding: dict[int, PendingCall],
         steps: Callable[[], tuple[Step, ...]],
-        act: Callable[[str, int, PreparedCall], None],
+        act: Callable[[str, int, PendingCall], None],
     ) -> None:
         self._outstanding = outstanding
         self._steps = steps
@@ -62,12 +62,12 @@ class Deadlines:
         self._alarm: asyncio.TimerHandle | None = None
         self._loop = asyncio.get_running_loop()
 
-    def begin(self, call: PreparedCall) -> None:
+    def begin(self, call: PendingCall) -> None:
         """It has been sent just now."""
         call.limit_at = call.until = self._loop.time() + call.timeout_s
         self._watch(call.until)
 
-    def over(self, call: PreparedCall) -> None:
+    def over(self, call: PendingCall) -> None:
         """Whatever its limit is: its time is up now."""
         if call.step == 0:
             call.limit_at = call.until = self._loop.time()

@@ -34,7 +34,7 @@ class Waiting(Protocol):
 
 
 class Imports:
-    """Times are seconds on the clock of ``PreparedCall.queued_at``."""
+    """Times are seconds on the clock of ``PendingCall.queued_at``."""
 
     def __init__(self) -> None:
         # Those that run here, and whether each was begun ahead of any call.

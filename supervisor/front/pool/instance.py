@@ -15,7 +15,6 @@ import time
 from collections.abc import Callable
 
 from supervisor.errors import PlatformError
-from supervisor.front.invoke.pending_call import PreparedCall
 from supervisor.front.logs.log_pipes import LogPipes
 from supervisor.front.outcome import lost_calls, platform_lines
 from supervisor.front.outcome.answers import function_headers
@@ -24,6 +23,7 @@ from supervisor.front.pool import deadlines
 from supervisor.front.pool.cell.inbox import Inbox
 from supervisor.front.pool.cell.instance_identity import Identity, Memory
 from supervisor.front.pool.cell.outbox import Outbox
+from supervisor.front.pool.cell.pending_call import PendingCall
 from supervisor.front.pool.limits_met import WORDS, MetLimits
 from supervisor.front.warden_link import Ending, Lease, WardenLink
 from worker import wire
@@ -48,7 +48,7 @@ class Instance:
         warden: WardenLink,
         identity: Identity,
         on_free: Callable[[Instance, float], None],
-        on_gone: Callable[[Instance, list[PreparedCall]], None],
+        on_gone: Callable[[Instance, list[PendingCall]], None],
     ) -> None:
         """``on_free(instance, seconds)`` follows each call that ended well.
 
@@ -80,7 +80,7 @@ class Instance:
         self.limits = MetLimits(
             self._logs.lines, identity.memory_mib, lambda: self._whose(0), self._make_way_soon
         )
-        self._outstanding: dict[int, PreparedCall] = {}
+        self._outstanding: dict[int, PendingCall] = {}
         self._steps = deadlines.ladder(False, identity.grace_s)
         self._deadlines = deadlines.Deadlines(self._outstanding, lambda: self._steps, self._act)
         self._grace_s = identity.grace_s
@@ -137,7 +137,7 @@ class Instance:
 
     # ---- calls ------------------------------------------------------------------------------
 
-    def send(self, call: PreparedCall) -> None:
+    def send(self, call: PendingCall) -> None:
         """Send one call; it ends with its frame or with CallLost."""
         if self._ending is not None:
             call.fail(CallLost(self._ending, False))
@@ -176,13 +176,13 @@ class Instance:
         """Calls that are running, or of which something may be left."""
         return len(self._outstanding) + self.is_dirty
 
-    def hang_up(self, call: PreparedCall) -> None:
+    def hang_up(self, call: PendingCall) -> None:
         """The call's caller is gone: it ends as one does whose time is up."""
         if call.step == 0 and not self.is_gone:
             call.why = wire.CALLER_IS_GONE
             self._deadlines.over(call)
 
-    def _act(self, what: str, number: int, call: PreparedCall) -> None:
+    def _act(self, what: str, number: int, call: PendingCall) -> None:
         """One step of ``deadlines.ladder``."""
         if what == deadlines.TELL:
             self._outbox.write(wire.encode(wire.CANCEL, number, (call.why,)))
@@ -319,11 +319,11 @@ class Instance:
         else:
             call.finish(frame)
 
-    def _finished(self, call: PreparedCall, seconds: float) -> None:
+    def _finished(self, call: PendingCall, seconds: float) -> None:
         """Answered, after so long: the cell is free for another call."""
         self._on_free(self, seconds)
 
-    def _stands(self, call: PreparedCall, frame: wire.Frame) -> None:
+    def _stands(self, call: PendingCall, frame: wire.Frame) -> None:
         """Where a call's code stands: told once, by a call that is over or keeps one that is over waiting."""
         where, is_blocking = frame.head
         is_asked = any(other.step for other in self._outstanding.values()) if is_blocking else call.step
