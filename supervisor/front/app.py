@@ -26,7 +26,7 @@ from supervisor.front.invoke import origins, timing
 from supervisor.front.invoke.call_ids import CallIds
 from supervisor.front.invoke.credential import Credentials
 from supervisor.front.invoke.gateway import Gateway
-from supervisor.front.invoke.invocation import Invocation
+from supervisor.front.invoke.http_call import HttpCall
 from supervisor.front.lazy_api import LazyApi
 from supervisor.front.logs.log_deletion import LogKeeper
 from supervisor.front.logs.recorder import Recorder
@@ -124,7 +124,7 @@ class Application:
         self.recognise = self._domain.recognise if self._domain else origins.recognise_path
 
     @property
-    def invoke(self) -> Callable[[Invocation], None]:
+    def invoke(self) -> Callable[[HttpCall], None]:
         """Begins an invocation, without ASGI; there once the application was started."""
         assert self._parts is not None, "a request before the start"
         return self._parts.gateway.begin

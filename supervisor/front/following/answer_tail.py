@@ -15,7 +15,7 @@ from collections.abc import Iterable
 from supervisor.errors import PlatformError
 from supervisor.front.following.log_pages import LogReads
 from supervisor.front.invoke.credential import Credentials
-from supervisor.front.invoke.invocation import Beside, Invocation
+from supervisor.front.invoke.http_call import Beside, HttpCall
 from supervisor.front.logs.recorder import Recorder
 from supervisor.front.outcome.answers import Headers
 from supervisor.front.outcome.reports import now
@@ -46,7 +46,7 @@ class LogTail:
         self._reads = LogReads(recorder.root)
         self._waiting = 0
 
-    def beside(self, request: Invocation) -> Beside | None:
+    def beside(self, request: HttpCall) -> Beside | None:
         """What gives the tail as a header of the answer, for a caller with a credential of the space."""
         given = [value for name, value in request.headers if name == b"authorization"]
         if len(given) != 1 or self._credentials.principal(given[0]) is None:

@@ -11,7 +11,7 @@ from urllib.parse import unquote
 from supervisor.errors import PlatformError
 from supervisor.front.http.connection import Connection
 from supervisor.front.http.idle_connections import Phase
-from supervisor.front.http.request_head import Target
+from supervisor.front.http.request_head import RequestTarget
 from supervisor.front.outcome.answers import BODYLESS, Headers
 
 log = logging.getLogger("cellblock.front")
@@ -31,7 +31,7 @@ CHUNKED = (b"transfer-encoding", b"chunked")
 
 
 class Cycle:
-    """One request, one task.  A Reader of its connection."""
+    """One request, one task.  A RequestHandler of its connection."""
 
     shut_seconds = SHUT_SECONDS
 
@@ -40,7 +40,7 @@ class Cycle:
         serve: Callable[..., Any],
         connection: Connection,
         method: str,
-        target: Target,
+        target: RequestTarget,
         headers: Headers,
     ) -> None:
         """``serve`` is the ASGI application; it runs from the loop's next turn on."""
@@ -81,22 +81,22 @@ class Cycle:
         if not self._is_over:
             self.failed(PlatformError(500, OUR_MISTAKE))
 
-    # ---- as the connection's reader -----------------------------------------------------------------
+    # ---- as the connection's handler -----------------------------------------------------------------
 
     def take(self, data: bytes) -> None:
-        """As Reader.take."""
+        """As RequestHandler.take."""
         self._body += data
         if len(self._body) >= BODY_HELD_BYTES:
             self._connection.hold_body()
         self._news.set()
 
     def whole(self) -> None:
-        """As Reader.whole."""
+        """As RequestHandler.whole."""
         self._is_whole = True
         self._news.set()
 
     def failed(self, error: PlatformError) -> None:
-        """As Reader.failed."""
+        """As RequestHandler.failed."""
         self._end()
         if self._has_begun:
             self._connection.end(True)  # the answer cannot be taken back
@@ -104,7 +104,7 @@ class Cycle:
             self._connection.refuse(error)
 
     def lost(self) -> None:
-        """As Reader.lost."""
+        """As RequestHandler.lost."""
         self._end()
 
     def _end(self) -> None:

@@ -5,7 +5,7 @@ cannot use yet in its inbox, and stops reading when the inbox is full.  Rules:
 
 1. No byte of the next message is looked at before this one was answered (``message``, ``pieces``): nothing is
    parsed ahead, and no byte of a body is ever taken for a request.
-2. A request belongs to one Reader: an ``Invocation`` or a ``Cycle``.  Its body is read when the Reader asks.
+2. A request belongs to one RequestHandler: an ``HttpCall`` or a ``Cycle``.  Its body is read when that asks.
 3. The rest of a refused request is read and thrown away, within bounds, and then the connection closes: a
    caller that sends all before it reads gets to see why.
 4. The bytes held for a connection count against the limits (``connection_limits``) until its request was
@@ -22,11 +22,11 @@ from typing import cast
 
 from supervisor.errors import PlatformError
 from supervisor.front.http import request_head
-from supervisor.front.http.edge import Edge, Reader
-from supervisor.front.http.idle_connections import Phase, Seen, State
+from supervisor.front.http.edge import Edge, RequestHandler
+from supervisor.front.http.idle_connections import ConnectionState, Observation, Phase
 from supervisor.front.http.message import Message
 from supervisor.front.invoke import timing
-from supervisor.front.invoke.invocation import Invocation
+from supervisor.front.invoke.http_call import HttpCall
 from supervisor.front.invoke.wrong_tokens import network_of
 from supervisor.front.outcome import answers
 from supervisor.front.outcome.answers import Headers
@@ -50,7 +50,7 @@ class Connection(asyncio.BufferedProtocol):
 
     __slots__ = (
         "_group", "_half_closed", "_held", "_inbox", "_is_paused", "_is_turning", "_lingered", "edge",
-        "is_shut", "is_unwritable", "message", "must_close", "on_writable", "peer", "phase", "reader",
+        "handler", "is_shut", "is_unwritable", "message", "must_close", "on_writable", "peer", "phase",
         "requests", "seen", "transport",
     )  # fmt: skip
 
@@ -61,8 +61,8 @@ class Connection(asyncio.BufferedProtocol):
         self.peer = ""
         self.phase: Phase = IDLE
         self.requests = 0
-        self.seen: Seen | None = None
-        self.reader: Reader | None = None
+        self.seen: Observation | None = None
+        self.handler: RequestHandler | None = None
         self.message = Message(self._has_data)
         self.must_close = self.is_unwritable = False
         self.on_writable: asyncio.Event | None = None
@@ -81,7 +81,7 @@ class Connection(asyncio.BufferedProtocol):
         self.peer = str(address[0]) if isinstance(address, tuple) else ""
         self._group = network_of(self.peer)
         self.edge.connections.add(self)
-        if why := self.edge.crowd.come(self._group):
+        if why := self.edge.limits.enter(self._group):
             self.refuse(busy(why))
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -90,7 +90,7 @@ class Connection(asyncio.BufferedProtocol):
         self.message.close()
         self._inbox = bytearray()
         self.edge.connections.discard(self)
-        self.edge.crowd.go(self._group, self._held)
+        self.edge.limits.leave(self._group, self._held)
         self._held = 0
         if self._half_closed is not None:
             self._half_closed.cancel()
@@ -99,10 +99,10 @@ class Connection(asyncio.BufferedProtocol):
         self._lose()
 
     def _lose(self) -> None:
-        if (reader := self.reader) is not None:
-            self.reader = None
+        if (handler := self.handler) is not None:
+            self.handler = None
             self.edge.running -= 1
-            reader.lost()
+            handler.lost()
 
     def get_buffer(self, sizehint: int) -> memoryview:
         """The shared buffer."""
@@ -135,7 +135,7 @@ class Connection(asyncio.BufferedProtocol):
             self.give_up()
             return False
         self.is_shut = True
-        wait_s = self.reader.shut_seconds if self.reader is not None else 0.0
+        wait_s = self.handler.shut_seconds if self.handler is not None else 0.0
         self._half_closed = self.edge.loop.call_later(wait_s, self.give_up)
         return True
 
@@ -208,13 +208,13 @@ class Connection(asyncio.BufferedProtocol):
             elif message.is_whole and self.phase in WITH_BODY:
                 self.phase = BUSY
                 self.must_close = self.must_close or not message.keeps_alive
-                assert self.reader is not None
-                self.reader.whole()
+                assert self.handler is not None
+                self.handler.whole()
         return at
 
     def _has_data(self, data: bytes) -> None:
-        if self.reader is not None and self.phase is BODY:  # else this very piece was refused
-            self.reader.take(data)
+        if self.handler is not None and self.phase is BODY:  # else this very piece was refused
+            self.handler.take(data)
 
     # ---- requests ---------------------------------------------------------------------------------
 
@@ -233,14 +233,14 @@ class Connection(asyncio.BufferedProtocol):
         asked = edge.recognise(target.path, message.headers)
         # HEAD is answered without a body, by the way of all other requests.
         if asked is not None and message.method != "HEAD":
-            call = Invocation(self, asked, message.method, target.query, message.headers)
-            self.reader = call
+            call = HttpCall(self, asked, message.method, target.query, message.headers)
+            self.handler = call
             edge.invoke(call)
         else:
-            self.reader = edge.serve(self, message.method, target, message.headers)
+            self.handler = edge.serve(self, message.method, target, message.headers)
 
     def want_body(self) -> None:
-        """Read the body, or more of it: the reader takes it."""
+        """Read the body, or more of it: the handler takes it."""
         if self.phase is not HELD:
             return
         self.phase = BODY
@@ -250,7 +250,7 @@ class Connection(asyncio.BufferedProtocol):
         self._turn_later()
 
     def hold_body(self) -> None:
-        """Stop reading the body: the reader has enough for now."""
+        """Stop reading the body: the handler has enough for now."""
         if self.phase is BODY:
             self.phase = HELD
 
@@ -258,20 +258,21 @@ class Connection(asyncio.BufferedProtocol):
         """Count the bytes held for this connection; refuse the request if they are too many."""
         held = len(self._inbox) + self.message.held_bytes
         more, self._held = held - self._held, held
-        if more and not self.edge.crowd.hold(self._group, more) and more > 0:
+        if more and not self.edge.limits.hold(self._group, more) and more > 0:
             self._spoil(busy("it holds as much of requests as it may; send less, or later"))
 
     def too_slow(self) -> None:
         """Refuse the request: its body took too long."""
-        self._spoil(request_head.refusal(408, f"its body did not arrive within {self.edge.times.body_s:g} s"))
+        limit_s = self.edge.wait_limits.body_s
+        self._spoil(request_head.refusal(408, f"its body did not arrive within {limit_s:g} s"))
 
     def _spoil(self, error: PlatformError) -> None:
         """Refuse the rest of this request, unless it was answered meanwhile."""
         if self.phase <= HEAD:
             self.refuse(error)
-        elif self.phase in WITH_BODY and self.reader is not None:
+        elif self.phase in WITH_BODY and self.handler is not None:
             self.must_close = True
-            self.reader.failed(error)
+            self.handler.failed(error)
 
     # ---- answers ----------------------------------------------------------------------------------
 
@@ -305,7 +306,7 @@ class Connection(asyncio.BufferedProtocol):
             self.answered(closes)
 
     def refuse(self, error: PlatformError) -> None:
-        """Answer a request that has no reader, or whose reader cannot answer."""
+        """Answer a request that has no handler, or whose handler cannot answer."""
         self.must_close = True
         answer = answers.refused(error)
         stamps = timing.stamps(self.edge.call_ids.of(self.message.headers), time.perf_counter())
@@ -313,11 +314,11 @@ class Connection(asyncio.BufferedProtocol):
 
     def answered(self, closes: bool) -> None:
         """Go on after an answer: wait for the next request, or end the connection."""
-        if self.reader is not None:
-            self.reader = None
+        if self.handler is not None:
+            self.handler = None
             self.edge.running -= 1
         if self._held:
-            self.edge.crowd.hold(self._group, -self._held)
+            self.edge.limits.hold(self._group, -self._held)
             self._held = 0
         if not closes:
             self.phase = IDLE
@@ -339,9 +340,9 @@ class Connection(asyncio.BufferedProtocol):
 
     # ---- the sweep and the drain ------------------------------------------------------------------
 
-    def state(self) -> State:
+    def state(self) -> ConnectionState:
         """What ``idle_connections`` judges by."""
-        return State(self.requests, self.phase, self.transport.get_write_buffer_size())
+        return ConnectionState(self.requests, self.phase, self.transport.get_write_buffer_size())
 
     def end(self, at_once: bool) -> None:
         """Close the connection; ``at_once`` throws away what the caller has not read."""

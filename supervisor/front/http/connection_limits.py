@@ -13,30 +13,30 @@ ADDRESS_SHARE = 0.5
 
 
 @dataclass(slots=True)
-class Group:
-    """The connections of one address."""
+class AddressUse:
+    """The connections and held bytes of one address."""
 
     connections: int = 0
     held_bytes: int = 0
 
 
 @dataclass(slots=True)
-class Crowd:
-    """The counts of all connections; a connection itself tells its caller of a refusal."""
+class ConnectionLimits:
+    """Counts all connections of a front.  A connection itself tells its caller of a refusal."""
 
     connections_most: int
     per_address_most: int
     held_most_bytes: int
     connections: int = 0
     held_bytes: int = 0
-    groups: dict[str, Group] = field(default_factory=dict)
+    groups: dict[str, AddressUse] = field(default_factory=dict)
 
-    def come(self, group: str) -> str:
-        """Count a new connection.  Returns why it is refused, or ""; ``go`` is due in both cases."""
+    def enter(self, group: str) -> str:
+        """Count a new connection.  Returns why it is refused, or ""; ``leave`` is due in both cases."""
         self.connections += 1
         one = self.groups.get(group)
         if one is None:
-            one = self.groups[group] = Group()
+            one = self.groups[group] = AddressUse()
         one.connections += 1
         if self.connections > self.connections_most:
             return f"it has {self.connections_most} connections, its most"
@@ -44,7 +44,7 @@ class Crowd:
             return f"your address has {self.per_address_most} connections here, the most for one"
         return ""
 
-    def go(self, group: str, held_bytes: int) -> None:
+    def leave(self, group: str, held_bytes: int) -> None:
         """Count a connection out, with the bytes that were held for it."""
         self.connections -= 1
         self.hold(group, -held_bytes)

@@ -10,10 +10,10 @@ from typing import Protocol
 from supervisor.errors import PlatformError
 from supervisor.front.http import idle_connections
 from supervisor.front.http.answer_head import HeadWriter
-from supervisor.front.http.connection_limits import Crowd
-from supervisor.front.http.idle_connections import Seen, State
+from supervisor.front.http.connection_limits import ConnectionLimits
+from supervisor.front.http.idle_connections import ConnectionState, Observation
 from supervisor.front.invoke.call_ids import CallIds
-from supervisor.front.invoke.invocation import Invocation
+from supervisor.front.invoke.http_call import HttpCall
 from supervisor.front.invoke.origins import Asked
 from supervisor.front.outcome.answers import Headers
 
@@ -22,8 +22,8 @@ READ_BYTES = 1 << 16
 LOOKED_AT_ONCE = 1000
 
 
-class Reader(Protocol):
-    """The request that a connection serves, as the connection calls it.
+class RequestHandler(Protocol):
+    """Takes one request from its connection and answers it.
 
     A caller that has shut its sending side may wait for its answer or be gone, and nothing tells which.
     After ``shut_seconds`` the connection takes it for gone.
@@ -44,13 +44,13 @@ class Reader(Protocol):
         """The caller is gone: no answer is heard."""
 
 
-class Swept(Protocol):
-    """A connection, as the edge calls it.  ``seen`` belongs to the sweep."""
+class SweptConnection(Protocol):
+    """A connection, as the edge and its sweep know it."""
 
     transport: asyncio.Transport
-    seen: Seen | None
+    seen: Observation | None
 
-    def state(self) -> State:
+    def state(self) -> ConnectionState:
         """What the connection waits for."""
 
     def written(self, data: bytes, closes: bool) -> None:
@@ -68,29 +68,29 @@ class Edge:
     """The state of all connections of one front.
 
     ``recognise`` says which function a path and headers name.  An invocation goes to ``invoke``; any other
-    request goes to ``serve``, which gives its Reader for (connection, method, target, headers).
+    request goes to ``serve`` (connection, method, target, headers), which makes its RequestHandler.
     """
 
     loop: asyncio.AbstractEventLoop
-    crowd: Crowd
-    times: idle_connections.Times
+    limits: ConnectionLimits
+    wait_limits: idle_connections.WaitLimits
     call_ids: CallIds
     recognise: Callable[[bytes, Headers], Asked | None]
-    invoke: Callable[[Invocation], None]
-    serve: Callable[..., Reader]
+    invoke: Callable[[HttpCall], None]
+    serve: Callable[..., RequestHandler]
     heads: HeadWriter = field(default_factory=HeadWriter)
-    connections: set[Swept] = field(default_factory=set)
+    connections: set[SweptConnection] = field(default_factory=set)
     running: int = 0  # requests that are being answered
     is_draining: bool = False  # every answer is its connection's last
     # Connections read one after the other: each uses the bytes up before the loop goes on.
     buffer: bytearray = field(default_factory=lambda: bytearray(READ_BYTES))
     view: memoryview = field(init=False)
-    _answers: list[tuple[Swept, bytes, bool]] = field(default_factory=list)
+    _answers: list[tuple[SweptConnection, bytes, bool]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.view = memoryview(self.buffer)
 
-    def write_soon(self, connection: Swept, data: bytes, closes: bool) -> None:
+    def write_soon(self, connection: SweptConnection, data: bytes, closes: bool) -> None:
         """Write an answer once every connection and cell was heard in this turn of the loop.
 
         Callers then wake one after the other and not between two reads: half the time of a write.
@@ -108,15 +108,15 @@ class Edge:
         """End the connections whose time is up."""
         self._look(list(self.connections))
 
-    def _look(self, connections: list[Swept]) -> None:
+    def _look(self, connections: list[SweptConnection]) -> None:
         now = self.loop.time()
         for connection in connections[:LOOKED_AT_ONCE]:
             state = connection.state()
             seen = connection.seen = idle_connections.look(connection.seen, state, now)
-            verdict = idle_connections.judge(seen, now, self.times)
-            if verdict is idle_connections.Verdict.TOO_SLOW:
+            action = idle_connections.judge(seen, now, self.wait_limits)
+            if action is idle_connections.SweepAction.TOO_SLOW:
                 connection.too_slow()
-            elif verdict is not idle_connections.Verdict.KEEP:
-                connection.end(verdict is idle_connections.Verdict.ABORT)
+            elif action is not idle_connections.SweepAction.KEEP:
+                connection.end(action is idle_connections.SweepAction.ABORT)
         if rest := connections[LOOKED_AT_ONCE:]:
             self.loop.call_soon(self._look, rest)

@@ -16,7 +16,7 @@ import httptools
 from supervisor.errors import PlatformError
 from supervisor.front.http import request_head
 from supervisor.front.http.pieces import first_not_empty, piece_end, tail_of
-from supervisor.front.http.request_head import Framing, Target
+from supervisor.front.http.request_head import Framing, RequestTarget
 from supervisor.front.outcome.answers import Headers
 
 # The sizes, extensions and trailers of chunks may take as many bytes as the body and this many more, ...
@@ -44,7 +44,7 @@ class Message:
     def __init__(self, take: Callable[[bytes], None]) -> None:
         """``take`` gets each part of a body."""
         self._take = take
-        self._host: bytes | None = None  # the last one that was good
+        self._host: bytes | None = None  # the last valid one
         self._parser: httptools.HttpRequestParser | None = httptools.HttpRequestParser(self)
         self.begin()
 
@@ -151,7 +151,7 @@ class Message:
         if run > FRAMING_RUN_BYTES or self.fed > 2 * self.body_bytes + FRAMING_SLACK_BYTES:
             raise request_head.refusal(400, TOO_MUCH_FRAMING)
 
-    def target(self) -> Target:
+    def target(self) -> RequestTarget:
         """The target of a request whose head has come.  PlatformError for an invalid head."""
         parser = self._parser
         assert parser is not None and self.has_head

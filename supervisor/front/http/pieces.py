@@ -31,6 +31,6 @@ def first_not_empty(data: bytearray, at: int, size: int) -> int:
 
 
 def tail_of(tail: bytes, piece: memoryview) -> bytes:
-    """The last bytes after one more piece, with which an empty line may have begun."""
+    """The last TAIL_BYTES of all pieces so far, where an empty line may have begun."""
     last = bytes(piece[-TAIL_BYTES:])
     return last if len(last) == TAIL_BYTES else (tail + last)[-TAIL_BYTES:]

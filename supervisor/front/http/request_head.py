@@ -54,7 +54,7 @@ def headers_refused() -> PlatformError:
     return refusal(431, f"more than {HEADERS_MOST} headers or {HEAD_MAX_BYTES} bytes of head")
 
 
-class Target(NamedTuple):
+class RequestTarget(NamedTuple):
     """A request's target.  ``host`` is that of the absolute form, which overrides ``Host``."""
 
     path: bytes
@@ -62,24 +62,24 @@ class Target(NamedTuple):
     host: bytes | None = None
 
 
-def target_of(url: bytes, method: bytes) -> Target:
+def target_of(url: bytes, method: bytes) -> RequestTarget:
     """Parses a target in any form of RFC 9112, 3.2.  PlatformError 400, 501."""
     if b"#" in url:
         raise refusal(400, "a fragment in the target")
     if url[:1] == b"/":
         path, _, query = url.partition(b"?")
-        return Target(path, query)
+        return RequestTarget(path, query)
     if method == b"CONNECT":
         raise refusal(501, "there are no tunnels")
     if url == b"*" and method == b"OPTIONS":
-        return Target(url, b"")
+        return RequestTarget(url, b"")
     match = ABSOLUTE.fullmatch(url)
     if match is None:
         raise refusal(400, "a target that is neither a path nor a URL")
     host, path, query = match.groups()
     if not host or not HOST.fullmatch(host):
         raise refusal(400, "a URL without a valid host")
-    return Target(path or b"/", query or b"", host)
+    return RequestTarget(path or b"/", query or b"", host)
 
 
 def no_version(version: str) -> PlatformError:

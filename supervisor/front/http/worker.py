@@ -19,11 +19,11 @@ from gunicorn.workers.base import Worker
 
 from supervisor.front.http.asgi_cycle import Cycle
 from supervisor.front.http.connection import Connection
-from supervisor.front.http.connection_limits import Crowd
+from supervisor.front.http.connection_limits import ConnectionLimits
 from supervisor.front.http.edge import Edge
-from supervisor.front.http.idle_connections import Times
+from supervisor.front.http.idle_connections import WaitLimits
 from supervisor.front.invoke.call_ids import CallIds
-from supervisor.front.invoke.invocation import Invocation
+from supervisor.front.invoke.http_call import HttpCall
 from supervisor.front.invoke.origins import Asked
 from supervisor.front.outcome.answers import Headers
 from supervisor.settings.front_settings import FrontSettings
@@ -32,7 +32,7 @@ from supervisor.settings.front_settings import FrontSettings
 TICK_SECONDS = 1.0
 # How often the drain looks if the last request was answered.
 LOOK_SECONDS = 0.02
-# The drain ends after this many looks without a request: one that was on its way has arrived by then.
+# The drain ends after this many looks without a request: a request on its way has arrived by then.
 QUIET_LOOKS = 4
 # After the calls were ended at the deadline: until the warden tells their cells' ends and they are answered.
 LAST_WORDS_SECONDS = 0.8
@@ -44,15 +44,15 @@ LISTEN_BACKLOG = 2048
 LINGER_SECONDS = 30.0
 
 
-class Application(Protocol):
-    """What a worker serves.  All but ``start`` is used after it, and ``invoke`` changes with it."""
+class WorkerApplication(Protocol):
+    """The application of a front; ``start`` makes its ``call_ids`` and its ``invoke``."""
 
     settings: FrontSettings
     recognise: Callable[[bytes, Headers], Asked | None]
     call_ids: CallIds
 
     @property
-    def invoke(self) -> Callable[[Invocation], None]:
+    def invoke(self) -> Callable[[HttpCall], None]:
         """Begins an invocation."""
 
     async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
@@ -75,7 +75,7 @@ class FrontWorker(Worker):  # type: ignore[misc]
     """The process of one front."""
 
     _edge: Edge
-    _application: Application
+    _application: WorkerApplication
 
     def init_process(self) -> None:
         """Make the loop, in the worker's own process, before gunicorn sets the signals."""
@@ -126,8 +126,10 @@ class FrontWorker(Worker):  # type: ignore[misc]
         await application.start()
         self._edge = Edge(
             self._loop,
-            Crowd(settings.connections_most, settings.connections_per_address, settings.requests_max_bytes),
-            Times(
+            ConnectionLimits(
+                settings.connections_most, settings.connections_per_address, settings.requests_max_bytes
+            ),
+            WaitLimits(
                 settings.keepalive_seconds,
                 settings.head_seconds,
                 settings.body_seconds,

@@ -3,7 +3,7 @@
 Not here: the bytes of HTTP (``http``), what is deployed (``functions``), instances (``pool``), and how a
 call ends (``outcome``).
 
-Reading order: ``gateway`` (the steps), ``invocation`` (the object that goes through them), ``origins`` (which
+Reading order: ``gateway`` (the steps), ``http_call`` (the object that goes through them), ``origins`` (which
 function a request names), ``request`` (its path, headers and time limit), ``credential`` and ``wrong_tokens``
 (its caller), ``call_ids``, ``timing`` (the headers that tell where its time went).
 """

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from supervisor.errors import PlatformError
-from supervisor.front.invoke.wrong_tokens import LINE_EVERY_S, Guesses
+from supervisor.front.invoke.wrong_tokens import LINE_EVERY_S, WrongTokens
 
 log = logging.getLogger("cellblock.front")
 
@@ -41,7 +41,7 @@ class Credentials:
     def __init__(self, admin_token_sha256: bytes) -> None:
         self._admin = admin_token_sha256
         self._last_known = b""
-        self._guesses = Guesses()
+        self._wrong_tokens = WrongTokens()
         self._slowed = 0
         self._minute: asyncio.TimerHandle | None = None
 
@@ -67,12 +67,12 @@ class Credentials:
         if authorization is None or authorization[: len(BEARER)].lower() != BEARER:
             return unauthenticated(why)
         loop = asyncio.get_running_loop()
-        wait_s = self._guesses.wrong(peer, loop.time())
+        wait_s = self._wrong_tokens.count(peer, loop.time())
         if self._minute is None:
             self._minute = loop.call_later(LINE_EVERY_S, self._tell)
         if not wait_s:
             return unauthenticated(why)
-        if line := self._guesses.line(peer, loop.time()):
+        if line := self._wrong_tokens.line(peer, loop.time()):
             log.warning("%s", line)
         if self._slowed < SLOWED_MOST:
             self._slowed += 1
@@ -89,7 +89,7 @@ class Credentials:
     def _tell(self) -> None:
         """Log the last minute's wrong tokens; the timer runs only after a wrong token."""
         self._minute = None
-        for line in self._guesses.lines():
+        for line in self._wrong_tokens.lines():
             log.warning("%s within the last minute", line)
 
 

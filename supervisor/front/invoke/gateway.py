@@ -20,7 +20,7 @@ from supervisor.front.functions.directory import Directory
 from supervisor.front.invoke import request, timing
 from supervisor.front.invoke.call_ids import CallIds
 from supervisor.front.invoke.credential import Credentials
-from supervisor.front.invoke.invocation import Beside, Invocation
+from supervisor.front.invoke.http_call import Beside, HttpCall
 from supervisor.front.invoke.origins import Asked
 from supervisor.front.outcome import answers, cors, refusals
 from supervisor.front.outcome.answers import Answer, Headers
@@ -37,7 +37,7 @@ LOOKUPS_MOST = 100
 # A call is reported this soon after its end: before anybody looks, and mostly without a timer of its own.
 REPORT_SECONDS = 0.002
 
-Step = Callable[[Invocation], None]
+Step = Callable[[HttpCall], None]
 
 
 class Gateway:
@@ -49,7 +49,7 @@ class Gateway:
         credentials: Credentials,
         reports: Reports,
         call_ids: CallIds,
-        beside: Callable[[Invocation], Beside | None] = lambda call: None,
+        beside: Callable[[HttpCall], Beside | None] = lambda call: None,
     ) -> None:
         """``beside`` makes the headers of a call that asks for its log."""
         self._directory = directory
@@ -59,18 +59,18 @@ class Gateway:
         self._beside = beside
         self._tasks: set[asyncio.Task[None]] = set()
         # Calls that have ended: outcome, status, the platform's message, the time of day, seconds in all.
-        self._unreported: list[tuple[Invocation, Outcome, int, str, float, float]] = []
+        self._unreported: list[tuple[HttpCall, Outcome, int, str, float, float]] = []
         self._is_report_due = False
         self._loop = asyncio.get_running_loop()
 
-    def _step(self, call: Invocation, step: Step) -> None:
+    def _step(self, call: HttpCall, step: Step) -> None:
         """The door of this path: a bug of ours costs one caller a 500, and no process ends."""
         try:
             step(call)
         except Exception as error:
             self._fail(call, error)
 
-    def _fail(self, call: Invocation, error: Exception) -> None:
+    def _fail(self, call: HttpCall, error: Exception) -> None:
         """Answer with an error that a step has raised."""
         if isinstance(error, PlatformError):
             self.refuse(call, error)
@@ -80,7 +80,7 @@ class Gateway:
 
     # ---- 1. the head of an invocation has come ----------------------------------------------------------
 
-    def begin(self, call: Invocation) -> None:
+    def begin(self, call: HttpCall) -> None:
         """Begin a call whose head has come."""
         call.gateway = self
         call.call_id = self._call_ids.of(call.headers)
@@ -90,13 +90,13 @@ class Gateway:
 
     # ---- 2. the request is sorted -----------------------------------------------------------------------
 
-    def _parse(self, call: Invocation) -> None:
+    def _parse(self, call: HttpCall) -> None:
         request.parse(call)
         self._recognise(call)
 
     # ---- 3. the caller is recognised, the function is found ---------------------------------------------
 
-    def _recognise(self, call: Invocation) -> None:
+    def _recognise(self, call: HttpCall) -> None:
         call.is_known = self._credentials.principal(call.authorization) is not None
         if call.is_known:
             # A credential that is not ours may be the function's: only one that was consumed is removed.
@@ -107,7 +107,7 @@ class Gateway:
             return
         self._find(call, self._admit)
 
-    def _find(self, call: Invocation, then: Step) -> None:
+    def _find(self, call: HttpCall, then: Step) -> None:
         """Find the function's active version: in memory, or in a task in the store."""
         call.function = self._directory.functions.get((call.asked.space, call.asked.name))
         if call.function is not None:
@@ -115,13 +115,13 @@ class Gateway:
         else:
             self._look_up(call, then)
 
-    def _look_up(self, call: Invocation, then: Step) -> None:
+    def _look_up(self, call: HttpCall, then: Step) -> None:
         call.lookups += 1
         if call.lookups > LOOKUPS_MOST:
             raise refusals.replaced_too_often()
         self._keep(self._loop.create_task(self._found(call, then)))
 
-    async def _found(self, call: Invocation, then: Step) -> None:
+    async def _found(self, call: HttpCall, then: Step) -> None:
         """Have the function and its space's values in memory, then go on."""
         try:
             call.function = await self._directory.find(call.asked.space, call.asked.name)
@@ -134,17 +134,17 @@ class Gateway:
             if not call.is_closed:
                 self._step(call, then)
 
-    def _turn_away(self, call: Invocation) -> None:
+    def _turn_away(self, call: HttpCall) -> None:
         self._keep(self._loop.create_task(self._refuse_stranger(call)))
 
-    async def _refuse_stranger(self, call: Invocation) -> None:
+    async def _refuse_stranger(self, call: HttpCall) -> None:
         refusal = await self._credentials.refusal(call.authorization, call.connection.peer)
         if not call.is_closed:
             self.refuse(call, refusal)
 
     # ---- 4. the time limit is set, the body is read -----------------------------------------------------
 
-    def _admit(self, call: Invocation) -> None:
+    def _admit(self, call: HttpCall) -> None:
         function = call.function
         if not call.is_known and (function is None or not function.limits.public):
             self._turn_away(call)
@@ -160,14 +160,14 @@ class Gateway:
         else:
             call.want_body(function.request_max_bytes)
 
-    def body_arrived(self, call: Invocation) -> None:
+    def body_arrived(self, call: HttpCall) -> None:
         """Go on with a call whose whole body has come."""
         if not call.is_closed:
             self._step(call, self._encode)
 
     # ---- 5. the call is encoded -------------------------------------------------------------------------
 
-    def _encode(self, call: Invocation) -> None:
+    def _encode(self, call: HttpCall) -> None:
         if call.function is None:
             raise refusals.deleted(call.asked.name)
         values = self._directory.values.get(call.asked.space)
@@ -182,7 +182,7 @@ class Gateway:
 
     # ---- 6. to 9. a free instance takes the call, or the call waits for one -----------------------------
 
-    def _queue(self, call: Invocation) -> None:
+    def _queue(self, call: HttpCall) -> None:
         function = call.function
         assert function is not None
         call.pool = function.pool
@@ -194,7 +194,7 @@ class Gateway:
 
     # ---- 10. the frame becomes an HTTP answer -----------------------------------------------------------
 
-    def ended(self, call: Invocation) -> None:
+    def ended(self, call: HttpCall) -> None:
         """Answer a call that has its frame or an error; find its function again if that was replaced."""
         if call.is_closed:
             return
@@ -205,10 +205,10 @@ class Gateway:
         else:
             self._step(call, self._give)
 
-    def _find_again(self, call: Invocation) -> None:
+    def _find_again(self, call: HttpCall) -> None:
         self._find(call, self._encode)
 
-    def _give(self, call: Invocation) -> None:
+    def _give(self, call: HttpCall) -> None:
         frame, error = call.frame, call.error
         if frame is not None:
             if frame.kind == wire.ANSWER:
@@ -224,7 +224,7 @@ class Gateway:
             assert error is not None
             self._fail(call, error)
 
-    def _answer(self, call: Invocation, answer: Answer) -> None:
+    def _answer(self, call: HttpCall, answer: Answer) -> None:
         call.is_closed = True
         call.frame = None  # with the body, while the call waits for its report
         stamps = timing.stamps(call.call_id, call.started, call.queue_s, call.init_s, call.execution_s)
@@ -238,14 +238,14 @@ class Gateway:
         if answer.outcome is not None:
             self._report(call, answer.outcome, answer.status, answer.told)
 
-    async def _reply_beside(self, call: Invocation, answer: Answer, headers: Headers) -> None:
+    async def _reply_beside(self, call: HttpCall, answer: Answer, headers: Headers) -> None:
         assert call.beside is not None
         headers += await call.beside(call.call_id)
         call.reply(answer.status, headers, answer.body)
 
     # ---- refusals at any step, and callers that leave ---------------------------------------------------
 
-    def refuse(self, call: Invocation, error: PlatformError) -> None:
+    def refuse(self, call: HttpCall, error: PlatformError) -> None:
         """Answer with an error of the platform."""
         if call.cors is None and not call.body_max_bytes and cors.origin_of(call.headers) is not None:
             # Perhaps the function was not looked up yet, whose option says if a page may read the refusal.
@@ -254,12 +254,12 @@ class Gateway:
         else:
             self._refuse(call, error)
 
-    async def _refuse_page(self, call: Invocation, error: PlatformError) -> None:
+    async def _refuse_page(self, call: HttpCall, error: PlatformError) -> None:
         call.cors = await self.cors_of(call.asked, call.headers)
         if not call.is_closed:
             self._refuse(call, error)
 
-    def _refuse(self, call: Invocation, error: PlatformError) -> None:
+    def _refuse(self, call: HttpCall, error: PlatformError) -> None:
         if call.cors is not None and cors.is_preflight(call.method, call.headers):
             self._answer(call, Answer(204, outcome=None))
         else:
@@ -281,7 +281,7 @@ class Gateway:
         found = function.cors if function is not None else None
         return found if found is not None and found.allows(cors.origin_of(request_headers)) else None
 
-    def hung_up(self, call: Invocation) -> None:
+    def hung_up(self, call: HttpCall) -> None:
         """End a call whose caller is gone, as a call whose time is up."""
         call.is_closed = True
         if call.pool is not None:
@@ -296,7 +296,7 @@ class Gateway:
 
     # ---- the report -------------------------------------------------------------------------------------
 
-    def _report(self, call: Invocation, outcome: Outcome, status: int, told: str) -> None:
+    def _report(self, call: HttpCall, outcome: Outcome, status: int, told: str) -> None:
         """Report soon, while the next call's cell works: now the caller's next request would wait for it."""
         total_s = time.perf_counter() - call.started
         self._unreported.append((call, outcome, status, told, now(), total_s))

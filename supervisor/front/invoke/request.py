@@ -30,7 +30,7 @@ _HOP_BY_HOP = frozenset(name.encode() for name in HOP_BY_HOP)
 _READ = _HOP_BY_HOP | {b"authorization", b"x-timeout", b"content-length", b"cookie", b"service-worker"}
 
 
-class Request(Protocol):
+class ParsedRequest(Protocol):
     """An HTTP request to a function; ``parse`` reads the first four fields and sets the others.
 
     ``event_headers`` are for the function; ``timeout`` is ``X-Timeout`` as it came.
@@ -50,7 +50,7 @@ class Request(Protocol):
     has_body: bool
 
 
-def parse(request: Request) -> None:
+def parse(request: ParsedRequest) -> None:
     """Sort a request into what is the platform's and what is the function's.
 
     PlatformError 401, 403, 405, 414, 431.
@@ -68,7 +68,7 @@ def parse(request: Request) -> None:
     _sort_headers(request)
 
 
-def _sort_headers(request: Request) -> None:
+def _sort_headers(request: ParsedRequest) -> None:
     passed: list[tuple[str, str]] = []
     authorization: bytes | None = None
     timeout: str | None = None

@@ -35,13 +35,13 @@ class _Count:
     told_at: float = -math.inf
 
 
-class Guesses:
+class WrongTokens:
     """The counts of one front."""
 
     def __init__(self) -> None:
         self._counts: OrderedDict[str, _Count] = OrderedDict()
 
-    def wrong(self, address: str, now: float) -> float:
+    def count(self, address: str, now: float) -> float:
         """Count a wrong token; 0, or above the limit the seconds until the next one is within it."""
         key = network_of(address)
         count = self._counts.pop(key, None) or _Count(BURST, now)

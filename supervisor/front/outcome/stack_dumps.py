@@ -21,7 +21,7 @@ _BUNDLE = re.compile(r"(?:^|/)function/(.+)$")
 WHERE_MAX_CHARS = 512
 
 
-class Line(Protocol):
+class DumpLine(Protocol):
     """A line of a log pipe."""
 
     @property
@@ -29,7 +29,7 @@ class Line(Protocol):
         """Its bytes without the end of the line."""
 
 
-L = TypeVar("L", bound=Line)
+L = TypeVar("L", bound=DumpLine)
 
 
 def where_of(lines: Iterable[bytes]) -> str:
@@ -55,7 +55,7 @@ def where_of(lines: Iterable[bytes]) -> str:
     return best
 
 
-def is_fatal(lines: Iterable[Line]) -> bool:
+def is_fatal(lines: Iterable[DumpLine]) -> bool:
     """Whether one of the lines says that the interpreter dies; its stacks follow."""
     return any(line.data.startswith(_FATAL) for line in lines)
 

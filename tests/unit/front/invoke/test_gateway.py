@@ -14,7 +14,7 @@ import pytest
 from supervisor.front.invoke.call_ids import CallIds
 from supervisor.front.invoke.credential import Credentials
 from supervisor.front.invoke.gateway import LOOKUPS_MOST, Gateway
-from supervisor.front.invoke.invocation import Invocation
+from supervisor.front.invoke.http_call import HttpCall
 from supervisor.front.invoke.origins import recognise_path
 from supervisor.front.outcome import refusals
 from supervisor.front.outcome.lost_calls import CallLate
@@ -35,7 +35,7 @@ class Caller:
 
     def __init__(self) -> None:
         self.peer = "192.0.2.1"
-        self.reader: object = None
+        self.handler: object = None
         self.wants_body = False
         self.answers: list[tuple[int, dict[bytes, bytes], bytes]] = []
 
@@ -51,16 +51,16 @@ class Pool:
 
     def __init__(self) -> None:
         self.limits = Limits()
-        self.calls: list[Invocation] = []
-        self.left: list[Invocation] = []
+        self.calls: list[HttpCall] = []
+        self.left: list[HttpCall] = []
         self.is_retired = False
 
-    def submit(self, call: Invocation) -> None:
+    def submit(self, call: HttpCall) -> None:
         self.calls.append(call)
         if self.is_retired:
             call.fail(Retired())
 
-    def hang_up(self, call: Invocation) -> None:
+    def hang_up(self, call: HttpCall) -> None:
         self.left.append(call)
 
 
@@ -114,13 +114,13 @@ class Front:
     async def values_of(self, space: str) -> Any:
         return self.values.setdefault(space, SimpleNamespace(revision=2, frame=b""))
 
-    def call(self, *headers: tuple[bytes, bytes], method: str = "POST") -> tuple[Caller, Invocation]:
+    def call(self, *headers: tuple[bytes, bytes], method: str = "POST") -> tuple[Caller, HttpCall]:
         """A call whose head has come."""
         caller = Caller()
         asked = recognise_path(b"/spaces/s/functions/f/invoke", [])
         assert asked is not None
-        call = Invocation(caller, asked, method, b"", list(headers))
-        caller.reader = call
+        call = HttpCall(caller, asked, method, b"", list(headers))
+        caller.handler = call
         self.gateway.begin(call)
         return caller, call
 

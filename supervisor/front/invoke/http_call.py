@@ -30,7 +30,7 @@ class Caller(Protocol):
     peer: str
 
     @property
-    def reader(self) -> object:
+    def handler(self) -> object:
         """The request that the connection serves now."""
 
     def want_body(self) -> None:
@@ -43,21 +43,21 @@ class Caller(Protocol):
 class CallSteps(Protocol):
     """The gateway, as its invocations call it."""
 
-    def body_arrived(self, call: Invocation) -> None:
+    def body_arrived(self, call: HttpCall) -> None:
         """The whole body has come."""
 
-    def refuse(self, call: Invocation, error: PlatformError) -> None:
+    def refuse(self, call: HttpCall, error: PlatformError) -> None:
         """Answer with an error of the platform."""
 
-    def hung_up(self, call: Invocation) -> None:
+    def hung_up(self, call: HttpCall) -> None:
         """The caller is gone."""
 
-    def ended(self, call: Invocation) -> None:
+    def ended(self, call: HttpCall) -> None:
         """The run in the cell has ended."""
 
 
-class Invocation(PendingCall):
-    """An HTTP request to a function; a Reader of its connection (``front.http.edge``).
+class HttpCall(PendingCall):
+    """An HTTP request to a function; a RequestHandler of its connection (``front.http.edge``).
 
     ``request.parse`` sets ``path``, ``query``, ``event_headers`` and the fields beside them.  ``cors`` is the
     option of the function, once that was looked up.  ``pool`` is set while the call waits or runs.
@@ -108,7 +108,7 @@ class Invocation(PendingCall):
         self.connection.want_body()
 
     def take(self, data: bytes) -> None:
-        """As Reader.take."""
+        """As RequestHandler.take."""
         if len(self.body) + len(data) > self.body_max_bytes:
             self.body = b""
             self.failed(refusals.too_large(self.body_max_bytes))
@@ -120,16 +120,16 @@ class Invocation(PendingCall):
             self.body += data
 
     def whole(self) -> None:
-        """As Reader.whole."""
+        """As RequestHandler.whole."""
         self.gateway.body_arrived(self)
 
     def failed(self, error: PlatformError) -> None:
-        """As Reader.failed."""
+        """As RequestHandler.failed."""
         if not self.is_closed:
             self.gateway.refuse(self, error)
 
     def lost(self) -> None:
-        """As Reader.lost."""
+        """As RequestHandler.lost."""
         if not self.is_closed:
             self.gateway.hung_up(self)
 
@@ -140,5 +140,5 @@ class Invocation(PendingCall):
     def reply(self, status: int, headers: Headers, body: bytes) -> None:
         """Give the answer to the connection, if that still serves this request."""
         self.is_closed = True
-        if self.connection.reader is self:
+        if self.connection.handler is self:
             self.connection.reply(status, headers, body)
