@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 import logging
 import sys
+import time
 from datetime import UTC, datetime
 from typing import Literal
 
 LogFormat = Literal["text", "json"]
+# Something that goes on failing is logged this often.
+COMPLAIN_EVERY_S = 60.0
 TEXT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 
@@ -27,6 +30,21 @@ class JsonFormatter(logging.Formatter):
         if record.exc_info:
             entry["exception"] = self.formatException(record.exc_info)
         return json.dumps(entry)
+
+
+class Complaint:
+    """A warning about something that may fail again and again: logged at most every COMPLAIN_EVERY_S."""
+
+    def __init__(self, log: logging.Logger) -> None:
+        self._log = log
+        self._logged_at = -COMPLAIN_EVERY_S
+
+    def warn(self, message: str, *args: object) -> None:
+        """Log the warning, unless one was logged a short time ago."""
+        now = time.monotonic()
+        if now - self._logged_at >= COMPLAIN_EVERY_S:
+            self._logged_at = now
+            self._log.warning(message, *args)
 
 
 def formatter_of(log_format: LogFormat) -> logging.Formatter:

@@ -1,6 +1,6 @@
-"""What the API needs of the rest of the front, as a protocol: no import of the warden's side.
+"""What the API asks of the pools and the warden, as a protocol, so that it imports neither.
 
-``supervisor.front.warden_link`` is the implementation; it talks to the warden over a socket.
+``supervisor.front.warden_control`` implements it.
 """
 
 from __future__ import annotations
@@ -10,12 +10,14 @@ from typing import Protocol
 
 from supervisor.front.telemetry.survey import Survey
 
+DEFAULT_TEMPLATE = "python3-http"  # a function's ``template`` that stands for the server's default runtime
+
 
 @dataclass(frozen=True)
 class BundleCheck:
-    """What a throw-away cell of the wanted runtime says of a bundle it compiled (never ran).
+    """What a throw-away cell of the wanted runtime says of a bundle that it compiled and did not run.
 
-    ``message`` and ``line`` (1-based, in handler.py) say what is wrong when ``ok`` is false.
+    ``message`` and ``line`` (in handler.py, from 1) say what is wrong if ``ok`` is false.
     """
 
     ok: bool
@@ -28,7 +30,7 @@ class BundleCheck:
 class Standing:
     """A function just now: its instances over all fronts, and those of them that answer.
 
-    ``failed_version``'s last start failed for ``reason``; 0 where no start did.
+    The last start of ``failed_version`` failed for ``reason``; 0 where no start failed.
     """
 
     replicas: int = 0
@@ -37,11 +39,11 @@ class Standing:
     reason: str = ""
 
 
-class Control(Protocol):
-    """Requests of the API to the pools and the warden."""
+class ApiControl(Protocol):
+    """The API's requests to the pools and the warden."""
 
     async def check_bundle(self, template: str, digest: str) -> BundleCheck:
-        """Compile a stored bundle in a cell of that runtime; PlatformError 503 when none can be had."""
+        """Compile a stored bundle in a cell of that runtime; PlatformError 503 if there is no cell for it."""
         ...
 
     async def function_changed(self, space: str, name: str) -> None:
@@ -49,7 +51,7 @@ class Control(Protocol):
         ...
 
     async def function_deleted(self, space: str, name: str) -> None:
-        """The same of a function that is gone; what it has logged is gone then, too."""
+        """The same for a function that was deleted; its log is deleted then, too."""
         ...
 
     async def values_changed(self, space: str) -> None:
@@ -57,15 +59,15 @@ class Control(Protocol):
         ...
 
     async def standing(self, space: str, name: str) -> Standing:
-        """How a function stands, over all fronts."""
+        """The instances of a function over all fronts, and its last failed start."""
         ...
 
     async def survey(self, space: str) -> Survey:
-        """What goes on in all fronts now, of one space or with "" of all."""
+        """What goes on in all fronts now, in one space or ("") in all."""
         ...
 
     async def renew_zygotes(self) -> list[str]:
-        """Have the zygotes replaced while calls go on; the names of their runtimes."""
+        """Have the zygotes replaced while calls go on; returns the names of their runtimes."""
         ...
 
     def runtimes(self) -> tuple[str, ...]:

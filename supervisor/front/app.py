@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Any
 
 from supervisor.bundles.bundle_store import BundleStore
 from supervisor.front import health
-from supervisor.front.following.answer_tail import LogTail
-from supervisor.front.following.subscriptions import Tails
+from supervisor.front.following.answer_tail import AnswerTail
+from supervisor.front.following.subscriptions import Subscriptions
 from supervisor.front.functions.directory import Directory
 from supervisor.front.invoke import origins, timing
 from supervisor.front.invoke.call_ids import CallIds
@@ -28,7 +28,7 @@ from supervisor.front.invoke.credential import Credentials
 from supervisor.front.invoke.gateway import Gateway
 from supervisor.front.invoke.http_call import HttpCall
 from supervisor.front.lazy_api import LazyApi
-from supervisor.front.logs.log_deletion import LogKeeper
+from supervisor.front.logs.log_deletion import LogSweeper
 from supervisor.front.logs.recorder import Recorder
 from supervisor.front.outcome import answers, cors, refusals
 from supervisor.front.outcome.reports import Reports
@@ -92,8 +92,8 @@ class _Parts:
     directory: Directory
     gateway: Gateway
     recorder: Recorder
-    log_keeper: LogKeeper
-    tails: Tails
+    log_sweeper: LogSweeper
+    subscriptions: Subscriptions
     api: LazyApi
     lookups: Lookups
 
@@ -132,7 +132,7 @@ class Application:
     def drain(self) -> None:
         """Tell answers that follow a log that the server ends; others finish by themselves."""
         if self._parts is not None:
-            self._parts.tails.drain()
+            self._parts.subscriptions.drain()
 
     async def start(self) -> None:
         """Make everything but the connections, on the loop that runs."""
@@ -169,32 +169,34 @@ class Application:
         kept = _retention(settings)
         self._exporter = exporter = forwarding.exporter_of(settings)
         recorder = (
-            forwarding.ExportedRecorder(settings.logs_dir, kept, exporter)
+            forwarding.ExportingRecorder(settings.logs_dir, kept, exporter)
             if exporter
             else Recorder(settings.logs_dir, kept)
         )
 
-        self._reports = reports = forwarding.ForwardedReports(settings, recorder.take_reports, exporter)
+        self._reports = reports = forwarding.ForwardingReports(settings, recorder.take_reports, exporter)
         bundles = BundleStore(
             settings.front_dir / "bundles", settings.bundle_max_bytes, settings.bundle_max_entries
         )
         directory = Directory(
             lookups, settings, warden, lambda template: control.runtime_of(template), bundles, recorder
         )
-        tails = Tails(settings.logs_dir)
-        directory.on_deleted = tails.deleted
+        subscriptions = Subscriptions(settings.logs_dir)
+        directory.on_deleted = subscriptions.deleted
         control = WardenControl(directory, warden, config.runtimes)
-        api = LazyApi(config.store_url, sealer, bundles, control, credentials, tails, lambda: self.settings)
+        api = LazyApi(
+            config.store_url, sealer, bundles, control, credentials, subscriptions, lambda: self.settings
+        )
         warden.on_settings = self._told
-        log_tail = LogTail(recorder, credentials)
+        answer_tail = AnswerTail(recorder, credentials)
         parts = _Parts(
             warden,
             credentials,
             directory,
-            Gateway(directory, credentials, reports, self.call_ids, log_tail.beside),
+            Gateway(directory, credentials, reports, self.call_ids, answer_tail.beside),
             recorder,
-            LogKeeper(settings.logs_dir, kept, lambda: _known(lookups)),
-            tails,
+            LogSweeper(settings.logs_dir, kept, lambda: _known(lookups)),
+            subscriptions,
             api,
             lookups,
         )

@@ -12,8 +12,8 @@ from collections.abc import Callable
 from typing import Any
 
 from supervisor.bundles.bundle_store import BundleStore
-from supervisor.front.api_control import Control
-from supervisor.front.following.subscriptions import Tails
+from supervisor.front.api_control import ApiControl
+from supervisor.front.following.subscriptions import Subscriptions
 from supervisor.front.invoke.credential import Credentials
 from supervisor.settings.front_settings import FrontSettings
 from supervisor.store import Sealer
@@ -30,9 +30,9 @@ class LazyApi:
         store_url: str,
         sealer: Sealer,
         bundles: BundleStore,
-        control: Control,
+        control: ApiControl,
         credentials: Credentials,
-        tails: Tails,
+        subscriptions: Subscriptions,
         settings: Callable[[], FrontSettings],
     ) -> None:
         """``settings()`` gives the settings in force."""
@@ -42,7 +42,7 @@ class LazyApi:
             "bundles": bundles,
             "control": control,
             "credentials": credentials,
-            "tails": tails,
+            "subscriptions": subscriptions,
         }
         self._settings = settings
         self._app: Any = None

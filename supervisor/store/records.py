@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Generic, Literal, TypeVar
 
+FunctionKey = tuple[str, str]  # space and name
 Kind = Literal["secret", "variable"]
 T = TypeVar("T")
 

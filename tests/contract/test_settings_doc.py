@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic.fields import FieldInfo
 
-from supervisor.front.api.limits_schema import Limits
+from supervisor.front.api.limits_schema import LimitsOut
 from supervisor.function_limits import DEFAULT_CEILINGS, MIB
 from supervisor.function_options import Options
 from supervisor.settings.plain_sources import load
@@ -89,7 +89,7 @@ def setting_rows() -> list[str]:
 
 def option_rows() -> list[str]:
     rows = []
-    for name, field in Limits.model_fields.items():
+    for name, field in LimitsOut.model_fields.items():
         sentence, unit = sentence_and_unit(field)
         default, ceiling = shown(field.default, unit), shown(DEFAULT_CEILINGS.get(name), unit)
         if name in PENDING:
@@ -119,10 +119,10 @@ def test_the_page_says_which_settings_change_at_sighup() -> None:
 
 
 def test_an_option_has_the_same_bounds_for_a_tenant_as_in_the_limits() -> None:
-    assert list(Options.model_fields) == list(Limits.model_fields)
-    for name, field in Limits.model_fields.items():
+    assert list(Options.model_fields) == list(LimitsOut.model_fields)
+    for name, field in LimitsOut.model_fields.items():
         of_tenant = Options.model_json_schema()["properties"][name]["anyOf"][0]
-        of_limits = Limits.model_json_schema()["properties"][name]
+        of_limits = LimitsOut.model_json_schema()["properties"][name]
         of_limits = of_limits.get("anyOf", [of_limits])[0]
         for bound in ("minimum", "maximum", "exclusiveMinimum", "enum", "type"):
             assert of_tenant.get(bound) == of_limits.get(bound), f"{name} {field}"

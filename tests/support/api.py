@@ -14,7 +14,7 @@ import httpx
 
 from supervisor.bundles.bundle_store import BundleStore
 from supervisor.front.api import build_api
-from supervisor.front.following.subscriptions import Tails
+from supervisor.front.following.subscriptions import Subscriptions
 from supervisor.front.invoke.credential import Credentials
 from supervisor.store import Sealer, migrate, open_lookups
 from supervisor.store.store import Store, open_store
@@ -54,7 +54,7 @@ class Front:
             settings=self.settings,
             control=self.control,
             credentials=Credentials(hashlib.sha256(TOKEN.encode()).digest()),
-            tails=Tails(self.settings.logs_dir),
+            subscriptions=Subscriptions(self.settings.logs_dir),
         )
         self._runner = runner
 

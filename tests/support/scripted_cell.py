@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from supervisor.front.pool.cell.instance_identity import Identity
+from supervisor.front.pool.cell.instance_identity import InstanceIdentity
 from supervisor.front.pool.cell.pending_call import PendingCall
 from supervisor.front.pool.instance import Instance
 from supervisor.front.warden_link import Lease
@@ -84,9 +84,11 @@ class Ends:
         self._open.clear()
 
 
-def identity(**limits: int) -> Identity:
+def identity(**limits: int) -> InstanceIdentity:
     """The function ``demo/f``."""
-    return Identity("demo", "f", 1, limits.get("log_bytes", 1000), limits.get("log_lines", 10), 1 << 20)
+    return InstanceIdentity(
+        "demo", "f", 1, limits.get("log_bytes", 1000), limits.get("log_lines", 10), 1 << 20
+    )
 
 
 class HeardCall(PendingCall):

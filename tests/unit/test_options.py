@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from supervisor import function_limits as plain
 from supervisor.errors import PlatformError
-from supervisor.front.api.limits_schema import Limits
+from supervisor.front.api.limits_schema import LimitsOut
 from supervisor.front.functions.deployed_limits import limits_in_force
 from supervisor.function_limits import ASYNC_CONCURRENCY, DEFAULT_CEILINGS, MIB, resolve
 from supervisor.function_options import Options
@@ -47,26 +47,26 @@ NO_CEILINGS: dict[str, Any] = {"network": "host"}
 
 
 def test_the_defaults_are_the_contracts() -> None:
-    assert Limits().model_dump() == CONTRACT
+    assert LimitsOut().model_dump() == CONTRACT
     assert ASYNC_CONCURRENCY == 100
 
 
 def test_the_limits_that_are_documented_are_those_that_are_enforced() -> None:
     types = get_type_hints(plain.Limits)
     enforced = [(field.name, types[field.name], field.default) for field in fields(plain.Limits)]
-    documented = [(name, field.annotation, field.default) for name, field in Limits.model_fields.items()]
+    documented = [(name, field.annotation, field.default) for name, field in LimitsOut.model_fields.items()]
     assert enforced == documented
 
 
 def test_a_tenant_can_name_every_limit_and_nothing_else() -> None:
-    assert set(Options.model_fields) == set(Limits.model_fields) == set(CONTRACT)
+    assert set(Options.model_fields) == set(LimitsOut.model_fields) == set(CONTRACT)
     assert set(BOUNDS) | {"fresh", "network", "cors", "public"} == set(CONTRACT)
     with pytest.raises(ValidationError, match="Extra inputs"):
         Options(memroy=5)
     assert Options().named() == {}
 
 
-@pytest.mark.parametrize("model", [Limits, Options])
+@pytest.mark.parametrize("model", [LimitsOut, Options])
 @pytest.mark.parametrize("name", BOUNDS)
 def test_every_option_has_both_bounds_in_both_models(model: Any, name: str) -> None:
     least, most, below, above = BOUNDS[name]

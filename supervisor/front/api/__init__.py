@@ -1,8 +1,11 @@
 """The REST API: functions, versions, secrets, variables and logs, described by ``/openapi.json``.
 
-Reading order: ``gate`` (who enters), ``functions``, ``versions``, ``values``, ``logs`` (routes),
-``deploys`` (what a deploy does), ``logstream`` (an answer that goes on),
-``models`` (what is valid), ``errors`` (the one shape of a refusal), ``docs``.
+Not here: invoking a function (``front.invoke``), and health (``front.health``).
+
+Reading order: ``gate`` (who enters), ``routes`` (a module a resource), ``context`` (what all routes use),
+``deploys`` (what a deploy does), ``bundle_deletion``, ``streaming`` (answers of logs), ``schemas``,
+``limits_schema`` and ``json_value`` (what is valid), ``error_answers`` (the one shape of a refusal),
+``openapi`` (the description and its page).
 """
 
 from __future__ import annotations
@@ -24,8 +27,8 @@ from supervisor.front.api.routes import (
     value_routes,
     version_routes,
 )
-from supervisor.front.api_control import Control
-from supervisor.front.following.subscriptions import Tails
+from supervisor.front.api_control import ApiControl
+from supervisor.front.following.subscriptions import Subscriptions
 from supervisor.front.invoke.credential import Credentials
 from supervisor.settings.front_settings import FrontSettings
 from supervisor.store.store import Store
@@ -38,19 +41,19 @@ def build_api(
     store: Store,
     bundles: BundleStore,
     settings: FrontSettings,
-    control: Control,
+    control: ApiControl,
     credentials: Credentials,
-    tails: Tails,
+    subscriptions: Subscriptions,
 ) -> FastAPI:
-    """The API as an ASGI application; it owns none of what it is given.
+    """The API as an ASGI application; it closes nothing that it is given.
 
-    It answers everything but invoking and health, which the front answers before.
+    It answers everything but invoking and health, which the front answers before it.
     """
     app = FastAPIOffline(
         title="Cellblock",
         version=__version__,
         summary=openapi.SUMMARY,
-        # The assets are the library's, the page is ours (``docs``).
+        # The assets are the library's, the page is ours (``openapi``).
         docs_url=None,
         redoc_url=None,
         static_url=openapi.ASSETS,
@@ -62,7 +65,9 @@ def build_api(
         responses={"default": {"model": error_answers.ErrorEnvelope, "description": "Refused"}},
         generate_unique_id_function=lambda route: route.name,
     )
-    app.state.context = Context(store=store, bundles=bundles, settings=settings, control=control, tails=tails)
+    app.state.context = Context(
+        store=store, bundles=bundles, settings=settings, control=control, subscriptions=subscriptions
+    )
     routes: list[APIRoute] = []
     for router in (
         function_routes.router,

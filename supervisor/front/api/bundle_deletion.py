@@ -1,4 +1,4 @@
-"""Removing bundles that no version names any more."""
+"""Removes bundles that no version names any more."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from supervisor.bundles.bundle_store import BundleStore
 from supervisor.errors import PlatformError
 from supervisor.store.store import Store
 
-EVERY_S = 600.0  # a bundle is kept an hour at least; nothing is gained by looking more often
+EVERY_S = 600.0  # a bundle is kept for an hour at least, so looking more often gains nothing
 log = logging.getLogger(__name__)
 
 
 def collect_bundles(store: Store, bundles: BundleStore) -> tuple[str, ...]:
-    """Remove the bundles that no version names; blocks.  The digests removed."""
-    # In this order: a bundle of a version that is added after the look was touched after it, too.
+    """Remove the bundles that no version names; returns their digests.  Blocks."""
+    # In this order: the bundle of a version that is added meanwhile was touched meanwhile, and is kept.
     in_use = store.digests()
     return bundles.collect(in_use)
 
 
-class Housekeeping:
-    """Collects at most every EVERY_S in this process, the first time EVERY_S after its start."""
+class BundleDeletion:
+    """Removes unused bundles every EVERY_S at most; the first time EVERY_S after the process started."""
 
     def __init__(self, store: Store, bundles: BundleStore, now: Callable[[], float] = time.monotonic) -> None:
         self._store = store
@@ -31,7 +31,7 @@ class Housekeeping:
         self._last = now()
 
     def is_due(self) -> bool:
-        """Whether it is time; says so once."""
+        """Whether it is time.  Once it has said so, the time starts again."""
         now = self._now()
         if now - self._last < EVERY_S:
             return False
@@ -39,7 +39,7 @@ class Housekeeping:
         return True
 
     def collect(self) -> None:
-        """Collect; what fails is logged and tried again the next time."""
+        """Remove unused bundles; a failure is logged, and the next time tries again."""
         try:
             removed = collect_bundles(self._store, self._bundles)
         except (OSError, PlatformError) as error:

@@ -1,4 +1,4 @@
-"""What every route needs, made once by ``build_api``, and how they block and finish."""
+"""What every route uses: stores, settings, threads for blocking work, tasks that outlive their caller."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from starlette.concurrency import run_in_threadpool
 
 from supervisor.bundles.bundle_store import BundleStore
 from supervisor.bundles.shadows import warnings_of
-from supervisor.front.api.bundle_deletion import Housekeeping
-from supervisor.front.api_control import Control
-from supervisor.front.following.log_pages import LogReads
-from supervisor.front.following.subscriptions import Tails
+from supervisor.front.api.bundle_deletion import BundleDeletion
+from supervisor.front.api_control import ApiControl
+from supervisor.front.following.log_pages import ReadingThreads
+from supervisor.front.following.subscriptions import Subscriptions
 from supervisor.front.functions.deployed_limits import limits_in_force
 from supervisor.function_limits import Limits, resolve
 from supervisor.function_options import Options
@@ -22,51 +22,57 @@ from supervisor.settings.front_settings import FrontSettings
 from supervisor.store import Content
 from supervisor.store.store import Store
 
-# Versions; a bundle never changes.
+# Versions whose warnings are remembered; a bundle never changes.
 WARNINGS_KEPT = 2000
 P = ParamSpec("P")
 T = TypeVar("T")
 
 
 class Context:
-    """The API's collaborators."""
+    """Made once by ``build_api``."""
 
     def __init__(
-        self, *, store: Store, bundles: BundleStore, settings: FrontSettings, control: Control, tails: Tails
+        self,
+        *,
+        store: Store,
+        bundles: BundleStore,
+        settings: FrontSettings,
+        control: ApiControl,
+        subscriptions: Subscriptions,
     ) -> None:
         self.store = store
-        self.tails = tails
-        self.reads = LogReads(settings.logs_dir)
+        self.subscriptions = subscriptions
+        self.reads = ReadingThreads(settings.logs_dir)
         self.bundles = bundles
         self.settings = settings
         self.control = control
-        self._housekeeping = Housekeeping(store, bundles)
+        self._bundle_deletion = BundleDeletion(store, bundles)
         self._running: set[asyncio.Task[Any]] = set()
         self._warnings: dict[tuple[str, str], tuple[str, ...]] = {}
 
     async def blocking(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """``work``, which blocks, in a thread."""
+        """Run ``work``, which blocks, in a thread."""
         return await run_in_threadpool(work, *args, **kwargs)
 
     async def to_its_end(self, work: Coroutine[Any, Any, T]) -> T:
-        """``work``, which is not cut short when the caller hangs up: what is stored is also announced."""
+        """Run ``work`` to its end even if the caller hangs up, so that what is stored is also announced."""
         return await asyncio.shield(self._start(work))
 
     def tidy(self) -> None:
-        """Collect bundles in the background, if it is time."""
-        if self._housekeeping.is_due():
-            self._start(run_in_threadpool(self._housekeeping.collect))
+        """Remove unused bundles in the background, if it is time."""
+        if self._bundle_deletion.is_due():
+            self._start(run_in_threadpool(self._bundle_deletion.collect))
 
     def check_limits(self, options: Options) -> Limits:
-        """The limits these options give; PlatformError 422 for one above a ceiling."""
+        """The limits that these options give; PlatformError 422 for one above a ceiling."""
         return resolve(options.named(), self.settings.defaults, self.settings.all_ceilings)
 
     def limits_in_force(self, named: dict[str, Any]) -> Limits:
-        """The limits of stored options."""
+        """The limits of stored options, under today's ceilings."""
         return limits_in_force(named, self.settings)
 
     async def warnings_of(self, content: Content) -> tuple[str, ...]:
-        """What is odd about a version's bundle; looked at once."""
+        """The warnings about a version's bundle, which is looked at once."""
         key = content.digest, content.template
         known = self._warnings.get(key)
         if known is None:

@@ -1,8 +1,8 @@
-"""Changing what a function is: check everything, store it, then tell every front.
+"""Deploys: check everything, store it, then tell every front.
 
-A change is merged with the active version, checked as a whole, and stored only if that version is
-still the active one; otherwise it is merged and checked again.  So two deploys at once give two
-versions in some order, each of them checked, and never a mixture that nobody checked.
+A change is merged with the active version, checked as a whole, and stored only if that version is still the
+active one; otherwise it is merged and checked again.  So two deploys at once give two versions in some order,
+each of them checked, and never an unchecked mixture.
 """
 
 from __future__ import annotations
@@ -14,18 +14,19 @@ from dataclasses import replace
 
 from supervisor.errors import PlatformError, shown
 from supervisor.front.api.context import Context
-from supervisor.front.api.schemas import DEFAULT_TEMPLATE, FunctionChange, FunctionCreate
+from supervisor.front.api.schemas import FunctionChange, FunctionCreate
+from supervisor.front.api_control import DEFAULT_TEMPLATE
 from supervisor.function_options import Options
 from supervisor.store import Content, Function, StaleWriteError
 
-ATTEMPTS = 5  # each loses only to somebody else's success
+ATTEMPTS = 5  # each fails only because another deploy succeeded
 _NO_WHITESPACE = str.maketrans("", "", string.whitespace)  # base64(1) wraps its lines
 
 
 async def create(context: Context, space: str, wanted: FunctionCreate) -> Function:
-    """Create and deploy a function; PlatformError 409 when it exists, 413 or 422 as of ``_checked``."""
+    """Create and deploy a function; PlatformError 409 if it exists, 413 or 422 if it is not valid."""
     if await context.blocking(context.store.has_function, space, wanted.name):
-        # Before the bundle is unpacked; the store decides again at the end.
+        # Refused early, before the bundle is unpacked; the store decides again at the end.
         raise PlatformError(
             409,
             f"This function already exists: {shown(wanted.name)} in space {shown(space)}; "
@@ -53,7 +54,7 @@ async def create(context: Context, space: str, wanted: FunctionCreate) -> Functi
 async def change(context: Context, space: str, name: str, wanted: FunctionChange) -> Function:
     """Deploy a change of a function; the same content again adds no version.
 
-    PlatformError 404, 413 or 422; 409 when others kept changing it.
+    PlatformError 404, 413 or 422; 409 if others kept changing it.
     """
     if wanted.name not in (None, name):
         raise PlatformError(
@@ -76,7 +77,7 @@ async def change(context: Context, space: str, name: str, wanted: FunctionChange
 
         async def commit(found: Function = found, content: Content = content) -> Function:
             changed, _ = await context.blocking(context.store.deploy, found, content)
-            # Also when nothing changed: a caller repeats a PUT whose announcement failed.
+            # Announced even if nothing changed: a caller may repeat a PUT whose announcement failed.
             await context.control.function_changed(space, name)
             return changed
 
@@ -110,7 +111,7 @@ async def delete(context: Context, space: str, name: str) -> None:
 
     async def commit() -> None:
         digests = await context.blocking(context.store.delete_function, space, name)
-        # Its calls may still run: their bundles are kept for a while from now.
+        # Its calls may still run, so its bundles are kept for a while from now.
         await context.blocking(context.bundles.touch, digests)
         await context.control.function_deleted(space, name)
 

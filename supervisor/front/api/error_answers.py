@@ -1,4 +1,4 @@
-"""Every refusal of the API in the one envelope of ``supervisor.errors``."""
+"""Puts every refusal of the API into the envelope of ``supervisor.errors``."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from starlette.responses import Response
 
 from supervisor.errors import PlatformError, shown
 
-MAX_FIELDS = 20  # of a validation error; the first is what a person reads
+MAX_FIELDS = 20  # shown of a validation error; a person reads the first
 
 
 class ErrorBody(BaseModel):
@@ -35,14 +35,14 @@ class ErrorEnvelope(BaseModel):
 
 
 def respond(error: PlatformError) -> Response:
-    """The response that a PlatformError is."""
+    """The response of a PlatformError."""
     return Response(
         error.body(), status_code=error.status, headers=error.headers, media_type="application/json"
     )
 
 
 def install(app: FastAPI, routes: Sequence[APIRoute]) -> None:
-    """Answer every exception below the gate in the envelope; ``routes`` are those of the API."""
+    """Answer every exception of the routes in the envelope; ``routes`` are the API's."""
 
     async def platform(_request: Request, error: Exception) -> Response:
         assert isinstance(error, PlatformError)
@@ -62,7 +62,7 @@ def install(app: FastAPI, routes: Sequence[APIRoute]) -> None:
 
 
 def _invalid(error: RequestValidationError) -> PlatformError:
-    """A 422 that names the field.  It never shows what was sent: that may be a secret."""
+    """A 422 that names the field.  It never shows the value, which may be a secret."""
     found = error.errors()[:MAX_FIELDS]
     first = found[0]
     if first["type"] == "json_invalid":
@@ -81,7 +81,7 @@ def _invalid(error: RequestValidationError) -> PlatformError:
 
 
 def _field(location: Sequence[int | str]) -> str:
-    # The first part is body, path or query.  Names in it can come from outside: a key of env.
+    # The first part is body, path or query.  Other parts may be the caller's, such as a key of env.
     parts = [str(part) for part in location[1:]] or [str(location[0])]
     name = ".".join(parts)
     return name if re.fullmatch(r"[\w.\[\]-]{1,120}", name, re.ASCII) else shown(name)
@@ -107,7 +107,7 @@ def _http(request: Request, error: HTTPException, routes: Sequence[APIRoute]) ->
             headers={"Allow": allow},
         )
     if error.status_code == 400:
-        # FastAPI's for a body that json refused other than by a syntax error.
+        # FastAPI answers 400 if json refuses a body for another reason than its syntax.
         return PlatformError(
             422,
             "cannot read the body: it is not JSON (not UTF-8, nested too deeply, or a number too long)",
@@ -118,6 +118,6 @@ def _http(request: Request, error: HTTPException, routes: Sequence[APIRoute]) ->
 
 
 def _allowed(path: str, routes: Sequence[APIRoute]) -> str:
-    # The framework names the methods of the first route only.
+    # FastAPI names the methods of the first route only.
     methods = {method for route in routes if route.path_regex.match(path) for method in (route.methods or ())}
     return ", ".join(sorted(methods))

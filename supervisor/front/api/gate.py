@@ -1,8 +1,8 @@
-"""The door of the API: who may enter, with how large a body, in what time; and what falls out.
+"""The gate of the API: checks the credential, bounds body and time, and answers what nothing else answers.
 
-Pure ASGI, around the framework, so that a caller without a credential is refused before any byte
-of a body is read, and a body is counted while it is read.  Every answer leaves with headers that keep pages
-of other origins, functions' above all, from framing, opening, embedding or sniffing it.
+It is pure ASGI around FastAPI, so a caller without a credential is refused before a byte of its body is read,
+and a body is counted while it is read.  Every answer gets headers that keep pages of other origins, above all
+functions' pages, from framing, opening, embedding or sniffing it.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ from supervisor.front.invoke.credential import Credentials, peer_of
 from supervisor.front.outcome.browser_headers import CSP_NOTHING, OF_THE_SERVER
 
 OPEN_PATHS = frozenset({"/healthz", "/readyz", "/openapi.json", "/docs"})
-OPEN_FOLDER = "/docs/"  # the page's script and style
-BODY_MAX_BYTES = 1 << 20  # of every resource but functions: a value of 64 KiB, however it is escaped
-SLACK_BYTES = 1 << 20  # beside the source in a function: env, description, options
+OPEN_FOLDER = "/docs/"  # the scripts and styles of the page
+BODY_MAX_BYTES = 1 << 20  # of every resource but functions: holds a value of 64 KiB, however it is escaped
+SLACK_BYTES = 1 << 20  # for what is beside the source in a function: env, description, options
 _WITH_SOURCE = re.compile(r"/spaces/[^/]*/functions(/[^/]*)?")
 
 log = logging.getLogger(__name__)
 
 
 class Gate:
-    """Checks a request's credential and bounds its body; answers what nobody below could."""
+    """Checks a request's credential, bounds its body, and answers 500 for a bug of ours."""
 
     def __init__(
         self, app: ASGIApp, *, credentials: Credentials, source_max_bytes: int, body_seconds: float
@@ -44,7 +44,7 @@ class Gate:
         self._body_seconds = body_seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """One request; other kinds of connection pass."""
+        """Take a request; let other kinds of connection pass."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -59,10 +59,10 @@ class Gate:
         try:
             await self._check_credential(scope)
             await self._app(scope, self._bounded(scope, receive), watched)
-        except PlatformError as error:  # of the two lines above; the framework answers its own
+        except PlatformError as error:  # of the two lines above; FastAPI answers those of the routes
             await respond(error)(scope, receive, send)
         except Exception:
-            # One of the server's three doors: nothing of ours goes past it to a caller.
+            # One of the server's three last resorts: no detail of a bug of ours reaches a caller.
             reference = str(ULID())
             log.exception("error %s in %s %s", reference, scope["method"], scope["path"])
             if started:
@@ -79,7 +79,7 @@ class Gate:
         if path in OPEN_PATHS or path.startswith(OPEN_FOLDER):
             return
         given = [value for name, value in scope["headers"] if name == b"authorization"]
-        # Two are nobody's: what another server in between saw may have been the other one.
+        # Two credentials are refused: a server in between may have checked the other one.
         if len(given) != 1 or self._credentials.principal(given[0]) is None:
             raise await self._credentials.refusal(given[0] if given else None, peer_of(scope))
 
@@ -94,7 +94,7 @@ class Gate:
 
         async def bounded() -> MutableMapping[str, object]:
             nonlocal used, complete
-            if complete:  # the framework only waits for the caller to hang up
+            if complete:  # FastAPI only waits for the caller to hang up
                 return await receive()
             try:
                 async with asyncio.timeout_at(deadline):
@@ -104,7 +104,7 @@ class Gate:
             complete = not message.get("more_body", False)
             used += len(message.get("body", b""))
             if used > limit:
-                # An HTTPException is the one thing that FastAPI lets through while it reads a body.
+                # FastAPI lets only an HTTPException through while it reads a body.
                 raise HTTPException(413, _too_large(limit))
             return message
 
@@ -115,7 +115,7 @@ def _guarded(send: Send) -> Send:
     async def guarded(message: Message) -> None:
         if message["type"] == "http.response.start":
             headers = [*message.get("headers", ()), *OF_THE_SERVER]
-            if all(name != CSP_NOTHING[0] for name, _ in headers):  # the description's page has its own
+            if all(name != CSP_NOTHING[0] for name, _ in headers):  # ``/docs`` has its own policy
                 headers.append(CSP_NOTHING)
             message = {**message, "headers": headers}
         await send(message)

@@ -1,16 +1,17 @@
-"""Which JSON values a variable may hold: those that every cell can be given as they are."""
+"""Checks a variable's value: JSON that can be given to every cell as it is."""
 
 from __future__ import annotations
 
 import json
 from typing import Any
 
-MAX_DEPTH = 32  # arrays and objects within one another; a frame to a cell has a depth limit, too
-INTEGERS = range(-(1 << 63), 1 << 64)  # what msgpack, and most other languages, can hold
+MAX_DEPTH = 32  # arrays and objects within one another; the decoder of a cell has a depth limit too
+INTEGERS = range(-(1 << 63), 1 << 64)  # what msgpack and most other languages can hold
+HALF_A_PAIR = "it has half a surrogate pair, which is no text"
 
 
 def checked(value: Any, max_bytes: int) -> Any:
-    """``value``; ValueError, with a reason that does not show it, when it cannot be a variable.
+    """Return ``value``; ValueError if it cannot be a variable, with a reason that does not show it.
 
     ``max_bytes`` bounds it as compact JSON in UTF-8.
     """
@@ -18,7 +19,7 @@ def checked(value: Any, max_bytes: int) -> Any:
     try:
         text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
     except UnicodeEncodeError:
-        raise ValueError("it has half a surrogate pair, which is no text") from None
+        raise ValueError(HALF_A_PAIR) from None
     except ValueError:
         raise ValueError("it has NaN or an infinity, which are not JSON") from None
     if len(text) > max_bytes:
@@ -27,7 +28,7 @@ def checked(value: Any, max_bytes: int) -> Any:
 
 
 def _check_parts(value: Any) -> None:
-    # A stack of our own: json.dumps would recurse before anybody had counted.
+    # With a list for a stack: json.dumps would recurse before the depth was checked.
     todo = [(value, 0)]
     while todo:
         part, depth = todo.pop()

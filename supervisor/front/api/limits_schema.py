@@ -10,12 +10,13 @@ from supervisor.function_limits import MIB
 from supervisor.function_options import Seconds
 
 
-# Name and docstring are those in ``/openapi.json``.  Its defaults are the ones of
-# ``supervisor.function_limits``: a test compares them.
-class Limits(BaseModel):
+# The docstring is published too.  A test compares the defaults with those of ``supervisor.function_limits``.
+class LimitsOut(BaseModel):
     """Every option of a function with its value: what the gateway and the cell enforce."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=False)
+    __qualname__ = "Limits"  # its name in ``/openapi.json``
+
+    model_config = ConfigDict(title=__qualname__, frozen=True, extra="forbid", strict=False)
 
     timeout: Seconds = Field(default=10.0, description="time of a synchronous call, seconds")
     async_timeout: Seconds = Field(

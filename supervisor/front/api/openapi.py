@@ -1,9 +1,9 @@
-"""What ``/openapi.json`` says beyond the routes: the credential, invoking, health; and its page ``/docs``.
+"""Completes ``/openapi.json`` with what has no route here, and serves its page ``/docs``.
 
-Invoking and health are answered before the API is asked, by the gateway and by the front's root.
+The credential, invoking and health are added: the gateway and the front's root answer them before the API.
 
-The page holds its user's token, so it runs the scripts that it was made with and no others: functions answer
-at the same origin, so "scripts of this origin" would be theirs too.
+The page holds its user's token, so it runs its own scripts and no others.  Functions answer at the same
+origin, so "scripts of this origin" would be theirs too.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ METHODS = ("get", "post", "put", "patch", "delete")
 SUMMARY = "Host other people's Python functions, each in its own sandboxed process."
 ASSETS = "/docs/assets"
 NONCE_BYTES = 16  # 128 bits, as CSP3 asks
-# Of the page: swagger-ui styles its elements in place and draws with data and blob images.
+# The page's policy: swagger-ui styles its elements in place, and draws with data and blob images.
 CSP = (
     "default-src 'none'; script-src 'nonce-{nonce}'; style-src 'self' 'unsafe-inline'; "
     "img-src 'self' data: blob:; font-src 'self' data:; connect-src 'self'; "
@@ -31,7 +31,7 @@ ENVELOPE = {"$ref": "#/components/schemas/ErrorEnvelope"}
 
 
 def install(app: FastAPI) -> None:
-    """Make ``app.openapi()`` complete; what it gives is made once."""
+    """Have ``app.openapi()`` give the complete document, and serve the page."""
     of_routes = app.openapi
 
     def openapi() -> dict[str, Any]:
@@ -57,12 +57,12 @@ def install(app: FastAPI) -> None:
 
 
 def completed(schema: dict[str, Any]) -> dict[str, Any]:
-    """The document of the routes with the rest of the server in it."""
+    """The document of the routes, with the rest of the server added."""
     schema["components"]["securitySchemes"] = {
         "bearer": {"type": "http", "scheme": "bearer", "description": "a token of this server"}
     }
     schema["security"] = [{"bearer": []}]
-    # No route returns it as it is: it is one line of an answer that goes on.
+    # No route returns it as its body: it is one line of a streamed answer.
     schema["components"]["schemas"]["LogEntry"] = LogEntry.model_json_schema()
     base = "/spaces/{space}/functions/{name}/invoke"
     schema["paths"][base] = {

@@ -1,4 +1,4 @@
-"""The bodies of requests and responses, and the names in paths: what is valid, and what it says."""
+"""The bodies of requests and responses, and the names in paths: what is valid, and what it means."""
 
 from __future__ import annotations
 
@@ -10,14 +10,13 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchema, field_validator
 
 from supervisor.errors import shown
-from supervisor.front.api.json_value import checked
-from supervisor.front.api.limits_schema import Limits
-from supervisor.front.api_control import Standing
-from supervisor.function_limits import Limits as InForce
+from supervisor.front.api.json_value import HALF_A_PAIR, checked
+from supervisor.front.api.limits_schema import LimitsOut
+from supervisor.front.api_control import DEFAULT_TEMPLATE, Standing
+from supervisor.function_limits import Limits
 from supervisor.function_options import Options
 from supervisor.store import Function, Value, Version
 
-DEFAULT_TEMPLATE = "python3-http"
 Status = Literal["Pending", "Building", "Running", "Failed"]
 VALUE_MAX_BYTES = 64 * 1024
 ENV_MAX_ENTRIES = 100
@@ -28,7 +27,7 @@ PAGE_DEFAULT, PAGE_MAX = 100, 1000
 LABEL = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"
 VALUE_NAME = r"^[A-Za-z_][A-Za-z0-9_.-]{0,127}$"
 ENV_NAME = r"[A-Za-z_][A-Za-z0-9_]{0,127}"
-# The dynamic linker and the interpreter read these before any code of ours does.
+# The dynamic linker and the interpreter read these before our code runs.
 ENV_RESERVED = ("LD_", "CELLBLOCK_")
 
 
@@ -47,9 +46,9 @@ def _value_name(value: str) -> str:
 
 
 def _unicode(value: str) -> str:
-    # JSON can spell half a surrogate pair; no database, environment or frame can carry it.
+    # JSON can hold half a surrogate pair; no database, environment or frame can.
     if any("\ud800" <= character <= "\udfff" for character in value):
-        raise ValueError("it has half a surrogate pair, which is no text")
+        raise ValueError(HALF_A_PAIR)
     return value
 
 
@@ -176,7 +175,7 @@ class FunctionOut(BaseModel):
     template: str
     env: dict[str, str]
     options: dict[str, Any] = Field(description="as named by its author")
-    limits: Limits = Field(description="every option with the value in force")
+    limits: LimitsOut = Field(description="every option with the value in force")
     digest: str = Field(description="of the active version's bundle")
     version: int
     status: Status = Field("Running", description="Failed while its instances cannot start")
@@ -190,7 +189,7 @@ class FunctionOut(BaseModel):
     updated_at: str
 
     @classmethod
-    def of(cls, function: Function, limits: InForce, standing: Standing, warnings: Sequence[str]) -> Self:
+    def of(cls, function: Function, limits: Limits, standing: Standing, warnings: Sequence[str]) -> Self:
         """From the store's record and what else is known."""
         content = function.active.content
         has_failed = standing.failed_version == function.active.number
@@ -202,7 +201,7 @@ class FunctionOut(BaseModel):
             template=content.template,
             env=content.env,
             options=content.options,
-            limits=Limits.model_validate(limits, from_attributes=True),
+            limits=LimitsOut.model_validate(limits, from_attributes=True),
             digest=content.digest,
             version=function.active.number,
             warnings=list(warnings),
@@ -309,5 +308,5 @@ class VariableList(BaseModel):
 
 
 def stamp(moment: datetime) -> str:
-    """A time as the original spells it: UTC, seconds, no zone."""
+    """A time as the API shows it: UTC, in seconds, without a zone."""
     return moment.isoformat(timespec="seconds")

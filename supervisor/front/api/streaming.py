@@ -1,4 +1,4 @@
-"""An answer that goes on: sent as its parts come, freed the moment its reader is gone."""
+"""Answers of logs: sent part by part as they come, freed the moment their reader is gone."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from supervisor.errors import PlatformError
-from supervisor.front.following.log_formats import MEDIA_TYPES, SAY, Form
+from supervisor.front.following.log_formats import FORMATS, MEDIA_TYPES, Form
 from supervisor.front.following.log_pages import Pages
-from supervisor.front.following.subscriptions import Place, Tails
+from supervisor.front.following.subscriptions import Subscription, Subscriptions
 from supervisor.front.http.asgi_cycle import LOST
 from supervisor.logs import Batch
 
-# A comment: the headers go out with the first bytes, and a reader wants to know that it is heard.
+# A comment, sent at once: the headers go out with the first bytes, and tell the reader that it is connected.
 BEGUN = b": following\n\n"
 
 
-class LogStream(Response):
-    """Sends parts; ``close`` is called once, however it ends.
+class LogResponse(Response):
+    """Sends parts; ``close`` is called once, however the answer ends.
 
-    Each send waits while the connection has more than the loop's bound to write, so a reader that does
-    not read holds one part, and what the parts' source holds.
+    Each send waits while the connection's write buffer is over its bound.  So a reader that does not read
+    holds one part, and what the source of the parts holds.
     """
 
     def __init__(self, form: Form, parts: AsyncIterator[bytes], close: Callable[[], None]) -> None:
@@ -31,7 +31,7 @@ class LogStream(Response):
             headers={
                 "content-type": MEDIA_TYPES[form],
                 "cache-control": "no-store",
-                # nginx would otherwise gather what is to be seen at once.
+                # Else nginx buffers what should be seen at once.
                 "x-accel-buffering": "no",
             },
         )
@@ -39,7 +39,7 @@ class LogStream(Response):
         self._close = close
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer; cancelled as soon as the connection is lost, as a call is."""
+        """Answer; cancelled as soon as the connection is lost."""
         if (lost := scope.get("extensions", {}).get(LOST)) is not None:
             lost["seconds"] = 0.0
         try:
@@ -52,45 +52,47 @@ class LogStream(Response):
             self._close()
 
 
-def of_parts(form: Form, parts: list[bytes]) -> LogStream:
-    """What is all there."""
+def of_parts(form: Form, parts: list[bytes]) -> LogResponse:
+    """Parts that are all there already."""
 
     async def given() -> AsyncIterator[bytes]:
         for part in parts:
             yield part
 
-    return LogStream(form, given(), lambda: None)
+    return LogResponse(form, given(), lambda: None)
 
 
-def of_pages(form: Form, pages: Pages, first: Batch) -> LogStream:
-    """One page after the other, the next one read once the last was sent."""
+def of_pages(form: Form, pages: Pages, first: Batch) -> LogResponse:
+    """Page after page; the next one is read once the last was sent."""
 
     async def read() -> AsyncIterator[bytes]:
         batch = first
         while True:
-            for piece in SAY[form].pieces(batch):
+            for piece in FORMATS[form].pieces(batch):
                 yield piece.data
             if pages.is_at_limit or not batch.more:
                 break
             try:
                 batch = await pages.next()
-            except PlatformError as error:  # the answer has begun: all that can be said is that there is more
-                yield SAY[form].event("more", batch.cursor, cursor=batch.cursor, message=error.message)
+            except PlatformError as error:  # the answer has begun, and can only say that there is more
+                yield FORMATS[form].event("more", batch.cursor, cursor=batch.cursor, message=error.message)
                 return
         if pages.is_at_limit:
-            yield SAY[form].event("more", batch.cursor, cursor=batch.cursor)
+            yield FORMATS[form].event("more", batch.cursor, cursor=batch.cursor)
 
-    return LogStream(form, read(), pages.close)
-
-
-def of_tail(form: Form, batch: Batch) -> LogStream:
-    """The last so many; ``short`` first where not all could be looked at."""
-    parts = [SAY[form].event("short", batch.cursor)] if batch.more else []
-    return of_parts(form, parts + [piece.data for piece in SAY[form].tail(batch)])
+    return LogResponse(form, read(), pages.close)
 
 
-def of_place(form: Form, tails: Tails, place: Place, history: list[bytes]) -> LogStream:
-    """What there was, then what comes, until there is no more."""
+def of_tail(form: Form, batch: Batch) -> LogResponse:
+    """A tail; the event ``short`` comes first if not all of it could be looked at."""
+    parts = [FORMATS[form].event("short", batch.cursor)] if batch.more else []
+    return of_parts(form, parts + [piece.data for piece in FORMATS[form].tail(batch)])
+
+
+def of_subscription(
+    form: Form, subscriptions: Subscriptions, subscription: Subscription, history: list[bytes]
+) -> LogResponse:
+    """The history, then what comes, until the subscription ends."""
 
     async def follow() -> AsyncIterator[bytes]:
         if form == "sse":
@@ -98,9 +100,9 @@ def of_place(form: Form, tails: Tails, place: Place, history: list[bytes]) -> Lo
         for part in history:
             yield part
         history.clear()
-        tails.begin(place)
-        while part := await place.take():
+        subscriptions.begin(subscription)
+        while part := await subscription.take():
             yield part
-        yield SAY[form].event("end", place.cursor, reason=place.ended)
+        yield FORMATS[form].event("end", subscription.cursor, reason=subscription.ended)
 
-    return LogStream(form, follow(), lambda: tails.close(place))
+    return LogResponse(form, follow(), lambda: subscriptions.close(subscription))

@@ -1,7 +1,7 @@
-"""``X-Cellblock-Logs: tail``: the end of a call's own log beside its answer, for whoever asks for it.
+"""``X-Cellblock-Logs: tail``: the end of a call's own log in a header of its answer.
 
-A caller that does not ask pays one comparison.  One that does waits until the store has the call's lines,
-some ms; a disk that refuses costs the header and not the answer.
+A call that does not ask for it costs one comparison.  One that does waits some ms, until the store has its
+lines.  If the disk refuses, the answer comes without the header.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterable
 
 from supervisor.errors import PlatformError
-from supervisor.front.following.log_pages import LogReads
+from supervisor.front.following.log_pages import ReadingThreads
 from supervisor.front.invoke.credential import Credentials
 from supervisor.front.invoke.http_call import Beside, HttpCall
 from supervisor.front.logs.recorder import Recorder
@@ -24,30 +24,30 @@ from supervisor.logs import Query, Record
 log = logging.getLogger("cellblock.logs")
 
 TAIL_HEADER = b"x-cellblock-log-tail"
-# In base64 5.4 KiB: with all other headers below the 8 KiB that clients and proxies take.
+# 5.4 KiB in base64; with all other headers it stays below the 8 KiB that clients and proxies take.
 TAIL_BYTES = 4096
-# Of one call: more short lines than this fit, and nobody reads them in a header.
+# At most so many records, although more short lines would fit.
 TAIL_RECORDS = 256
 TAIL_SECONDS = 1.0
-# Begins each line that the platform says, and none that a function wrote.
+# Each line of the platform's begins with it, and no line of a function's does.
 MARK = "[platform] "
-# Callers that wait for theirs; beyond them the header is left out.
+# So many callers wait for their tail at once; others get no header.
 WAITING_MOST = 64
-# Earlier than the call's begin by this front's clock nothing of it was written, some disorder allowed.
+# Lines are looked for from this long before the call began, in case clocks disagree.
 SLACK_S = 2.0
 
 
-class LogTail:
-    """Of one front."""
+class AnswerTail:
+    """Makes the header for calls of one front."""
 
     def __init__(self, recorder: Recorder, credentials: Credentials) -> None:
         self._recorder = recorder
         self._credentials = credentials
-        self._reads = LogReads(recorder.root)
+        self._reading = ReadingThreads(recorder.root)
         self._waiting = 0
 
     def beside(self, request: HttpCall) -> Beside | None:
-        """What gives the tail as a header of the answer, for a caller with a credential of the space."""
+        """The function that adds the header to an answer; None for a caller without a credential."""
         given = [value for name, value in request.headers if name == b"authorization"]
         if len(given) != 1 or self._credentials.principal(given[0]) is None:
             return None
@@ -67,21 +67,21 @@ class LogTail:
         self._waiting += 1
         try:
             async with asyncio.timeout(TAIL_SECONDS):
-                await self._reads.do(self._recorder.settled())
+                await self._reading.run(self._recorder.settled())
                 since = int((now() - age_s - SLACK_S) * 1e9)
                 query = Query(since=max(0, since), tail=TAIL_RECORDS, call_id=call_id)
-                batch = await self._reads.tail(space, name, query)
-        except (TimeoutError, PlatformError, ValueError) as error:  # ValueError: no name that there can be
+                batch = await self._reading.tail(space, name, query)
+        except (TimeoutError, PlatformError, ValueError) as error:  # ValueError: not a possible name
             log.info("no log beside the answer of call %s: %s", call_id, error)
             return None
         finally:
             self._waiting -= 1
-        # Its report comes once it is answered: now and then that is sooner than we have looked.
+        # A call's report is written after its answer, and may still come before we look: leave it out.
         return base64.b64encode(last_bytes(one for one in batch.records if not one.is_report))
 
 
 def last_bytes(records: Iterable[Record]) -> bytes:
-    """The texts, a line each, of which the last TAIL_BYTES are given, whole lines where there is one."""
+    """The last TAIL_BYTES of the records' texts, from the beginning of a line if one begins there."""
     text = "".join(f"{_marked(record)}\n" for record in records).encode("utf-8", "replace")
     if len(text) <= TAIL_BYTES:
         return text
@@ -90,12 +90,12 @@ def last_bytes(records: Iterable[Record]) -> bytes:
     if newline and whole:
         return whole
     rest = end.decode("utf-8", "ignore")
-    # The middle of a line is no beginning: it may have been chosen.
+    # It begins in the middle of a line, where a function may have written MARK.
     return (" " + rest[1:] if rest.startswith(MARK) else rest).encode()
 
 
 def _marked(record: Record) -> str:
-    """A text whose every line tells whose it is: none of a function's begins with MARK."""
+    """The record's text with MARK before each line of the platform's, and before no other line."""
     lines = record.text.split("\n")
     if record.stream == "platform":
         return "\n".join(MARK + line for line in lines)

@@ -1,9 +1,9 @@
-"""The thread that reads for all followers of one front: each function once, however many follow it.
+"""The thread that reads logs for all followers of one front: each log once, however many follow it.
 
-Followers of the same thing share a *channel*, whose records are read, selected and rendered once.  A
-follower that starts further back reads from the disk by itself, a page whenever it has sent the last one,
-until it stands where its channel stands.  What comes is handed to the event loop, which alone knows
-connections; nothing here waits for one.
+Followers with the same request share a *channel*, whose records are read, selected and encoded once.  A
+follower that starts further back reads from the disk by itself until it has caught up with its channel; it
+gets a page whenever it has sent the last one.  The thread hands what it read to the event loop, which alone
+knows connections, and never waits for a connection.
 """
 
 from __future__ import annotations
@@ -17,34 +17,34 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
 
-from supervisor.front.following.log_formats import SAY, Form, Piece
+from supervisor.front.following.log_formats import FORMATS, Form, Piece
 from supervisor.logs import Follower, Followers, Query
 from supervisor.logs.reading.follower import REFRESH_S
+from supervisor.server_log import Complaint
 
 log = logging.getLogger("cellblock.logs")
 
-# A little more than the store's own, or every other round would come too early to see anything.
+# A little longer than the store's refresh; else every other round would come too early to see anything new.
 ROUND_S = REFRESH_S * 1.1
-# Of the time at most: a round that takes long is followed by a longer pause.
+# The thread works at most this share of the time: a long pause follows a long round.
 SHARE = 0.25
-# Of one round: what those who start further back may take from those who are up to date.
+# In each round, followers that catch up get at most this time; the others wait meanwhile.
 CATCH_UP_S = 0.02
-# Of a channel in one round, in steps of so many records: a burst comes in parts that a follower who reads
-# can take in between.  A flood beyond it is read later and not lost.
+# A round reads at most so much of a channel, in steps of so many records, so that a follower can take one
+# part of a burst before the next.  What is beyond it is read in a later round.
 ROUND_BYTES = 256 * 1024
 STEP_RECORDS = 50
-# What a step counts for at least that found nothing.
+# What a step counts as that looked at records and found none that was wanted.
 STEP_BYTES = 4096
-# The event loop takes what it is given within a turn; should it hang, this thread looks again.
-HANDED_SECONDS = 5.0
-COMPLAIN_EVERY_S = 60.0
+# The event loop takes a delivery within a turn; if it hangs, the thread goes on after this time.
+DELIVERY_SECONDS = 5.0
 FAILED = "failed"
 
 
-class Wanted(NamedTuple):
-    """What somebody follows, and how it is to be said; ``name`` None is the whole space.
+class FollowRequest(NamedTuple):
+    """What a follower wants, and in which form; ``name`` None is the whole space.
 
-    A ``since`` that is over belongs to its reader and not in here: it would tell followers of the same apart.
+    A ``since`` in the past belongs to ``LogReader``: here it would keep followers out of the same channel.
     """
 
     space: str
@@ -54,10 +54,10 @@ class Wanted(NamedTuple):
 
 
 @dataclass(eq=False)
-class Reader:
-    """One follower as the thread sees it; the event loop sets ``is_ready`` when it wants the next page."""
+class LogReader:
+    """One follower, as the thread sees it; the event loop sets ``is_ready`` when it wants the next page."""
 
-    wanted: Wanted
+    wanted: FollowRequest
     cursor: str | None
     since_ns: int | None = None
     follower: Follower | None = None
@@ -67,36 +67,36 @@ class Reader:
 @dataclass
 class _Channel:
     follower: Follower
-    readers: list[Reader] = field(default_factory=list)
+    readers: list[LogReader] = field(default_factory=list)
 
 
 class Delivery(NamedTuple):
-    """Pieces for some readers; ``is_own``: one reader's page; ``ended`` says why no more will come."""
+    """Pieces for some readers; ``is_own``: one reader's page; ``ended`` says why no more will come, or ""."""
 
-    readers: tuple[Reader, ...]
+    readers: tuple[LogReader, ...]
     pieces: list[Piece]
     is_own: bool = False
     ended: str = ""
 
 
-class Tailing:
-    """Reads for all; ``hand`` is called with what was read, and calls ``handed`` when it was taken."""
+class FollowerThread:
+    """Reads for all followers; ``deliver`` gets what was read, and calls ``delivered`` once it is taken."""
 
-    def __init__(self, root: Path, hand: Callable[[list[Delivery]], None]) -> None:
+    def __init__(self, root: Path, deliver: Callable[[list[Delivery]], None]) -> None:
         self._followers = Followers(root)
-        self._hand = hand
+        self._deliver = deliver
         self._wake = threading.Condition()
-        self._coming: deque[Reader] = deque()
-        self._leaving: deque[Reader] = deque()
-        self._handed = threading.Event()
-        self._channels: dict[Wanted, _Channel] = {}
-        self._behind: deque[Reader] = deque()
+        self._coming: deque[LogReader] = deque()
+        self._leaving: deque[LogReader] = deque()
+        self._is_delivered = threading.Event()
+        self._channels: dict[FollowRequest, _Channel] = {}
+        self._behind: deque[LogReader] = deque()
         self._out: list[Delivery] = []
         self._thread: threading.Thread | None = None
-        self._complained_at = -COMPLAIN_EVERY_S
+        self._complaint = Complaint(log)
 
-    def join(self, reader: Reader) -> None:
-        """Read for it too."""
+    def join(self, reader: LogReader) -> None:
+        """Read for this follower too."""
         with self._wake:
             self._coming.append(reader)
             if self._thread is None or not self._thread.is_alive():
@@ -104,15 +104,15 @@ class Tailing:
                 self._thread.start()
             self._wake.notify()
 
-    def leave(self, reader: Reader) -> None:
-        """Read for it no more."""
+    def leave(self, reader: LogReader) -> None:
+        """Stop reading for this follower."""
         with self._wake:
             self._leaving.append(reader)
             self._wake.notify()
 
-    def handed(self) -> None:
-        """What was handed over has been taken."""
-        self._handed.set()
+    def delivered(self) -> None:
+        """Note that the event loop has taken the last delivery."""
+        self._is_delivered.set()
 
     # ---- the thread -------------------------------------------------------------------------
 
@@ -121,7 +121,7 @@ class Tailing:
         while True:
             with self._wake:
                 if self._channels or self._behind:
-                    # Not cut short by who comes: the share holds.
+                    # A new follower does not cut the pause short, so that SHARE holds.
                     self._wake.wait_for(lambda: False, pause_s)
                 else:
                     self._wake.wait_for(lambda: self._coming)
@@ -135,12 +135,12 @@ class Tailing:
             self._catch_up(started + CATCH_UP_S)
             if self._out:
                 out, self._out = self._out, []
-                self._handed.clear()
-                self._hand(out)
-                self._handed.wait(HANDED_SECONDS)
+                self._is_delivered.clear()
+                self._deliver(out)
+                self._is_delivered.wait(DELIVERY_SECONDS)
             pause_s = max(ROUND_S, (time.monotonic() - started) / SHARE)
 
-    def _let_go(self, leaving: deque[Reader], coming: deque[Reader]) -> None:
+    def _let_go(self, leaving: deque[LogReader], coming: deque[LogReader]) -> None:
         for reader in leaving:
             if reader in coming:
                 coming.remove(reader)
@@ -150,7 +150,7 @@ class Tailing:
             else:
                 self._leave_channel(reader)
 
-    def _leave_channel(self, reader: Reader) -> None:
+    def _leave_channel(self, reader: LogReader) -> None:
         channel = self._channels.get(reader.wanted)
         if channel is not None and reader in channel.readers:
             channel.readers.remove(reader)
@@ -158,41 +158,41 @@ class Tailing:
                 channel.follower.close()
                 del self._channels[reader.wanted]
 
-    def _close(self, reader: Reader) -> None:
+    def _close(self, reader: LogReader) -> None:
         if reader.follower is not None:
             reader.follower.close()
             reader.follower = None
 
-    def _read_on(self, wanted: Wanted) -> None:
-        """What is new in a channel, for all its readers."""
+    def _read_on(self, wanted: FollowRequest) -> None:
+        """Read what is new in a channel, for all its readers."""
         channel = self._channels[wanted]
         try:
             size = 0
             while size < ROUND_BYTES:
                 batch = channel.follower.poll(STEP_RECORDS)
                 if batch.records or batch.gap:
-                    pieces = SAY[wanted.form].pieces(batch)
+                    pieces = FORMATS[wanted.form].pieces(batch)
                     size += sum(len(piece.data) for piece in pieces)
                     self._out.append(Delivery(tuple(channel.readers), pieces))
                 if not batch.more:
                     break
                 if not batch.records:
-                    size += STEP_BYTES  # looked at, and not what is wanted
+                    size += STEP_BYTES  # records were looked at, and none was wanted
         except OSError as error:
             self._complain(wanted, error)
         except Exception:
-            # One of this thread's two doors: a mistake of ours ends these followers, who come again.
+            # One of this thread's two last resorts: a bug of ours ends these followers, who come again.
             log.exception("following %s/%s: our own mistake", wanted.space, wanted.name)
             del self._channels[wanted]
             self._out.append(Delivery(tuple(channel.readers), [], ended=FAILED))
 
     def _catch_up(self, deadline: float) -> None:
-        """Each that is behind a page further, in turn, as far as the time goes."""
+        """Read a page for each follower that is behind, in turn, until the deadline."""
         for _ in range(len(self._behind)):
             if time.monotonic() > deadline:
                 break
             reader = self._behind.popleft()
-            if not reader.is_ready:  # it still has something to send
+            if not reader.is_ready:  # it has not sent its last page yet
                 self._behind.append(reader)
                 continue
             try:
@@ -207,13 +207,13 @@ class Tailing:
                 self._close(reader)
                 self._out.append(Delivery((reader,), [], ended=FAILED))
 
-    def _step(self, reader: Reader) -> bool:
-        """A page for one that is behind; whether it goes on with its channel."""
+    def _step(self, reader: LogReader) -> bool:
+        """Read a page for a follower that is behind; returns whether it has joined its channel."""
         wanted = reader.wanted
         channel = self._channels.get(wanted)
         if reader.follower is None:
             if reader.cursor is None and channel is not None and reader.since_ns is None:
-                return self._is_live(reader, channel)  # from now on is from where the channel stands
+                return self._join_channel(reader, channel)  # it follows from now on
             space, name, query, _ = wanted
             if reader.since_ns is not None:
                 query = replace(query, since=reader.since_ns)
@@ -221,33 +221,31 @@ class Tailing:
         batch = reader.follower.poll(2 * STEP_RECORDS)
         if batch.records or batch.gap:
             reader.is_ready = False
-            self._out.append(Delivery((reader,), SAY[wanted.form].pieces(batch), is_own=True))
+            self._out.append(Delivery((reader,), FORMATS[wanted.form].pieces(batch), is_own=True))
         if batch.more:
             return False
         if channel is None:
-            if not reader.follower.is_beside(reader.follower):  # it reads from disk still
+            if not reader.follower.is_beside(reader.follower):  # it still reads from the disk
                 return False
             channel = self._channels[wanted] = _Channel(reader.follower)
             reader.follower = None
-            return self._is_live(reader, channel)
+            return self._join_channel(reader, channel)
         if not reader.follower.is_beside(channel.follower):
             self._read_on(wanted)
         if wanted in self._channels and reader.follower.is_beside(channel.follower):
             self._close(reader)
-            return self._is_live(reader, channel)
+            return self._join_channel(reader, channel)
         return False
 
-    def _is_live(self, reader: Reader, channel: _Channel) -> bool:
+    def _join_channel(self, reader: LogReader, channel: _Channel) -> bool:
         channel.readers.append(reader)
         cursor = channel.follower.cursor
-        self._out.append(Delivery((reader,), [Piece(SAY[reader.wanted.form].position(cursor), 0, cursor)]))
+        position = FORMATS[reader.wanted.form].position(cursor)
+        self._out.append(Delivery((reader,), [Piece(position, 0, cursor)]))
         return True
 
-    def _complain(self, wanted: Wanted, error: OSError) -> None:
-        now = time.monotonic()
-        if now - self._complained_at >= COMPLAIN_EVERY_S:
-            self._complained_at = now
-            log.warning(
-                "cannot read the log of %s/%s: %s; its followers wait",
-                wanted.space, wanted.name or "*", error.strerror,
-            )  # fmt: skip
+    def _complain(self, wanted: FollowRequest, error: OSError) -> None:
+        self._complaint.warn(
+            "cannot read the log of %s/%s: %s; its followers wait",
+            wanted.space, wanted.name or "*", error.strerror,
+        )  # fmt: skip

@@ -1,4 +1,4 @@
-"""The limits of what is already deployed, which must answer calls whatever the operator changed since."""
+"""The limits of what is deployed already, which must answer calls whatever the operator changed since."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from supervisor.settings.front_settings import FrontSettings
 
 
 def limits_in_force(named: dict[str, Any], settings: FrontSettings) -> Limits:
-    """The limits of a version's stored options; pure.
+    """The limits of a version's stored options.  Pure.
 
-    A deploy above a ceiling is refused (``supervisor.function_limits.resolve``).  A ceiling that was
-    lowered after the deploy cuts instead: the function stays callable, under the new limit.
+    A deploy above a ceiling is refused (``supervisor.function_limits.resolve``).  A ceiling that was lowered
+    after the deploy cuts the option instead: the function stays callable, under the new limit.
     """
     cut = dict(named)
     for name, ceiling in settings.all_ceilings.items():

@@ -1,4 +1,4 @@
-"""One load of a thing at a time: who asks for it meanwhile waits for the load that runs."""
+"""One load of a key at a time: tasks that ask for it meanwhile wait for the load that runs."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ K = TypeVar("K", bound=Hashable)
 
 
 class SingleFlight(Generic[K]):
-    """Loads by key; what a load finds is its own to keep."""
+    """Runs loads by key; each load keeps its result itself."""
 
     def __init__(self) -> None:
         self._running: dict[K, asyncio.Task[None]] = {}
 
     async def of(self, key: K, load: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        """Return when a load of ``key`` has ended that had not ended before; raises what it raised."""
+        """Return once a load of ``key`` has ended that had not ended before; raises what it raised."""
         task = self._running.get(key)
         if task is None or task.done():
             task = self._running[key] = asyncio.get_running_loop().create_task(self._run(key, load))
-        # Shielded: the caller that asked first may hang up, the others still wait.
+        # Shielded: the caller that asked first may hang up, and the others still wait.
         await asyncio.shield(task)
 
     async def _run(self, key: K, load: Callable[[], Coroutine[Any, Any, None]]) -> None:
         try:
             await load()
         finally:
-            # Not in a callback of the task, which comes a turn of the loop later: who asked in that turn
-            # would be given the load that had ended, and, if that found nothing, ask again in the same
-            # turn, and again: the loop would never come to the callback.
+            # A done callback would run a turn of the loop later.  Whoever asked in that turn would be given
+            # the load that had ended.  If it had found nothing, they would ask again in the same turn, and
+            # again, and the loop would never reach the callback.
             del self._running[key]

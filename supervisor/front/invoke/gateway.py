@@ -313,7 +313,7 @@ class Gateway:
         ended, self._unreported = self._unreported, []
         for call, outcome, status, told, at, total_s in ended:
             space, name = call.asked.space, call.asked.name
-            self._directory.activity.ended(space, name, outcome, total_s)
+            self._directory.call_counters.ended(space, name, outcome, total_s)
             instance = call.instance.cell if call.instance is not None else "-"
             whose = (space, name, call.version, instance, call.call_id)
             times = (total_s, call.queue_s, call.init_s, call.execution_s, call.cpu_us / 1e6)

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 from supervisor.errors import PlatformError
-from supervisor.front.functions.directory import Function
+from supervisor.front.functions.function_entry import FunctionEntry
 from supervisor.front.invoke.origins import Asked
 from supervisor.front.outcome import refusals
 from supervisor.front.outcome.answers import Headers
@@ -91,7 +91,7 @@ class HttpCall(PendingCall):
         self.headers = headers
         self.beside: Beside | None = None
         self.cors: Cors | None = None
-        self.function: Function | None = None
+        self.function: FunctionEntry | None = None
         self.pool: Pool | None = None
         self.body_max_bytes = self.version = self.lookups = 0
         self.is_closed = self.is_known = False

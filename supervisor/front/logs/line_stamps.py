@@ -1,8 +1,8 @@
-"""What an instance writes, counted, stamped here and nowhere else, and told to whoever keeps it.
+"""Stamps each line of an instance with its call, counts it against the caps, and hands it on.
 
-A line is text, and what a frame says of it is the cell's word.  Whose it is, of which call and when is ours:
-a call that does not run on that instance, and never did, is not believed, so a function cannot forge
-another's record.  Caps count per call; what is above them is dropped and counted.
+A line's text and level are the cell's word.  Its call is checked: only a call that runs on that instance, or
+ran there, is believed, so a function cannot forge another function's record.  Caps count per call; lines
+above them are dropped and counted.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from supervisor.logs import Level, Stream
 
 log = logging.getLogger("cellblock.function")
 
-# A thread may outlive its call, and writes on: so many calls of an instance are remembered that were last,
-# and of those before so many that have written since.
+# A thread may outlive its call and write on.  So an instance remembers its last calls, and of the earlier
+# ones those that have written since they ended.
 PAST_CALLS = 256
 PAST_WRITERS = 64
 
-# What a terminal acts on, C1 and the bidirectional controls included, and what other readers end a line at.
+# Characters that a terminal acts on, C1 and bidirectional controls included, and other ends of a line.
 CONTROL = re.compile("[\x00-\x08\x0a-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
-# The same of an entry of many lines.
+# The same for an entry, which may have many lines.
 CONTROL_IN_ENTRY = re.compile(CONTROL.pattern.replace("\x0a", "\x0b", 1))
 
 
@@ -35,7 +35,7 @@ def _escape(match: re.Match[str]) -> str:
 
 
 def text_of(data: bytes) -> str:
-    """A line or an entry as text that no terminal and no reader of lines acts on."""
+    """A line or entry as text, with the characters escaped that a terminal or a line reader acts on."""
     text = data.decode("utf-8", "backslashreplace")
     if text.isprintable():
         return text
@@ -43,7 +43,7 @@ def text_of(data: bytes) -> str:
 
 
 class _Caps:
-    """What is left, and what was dropped."""
+    """The bytes and lines that are left, and how many lines were dropped."""
 
     __slots__ = ("bytes_left", "dropped", "lines_left")
 
@@ -53,7 +53,7 @@ class _Caps:
         self.dropped = 0
 
     def take(self, size: int, lines: int) -> bool:
-        """Whether so much more is within them; once it was not, what is smaller is not either."""
+        """Count one more line or entry; whether it fits.  After one that did not fit, nothing fits."""
         self.bytes_left -= size
         self.lines_left -= lines
         if self.bytes_left < 0 or self.lines_left < 0:
@@ -62,31 +62,31 @@ class _Caps:
         return True
 
 
-class LogLines:
-    """Counts the lines of one instance and tells them on."""
+class LineStamper:
+    """The lines of one instance, counted, stamped and handed on."""
 
     def __init__(
         self, origin: str, max_bytes: int, max_lines: int, is_emitted: bool, journal: Journal | None = None
     ) -> None:
-        """``is_emitted`` to the server's own log, a line each; ``journal`` keeps them."""
+        """``is_emitted``: each line goes to the server's own log too.  ``journal`` keeps the lines."""
         self._origin = origin
         self._max_bytes = max_bytes
         self._max_lines = max_lines
         self._is_emitted = is_emitted
         self._journal = journal
         self._shared = _Caps(max_bytes, max_lines)
-        # Of calls that run at once and say which line is theirs.
+        # The caps of calls that run at once, by number, for lines that name their call.
         self._own: dict[int, _Caps] = {}
-        # The ids of the last calls, in the order of their numbers, of which this is the last.
+        # The ids of the last calls, by number up to ``_last_number``.
         self._past: deque[str] = deque(maxlen=PAST_CALLS)
         self._last_number = 0
-        self._writers: dict[int, str] = {}
+        self._writers: dict[int, str] = {}  # ids of ended calls that have written since, by number
 
     def begin_call(self, running: int, number: int, call_id: str) -> None:
-        """Another call runs, so many with it: the caps of an idle instance start again.
+        """Begin another call, with which ``running`` calls run.  On an idle instance the caps start again.
 
-        Of a busy one nobody can tell whose an unnamed line is: each call brings its own caps along, and
-        what is left of them is never more than those of the calls that run.
+        On a busy one a line may name no call.  Such lines share caps, to which each call adds its own; what
+        is left is never more than the caps of the calls that run.
         """
         if number != self._last_number + 1:
             self._past.clear()
@@ -100,14 +100,14 @@ class LogLines:
         shared.lines_left = min(max(0, shared.lines_left) + self._max_lines, running * self._max_lines)
 
     def start_again(self) -> None:
-        """Nothing runs that was here before: the caps are whole."""
-        self._say_dropped(self._shared, "")  # what a thread wrote that an earlier call left behind
+        """Start the caps again: no call runs."""
+        self._say_dropped(self._shared, "")  # of a thread that an earlier call left behind
         self._shared.bytes_left, self._shared.lines_left = self._max_bytes, self._max_lines
 
     def take(self, lines: Iterable[Line], stream: Stream, whose: Callable[[int], str]) -> None:
-        """Tell what is within the caps; count the rest.
+        """Hand on the lines within the caps; count the rest.
 
-        ``whose(call)`` is the id of a call that runs here by its number, else ""; of 0 the only one's.
+        ``whose(number)`` is the id of a running call, or ""; of 0 the id of the call that runs alone.
         """
         for line in lines:
             call_id = whose(line.call)
@@ -119,12 +119,12 @@ class LogLines:
                 if not own.take(size, count):
                     continue
             elif line.call:
-                call_id = self._ended(line.call)
+                call_id = self._id_of_ended(line.call)
             if self._shared.take(size, count):
-                self._tell(call_id, stream, line)
+                self._emit(call_id, stream, line)
 
-    def _ended(self, number: int) -> str:
-        """The id of a call that is over, whose threads write on; "" where nobody remembers it."""
+    def _id_of_ended(self, number: int) -> str:
+        """The id of a call that has ended and whose threads write on; "" if it is forgotten."""
         call_id = self._writers.pop(number, "")
         back = self._last_number - number
         if not call_id and 0 <= back < len(self._past):
@@ -136,11 +136,11 @@ class LogLines:
         return call_id
 
     def say(self, level: Level, text: str, call_id: str = "") -> None:
-        """The platform's own word, among the function's."""
+        """Add a line of the platform's own to the function's log."""
         if self._journal is not None:
             self._journal.add(call_id, "platform", level, text)
 
-    def _tell(self, call_id: str, stream: Stream, line: Line) -> None:
+    def _emit(self, call_id: str, stream: Stream, line: Line) -> None:
         if not self._is_emitted and self._journal is None:
             return
         text = text_of(line.data)
@@ -151,7 +151,7 @@ class LogLines:
             self._journal.add(call_id, stream, line.level, text, line.is_failures)
 
     def end_call(self, call_id: str, number: int = 0, is_last: bool = True) -> None:
-        """Say how much was dropped, if anything was; ``is_last``: no other call runs."""
+        """Log how many lines were dropped, if any were; ``is_last``: no other call runs."""
         if self._own and (own := self._own.pop(number, None)) is not None:
             self._say_dropped(own, call_id)
         if self._shared.dropped:

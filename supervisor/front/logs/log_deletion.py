@@ -1,6 +1,7 @@
-"""Deleting what the functions' logs hold too long or too much of: by one front at a time, in a thread.
+"""Deletes what is too old or too much in the functions' logs: one front at a time, in a thread.
 
-Every front looks once in a while; a file says who does it now and when it was last done.
+Every front tries once in a while.  A lock file says who sweeps now, and its modification time
+when the last sweep was.
 """
 
 from __future__ import annotations
@@ -18,9 +19,9 @@ from supervisor.logs import Retention, Swept, sweep
 
 log = logging.getLogger("cellblock.front")
 
-# How often the logs are looked at by whichever front comes first: a minute's flood is what they may be over.
+# Logs may exceed their bounds by what is written between two sweeps.
 SWEEP_EVERY_S = 30.0
-# Fronts that look at the same moment: what was swept just now is swept.
+# A front does not sweep if another has done so within this time.
 SWEPT_LATELY_S = 0.5 * SWEEP_EVERY_S
 LOCK_NAME = "logs.lock"
 
@@ -28,9 +29,9 @@ LOCK_NAME = "logs.lock"
 def sweep_alone(
     root: Path, limits: Retention, known: Callable[[], Collection[tuple[str, str]]]
 ) -> Swept | None:
-    """Sweep unless another process does or just did.  Blocks; OSError, PlatformError.
+    """Sweep, unless another process does or just did.  Blocks; raises OSError, PlatformError.
 
-    ``known()`` gives space and name of every function there is.
+    ``known()`` gives the space and name of every function that exists.
     """
     lock = os.open(root.with_name(LOCK_NAME), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     try:
@@ -39,20 +40,20 @@ def sweep_alone(
         except BlockingIOError:
             return None
         status = os.fstat(lock)
-        # A clock that was set back is no reason to wait for it.
+        # A time in the future means that the clock was set back: sweep.
         if status.st_size and 0 <= time.time() - status.st_mtime < SWEPT_LATELY_S:
             return None
         swept = sweep(root, limits, frozenset(known()))
         os.utime(lock)
         if not status.st_size:
-            os.truncate(lock, 1)  # takes no room of a full disk
+            os.truncate(lock, 1)  # marks the first sweep; truncating needs no space on a full disk
         return swept
     finally:
         os.close(lock)
 
 
-class LogKeeper:
-    """Of one front."""
+class LogSweeper:
+    """Tries a sweep every SWEEP_EVERY_S; one per front."""
 
     def __init__(
         self, root: Path, limits: Retention, known: Callable[[], Collection[tuple[str, str]]]

@@ -1,7 +1,7 @@
-"""One log pipe of an instance: bytes in, lines and entries out, whatever the bytes are.
+"""Reads one log pipe of an instance: bytes in, lines and entries out, whatever the bytes are.
 
-Everything between two newlines is a line, but for frames of ``worker.logwire``, which name a call and a
-level and may be entries of many lines.  What has begun and not ended is held, within a bound.
+What stands between two newlines is a line.  A frame of ``worker.logwire`` names its call and level, and may
+be an entry of many lines.  Unfinished lines and entries are held, within a bound.
 """
 
 from __future__ import annotations
@@ -9,28 +9,27 @@ from __future__ import annotations
 import os
 from typing import NamedTuple
 
-from supervisor.logs import Level
-from supervisor.logs import Stream as StreamName
+from supervisor.logs import Level, Stream
 from worker import logwire
 from worker.logwire import ENTRY_MAX_BYTES, FRAME_MAX_BYTES, MARK
 
 READ_BYTES = 1 << 14
 LINE_MAX_BYTES = 16 * 1024  # the contract's: a longer line is cut
-# From one pipe in one turn of the loop, some 400 lines: a flood must not keep other calls waiting.
+# Some 400 lines of one pipe in one turn of the loop: a flood must not keep other calls waiting.
 READS_PER_TURN = 1
-# A pipe holds 64 KiB; its bottom is reached when a read finds less than it could take.
+# Enough to empty a pipe, which holds 64 KiB; a read that finds less than READ_BYTES has emptied it.
 READS_TO_THE_BOTTOM = 5
-# Unfinished lines of calls that run at once, together; above it they are lines as they stand.
+# All unfinished lines and entries of calls that run at once; above it they are ended as they are.
 HELD_MAX_BYTES = 256 * 1024
-# What holding one costs beside its bytes: empty ones are not for nothing.
+# What holding one costs beside its bytes, so that empty ones count too.
 HELD_BYTES = 256
 CUT = b"... (cut)"
 
 
 class Line(NamedTuple):
-    """A line, or (with newlines in it) an entry; ``call`` is what the cell says, 0 where it says nothing.
+    """A line, or (with newlines in it) an entry; ``call`` is the number that the cell says, or 0.
 
-    ``is_failures``: it says of itself that a failed call left it.
+    ``is_failures``: the cell says that a failed call left it, such as a traceback.
     """
 
     data: bytes
@@ -40,12 +39,12 @@ class Line(NamedTuple):
 
     @property
     def lines(self) -> int:
-        """Lines that it stands for."""
+        """How many lines it has."""
         return 1 + self.data.count(b"\n")
 
 
 class _Part:
-    """What has begun and not ended."""
+    """An unfinished line or entry, of at most ``most`` bytes."""
 
     __slots__ = ("data", "is_cut", "level", "most")
 
@@ -56,7 +55,7 @@ class _Part:
         self.is_cut = False
 
     def add(self, piece: bytes) -> None:
-        """Some more of it; nothing is held above ``most``."""
+        """Add a piece; what is above ``most`` is cut off."""
         if self.is_cut:
             return
         room = self.most - len(self.data)
@@ -67,28 +66,28 @@ class _Part:
             self.data += piece
 
     def take(self) -> bytes:
-        """All of it; the next begins."""
+        """Return what is held, and begin anew."""
         data = bytes(self.data)
         self.data.clear()
         self.is_cut = False
         return data
 
 
-class Stream:
-    """One pipe of an instance."""
+class PipeParser:
+    """The lines of one pipe; ``name`` is the stream that they belong to."""
 
-    def __init__(self, descriptor: int, name: StreamName) -> None:
+    def __init__(self, descriptor: int, name: Stream) -> None:
         self.descriptor = descriptor
         self.name = name
         self._rest = _Part(LINE_MAX_BYTES)
-        # A frame of which more is to come, or what may be the beginning of one.
+        # The beginning of a frame, or a byte that may begin one.
         self._open = b""
-        # Of framed text by call, of framed entries by call and key.
+        # Unfinished framed lines by call, unfinished framed entries by call and key.
         self._parts: dict[tuple[int, bytes], _Part] = {}
         self._held = 0
 
     def read(self, reads: int = READS_PER_TURN) -> tuple[list[Line], bool]:
-        """Lines that have come, and whether the pipe has ended."""
+        """Read what has come: its lines, and whether the pipe has ended."""
         lines: list[Line] = []
         for _ in range(reads):
             try:
@@ -128,7 +127,7 @@ class Stream:
         self._rest.add(rest)
 
     def _frame(self, piece: bytes, lines: list[Line]) -> None:
-        """What follows a MARK: a frame and then text, or all text."""
+        """Take what follows a MARK: a frame and then text, or text only."""
         data, newline, text = piece.partition(b"\n")
         frame = logwire.decode(data) if newline else None
         if frame is None:
@@ -175,7 +174,7 @@ class Stream:
         self._held += len(part.data) - before
 
     def _take(self, key: tuple[int, bytes], piece: bytes, lines: list[Line]) -> bytes:
-        """``piece`` behind what is held of it."""
+        """What is held under ``key``, and ``piece`` after it."""
         part = self._parts.pop(key, None)
         if part is None:
             return piece
@@ -191,11 +190,11 @@ class Stream:
 
     @property
     def has_rest(self) -> bool:
-        """Whether a line has begun that has not ended."""
+        """Whether anything unfinished is held."""
         return bool(self._rest.data or self._parts or self._open)
 
     def last_of(self, call: int) -> list[Line]:
-        """What a call that has ended wrote without a newline, of its own by its own word."""
+        """The framed line that a call has not finished, once the call has ended."""
         if not self._parts:
             return []
         part = self._parts.pop((call, b""), None)
@@ -205,9 +204,9 @@ class Stream:
         return [Line(part.take(), call)]
 
     def last(self) -> list[Line]:
-        """What was written without a newline before the end, of a call that was alone or of all."""
+        """Everything unfinished, ended as it is: a call ran alone and has ended, or the pipe has."""
         found: list[Line] = []
-        if self._open:  # a frame is in the pipe as a whole: this was none
+        if self._open:  # a frame is written to the pipe whole, so this is none
             data, self._open = self._open, b""
             self._cut_text(data, found)
         if self._rest.data:

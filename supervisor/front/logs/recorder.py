@@ -1,7 +1,7 @@
-"""What the functions of one front write, on its way into the store of logs; never in a call's way.
+"""Records the lines of one front's functions in the store of logs; no call ever waits for it.
 
-Lines are gathered for a few milliseconds and appended together; the store's own thread writes them.  A
-disk that refuses stops nobody: what finds no room is dropped, counted, and said in the log later.
+Lines are gathered for a few milliseconds and appended together; the store's own thread writes them.  A disk
+that refuses stops no call: lines that find no room are dropped, counted, and reported in the log later.
 """
 
 from __future__ import annotations
@@ -21,24 +21,24 @@ from supervisor.logs.writing.writer import OTHER_SEGMENT_BYTES
 
 log = logging.getLogger("cellblock.front")
 
-# A tailer waits a hundred; the store's thread takes up to as long again.
+# A follower waits a hundred milliseconds; the store's thread takes up to as long as this again.
 FLUSH_SECONDS = 0.01
-# More lines than this in that time are a flood, whose functions have limits of their own.
+# More lines within FLUSH_SECONDS are handed over at once.
 PENDING_MOST = 20_000
-# Of a function's share of the disk, in segments: deleting one takes no more than this part of it.
+# A function's share of the disk has at least so many segments, for logs are deleted by the segment.
 SEGMENTS_LEAST = 8
-# Remembered as deleted; of more, a call that still runs would write a log that the keeper deletes.
+# So many deleted functions are remembered; a call of another one may write a log that the next sweep deletes.
 GONE_MOST = 1000
 KEPT = Retention()
 
 
 class Recorder:
-    """Of one front."""
+    """One front's way into the store of logs."""
 
     def __init__(self, root: Path, limits: Retention = KEPT) -> None:
         """``root`` is the folder of all logs; it is made when something is first written to it.
 
-        ``limits`` are what is kept: what is deleted is deleted by segments, so they are small beside it.
+        ``limits`` say what is kept.  Logs are deleted by the segment, so segments are small beside them.
         """
         self.root = root
         self._writer = Writer(
@@ -48,18 +48,18 @@ class Recorder:
             other_segment_bytes=min(OTHER_SEGMENT_BYTES, limits.reports_bytes // SEGMENTS_LEAST),
         )
         self._pending: list[Record] = []
-        # Functions that were deleted: calls of theirs still run, and their logs are gone already.
+        # Functions that were deleted, whose calls may still run; their logs are gone already.
         self._gone: OrderedDict[tuple[str, str], None] = OrderedDict()
         self._timer: asyncio.TimerHandle | None = None
         self._loop = asyncio.get_running_loop()
 
     @property
     def dropped(self) -> int:
-        """Records that found no room, ever."""
+        """How many records found no room, since the front began."""
         return self._writer.dropped
 
     def take(self, record: Record) -> None:
-        """A line has come."""
+        """Record a line."""
         if self._gone and record[:2] in self._gone:
             return
         self._pending.append(record)
@@ -69,11 +69,11 @@ class Recorder:
             self._timer = self._loop.call_later(FLUSH_SECONDS, self.flush)
 
     def take_reports(self, reports: Sequence[Report]) -> None:
-        """Calls have ended: a batch of them, which goes on at once."""
+        """Record a batch of calls that have ended, at once."""
         quiet: defaultdict[tuple[str, str], list[tuple[int, bytes]]] = defaultdict(list)
         for report in reports:
             if not report.version:
-                continue  # else anybody could make logs of functions that do not exist
+                continue  # else callers could make logs of functions that do not exist
             if platform_lines.is_quiet(report):
                 quiet[report.space, report.function].append(platform_lines.ready(report))
             else:
@@ -84,27 +84,27 @@ class Recorder:
                 self._writer.append_reports(space, name, ready)
 
     def flush(self) -> None:
-        """Hand over what there is; nothing here waits for a disk."""
+        """Hand the gathered lines to the store's thread; does not wait for the disk."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
         batch, self._pending = self._pending, []
         try:
             self._writer.append(batch)
-        except ValueError:  # the API lets no such name in: a mistake of ours, which costs these lines only
+        except ValueError:  # a name that the API refuses: a bug of ours, which costs these lines only
             log.exception("%d lines of functions' logs cannot be recorded", len(batch))
 
     def know(self, space: str, name: str) -> None:
-        """The function is there, perhaps again."""
+        """Record the function's lines again, if it was deleted before."""
         self._gone.pop((space, name), None)
 
     def settled(self) -> Callable[[], bool]:
-        """What to call in a thread to have all that has come so far on disk, as far as the disk lets us."""
+        """Returns what to call in a thread to have all lines so far on disk, as far as the disk allows."""
         self.flush()
         return self._writer.flush
 
     async def forget(self, space: str, name: str) -> None:
-        """The function is gone, and with it what it has logged; calls that still run log nothing more."""
+        """Delete the log of a deleted function; its calls that still run log nothing more."""
         self._gone[space, name] = None
         if len(self._gone) > GONE_MOST:
             self._gone.popitem(last=False)
@@ -112,23 +112,23 @@ class Recorder:
         self._writer.forget(space, name)
         try:
             await asyncio.to_thread(delete, self.root, space, name)
-        except OSError as error:  # the keeper finds them: nobody knows the function any more
+        except OSError as error:  # the next sweep finds them, as the function is unknown by then
             log.warning("cannot delete the logs of %s/%s: %s", space, name, error)
 
     async def close(self) -> None:
-        """Write what waits, as far as the disk lets us."""
+        """Write what is gathered, as far as the disk allows."""
         self.flush()
         await asyncio.to_thread(self._writer.close)
 
 
 class Journal:
-    """The lines of one instance, as records: whose they are is said here and nowhere else."""
+    """Makes records of the lines of one instance, each with its function, version, instance and time."""
 
     def __init__(self, recorder: Recorder, space: str, name: str, version: int, instance: str) -> None:
         self._take = recorder.take
         self._whose = (space, name, version, instance)
 
     def add(self, call_id: str, stream: Stream, level: Level, text: str, is_failures: bool = False) -> None:
-        """One entry, at this moment; ``call_id`` is "" where no single call can be named."""
+        """Record one line or entry now; ``call_id`` is "" where no single call can be named."""
         when = time.time_ns()
         self._take(Record(*self._whose, call_id, when, stream, level, text, "", 0, is_failures))

@@ -1,9 +1,10 @@
-"""The instances of a function's version in this front: how many, for which call, for how long.
+"""One function version's instances in this front: how many run, which call each takes, when each ends.
 
 Not here: the warden's side of a lease (``supervisor.warden.leases``).
 
-Reading order: ``pool`` (queue and instances), ``instance`` (one leased cell: frames, clock, end), its pipes
-in ``cell``, ``deadlines`` (a call whose time is up), ``fresh_instance`` (no state survives a call); then the
-decisions, which are pure: ``growth``, ``import_waits``, ``circuit`` and ``failed_starts``, ``recycling``,
-``limits_met``, ``eviction``; ``lease_request`` is what the warden is asked for.
+Reading order: ``pool`` (the queue and the instances), ``lease_request`` (what the warden is asked for),
+``instance`` (one leased cell: frames, clock, end) with its pipes in ``cell``, ``init_frame`` (the first frame
+to a cell), ``deadlines`` (what happens to a call past its limit), ``fresh_instance`` (no state survives a
+call); then the decisions, which are pure or nearly so: ``growth``, ``import_waits``, ``circuit`` and
+``failed_starts``, ``recycling``, ``limits_met``, ``eviction``.
 """

@@ -1,29 +1,30 @@
-"""Whether a function whose instances fail to start is tried again: pure, a function of what failed and now.
+"""The circuit breaker of a function whose instances fail to start.  Pure.
 
-A module that dies at its import costs a cell each time it is called.  After a few failures in a row
-nobody starts one for a while, longer each time; then one is tried, and its success forgets all of it.
+A module that dies at its import costs a cell each time it is called.  After a few failures in a row no
+instance is started for a pause, which grows with each further failure.  After the pause one start is tried;
+if it succeeds, the failures are forgotten.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-# So many in a row are bad luck at most; each was told to its callers in full.
+# The circuit opens at this many failures in a row.  Fewer may be bad luck, and each caller was told why.
 FAILURES_MOST = 5
 FIRST_S = 1.0
-# A function that was repaired outside of a deploy (a host that it needs) is noticed within this time.
+# The longest pause.  A repair outside a deploy, such as of a host that the function needs, shows after it.
 LONGEST_S = 60.0
 
 
 @dataclass(frozen=True)
 class Circuit:
-    """``failures`` in a row, and the time until which none is tried, on the caller's clock."""
+    """``failures`` in a row; no start is tried before ``open_until``, a time on the caller's clock."""
 
     failures: int = 0
     open_until: float = 0.0
 
     def failed(self, now: float) -> Circuit:
-        """One more start has failed."""
+        """The circuit after one more failed start."""
         failures = self.failures + 1
         excess = failures - FAILURES_MOST
         if excess < 0:
@@ -32,7 +33,7 @@ class Circuit:
         return Circuit(failures, now + pause)
 
     def seconds_left(self, now: float) -> float:
-        """How long it stays open; 0.0 when a start may be tried."""
+        """How long the circuit stays open; 0.0 when a start may be tried."""
         return max(0.0, self.open_until - now) if self.failures >= FAILURES_MOST else 0.0
 
 

@@ -1,8 +1,8 @@
-"""The time of the calls on one instance: the alarm, and what is done as a call runs over its limit.
+"""The alarm of the calls on one instance, and the steps against a call past its limit.
 
-A call that is over is first told so, and ends itself where its code allows that; then its code's place
-is asked for; then its cell is killed.  The clock is ours: whatever the code does, it does not do it
-longer than its limit and the operator's grace.
+The call is cancelled first, and ends by itself where its code allows that.  Then the stack of its code is
+written to the log.  Then its cell is killed.  The front keeps the clock: no code runs longer than its limit
+and the operator's grace.
 """
 
 from __future__ import annotations
@@ -13,20 +13,20 @@ from dataclasses import dataclass
 
 from supervisor.front.pool.cell.pending_call import PendingCall
 
-# An alarm that rings this much early has rung in time.
+# An alarm that rings this much early counts as on time.
 CLOCK_GRAIN_S = 0.002
-# Before the end, for a stack to be written and read: two messages and a signal, on a loaded machine.
+# The stack dump comes this long before the kill: two messages and a signal, on a loaded machine.
 DUMP_S = 0.1
-# Of a short grace no more than this share goes into that.
+# With a short grace, the dump gets at most this share of it.
 DUMP_SHARE = 0.25
 
-# What is done with a call that is over.
+# The actions of a step: send CANCEL, signal the worker to read it, have the stack written, kill the cell.
 TELL, LOOK, DUMP, KILL = "tell", "look", "dump", "kill"
 
 
 @dataclass(frozen=True)
 class Step:
-    """``after_s`` seconds from the limit, ``what`` is done."""
+    """The action ``what`` is due ``after_s`` seconds after the call's limit."""
 
     after_s: float
     what: str
@@ -35,8 +35,9 @@ class Step:
 def ladder(is_async: bool, grace_s: float) -> tuple[Step, ...]:
     """The steps from a call's limit to the end of its cell.
 
-    An ordinary handler reads nothing while it runs: it is made to look at once, and once more in case it
-    had not begun.  A loop that turns reads by itself: one that has not by half of the grace is kept from it.
+    A sync handler reads no frames while it runs, so its worker is signalled to look at once, and again later
+    in case the handler had not begun.  An event loop reads by itself; one that has not done so by half of the
+    grace is blocked, and is signalled too.
     """
     dump_at = grace_s - min(DUMP_S, grace_s * DUMP_SHARE)
     at_once = () if is_async else (Step(0.0, LOOK),)
@@ -44,10 +45,10 @@ def ladder(is_async: bool, grace_s: float) -> tuple[Step, ...]:
 
 
 class Deadlines:
-    """One alarm for all calls, set for the earliest time or before it.
+    """One alarm for all calls of an instance, set for the earliest due time or earlier.
 
-    One of its own for each call would be set and cancelled thousands of times for the one time that it
-    rings.  ``act(what, number, call)`` does what a step says.
+    An alarm per call would be set and cancelled thousands of times for each time that it rings.
+    ``act(what, number, call)`` carries out a step.
     """
 
     def __init__(
@@ -63,18 +64,18 @@ class Deadlines:
         self._loop = asyncio.get_running_loop()
 
     def begin(self, call: PendingCall) -> None:
-        """It has been sent just now."""
+        """Start the clock of a call that was just sent."""
         call.limit_at = call.until = self._loop.time() + call.timeout_s
         self._watch(call.until)
 
-    def over(self, call: PendingCall) -> None:
-        """Whatever its limit is: its time is up now."""
+    def expire(self, call: PendingCall) -> None:
+        """End the call's time now, whatever its limit is."""
         if call.step == 0:
             call.limit_at = call.until = self._loop.time()
             self._ring()
 
     def stop(self) -> None:
-        """The instance is gone."""
+        """Cancel the alarm."""
         if self._alarm is not None:
             self._alarm.cancel()
             self._alarm = None
@@ -86,7 +87,7 @@ class Deadlines:
 
     def _ring(self) -> None:
         self.stop()
-        # The loop's clock may be a little behind its own timers (uvloop counts milliseconds).
+        # The loop's clock may be a little behind its own timers: uvloop counts milliseconds.
         now = self._loop.time() + CLOCK_GRAIN_S
         steps = self._steps()
         for number, call in list(self._outstanding.items()):
@@ -97,5 +98,5 @@ class Deadlines:
                 self._act(what, number, call)
                 if what == KILL:
                     return
-        if self._outstanding:  # else the next call sets it again
+        if self._outstanding:  # with none, the next call sets the alarm again
             self._watch(min(call.until for call in self._outstanding.values()))

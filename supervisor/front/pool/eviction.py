@@ -1,4 +1,4 @@
-"""Which instances of a front make way when the warden asks for cells: a pure function of a snapshot."""
+"""Which instances of a front are evicted when the warden asks for cells.  Pure."""
 
 from __future__ import annotations
 
@@ -11,36 +11,36 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class Held(Generic[T]):
-    """One instance that serves; ``last_used`` in seconds, ``what`` is whatever the caller knows it by.
+class Candidate(Generic[T]):
+    """A serving instance; ``last_used`` is in seconds, ``what`` is the caller's own handle of it.
 
-    ``is_kept``: its function is to have so many without a call, by its ``min_instances``.
+    ``is_kept``: without it the function would have fewer instances than its ``min_instances``.
     """
 
     space: str
     last_used: float
     is_idle: bool
-    is_making_way: bool
+    is_leaving: bool
     is_kept: bool
     what: T
 
 
-def chosen(held: Sequence[Held[T]], space: str, number: int) -> list[T]:
-    """The instances to end, ``number`` at most.
+def to_evict(candidates: Sequence[Candidate[T]], space: str, number: int) -> list[T]:
+    """The instances to end, at most ``number``.
 
-    With a ``space``: of that one, those that are idle first, then busy ones, which end with their calls.
-    It is asked for again while it is needed, so those that are already on their way count.  Without one,
-    idle ones only: of the space that has most here, and of it the one that has been idle longest.  Of each
-    space those that are kept come last.
+    With a ``space``, only its instances are chosen: idle ones first, then busy ones, which end with their
+    calls.  The warden repeats its request while it lacks cells, so instances that leave already count.
+    Without a ``space``, only idle instances are chosen, each from the space that has most instances here,
+    the one idle longest first.  Kept instances come last.
     """
-    staying = [each for each in held if not each.is_making_way]
+    staying = [each for each in candidates if not each.is_leaving]
     if space:
-        on_their_way = sum(each.is_making_way and each.space == space for each in held)
+        leaving = sum(each.is_leaving and each.space == space for each in candidates)
         own = sorted(
             (each for each in staying if each.space == space),
             key=lambda each: (not each.is_idle, each.is_kept, each.last_used),
         )
-        return [each.what for each in own[: max(0, number - on_their_way)]]
+        return [each.what for each in own[: max(0, number - leaving)]]
     idle = sorted((each for each in staying if each.is_idle), key=lambda each: (each.is_kept, each.last_used))
     count = Counter(each.space for each in staying)
     found: list[T] = []

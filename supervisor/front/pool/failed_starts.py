@@ -1,4 +1,4 @@
-"""The starts of one function's instances that failed in a row, and what they keep from being tried."""
+"""One function's failed starts in a row, and the refusal that callers get while its circuit is open."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from supervisor.front.outcome.lost_calls import CircuitOpen, StartFailed, StartL
 from supervisor.front.pool import circuit
 
 
-class Failures:
-    """Times are the loop's."""
+class FailedStarts:
+    """Times are on the event loop's clock."""
 
     def __init__(self) -> None:
         self._circuit = circuit.CLOSED
@@ -18,26 +18,26 @@ class Failures:
 
     @property
     def in_a_row(self) -> int:
-        """How many have counted."""
+        """How many failures have counted since the last start that succeeded."""
         return self._circuit.failures
 
-    def forget(self) -> None:
-        """One has worked."""
+    def reset(self) -> None:
+        """Forget the failures: a start has succeeded."""
         self._circuit = circuit.CLOSED
 
     def count(self, failure: StartFailed | StartLate, began: float, now: float) -> None:
-        """One that began then has failed.  Those at once count once: a burst is no row of them."""
+        """Count a start that has failed.  Starts that overlap count once: a burst is not a row."""
         self._last = failure
         if began >= self._counted_at:
             self._counted_at = now
             self._circuit = self._circuit.failed(now)
 
-    def are_too_many(self, now: float) -> bool:
-        """Whether none is tried for now."""
+    def is_circuit_open(self, now: float) -> bool:
+        """Whether no start may be tried now."""
         return self._circuit.seconds_left(now) > 0.0
 
     def refusal(self, now: float) -> CircuitOpen | None:
-        """Why none is tried for a call now; None where one may be."""
+        """The error for a call while the circuit is open; None while a start may be tried."""
         left = self._circuit.seconds_left(now)
         if not left or self._last is None:
             return None

@@ -1,7 +1,8 @@
-"""An instance of a function with ``fresh``: each call has a process that has served no other.
+"""An instance of a function with ``fresh``: each call runs in a process that has served no other.
 
-Either its cell forks one for each call, ahead of it (``worker.fresh.fork_server``), and pid 1 says over a
-pipe of its own when nothing of the last call is left; or the cell serves one call, and ends.
+Usually the cell forks such a process ahead of each call (``worker.fresh.fork_server``), and its pid 1 says
+over a pipe of its own, the word pipe, when nothing of the last call is left.  Where the cell cannot do that,
+it serves one call and ends.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import os
 from collections.abc import Callable
 
 from supervisor.front.outcome.lost_calls import StartLate
-from supervisor.front.pool.cell.instance_identity import Identity
+from supervisor.front.pool.cell.instance_identity import InstanceIdentity
 from supervisor.front.pool.cell.outbox import bytes_in
 from supervisor.front.pool.cell.pending_call import PendingCall
 from supervisor.front.pool.instance import Instance
@@ -22,33 +23,33 @@ from worker import wire
 log = logging.getLogger("cellblock.front")
 
 WORD_BYTES = 64
-# From an answer to pid 1's word that nothing is left of its call; a millisecond or two as a rule.
+# From an answer to pid 1's word that nothing of its call is left; usually a millisecond or two.
 CLEAN_SECONDS = 2.0
 
 
 class FreshInstance(Instance):
     """Owns the word pipe too."""
 
-    # The process of the next call begins where that of the last one did.
-    remembers_values = False
+    # Each call's process starts from the fork server's state, which has no values of an earlier call.
+    has_lasting_values = False
 
     def __init__(
         self,
         lease: Lease,
         warden: WardenLink,
-        identity: Identity,
+        identity: InstanceIdentity,
         on_free: Callable[[Instance, float], None],
         on_gone: Callable[[Instance, list[PendingCall]], None],
     ) -> None:
         super().__init__(lease, warden, identity, on_free, on_gone)
         self._word_fd = lease.pipes[4]
-        self._last = ("", 0.0)
+        self._last = ("", 0.0)  # id and seconds of the last call
         self._timer: asyncio.TimerHandle | None = None
         self._first: asyncio.Future[None] = self._loop.create_future()
-        self._loop.add_reader(self._word_fd, self._word)
+        self._loop.add_reader(self._word_fd, self._read_word)
 
     async def start(self, init: bytes, within_s: float) -> wire.Frame:
-        """As that of every instance; and pid 1's first word."""
+        """As every instance's; waits for pid 1's first word too."""
         frame = await super().start(init, within_s)
         if frame.kind == wire.READY:
             try:
@@ -60,35 +61,36 @@ class FreshInstance(Instance):
         return frame
 
     def give_back(self, is_async: bool) -> None:
-        """It ends instead: another front's first words with it would cost more than a new one."""
+        """End the cell instead: it would cost another front more to take it over than to start a new one."""
         self.kill("released")
         self._end_as(Ending("released", 0, 0, ""))
 
     def _whose(self, number: int) -> str:
-        # What comes after an answer is from its call's process or from what that left: no other is there.
+        # Between calls only the last call's process and what it left behind can write.
         return self._last[0] if self.is_dirty and not self._outstanding else super()._whose(number)
 
     def _finished(self, call: PendingCall, seconds: float) -> None:
         self._last = (call.call_id, seconds)
-        self.peak_bytes = 0  # its memory went with its process: no reason to recycle
-        if self.whole:
+        self.peak_bytes = 0  # the memory was freed with the call's process: it is no reason to recycle
+        if self.single_use_reason:
             self.is_retiring = True
-            self._on_free(self, seconds)  # to have it leave
+            self._on_free(self, seconds)  # the pool ends it
         else:
             self.is_dirty = True
             why = f"what a call left was there after {CLEAN_SECONDS:g} s"
             self._timer = self._loop.call_later(CLEAN_SECONDS, self._make_way, why)
 
-    def _word(self) -> None:
+    def _read_word(self) -> None:
         try:
             words = os.read(self._word_fd, WORD_BYTES)
         except BlockingIOError:
             return
         if not words:
-            # Pid 1 has ended, which the reply pipe tells too; or it has said that this is no place for it.
+            # Pid 1 has ended, which the reply pipe tells too, or it has said that it cannot do this here.
             self._loop.remove_reader(self._word_fd)
         elif not self._first.done():
-            self.whole = wire.WHOLE.get(words, "" if words == wire.CLEAN else "of an unknown word")
+            unknown = "" if words == wire.CLEAN else "of an unknown word"
+            self.single_use_reason = wire.WHOLE.get(words, unknown)
             self._first.set_result(None)
         elif words == wire.CLEAN:
             self._is_clean()
@@ -96,7 +98,7 @@ class FreshInstance(Instance):
             self._make_way("pid 1 said more than there is to say")
 
     def _is_clean(self) -> None:
-        """Nobody lives who could write to us or read from us: what is in the pipes was the last call's."""
+        """Every process of the last call is gone, so whatever is still in the pipes was the last call's."""
         while not self.is_gone and bytes_in(self._inbox.descriptor):
             self._inbox.read()
         if self.is_ending:

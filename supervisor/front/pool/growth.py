@@ -1,22 +1,22 @@
-"""When a pool asks for another instance: a pure function of a snapshot."""
+"""How many instances a pool asks for.  Pure: a function of a snapshot."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
 
-# About what an instance costs to get.  A queue that is through sooner is served best by waiting: a
-# burst of very short calls does not start processes that would only compete for the processor.
+# About what it costs to get an instance.  A queue that drains sooner is served best by waiting: more
+# processes for a burst of very short calls would only compete for the CPU.
 GROW_AFTER_S = 0.005
-# The oldest waits this long although calls are usually quick: those that run now are not.
+# If the oldest call waits this long although calls are usually quick, those that run now are slow ones.
 STUCK_AFTER_S = 0.02
-# With ``fresh``, besides those that serve: one is being cleaned up while another is free.
+# With ``fresh``, this many instances beside those that serve: one is cleaned up while another is free.
 FRESH_AHEAD = 2
 
 
 @dataclass(frozen=True)
 class Snapshot:
-    """One front's pool of one version, at one moment; ``typical_s`` is 0.0 while no call has ended."""
+    """One front's pool of one version, at one moment; ``typical_s`` is 0.0 until a call has ended."""
 
     waiting: int
     oldest_waiting_s: float
@@ -29,9 +29,9 @@ class Snapshot:
 def to_start(snapshot: Snapshot) -> int:
     """How many instances to ask for now.
 
-    The first at once.  Then as many as it takes to be through the queue in GROW_AFTER_S, going by
-    what a call usually takes; where that is not known yet, one for each who has waited that long; and
-    one more each time somebody is stuck.
+    The first instance is asked for at once.  Then as many as drain the queue within GROW_AFTER_S, by the
+    time that a call usually takes.  While that time is unknown, one for each call that has waited so long.
+    One more whenever the oldest call is stuck and nothing starts.
     """
     have = snapshot.instances + snapshot.starting
     if not snapshot.waiting or have >= snapshot.max_instances:

@@ -1,4 +1,4 @@
-"""The imports of a pool: how long its calls have waited for one, and whose log each of them writes.  Pure."""
+"""How long a pool's calls have waited for an import, and which call's log an import writes to.  Pure."""
 
 from __future__ import annotations
 
@@ -7,25 +7,26 @@ from collections.abc import Iterable
 from itertools import islice
 from typing import Protocol
 
-# An import that takes longer is told to the warden: whoever waits at another front wants to know, well before
-# its own patience ends.
+# The warden is told of an import that takes longer: calls that wait at other fronts must learn of it well
+# before their own time in the queue ends.
 TOLD_AFTER_S = 0.25
 TOLD_AFTER_SHARE = 0.25
-# For the end of an import that takes too long to be told to those who wait for it.
+# An import that takes too long ends at its limit; its waiting calls are told within this time after it.
 SLACK_S = 1.0
 
 
 class Importing(Protocol):
-    """An instance that imports; ``import_call`` is the id of the call whose log that is, or "".
+    """An instance that imports.
 
-    None once it has said how that ended, which a pool hears of some turns later.
+    ``import_call`` is the id of the call to whose log the import writes, "" while there is none, and None
+    once the import has ended; the pool hears of that end some turns of the loop later.
     """
 
     import_call: str | None
 
 
 class Waiting(Protocol):
-    """A call that waits; ``imports_s`` was ``Imports.seconds`` when it began to."""
+    """A call that waits; ``imports_s`` is what ``ImportWaits.seconds`` was when the call began to wait."""
 
     call_id: str
     is_over: bool
@@ -33,44 +34,45 @@ class Waiting(Protocol):
     imports_s: float
 
 
-class Imports:
-    """Times are seconds on the clock of ``PendingCall.queued_at``."""
+class ImportWaits:
+    """The imports of one pool; times are seconds on the clock of ``PendingCall.queued_at``."""
 
     def __init__(self) -> None:
-        # Those that run here, and whether each was begun ahead of any call.
+        # Imports in this front, and whether each was begun ahead of any call.
         self._running: dict[Importing, bool] = {}
         self._is_elsewhere = False
         self._since = self._before = 0.0
 
     def begin(self, instance: Importing, is_ahead: bool, now: float) -> None:
-        """It imports from now on."""
+        """The instance imports from now on."""
         self._count(now)
         self._running[instance] = is_ahead
 
     def end(self, instance: Importing, now: float) -> None:
-        """It does not any more."""
+        """The instance's import has ended."""
         self._count(now)
         del self._running[instance]
 
-    def elsewhere(self, is_so: bool, now: float) -> None:
-        """Whether the instances that there may be are other fronts', and one of them imports."""
+    def elsewhere(self, is_importing: bool, now: float) -> None:
+        """Note whether other fronts have every instance that may exist and one of these imports."""
         self._count(now)
-        self._is_elsewhere = is_so
+        self._is_elsewhere = is_importing
 
     def seconds(self, now: float) -> float:
-        """For how long there has been an import to wait for, ever."""
+        """For how many seconds, since the pool was made, an import was under way."""
         self._count(now)
         return self._before
 
     def may_wait(self, call: Waiting, now: float, queue_s: float, init_s: float) -> bool:
-        """Whether a call goes on waiting: the time of an import does not count, up to that of the longest."""
+        """Whether a call may go on waiting.  Import time does not count, up to that of the longest import."""
         imported = min(init_s + SLACK_S, self.seconds(now) - call.imports_s)
         return now - call.queued_at < queue_s + imported
 
-    def name(self, waiting: Iterable[Waiting], is_served: bool) -> None:
-        """Let what each writes be the log of a call that waits for it: the first that has no other.
+    def assign(self, waiting: Iterable[Waiting], is_served: bool) -> None:
+        """Assign each import the first waiting call that has no import yet: it writes to that call's log.
 
-        One that was begun ahead is nobody's, unless ``is_served`` is false: then who waits does so for it.
+        An import that was begun ahead of any call gets one only while no instance serves (``is_served`` is
+        false), for only then do the waiting calls wait for it.
         """
         if all(one.import_call != "" for one in self._running):
             return
@@ -83,10 +85,11 @@ class Imports:
 
     @property
     def running(self) -> list[Importing]:
-        """Those that import here."""
+        """The instances of this pool that import now."""
         return list(self._running)
 
     def _count(self, now: float) -> None:
         if self._running or self._is_elsewhere:
-            self._before += max(0.0, now - self._since)  # a call says when it was made, a moment ago
+            # ``now`` may be a call's ``queued_at``, which is a moment ago.
+            self._before += max(0.0, now - self._since)
         self._since = max(now, self._since)

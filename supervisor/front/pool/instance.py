@@ -1,8 +1,8 @@
-"""One instance as its front holds it: frames out, frames in, and what each call comes to.
+"""One leased cell as its front holds it: frames out, frames in, and the end of each call.
 
-Rule 1: every call that was sent ends in exactly one of: its own frame, or CallLost.
-Rule 2: the first frame that may not exist ends the instance; so does any frame that no call waits for.
-Rule 3: nothing the cell does makes this process wait, grow without bound, or raise into the loop.
+Rule 1: Every call that was sent ends in exactly one way: with its own frame, or with CallLost.
+Rule 2: The first frame that may not exist ends the instance; so does any frame that no call waits for.
+Rule 3: Nothing that the cell does makes this process wait, grow without bound, or raise into the loop.
 """
 
 from __future__ import annotations
@@ -21,38 +21,38 @@ from supervisor.front.outcome.answers import function_headers
 from supervisor.front.outcome.lost_calls import CallLate, CallLost, StartFailed, StartLate
 from supervisor.front.pool import deadlines
 from supervisor.front.pool.cell.inbox import Inbox
-from supervisor.front.pool.cell.instance_identity import Identity, Memory
+from supervisor.front.pool.cell.instance_identity import InstanceHistory, InstanceIdentity
 from supervisor.front.pool.cell.outbox import Outbox
 from supervisor.front.pool.cell.pending_call import PendingCall
-from supervisor.front.pool.limits_met import WORDS, MetLimits
+from supervisor.front.pool.limits_met import LIMITS_OF_WORDS, LimitsMet
 from supervisor.front.warden_link import Ending, Lease, WardenLink
 from worker import wire
 
 log = logging.getLogger("cellblock.front")
 
-# From the end of a cell's pipe to the warden's word on how it ended; then it is killed.
+# The warden's word on how a cell ended follows the end of its pipe within this time; else it is killed.
 ENDING_SECONDS = 1.0
 DEAF = "its process closed its channel to the platform and went on"
-JOIN_BODY_BYTES = 1 << 16
+JOIN_BODY_BYTES = 1 << 16  # a body up to this size goes out in one write with its head
 
 
 class Instance:
     """Owns the four pipe ends of a leased cell."""
 
-    # A space's values that were sent once are still there at the next call.
-    remembers_values = True
+    # A space's secrets and variables, once sent, are still there at the next call.
+    has_lasting_values = True
 
     def __init__(
         self,
         lease: Lease,
         warden: WardenLink,
-        identity: Identity,
+        identity: InstanceIdentity,
         on_free: Callable[[Instance, float], None],
         on_gone: Callable[[Instance, list[PendingCall]], None],
     ) -> None:
-        """``on_free(instance, seconds)`` follows each call that ended well.
+        """``on_free(instance, seconds)`` is called after each answer.
 
-        ``on_gone(instance, calls)`` follows the end, with the calls that it never began.
+        ``on_gone(instance, calls)`` is called after the end, with the calls that the cell never began.
         """
         self.cell = lease.cell
         self.capacity, self.served = 1, 0
@@ -62,22 +62,21 @@ class Instance:
         self.values_revision = -1
         self.init_s = self._ready_since = 0.0
         self.is_gone = self.is_retiring = self.is_async = False
-        self.is_listed = False  # the pool's: among those with a free place
-        # With ``fresh``: a call was answered and may have left something; why a cell can serve one call only.
+        self.is_listed = False  # the pool's: among those with room for a call
+        # With ``fresh``: a call was answered and may have left something; why a cell serves one call only.
         self.is_dirty = False
-        self.whole = ""
-        # The call that waits for its import, whose log is what that writes; None once that is over.
-        self.import_call: str | None = ""
+        self.single_use_reason = ""
+        self.import_call: str | None = ""  # see ``import_waits.Importing``
         self._warden = warden
         self._on_free = on_free
         self._on_gone = on_gone
         request_fd, reply_fd, stdout_fd, stderr_fd = lease.pipes[:4]
         self._outbox = Outbox(request_fd, self._expect_the_end)
-        self._logs = LogPipes(stdout_fd, stderr_fd, identity.lines_of(lease.cell), self._whose)
+        self._logs = LogPipes(stdout_fd, stderr_fd, identity.stamper_of(lease.cell), self._whose)
         self._inbox = Inbox(
             reply_fd, identity.response_max_bytes, self._take, self.violated, self._expect_the_end
         )
-        self.limits = MetLimits(
+        self.limits_met = LimitsMet(
             self._logs.lines, identity.memory_mib, lambda: self._whose(0), self._make_way_soon
         )
         self._outstanding: dict[int, PendingCall] = {}
@@ -95,7 +94,7 @@ class Instance:
     # ---- starting ---------------------------------------------------------------------------
 
     async def start(self, init: bytes, within_s: float) -> wire.Frame:
-        """Send INIT (already encoded) and wait for READY or CHECKED.  StartFailed, StartLate."""
+        """Send INIT, encoded, and wait for READY or CHECKED.  Raises StartFailed, StartLate."""
         began = time.perf_counter()
         self._outbox.write(init)
         try:
@@ -118,18 +117,18 @@ class Instance:
         return frame
 
     def _check_started(self, frame: wire.Frame) -> None:
-        if frame.kind == wire.READY and self._ending is not None:  # it has died or lied since it said so
+        if frame.kind == wire.READY and self._ending is not None:  # it died or broke the protocol since
             raise StartFailed(None, self._ending)
 
-    def continue_from(self, memory: Memory) -> None:
-        """A cell that another front had: it is READY already, and counts on."""
-        self._next_call = memory.next_call
-        self.served = memory.served
-        self._started.set_result(wire.Frame(wire.READY, 0, (memory.is_async, 0, "", ""), (), b""))
+    def continue_from(self, history: InstanceHistory) -> None:
+        """Take over a cell that another front had: it is READY already, and its call numbers go on."""
+        self._next_call = history.next_call
+        self.served = history.served
+        self._started.set_result(wire.Frame(wire.READY, 0, (history.is_async, 0, "", ""), (), b""))
         self._inbox.expect(self._outstanding)
 
     def serve(self, is_async: bool, capacity: int) -> None:
-        """It is READY, for so many calls at once."""
+        """Begin to serve, READY as it is, ``capacity`` calls at once."""
         self.is_async, self.capacity = is_async, capacity
         self._steps = deadlines.ladder(is_async, self._grace_s)
         self.last_used = self._loop.time()
@@ -138,16 +137,16 @@ class Instance:
     # ---- calls ------------------------------------------------------------------------------
 
     def send(self, call: PendingCall) -> None:
-        """Send one call; it ends with its frame or with CallLost."""
+        """Send a call; it ends with its frame or with CallLost."""
         if self._ending is not None:
             call.fail(CallLost(self._ending, False))
             return
         number = self._next_call
-        # 0 belongs to no call; wrapping would take years, but a number must never be on twice.
+        # 0 belongs to no call.  Wrapping would take years, but no number may be in use twice.
         self._next_call = number + 1 if number < wire.CALL_MAX else 1
         data = call.numbered(number)
         if self.values_revision != call.values.revision:
-            if self.remembers_values:
+            if self.has_lasting_values:
                 self.values_revision = call.values.revision
             data = call.values.frame + data
         self._thaw()
@@ -159,31 +158,31 @@ class Instance:
         else:
             self._outbox.write(data)
             self._outbox.write(call.body)
-        # The cell wakes up meanwhile; whatever it says is heard in another turn of the loop.
+        # The cell wakes up meanwhile; its answer is read in another turn of the loop.
         call.end_at = self._outbox.total
         self._logs.lines.begin_call(len(self._outstanding), number, call.call_id)
         if not self.served and call.queued_at < self._ready_since:
-            call.init_s = min(self.init_s, call.sent_at - call.queued_at)  # it waited for that
+            call.init_s = min(self.init_s, call.sent_at - call.queued_at)  # it waited for the start
         self._deadlines.begin(call)
 
     @property
     def is_ending(self) -> bool:
-        """It is gone or on its way: nothing may be sent to it any more."""
+        """Whether it is gone or about to be: nothing may be sent to it any more."""
         return self._ending is not None
 
     @property
     def load(self) -> int:
-        """Calls that are running, or of which something may be left."""
+        """The calls that run, and with ``fresh`` one that may have left something."""
         return len(self._outstanding) + self.is_dirty
 
     def hang_up(self, call: PendingCall) -> None:
-        """The call's caller is gone: it ends as one does whose time is up."""
+        """End a call whose caller is gone, in the way of one whose time is up."""
         if call.step == 0 and not self.is_gone:
             call.why = wire.CALLER_IS_GONE
-            self._deadlines.over(call)
+            self._deadlines.expire(call)
 
     def _act(self, what: str, number: int, call: PendingCall) -> None:
-        """One step of ``deadlines.ladder``."""
+        """Carry out a step of ``deadlines.ladder``."""
         if what == deadlines.TELL:
             self._outbox.write(wire.encode(wire.CANCEL, number, (call.why,)))
         elif what == deadlines.LOOK:
@@ -208,7 +207,7 @@ class Instance:
         self._tell(self._warden.signal, name)
 
     def kill(self, cause: str) -> None:
-        """End the cell; outstanding calls are lost when the warden confirms, or shortly after."""
+        """End the cell; outstanding calls are lost once the warden confirms, or ENDING_SECONDS later."""
         if self._ending is not None or self.is_gone:
             return
         self._ending = Ending(cause, 0, 0, "")
@@ -216,7 +215,7 @@ class Instance:
         self._expect_the_end()
 
     def leave(self, cause: str) -> None:
-        """End it in order, idle as it is: its own code hears of that, and has LAST_SECONDS."""
+        """End the idle cell in order: its code is told, and gets LAST_SECONDS for its exit hooks."""
         if self._is_hurried:
             self.kill(cause)
         if self._ending is not None or self.is_gone:
@@ -228,21 +227,21 @@ class Instance:
         self._outbox.close()
 
     def hurry(self) -> bool:
-        """Somebody waits for its cell: no time for last words.  False if it was told so before."""
+        """Kill it instead of letting it leave, now or later: its cell is needed.  False when asked again."""
         is_first, self._is_hurried = not self._is_hurried, True
         if is_first and self._ending is not None:
             self._tell(self._warden.kill, self._ending.cause)
         return is_first
 
     def _make_way_soon(self) -> None:
-        """It has met a limit: it gets no other call; in its import, who waits for that still has its one."""
+        """It has met a limit: take no more calls.  If that was in its import, it serves those that wait."""
         if self.ready_at:
             self.is_retiring = True
             if not self.load:
                 self.kill("recycled")
 
     def freeze(self) -> None:
-        """Nothing of it runs until its next call: an idle instance takes no processor from others."""
+        """Stop all its processes until its next call, so that an idle instance takes no CPU from others."""
         if self.is_idle and not self.is_ending and not self.is_frozen:
             self.is_frozen = True
             self._signal("freeze")
@@ -255,26 +254,26 @@ class Instance:
     def give_back(self, is_async: bool) -> None:
         """Return the idle cell to the warden for another front."""
         self._thaw()
-        self._logs.read_to_the_end()  # what a thread has begun that a call left behind
-        memory = Memory(int(is_async), self._next_call, self.served).as_message()
+        self._logs.read_to_the_end()  # a thread of an earlier call may have begun a line
+        history = InstanceHistory(int(is_async), self._next_call, self.served).as_message()
         pipes = [self._outbox.descriptor, self._inbox.descriptor, *self._logs.descriptors]
         self._ending = Ending("returned", 0, 0, "")
-        self._tell(self._warden.give_back, memory, pipes)
+        self._tell(self._warden.give_back, history, pipes)
         self._close()
 
     @property
     def is_idle(self) -> bool:
-        """No call is running, nothing is half sent or half received."""
+        """Whether no call runs and nothing is half sent or half received."""
         return self._outbox.is_empty and self._inbox.is_empty and not self.load
 
     # ---- bytes ------------------------------------------------------------------------------
 
     def _take(self, frame: wire.Frame) -> None:
-        """One valid frame.  Safe if it lies: it can only end a call that is outstanding here."""
+        """Take a valid frame.  A frame that lies can only end a call that is outstanding here."""
         if frame.call == 0:
             if self._started.done():
                 raise wire.RemoteProtocolError("a second word on how it started")
-            self._inbox.last()
+            self._inbox.check_is_last()
             self._logs.read_for_answer(0, self.import_call or "", True)
             self.import_call = None
             self._started.set_result(frame)
@@ -284,35 +283,35 @@ class Instance:
         if call is None or not self._started.done():
             raise wire.RemoteProtocolError("an answer that no call waits for")
         if frame.kind == wire.ANSWER:
-            # Our worker checks these before it sends: whoever sends a bad one went round it.
+            # Our worker checks the headers before it sends them: a bad one did not come from our worker.
             call.answer_headers = function_headers(frame.headers)
         elif frame.kind == wire.WHERE:
-            self._stands(call, frame)
+            self._take_where(call, frame)
             return
         elif frame.kind == wire.MET:
             call.is_starved = frame.head[0] == wire.OUT_OF_MEMORY
-            self.limits.heard(WORDS[frame.head[0]])
+            self.limits_met.heard(LIMITS_OF_WORDS[frame.head[0]])
             return
         elif call.is_starved:
             call.where = call.where or (f"line {frame.head[2]}" if frame.head[2] else "")
-            self.kill("memory")  # nobody caught it, and who needs how much is not to be told
+            self.kill("memory")  # its handler did not catch the MemoryError
             return
         else:
-            call.remark = self.limits.remark
+            call.remark = self.limits_met.remark
         if len(self._outstanding) == 1:
-            self._inbox.last()
-        # Lines written before the answer are this call's: read them before it is told, while it runs.
+            self._inbox.check_is_last()
+        # Lines before the answer are this call's: read them while it counts as running.
         self._logs.read_for_answer(frame.call, call.call_id, len(self._outstanding) == 1)
         del self._outstanding[frame.call]
         self.served += 1
         call.answered_at = time.perf_counter()
         self.last_used = self._loop.time()
-        # The next call first: the cell is idle, the caller's answer still has work to be done.
-        # How long it ran is its own word (the last field of each of these kinds): our clock would count
-        # our own queue as well, and a cell that lies only mis-sizes the pool of its own function.
+        # The next call goes out first: the cell is idle, and the caller's answer still costs us work.
+        # The cell itself says how long the call ran: our clock would count our own queue too, and a cell
+        # that lies only mis-sizes the pool of its own function.
         usage = wire.KINDS[frame.kind].arity - 3
         exec_us, call.cpu_us, peak_kib = frame.head[usage : usage + 3]
-        call.peak_bytes = self.peak_bytes = max(peak_kib << 10, self.limits.peak_bytes)
+        call.peak_bytes = self.peak_bytes = max(peak_kib << 10, self.limits_met.peak_bytes)
         self._finished(call, exec_us / 1e6)
         if call.step or (call.is_blocking and frame.kind == wire.RAISED):
             call.fail(CallLate(call.where, call.is_blocking and not call.step))
@@ -320,11 +319,11 @@ class Instance:
             call.finish(frame)
 
     def _finished(self, call: PendingCall, seconds: float) -> None:
-        """Answered, after so long: the cell is free for another call."""
+        """Offer the place of a call that was answered after ``seconds``."""
         self._on_free(self, seconds)
 
-    def _stands(self, call: PendingCall, frame: wire.Frame) -> None:
-        """Where a call's code stands: told once, by a call that is over or keeps one that is over waiting."""
+    def _take_where(self, call: PendingCall, frame: wire.Frame) -> None:
+        """Take WHERE a late call's code stands, once a call: its own, or of a call that blocks the loop."""
         where, is_blocking = frame.head
         is_asked = any(other.step for other in self._outstanding.values()) if is_blocking else call.step
         if not is_asked or call.is_blocking or (call.where and not is_blocking):
@@ -332,19 +331,19 @@ class Instance:
         call.where, call.is_blocking = where or call.where, bool(is_blocking)
 
     def violated(self, what: str) -> None:
-        """The cell broke the protocol: it is killed, its calls get a 502."""
+        """Kill the cell, which broke the protocol; its calls get a 502."""
         log.warning("cell %s broke the protocol (%s): killing it", self.cell, what)
         self._end_as(Ending("protocol", 0, 0, what))
 
     def _end_as(self, ending: Ending, cause: str = "") -> None:
-        """Kill it, for a ``cause`` if that is another, and tell its calls at once how it ended."""
+        """Kill it, and end its calls at once; ``cause`` is what the warden is told, if not the ending's."""
         if self._ending is None:
             self._ending = ending
             self._tell(self._warden.kill, cause or ending.cause)
         self._end(self._ending)
 
     def _whose(self, number: int) -> str:
-        """Whose a line is that names this call, if it runs; one that names none (0) is the only one's."""
+        """The id of a running call by number; of 0 the only one that runs, or that waits for the import."""
         if not number and len(self._outstanding) == 1:
             return next(iter(self._outstanding.values())).call_id
         call = self._outstanding.get(number)
@@ -356,15 +355,15 @@ class Instance:
 
     def _expect_the_end(self) -> None:
         if self._eof_timer is None and not self.is_gone:
-            # Whoever closes its ends and goes on has no clock of ours any more, and would keep its place.
+            # A process that closes its ends and goes on would keep its cell for ever.
             deaf = functools.partial(self._end_as, Ending("exited", 0, 0, DEAF), "hung up")
             self._eof_timer = self._loop.call_later(ENDING_SECONDS, deaf)
 
     def ended(self, ending: Ending) -> None:
-        """The warden's word: the cell has been reaped."""
+        """Take the warden's word that the cell was reaped."""
         if self._ending is None and not self.is_gone:
-            self._inbox.read()  # what it said last may still be in its pipe
-        # A protocol violation or a limit of ours is the cause; the signal was only its instrument.
+            self._inbox.read()  # its last frames may still be in the pipe
+        # If we ended it, our reason is the cause; the signal was only the means.
         self._end(ending if self._ending is None else ending.caused_by(self._ending))
 
     def _end(self, ending: Ending) -> None:
@@ -376,10 +375,10 @@ class Instance:
             self._logs.lines.end_call(call.call_id, number, len(self._outstanding) == 1)
         self._logs.lines.end_call("")
         if ending.cause == "memory":
-            self.limits.ran_out(ending.peak_bytes)
+            self.limits_met.ran_out(ending.peak_bytes)
         if not self._started.done():
             self._started.set_exception(StartFailed(None, ending))
-            self._started.exception()  # nobody may be waiting any more
+            self._started.exception()  # retrieved, as perhaps nobody waits for it
         outstanding = dict(self._outstanding)
         self._outstanding.clear()  # it is shared with the deadlines
         unbegun = lost_calls.lose(
@@ -394,7 +393,7 @@ class Instance:
         if self._eof_timer is not None:
             self._eof_timer.cancel()
         self._deadlines.stop()
-        self._inbox.stop()  # whoever still knows this instance keeps no half answer alive
+        self._inbox.stop()  # so that a reference to this instance keeps no half answer alive
         self._logs.close()
         self._outbox.close()
         os.close(self._inbox.descriptor)

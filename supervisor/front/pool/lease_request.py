@@ -1,4 +1,4 @@
-"""What a front asks the warden for: a function's version and limits in the words of a lease."""
+"""The request for a lease: a function's version and limits as the warden is told them."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ def lease_request(
     limits: Limits,
     imports: Sequence[str] = (),
 ) -> Message:
-    """The words of a lease for the warden (``supervisor.warden.leases.desk``).
+    """The message (``supervisor.warden.leases.front_messages`` checks it).
 
-    ``imports`` is what the bundle says that it imports (``supervisor.bundles.imported_names``).
+    ``imports`` are the modules that the bundle imports (``supervisor.bundles.imported_names``).
     """
     return {
         "mode": "serve",
@@ -34,7 +34,7 @@ def lease_request(
         "tie": {
             "tmp_bytes": limits.tmp * MIB,
             "open_files": limits.open_files,
-            # With ``fresh`` the process that they are forked from is beside them.
+            # With ``fresh`` one more: the process that the calls' processes are forked from.
             "processes": limits.processes + limits.fresh,
             "memory_bytes": limits.memory * MIB,
             "cpu": limits.cpu,

@@ -1,20 +1,21 @@
-"""The limits that an instance has met: it serves the calls that it has, and then ends.
+"""The limits that an instance has met.  Such an instance finishes its calls and then ends.
 
-What meets its memory, its processes or its descriptors meets them again at every call: nothing that a call
-left behind goes away by itself.  The warden says what it sees, the worker what it ran into; of an instance
-that lies about it only its own function has fewer calls.
+An instance that meets its memory, process or descriptor limit meets it again at every call, because nothing
+that a call left behind goes away by itself.  The warden reports what it sees, the worker what it ran into.
+A worker that lies about it costs its own function calls, and nobody else.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-from supervisor.front.logs.line_stamps import LogLines
+from supervisor.front.logs.line_stamps import LineStamper
 from supervisor.front.outcome import platform_lines
 from worker import wire
 
 MEMORY = "memory"
-WORDS = {
+# The worker's words for a limit, and the option that it is.
+LIMITS_OF_WORDS = {
     wire.OUT_OF_MEMORY: MEMORY,
     wire.MET_MEMORY: MEMORY,
     wire.MET_PROCESSES: "processes",
@@ -22,13 +23,16 @@ WORDS = {
 }
 
 
-class MetLimits:
-    """Of one instance; ``whose()`` is the call that runs alone, ``on_first`` follows the first of them."""
+class LimitsMet:
+    """The limits that one instance has met.
+
+    ``whose()`` is the id of the call that runs alone, or ""; ``on_first`` is called at the first limit.
+    """
 
     def __init__(
-        self, lines: LogLines, memory_mib: int, whose: Callable[[], str], on_first: Callable[[], None]
+        self, lines: LineStamper, memory_mib: int, whose: Callable[[], str], on_first: Callable[[], None]
     ) -> None:
-        # The most that all processes of the instance had together, as far as the warden has said.
+        # The most memory that all its processes had together, as far as the warden has reported.
         self.peak_bytes = 0
         self.met: set[str] = set()
         self._lines = lines
@@ -37,7 +41,7 @@ class MetLimits:
         self._on_first = on_first
 
     def heard(self, what: str, peak_bytes: int = 0) -> None:
-        """Of a limit, or of a peak (``what`` is empty)."""
+        """Take a report of a limit, or (with ``what`` empty) of a memory peak alone."""
         self.peak_bytes = max(self.peak_bytes, peak_bytes)
         if not what or what in self.met:
             return
@@ -47,7 +51,7 @@ class MetLimits:
             self._on_first()
 
     def ran_out(self, peak_bytes: int) -> None:
-        """It was ended for its memory."""
+        """Log that the instance was ended for its memory."""
         peak = max(peak_bytes, self.peak_bytes)
         self._lines.say("error", platform_lines.of_no_memory(self._memory_mib, peak), self._whose())
 
@@ -56,5 +60,5 @@ class MetLimits:
 
     @property
     def remark(self) -> str:
-        """For the answer of a call that raised meanwhile; "" where memory was never short."""
+        """What a caller is told whose call raised after memory was short; "" where it never was."""
         return self._words(MEMORY) if MEMORY in self.met else ""

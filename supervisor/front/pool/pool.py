@@ -1,4 +1,4 @@
-"""The instances of one version of one function that this front holds, and the calls that wait for one."""
+"""The instances of one function version that this front holds, and the calls that wait for one."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from supervisor.errors import PlatformError
 from supervisor.front.outcome import refusals
 from supervisor.front.outcome.lost_calls import StartFailed, StartLate
 from supervisor.front.pool import growth, import_waits, recycling
-from supervisor.front.pool.cell.instance_identity import Identity, Memory
+from supervisor.front.pool.cell.instance_identity import InstanceHistory, InstanceIdentity
 from supervisor.front.pool.cell.pending_call import NOT_WAITED, PendingCall
-from supervisor.front.pool.failed_starts import Failures
+from supervisor.front.pool.failed_starts import FailedStarts
 from supervisor.front.pool.fresh_instance import FreshInstance
 from supervisor.front.pool.instance import Instance
 from supervisor.front.warden_link import Ending, LeaseRefused, WardenLink
@@ -25,26 +25,26 @@ from worker import wire
 
 log = logging.getLogger("cellblock.front")
 
-# All instances are another front's: ask again this often while calls wait.
+# While calls wait and every instance is another front's, ask the warden again this often.
 ASK_AGAIN_S = 0.05
-# A front keeps a busy instance this long when asked for it: two fronts hand the only one over in turns.
+# A front that is asked for a busy instance keeps it this long, so that two fronts can share one in turns.
 KEEP_WHEN_ASKED_S = 0.02
-# How often idle instances are looked at; their time is in the order of minutes.
+# How often idle instances are looked at; they are kept for minutes.
 SWEEP_SECONDS = 1.0
-# A moving average over about ten calls: follows a change, forgives one odd call.
+# A moving average over about ten calls follows a change and forgives one odd call.
 TYPICAL_WEIGHT = 0.1
 
 
 class Retired(Exception):
-    """This version was replaced while the call waited: look the function up again."""
+    """The version was replaced while the call waited: the function has to be looked up again."""
 
 
 class Pool:
-    """Leases, queues and lets go.  ``encode_init`` gives the INIT frame and its values' revision."""
+    """``encode_init`` gives the INIT frame and the revision of the secrets and variables in it."""
 
     def __init__(
         self,
-        identity: Identity,
+        identity: InstanceIdentity,
         limits: Limits,
         request: Message,
         warden: WardenLink,
@@ -55,10 +55,9 @@ class Pool:
         init_seconds: float,
     ) -> None:
         self.limits, self.identity = limits, identity
-        # All that are leased, and those of them that have said READY.
-        self.instances: set[Instance] = set()
-        self._serving: set[Instance] = set()
-        self.leaving: set[Instance] = set()  # in order: ours no more, but for the warden's word on their end
+        self.instances: set[Instance] = set()  # all that are leased
+        self._serving: set[Instance] = set()  # those of them that have said READY
+        self.leaving: set[Instance] = set()  # told to end; the warden's word that they did is to come
         self.is_retired = False
         self._request, self._warden, self._encode_init = request, warden, encode_init
         self.queue_seconds, self.queue_depth, self.init_seconds = queue_seconds, queue_depth, init_seconds
@@ -66,43 +65,44 @@ class Pool:
         self._waiting: deque[PendingCall] = deque()
         self._typical_s = 0.0  # what a call of this version usually takes; 0.0 until one has ended
         self._starting: set[asyncio.Task[None]] = set()
-        self._failures, self._imports = Failures(), import_waits.Imports()
+        self._failed_starts, self._imports = FailedStarts(), import_waits.ImportWaits()
         self._growth_timer: asyncio.TimerHandle | None = None
-        self._is_asked_for = self._has_said_whole = False
+        self._is_asked_for = self._has_said_single_use = False
         self._ask_again_at = 0.0
         self._loop = asyncio.get_running_loop()
 
     @property
     def waiting(self) -> int:
-        """Calls that wait for an instance."""
+        """How many calls wait for an instance."""
         return len(self._waiting)
 
     # ---- for calls --------------------------------------------------------------------------
 
     def submit(self, call: PendingCall) -> None:
-        """Send the call to a free instance, or queue it; its ``on_end`` tells how it ended."""
+        """Send the call to a free instance, or queue it; its ``ended`` is called at its end."""
         if self.is_retired:
             call.fail(Retired())
         elif not self._waiting and (instance := self._free_instance()) is not None:
             self._send(instance, call)
         elif len(self._waiting) >= self.queue_depth:
             call.fail(refusals.queue_full(self.queue_depth))
-        elif not (self._serving or self._starting) and (refusal := self._failures.refusal(self._loop.time())):
+        elif not (self._serving or self._starting) and (
+            refusal := self._failed_starts.refusal(self._loop.time())
+        ):
             call.fail(refusal)
         else:
             call.imports_s = self._imports.seconds(call.queued_at)
             self._waiting.append(call)
-            # No timer of its own: all wait equally long, so they expire in order, and _grow() looks
-            # at the oldest every few milliseconds while anybody waits.
+            # No timer per call: all wait equally long, and _grow() looks at the oldest every few ms.
             self._grow()
 
     def hang_up(self, call: PendingCall) -> None:
-        """Its caller is gone: while it waits that is all, for nobody sends a call that is over."""
+        """The call's caller is gone.  A call that waits is over already, and will not be sent."""
         if call.instance is not None:
             call.instance.hang_up(call)
 
     def _free_instance(self) -> Instance | None:
-        """The most recently used one, whose pages are warm; those at their end are left out for good."""
+        """The most recently used one, whose pages are warm; instances that end are dropped from the list."""
         while self._free:
             if not self._free[-1].is_ending and not self._free[-1].is_retiring:
                 return self._free[-1]
@@ -116,7 +116,7 @@ class Pool:
             self._start_ahead()
 
     def _is_free(self, instance: Instance, seconds: float) -> None:
-        """A call has ended after ``seconds``; its place goes to the first who waits."""
+        """A call ended after ``seconds``; its place goes to the first call that waits."""
         self._typical_s += (seconds - self._typical_s) * TYPICAL_WEIGHT if self._typical_s else seconds
         self._offer(instance)
 
@@ -140,7 +140,7 @@ class Pool:
         self._list(instance, instance.load < instance.capacity)
 
     def _list(self, instance: Instance, has_place: bool) -> None:
-        """Among the free ones exactly while it has a place."""
+        """Keep the instance among the free ones exactly while it has room for a call."""
         if has_place and not instance.is_listed:
             self._free.append(instance)
         elif not has_place and instance.is_listed:
@@ -160,7 +160,7 @@ class Pool:
             self._waiting.popleft()
         if not self._waiting or self.is_retired:
             return
-        self._imports.name(self._waiting, bool(self._serving))
+        self._imports.assign(self._waiting, bool(self._serving))
         snapshot = growth.Snapshot(
             len(self._waiting),
             now - self._waiting[0].queued_at,
@@ -185,21 +185,21 @@ class Pool:
         task.add_done_callback(self._starting.discard)
 
     def _start_ahead(self) -> None:
-        """With ``fresh`` an instance that has served a call is not free at once: have others that are."""
+        """With ``fresh``, start instances ahead: one that has served a call is not free at once."""
         soon_free = len(self._free) + len(self._starting) + sum(other.is_dirty for other in self._serving)
         have = len(self.instances) + len(self._starting)
         if soon_free < growth.FRESH_AHEAD and have < self.limits.max_instances and not self.is_retired:
             self._start({**self._request, "mode": "keep"})
 
     def keep(self) -> None:
-        """Start what is missing of ``min_instances``, over all fronts: the warden counts them."""
+        """Start what is missing of ``min_instances``, which the warden counts over all fronts."""
         missing = self.limits.min_instances - len(self.instances) - len(self._starting)
-        if missing > 0 and not self.is_retired and not self._failures.are_too_many(self._loop.time()):
-            # One at a time: callers' own come first.
+        if missing > 0 and not self.is_retired and not self._failed_starts.is_circuit_open(self._loop.time()):
+            # One at a time: instances that callers wait for come first.
             self._start({**self._request, "mode": "keep", "max_instances": self.limits.min_instances})
 
     async def _start_one(self, request: Message) -> None:
-        """Lease, INIT, READY; whatever goes wrong is told to those who wait for it."""
+        """Lease, INIT, READY; a failure goes to the calls that wait."""
         began = self._loop.time()
         try:
             lease = await self._warden.lease(request)
@@ -214,13 +214,13 @@ class Pool:
         made = FreshInstance if self.limits.fresh else Instance
         instance = made(lease, self._warden, self.identity, self._is_free, self._gone)
         self.instances.add(instance)
-        if self.is_retired:  # replaced while it was being leased: nobody waits for its import
+        if self.is_retired:  # replaced while it was being leased
             return instance.kill("released")
         try:
             if lease.memory:
-                memory = Memory(**lease.memory)
-                instance.continue_from(memory)
-                self._ready(instance, bool(memory.is_async))
+                history = InstanceHistory(**lease.memory)
+                instance.continue_from(history)
+                self._ready(instance, bool(history.is_async))
                 return
             init, revision = await self._encode_init()
             frame = await self._import(instance, init, request["mode"] == "keep")
@@ -239,12 +239,12 @@ class Pool:
             self._fail_waiting(error)
 
     async def _import(self, instance: Instance, init: bytes, is_ahead: bool) -> wire.Frame:
-        """Have it import the function; who waits for that may do so for all of ``init_seconds``."""
+        """Have the instance import the function; calls that wait may do so for all of ``init_seconds``."""
         told = (instance.cell, self.identity.whose)
         soon = min(import_waits.TOLD_AFTER_S, self.queue_seconds * import_waits.TOLD_AFTER_SHARE)
         slow = self._loop.call_later(soon, self._warden.start, *told, "importing")
         self._imports.begin(instance, is_ahead, time.perf_counter())
-        self._imports.name(self._waiting, bool(self._serving))
+        self._imports.assign(self._waiting, bool(self._serving))
         try:
             return await instance.start(init, self.init_seconds)
         finally:
@@ -252,42 +252,44 @@ class Pool:
             slow.cancel()
 
     def _has_failed(self, failure: StartFailed | StartLate, instance: Instance, began: float) -> None:
-        """A start of the function's own fault."""
+        """Count a start that failed by the function's own fault."""
         ending = failure.ending if isinstance(failure, StartFailed) else None
         if self.is_retired or (ending is not None and ending.platform_error() is not None):
             return
-        self._failures.count(failure, began, self._loop.time())
+        self._failed_starts.count(failure, began, self._loop.time())
         if not self._serving:
             self._warden.start(instance.cell, self.identity.whose, "failed", failure.in_words())
 
     def _ready(self, instance: Instance, is_async: bool) -> None:
-        self._failures.forget()
+        self._failed_starts.reset()
         wanted = self.limits.concurrency or ASYNC_CONCURRENCY
         # A sync handler serves one call at a time.
         instance.serve(is_async, wanted if is_async and not self.limits.fresh else 1)
-        if instance.whole and not self._has_said_whole:
-            self._has_said_whole = True
+        if instance.single_use_reason and not self._has_said_single_use:
+            self._has_said_single_use = True
             log.warning(
                 "%s/%s: with fresh each call gets a whole new instance, which takes longer, because %s",
-                self.identity.space, self.identity.function, instance.whole,
+                self.identity.space, self.identity.function, instance.single_use_reason,
             )  # fmt: skip
         self._serving.add(instance)
         self._offer(instance)
-        if instance.limits.met:  # its import did
+        if instance.limits_met.met:  # in its import
             self.make_way(instance, "recycled")
 
     def _refused(self, refused: LeaseRefused) -> None:
         if refused.reason == "limit":
             self._imports.elsewhere(refused.is_importing, time.perf_counter())
-            # Ours are busy, or all are another front's: whoever waits goes on waiting.
+            # Ours are busy, or all are another front's: the calls go on waiting.
             self._ask_again_at = self._loop.time() + ASK_AGAIN_S
         else:
             self._fail_waiting(refusals.no_cell(refused.reason, refused.message))
 
     def _fail_waiting(self, error: Exception) -> None:
-        """All who wait now wait for what just failed; those who come later get a new try."""
-        if self._serving:
-            return  # others serve: a start that failed is no answer to anybody
+        """Fail the calls that wait, for they wait for what just failed; later calls get a new try."""
+        if not self._serving:  # else other instances serve these calls
+            self._fail_all(error)
+
+    def _fail_all(self, error: Exception) -> None:
         waiting, self._waiting = self._waiting, deque()
         for call in waiting:
             call.fail(error)
@@ -295,11 +297,9 @@ class Pool:
     # ---- letting go -------------------------------------------------------------------------
 
     def _gone(self, instance: Instance, unbegun: list[PendingCall]) -> None:
-        self.instances.discard(instance)
-        self._serving.discard(instance)
+        self._drop(instance)
         self.leaving.discard(instance)
-        self._list(instance, False)
-        # They have waited longest; and no code has seen them.
+        # The calls that no code has seen have waited longest.
         for call in reversed(unbegun):
             if self.is_retired:
                 call.fail(Retired())
@@ -309,25 +309,28 @@ class Pool:
                 self._waiting.appendleft(call)
         self._grow()
 
-    def _hand_back(self, instance: Instance) -> None:
-        self._is_asked_for = False
+    def _drop(self, instance: Instance) -> None:
         self.instances.discard(instance)
         self._serving.discard(instance)
         self._list(instance, False)
+
+    def _hand_back(self, instance: Instance) -> None:
+        self._is_asked_for = False
+        self._drop(instance)
         instance.give_back(instance.is_async)
         self._grow()
 
     def reclaim(self) -> None:
-        """Another front waits for an instance of this version and may start none: hand one over."""
+        """Hand an instance over: another front waits for one of this version and may start none."""
         if not self.hand_back_idle(math.inf):
             self._loop.call_later(KEEP_WHEN_ASKED_S, self._reclaim_now)
 
     def _reclaim_now(self) -> None:
         if not self.hand_back_idle(math.inf):
-            self._is_asked_for = True  # the next that comes free, or that arrives
+            self._is_asked_for = True  # the next instance that comes free goes
 
     def hand_back_idle(self, not_used_since: float) -> bool:
-        """Return one to the warden that has been idle since then; False when there is none."""
+        """Return one instance to the warden that was idle since then; False when there is none."""
         for instance in self._free:
             if instance.is_idle and instance.last_used <= not_used_since:
                 self._hand_back(instance)
@@ -336,11 +339,11 @@ class Pool:
 
     @property
     def serving(self) -> list[Instance]:
-        """Those that have said READY."""
+        """The instances that have said READY."""
         return list(self._serving)
 
     def drop_idle(self, not_used_since: float, keep: int = 0) -> int:
-        """End instances idle since before ``not_used_since``, all but ``keep``; says how many."""
+        """End instances idle since ``not_used_since``, all but ``keep``; returns how many it ended."""
         dropped = 0
         for instance in sorted(self._free, key=lambda instance: instance.last_used):
             if len(self.instances) - dropped <= keep:
@@ -351,23 +354,21 @@ class Pool:
         return dropped
 
     def make_way(self, instance: Instance, cause: str) -> None:
-        """It takes no more calls, and ends with ``cause`` now or with its last one."""
+        """Send the instance no more calls, and end it for ``cause``: now, or after its last call."""
         instance.is_retiring = True
         self._list(instance, False)
         if instance.load == 0:
             self._let_leave(instance, cause)
 
     def _let_leave(self, instance: Instance, cause: str) -> None:
-        """It ends in order; whoever waits waits for another."""
-        self.instances.discard(instance)
-        self._serving.discard(instance)
-        self._list(instance, False)
+        """End the idle instance in order; calls that wait get another."""
+        self._drop(instance)
         self.leaving.add(instance)
         instance.leave(cause)
         self._grow()
 
     def hurry(self, most: int) -> int:
-        """Of those that are leaving end so many now, at most; says how many."""
+        """Kill at most ``most`` of the instances that leave; returns how many it killed."""
         hurried = 0
         for instance in self.leaving:
             if hurried < most and instance.hurry():
@@ -375,7 +376,7 @@ class Pool:
         return hurried
 
     def look_after(self, frozen_before: float, allowance: recycling.Allowance) -> None:
-        """Freeze what has been idle since then; have those that have served long enough make way."""
+        """Freeze instances idle since ``frozen_before``; recycle those that have served long enough."""
         now = self._loop.time()
         for instance in list(self._serving):
             life = recycling.Life(instance.served, now - instance.ready_at)
@@ -387,13 +388,11 @@ class Pool:
                 instance.freeze()
 
     def retire(self) -> None:
-        """Replaced or deleted: who waits looks again, what is idle ends, what is busy finishes first."""
+        """Replaced or deleted: fail waiting calls with Retired, end idle instances, let busy ones finish."""
         self.is_retired = True
-        waiting, self._waiting = self._waiting, deque()
-        for call in waiting:
-            call.fail(Retired())
+        self._fail_all(Retired())
         for instance in list(self._free):
             if instance.load == 0:
                 self._let_leave(instance, "released")
         for instance in self.instances - self._serving:
-            instance.kill("released")  # nobody waits for its import any more
+            instance.kill("released")  # no call waits for its import

@@ -1,7 +1,7 @@
-"""When an instance has served long enough: pure, a function of what it has done.
+"""When an instance has served long enough.  Pure: a function of its age and its calls.
 
-Its memory is not asked: who holds nine tenths of it may do so for a year, and who meets the limit ends for
-that (``met``).
+Memory is no reason: an instance may use nine tenths of its limit for a year, and one that meets the limit
+ends for that (``limits_met``).
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Life:
-    """What an instance has behind it: calls, and seconds since it was READY."""
+    """The calls that an instance has served, and the seconds since it was READY."""
 
     served: int
     age_s: float
@@ -19,14 +19,14 @@ class Life:
 
 @dataclass(frozen=True)
 class Allowance:
-    """What the operator gives one instance."""
+    """The most calls and seconds that the operator gives one instance."""
 
     calls: int
     seconds: float
 
 
 def reason_to_recycle(life: Life, allowance: Allowance) -> str:
-    """Why an idle instance makes way for a new one; "" while it need not."""
+    """Why a new instance should replace this one; "" while none need."""
     if life.served >= allowance.calls:
         return f"it has served {life.served} calls"
     if life.age_s >= allowance.seconds:

@@ -2,6 +2,6 @@
 
 Not here: the functions' own logs (``front.logs``).
 
-Reading order: ``call_counters`` (this front's), ``survey`` (all fronts' together), ``forwarding`` (JSON on
-stderr, or a collector), ``otlp_exporter`` (batches over HTTP), ``otlp_encoding`` and ``spans`` (pure).
+Reading order: ``call_counters`` (this front's), ``survey`` (all fronts' put together), ``forwarding`` (JSON
+on stderr, or a collector), ``otlp_exporter`` (batches over HTTP), ``otlp_encoding`` and ``spans`` (pure).
 """

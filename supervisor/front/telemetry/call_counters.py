@@ -1,31 +1,28 @@
-"""What each function has come to in this front: outcomes and durations, counted at the end of each call.
+"""Outcomes and durations of each function's calls in this front, counted at the end of each call.
 
-A call costs one look into a dict and two additions.  The histogram's buckets grow by a quarter of an
-octave, so what is read out of it is at most a fifth too high.
+A call costs one look into a dict and two additions.  The histogram's buckets grow by a quarter of an octave,
+so a duration that is read from it is at most a fifth too high.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Collection, Iterator, Mapping
+from typing import Any, Protocol
 
 from supervisor.front.outcome.outcomes import Outcome
+from supervisor.store import FunctionKey
 
-if TYPE_CHECKING:
-    from supervisor.front.functions.directory import Function
-    from supervisor.front.pool.instance import Instance
-
-Key = tuple[str, str]
 Row = list[Any]
 
 BUCKETS_PER_OCTAVE = 4
 # From a microsecond to more than an hour.
 BUCKETS = 32 * BUCKETS_PER_OCTAVE
-# Functions that are remembered; of more the one that came first is forgotten.
+# Functions that are counted; with one more, the one counted longest is forgotten.
 FUNCTIONS_MOST = 10_000
-# Rows of functions, and of instances, that one front tells; the rest it counts.
-ROWS_MOST = 1_000  # some 15 us each, in which no call moves
+# Rows of functions, and rows of instances, in one front's answer; it only counts the rest.  A row takes
+# about 15 us, in which no call moves.
+ROWS_MOST = 1_000
 
 
 def bucket_of(seconds: float) -> int:
@@ -41,8 +38,43 @@ def upper_ms(bucket: int) -> float:
     return float(2.0 ** ((bucket + 1) / BUCKETS_PER_OCTAVE) / 1e3)
 
 
+class CountedInstance(Protocol):
+    """What a survey asks of an instance; ``ready_at`` is on the event loop's clock, 0.0 until it is READY."""
+
+    cell: str
+    ready_at: float
+    served: int
+    peak_bytes: int
+    is_frozen: bool
+    is_retiring: bool
+
+    @property
+    def load(self) -> int:
+        """The calls that it runs."""
+
+    @property
+    def is_ending(self) -> bool:
+        """Whether its cell ends."""
+
+
+class CountedFunction(Protocol):
+    """What a survey asks of a deployed function."""
+
+    @property
+    def version(self) -> int:
+        """The number of the active version."""
+
+    @property
+    def waiting(self) -> int:
+        """How many calls wait for an instance."""
+
+    @property
+    def instances(self) -> Collection[CountedInstance]:
+        """The instances in this front."""
+
+
 class Tally:
-    """One function's calls that have ended."""
+    """The calls of one function that have ended."""
 
     __slots__ = ("buckets", "outcomes")
 
@@ -51,20 +83,20 @@ class Tally:
         self.buckets = [0] * BUCKETS
 
 
-class Activity:
-    """Of one front, over all functions that it knows or knew."""
+class CallCounters:
+    """One front's counts, of the functions that it knows or knew."""
 
-    def __init__(self, functions: Mapping[Key, Function]) -> None:
-        """``functions`` are those that exist: calls to other names are not counted."""
+    def __init__(self, functions: Mapping[FunctionKey, CountedFunction]) -> None:
+        """``functions`` are those that exist; calls to other names are not counted."""
         self._functions = functions
-        self._tallies: dict[Key, Tally] = {}
+        self._tallies: dict[FunctionKey, Tally] = {}
 
     def ended(self, space: str, name: str, outcome: Outcome, seconds: float) -> None:
-        """A call has ended."""
+        """Count a call that has ended."""
         tally = self._tallies.get((space, name))
         if tally is None:
             if (space, name) not in self._functions:
-                return  # a stranger's name: nobody's, and there is no end of them
+                return  # callers may invent names without end
             tally = self._tallies[space, name] = Tally()
             if len(self._tallies) > FUNCTIONS_MOST:
                 del self._tallies[next(iter(self._tallies))]
@@ -72,11 +104,11 @@ class Activity:
         tally.buckets[bucket_of(seconds)] += 1
 
     def forget(self, space: str, name: str) -> None:
-        """The function is no more."""
+        """Drop the counts of a function that was deleted."""
         self._tallies.pop((space, name), None)
 
     def rows(self, space: str, now: float) -> tuple[list[Row], int]:
-        """A row for each function and instance, of one space or with "" of all; how many were left out.
+        """A row for each function and each instance of a space ("" for all), and how many were left out.
 
         ``["function", space, name, version, outcomes, running, waiting, buckets]`` and
         ``["instance", cell, space, name, version, state, age_s, running, calls, peak_bytes]``.
@@ -92,20 +124,20 @@ class Activity:
                 continue
             function = self._functions.get(key)
             functions.append(_function_row(key, function, self._tallies.get(key)))
-            held = sorted(function.pool.instances, key=lambda one: one.cell) if function else []
+            held = sorted(function.instances, key=lambda one: one.cell) if function else []
             left_out += max(0, len(held) - (ROWS_MOST - len(instances)))
-            version = function.deployment.version if function else 0
+            version = function.version if function else 0
             for instance in held[: ROWS_MOST - len(instances)]:
                 instances.append(_instance_row(key, version, instance, now))
         return functions + instances, left_out
 
 
-def _function_row(key: Key, function: Function | None, tally: Tally | None) -> Row:
+def _function_row(key: FunctionKey, function: CountedFunction | None, tally: Tally | None) -> Row:
     running = waiting = version = 0
     if function is not None:
-        version = function.deployment.version
-        running = sum(instance.load for instance in function.pool.instances)
-        waiting = function.pool.waiting
+        version = function.version
+        running = sum(instance.load for instance in function.instances)
+        waiting = function.waiting
     outcomes = {outcome.value: number for outcome, number in tally.outcomes.items()} if tally else {}
     return ["function", *key, version, outcomes, running, waiting, list(_filled(tally))]
 
@@ -116,14 +148,14 @@ def _filled(tally: Tally | None) -> Iterator[list[int]]:
             yield [bucket, number]
 
 
-def _instance_row(key: Key, version: int, instance: Instance, now: float) -> Row:
+def _instance_row(key: FunctionKey, version: int, instance: CountedInstance, now: float) -> Row:
     age_s = now - instance.ready_at if instance.ready_at else 0.0
     row = ["instance", instance.cell, *key, version, state_of(instance), round(age_s, 3)]
     return [*row, instance.load, instance.served, instance.peak_bytes]
 
 
-def state_of(instance: Instance) -> str:
-    """In a word, for people."""
+def state_of(instance: CountedInstance) -> str:
+    """The word for what it does, for people."""
     if instance.is_ending or instance.is_retiring:
         return "ending"
     if not instance.ready_at:

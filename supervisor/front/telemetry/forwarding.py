@@ -1,6 +1,6 @@
-"""What a front forwards of its logs and calls, where the operator wants it: JSON on stderr, OpenTelemetry.
+"""Forwards a front's logs and calls where the operator wants them: as JSON on stderr, to a collector.
 
-Stands in the place of the recorder and the reports, which know nothing of it.
+These classes take the place of the recorder and the reports, which know nothing of forwarding.
 """
 
 from __future__ import annotations
@@ -23,37 +23,37 @@ if TYPE_CHECKING:
 
 
 def exporter_of(settings: FrontSettings) -> Exporter | None:
-    """An exporter, if there is a collector."""
+    """The exporter to the collector of the settings; None without one."""
     if settings.otlp_endpoint is None:
         return None
-    # With an HTTP client, which a front has no other use for.
+    # Imported here, for it brings an HTTP client, which a front has no other use for.
     from supervisor.front.telemetry.otlp_exporter import Exporter
 
     return Exporter(settings.otlp_endpoint, settings.otlp_headers)
 
 
-class ExportedRecorder(Recorder):
-    """A recorder whose records are exported too."""
+class ExportingRecorder(Recorder):
+    """A recorder that exports its records too."""
 
     def __init__(self, root: Path, limits: Retention, exporter: Exporter) -> None:
         super().__init__(root, limits)
         self._exporter = exporter
 
     def take(self, record: Record) -> None:
-        """A line has come."""
+        """Record a line, and export it."""
         super().take(record)
         self._exporter.record(record)
 
     def take_reports(self, reports: Sequence[Report]) -> None:
-        """Calls have ended."""
+        """Record a batch of calls that have ended, and export those that left no record."""
         super().take_reports(reports)
         for report in reports:
-            if report.version and platform_lines.is_quiet(report):  # the others have come as records
+            if report.version and platform_lines.is_quiet(report):  # the others came through ``take``
                 self._exporter.record(platform_lines.of_call(report))
 
 
-class ForwardedReports(Reports):
-    """Reports as the settings want them: as text or JSON, exported or not."""
+class ForwardingReports(Reports):
+    """Reports written as text or JSON, and exported if there is an exporter."""
 
     def __init__(
         self, settings: FrontSettings, keep: Callable[[Sequence[Report]], None], exporter: Exporter | None
@@ -63,20 +63,20 @@ class ForwardedReports(Reports):
         self._exporter = exporter
 
     def begin(self, space: str, function: str, call_id: str, headers: Sequence[tuple[str, str]]) -> None:
-        """A call has come to a function that is there."""
+        """Note that a call has come to a function that exists."""
         if self._exporter is not None:
             self._exporter.begin(space, function, call_id, headers)
 
     def take(self, report: Report) -> None:
-        """A call has ended."""
+        """Report a call that has ended, and export it."""
         super().take(report)
-        # Without a version it reached no function: anybody could fill the collector with those.
+        # A call without a version reached no function: anybody could fill the collector with such calls.
         if self._exporter is not None and report.version:
             self._exporter.call(report)
 
 
 def json_of(report: Report) -> str:
-    """A report as an object a line, times in seconds and memory in bytes."""
+    """A report as one JSON object on a line, with times in seconds and memory in bytes."""
     fields = report._asdict()
     fields["outcome"] = report.outcome.value
     head = {

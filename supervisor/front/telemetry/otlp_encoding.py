@@ -1,6 +1,6 @@
-"""Log records and calls as OpenTelemetry has them: OTLP/JSON, and the W3C's trace context.  Pure.
+"""Log records and calls as OTLP/JSON, and the W3C's trace context.  Pure.
 
-The specification's JSON mapping: ids in hexadecimal, 64-bit numbers as text, enumerations as numbers.
+OTLP's JSON mapping has ids in hexadecimal, 64-bit numbers as text, enumerations as numbers.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from supervisor.logs import Level, Record
 SERVICE = "cellblock"
 KIND_SERVER = 2
 STATUS_UNSET, STATUS_ERROR = 0, 2
-# The least number of each of the specification's ranges.
+# OTLP has a range of numbers for each level; these are the lowest ones.
 SEVERITIES: dict[Level, int] = {"debug": 5, "info": 9, "warning": 13, "error": 17, "critical": 21}
 _TRACEPARENT = re.compile(r"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?")
 _SAMPLED = 1
@@ -25,7 +25,7 @@ NS = 1_000_000_000
 
 
 class Trace(NamedTuple):
-    """What a call belongs to: hexadecimal ids; ``parent`` is "" where the call is the first of its trace."""
+    """The trace of a call, with hexadecimal ids; ``parent`` is "" where the call begins the trace."""
 
     trace_id: str
     parent: str
@@ -40,21 +40,21 @@ class Span(NamedTuple):
 
 
 def trace_of(headers: Iterable[tuple[str, str]]) -> Trace | None:
-    """What the caller's one valid ``traceparent`` says; None where there is none."""
+    """The trace that a caller's ``traceparent`` names; None unless there is exactly one and it is valid."""
     # From here on the bytes are hostile.
     given = [value for name, value in headers if name == "traceparent"]
     found = _TRACEPARENT.fullmatch(given[0]) if len(given) == 1 else None
     if found is None:
         return None
     version, trace_id, parent, flags, rest = found.groups()
-    # ff is forbidden, all zeros is no id, and version 00 ends where it ends.
+    # Version ff is forbidden, an id is never all zeros, and version 00 has no further fields.
     if version == "ff" or not trace_id.strip("0") or not parent.strip("0") or (rest and version == "00"):
         return None
     return Trace(trace_id, parent, bool(int(flags, 16) & _SAMPLED))
 
 
 def logs_of(records: Sequence[tuple[Record, Span | None]]) -> dict[str, Any]:
-    """The body of a request to ``/v1/logs``: records, with the span of the call that wrote each."""
+    """The body of a request to ``/v1/logs``: records, each with the span of the call that wrote it."""
     scope = {
         "scope": {"name": SERVICE, "version": __version__},
         "logRecords": [_log(*each) for each in records],
@@ -145,5 +145,5 @@ def _value(value: str | int | float | bool) -> dict[str, Any]:
 
 
 def _text(text: str) -> str:
-    # A lone surrogate is no UTF-8, and a collector refuses the whole batch for it.
+    # A collector refuses a whole batch for one lone surrogate, which is no UTF-8.
     return text.encode("utf-8", "replace").decode()

@@ -1,7 +1,8 @@
-"""Sending log records and calls to an OpenTelemetry collector: OTLP over HTTP, as JSON, in batches.
+"""Sends log records and calls to an OpenTelemetry collector: OTLP over HTTP, as JSON, in batches.
 
-Giving something costs an append under a lock.  A thread sends; while the collector is away it waits longer
-each time and keeps what it has in hand, the queue fills, and what finds no room is dropped and counted.
+To hand over a record or a call costs an append under a lock; a thread sends.  While the collector is away,
+the thread keeps its batch and waits longer before each try.  The queue fills meanwhile, and what finds no
+room is dropped and counted.
 """
 
 from __future__ import annotations
@@ -19,36 +20,36 @@ import httpx
 from supervisor import __version__
 from supervisor.front.outcome.reports import Report
 from supervisor.front.telemetry import otlp_encoding
-from supervisor.front.telemetry.spans import Key, Spans
+from supervisor.front.telemetry.spans import CallKey, Spans
 from supervisor.logs import Record
+from supervisor.server_log import Complaint
 
 T = TypeVar("T")
 log = logging.getLogger("cellblock.export")
 
-# What waits: some seconds of a busy front, and the memory that it takes.
+# The bounds of the queue, in items and in memory: some seconds of a busy front.
 QUEUE_MAX = 20_000
 QUEUE_MAX_CHARS = 16 << 20
-# One request: what collectors take by default is 4 MiB and more.
+# The bounds of one request; collectors take at least 4 MiB by default.
 BATCH_MAX = 512
 BATCH_MAX_CHARS = 1 << 20
 EVERY_S = 1.0
 DEADLINE_S = 10.0
 PAUSE_FIRST_S = 1.0
 PAUSE_MOST_S = 30.0
-# After so long a batch is given up: its collector does not take it, or is gone.
+# After this time the batch is dropped: its collector does not take it, or is gone.
 GIVE_UP_S = 120.0
 CLOSE_S = 2.0
-COMPLAIN_EVERY_S = 60.0
 ANSWER_MAX_BYTES = 64 * 1024
 RETRIED = frozenset({408, 429, 502, 503, 504})
 
 
-class Refused(Exception):
-    """The collector will not take this batch, however often it is sent."""
+class BatchRefused(Exception):
+    """The collector refused the batch for good: another try would be in vain."""
 
 
 class Exporter:
-    """Of one front; used from its loop, but for what runs in its thread."""
+    """One front's exporter, used from its event loop."""
 
     def __init__(self, endpoint: str, headers: Mapping[str, str]) -> None:
         """``endpoint`` is the collector's address without ``/v1/…``; ``headers`` go with each request."""
@@ -65,20 +66,20 @@ class Exporter:
         self._spans = Spans()
         self._chars = 0
         self._closing = False
-        self._complained_at = -COMPLAIN_EVERY_S
+        self._complaint = Complaint(log)
         self.dropped = 0
         self.sent = 0
         self._thread = threading.Thread(target=self._run, name="otlp", daemon=True)
         self._thread.start()
 
     def begin(self, space: str, function: str, call_id: str, headers: Sequence[tuple[str, str]]) -> None:
-        """A call has come to a function that is there."""
-        self._spans.begin(Key(space, function, call_id), otlp_encoding.trace_of(headers))
+        """Note that a call has come to a function that exists."""
+        self._spans.begin(CallKey(space, function, call_id), otlp_encoding.trace_of(headers))
 
     def record(self, record: Record) -> None:
-        """A log record; dropped and counted where there is no room."""
+        """Queue a log record, or drop and count it where there is no room."""
         size = len(record.text)
-        span = self._spans.of(Key(record.space, record.name, record.call_id)) if record.call_id else None
+        span = self._spans.of(CallKey(record.space, record.name, record.call_id)) if record.call_id else None
         with self._lock:
             if len(self._records) >= QUEUE_MAX or self._chars + size > QUEUE_MAX_CHARS:
                 self.dropped += 1
@@ -87,8 +88,8 @@ class Exporter:
             self._chars += size
 
     def call(self, report: Report) -> None:
-        """A call that has ended, unless its caller said that its trace is not recorded."""
-        span = self._spans.end(Key(report.space, report.function, report.call_id))
+        """Queue a call that has ended, unless its caller said that its trace is not recorded."""
+        span = self._spans.end(CallKey(report.space, report.function, report.call_id))
         if not span.trace.is_sampled:
             return
         with self._lock:
@@ -98,7 +99,7 @@ class Exporter:
             self._calls.append((report, span))
 
     def close(self) -> None:
-        """Send what waits, for CLOSE_S at most; blocks."""
+        """Send what is queued, within CLOSE_S; blocks."""
         with self._wake:
             self._closing = True
             self._wake.notify()
@@ -107,7 +108,7 @@ class Exporter:
     # ---- the thread -------------------------------------------------------------------------
 
     def _run(self) -> None:
-        # The environment's proxy is not asked: what is sent holds tenants' logs.
+        # No proxy of the environment: the batches hold tenants' logs.
         with httpx.Client(timeout=DEADLINE_S, trust_env=False, follow_redirects=False) as client:
             while True:
                 with self._wake:
@@ -117,13 +118,13 @@ class Exporter:
                     while self._send_some(client):
                         pass
                 except Exception:
-                    # This thread's door: a mistake of ours costs a batch, and neither a call nor the thread.
+                    # The last resort of this thread: a bug of ours costs a batch, not the thread.
                     log.exception("exporting: our own mistake")
                 if closing:
                     return
 
     def _send_some(self, client: httpx.Client) -> bool:
-        """A batch of each kind; whether there was any."""
+        """Send a batch of each kind; returns whether there was any."""
         with self._lock:
             records = _taken(self._records, BATCH_MAX_CHARS, lambda each: len(each[0].text))
             self._chars -= sum(len(record.text) for record, _ in records)
@@ -142,7 +143,7 @@ class Exporter:
             try:
                 lost = self._post(client, path, body)
                 break
-            except Refused as refused:
+            except BatchRefused as refused:
                 lost, why = count, str(refused)
                 self._complain(why)
                 break
@@ -159,7 +160,7 @@ class Exporter:
             self.sent += count - lost
 
     def _post(self, client: httpx.Client, path: str, body: bytes) -> int:
-        """How many of it the collector did not take.  httpx.HTTPError to try again, Refused."""
+        """How many items the collector rejected.  httpx.HTTPError: try again; BatchRefused: do not."""
         deadline = time.monotonic() + DEADLINE_S
         answer = b""
         with client.stream("POST", self._endpoint + path, content=body, headers=self._headers) as response:
@@ -172,14 +173,11 @@ class Exporter:
             raise httpx.HTTPStatusError(f"it answered {response.status_code}", request=response.request,
                                         response=response)  # fmt: skip
         if not response.is_success:
-            raise Refused(f"it answered {response.status_code} to {path}")
+            raise BatchRefused(f"it answered {response.status_code} to {path}")
         return _rejected(answer)
 
     def _complain(self, why: str) -> None:
-        now = time.monotonic()
-        if now - self._complained_at >= COMPLAIN_EVERY_S:
-            self._complained_at = now
-            log.warning("cannot export to %s: %s; %d dropped so far", self._endpoint, why, self.dropped)
+        self._complaint.warn("cannot export to %s: %s; %d dropped so far", self._endpoint, why, self.dropped)
 
 
 def _taken(queue: deque[T], most: int, size: Callable[[T], int]) -> list[T]:

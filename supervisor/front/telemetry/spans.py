@@ -1,7 +1,7 @@
-"""Which span a call is, so that what it logs can be found by its trace.
+"""The span of each call, so that its log records can be found by its trace.
 
-A call's span is known from its begin to its end, and for some time after: lines that it wrote last, and the
-platform's own entry about it, come later than its answer.
+A call's span is known while the call runs and for some time after, because its last lines and the platform's
+own entry about it come later than its answer.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ from typing import NamedTuple
 
 from supervisor.front.telemetry.otlp_encoding import Span, Trace
 
-# More at once than a front can hold calls; beyond it they are no part of a trace.
+# More calls than a front can hold at once; further ones get no span until they end.
 RUNNING_MOST = 50_000
-# Ended ones that are remembered: some seconds of a busy front.
+# Calls that have ended and are remembered: some seconds of a busy front.
 ENDED_MOST = 10_000
 
 
-class Key(NamedTuple):
-    """Of a call.  Its id is the caller's to choose: what one space does with it is nothing to another."""
+class CallKey(NamedTuple):
+    """A call's key.  A caller chooses the id, so ids of different functions are kept apart."""
 
     space: str
     function: str
@@ -27,23 +27,23 @@ class Key(NamedTuple):
 
 
 class Spans:
-    """Of one front; used from its loop alone."""
+    """One front's spans, used from its event loop only."""
 
     def __init__(self) -> None:
-        self._running: dict[Key, Span] = {}
-        self._ended: OrderedDict[Key, Span] = OrderedDict()
+        self._running: dict[CallKey, Span] = {}
+        self._ended: OrderedDict[CallKey, Span] = OrderedDict()
 
-    def begin(self, key: Key, trace: Trace | None) -> None:
-        """A call begins; without ``trace`` it is the first of one."""
+    def begin(self, key: CallKey, trace: Trace | None) -> None:
+        """Note that a call begins, in the caller's trace or (None) in a new one."""
         if len(self._running) < RUNNING_MOST:
             self._running[key] = _span(trace)
 
-    def of(self, key: Key) -> Span | None:
-        """The call's span, if it is known."""
+    def of(self, key: CallKey) -> Span | None:
+        """The call's span; None if it is not known."""
         return self._running.get(key) or self._ended.get(key)
 
-    def end(self, key: Key) -> Span:
-        """It has ended.  Of two at once that were given one id one is the first of a trace of its own."""
+    def end(self, key: CallKey) -> Span:
+        """The span of a call that has ended; a new one for the second of two calls that share an id."""
         span = self._running.pop(key, None) or _span(None)
         self._ended[key] = span
         if len(self._ended) > ENDED_MOST:

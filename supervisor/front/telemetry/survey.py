@@ -1,4 +1,4 @@
-"""What all fronts and the warden said of their calls and cells, put together.  Pure."""
+"""What all fronts and the warden report of calls and cells, put together.  Pure."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from supervisor.front.telemetry.call_counters import upper_ms
 
 @dataclass
 class FunctionActivity:
-    """A function over all fronts, since each of them began; ``durations`` is number by milliseconds."""
+    """A function over all fronts, since each front began; ``durations`` counts calls by milliseconds."""
 
     space: str
     name: str
@@ -27,7 +27,7 @@ class FunctionActivity:
 
 @dataclass
 class InstanceActivity:
-    """An instance; ``front`` is its front's pid, ``memory_bytes`` 0 where nobody counts it."""
+    """An instance; ``front`` is the pid of its front, ``memory_bytes`` is 0 where memory is not counted."""
 
     instance: str
     front: int
@@ -44,19 +44,23 @@ class InstanceActivity:
 
 @dataclass
 class Survey:
-    """All of it.  ``fronts`` answered in time, ``missing`` did not, ``left_out`` rows were too many."""
+    """``fronts`` answered in time and ``missing`` did not; ``left_out`` rows were too many to send."""
 
     fronts: int = 0
     missing: int = 0
     left_out: int = 0
     functions: list[FunctionActivity] = field(default_factory=list)
     instances: list[InstanceActivity] = field(default_factory=list)
-    # Cells by their state, in the warden's words; those that are nobody's too.
+    # Cells by the warden's word for their state, blank cells too.
     cells: Counter[str] = field(default_factory=Counter)
 
 
 def merged(pages: Iterable[tuple[int, list[list[Any]]]]) -> Survey:
-    """Rows of ``call_counters`` by their front's pid, and of ``supervisor.warden.survey_rounds``."""
+    """The survey that the pages come to.
+
+    A page has a front's pid and its rows (``call_counters``), or 0 and the warden's rows
+    (``supervisor.warden.survey_rounds``).
+    """
     survey = Survey()
     functions: dict[tuple[str, str], FunctionActivity] = {}
     memory: dict[str, int] = {}

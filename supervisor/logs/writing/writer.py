@@ -22,6 +22,7 @@ from supervisor.logs.layout import folder_of
 from supervisor.logs.log_record import KINDS, Kind, Record
 from supervisor.logs.writing.backlog import Backlog, Chunk
 from supervisor.logs.writing.segment_writer import SEGMENT_AGE_S, SEGMENT_BYTES, Outlet
+from supervisor.server_log import Complaint
 
 log = logging.getLogger("cellblock.logs")
 
@@ -38,8 +39,6 @@ LANES_MAX = 20_000
 # After a write that failed, per function, doubling: recovery is noticed within the last.
 RETRY_FIRST_S = 0.1
 RETRY_MOST_S = 2.0
-# A disk that refuses is said once in this time and not per function and try.
-COMPLAIN_EVERY_S = 60.0
 CLOSE_SECONDS = 5.0
 
 # Of a segment of what is not a function's own: its kinds have a smaller bound, and go by segments too.
@@ -101,7 +100,7 @@ class Writer:
         self._urgent_rounds = 0
         self._left: list[Outlet] = []  # of functions that were forgotten, to be closed
         self._closing = False
-        self._complained_at = -COMPLAIN_EVERY_S
+        self._complaint = Complaint(log)
         self._thread: threading.Thread | None = None
 
     @property
@@ -312,10 +311,7 @@ class Writer:
             self._opened.pop(id(outlet), None)
 
     def _complain(self, error: OSError, backlog: Backlog) -> None:
-        now = time.monotonic()
-        if now - self._complained_at >= COMPLAIN_EVERY_S:
-            self._complained_at = now
-            log.warning(
-                "cannot write the log of %s/%s: %s; it is tried again, calls go on",
-                backlog.space, backlog.name, error.strerror,
-            )  # fmt: skip
+        self._complaint.warn(
+            "cannot write the log of %s/%s: %s; it is tried again, calls go on",
+            backlog.space, backlog.name, error.strerror,
+        )  # fmt: skip

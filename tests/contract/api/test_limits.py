@@ -12,7 +12,7 @@ import pytest
 
 from supervisor.errors import PlatformError
 from supervisor.front.api import collect_bundles
-from supervisor.front.api.bundle_deletion import EVERY_S, Housekeeping
+from supervisor.front.api.bundle_deletion import EVERY_S, BundleDeletion
 from tests.support.api import FUNCTIONS, HELLO, JSON_HEADERS, body, deploy, refused
 from tests.support.packing import CODE, zipped
 
@@ -116,7 +116,7 @@ def test_the_bundles_of_a_deleted_function_are_collected_but_not_at_once(api, he
 
 def test_housekeeping_is_due_now_and_then_and_survives_a_failure(api, monkeypatch, caplog):
     now = [0.0]
-    housekeeping = Housekeeping(api.store, api.bundles, lambda: now[0])
+    housekeeping = BundleDeletion(api.store, api.bundles, lambda: now[0])
     assert not housekeeping.is_due()
     now[0] = EVERY_S
     assert (housekeeping.is_due(), housekeeping.is_due()) == (True, False)

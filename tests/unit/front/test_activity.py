@@ -10,14 +10,11 @@ import pytest
 from supervisor.datagrams import MESSAGE_MAX_BYTES, PAGE_BYTES, pages
 from supervisor.front.outcome.outcomes import Outcome
 from supervisor.front.telemetry import call_counters, survey
-from supervisor.front.telemetry.call_counters import Activity, bucket_of, upper_ms
+from supervisor.front.telemetry.call_counters import CallCounters, bucket_of, upper_ms
 
 
 def function(version: int = 1, waiting: int = 0, instances: tuple[Any, ...] = ()) -> Any:
-    return SimpleNamespace(
-        deployment=SimpleNamespace(version=version),
-        pool=SimpleNamespace(waiting=waiting, instances=instances),
-    )
+    return SimpleNamespace(version=version, waiting=waiting, instances=instances)
 
 
 def instance(cell: str, **given: Any) -> Any:
@@ -37,7 +34,7 @@ def test_no_duration_is_outside_the_buckets() -> None:
 
 
 def test_calls_to_names_that_do_not_exist_leave_nothing() -> None:
-    counted = Activity({("a", "b"): function()})
+    counted = CallCounters({("a", "b"): function()})
     counted.ended("a", "stranger", Outcome.REFUSED, 0.1)
     counted.ended("a", "b", Outcome.ANSWERED, 0.1)
 
@@ -49,7 +46,7 @@ def test_calls_to_names_that_do_not_exist_leave_nothing() -> None:
 
 def test_what_a_function_came_to_outlives_its_version_and_not_its_end() -> None:
     known = {("a", "b"): function()}
-    counted = Activity(known)
+    counted = CallCounters(known)
     counted.ended("a", "b", Outcome.RAISED, 0.1)
     known.clear()
     assert counted.rows("", 0.0)[0][0][3:5] == [0, {"raised": 1}]
@@ -60,7 +57,7 @@ def test_what_a_function_came_to_outlives_its_version_and_not_its_end() -> None:
 
 def test_a_space_has_its_own_rows_only() -> None:
     held = instance("c1", load=2, served=7, ready_at=3.0)
-    counted = Activity({("a", "b"): function(3, 4, (held,)), ("other", "b"): function()})
+    counted = CallCounters({("a", "b"): function(3, 4, (held,)), ("other", "b"): function()})
 
     rows, _ = counted.rows("a", 5.0)
 
@@ -73,7 +70,7 @@ def test_a_space_has_its_own_rows_only() -> None:
 def test_more_rows_than_a_front_tells_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(call_counters, "ROWS_MOST", 3)
     held = tuple(instance(f"c{number}") for number in range(5))
-    counted = Activity(
+    counted = CallCounters(
         {("a", f"f{number}"): function(instances=held if number == 1 else ()) for number in range(5)}
     )
 
@@ -98,7 +95,7 @@ def test_an_instance_is_in_one_state(given: dict[str, Any], word: str) -> None:
 
 
 def test_the_longest_row_fits_into_a_page_and_pages_into_messages() -> None:
-    counted = Activity({("s" * 63, "n" * 63): function(10**9, 10**6)})
+    counted = CallCounters({("s" * 63, "n" * 63): function(10**9, 10**6)})
     for outcome in Outcome:
         for bucket in range(call_counters.BUCKETS):
             counted.ended("s" * 63, "n" * 63, outcome, upper_ms(bucket) / 1.1e3)

@@ -9,7 +9,7 @@ import pytest
 
 from supervisor.front.outcome.lost_calls import CallLate
 from supervisor.front.pool import deadlines
-from supervisor.front.pool.cell.instance_identity import Memory
+from supervisor.front.pool.cell.instance_identity import InstanceHistory
 from supervisor.front.pool.cell.pending_call import PendingCall
 from supervisor.front.pool.deadlines import DUMP, KILL, LOOK, TELL, Deadlines, Step, ladder
 from supervisor.front.warden_link import Ending
@@ -89,7 +89,7 @@ def scenario_of(scenario: Callable[[Cell], object]) -> None:
 
     async def guarded() -> None:
         cell = Cell()
-        cell.instance.continue_from(Memory(0, 1, 1))
+        cell.instance.continue_from(InstanceHistory(0, 1, 1))
         async with asyncio.timeout(WAIT_SECONDS):
             await scenario(cell)  # type: ignore[misc]
         cell.hangs_up()

@@ -169,7 +169,7 @@ def test_a_cell_that_is_not_clean_in_time_ends(monkeypatch: pytest.MonkeyPatch) 
 def test_a_cell_that_cannot_be_forked_from_serves_one_call(word: bytes) -> None:
     async def steps(cell: FreshCell) -> None:
         await cell.begin(word)
-        assert cell.instance.whole == wire.WHOLE[word]
+        assert cell.instance.single_use_reason == wire.WHOLE[word]
         await cell.answered()
         # Its pool has it leave.
         assert (len(cell.freed), cell.instance.is_retiring, cell.instance.load) == (1, True, 0)

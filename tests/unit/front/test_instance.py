@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from supervisor.front.outcome.lost_calls import CallLost, StartFailed
 from supervisor.front.pool.cell import inbox
-from supervisor.front.pool.cell.instance_identity import Memory
+from supervisor.front.pool.cell.instance_identity import InstanceHistory
 from supervisor.front.pool.instance import Instance
 from supervisor.front.warden_link import Ending
 from tests.support.scripted_cell import Cell, answer, ready
@@ -45,7 +45,7 @@ def run(scenario: Callable[[], Awaitable[None]]) -> None:
 
 def started(cell: Cell) -> None:
     """As if it had said READY to another front."""
-    cell.instance.continue_from(Memory(0, 1, 1))
+    cell.instance.continue_from(InstanceHistory(0, 1, 1))
 
 
 async def turns(count: int = 10) -> None:

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from supervisor.front.logs.line_stamps import PAST_CALLS, PAST_WRITERS, LogLines
-from supervisor.front.logs.pipe_parser import LINE_MAX_BYTES, READ_BYTES, READS_PER_TURN, Line, Stream
+from supervisor.front.logs.line_stamps import PAST_CALLS, PAST_WRITERS, LineStamper
+from supervisor.front.logs.pipe_parser import LINE_MAX_BYTES, READ_BYTES, READS_PER_TURN, Line, PipeParser
 from worker import logwire
 
 CUT = b"... (cut)"
@@ -20,7 +20,7 @@ CUT = b"... (cut)"
 
 def cut(data: bytes, sizes: list[int] | None = None) -> list[bytes]:
     """The lines of ``data`` when it comes in pieces of these sizes."""
-    stream = Stream(-1, "stdout")
+    stream = PipeParser(-1, "stdout")
     lines: list[Line] = []
     start = 0
     for size in sizes or []:
@@ -61,7 +61,7 @@ def test_lines_are_the_same_however_they_arrive_and_none_is_too_long(
 
 
 def test_an_endless_line_is_held_in_no_more_than_a_line() -> None:
-    stream = Stream(-1, "stdout")
+    stream = PipeParser(-1, "stdout")
     lines: list[Line] = []
     for _ in range(100):
         stream._cut(b"x" * READ_BYTES, lines)
@@ -79,7 +79,7 @@ def pipe() -> Iterator[tuple[int, int]]:
 
 def test_a_pipe_is_read_until_it_is_empty_and_its_end_is_told(pipe: tuple[int, int]) -> None:
     read, write = pipe
-    stream = Stream(read, "stderr")
+    stream = PipeParser(read, "stderr")
     assert stream.read() == ([], False)
     os.write(write, b"one\ntw")
     assert stream.read() == ([Line(b"one")], False)
@@ -104,7 +104,7 @@ def test_a_flood_gets_its_share_of_a_turn_and_no_more(
         return b"x\n" * (size // 2)
 
     monkeypatch.setattr("supervisor.front.logs.pipe_parser.os.read", endless)
-    lines, is_end = Stream(read, "stdout").read()
+    lines, is_end = PipeParser(read, "stdout").read()
     monkeypatch.undo()
     os.close(write)
     assert (reads, is_end, len(lines)) == (READS_PER_TURN, False, READS_PER_TURN * READ_BYTES // 2)
@@ -123,12 +123,12 @@ def logged(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
 
 
 def test_a_line_names_its_function_its_call_and_its_stream(logged: pytest.LogCaptureFixture) -> None:
-    LogLines("demo/f cell-1", 100, 10, True).take([Line(b"hello")], "stdout", lambda _: "call-1")
+    LineStamper("demo/f cell-1", 100, 10, True).take([Line(b"hello")], "stdout", lambda _: "call-1")
     assert emitted(logged) == ["demo/f cell-1 call-1 stdout: hello"]
 
 
 def test_a_line_of_no_call_is_nobodys(logged: pytest.LogCaptureFixture) -> None:
-    LogLines("demo/f cell-1", 100, 10, True).take([Line(b"hello")], "stderr", lambda _: "")
+    LineStamper("demo/f cell-1", 100, 10, True).take([Line(b"hello")], "stderr", lambda _: "")
     assert emitted(logged) == ["demo/f cell-1 - stderr: hello"]
 
 
@@ -149,7 +149,7 @@ def test_a_line_of_no_call_is_nobodys(logged: pytest.LogCaptureFixture) -> None:
 def test_no_line_can_be_taken_for_another_record(
     logged: pytest.LogCaptureFixture, line: bytes, text: str
 ) -> None:
-    LogLines("o", 100, 10, True).take([Line(line)], "stdout", lambda _: "c")
+    LineStamper("o", 100, 10, True).take([Line(line)], "stdout", lambda _: "c")
     assert emitted(logged) == [f"o c stdout: {text}"]
     assert not re.search(r"[\x00-\x08\x0a-\x1f\x7f-\x9f]", emitted(logged)[0])
 
@@ -161,7 +161,7 @@ def test_no_line_can_be_taken_for_another_record(
 def test_what_is_above_a_calls_caps_is_dropped_and_counted(
     logged: pytest.LogCaptureFixture, most_bytes: int, most_lines: int, kept: int
 ) -> None:
-    lines = LogLines("o", most_bytes, most_lines, True)
+    lines = LineStamper("o", most_bytes, most_lines, True)
     lines.begin_call(1, 1, "c")
     lines.take([Line(b"x" * 10)] * 5, "stdout", lambda _: "c")
     lines.end_call("c")
@@ -175,7 +175,7 @@ def test_what_is_above_a_calls_caps_is_dropped_and_counted(
 
 
 def test_every_call_starts_with_full_caps(logged: pytest.LogCaptureFixture) -> None:
-    lines = LogLines("o", 1000, 1, True)
+    lines = LineStamper("o", 1000, 1, True)
     for number, call in enumerate(("a", "b"), 1):
         lines.begin_call(1, number, call)
         lines.take([Line(b"1")], "stdout", lambda _, call=call: call)
@@ -185,7 +185,7 @@ def test_every_call_starts_with_full_caps(logged: pytest.LogCaptureFixture) -> N
 
 def test_lines_dropped_between_calls_are_counted_too(logged: pytest.LogCaptureFixture) -> None:
     # A thread that a call left behind goes on writing; nothing is lost in silence.
-    lines = LogLines("o", 1000, 1, True)
+    lines = LineStamper("o", 1000, 1, True)
     lines.take([Line(b"1"), Line(b"2"), Line(b"3")], "stdout", lambda _: "")
     lines.begin_call(1, 1, "c")
     assert emitted(logged) == [
@@ -196,7 +196,7 @@ def test_lines_dropped_between_calls_are_counted_too(logged: pytest.LogCaptureFi
 def test_a_call_that_is_over_keeps_its_lines_as_long_as_it_is_remembered_and_takes_no_others(
     logged: pytest.LogCaptureFixture,
 ) -> None:
-    lines = LogLines("o", 1 << 20, 1 << 20, True)
+    lines = LineStamper("o", 1 << 20, 1 << 20, True)
 
     def write(*numbers: int) -> list[str]:
         logged.clear()
@@ -218,7 +218,7 @@ def test_a_call_that_is_over_keeps_its_lines_as_long_as_it_is_remembered_and_tak
 
 
 def test_of_calls_that_are_over_a_bounded_number_is_remembered(logged: pytest.LogCaptureFixture) -> None:
-    lines = LogLines("o", 1 << 20, 1 << 20, True)
+    lines = LineStamper("o", 1 << 20, 1 << 20, True)
     for number in range(1, 4 * PAST_WRITERS):
         lines.begin_call(1, number, f"c{number}")
         lines.take([Line(b"x", number)], "stdout", lambda _: "")
@@ -235,7 +235,7 @@ def test_of_calls_that_are_over_a_bounded_number_is_remembered(logged: pytest.Lo
 
 
 def test_the_caps_count_when_nothing_is_emitted(logged: pytest.LogCaptureFixture) -> None:
-    lines = LogLines("o", 1000, 1, False)
+    lines = LineStamper("o", 1000, 1, False)
     lines.take([Line(b"1"), Line(b"2")], "stdout", lambda _: "c")
     lines.end_call("c")
     assert emitted(logged) == ["o c: 1 log lines were dropped: the call's limit is 1 lines, 1000 bytes"]

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from supervisor.front.logs.line_stamps import text_of
-from supervisor.front.logs.pipe_parser import CUT, HELD_MAX_BYTES, LINE_MAX_BYTES, Line, Stream
+from supervisor.front.logs.pipe_parser import CUT, HELD_MAX_BYTES, LINE_MAX_BYTES, Line, PipeParser
 from worker import logwire
 from worker.logwire import ENTRY_MAX_BYTES, FRAME_MAX_BYTES, MARK
 
@@ -17,7 +17,7 @@ HEADS = (b"ti00000001", b"mi0000000100000002", b"ei0000000100000002", b"xi000000
 
 def read(data: bytes, size: int = 1 << 16) -> list[Line]:
     """The lines of ``data``, when it comes in pieces of that size."""
-    stream = Stream(-1, "stderr")
+    stream = PipeParser(-1, "stderr")
     lines: list[Line] = []
     for start in range(0, len(data), size):
         stream._cut(data[start : start + size], lines)
@@ -105,7 +105,7 @@ def test_a_frame_that_cannot_be_is_text(forged: bytes) -> None:
 
 
 def test_a_frame_that_never_ends_is_text_and_not_held() -> None:
-    stream = Stream(-1, "stderr")
+    stream = PipeParser(-1, "stderr")
     lines: list[Line] = []
     stream._cut(MARK + b"ti00000001", lines)
     for _ in range(100):
@@ -116,7 +116,7 @@ def test_a_frame_that_never_ends_is_text_and_not_held() -> None:
 
 @pytest.mark.parametrize("size", [0, 1, 3000])
 def test_entries_that_never_end_are_held_within_a_bound(size: int) -> None:
-    stream = Stream(-1, "stderr")
+    stream = PipeParser(-1, "stderr")
     lines: list[Line] = []
     for key in range(20_000):
         stream._cut(b"%bmi%08x%08x%b\n" % (MARK, key, key, b"x" * size), lines)
@@ -143,7 +143,7 @@ def test_any_bytes_give_the_same_lines_however_they_arrive_and_nothing_is_lost(
 
 
 def test_what_a_call_wrote_last_is_its_own_though_others_run_on() -> None:
-    stream = Stream(-1, "stdout")
+    stream = PipeParser(-1, "stdout")
     lines: list[Line] = []
     stream._cut(text(b"mine", 1) + text(b"other", 2), lines)
     assert (lines, stream.last_of(1), stream.last_of(1)) == ([], [Line(b"mine", 1)], [])

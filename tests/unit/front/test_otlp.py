@@ -8,7 +8,7 @@ import pytest
 
 from supervisor.front.telemetry import otlp_encoding
 from supervisor.front.telemetry.otlp_encoding import Span, Trace, trace_of
-from supervisor.front.telemetry.spans import ENDED_MOST, RUNNING_MOST, Key, Spans
+from supervisor.front.telemetry.spans import ENDED_MOST, RUNNING_MOST, CallKey, Spans
 from tests.support.logrecords import record
 
 ID, PARENT = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
@@ -61,7 +61,7 @@ def test_a_record_of_a_call_says_which_span_it_was_written_in() -> None:
 
 
 def test_a_calls_span_is_known_while_it_runs_and_for_some_time_after() -> None:
-    spans, key = Spans(), Key("space", "function", "call")
+    spans, key = Spans(), CallKey("space", "function", "call")
     assert spans.of(key) is None
     spans.begin(key, Trace(ID, PARENT))
     span = spans.of(key)
@@ -70,12 +70,12 @@ def test_a_calls_span_is_known_while_it_runs_and_for_some_time_after() -> None:
     assert spans.of(key._replace(space="other")) is None
     assert spans.end(key) == span == spans.of(key)
     for number in range(ENDED_MOST):
-        spans.end(Key("space", "function", str(number)))
+        spans.end(CallKey("space", "function", str(number)))
     assert spans.of(key) is None
 
 
 def test_calls_that_were_given_one_id_have_a_span_each() -> None:
-    spans, key = Spans(), Key("space", "function", "call")
+    spans, key = Spans(), CallKey("space", "function", "call")
     spans.begin(key, Trace(ID, PARENT))
     spans.begin(key, None)
     assert spans.end(key).span_id != spans.end(key).span_id
@@ -84,6 +84,6 @@ def test_calls_that_were_given_one_id_have_a_span_each() -> None:
 def test_what_is_remembered_is_bounded() -> None:
     spans = Spans()
     for number in range(RUNNING_MOST + 1):
-        spans.begin(Key("space", "function", str(number)), None)
-    assert spans.of(Key("space", "function", str(RUNNING_MOST - 1))) is not None
-    assert spans.of(Key("space", "function", str(RUNNING_MOST))) is None
+        spans.begin(CallKey("space", "function", str(number)), None)
+    assert spans.of(CallKey("space", "function", str(RUNNING_MOST - 1))) is not None
+    assert spans.of(CallKey("space", "function", str(RUNNING_MOST))) is None

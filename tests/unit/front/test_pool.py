@@ -285,7 +285,7 @@ def test_starts_that_fail_together_count_once_and_what_failed_is_told() -> None:
             for call in calls:
                 with pytest.raises(StartFailed):
                     await call.future
-            assert made._failures.in_a_row == 1
+            assert made._failed_starts.in_a_row == 1
             assert {(state, reason) for _, state, reason in warden.starts} == {
                 ("failed", "KeyError at line 3: 'x'")
             }

@@ -9,13 +9,13 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from supervisor.bundles.bundle_store import BundleStore
 from supervisor.front.functions.directory import Directory
-from supervisor.front.functions.public_functions import Key, PublicNames
-from supervisor.store import Deployment
+from supervisor.front.functions.public_functions import PublicFunctions
+from supervisor.store import Deployment, FunctionKey
 from tests.support.told import told
 
 PUBLIC, PRIVATE, ABSENT = ("s", "public"), ("s", "private"), ("s", "absent")
@@ -25,8 +25,8 @@ class Functions:
     """A store of functions in memory, which counts how often it is asked for one."""
 
     def __init__(self) -> None:
-        self.options_of: dict[Key, dict[str, Any]] = {PUBLIC: {"public": True}, PRIVATE: {}}
-        self.asked: list[Key] = []
+        self.options_of: dict[FunctionKey, dict[str, Any]] = {PUBLIC: {"public": True}, PRIVATE: {}}
+        self.asked: list[FunctionKey] = []
 
     def deployment(self, *key: str) -> Deployment | None:
         """As Lookups."""
@@ -61,7 +61,7 @@ def run(tmp_path: Path, scenario: Callable[[Directory, Functions], Awaitable[Non
     asyncio.run(whole())
 
 
-async def anonymous(directory: Directory, key: Key) -> bool:
+async def anonymous(directory: Directory, key: FunctionKey) -> bool:
     """As the gateway does for a caller without a credential: whether it gets as far as the function."""
     if not directory.public.may_be(key):
         return False
@@ -106,11 +106,12 @@ STEPS = st.lists(st.tuples(st.sampled_from(["change", "look", "begin", "read"]),
 
 @settings(derandomize=True, database=None)
 @given(STEPS)
+@example([("change", False), ("begin", True), ("change", True), ("look", True), ("read", True)])
 def test_whatever_comes_between_a_public_function_is_never_said_not_to_be_one(
     steps: list[tuple[str, bool]],
 ) -> None:
     """Reads of all names and of one overlap with changes; only what is true now may be refused unlooked."""
-    names, key, truth = PublicNames(), PUBLIC, True
+    names, key, truth = PublicFunctions(), PUBLIC, True
     begun, seen = names.begin(), truth
     for step, value in steps:
         if step == "change":

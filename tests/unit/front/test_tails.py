@@ -10,16 +10,16 @@ import pytest
 
 from supervisor.errors import PlatformError
 from supervisor.front.following import subscriptions as module
-from supervisor.front.following.follower_thread import Wanted
+from supervisor.front.following.follower_thread import FollowRequest
 from supervisor.front.following.log_formats import Piece
-from supervisor.front.following.subscriptions import Place, Tails
+from supervisor.front.following.subscriptions import Subscription, Subscriptions
 from supervisor.logs import Query
 
-WANTED = Wanted("test", "talk", Query(), "ndjson")
+WANTED = FollowRequest("test", "talk", Query(), "ndjson")
 
 
-async def opened(root: Path, count: int = 1) -> tuple[Tails, list[Place]]:
-    tails = Tails(root)
+async def opened(root: Path, count: int = 1) -> tuple[Subscriptions, list[Subscription]]:
+    tails = Subscriptions(root)
     return tails, [tails.open(WANTED, None) for _ in range(count)]
 
 
@@ -34,7 +34,7 @@ def test_a_space_and_a_front_have_so_many_followers_and_a_place_that_is_left_is_
         other = WANTED._replace(space="other")
         found = []
 
-        def refused(wanted: Wanted) -> None:
+        def refused(wanted: FollowRequest) -> None:
             with pytest.raises(PlatformError) as caught:
                 tails.open(wanted, None)
             assert int(caught.value.headers["Retry-After"]) > 0
@@ -57,7 +57,7 @@ def test_a_space_and_a_front_have_so_many_followers_and_a_place_that_is_left_is_
 def test_what_does_not_fit_is_dropped_until_all_was_taken_and_then_counted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "PLACE_MAX_BYTES", 10)
+    monkeypatch.setattr(module, "SUBSCRIPTION_MAX_BYTES", 10)
 
     async def run() -> None:
         tails, (place,) = await opened(tmp_path)
@@ -82,7 +82,7 @@ def test_what_does_not_fit_is_dropped_until_all_was_taken_and_then_counted(
 
 
 def test_all_places_together_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "PLACES_MAX_BYTES", 10)
+    monkeypatch.setattr(module, "ALL_MAX_BYTES", 10)
 
     async def run() -> None:
         tails, places = await opened(tmp_path, 3)

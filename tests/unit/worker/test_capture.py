@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from supervisor.front.logs.pipe_parser import Line, Stream
+from supervisor.front.logs.pipe_parser import Line, PipeParser
 
 ROOT = Path(__file__).parents[3]
 PRELUDE = "import os, sys, io\nfrom worker.capture import output_capture as capture\ncapture.install()\n"
@@ -20,7 +20,7 @@ def lines(code: str, descriptor: int = 1, before: str = "") -> list[Line]:
     command = [sys.executable, "-c", f"{before}{PRELUDE}{code}\nos._exit(0)"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, timeout=30, check=True)
     found: list[Line] = []
-    stream = Stream(-1, "stdout")
+    stream = PipeParser(-1, "stdout")
     stream._cut(done.stdout if descriptor == 1 else done.stderr, found)
     return found + stream.last()
 

@@ -109,19 +109,19 @@ async def described(context: Context, function: Function) -> FunctionOut:
 
 
 def cursor_to(side: str, key: str | int) -> str:
-    """An opaque cursor: callers must not build on what is in it."""
+    """A cursor, opaque so that callers do not build on what is in it."""
     return base64.urlsafe_b64encode(json.dumps([side, key]).encode()).decode().rstrip("=")
 
 
 def read_cursor(cursor: str | None, kind: type[T]) -> tuple[str, T | None]:
-    """Side (after or before) and key of a cursor of ours; PlatformError 422 for any other text."""
+    """The side (after or before) and the key of a cursor; PlatformError 422 for text that is no cursor."""
     if cursor is None:
         return "after", None
     try:
         match json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))):
             case ["after" | "before" as side, key] if type(key) is kind and _is_plain(key):
                 return side, key
-    except ValueError:  # neither base64 nor JSON: refused below, as JSON of another shape is
+    except ValueError:  # not base64, or not JSON: refused below, like JSON of another shape
         pass
     raise PlatformError(
         422,
@@ -131,5 +131,5 @@ def read_cursor(cursor: str | None, kind: type[T]) -> tuple[str, T | None]:
 
 
 def _is_plain(key: str | int) -> bool:
-    # Whatever a database may choke on is none of ours: a NUL, half a surrogate, a long number.
+    # A key that no cursor of ours has may trouble a database: a NUL, half a surrogate, a long number.
     return re.fullmatch(LABEL, key) is not None if isinstance(key, str) else 0 < key < 1 << 31

@@ -1,4 +1,4 @@
-"""The logs of a function or a space: what there is, and what comes, as NDJSON or Server-Sent Events."""
+"""The logs of a function or a space: read and followed, as NDJSON or Server-Sent Events."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from supervisor.errors import PlatformError
 from supervisor.front.api import streaming
 from supervisor.front.api.context import Context, Given
 from supervisor.front.api.routes.function_routes import NameIn, SpaceIn
-from supervisor.front.following.follower_thread import Wanted
-from supervisor.front.following.log_formats import MEDIA_TYPES, SAY, Form
+from supervisor.front.following.follower_thread import FollowRequest
+from supervisor.front.following.log_formats import FORMATS, MEDIA_TYPES, Form
 from supervisor.front.following.log_pages import Pages
 from supervisor.logs import Cursor, Level, Query, Stream, moment
 from supervisor.logs.moment import MOMENT_MAX_CHARS
@@ -22,7 +22,7 @@ from supervisor.logs.reading.cursor import CURSOR_MAX_CHARS
 from supervisor.logs.reading.query import LIMIT_MAX, Q_MAX_CHARS
 from supervisor.logs.record_encoding import ORIGIN_MAX_CHARS
 
-# Without since, cursor or tail: a screen or two.
+# The records of a query without since, cursor and tail: a screen or two.
 TAIL_DEFAULT = 100
 RESUME = "Last-Event-ID"
 
@@ -128,16 +128,16 @@ async def _answer(
     form: Form = "sse" if MEDIA_TYPES["sse"] in request.headers.get("accept", "").lower() else "ndjson"
     query, cursor = _checked(request, asked, resumed)
     if asked.follow:
-        context.tails.check_room(space)
+        context.subscriptions.check_room(space)
         history: list[bytes] = []
         if query.tail:
             batch = await context.reads.tail(space, name, query)
-            history, cursor = [piece.data for piece in SAY[form].tail(batch)], batch.cursor
+            history, cursor = [piece.data for piece in FORMATS[form].tail(batch)], batch.cursor
         since = query.since
         is_over = since is not None and since <= moment("0s")
         plain = dataclasses.replace(query, tail=None, since=None if is_over else since)
-        place = context.tails.open(Wanted(space, name, plain, form), cursor, since)
-        return streaming.of_place(form, context.tails, place, history)
+        subscription = context.subscriptions.open(FollowRequest(space, name, plain, form), cursor, since)
+        return streaming.of_subscription(form, context.subscriptions, subscription, history)
     if query.tail is not None:
         return streaming.of_tail(form, await context.reads.tail(space, name, query))
     pages = Pages(context.reads, space, name, query, cursor)
@@ -149,7 +149,7 @@ async def _answer(
 
 
 def _checked(request: Request, asked: LogQuery, resumed: str | None) -> tuple[Query, str | None]:
-    """What the store is asked, and from where; PlatformError 422 that names the parameter."""
+    """The query for the store and the cursor to begin at; PlatformError 422 names a bad parameter."""
     given = [name for name, _ in request.query_params.multi_items()]
     for name in given:
         if given.count(name) > 1:
@@ -157,7 +157,7 @@ def _checked(request: Request, asked: LogQuery, resumed: str | None) -> tuple[Qu
     cursor = resumed if resumed is not None else asked.cursor
     tail = asked.tail
     if resumed is not None:
-        tail = None  # an EventSource that comes again sends the address that it began with
+        tail = None  # an EventSource that connects again sends its first address again
     elif asked.cursor is not None and tail is not None:
         raise _invalid("tail", "it cannot be combined with cursor")
     elif asked.cursor is None and tail is None and asked.since is None and "limit" not in given:
@@ -184,9 +184,7 @@ def _checked(request: Request, asked: LogQuery, resumed: str | None) -> tuple[Qu
             q=asked.q,
             reports=asked.reports,
         ), cursor
-    except (
-        ValueError
-    ) as error:  # what only the store knows to be impossible: its message begins with the name
+    except ValueError as error:  # from ``Query``: its message begins with the parameter's name
         name, _, why = str(error).partition(": ")
         raise _invalid(name, why) from None
 

@@ -1,4 +1,7 @@
-"""For the operator: what goes on now, and new zygotes.  What is not below a space is the administrator's."""
+"""For operators: the activity of functions and instances, and the renewal of zygotes.
+
+Routes that are not below a space are the administrator's.
+"""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""Bytes from a cell: its reply pipe's end, and the one frame that may be half here.
+"""Frames from a cell: the front's end of its reply pipe, and at most one frame that is not complete yet.
 
-Rule 1: before the cell has said how it started it may say that and nothing else; after it only what a call
-        that runs waits for.  Any other byte is a violation, the first of a frame as much as the last.
-Rule 2: so what is held is never more than one answer of one call that runs.
+Rule 1: Until the cell has said how it started, it may send that frame only; afterwards only frames that a
+        running call waits for.  Any other byte is a violation, the first of a frame as much as the last.
+Rule 2: So an inbox never holds more than one answer of one running call.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from collections.abc import Callable, Collection
 from worker import wire
 
 READ_BYTES = 1 << 16  # a pipe holds this much
-READS_PER_TURN = 8  # one cell's quota in a turn of the loop: the others are waiting too
-ON_HOW_IT_STARTED = (0,)  # the call number of those frames
+READS_PER_TURN = 8  # one cell's quota in a turn of the loop, because the other cells wait meanwhile
+ON_HOW_IT_STARTED = (0,)  # the call number of the frames that say how the cell started
 
 
 class Inbox:
-    """``take`` gets each frame, ``on_violation`` what was wrong, ``on_end`` is told of the pipe's end."""
+    """``take`` gets each frame, ``on_violation`` what was wrong; ``on_end`` is called at the pipe's end."""
 
     def __init__(
         self,
@@ -32,7 +32,7 @@ class Inbox:
         self.descriptor = descriptor
         self._decoder = wire.Decoder(wire.TO_FRONT, body_max_bytes)
         self._decoder.expected = ON_HOW_IT_STARTED
-        self._left = 0  # of the frames that one read brought, how many are still to be taken
+        self._left = 0  # frames of the current read that are still to be taken
         self._take = take
         self._on_violation = on_violation
         self._on_end = on_end
@@ -41,21 +41,21 @@ class Inbox:
         self._loop.add_reader(descriptor, self.read)
 
     def expect(self, calls: Collection[int]) -> None:
-        """From now on only frames of these calls, whichever they then are."""
+        """Allow frames of these calls only; the collection is looked at again for each frame."""
         self._decoder.expected = calls
 
     @property
     def is_empty(self) -> bool:
-        """Nothing is here that nobody has taken: no frame, and no beginning of one."""
+        """Whether no frame, and no beginning of one, waits here to be taken."""
         return not self._left and self._decoder.is_between_frames
 
-    def last(self) -> None:
-        """RemoteProtocolError unless the frame being taken is all there is: nobody waits for another."""
+    def check_is_last(self) -> None:
+        """RemoteProtocolError if anything follows the frame that is being taken: no call waits for more."""
         if self._left or not self._decoder.is_between_frames:
             raise wire.RemoteProtocolError("more than its calls wait for")
 
     def read(self) -> None:
-        """What has come, within a turn's quota."""
+        """Read what has arrived, within the quota of a turn."""
         for _ in range(READS_PER_TURN):
             try:
                 data = os.read(self.descriptor, READ_BYTES)
@@ -76,12 +76,12 @@ class Inbox:
             except wire.RemoteProtocolError as error:
                 self._on_violation(str(error))
                 return
-            # A call that ended may have been the last here: the pipe is another front's by now.
+            # The last call here may have ended, and the pipe may be another front's by now.
             if self._is_closed or len(data) < READ_BYTES:
                 return
 
     def stop(self) -> None:
-        """Read no more and hold nothing more; the descriptor stays."""
+        """Stop reading and drop what is held; the descriptor stays open."""
         self._is_closed = True
         self._loop.remove_reader(self.descriptor)
         self._decoder.close()

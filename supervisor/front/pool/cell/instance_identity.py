@@ -1,30 +1,33 @@
-"""Whose an instance is, and what of it its next front has to know."""
+"""Whose an instance is, and the history that goes with it to another front."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from supervisor.datagrams import Message
-from supervisor.front.logs.line_stamps import LogLines
+from supervisor.front.logs.line_stamps import LineStamper
 from supervisor.front.logs.recorder import Journal, Recorder
 
 
 @dataclass
-class Memory:
-    """What travels with a returned cell to its next front."""
+class InstanceHistory:
+    """What a returned cell's next front must know of it."""
 
     is_async: int
     next_call: int
     served: int
 
     def as_message(self) -> Message:
-        """For the warden to carry."""
+        """The history in the warden's message, which the warden passes on unread."""
         return dict(self.__dict__)
 
 
 @dataclass
-class Identity:
-    """Whose instance this is, for frames and log lines."""
+class InstanceIdentity:
+    """Whose the instances of one version are, with what all of them have in common.
+
+    ``is_emitted``: their lines go to the server's own log too.
+    """
 
     space: str
     function: str
@@ -32,10 +35,9 @@ class Identity:
     log_bytes: int
     log_lines: int
     response_max_bytes: int
-    are_logs_emitted: bool = True
+    is_emitted: bool = True
     grace_s: float = 0.5
-    # None: its lines are kept nowhere.
-    recorder: Recorder | None = None
+    recorder: Recorder | None = None  # None: their lines are kept nowhere
     memory_mib: int = 0
 
     @property
@@ -43,10 +45,10 @@ class Identity:
         """Space, name and version."""
         return self.space, self.function, self.version
 
-    def lines_of(self, cell: str) -> LogLines:
-        """Counts and keeps the lines of one instance."""
+    def stamper_of(self, cell: str) -> LineStamper:
+        """What counts, stamps and keeps the lines of one instance."""
         kept = None
         if self.recorder is not None:
             kept = Journal(self.recorder, self.space, self.function, self.version, cell)
         origin = f"{self.space}/{self.function} {cell}"
-        return LogLines(origin, self.log_bytes, self.log_lines, self.are_logs_emitted, kept)
+        return LineStamper(origin, self.log_bytes, self.log_lines, self.is_emitted, kept)

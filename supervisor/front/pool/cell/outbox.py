@@ -1,4 +1,4 @@
-"""Bytes on their way to a cell: what its pipe does not take now waits here."""
+"""Bytes on their way to a cell: what its pipe does not take at once waits here."""
 
 from __future__ import annotations
 
@@ -12,20 +12,18 @@ from collections.abc import Callable
 
 
 def bytes_in(descriptor: int) -> int:
-    """How many bytes a pipe holds; either end of it tells."""
+    """How many bytes a pipe holds; ``descriptor`` is either end of it."""
     in_pipe = fcntl.ioctl(descriptor, termios.FIONREAD, b"\0\0\0\0")
     return int(struct.unpack("i", in_pipe)[0])
 
 
 class Outbox:
-    """The request pipe's end.  Bounded by the gateway: ``concurrency`` bodies of ``max_request`` each."""
+    """The front's end of the request pipe; ``concurrency`` bodies of ``max_request`` bound it."""
 
     def __init__(self, descriptor: int, on_broken: Callable[[], None]) -> None:
         self.descriptor = descriptor
-        # All bytes that were ever given to it: a call's end is a number of these.
-        self.total = 0
-        # Of these, bytes that the pipe refused for good.
-        self._refused = 0
+        self.total = 0  # all bytes ever written; the position of a call's last byte is a number of these
+        self._refused = 0  # the bytes among them that a broken pipe refused
         self._waiting: deque[memoryview] = deque()
         self._on_broken = on_broken
         self._is_closed = False
@@ -37,7 +35,7 @@ class Outbox:
         return not self._waiting
 
     def write(self, data: bytes | bytearray) -> None:
-        """Now, or as soon as the cell reads."""
+        """Write now what the pipe takes, and the rest as soon as the cell reads."""
         self.total += len(data)
         rest = memoryview(data)
         if not self._waiting:
@@ -48,20 +46,20 @@ class Outbox:
         self._waiting.append(rest)
 
     def read_by_cell(self) -> int:
-        """How many of all bytes the cell has taken out of the pipe; true also when it is dead."""
+        """How many of ``total`` bytes the cell has read; right also for a dead cell."""
         if self._is_closed:
-            return self.total  # nothing was in it any more
+            return self.total  # nothing was left in the pipe
         unread = bytes_in(self.descriptor) + self._refused + sum(map(len, self._waiting))
         return self.total - unread
 
     def stop(self) -> None:
-        """Write no more; the descriptor stays."""
+        """Stop writing; the descriptor stays open."""
         self._waiting.clear()
         self._loop.remove_writer(self.descriptor)
 
     def close(self) -> None:
-        """The cell reads the end of it; once nothing waits here.  Safe to be done again."""
-        if not self._is_closed:  # then its number may be another's
+        """Close the pipe, so that the cell reads its end.  Calling it again does nothing."""
+        if not self._is_closed:  # a closed descriptor's number may be in use for another file
             self._is_closed = True
             self.stop()
             os.close(self.descriptor)
@@ -71,7 +69,7 @@ class Outbox:
             return data[os.write(self.descriptor, data) :]
         except BlockingIOError:
             return data
-        except OSError:  # EPIPE: the cell is gone, its reply pipe says so too
+        except OSError:  # EPIPE: the cell is gone, and its reply pipe ends too
             self._refused += len(data)
             self._on_broken()
             return data[len(data) :]
