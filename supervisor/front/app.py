@@ -1,6 +1,6 @@
-"""The front's application: invocations to the gateway, everything else to the API.
+"""The front's application: invocations go to the gateway, all other requests to health or the API.
 
-Every answer, whoever gives it, carries ``X-Call-Id``, ``X-Duration-Seconds`` and ``Server-Timing``.
+Every answer carries ``X-Call-Id``, ``X-Duration-Seconds`` and ``Server-Timing``.
 """
 
 from __future__ import annotations
@@ -12,24 +12,25 @@ import logging
 import os
 import signal
 import socket
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from supervisor.bundles.bundle_store import BundleStore
 from supervisor.front import health
-from supervisor.front.following.answer_tail import ASKED, AnswerTail
+from supervisor.front.following.answer_tail import AnswerTail
 from supervisor.front.following.subscriptions import Subscriptions
 from supervisor.front.functions.directory import Directory
-from supervisor.front.http.exchange import Exchange
-from supervisor.front.invoke import cors, origins, request
+from supervisor.front.invoke import origins, timing
+from supervisor.front.invoke.call_ids import CallIds
 from supervisor.front.invoke.credential import Credentials
 from supervisor.front.invoke.gateway import Gateway
-from supervisor.front.invoke.timing import Timing
-from supervisor.front.lazy_api import LateApi
+from supervisor.front.invoke.http_call import HttpCall
+from supervisor.front.lazy_api import LazyApi
 from supervisor.front.logs.log_deletion import LogSweeper
 from supervisor.front.logs.recorder import Recorder
-from supervisor.front.outcome import answers
+from supervisor.front.outcome import answers, cors, refusals
 from supervisor.front.outcome.reports import Reports
 from supervisor.front.telemetry import forwarding
 from supervisor.front.warden_control import WardenControl
@@ -50,13 +51,13 @@ Send = Callable[[dict[str, Any]], Awaitable[None]]
 
 DATABASE_NAME = "cellblock.db"
 KEY_NAME = "sealing.key"
-# The warden tells them in answer to the link; this much later it is stuck, and calls need not wait for it.
+# The warden tells the settings when the link opens.  This much later it is stuck, and calls go on without.
 TOLD_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
 class FrontConfig:
-    """What the warden hands to gunicorn, and gunicorn to each worker."""
+    """The configuration that the warden gives to gunicorn, and gunicorn to each worker."""
 
     control_fd: int
     listen_fd: int
@@ -66,7 +67,7 @@ class FrontConfig:
 
     @classmethod
     def from_json(cls, text: str, control_fd: int, listen_fd: int) -> FrontConfig:
-        """The inverse of what ``supervisor.warden.warden`` writes."""
+        """Reads what ``supervisor.warden.warden`` writes."""
         data = json.loads(text)
         return cls(
             control_fd,
@@ -78,13 +79,13 @@ class FrontConfig:
 
     @property
     def store_url(self) -> str:
-        """The embedded store."""
+        """The URL of the embedded store."""
         return f"sqlite:///{self.settings.front_dir / DATABASE_NAME}"
 
 
 @dataclass
 class _Parts:
-    """What exists once the event loop runs."""
+    """The parts of a front that need the running event loop."""
 
     warden: WardenLink
     credentials: Credentials
@@ -93,52 +94,60 @@ class _Parts:
     recorder: Recorder
     log_sweeper: LogSweeper
     subscriptions: Subscriptions
-    answer_tail: AnswerTail
-    api: LateApi
+    api: LazyApi
     lookups: Lookups
 
     def close(self) -> None:
-        """Close the store, however it was opened; blocks."""
+        """Close the store, for both of its users; blocks."""
         self.lookups.close()
         self.api.close()
 
 
 class Application:
-    """One per front worker; ``warden_socket`` is set after the fork."""
+    """One per front worker.  ``warden_socket`` is set after the worker's fork.
+
+    ``settings`` are those that the warden told last.  ``recognise`` says which function a path and headers
+    name.
+    """
+
+    call_ids: CallIds  # from the start on
 
     def __init__(self, config: FrontConfig) -> None:
         self._config = config
-        self.settings = config.settings  # as the warden last told them
+        self.settings = config.settings
         self._parts: _Parts | None = None
         self._reports: Reports | None = None
         self._exporter: Exporter | None = None
         self.warden_socket: socket.socket | None = None
-        origins.serve(config.settings.functions_domain, config.settings.functions_reach)
+        domain, reach = config.settings.functions_domain, config.settings.functions_reach
+        self._domain = origins.Domain(domain, reach) if domain is not None else None
+        self.recognise = self._domain.recognise if self._domain else origins.recognise_path
 
-    def invoke(self, exchange: Exchange) -> None:
-        """A request to a function; it never gets as far as ASGI."""
+    @property
+    def invoke(self) -> Callable[[HttpCall], None]:
+        """Begins an invocation, without ASGI; there once the application was started."""
         assert self._parts is not None, "a request before the start"
-        if ASKED in exchange.headers:
-            exchange.beside = self._parts.answer_tail.beside(exchange)
-        self._parts.gateway.begin(exchange)
+        return self._parts.gateway.begin
 
     def drain(self) -> None:
-        """The server ends: what would go on for ever is told so, what is being answered is not."""
+        """Tell answers that follow a log that the server ends; others finish by themselves."""
         if self._parts is not None:
             self._parts.subscriptions.drain()
 
     async def start(self) -> None:
-        """On the loop that will run: everything but the connections."""
+        """Make everything but the connections, on the loop that runs."""
+        # Made here, in the worker's own process: one from before the fork would repeat another front's ids.
+        self.call_ids = CallIds()
         self._parts = self._start()
         try:
-            # This process may be a new one of an old server, whose settings are no longer those of its start.
+            # This process may be new in an old server, whose settings have changed since its start.
             await asyncio.wait_for(self._parts.warden.is_told.wait(), TOLD_SECONDS)
         except TimeoutError:
             log.error("the warden did not tell its settings within %.0f s", TOLD_SECONDS)
         self._parts.directory.begin_to_keep()
 
     async def stop(self) -> None:
-        """No request comes any more: write down what is not yet, close what is open."""
+        """Write what is not written yet, and close what is open: no request comes any more."""
         assert self._parts is not None
         self._parts.gateway.report_ended()
         await self._parts.directory.finish()
@@ -150,7 +159,7 @@ class Application:
         await asyncio.to_thread(self._parts.close)
 
     def _start(self) -> _Parts:
-        """Link, table, gateway and API on the loop that runs now."""
+        """Make the link, the directory, the gateway and the API on the loop that runs."""
         config, settings = self._config, self._config.settings
         assert self.warden_socket is not None, "no link to the warden"
         credentials = Credentials(config.admin_token_sha256)
@@ -175,33 +184,33 @@ class Application:
         subscriptions = Subscriptions(settings.logs_dir)
         directory.on_deleted = subscriptions.deleted
         control = WardenControl(directory, warden, config.runtimes)
-        api = LateApi(
+        api = LazyApi(
             config.store_url, sealer, bundles, control, credentials, subscriptions, lambda: self.settings
         )
         warden.on_settings = self._told
+        answer_tail = AnswerTail(recorder, credentials)
         parts = _Parts(
             warden,
             credentials,
             directory,
-            Gateway(directory, credentials, reports),
+            Gateway(directory, credentials, reports, self.call_ids, answer_tail.beside),
             recorder,
             LogSweeper(settings.logs_dir, kept, lambda: _known(lookups)),
             subscriptions,
-            AnswerTail(recorder, credentials),
             api,
             lookups,
         )
-        # What start-up made stays for good: without this each full collection walks all of it, tens of
-        # milliseconds in which no call moves.
+        # The objects of the start stay for good.  Without this each full collection walks all of them: tens
+        # of milliseconds in which no call moves.
         gc.collect()
         gc.freeze()
-        # A call makes a few dozen objects and drops them at once; the default would look for cycles
-        # every ten calls.
+        # A call makes a few dozen objects and drops them at once; by default the collector would look for
+        # cycles every ten calls.
         gc.set_threshold(10_000, 20, 20)
         return parts
 
     def _told(self, values: dict[str, Any]) -> None:
-        """The warden's settings, at the start and whenever they change."""
+        """Take the warden's settings, at the start and whenever they change."""
         assert self._parts is not None
         settings = front_settings.after_change(self.settings, values)
         if settings == self.settings:
@@ -213,33 +222,33 @@ class Application:
         self._parts.directory.retune(settings)
 
     def leave(self) -> None:
-        """The drain's time is up: who still waits is told so, whatever still runs is ended."""
+        """End the drain: refuse the calls that still wait, and end those that still run."""
         if self._parts is not None:
             self._parts.directory.leave()
 
     def _warden_lost(self) -> None:
-        # Either the warden is dead, and this process is about to be, or it gave this front up as
-        # stuck: gunicorn starts another one.
+        # Either the warden is dead and this process dies with it, or the warden took this front for stuck
+        # and gunicorn starts another one.
         log.error("the link to the warden closed: this front ends")
         os.kill(os.getpid(), signal.SIGTERM)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """A request to anything else, by ASGI."""
+        """Answer a request that is no invocation, by ASGI."""
         assert self._parts is not None, "a request before the start"
-        timing = Timing()
-        call_id = request.call_id_of(scope["headers"])
-        asked = origins.recognise(scope["raw_path"], scope["headers"])
+        started = time.perf_counter()
+        call_id = self.call_ids.of(scope["headers"])
+        asked = self.recognise(scope["raw_path"], scope["headers"])
         answer = option = None
         if asked is not None and scope["method"] == "HEAD":
-            answer = answers.refused(request.not_a_method("HEAD"))
+            answer = answers.refused(refusals.not_a_method("HEAD"))
             option = await self._parts.gateway.cors_of(asked, scope["headers"])
-        elif origins.served is not None and origins.served.is_of(scope["headers"]):
-            # No function, and the API is not here: a page of a function would be of its origin.
+        elif self._domain is not None and self._domain.is_of(scope["headers"]):
+            # No function has this host, and the API is not here: functions' pages would share its origin.
             answer = answers.refused(origins.nobody())
         elif scope["path"] in health.PATHS:
             answer = await health.health(scope, self._parts.warden, self._parts.credentials)
         if answer is not None:
-            headers = answer.complete(timing.headers(call_id), asked)
+            headers = answer.complete(timing.stamps(call_id, started), asked)
             if option is not None:
                 headers = cors.dressed(headers, option, "HEAD", scope["headers"])
             await send({"type": "http.response.start", "status": answer.status, "headers": headers})
@@ -248,7 +257,8 @@ class Application:
 
         async def stamped(message: dict[str, Any]) -> None:
             if message["type"] == "http.response.start":
-                message = {**message, "headers": [*message.get("headers", ()), *timing.headers(call_id)]}
+                stamps = timing.stamps(call_id, started)
+                message = {**message, "headers": [*message.get("headers", ()), *stamps]}
             await send(message)
 
         await self._parts.api(scope, receive, stamped)

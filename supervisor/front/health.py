@@ -1,4 +1,4 @@
-"""``/healthz`` and ``/readyz``: whether the server stands, takes calls, and what really holds its cells.
+"""``/healthz`` and ``/readyz``: whether the server runs, whether it takes calls, and how it contains cells.
 
 ``/healthz?verbose`` lists every layer of containment for the administrator.
 """
@@ -23,7 +23,7 @@ def _is_verbose(query: bytes) -> bool:
 
 
 async def health(scope: dict[str, Any], warden: WardenLink, credentials: Credentials) -> answers.Answer:
-    """The answer to one request for one of PATHS."""
+    """The answer to a request for one of PATHS."""
     if scope["method"] not in ("GET", "HEAD"):
         error = PlatformError(
             405, f"method {scope['method']} is not allowed here; use GET", headers={"Allow": "GET, HEAD"}
@@ -35,7 +35,7 @@ async def health(scope: dict[str, Any], warden: WardenLink, credentials: Credent
         return answers.refused(PlatformError(503, f"{why}; try again", headers={"Retry-After": "2"}))
     state: dict[str, Any] = {"status": "breached" if is_breached else "ok", "version": __version__}
     if scope["path"] == "/healthz" and _is_verbose(scope["query_string"]):
-        # How the cells are held is for those who run them: everybody else learns that they are.
+        # Only the administrator learns how the cells are contained; everybody else, that they are.
         given = dict(scope["headers"]).get(b"authorization")
         if credentials.principal(given) is None:
             why = "the layers are shown to the administrator"

@@ -1,7 +1,7 @@
-"""The API, imported when it is first asked for, or a while after the start.
+"""Imports the API at its first request, or a while after the start.
 
-FastAPI and SQLAlchemy, with what they bring, are more than half of what a front has to import (``make bench``
-has the figure); a call of a function needs none of it, so after a restart calls are answered before.
+FastAPI and SQLAlchemy with their dependencies are more than half of a front's imports (``make bench`` has the
+figure).  A call of a function needs none of them, so after a restart calls are answered earlier.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from supervisor.front.invoke.credential import Credentials
 from supervisor.settings.front_settings import FrontSettings
 from supervisor.store import Sealer
 
-# Until nobody has asked: by then the calls that a restart made wait have been answered.
+# Without a request the import begins this late: the calls that a restart made wait were answered by then.
 AHEAD_SECONDS = 3.0
 
 
-class LateApi:
-    """An ASGI application like the one it stands for; who asks too early waits."""
+class LazyApi:
+    """The API as an ASGI application; requests wait until it is imported."""
 
     def __init__(
         self,
@@ -35,7 +35,7 @@ class LateApi:
         subscriptions: Subscriptions,
         settings: Callable[[], FrontSettings],
     ) -> None:
-        """``settings()`` are those in force at that moment."""
+        """``settings()`` gives the settings in force."""
         self._parts: dict[str, Any] = {
             "store_url": store_url,
             "sealer": sealer,
@@ -51,34 +51,34 @@ class LateApi:
         self._loop.call_later(AHEAD_SECONDS, self._begin)
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        """One request."""
+        """Answer one request."""
         if self._app is None:
             # Shielded: the caller that asked first may hang up, the others still wait.
             await asyncio.shield(self._begin())
         await self._app(scope, receive, send)
 
     def retune(self, settings: FrontSettings) -> None:
-        """Other settings from now on."""
+        """Put other settings in force."""
         if self._app is not None:
             self._app.state.context.settings = settings
 
     def close(self) -> None:
-        """Close the store, if it was opened; blocks."""
+        """Close the API's store, if it was opened; blocks."""
         if self._app is not None:
             self._app.state.context.store.close()
 
     def _begin(self) -> asyncio.Task[None]:
-        # One that failed is tried again by the next who asks.
+        # After a failure the next request tries again.
         is_failed = self._making is not None and self._making.done() and self._app is None
         if self._making is None or is_failed:
             self._making = self._loop.create_task(self._make())
         return self._making
 
     async def _make(self) -> None:
-        # In a thread: calls go on meanwhile.
+        # In a thread, because calls go on meanwhile.
         self._app = await asyncio.to_thread(_build, settings=self._settings(), **self._parts)
         self.retune(self._settings())
-        gc.freeze()  # it stays for good, like all that the start made
+        gc.freeze()  # the API stays for good, like all that the start made
 
 
 def _build(store_url: str, sealer: Sealer, **parts: Any) -> Any:

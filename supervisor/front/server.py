@@ -18,29 +18,28 @@ from supervisor import datagrams, server_log
 from supervisor.front.app import KEY_NAME, Application, FrontConfig
 from supervisor.front.http import hardening
 from supervisor.front.http.worker import FrontWorker
-from supervisor.front.invoke import request
 from supervisor.store import migrate
 from supervisor.store.sealing import load_or_create_key
 
 # gunicorn kills a worker whose event loop does not turn for this long.
 HEARTBEAT_SECONDS = 30
-# The master waits for its workers' own drain, which goes by the setting of the moment; the warden has the
-# last word.  So its own limit is the highest that the setting can have.
+# The workers drain by the setting in force, and the warden ends a drain that takes too long.  So the master's
+# own limit is the highest that the setting can have.
 GRACEFUL_SECONDS = 3600
 
 
 class JsonLog(Logger):  # type: ignore[misc]
-    """gunicorn's own log, an object a line."""
+    """gunicorn's own log, as one JSON object a line."""
 
     def setup(self, cfg: Any) -> None:
-        """As gunicorn does it, in the server's form."""
+        """Set gunicorn's log up, then give it the server's format."""
         super().setup(cfg)
         for handler in self.error_log.handlers:
             handler.setFormatter(server_log.JsonFormatter())
 
 
 class FrontServer(BaseApplication):  # type: ignore[misc]
-    """gunicorn, configured here and nowhere else."""
+    """gunicorn with all of its configuration."""
 
     def __init__(self, config: FrontConfig) -> None:
         self._config = config
@@ -57,7 +56,7 @@ class FrontServer(BaseApplication):  # type: ignore[misc]
             "preload_app": True,
             "timeout": HEARTBEAT_SECONDS,
             "graceful_timeout": GRACEFUL_SECONDS,
-            # What it takes by itself is who this process was while it imported (warden.jail.standby).
+            # gunicorn's default is the user that imported it (supervisor.warden.launch.front_standby).
             "user": os.geteuid(),
             "group": os.getegid(),
             "worker_tmp_dir": "/tmp",  # noqa: S108 - the front's own
@@ -76,9 +75,8 @@ class FrontServer(BaseApplication):  # type: ignore[misc]
     def _post_fork(self, arbiter: Any, worker: Any) -> None:
         """Die with the master, and bring the warden a link of this worker's own."""
         hardening.die_with_parent()
-        request.renew_ids()
         ours, theirs = datagrams.pair()
-        # The worker's copy is closed: who takes over a worker could shut what all of them join by.
+        # The worker closes its copy: an attacker in one worker could shut the socket that all join by.
         control = socket.socket(fileno=self._config.control_fd)
         with control, theirs:
             datagrams.send(control, {"do": "join", "pid": os.getpid()}, [theirs.fileno()])
@@ -86,9 +84,9 @@ class FrontServer(BaseApplication):  # type: ignore[misc]
 
 
 def main(told: str, descriptors: Sequence[int]) -> None:
-    """Confine itself, migrate the store, then serve.
+    """Confine this process, migrate the store, then serve.
 
-    ``told`` and the descriptors, to the warden and of the listener, come from ``supervisor.warden.fronts``.
+    ``supervisor.warden.fronts`` gives ``told`` and the descriptors of the link to it and of the listener.
     """
     hardening.confine()
     hardening.keep_bodies_apart()

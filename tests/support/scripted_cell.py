@@ -11,8 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from supervisor.front.invoke.pending_call import PreparedCall
 from supervisor.front.pool.cell.instance_identity import InstanceIdentity
+from supervisor.front.pool.cell.pending_call import PendingCall
 from supervisor.front.pool.instance import Instance
 from supervisor.front.warden_link import Lease
 from worker import wire
@@ -91,14 +91,18 @@ def identity(**limits: int) -> InstanceIdentity:
     )
 
 
-class HeardCall(PreparedCall):
+class HeardCall(PendingCall):
     """A call whose end a test waits for: ``future`` is its frame or its error."""
 
     def __init__(self, timeout_s: float) -> None:
+        super().__init__()
         self.future: asyncio.Future[wire.Frame] = asyncio.get_running_loop().create_future()
-        super().__init__(("POST", "/", "", "call-id"), [], b"", timeout_s, Values(), self._has_ended)
+        self.call_id = "call-id"
+        self.timeout_s = timeout_s
+        self.encode("POST", "/", "", [], Values())
 
-    def _has_ended(self, _: PreparedCall) -> None:
+    def ended(self) -> None:
+        """As PendingCall.ended."""
         if self.error is not None:
             self.future.set_exception(self.error)
         else:
@@ -118,13 +122,13 @@ class Cell(Ends):
         super().__init__()
         self.warden = ScriptedWarden()
         self.gone: list[Instance] = []
-        self.unbegun: list[PreparedCall] = []
+        self.unbegun: list[PendingCall] = []
         self.freed: list[float] = []
         on_free = on_free or (lambda _, seconds: self.freed.append(seconds))
         lease = Lease("cell-1", {}, self.ours)
         self.instance = Instance(lease, self.warden, identity(**limits), on_free, self._is_gone)  # type: ignore[arg-type]
 
-    def _is_gone(self, instance: Instance, unbegun: list[PreparedCall]) -> None:
+    def _is_gone(self, instance: Instance, unbegun: list[PendingCall]) -> None:
         self.gone.append(instance)
         self.unbegun += unbegun
 

@@ -20,7 +20,7 @@ from ulid import ULID
 from supervisor.errors import PlatformError
 from supervisor.front.api.error_answers import respond
 from supervisor.front.invoke.credential import Credentials, peer_of
-from supervisor.front.invoke.origins import CSP_NOTHING, OF_THE_SERVER
+from supervisor.front.outcome.browser_headers import CSP_NOTHING, OF_THE_SERVER
 
 OPEN_PATHS = frozenset({"/healthz", "/readyz", "/openapi.json", "/docs"})
 OPEN_FOLDER = "/docs/"  # the scripts and styles of the page

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Callable
 
 from starlette.responses import Response
@@ -12,7 +11,7 @@ from supervisor.errors import PlatformError
 from supervisor.front.following.log_formats import FORMATS, MEDIA_TYPES, Form
 from supervisor.front.following.log_pages import Pages
 from supervisor.front.following.subscriptions import Subscription, Subscriptions
-from supervisor.front.http.asgi_cycle import ended_at_once
+from supervisor.front.http.asgi_cycle import LOST
 from supervisor.logs import Batch
 
 # A comment, sent at once: the headers go out with the first bytes, and tell the reader that it is connected.
@@ -41,8 +40,8 @@ class LogResponse(Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer; cancelled as soon as the connection is lost."""
-        task = asyncio.current_task()
-        ended_at_once.add(task)
+        if (lost := scope.get("extensions", {}).get(LOST)) is not None:
+            lost["seconds"] = 0.0
         try:
             headers = [one for one in self.raw_headers if one[0] != b"content-length"]
             await send({"type": "http.response.start", "status": 200, "headers": headers})
@@ -50,7 +49,6 @@ class LogResponse(Response):
                 await send({"type": "http.response.body", "body": part, "more_body": True})
             await send({"type": "http.response.body", "body": b""})
         finally:
-            ended_at_once.discard(task)
             self._close()
 
 

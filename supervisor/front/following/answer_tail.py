@@ -14,8 +14,8 @@ from collections.abc import Iterable
 
 from supervisor.errors import PlatformError
 from supervisor.front.following.log_pages import ReadingThreads
-from supervisor.front.http.exchange import Beside, Exchange
 from supervisor.front.invoke.credential import Credentials
+from supervisor.front.invoke.http_call import Beside, HttpCall
 from supervisor.front.logs.recorder import Recorder
 from supervisor.front.outcome.answers import Headers
 from supervisor.front.outcome.reports import now
@@ -23,7 +23,6 @@ from supervisor.logs import Query, Record
 
 log = logging.getLogger("cellblock.logs")
 
-ASKED = (b"x-cellblock-logs", b"tail")
 TAIL_HEADER = b"x-cellblock-log-tail"
 # 5.4 KiB in base64; with all other headers it stays below the 8 KiB that clients and proxies take.
 TAIL_BYTES = 4096
@@ -47,12 +46,12 @@ class AnswerTail:
         self._reading = ReadingThreads(recorder.root)
         self._waiting = 0
 
-    def beside(self, request: Exchange) -> Beside | None:
+    def beside(self, request: HttpCall) -> Beside | None:
         """The function that adds the header to an answer; None for a caller without a credential."""
         given = [value for name, value in request.headers if name == b"authorization"]
         if len(given) != 1 or self._credentials.principal(given[0]) is None:
             return None
-        space, name, _ = (group.decode("latin-1") if group else "" for group in request.match.groups())
+        space, name = request.asked.space, request.asked.name
         started = time.monotonic()
 
         async def with_tail(call_id: str) -> Headers:

@@ -6,8 +6,8 @@ from collections.abc import Awaitable, Callable, Collection
 
 from supervisor.front.functions.deployed_limits import limits_in_force
 from supervisor.front.functions.space_values import EncodedValues
-from supervisor.front.invoke import cors
 from supervisor.front.logs.recorder import Recorder
+from supervisor.front.outcome import cors
 from supervisor.front.pool import recycling
 from supervisor.front.pool.cell.instance_identity import InstanceIdentity
 from supervisor.front.pool.init_frame import init_frame

@@ -1,6 +1,8 @@
-"""Connections: from the bytes of a socket to requests, and from answers to bytes.
+"""Connections: bytes of a socket become requests, and answers become bytes.
 
-``connection`` speaks HTTP over llhttp, ``head`` says what a request's head may be, ``exchange`` is a request
-to a function and ``cycle`` one to anything else, ``crowd`` bounds all of them together, ``stale`` ends those
-that bring nothing, and ``worker`` is gunicorn's side of it.
+Not here: what an invocation comes to (``invoke``), and the REST interface (``api``).
+
+Reading order: ``worker`` (gunicorn's side), ``connection`` (HTTP by llhttp), ``message``, ``pieces`` and
+``request_head`` (one request's bytes), ``edge`` (what connections share), ``asgi_cycle`` (a request that is
+no invocation), ``answer_head``; then ``connection_limits`` and ``idle_connections`` (bounds), ``hardening``.
 """

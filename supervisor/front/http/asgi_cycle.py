@@ -1,45 +1,52 @@
-"""A request to anything but a function, as an ASGI application wants it, and its answer."""
+"""A request that is no invocation, as an ASGI application wants it, and its answer."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 from urllib.parse import unquote
 
 from supervisor.errors import PlatformError
-from supervisor.front.http.answer_head import head_of
+from supervisor.front.http.connection import Connection
 from supervisor.front.http.idle_connections import Phase
-from supervisor.front.http.request_head import Target
+from supervisor.front.http.request_head import RequestTarget
 from supervisor.front.outcome.answers import BODYLESS, Headers
-
-if TYPE_CHECKING:
-    from supervisor.front.http.connection import Connection
 
 log = logging.getLogger("cellblock.front")
 
-# What a reader of a body has not taken yet, before no more of it is read.
+# The application has not taken this much of the body yet: no more is read.
 BODY_HELD_BYTES = 1 << 16
-# A caller is gone: what it asked for may end by itself, for half a deploy helps nobody.
+# Once its caller is gone, a request may still end by itself for so long: half a deploy helps nobody.
 LOST_SECONDS = 3.0
-# Nothing here ends by a hang-up before that; an answer that goes on does at once.
+# An ASGI extension of ours: the application may lower ``scope["extensions"][LOST]["seconds"]``.
+LOST = "cellblock.lost"
+# Until its answer begins, a request outlives its caller's shut side for so long; then it ends at once.
 SHUT_SECONDS = 30.0
 OUR_MISTAKE = "the platform made a mistake; its operator finds it in the log"
-# Whether the connection ends, and how a body is told, is not the application's word.
+# The connection decides on these, not the application.
 OURS = frozenset({b"connection", b"keep-alive", b"transfer-encoding"})
 CHUNKED = (b"transfer-encoding", b"chunked")
 
-# Tasks that end as soon as their caller is gone.
-ended_at_once: set[asyncio.Task[Any] | None] = set()
-
 
 class Cycle:
-    """One request, one task."""
+    """One request, one task.  A RequestHandler of its connection."""
 
     shut_seconds = SHUT_SECONDS
 
-    def __init__(self, connection: Connection, method: str, target: Target, headers: Headers) -> None:
+    def __init__(
+        self,
+        serve: Callable[..., Any],
+        connection: Connection,
+        method: str,
+        target: RequestTarget,
+        headers: Headers,
+    ) -> None:
+        """``serve`` is the ASGI application; it runs from the loop's next turn on."""
+        self._serve = serve
         self._connection = connection
+        self._lost = {"seconds": LOST_SECONDS}
         self._scope = {
             "type": "http",
             "asgi": {"version": "3.0", "spec_version": "2.3"},
@@ -53,46 +60,43 @@ class Cycle:
             "raw_path": target.path,
             "query_string": target.query,
             "headers": headers,
+            "extensions": {LOST: self._lost},
         }
         self._body = bytearray()
-        self._is_whole = self._is_told_whole = False
-        self._is_over = False  # answered, or nobody hears an answer
+        self._is_whole = connection.phase is Phase.BUSY
+        self._is_told_whole = False
+        self._is_over = False  # answered, or the caller is gone
         self._news = asyncio.Event()
-        # The answer's head, until its first part comes; and whether it has gone.
+        # The answer's head, which waits for the first part of the body; and whether it has been written.
         self._head: tuple[int, Headers] | None = None
         self._has_begun = self._is_chunked = self._closes = False
-        self._task: asyncio.Task[None] | None = None  # from ``begin`` on
-
-    def begin(self) -> None:
-        """Have it answered."""
-        self._is_whole = self._connection.phase is Phase.BUSY
-        self._task = self._connection.edge.loop.create_task(self._run())
+        self._task = connection.edge.loop.create_task(self._run())
 
     async def _run(self) -> None:
         try:
-            await self._connection.edge.serve(self._scope, self.receive, self.send)
+            await self._serve(self._scope, self.receive, self.send)
         except Exception:
-            # The last door of this way: a mistake of ours costs one caller its answer.
+            # The outermost handler of a request: a bug of ours costs one caller its answer.
             log.exception("%s %r: our own mistake", self._scope["method"], self._scope["path"])
         if not self._is_over:
             self.failed(PlatformError(500, OUR_MISTAKE))
 
-    # ---- as the connection's reader -----------------------------------------------------------------
+    # ---- as the connection's handler -----------------------------------------------------------------
 
     def take(self, data: bytes) -> None:
-        """As Reader's."""
+        """As RequestHandler.take."""
         self._body += data
         if len(self._body) >= BODY_HELD_BYTES:
             self._connection.hold_body()
         self._news.set()
 
     def whole(self) -> None:
-        """As Reader's."""
+        """As RequestHandler.whole."""
         self._is_whole = True
         self._news.set()
 
     def failed(self, error: PlatformError) -> None:
-        """As Reader's."""
+        """As RequestHandler.failed."""
         self._end()
         if self._has_begun:
             self._connection.end(True)  # the answer cannot be taken back
@@ -100,22 +104,20 @@ class Cycle:
             self._connection.refuse(error)
 
     def lost(self) -> None:
-        """As Reader's."""
+        """As RequestHandler.lost."""
         self._end()
 
     def _end(self) -> None:
         self._is_over = True
         self._news.set()
         task = self._task
-        if task is None or task.done() or task is asyncio.current_task():
-            return
-        wait_s = 0.0 if task in ended_at_once else LOST_SECONDS
-        self._connection.edge.loop.call_later(wait_s, task.cancel)
+        if not task.done() and task is not asyncio.current_task():
+            self._connection.edge.loop.call_later(self._lost["seconds"], task.cancel)
 
     # ---- as ASGI wants it -----------------------------------------------------------------------------
 
     async def receive(self) -> dict[str, Any]:
-        """The next part of the body; after it, that the caller is gone, once it is."""
+        """The next part of the body; after the body, that the caller is gone, once it is."""
         while not self._is_over:
             if not self._is_told_whole and (self._body or self._is_whole):
                 data, self._body = bytes(self._body), bytearray()
@@ -127,7 +129,7 @@ class Cycle:
         return {"type": "http.disconnect"}
 
     async def send(self, message: dict[str, Any]) -> None:
-        """The head of the answer, or a part of its body; waits while the caller does not read."""
+        """Take the answer's head or a part of its body; wait while the caller does not read."""
         connection = self._connection
         if self._is_over:
             return
@@ -165,11 +167,11 @@ class Cycle:
                 self._is_chunked = True
                 headers.append(CHUNKED)
             else:
-                connection.must_close = True  # the end of the connection tells the end of the body
+                connection.must_close = True  # the end of the connection marks the end of the body
         self._has_begun = True
         self.shut_seconds = 0.0
         self._closes = connection.closes
-        return head_of(connection.message.is_modern, status, headers, self._closes)
+        return connection.edge.heads.head(connection.message.is_modern, status, headers, self._closes)
 
     def _framed(self, body: bytes, is_last: bool) -> bytes:
         if not self._is_chunked:

@@ -1,6 +1,6 @@
-"""All connections of a front together: how many there may be, in all and of one address, and what they hold.
+"""Bounds the connections of a front: their number and the bytes they hold, in all and per address.
 
-One caller's bounds do not add up to a bound of the front: a thousand callers may each send a whole body.
+Bounds per connection do not bound the front: a thousand callers may each send a whole body.
 ``supervisor.front.invoke.wrong_tokens.network_of`` says which addresses count together.
 """
 
@@ -8,35 +8,35 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-# Of all that the front may hold one address may take this share, so that it alone keeps nobody out.
+# One address may take this share of the bytes that a front may hold, so that it alone keeps no other out.
 ADDRESS_SHARE = 0.5
 
 
 @dataclass(slots=True)
-class Group:
-    """What one address has here."""
+class AddressUse:
+    """The connections and held bytes of one address."""
 
     connections: int = 0
     held_bytes: int = 0
 
 
 @dataclass(slots=True)
-class Crowd:
-    """Counts; whoever is refused is told so by its connection."""
+class ConnectionLimits:
+    """Counts all connections of a front.  A connection itself tells its caller of a refusal."""
 
     connections_most: int
     per_address_most: int
     held_most_bytes: int
     connections: int = 0
     held_bytes: int = 0
-    groups: dict[str, Group] = field(default_factory=dict)
+    groups: dict[str, AddressUse] = field(default_factory=dict)
 
-    def come(self, group: str) -> str:
-        """A connection has come; why it cannot stay, or ""; ``go`` is due for it in any case."""
+    def enter(self, group: str) -> str:
+        """Count a new connection.  Returns why it is refused, or ""; ``leave`` is due in both cases."""
         self.connections += 1
         one = self.groups.get(group)
         if one is None:
-            one = self.groups[group] = Group()
+            one = self.groups[group] = AddressUse()
         one.connections += 1
         if self.connections > self.connections_most:
             return f"it has {self.connections_most} connections, its most"
@@ -44,8 +44,8 @@ class Crowd:
             return f"your address has {self.per_address_most} connections here, the most for one"
         return ""
 
-    def go(self, group: str, held_bytes: int) -> None:
-        """It has gone, and what was held for it is free."""
+    def leave(self, group: str, held_bytes: int) -> None:
+        """Count a connection out, with the bytes that were held for it."""
         self.connections -= 1
         self.hold(group, -held_bytes)
         one = self.groups[group]
@@ -54,7 +54,7 @@ class Crowd:
             del self.groups[group]
 
     def hold(self, group: str, more_bytes: int) -> bool:
-        """Count so many bytes more, or fewer; False where that is more than there is room for."""
+        """Count more (or, if negative, fewer) held bytes; False if they are too many."""
         self.held_bytes += more_bytes
         one = self.groups[group]
         one.held_bytes += more_bytes

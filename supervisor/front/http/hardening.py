@@ -1,7 +1,7 @@
-"""What a front does to itself before it reads a byte from the network.
+"""Hardens a front's process before it reads a byte from the network.
 
-The launcher has already given it a root of its own, an ordinary user, no capability and
-``no_new_privs``; here is what only the running process can do.
+The launcher has already given it a root of its own, an ordinary user, no capability and ``no_new_privs``.
+The steps here are those that only the running process can take.
 """
 
 from __future__ import annotations
@@ -18,38 +18,38 @@ PROFILE = "front"
 PR_SET_PDEATHSIG = 1
 PR_SET_DUMPABLE = 4
 M_MMAP_THRESHOLD = -3
-# Above the buffer that each msgpack.Packer has for a moment, which would cost each call two system calls.
+# Larger than the buffer that each msgpack.Packer allocates, or each call would cost two system calls.
 LARGE_BLOCK_BYTES = 320 << 10
 
 
 def _prctl(option: int, value: int) -> None:
-    # The standard library has no prctl; the warden's own wrapper is on the other side of the wall.
+    # The standard library has no prctl, and a front may not import the warden's wrapper.
     if ctypes.CDLL(None, use_errno=True).prctl(option, value, 0, 0, 0) != 0:
         number = ctypes.get_errno()
         raise OSError(number, f"prctl({option}): {os.strerror(number)}")
 
 
 def die_with_parent() -> None:
-    """SIGKILL for this process when its parent dies; lost by every change of ids, so late."""
+    """Have the kernel kill this process when its parent dies.  A change of ids clears it: call it last."""
     _prctl(PR_SET_PDEATHSIG, int(signal.SIGKILL))
 
 
 def keep_bodies_apart() -> None:
-    """Large blocks of memory go back to the kernel as soon as they are free.
+    """Give large blocks of memory back to the kernel as soon as they are free.
 
-    glibc by itself keeps more of them the larger the last ones were, and they lie about in the heap: one
+    By itself glibc raises its threshold with the size of the blocks it frees, and keeps them in the heap: one
     caller's bodies would make a front large for good.
     """
-    # A libc without it (musl) has no such habit.
+    # A libc without mallopt (musl) has no such threshold.
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:
         mallopt(M_MMAP_THRESHOLD, LARGE_BLOCK_BYTES)
 
 
 def confine() -> None:
-    """No core, no tracer, and no system call that a front never makes; its workers inherit it.
+    """Allow no core dump, no tracer and no system call that a front never makes; workers inherit it.
 
-    A process that keeps its ids through the launcher's steps is still dumpable, so here for all of them.
+    The launcher's change of ids already makes most fronts non-dumpable, but not one that keeps its ids.
     """
     _prctl(PR_SET_DUMPABLE, 0)
     install(compile_profile(load(PROFILE), os.uname().machine))

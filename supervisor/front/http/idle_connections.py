@@ -1,6 +1,6 @@
-"""Connections that hold memory and give nothing for it: no request comes, or nobody reads the answer.
+"""Judges which connections have waited too long: for a request, its body, or a caller that reads.  Pure.
 
-A timer for each would cost every request; a look at all of them, now and then, costs none.
+A timer per connection would cost every request.  A look at all connections now and then costs no request.
 """
 
 from __future__ import annotations
@@ -14,16 +14,16 @@ class Phase(enum.IntEnum):
     """What a connection waits for."""
 
     IDLE = 0  # a request
-    HEAD = 1  # the rest of its head
-    HELD = 2  # somebody who wants its body
-    BODY = 3  # the rest of that
-    BUSY = 4  # its answer
-    LINGER = 5  # the caller, who still sends what nobody reads
+    HEAD = 1  # the rest of the head
+    HELD = 2  # a handler that wants the body
+    BODY = 3  # the rest of the body
+    BUSY = 4  # the answer
+    LINGER = 5  # the caller's close; what it still sends is thrown away
     CLOSED = 6
 
 
-class Verdict(enum.Enum):
-    """What becomes of a connection."""
+class SweepAction(enum.Enum):
+    """What is done with a connection."""
 
     KEEP = "keep"
     CLOSE = "close"
@@ -31,24 +31,24 @@ class Verdict(enum.Enum):
     TOO_SLOW = "too slow"
 
 
-class State(NamedTuple):
-    """``requests`` so far; what is awaited; bytes that the kernel has not taken."""
+class ConnectionState(NamedTuple):
+    """``requests`` so far, the phase, and the ``unsent`` bytes that the kernel has not taken."""
 
     requests: int
     phase: Phase
     unsent: int
 
 
-class Seen(NamedTuple):
-    """A state that has brought nothing new since ``since``, seconds of the loop's clock."""
+class Observation(NamedTuple):
+    """A state without progress since ``since``, a time on the loop's clock."""
 
-    state: State
+    state: ConnectionState
     since: float
 
 
 @dataclass(frozen=True)
-class Times:
-    """The longest waits, seconds."""
+class WaitLimits:
+    """How long a connection may stay in each phase without progress, in seconds."""
 
     keepalive_s: float
     head_s: float
@@ -57,27 +57,30 @@ class Times:
     linger_s: float
 
 
-def look(seen: Seen | None, state: State, now: float) -> Seen:
-    """What is remembered after a look."""
+def look(seen: Observation | None, state: ConnectionState, now: float) -> Observation:
+    """The state to remember after a look at ``state``."""
     if seen is None or (state.requests, state.phase) != seen.state[:2]:
-        return Seen(state, now)
-    if state.unsent < seen.state.unsent:  # somebody reads
-        return Seen(state, now)
-    return Seen(state, seen.since)
+        return Observation(state, now)
+    if state.unsent < seen.state.unsent:  # the caller reads
+        return Observation(state, now)
+    return Observation(state, seen.since)
 
 
-def judge(seen: Seen, now: float, times: Times) -> Verdict:
-    """A head or a body has one time for all of it: drop by drop it takes no longer than at once."""
+def judge(seen: Observation, now: float, times: WaitLimits) -> SweepAction:
+    """What to do with a connection.
+
+    A head or a body has one time limit in all, so a caller gains nothing by sending it drop by drop.
+    """
     waited = now - seen.since
     phase = seen.state.phase
     if seen.state.unsent:
-        return Verdict.ABORT if waited > times.unread_s else Verdict.KEEP
+        return SweepAction.ABORT if waited > times.unread_s else SweepAction.KEEP
     if phase is Phase.IDLE:
-        return Verdict.CLOSE if waited > times.keepalive_s else Verdict.KEEP
+        return SweepAction.CLOSE if waited > times.keepalive_s else SweepAction.KEEP
     if phase is Phase.HEAD:
-        return Verdict.CLOSE if waited > times.head_s else Verdict.KEEP
+        return SweepAction.CLOSE if waited > times.head_s else SweepAction.KEEP
     if phase is Phase.BODY:
-        return Verdict.TOO_SLOW if waited > times.body_s else Verdict.KEEP
+        return SweepAction.TOO_SLOW if waited > times.body_s else SweepAction.KEEP
     if phase is Phase.LINGER:
-        return Verdict.ABORT if waited > times.linger_s else Verdict.KEEP
-    return Verdict.KEEP  # its call has limits of its own
+        return SweepAction.ABORT if waited > times.linger_s else SweepAction.KEEP
+    return SweepAction.KEEP  # the call has a time limit of its own

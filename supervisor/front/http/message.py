@@ -1,10 +1,10 @@
-"""One request as its bytes come: llhttp, and what is counted around it.  No I/O.
+"""Parses one request as its bytes come: llhttp, and the bounds around it.  No I/O.
 
-llhttp is given no byte of the next message (``pieces``), so whoever feeds it knows where each one ends.  A
-body that is full of places where it might end is not cut at all of them: should the next message begin in
-such a piece, nothing of that is used, and the connection ends with the answer (``keeps_alive``).
-``has_head`` and ``is_whole`` say how far it is; a request that may not be is a PlatformError of ``feed`` or
-``target``, after which nothing more can be fed.
+llhttp gets no byte of the next message (``pieces``), so the connection knows where each message ends.  A body
+that has very many places where it might end is not cut at all of them.  If the next message begins inside
+such a piece, none of its bytes are used, and the connection ends with the answer (``keeps_alive``).
+``has_head`` and ``is_whole`` tell the progress.  ``feed`` and ``target`` refuse an invalid request with a
+PlatformError; after that nothing more can be fed.
 """
 
 from __future__ import annotations
@@ -16,24 +16,24 @@ import httptools
 from supervisor.errors import PlatformError
 from supervisor.front.http import request_head
 from supervisor.front.http.pieces import first_not_empty, piece_end, tail_of
-from supervisor.front.http.request_head import Framing, Target
+from supervisor.front.http.request_head import Framing, RequestTarget
 from supervisor.front.outcome.answers import Headers
 
-# Sizes, extensions and trailers of chunks may be as many bytes as the body and so many more, ...
+# The sizes, extensions and trailers of chunks may take as many bytes as the body and this many more, ...
 FRAMING_SLACK_BYTES = 1 << 16
-# ... and so many of them may come without a byte of the body: llhttp copies a trailer as it grows.
+# ... and this many without a byte of the body between them: llhttp copies a trailer as it grows.
 FRAMING_RUN_BYTES = 1 << 16
-# A piece costs a microsecond or two: of what one read has brought, so many are made.
+# The bytes of one read are cut into at most this many pieces, each of which costs a microsecond or two.
 CUTS_MOST = 64
 TOO_MUCH_FRAMING = "the sizes, extensions and trailers of its chunks are too long"
 
 
 class _Stop(Exception):
-    """Nothing more of this request is parsed."""
+    """Ends the parsing of this request from inside a callback of llhttp."""
 
 
 class Message:
-    """The request that comes now; ``begin`` makes room for the next."""
+    """The request that a connection reads; ``begin`` resets it for the next one."""
 
     __slots__ = (
         "_host", "_is_unparsed", "_left", "_line", "_marks", "_parser", "_refusal", "_run_from", "_tail",
@@ -44,40 +44,40 @@ class Message:
     def __init__(self, take: Callable[[bytes], None]) -> None:
         """``take`` gets each part of a body."""
         self._take = take
-        self._host: bytes | None = None  # the last one that was good
+        self._host: bytes | None = None  # the last valid one
         self._parser: httptools.HttpRequestParser | None = httptools.HttpRequestParser(self)
         self.begin()
 
     def begin(self) -> None:
-        """What comes next is another message."""
+        """Reset: the next bytes are another message."""
         self.has_head = self.is_whole = self.is_odd = self._is_unparsed = False
         self.is_modern = True
         self.keeps_alive = False
         self.method = ""
         self.headers: Headers = []
         self.framing: Framing | None = None
-        # Bytes of the head, then of all behind it; of the body alone; how many it were at its last part.
+        # Bytes fed: of the head, then of all behind it.  Bytes of the body.  ``fed`` at the body's last part.
         self.fed = self.body_bytes = self._run_from = 0
-        self._left = 0  # of a body whose length was told
+        self._left = 0  # bytes of a body with a Content-Length that have not come
         self._url = self._line = self._tail = b""
-        self._marks: dict[bytes, bytes] = {}  # the headers of head.FRAMING
+        self._marks: dict[bytes, bytes] = {}  # the headers of request_head.FRAMING
         self._refusal: PlatformError | None = None
 
     def close(self) -> None:
-        """There is no next message.  Who is held in turn would not be freed for a long time."""
+        """Drop all references: there is no next message, and a cycle would be freed much later."""
         self._parser = None
         self._take = _nowhere
         self._url = self._line = self._tail = b""
         self.headers = []
-        self._refusal = None  # with it the frames that it was raised in
+        self._refusal = None  # its traceback refers to frames
 
     @property
     def held_bytes(self) -> int:
-        """What it takes up here: its head, or its body."""
+        """The bytes that the request holds here: its head or its body."""
         return self.body_bytes if self.has_head else self.fed
 
     def end_of_piece(self, data: bytearray, at: int, size: int, cuts: int) -> int:
-        """How far ``data`` may be fed at once; ``cuts`` pieces of this read have been fed."""
+        """How far ``data`` may be fed in one piece; this read has given ``cuts`` pieces so far."""
         if self._left:
             return min(size, at + self._left)
         if self.has_head:
@@ -89,7 +89,7 @@ class Message:
         return min(end, at + request_head.HEAD_MAX_BYTES + 1 - self.fed)
 
     def feed(self, piece: memoryview) -> None:
-        """One piece.  PlatformError."""
+        """Parse one piece.  PlatformError."""
         size = len(piece)
         self.fed += size
         if self._left:
@@ -106,7 +106,7 @@ class Message:
         else:
             self._parse_head(bytes(piece))
         if not self.is_whole and (not self.has_head or b"transfer-encoding" in self._marks):
-            self._tail = tail_of(self._tail, piece)  # a body whose length was told ends without a mark
+            self._tail = tail_of(self._tail, piece)  # a body with a length ends without a mark
 
     def _parse_head(self, piece: bytes) -> None:
         if self.is_odd:
@@ -114,7 +114,7 @@ class Message:
             self._odd_line()
             return
         if b"\n" not in self._line:
-            # llhttp may stumble over the first line, and says less of it than we have to know.
+            # llhttp may refuse the first line, and then tells too little about it.
             self._line = self._line + piece if self._line else piece
             piece = request_head.escaped(piece)
         self._parse(piece)
@@ -124,15 +124,15 @@ class Message:
                 raise request_head.headers_refused()
 
     def _parse(self, piece: bytes | memoryview) -> None:
-        assert self._parser is not None, "the last message has been"
+        assert self._parser is not None, "the message is closed"
         try:
             self._parser.feed_data(piece)
         except httptools.HttpParserUpgrade:
-            # An upgrade is an offer: whoever does not take it answers in HTTP (RFC 9110, 7.8).
+            # An upgrade is an offer; a server that does not take it answers in HTTP (RFC 9110, 7.8).
             return
         except httptools.HttpParserInvalidMethodError:
             if self.is_whole:
-                return  # it is the next message's
+                return  # the error is the next message's
             self.is_odd = True
             self._odd_line()
         except httptools.HttpParserError as error:
@@ -141,7 +141,7 @@ class Message:
             raise self._refusal or request_head.refusal(400, str(error)) from None
 
     def _odd_line(self) -> None:
-        """A method that llhttp does not know: what is asked for decides who refuses it."""
+        """Refuse a method that llhttp does not know; the target decides with which status."""
         self._line = request_head.first_line(self._line)
         if request_head.is_odd_line(self._line):
             raise request_head.odd_method(self._line)
@@ -151,8 +151,8 @@ class Message:
         if run > FRAMING_RUN_BYTES or self.fed > 2 * self.body_bytes + FRAMING_SLACK_BYTES:
             raise request_head.refusal(400, TOO_MUCH_FRAMING)
 
-    def target(self) -> Target:
-        """Where it goes, once its head is there.  PlatformError for a head that may not be."""
+    def target(self) -> RequestTarget:
+        """The target of a request whose head has come.  PlatformError for an invalid head."""
         parser = self._parser
         assert parser is not None and self.has_head
         version = parser.get_http_version()
@@ -165,7 +165,7 @@ class Message:
         method = parser.get_method()
         target = request_head.target_of(self._url, method)
         host = self._marks.get(b"host")
-        if host != self._host or host is None:  # one connection's requests mostly name the same
+        if host != self._host or host is None:  # most requests of one connection name the same host
             request_head.check_host(host, self.is_modern)
             self._host = host
         is_upgrade = parser.should_upgrade()
@@ -178,14 +178,14 @@ class Message:
         self.method = method.decode("ascii")
         self._left, self.fed, self._run_from = self.framing.length, 0, 0
         if is_upgrade and self._left:
-            # llhttp takes what follows such a head for the other protocol.
+            # llhttp takes the bytes after such a head for the other protocol.
             self._is_unparsed, self.is_whole = True, False
         return target
 
     # ---- llhttp's callbacks -------------------------------------------------------------------------
 
     def on_message_begin(self) -> None:
-        """A message begins; where one has ended in this very piece, it comes too early to be used."""
+        """A message begins.  If the last one has ended in this piece, this one comes too early to be used."""
         if self.is_whole:
             self.keeps_alive = False
 
@@ -198,7 +198,7 @@ class Message:
             self._stop(request_head.refusal(414, f"more than {request_head.REQUEST_LINE_MAX_BYTES} bytes"))
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """One header; those behind the body are nobody's, whatever they are called."""
+        """One header.  Trailers are dropped, whatever their names."""
         if self.has_head:
             return
         name, value = name.lower(), value.strip(b" \t")
@@ -213,8 +213,8 @@ class Message:
     def _stop(self, refusal: PlatformError) -> None:
         """Have llhttp stop here.
 
-        Not by the refusal itself: it would know this frame and this frame it, and both all that came, until
-        somebody collects garbage.
+        The refusal itself is not raised: its traceback would refer to this frame and the frame to it, and the
+        cycle would hold the request until the garbage is collected.
         """
         self._refusal = refusal
         del refusal
@@ -226,7 +226,7 @@ class Message:
         if self.has_head:
             return
         self.has_head = True
-        # Asked now: once the message has ended llhttp no longer knows.
+        # Asked now, because llhttp no longer knows once the message has ended.
         self.keeps_alive = self._parser.should_keep_alive()
 
     def on_body(self, body: bytes) -> None:
@@ -238,14 +238,14 @@ class Message:
         self._take(body)
 
     def on_message_complete(self) -> None:
-        """All of it is there."""
+        """The message has ended."""
         if self.is_whole:
             return
         self.is_whole = True
         if self._parser is not None:
-            # A trailer may say that the connection ends: llhttp would take nothing more.
+            # A trailer may say that the connection ends; then llhttp would take nothing more.
             self.keeps_alive = self.keeps_alive and self._parser.should_keep_alive()
 
 
 def _nowhere(_: bytes) -> None:
-    """Where the body of a closed connection goes."""
+    """Drops the body of a closed connection."""

@@ -1,52 +1,84 @@
-"""gunicorn's side: a worker process of its arbiter, with a loop, connections and a drain of our own.
+"""The worker process of gunicorn's arbiter, with our own event loop, connections and drain.
 
-Nothing that has reached us is lost at the end: answers say that the connection ends, connections that nobody
-has accepted yet are, and at the deadline whoever still waits is answered too.
+The drain loses nothing that has reached the server.  Each answer says that its connection ends.  Connections
+in the kernel's queue are accepted and served.  Callers that still wait at the deadline are answered too.
 """
 
 from __future__ import annotations
 
 import asyncio
+import functools
 import os
 import signal
 import socket
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any, Protocol
 
 import uvloop
 from gunicorn.workers.base import Worker
 
+from supervisor.front.http.asgi_cycle import Cycle
 from supervisor.front.http.connection import Connection
-from supervisor.front.http.connection_limits import Crowd
+from supervisor.front.http.connection_limits import ConnectionLimits
 from supervisor.front.http.edge import Edge
-from supervisor.front.http.idle_connections import Times
+from supervisor.front.http.idle_connections import WaitLimits
+from supervisor.front.invoke.call_ids import CallIds
+from supervisor.front.invoke.http_call import HttpCall
+from supervisor.front.invoke.origins import Asked
+from supervisor.front.outcome.answers import Headers
+from supervisor.settings.front_settings import FrontSettings
 
-if TYPE_CHECKING:
-    from supervisor.front.app import Application
-
-# The arbiter is told so often that the loop turns, and connections are looked at as often.
+# How often the arbiter hears that the loop turns, and how often idle connections are looked at.
 TICK_SECONDS = 1.0
-# How often the drain looks whether the last request is through.
+# How often the drain looks if the last request was answered.
 LOOK_SECONDS = 0.02
-# So many looks in a row without a request: what was on its way between two calls has arrived by then.
+# The drain ends after this many looks without a request: a request on its way has arrived by then.
 QUIET_LOOKS = 4
-# For calls that were ended at the deadline: until their cells' ends are told and their answers written.
+# After the calls were ended at the deadline: until the warden tells their cells' ends and they are answered.
 LAST_WORDS_SECONDS = 0.8
-# Tasks that are left at the end have been cancelled, and may still say so.
+# Cancelled tasks have this long to end.
 LAST_TASKS_SECONDS = 1.0
-# Connections that nobody has accepted yet; as the warden's own.
+# The kernel's queue of connections that were not accepted yet; the warden's listener has the same.
 LISTEN_BACKLOG = 2048
-# A caller that was refused may go on to send for so long before it reads why.
+# A caller that was refused may go on to send for this long before it reads why.
 LINGER_SECONDS = 30.0
 
 
+class WorkerApplication(Protocol):
+    """The application of a front; ``start`` makes its ``call_ids`` and its ``invoke``."""
+
+    settings: FrontSettings
+    recognise: Callable[[bytes, Headers], Asked | None]
+    call_ids: CallIds
+
+    @property
+    def invoke(self) -> Callable[[HttpCall], None]:
+        """Begins an invocation."""
+
+    async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
+        """Answers any other request, by ASGI."""
+
+    async def start(self) -> None:
+        """Make the rest of the front on the loop that runs."""
+
+    def drain(self) -> None:
+        """Tell endless answers that the server ends."""
+
+    def leave(self) -> None:
+        """End the calls that still wait or run."""
+
+    async def stop(self) -> None:
+        """Write down and close what is open."""
+
+
 class FrontWorker(Worker):  # type: ignore[misc]
-    """One front."""
+    """The process of one front."""
 
     _edge: Edge
-    _application: Application
+    _application: WorkerApplication
 
     def init_process(self) -> None:
-        """In the worker's own process: its loop, before gunicorn sets signals and runs it."""
+        """Make the loop, in the worker's own process, before gunicorn sets the signals."""
         self._loop = uvloop.new_event_loop()
         asyncio.set_event_loop(self._loop)
         self._is_told = asyncio.Event()
@@ -54,11 +86,11 @@ class FrontWorker(Worker):  # type: ignore[misc]
         super().init_process()
 
     def load_wsgi(self) -> None:
-        """What gunicorn calls the application."""
+        """Take the application; gunicorn's name for it is older than ASGI."""
         self._application = self.app.wsgi()
 
     def init_signals(self) -> None:
-        """Heard between two turns of the loop; SIGABRT, the arbiter's for a loop that is stuck, at once."""
+        """Handle signals on the loop, but SIGABRT at once: the arbiter sends it when the loop is stuck."""
         for number in self.SIGNALS:
             signal.signal(number, signal.SIG_DFL)
         signal.signal(signal.SIGABRT, self.handle_abort)
@@ -80,7 +112,7 @@ class FrontWorker(Worker):  # type: ignore[misc]
         self._drain_now()
 
     def run(self) -> None:
-        """Serve until told to end."""
+        """Serve until a signal ends the worker."""
         try:
             self._loop.run_until_complete(self._serve())
         except Exception:
@@ -89,21 +121,26 @@ class FrontWorker(Worker):  # type: ignore[misc]
             self._end_tasks()
 
     async def _serve(self) -> None:
-        settings = self._application.settings
+        application = self._application
+        settings = application.settings
+        await application.start()
         self._edge = Edge(
             self._loop,
-            Crowd(settings.connections_most, settings.connections_per_address, settings.requests_max_bytes),
-            Times(
+            ConnectionLimits(
+                settings.connections_most, settings.connections_per_address, settings.requests_max_bytes
+            ),
+            WaitLimits(
                 settings.keepalive_seconds,
                 settings.head_seconds,
                 settings.body_seconds,
                 settings.unread_seconds,
                 LINGER_SECONDS,
             ),
-            self._application.invoke,
-            self._application,
+            application.call_ids,
+            application.recognise,
+            application.invoke,
+            functools.partial(Cycle, application),
         )
-        await self._application.start()
         servers = [
             await self._loop.create_server(
                 lambda: Connection(self._edge), sock=listener.sock, backlog=LISTEN_BACKLOG
@@ -118,7 +155,7 @@ class FrontWorker(Worker):  # type: ignore[misc]
             except TimeoutError:
                 continue
         await self._drain(servers)
-        await self._application.stop()
+        await application.stop()
 
     async def _drain(self, servers: list[asyncio.AbstractServer]) -> None:
         edge, application = self._edge, self._application
@@ -133,25 +170,25 @@ class FrontWorker(Worker):  # type: ignore[misc]
             deadline = self._loop.time() + LAST_WORDS_SECONDS
             await self._until_quiet(deadline)
         for connection in list(edge.connections):
-            connection.transport.close()  # after what it still has to write
+            connection.transport.close()  # once its last bytes are written
         while edge.connections and self._loop.time() < deadline and not self._is_hurried:
             await self._pause()
 
     async def _until_quiet(self, deadline: float) -> None:
         quiet = 0
         while quiet < QUIET_LOOKS and self._loop.time() < deadline and not self._is_hurried:
-            # Without a connection there is nobody to wait for.
+            # Without a connection no request can come.
             quiet = quiet + 1 if not self._edge.running else 0
             if not quiet or self._edge.connections:
                 await self._pause()
 
     async def _pause(self) -> None:
-        """The arbiter would take a long drain for a loop that is stuck."""
+        """Sleep, and tell the arbiter that the loop turns: it would take a long drain for a stuck loop."""
         self.notify()
         await asyncio.sleep(LOOK_SECONDS)
 
     async def _accept_the_last(self, servers: list[asyncio.AbstractServer]) -> None:
-        """Stop listening, and take what the kernel has accepted for us: closing would reset it."""
+        """Stop listening, and accept the connections in the kernel's queue: a close would reset them."""
         listeners = [listener.sock.dup() for listener in self.sockets]
         for server in servers:
             server.close()

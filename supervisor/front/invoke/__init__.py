@@ -1,9 +1,9 @@
-"""One call's way in: what was asked for, by whom, from which origin, and the gateway that takes it through.
+"""One invocation, from the head of its request to its answer.
 
 Not here: the bytes of HTTP (``http``), what is deployed (``functions``), instances (``pool``), and how a
 call ends (``outcome``).
 
-Reading order: ``gateway`` (the steps), ``request`` (paths and headers, bounded), ``origins`` and ``cors``
-(browsers), ``credential`` and ``wrong_tokens`` (who asks), ``pending_call`` (the call on its way to a cell),
-``timing`` (where its time went).
+Reading order: ``gateway`` (the steps), ``http_call`` (the object that goes through them), ``origins`` (which
+function a request names), ``request`` (its path, headers and time limit), ``credential`` and ``wrong_tokens``
+(its caller), ``call_ids``, ``timing`` (the headers that tell where its time went).
 """

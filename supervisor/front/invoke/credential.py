@@ -1,4 +1,4 @@
-"""Who is calling: the bearer token of a request against the administrator's."""
+"""Recognises a caller by its bearer token, and slows those that guess."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from supervisor.errors import PlatformError
-from supervisor.front.invoke.wrong_tokens import LINE_EVERY_S, Guesses
+from supervisor.front.invoke.wrong_tokens import LINE_EVERY_S, WrongTokens
 
 log = logging.getLogger("cellblock.front")
 
-TOKEN_MAX_BYTES = 4096  # a bearer token longer than this is nobody's
+TOKEN_MAX_BYTES = 4096  # no token of ours is longer
 BEARER = b"bearer "
-# An answer above the limit of wrong tokens comes so late: who guesses on one connection waits for each.
+# Above the limit of wrong tokens a refusal comes this late: a guesser waits for each on its connection.
 SLOWED_S = 1.0
-# So many wait at once, a few KiB each; those beyond are answered at once, and learn no more by it.
+# This many refusals wait at once, a few KiB each; the others come at once, and tell a guesser no more.
 SLOWED_MOST = 256
 WHY = "send the header 'Authorization: Bearer <token>' with a token of this server"
 
@@ -36,26 +36,26 @@ ADMIN = Principal("admin")
 
 
 class Credentials:
-    """Recognises credentials; holds only a digest of the administrator's token."""
+    """Knows the administrator's token by its digest only."""
 
     def __init__(self, admin_token_sha256: bytes) -> None:
         self._admin = admin_token_sha256
         self._last_known = b""
-        self._guesses = Guesses()
+        self._wrong_tokens = WrongTokens()
         self._slowed = 0
         self._minute: asyncio.TimerHandle | None = None
 
     def principal(self, authorization: bytes | None) -> Principal | None:
-        """The principal of an ``Authorization`` header's value, or ``None`` if it is nobody's."""
+        """The principal that an ``Authorization`` header's value belongs to; None for a wrong one."""
         if authorization is None or len(authorization) > TOKEN_MAX_BYTES:
             return None
-        # Nearly every call repeats the last good header; constant time, as the digest's comparison is.
+        # Nearly every call repeats the last good header.  This too is compared in constant time.
         if self._last_known and hmac.compare_digest(authorization, self._last_known):
             return ADMIN
         scheme, _, token = authorization.partition(b" ")
         if scheme.lower() != b"bearer":
             return None
-        # Digests are compared: their length says nothing of the token's.
+        # A comparison of digests does not tell the token's length.
         digest = hashlib.sha256(token.strip()).digest()
         if not hmac.compare_digest(digest, self._admin):
             return None
@@ -63,16 +63,16 @@ class Credentials:
         return ADMIN
 
     async def refusal(self, authorization: bytes | None, peer: str, why: str = WHY) -> PlatformError:
-        """The answer to a request whose credential is nobody's; what holds no bearer token is no guess."""
+        """The refusal of a request without a known credential; only a bearer token counts as a guess."""
         if authorization is None or authorization[: len(BEARER)].lower() != BEARER:
             return unauthenticated(why)
         loop = asyncio.get_running_loop()
-        wait_s = self._guesses.wrong(peer, loop.time())
+        wait_s = self._wrong_tokens.count(peer, loop.time())
         if self._minute is None:
             self._minute = loop.call_later(LINE_EVERY_S, self._tell)
         if not wait_s:
             return unauthenticated(why)
-        if line := self._guesses.line(peer, loop.time()):
+        if line := self._wrong_tokens.line(peer, loop.time()):
             log.warning("%s", line)
         if self._slowed < SLOWED_MOST:
             self._slowed += 1
@@ -87,14 +87,14 @@ class Credentials:
         )
 
     def _tell(self) -> None:
-        """What a minute has brought, once it is over: nobody asks where no token is wrong."""
+        """Log the last minute's wrong tokens; the timer runs only after a wrong token."""
         self._minute = None
-        for line in self._guesses.lines():
+        for line in self._wrong_tokens.lines():
             log.warning("%s within the last minute", line)
 
 
 def unauthenticated(why: str = WHY) -> PlatformError:
-    """The 401 of every route that wants a credential and got none that it knows."""
+    """The 401 of every route that wants a credential and got no known one."""
     return PlatformError(
         401,
         f"Unauthenticated: {why}",
@@ -103,6 +103,6 @@ def unauthenticated(why: str = WHY) -> PlatformError:
 
 
 def peer_of(scope: Mapping[str, Any]) -> str:
-    """The address that an ASGI request came from; "" where it has none, as on a Unix socket."""
+    """The address of an ASGI request's caller; "" where it has none, as on a Unix socket."""
     client = scope.get("client")
     return str(client[0]) if client else ""

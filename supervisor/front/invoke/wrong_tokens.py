@@ -1,11 +1,11 @@
-"""Wrong tokens, counted by where they come from.  Pure; the time is an argument.
+"""Counts wrong tokens per address.  Pure; the time is an argument.
 
-An address may be wrong BURST times at once and then once each EVERY_S; an IPv6 address is its /64, which is
-what one customer has.  Who holds a right token is never counted and never refused: behind one address may be
-many.  So this does not keep a token from being found (its length does: 16 characters at the least, 256 random
-bits where the server makes it), it keeps a guesser from being cheap and unseen.
+An address may be wrong BURST times at once and then once each EVERY_S.  IPv6 addresses count by their /64,
+which is what one customer has.  A caller with a right token is never counted and never refused, because many
+callers may share an address.  So this does not keep a token from being found: its length does (at least 16
+characters, 256 random bits if the server makes it).  It makes guessing expensive and visible.
 
-Each front counts by itself: over all of a server's an address has BURST for each.
+Each front counts by itself: a server with several fronts gives an address BURST in each.
 """
 
 from __future__ import annotations
@@ -15,34 +15,34 @@ import math
 from collections import OrderedDict
 from dataclasses import dataclass
 
-# A console with an old token asks for a dozen things at once, a script in a loop for one a second.
+# A console with an old token makes a dozen requests at once, a script in a loop one a second.
 BURST = 100
 EVERY_S = 1.0
-# So many are remembered, about 1 MiB; the one that was wrong longest ago is forgotten.
+# About 1 MiB.  Beyond it, the address that was wrong longest ago is forgotten.
 ADDRESSES_MOST = 4096
-# A line for an address, at most as often as this.
+# An address gets a line in the log at most this often.
 LINE_EVERY_S = 60.0
-# Of one look; whoever has more addresses than that has many.
+# Addresses with a line of their own in one report; the rest share one line.
 LINES_MOST = 20
 PREFIX_BITS = 64
 
 
 @dataclass
 class _Count:
-    left: float  # of BURST, as of ``at``
+    left: float  # what is left of BURST at time ``at``
     at: float
     untold: int = 0
     told_at: float = -math.inf
 
 
-class Guesses:
-    """Of one front."""
+class WrongTokens:
+    """The counts of one front."""
 
     def __init__(self) -> None:
         self._counts: OrderedDict[str, _Count] = OrderedDict()
 
-    def wrong(self, address: str, now: float) -> float:
-        """One more wrong token; 0, or above the limit the seconds until there is room for another."""
+    def count(self, address: str, now: float) -> float:
+        """Count a wrong token; 0, or above the limit the seconds until the next one is within it."""
         key = network_of(address)
         count = self._counts.pop(key, None) or _Count(BURST, now)
         self._counts[key] = count
@@ -57,7 +57,7 @@ class Guesses:
         return (1 - count.left) * EVERY_S
 
     def line(self, address: str, now: float) -> str:
-        """What is to be said of an address that is above the limit, "" if it was said not long ago."""
+        """The log line about an address above the limit, "" if it had one not long ago."""
         key = network_of(address)
         count = self._counts[key]
         if now - count.told_at < LINE_EVERY_S:
@@ -67,7 +67,7 @@ class Guesses:
         return said
 
     def lines(self) -> list[str]:
-        """What has not been told yet, a line for each address, and one for those beyond LINES_MOST."""
+        """Lines about what was not logged yet: one per address, and one for those beyond LINES_MOST."""
         told = [(key, count) for key, count in self._counts.items() if count.untold]
         told.sort(key=lambda pair: -pair[1].untold)
         lines = [f"{_tokens(count.untold)} from {key}" for key, count in told[:LINES_MOST]]
@@ -85,14 +85,14 @@ def _tokens(number: int) -> str:
 
 
 def network_of(address: str) -> str:
-    """Whose guesses are counted together.
+    """The network whose wrong tokens count together.
 
     >>> network_of("::ffff:192.0.2.7"), network_of("2001:db8:1:2:3::9"), network_of("")
     ('192.0.2.7', '2001:db8:1:2::/64', 'an unknown address')
     """
     try:
         found = ipaddress.ip_address(address.partition("%")[0])
-    except ValueError:  # a Unix socket has none
+    except ValueError:  # a Unix socket has no address
         return "an unknown address"
     if isinstance(found, ipaddress.IPv4Address):
         return str(found)

@@ -1,7 +1,7 @@
-"""What a cell sent, as an HTTP answer: the header policy and the outcomes' envelopes.  Pure.
+"""HTTP answers: of a cell's frame, after the header policy, and of the platform's errors.  Pure.
 
-Everything in a frame is the tenant's word.  Each function here is safe if the cell lies: names and
-values are checked again, framing is ours alone, and a frame that breaks a rule is a
+Everything in a frame is the tenant's word.  Each function here is safe if the cell lies: names and values
+are checked again, only the platform frames the answer, and a frame that breaks a rule is a
 RemoteProtocolError, which costs the sender its cell.
 """
 
@@ -9,16 +9,15 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from typing import Any
+from functools import lru_cache
+from typing import Any, Protocol
 
 from supervisor.errors import PlatformError
-from supervisor.front.invoke import origins
-from supervisor.front.invoke.origins import Asked
+from supervisor.front.outcome import browser_headers
+from supervisor.front.outcome.browser_headers import Headers as Headers
 from supervisor.front.outcome.header_policy import Fate, fate_of
-from supervisor.front.outcome.outcomes import Outcome
+from supervisor.front.outcome.outcomes import Outcome, outcome_of
 from worker.wire import RemoteProtocolError
-
-Headers = list[tuple[bytes, bytes]]
 
 TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 FORBIDDEN_IN_VALUE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
@@ -26,40 +25,57 @@ FORBIDDEN_IN_VALUE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 # These carry no body, whatever the function returned (RFC 9110, 15.3.5 and 15.4.5).
 BODYLESS = frozenset({204, 205, 304})
 
+# The few names that come with every answer are judged once; an entry is at most this long.
 REMEMBERED_NAMES, REMEMBERED_NAME_CHARS = 1024, 64
-# What _judge said of names seen before: the same few come with every answer.
-_names: dict[str, bytes] = {}
 
 
 class Unscoped(Headers):
-    """Among them are some that reach further than the function: ``Answer.complete`` cuts them.
+    """Headers of which some reach further than the function.
 
-    It depends on the host that was called, which nobody knows where a cell's frame is read.
+    ``Answer.complete`` cuts them: how far they may reach depends on the host that was called, which is not
+    known where a cell's frame is read.
     """
+
+
+class Address(Protocol):
+    """The address that a function was called at."""
+
+    @property
+    def browser_headers(self) -> Headers:
+        """The headers that every answer from this address carries."""
+
+    @property
+    def cookie_path(self) -> bytes | None:
+        """The path that the function's cookies are kept to; None at an origin of its own."""
 
 
 @dataclass(slots=True)
 class Answer:
-    """A whole answer.  ``is_invoked``: it comes from the function, not from the platform."""
+    """A whole answer.  ``is_invoked``: it comes from the function, not from the platform.
+
+    ``outcome`` is None for an answer to something that is no call.  ``told`` is the platform's message to the
+    caller, for the call's report.
+    """
 
     status: int
     headers: Headers = field(default_factory=list)
     body: bytes = b""
     is_invoked: bool = False
-    outcome: Outcome = Outcome.ANSWERED
+    outcome: Outcome | None = Outcome.ANSWERED
+    told: str = ""
 
-    def complete(self, stamps: Headers, asked: Asked | None) -> Headers:
-        """All headers: its own, the length of its body, whose it is, what a browser is told, and ``stamps``.
+    def complete(self, stamps: Headers, address: Address | None) -> Headers:
+        """All headers: the answer's own, its length, its sender, the browser's rules, and ``stamps``.
 
-        ``asked`` is the function that was called; None for an answer that is not on a function's way.
+        ``address`` is None for an answer that has nothing to do with a function.
         """
         headers = self.headers
-        if asked is None:
-            headers += origins.OF_HEALTH
+        if address is None:
+            headers += browser_headers.OF_HEALTH
         else:
             if type(headers) is Unscoped:
-                headers = origins.scoped(headers, asked)
-            headers += origins.headers_for(asked)
+                headers = browser_headers.scoped(headers, address.cookie_path)
+            headers += address.browser_headers
         if self.status not in (204, 304):
             headers.append((b"content-length", b"%d" % len(self.body)))
         if self.is_invoked:
@@ -69,16 +85,14 @@ class Answer:
 
 
 def function_headers(headers: tuple[tuple[str, str], ...]) -> Headers:
-    """The headers that are taken from a function; RemoteProtocolError for one that is no header."""
+    """The headers that are taken from a function; RemoteProtocolError for an invalid header."""
     taken: Headers = []
     named_by_connection: set[bytes] = set()
     has_scoped = False
     for name, value in headers:
         if FORBIDDEN_IN_VALUE.search(value):
             raise RemoteProtocolError("a header value has a control character")
-        raw_name = _names.get(name)
-        if raw_name is None:
-            raw_name = _judge(name)
+        raw_name = _remembered(name) if len(name) <= REMEMBERED_NAME_CHARS else _judge(name)
         if not raw_name:
             lowered = name.lower()
             if lowered == "connection":
@@ -99,16 +113,14 @@ def function_headers(headers: tuple[tuple[str, str], ...]) -> Headers:
 
 
 def _judge(name: str) -> bytes:
-    """The name as bytes, ``b""`` if it is not taken as it is; RemoteProtocolError."""
+    """The name as bytes, or ``b""`` if the header is not taken as it is; RemoteProtocolError."""
     if not TOKEN.fullmatch(name):
         raise RemoteProtocolError("a header name is no token")
-    judged = name.encode("ascii") if fate_of(name.lower()) is Fate.KEEP else b""
-    # A tenant can invent names for ever: what is remembered is bounded in number and size.
-    if len(name) <= REMEMBERED_NAME_CHARS:
-        if len(_names) >= REMEMBERED_NAMES:
-            _names.clear()
-        _names[name] = judged
-    return judged
+    return name.encode("ascii") if fate_of(name.lower()) is Fate.KEEP else b""
+
+
+# A tenant can invent names for ever, so the memory is bounded in number and in size.
+_remembered = lru_cache(maxsize=REMEMBERED_NAMES)(_judge)
 
 
 def answered(status: int, headers: Headers, body: bytes) -> Answer:
@@ -117,7 +129,7 @@ def answered(status: int, headers: Headers, body: bytes) -> Answer:
 
 
 def in_words(head: tuple[Any, ...]) -> str:
-    """What was raised, where in handler.py or in which other file, and its text."""
+    """An exception's type, its line in handler.py or in another file, and its text."""
     exception_type, exception_info, line, _, file = head[:5]
     where = f" at line {line}" if line else ""
     if where and file and file != "handler.py":
@@ -126,9 +138,9 @@ def in_words(head: tuple[Any, ...]) -> str:
 
 
 def raised(head: tuple[Any, ...], call_id: str, is_known_caller: bool, remark: str = "") -> Answer:
-    """500 for an exception: the details only for a caller that holds a credential of the space.
+    """500 for an exception; only a caller with a credential of the space gets the details.
 
-    ``remark`` is about a limit that the instance met before it was raised.
+    ``remark`` tells a limit that the instance met before the exception was raised.
     """
     exception_type, exception_info, line, code = head[:4]
     if is_known_caller:
@@ -144,15 +156,16 @@ def raised(head: tuple[Any, ...], call_id: str, is_known_caller: bool, remark: s
         details = {"call_id": call_id}
     answer = refused(PlatformError(500, message, details))
     answer.is_invoked = True
-    answer.outcome = Outcome.RAISED
+    answer.outcome, answer.told = Outcome.RAISED, ""
     return answer
 
 
-def broke_contract(message: str, call_id: str, is_known_caller: bool) -> PlatformError:
+def broke_contract(message: str, call_id: str, is_known_caller: bool) -> Answer:
     """502 that names the mistake in what the function returned."""
     if not is_known_caller:
         message = "the function's answer breaks the contract"
-    return PlatformError(502, f"contract error: {message}", {"reason": "contract", "call_id": call_id})
+    details = {"reason": "contract", "call_id": call_id}
+    return refused(PlatformError(502, f"contract error: {message}", details))
 
 
 def refused(error: PlatformError) -> Answer:
@@ -161,4 +174,5 @@ def refused(error: PlatformError) -> Answer:
     headers.extend(
         (name.lower().encode(), value.encode("latin-1", "replace")) for name, value in error.headers.items()
     )
-    return Answer(error.status, headers, error.body())
+    outcome = outcome_of(error.status, error.details)
+    return Answer(error.status, headers, error.body(), outcome=outcome, told=error.message)

@@ -1,21 +1,21 @@
-"""Cookies of functions: whose each may be, in answers and in requests.  Pure.
+"""Keeps each function's cookies to that function, in answers and in requests.  Pure.
 
 A browser sends a cookie to every host and path that its attributes name, and hosts of one domain can set
-cookies for each other: that is no boundary between tenants, so here it is made one.
+cookies for each other.  So browsers keep no boundary between tenants, and this module makes one.
 """
 
 from __future__ import annotations
 
-# Cookies of these names are for the whole host (RFC 6265bis, 4.1.3): none has a path of its own.
+# Cookies with these prefixes are for the whole host (RFC 6265bis, 4.1.3) and can have no path of their own.
 OF_THE_HOST = (b"__host-", b"__http-", b"__host-http-")
-# What a browser takes under this name, letter by letter, no other host can have set.
+# No other host can have set a cookie with this prefix, in exactly these letters.
 UNFORGED = "__Host-"
 
 
 def kept_to(path: bytes | None, cookie: bytes) -> bytes | None:
-    """A ``Set-Cookie`` value for its own host alone, and below ``path`` alone where there is one.
+    """A ``Set-Cookie`` value, cut to its own host, and to ``path`` and below if that is given.
 
-    None for a cookie that cannot be so: it is for the whole host by its name.
+    None for a cookie that cannot be cut: by its name it is for the whole host.
     """
     # From here on the bytes are hostile.
     pair, *attributes = cookie.split(b";")
@@ -29,7 +29,7 @@ def kept_to(path: bytes | None, cookie: bytes) -> bytes | None:
             case b"domain":
                 continue
             case b"path" if path is not None:
-                # The last one counts, as in a browser; one of the function's own is the author's to choose.
+                # The last one counts, as in a browser.  An author may choose any path below the function's.
                 given = value.strip()
                 wanted = given if given.startswith(path + b"/") else path
             case _:
@@ -40,6 +40,6 @@ def kept_to(path: bytes | None, cookie: bytes) -> bytes | None:
 
 
 def unforged(cookie: str) -> str:
-    """Of a ``Cookie`` header what no other host of the domain can have set; "" if that is nothing."""
+    """The cookies of a ``Cookie`` header that no other host of the domain can have set; perhaps ""."""
     kept = [each for each in cookie.split(";") if each.strip().startswith(UNFORGED)]
     return ";".join(kept).strip()

@@ -1,8 +1,8 @@
 """Which headers of a function's answer reach its caller: a table with a reason on each line.  Pure.
 
-A header that acts on the answer it stands in is the function's own business.  One that acts on the whole
-origin, on the connection, or on a proxy in between speaks for more than the function: it is dropped, or
-cut to what is the function's own.  What is not in the table is kept.  docs/browsers.md is written from here.
+A function may send any header that acts on its own answer only.  A header that acts on the whole origin, on
+the connection, or on a proxy in between is dropped, or cut to the function's own part.  A header that is not
+in the table is kept.  docs/browsers.md is written from here.
 """
 
 from __future__ import annotations
@@ -17,125 +17,131 @@ HOP_BY_HOP = frozenset(
 
 
 class Fate(enum.Enum):
-    """What becomes of a header."""
+    """What is done with a header."""
 
     DROP = "dropped"
     SCOPE = "scoped"
     KEEP = "kept"
 
 
-class Rule(NamedTuple):
-    """``names`` are in lower case; one that ends in ``*`` stands for all that begin so."""
+class HeaderRule(NamedTuple):
+    """``names`` are in lower case; one that ends in ``*`` is a prefix."""
 
     fate: Fate
     names: tuple[str, ...]
     why: str
 
 
-# From here on the bytes are hostile: the names that are compared with these are a tenant's.
+# From here on the bytes are hostile: a tenant chooses the names that are compared with these.
 TABLE = (
-    Rule(Fate.DROP, tuple(sorted(HOP_BY_HOP)), "is about the connection, which is the platform's"),
-    Rule(
+    HeaderRule(Fate.DROP, tuple(sorted(HOP_BY_HOP)), "is about the connection, which is the platform's"),
+    HeaderRule(
         Fate.DROP, ("content-length",), "says where the answer ends, which the platform says of what it sends"
     ),
-    Rule(
+    HeaderRule(
         Fate.DROP,
         ("x-call-id", "x-invoked", "x-duration-seconds", "server-timing", "x-cellblock-*"),
         "is the platform's own word",
     ),
-    Rule(Fate.DROP, ("server", "date", "via", "x-served-by"), "says who answered, which the platform knows"),
-    Rule(
+    HeaderRule(
+        Fate.DROP, ("server", "date", "via", "x-served-by"), "says who answered, which the platform knows"
+    ),
+    HeaderRule(
         Fate.DROP, ("x-content-type-options",), "is the platform's: each answer of a function has `nosniff`"
     ),
-    Rule(
+    HeaderRule(
         Fate.SCOPE,
         ("set-cookie",),
         "without `Domain`; where the origin is shared, with the function's own path as `Path`, else "
         "every other function would get it",
     ),
-    Rule(Fate.DROP, ("set-cookie2",), "is a cookie to browsers that nobody scopes"),
-    Rule(
+    HeaderRule(Fate.DROP, ("set-cookie2",), "is a cookie to browsers that nobody scopes"),
+    HeaderRule(
         Fate.SCOPE,
         ("www-authenticate",),
         "where the origin is shared, without schemes that make a browser ask for a password: it "
         "would send it to other functions too",
     ),
-    Rule(
+    HeaderRule(
         Fate.DROP,
         ("authentication-info", "optional-www-authenticate"),
         "goes on with a sign-in of the origin",
     ),
-    Rule(
+    HeaderRule(
         Fate.DROP, ("service-worker-allowed",), "lets a script answer for paths that are not the function's"
     ),
-    Rule(
+    HeaderRule(
         Fate.DROP, ("clear-site-data",), "deletes what others keep in the browser, cookies of the domain too"
     ),
-    Rule(Fate.DROP, ("strict-transport-security",), "holds for the host, and for hosts below it, for months"),
-    Rule(
+    HeaderRule(
+        Fate.DROP, ("strict-transport-security",), "holds for the host, and for hosts below it, for months"
+    ),
+    HeaderRule(
         Fate.DROP,
         ("public-key-pins", "public-key-pins-report-only", "expect-ct", "expect-staple"),
         "is about the host's certificate, and holds for months",
     ),
-    Rule(Fate.DROP, ("alt-svc", "alt-used"), "sends the origin's later requests to another server"),
-    Rule(
+    HeaderRule(Fate.DROP, ("alt-svc", "alt-used"), "sends the origin's later requests to another server"),
+    HeaderRule(
         Fate.DROP,
         ("nel", "report-to", "reporting-endpoints"),
         "has the browser report requests of the whole origin to a server of the function's choice",
     ),
-    Rule(Fate.DROP, ("origin-agent-cluster",), "is settled for an origin by its first page that is opened"),
-    Rule(
+    HeaderRule(
+        Fate.DROP, ("origin-agent-cluster",), "is settled for an origin by its first page that is opened"
+    ),
+    HeaderRule(
         Fate.DROP,
         ("accept-ch", "accept-ch-lifetime", "critical-ch"),
         "has the browser send more about its user to the whole origin",
     ),
-    Rule(
+    HeaderRule(
         Fate.DROP,
         ("use-as-dictionary",),
         "is used for answers of other paths, and named in requests for them",
     ),
-    Rule(
+    HeaderRule(
         Fate.DROP,
         ("set-login", "activate-storage-access", "sec-session-*", "secure-session-*"),
         "speaks of who is signed in at the origin",
     ),
-    Rule(
+    HeaderRule(
         Fate.DROP,
         ("observe-browsing-topics", "attribution-reporting-*", "shared-storage-*", "ad-auction-*"),
         "has the browser keep for the whole origin what its user does",
     ),
-    Rule(
+    HeaderRule(
         Fate.DROP,
         ("x-accel-*", "x-sendfile*", "x-send-file", "x-lighttpd-*", "x-litespeed-*", "x-reproxy-*"),
         "has a proxy send a file of its host or fetch an address in its network, or empty its cache",
     ),
-    Rule(
+    HeaderRule(
         Fate.DROP,
         ("surrogate-*", "cdn-*", "cloudflare-cdn-*", "edge-*", "cache-tag", "x-varnish*", "xkey"),
         "instructs a cache in between, whose keys and tags all functions share",
     ),
-    Rule(
+    HeaderRule(
         Fate.DROP,
         ("forwarded", "x-forwarded-*", "x-real-ip", "x-original-*", "x-rewrite-*", "x-envoy-*"),
         "is a word between proxies, some of which obey it in answers",
     ),
-    Rule(
+    HeaderRule(
         Fate.KEEP,
         ("content-security-policy", "content-security-policy-report-only"),
         "can only forbid more: a browser obeys every policy, and the platform's `sandbox` is one of "
         "its own beside it",
     ),
-    Rule(
+    HeaderRule(
         Fate.KEEP,
         ("access-control-*",),
         "lets other origins read this answer, and no other; with option `cors` the platform's replace them",
     ),
-    Rule(
+    HeaderRule(
         Fate.KEEP,
         ("permissions-policy", "feature-policy", "document-policy", "referrer-policy", "x-frame-options"),
         "holds for this page and what it frames",
     ),
-    Rule(
+    HeaderRule(
         Fate.KEEP,
         (
             "cross-origin-embedder-policy",
@@ -147,15 +153,15 @@ TABLE = (
         ),
         "shuts this page or this answer off further",
     ),
-    Rule(
+    HeaderRule(
         Fate.KEEP,
         ("refresh", "location", "link", "speculation-rules"),
         "leads to addresses that a link of this page could lead to",
     ),
-    Rule(Fate.KEEP, ("sourcemap", "timing-allow-origin", "x-robots-tag"), "is about this answer alone"),
+    HeaderRule(Fate.KEEP, ("sourcemap", "timing-allow-origin", "x-robots-tag"), "is about this answer alone"),
 )
-# Of which no rule is needed for each: proxies read a `_` as a `-`.
-UNDERSCORE = Rule(
+# Proxies read a `_` as a `-`, so one rule covers all such names.
+UNDERSCORE = HeaderRule(
     Fate.DROP,
     ("any name with _",),
     "is another name to proxies, which read `-` for `_`: it would go round this table",
@@ -173,7 +179,7 @@ DROPPED_PREFIXES = tuple(
 
 
 def fate_of(lowered: str) -> Fate:
-    """What becomes of a header whose name, in lower case, is this."""
+    """What is done with a header; ``lowered`` is its name in lower case."""
     if "_" in lowered or lowered in DROPPED or lowered.startswith(DROPPED_PREFIXES):
         return Fate.DROP
     return Fate.SCOPE if lowered in SCOPED else Fate.KEEP

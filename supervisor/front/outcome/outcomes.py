@@ -1,8 +1,8 @@
-"""What a call can come to: a closed set.  Pure.
+"""The outcomes of calls: a closed set.  Pure.
 
-Every call ends in exactly one of these.  Each has somebody to blame, the statuses that a caller may see,
-the level and the word of the log, which is the metric's label too; docs/outcomes.md is written from here.
-A new reason for an error that is not in ``REASONS`` fails a test until it is.
+Every call ends in exactly one of them.  Each has someone to blame, the statuses that a caller may see, and a
+level and a word in the log; the word is the metric's label too.  docs/outcomes.md is written from here.  A
+test fails as long as a reason of an error is missing in ``REASONS``.
 """
 
 from __future__ import annotations
@@ -53,8 +53,8 @@ class Outcome(enum.Enum):
 
 
 @dataclass(frozen=True)
-class Verdict:
-    """``statuses`` are those that a caller may see; empty where it sees none, or the function's own."""
+class Classification:
+    """``statuses`` are those that a caller may see; empty where it sees none or the function's own."""
 
     blame: Blame
     statuses: tuple[int, ...]
@@ -62,59 +62,69 @@ class Verdict:
     meaning: str
 
 
-TABLE: dict[Outcome, Verdict] = {
-    Outcome.ANSWERED: Verdict(Blame.NOBODY, (), "info", "the function answered, with any status of its own"),
-    Outcome.RAISED: Verdict(Blame.AUTHOR, (500,), "error", "the handler, or its module's import, raised"),
-    Outcome.CONTRACT: Verdict(
+TABLE: dict[Outcome, Classification] = {
+    Outcome.ANSWERED: Classification(
+        Blame.NOBODY, (), "info", "the function answered, with any status of its own"
+    ),
+    Outcome.RAISED: Classification(
+        Blame.AUTHOR, (500,), "error", "the handler, or its module's import, raised"
+    ),
+    Outcome.CONTRACT: Classification(
         Blame.AUTHOR, (502,), "error", "what the handler returned is no answer, or there is no handler"
     ),
-    Outcome.TIMEOUT: Verdict(Blame.AUTHOR, (504,), "error", "its time was up"),
-    Outcome.BLOCKING: Verdict(
+    Outcome.TIMEOUT: Classification(Blame.AUTHOR, (504,), "error", "its time was up"),
+    Outcome.BLOCKING: Classification(
         Blame.AUTHOR, (504,), "error", "a coroutine kept the event loop from a call whose time was up"
     ),
-    Outcome.INIT: Verdict(Blame.AUTHOR, (504,), "error", "the import of its module took too long"),
-    Outcome.MEMORY: Verdict(
+    Outcome.INIT: Classification(Blame.AUTHOR, (504,), "error", "the import of its module took too long"),
+    Outcome.MEMORY: Classification(
         Blame.AUTHOR,
         (502,),
         "error",
         "its instance met its memory limit, and nobody caught that or only an end was left",
     ),
-    Outcome.CRASHED: Verdict(Blame.AUTHOR, (502,), "error", "its instance ended by itself or by a signal"),
-    Outcome.PROTOCOL: Verdict(
+    Outcome.CRASHED: Classification(
+        Blame.AUTHOR, (502,), "error", "its instance ended by itself or by a signal"
+    ),
+    Outcome.PROTOCOL: Classification(
         Blame.AUTHOR, (502,), "error", "its instance wrote what no answer of ours can be, and was ended"
     ),
-    Outcome.CIRCUIT: Verdict(
+    Outcome.CIRCUIT: Classification(
         Blame.AUTHOR, (503,), "warning", "its instances failed to start again and again: none was tried"
     ),
-    Outcome.NEIGHBOUR: Verdict(
+    Outcome.NEIGHBOUR: Classification(
         Blame.AUTHOR, (503,), "warning", "its instance was ended because of another call that ran on it"
     ),
-    Outcome.CANCELLED: Verdict(Blame.CALLER, (), "info", "the caller hung up before there was an answer"),
-    Outcome.REFUSED: Verdict(
+    Outcome.CANCELLED: Classification(
+        Blame.CALLER, (), "info", "the caller hung up before there was an answer"
+    ),
+    Outcome.REFUSED: Classification(
         Blame.CALLER,
         (400, 401, 403, 404, 405, 408, 413, 414, 422, 429, 431),
         "info",
         "the request cannot be a call",
     ),
-    Outcome.QUEUE: Verdict(Blame.OPERATOR, (429,), "warning", "too many calls of the function were waiting"),
-    Outcome.CONCURRENCY: Verdict(
+    Outcome.QUEUE: Classification(
+        Blame.OPERATOR, (429,), "warning", "too many calls of the function were waiting"
+    ),
+    Outcome.CONCURRENCY: Classification(
         Blame.OPERATOR, (429,), "warning", "all instances that the function may have stayed busy"
     ),
-    Outcome.CAPACITY: Verdict(Blame.OPERATOR, (503,), "warning", "no instance was ready in time"),
-    Outcome.BROKEN: Verdict(
+    Outcome.CAPACITY: Classification(Blame.OPERATOR, (503,), "warning", "no instance was ready in time"),
+    Outcome.BROKEN: Classification(
         Blame.PLATFORM, (503,), "error", "its code or its runtime is not to be found here"
     ),
-    Outcome.BREACHED: Verdict(
+    Outcome.BREACHED: Classification(
         Blame.PLATFORM, (503,), "critical", "the containment failed its own test: nothing is served"
     ),
-    Outcome.NOT_STARTED: Verdict(Blame.PLATFORM, (503,), "error", "a cell could not be made"),
-    Outcome.UNAVAILABLE: Verdict(
+    Outcome.NOT_STARTED: Classification(Blame.PLATFORM, (503,), "error", "a cell could not be made"),
+    Outcome.UNAVAILABLE: Classification(
         Blame.PLATFORM, (503,), "warning", "the server ends, is overloaded, or the function is being replaced"
     ),
-    Outcome.FAULT: Verdict(Blame.PLATFORM, (500,), "critical", "our own mistake"),
+    Outcome.FAULT: Classification(Blame.PLATFORM, (500,), "critical", "our own mistake"),
 }
 
-# ``details.reason`` of an error of the platform, where it is not the outcome's own word.
+# The outcome of each ``details.reason`` of the platform's errors.
 REASONS: dict[str, Outcome] = {
     **{outcome.value: outcome for outcome in Outcome},
     "not started": Outcome.NOT_STARTED,
@@ -124,7 +134,7 @@ _FIRST_REFUSAL, _FIRST_FAULT = 400, 500
 
 
 def outcome_of(status: int, details: Mapping[str, Any] | None) -> Outcome:
-    """The outcome that an error of the platform stands for."""
+    """The outcome of a call that was answered with an error of the platform."""
     reason = (details or {}).get("reason")
     if reason is not None:
         return REASONS.get(reason, Outcome.FAULT)  # a test knows every reason in the code

@@ -1,18 +1,18 @@
-"""What the platform itself says in a function's log, in words.  Pure."""
+"""The platform's own lines in a function's log.  Pure."""
 
 from __future__ import annotations
 
 from supervisor.front.outcome.outcomes import TABLE, Outcome
-from supervisor.front.outcome.reports import MIB, Report
+from supervisor.front.outcome.reports import Report
+from supervisor.function_limits import MIB
 from supervisor.logs import LEVELS, Level, Record
 from supervisor.logs.log_record import NS_PER_SECOND, REPORT
 
 _LEVELS: dict[str, Level] = {level: level for level in LEVELS}
-# What a call that did not fail comes to, as the store has it; its report is shown to who asks.
+# The outcomes of calls that did not fail, as the store writes them; their reports are shown on request only.
 QUIET: dict[Outcome, bytes] = {
     outcome: outcome.value.encode() for outcome, verdict in TABLE.items() if verdict.level == "info"
 }
-
 
 _READY = (
     b"%x %b %b report outcome=%b status=%d duration_ms=%.3f queue_ms=%.3f init_ms=%.3f exec_ms=%.3f "
@@ -21,10 +21,10 @@ _READY = (
 
 
 def of_call(report: Report) -> Record:
-    """The one record of a call that reached its function: what it came to, and what it took.
+    """The one record of a call that reached its function: its outcome, its times and its memory.
 
-    Where it got no answer of the function's, its caller's message follows: the place of a timeout, the
-    peak of a memory kill, the signal of a crash.
+    If the platform answered, its message to the caller follows: the place of a timeout, the peak of a memory
+    kill, the signal of a crash.
     """
     text = (
         f"{REPORT}{report.outcome.value} status={report.status} "
@@ -46,15 +46,15 @@ def of_call(report: Report) -> Record:
 
 
 def is_quiet(report: Report) -> bool:
-    """Whether its call did not fail."""
+    """Whether the call did not fail."""
     return report.outcome in QUIET and not report.message
 
 
 def ready(report: Report) -> tuple[int, bytes]:
-    """``of_call`` of one in ``QUIET`` without a message: its time, and the rest of its line in the store.
+    """``of_call`` of a quiet report: its time, and the rest of its line in the store.
 
-    Made of bytes at once: there is one for each call.  An instance and a call id have no character that
-    would have to be escaped (``calls.CALL_ID``).
+    The line is made as bytes, because each call has one.  An instance's name and a call id have no character
+    to escape (``invoke.call_ids.CALL_ID``).
     """
     instance = b"" if report.instance == "-" else report.instance.encode()
     return int(report.at * NS_PER_SECOND), _READY % (
@@ -65,7 +65,7 @@ def ready(report: Report) -> tuple[int, bytes]:
 
 
 def of_a_limit(what: str, memory_mib: int, peak_bytes: int) -> str:
-    """An instance has met a limit: which, and what comes of it."""
+    """An instance has met the limit ``what``."""
     peak = f", it had {peak_bytes / MIB:.0f} MiB at its peak" if peak_bytes else ""
     limit = f" of {memory_mib} MiB{peak}" if what == "memory" else ""
     return f"the instance met its limit {what}{limit}; it ends after the calls that it has"
@@ -78,5 +78,5 @@ def of_no_memory(memory_mib: int, peak_bytes: int) -> str:
 
 
 def of_start(ready_s: float, import_us: int) -> str:
-    """A cold start; the time of the import is the instance's own word."""
+    """A cold start; the instance itself has told the time of the import."""
     return f"instance started: ready_ms={ready_s * 1e3:.3f} import_ms={import_us / 1e3:.3f}"

@@ -1,4 +1,4 @@
-"""One record for each call: what it took and what it came to.  Written in batches, never in a call's way."""
+"""One record for each call: its outcome, times and memory.  Written in batches, off the call's path."""
 
 from __future__ import annotations
 
@@ -11,21 +11,20 @@ from functools import lru_cache
 from typing import NamedTuple, TextIO
 
 from supervisor.front.outcome.outcomes import TABLE, Outcome
+from supervisor.function_limits import MIB
 
 log = logging.getLogger("cellblock.front")
 
-# A reader of the log waits no longer for a call that has ended.
+# The report of a call that has ended is in the log this soon.
 FLUSH_SECONDS = 0.05
-# Of more in that time the rest is counted: 200,000 calls a second are beyond any front.
+# More reports in that time are only counted: 200,000 calls a second are beyond any front.
 PENDING_MOST = 10_000
-MIB = 1 << 20
 
 
 class Report(NamedTuple):
-    """Seconds and bytes; ``at`` on the wall clock.  Names are ``-`` where there is none.
+    """Times in seconds, memory in bytes; ``at`` is the time of day.  ``instance`` is ``-`` for none.
 
-    ``version`` is 0 where the call reached no function; ``message`` is what its caller was told, if that
-    was the platform's word.
+    ``version`` is 0 if the call reached no function.  ``message`` is what the platform told the caller.
     """
 
     at: float
@@ -46,18 +45,18 @@ class Report(NamedTuple):
 
 
 def now() -> float:
-    """The time of day, for people who read logs; nothing is decided by it."""
+    """The time of day, for people who read logs; no decision depends on it."""
     return time.time()
 
 
 @lru_cache(maxsize=2)
 def _second(at: int) -> str:
-    # A batch is of one second or two, and this is the dearest part of a line.
+    # A batch falls into one second or two, and this is the most expensive part of a line.
     return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(at))
 
 
 def line_of(report: Report) -> str:
-    """The record as a line of the server's log, ``key=value`` after whose it is."""
+    """The record as a line of the server's log: function, instance, call, then ``key=value`` pairs."""
     clock = _second(int(report.at))
     level = TABLE[report.outcome].level.upper()
     return (
@@ -71,7 +70,7 @@ def line_of(report: Report) -> str:
 
 
 class Reports:
-    """Of one front."""
+    """The reports of one front."""
 
     def __init__(
         self,
@@ -80,7 +79,7 @@ class Reports:
         keep: Callable[[Sequence[Report]], None] | None = None,
         line_of: Callable[[Report], str] = line_of,
     ) -> None:
-        """``is_written`` to ``stream``, a ``line_of`` each; ``keep`` gets them by the batch."""
+        """If ``is_written``, each goes to ``stream`` by ``line_of``; ``keep`` gets every batch."""
         self._dropped = 0
         self._is_written = is_written
         self._keep = keep
@@ -91,10 +90,10 @@ class Reports:
         self._loop = asyncio.get_running_loop()
 
     def begin(self, space: str, function: str, call_id: str, headers: Sequence[tuple[str, str]]) -> None:
-        """A call has come to a function that is there; ``take`` comes for each."""
+        """A call is about to be queued; ``take`` follows when it has ended."""
 
     def take(self, report: Report) -> None:
-        """A call has ended."""
+        """Take the report of a call that has ended."""
         if not self._is_written and self._keep is None:
             return
         if len(self._pending) >= PENDING_MOST:
@@ -105,7 +104,7 @@ class Reports:
             self._timer = self._loop.call_later(FLUSH_SECONDS, self.flush)
 
     def flush(self) -> None:
-        """Write what there is."""
+        """Write the pending reports."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -123,4 +122,4 @@ class Reports:
             self._stream.write("".join(map(self._line_of, batch)))
             self._stream.flush()
         except OSError:
-            pass  # the server's own log is full or gone: calls go on
+            pass  # the server's own log is full or gone, and calls go on

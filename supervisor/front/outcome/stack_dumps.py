@@ -1,39 +1,49 @@
-"""Where code stood, found in the stacks that the interpreter wrote into a log pipe.  Pure."""
+"""Finds where code stood in the stacks that faulthandler wrote into a log pipe.  Pure."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from typing import Protocol, TypeVar
 
-from supervisor.front.logs.pipe_parser import Line
-
-# faulthandler's lines: the thread that had the interpreter's lock first says so, innermost call first.
+# faulthandler's lines.  "Current thread" had the interpreter's lock; the innermost call comes first.
 _THREAD = re.compile(rb"(Current thread|Thread) 0x[0-9a-f]{1,16}\b.*\(most recent call first\):")
 _FRAME = re.compile(rb'  File "([^"\n]{1,4096})", line (\d{1,10}) in (\S{1,256})')
-# What it writes first when the process dies of it.
+# Its first line when the process dies of an error.
 _FATAL = b"Fatal Python error: "
-# The platform's own calls, by the places where its code lies in cells, and what started the interpreter.
+# The platform's frames, by the places of its code in cells; and the frame that started the interpreter.
 _OURS = re.compile(
     rb'  File "(?!/function/)[^"\n]*(?:/opt/cellblock|/code)/(?:worker|_cellblock|function)/[\w/]+\.py", '
 )
 _BOOTSTRAP = b'  File "<string>", line 1 in <module>'
-# Where a bundle lies in a cell, and in tiers without a root of their own.
+# A bundle's place in a cell, also in tiers without a root of their own.
 _BUNDLE = re.compile(r"(?:^|/)function/(.+)$")
 WHERE_MAX_CHARS = 512
 
 
-def where_of(lines: Iterable[bytes]) -> str:
-    """``file:line in function`` of the author's innermost frame; "" where none can be told.
+class DumpLine(Protocol):
+    """A line of a log pipe."""
 
-    From here on the bytes are hostile: a function can write such lines itself.  It then lies to its own
-    caller and its own author about itself.
+    @property
+    def data(self) -> bytes:
+        """Its bytes without the end of the line."""
+
+
+L = TypeVar("L", bound=DumpLine)
+
+
+def where_of(lines: Iterable[bytes]) -> str:
+    """``file:line in function`` of the author's innermost frame; "" if there is none.
+
+    From here on the bytes are hostile: a function can write such lines itself.  It then lies about itself to
+    its own caller and author only.
     """
     best = ""
     is_current = False
     for line in lines:
         if thread := _THREAD.match(line):
             if best and is_current:
-                break  # the thread that ran has been told of; the others only waited
+                break  # the thread that ran is found; the others only waited
             is_current = thread[1] == b"Current thread"
             if is_current:
                 best = ""
@@ -45,22 +55,22 @@ def where_of(lines: Iterable[bytes]) -> str:
     return best
 
 
-def is_fatal(lines: Iterable[Line]) -> bool:
-    """Whether the interpreter says here that it dies, and begins to write its stacks."""
+def is_fatal(lines: Iterable[DumpLine]) -> bool:
+    """Whether one of the lines says that the interpreter dies; its stacks follow."""
     return any(line.data.startswith(_FATAL) for line in lines)
 
 
 class AuthorsView:
-    """Of one pipe: its lines without the platform's frames, which are the outermost of a stack."""
+    """One pipe's lines without the platform's frames, which are the outermost of a stack."""
 
     __slots__ = ("_is_ours",)
 
     def __init__(self) -> None:
-        # The line before was one: what started the interpreter may follow, in the next read too.
+        # The last line was a frame of the platform; the interpreter's may follow, also in the next read.
         self._is_ours = False
 
-    def of(self, lines: list[Line]) -> list[Line]:
-        """What of them an author is shown."""
+    def of(self, lines: list[L]) -> list[L]:
+        """The lines that an author is shown."""
         if not self._is_ours and not any(_OURS.match(line.data) for line in lines):
             return lines
         shown = []

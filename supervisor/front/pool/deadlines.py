@@ -11,7 +11,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from supervisor.front.invoke.pending_call import PreparedCall
+from supervisor.front.pool.cell.pending_call import PendingCall
 
 # An alarm that rings this much early counts as on time.
 CLOCK_GRAIN_S = 0.002
@@ -53,9 +53,9 @@ class Deadlines:
 
     def __init__(
         self,
-        outstanding: dict[int, PreparedCall],
+        outstanding: dict[int, PendingCall],
         steps: Callable[[], tuple[Step, ...]],
-        act: Callable[[str, int, PreparedCall], None],
+        act: Callable[[str, int, PendingCall], None],
     ) -> None:
         self._outstanding = outstanding
         self._steps = steps
@@ -63,12 +63,12 @@ class Deadlines:
         self._alarm: asyncio.TimerHandle | None = None
         self._loop = asyncio.get_running_loop()
 
-    def begin(self, call: PreparedCall) -> None:
+    def begin(self, call: PendingCall) -> None:
         """Start the clock of a call that was just sent."""
         call.limit_at = call.until = self._loop.time() + call.timeout_s
         self._watch(call.until)
 
-    def expire(self, call: PreparedCall) -> None:
+    def expire(self, call: PendingCall) -> None:
         """End the call's time now, whatever its limit is."""
         if call.step == 0:
             call.limit_at = call.until = self._loop.time()

@@ -12,10 +12,10 @@ import logging
 import os
 from collections.abc import Callable
 
-from supervisor.front.invoke.pending_call import PreparedCall
 from supervisor.front.outcome.lost_calls import StartLate
 from supervisor.front.pool.cell.instance_identity import InstanceIdentity
 from supervisor.front.pool.cell.outbox import bytes_in
+from supervisor.front.pool.cell.pending_call import PendingCall
 from supervisor.front.pool.instance import Instance
 from supervisor.front.warden_link import Ending, Lease, WardenLink
 from worker import wire
@@ -39,7 +39,7 @@ class FreshInstance(Instance):
         warden: WardenLink,
         identity: InstanceIdentity,
         on_free: Callable[[Instance, float], None],
-        on_gone: Callable[[Instance, list[PreparedCall]], None],
+        on_gone: Callable[[Instance, list[PendingCall]], None],
     ) -> None:
         super().__init__(lease, warden, identity, on_free, on_gone)
         self._word_fd = lease.pipes[4]
@@ -69,7 +69,7 @@ class FreshInstance(Instance):
         # Between calls only the last call's process and what it left behind can write.
         return self._last[0] if self.is_dirty and not self._outstanding else super()._whose(number)
 
-    def _finished(self, call: PreparedCall, seconds: float) -> None:
+    def _finished(self, call: PendingCall, seconds: float) -> None:
         self._last = (call.call_id, seconds)
         self.peak_bytes = 0  # the memory was freed with the call's process: it is no reason to recycle
         if self.single_use_reason:

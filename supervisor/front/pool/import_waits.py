@@ -35,7 +35,7 @@ class Waiting(Protocol):
 
 
 class ImportWaits:
-    """The imports of one pool; times are seconds on the clock of ``PreparedCall.queued_at``."""
+    """The imports of one pool; times are seconds on the clock of ``PendingCall.queued_at``."""
 
     def __init__(self) -> None:
         # Imports in this front, and whether each was begun ahead of any call.

@@ -15,7 +15,6 @@ import time
 from collections.abc import Callable
 
 from supervisor.errors import PlatformError
-from supervisor.front.invoke.pending_call import PreparedCall
 from supervisor.front.logs.log_pipes import LogPipes
 from supervisor.front.outcome import lost_calls, platform_lines
 from supervisor.front.outcome.answers import function_headers
@@ -24,6 +23,7 @@ from supervisor.front.pool import deadlines
 from supervisor.front.pool.cell.inbox import Inbox
 from supervisor.front.pool.cell.instance_identity import InstanceHistory, InstanceIdentity
 from supervisor.front.pool.cell.outbox import Outbox
+from supervisor.front.pool.cell.pending_call import PendingCall
 from supervisor.front.pool.limits_met import LIMITS_OF_WORDS, LimitsMet
 from supervisor.front.warden_link import Ending, Lease, WardenLink
 from worker import wire
@@ -48,7 +48,7 @@ class Instance:
         warden: WardenLink,
         identity: InstanceIdentity,
         on_free: Callable[[Instance, float], None],
-        on_gone: Callable[[Instance, list[PreparedCall]], None],
+        on_gone: Callable[[Instance, list[PendingCall]], None],
     ) -> None:
         """``on_free(instance, seconds)`` is called after each answer.
 
@@ -79,7 +79,7 @@ class Instance:
         self.limits_met = LimitsMet(
             self._logs.lines, identity.memory_mib, lambda: self._whose(0), self._make_way_soon
         )
-        self._outstanding: dict[int, PreparedCall] = {}
+        self._outstanding: dict[int, PendingCall] = {}
         self._steps = deadlines.ladder(False, identity.grace_s)
         self._deadlines = deadlines.Deadlines(self._outstanding, lambda: self._steps, self._act)
         self._grace_s = identity.grace_s
@@ -136,7 +136,7 @@ class Instance:
 
     # ---- calls ------------------------------------------------------------------------------
 
-    def send(self, call: PreparedCall) -> None:
+    def send(self, call: PendingCall) -> None:
         """Send a call; it ends with its frame or with CallLost."""
         if self._ending is not None:
             call.fail(CallLost(self._ending, False))
@@ -175,13 +175,13 @@ class Instance:
         """The calls that run, and with ``fresh`` one that may have left something."""
         return len(self._outstanding) + self.is_dirty
 
-    def hang_up(self, call: PreparedCall) -> None:
+    def hang_up(self, call: PendingCall) -> None:
         """End a call whose caller is gone, in the way of one whose time is up."""
         if call.step == 0 and not self.is_gone:
             call.why = wire.CALLER_IS_GONE
             self._deadlines.expire(call)
 
-    def _act(self, what: str, number: int, call: PreparedCall) -> None:
+    def _act(self, what: str, number: int, call: PendingCall) -> None:
         """Carry out a step of ``deadlines.ladder``."""
         if what == deadlines.TELL:
             self._outbox.write(wire.encode(wire.CANCEL, number, (call.why,)))
@@ -318,11 +318,11 @@ class Instance:
         else:
             call.finish(frame)
 
-    def _finished(self, call: PreparedCall, seconds: float) -> None:
+    def _finished(self, call: PendingCall, seconds: float) -> None:
         """Offer the place of a call that was answered after ``seconds``."""
         self._on_free(self, seconds)
 
-    def _take_where(self, call: PreparedCall, frame: wire.Frame) -> None:
+    def _take_where(self, call: PendingCall, frame: wire.Frame) -> None:
         """Take WHERE a late call's code stands, once a call: its own, or of a call that blocks the loop."""
         where, is_blocking = frame.head
         is_asked = any(other.step for other in self._outstanding.values()) if is_blocking else call.step

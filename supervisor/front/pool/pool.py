@@ -11,11 +11,11 @@ from collections.abc import Awaitable, Callable
 
 from supervisor.datagrams import Message
 from supervisor.errors import PlatformError
-from supervisor.front.invoke.pending_call import PreparedCall
 from supervisor.front.outcome import refusals
 from supervisor.front.outcome.lost_calls import StartFailed, StartLate
 from supervisor.front.pool import growth, import_waits, recycling
 from supervisor.front.pool.cell.instance_identity import InstanceHistory, InstanceIdentity
+from supervisor.front.pool.cell.pending_call import NOT_WAITED, PendingCall
 from supervisor.front.pool.failed_starts import FailedStarts
 from supervisor.front.pool.fresh_instance import FreshInstance
 from supervisor.front.pool.instance import Instance
@@ -62,7 +62,7 @@ class Pool:
         self._request, self._warden, self._encode_init = request, warden, encode_init
         self.queue_seconds, self.queue_depth, self.init_seconds = queue_seconds, queue_depth, init_seconds
         self._free: list[Instance] = []
-        self._waiting: deque[PreparedCall] = deque()
+        self._waiting: deque[PendingCall] = deque()
         self._typical_s = 0.0  # what a call of this version usually takes; 0.0 until one has ended
         self._starting: set[asyncio.Task[None]] = set()
         self._failed_starts, self._imports = FailedStarts(), import_waits.ImportWaits()
@@ -78,8 +78,8 @@ class Pool:
 
     # ---- for calls --------------------------------------------------------------------------
 
-    def submit(self, call: PreparedCall) -> None:
-        """Send the call to a free instance, or queue it; its ``on_end`` is called at its end."""
+    def submit(self, call: PendingCall) -> None:
+        """Send the call to a free instance, or queue it; its ``ended`` is called at its end."""
         if self.is_retired:
             call.fail(Retired())
         elif not self._waiting and (instance := self._free_instance()) is not None:
@@ -96,7 +96,7 @@ class Pool:
             # No timer per call: all wait equally long, and _grow() looks at the oldest every few ms.
             self._grow()
 
-    def hang_up(self, call: PreparedCall) -> None:
+    def hang_up(self, call: PendingCall) -> None:
         """The call's caller is gone.  A call that waits is over already, and will not be sent."""
         if call.instance is not None:
             call.instance.hang_up(call)
@@ -109,7 +109,7 @@ class Pool:
             self._list(self._free[-1], False)
         return None
 
-    def _send(self, instance: Instance, call: PreparedCall) -> None:
+    def _send(self, instance: Instance, call: PendingCall) -> None:
         instance.send(call)
         self._list(instance, instance.load < instance.capacity)
         if self.limits.fresh:
@@ -258,8 +258,7 @@ class Pool:
             return
         self._failed_starts.count(failure, began, self._loop.time())
         if not self._serving:
-            why = refusals.why_it_failed(failure)
-            self._warden.start(instance.cell, self.identity.whose, "failed", why)
+            self._warden.start(instance.cell, self.identity.whose, "failed", failure.in_words())
 
     def _ready(self, instance: Instance, is_async: bool) -> None:
         self._failed_starts.reset()
@@ -297,7 +296,7 @@ class Pool:
 
     # ---- letting go -------------------------------------------------------------------------
 
-    def _gone(self, instance: Instance, unbegun: list[PreparedCall]) -> None:
+    def _gone(self, instance: Instance, unbegun: list[PendingCall]) -> None:
         self._drop(instance)
         self.leaving.discard(instance)
         # The calls that no code has seen have waited longest.
@@ -305,7 +304,7 @@ class Pool:
             if self.is_retired:
                 call.fail(Retired())
             else:
-                if not hasattr(call, "imports_s"):  # it never waited
+                if call.imports_s == NOT_WAITED:
                     call.imports_s = self._imports.seconds(time.perf_counter())
                 self._waiting.appendleft(call)
         self._grow()

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from supervisor.front.http.connection import READ_BYTES
+from supervisor.front.http.edge import READ_BYTES
 from tests.contract.http.dialogue import DEADLINE_SECONDS, INVOCATION, Line
 from tests.contract.http.rows import get
 from tests.support.front_costs import cpu_seconds, loop_seconds

@@ -21,6 +21,7 @@ from supervisor.front.outcome.answers import (
     refused,
 )
 from supervisor.front.outcome.header_policy import DROPPED, DROPPED_PREFIXES, HOP_BY_HOP
+from supervisor.front.outcome.outcomes import Outcome
 from worker.answer.response import ContractError, answer_of
 from worker.wire import RemoteProtocolError
 
@@ -86,9 +87,11 @@ def test_a_value_beyond_latin_1_breaks_the_protocol(value: str) -> None:
 
 def test_no_number_of_invented_names_makes_the_memory_of_names_grow() -> None:
     for number in range(3 * REMEMBERED_NAMES):
-        function_headers(((f"X-{number}", "x"), ("X-" + "y" * 60_000 + str(number), "x")))
-    assert len(answers._names) <= REMEMBERED_NAMES
-    assert max(map(len, answers._names)) <= answers.REMEMBERED_NAME_CHARS
+        function_headers(((f"X-{number}", "x"),))
+    memory = answers._remembered.cache_info()
+    assert memory.currsize == REMEMBERED_NAMES
+    function_headers((("X-" + "y" * answers.REMEMBERED_NAME_CHARS, "x"),))
+    assert answers._remembered.cache_info() == memory, "a long name is not remembered"
     test_what_is_the_platforms_is_not_taken_from_a_function("X-Invoked")
 
 
@@ -157,12 +160,14 @@ def test_an_anonymous_caller_learns_the_status_and_the_call_id_only() -> None:
     for told in HEAD[:4]:
         assert str(told) not in answer.body.decode()
     refusal = broke_contract("body['pw'] is of type set", "call-1", is_known_caller=False)
-    assert "pw" not in refusal.message and refusal.details == {"reason": "contract", "call_id": "call-1"}
+    assert b"pw" not in refusal.body
+    assert json.loads(refusal.body)["error"]["details"] == {"reason": "contract", "call_id": "call-1"}
 
 
 def test_a_mistake_in_the_answer_is_a_502_that_names_it_to_its_owner() -> None:
     refusal = broke_contract("status_code is 99", "call-1", is_known_caller=True)
-    assert (refusal.status, refusal.message) == (502, "contract error: status_code is 99")
+    assert (refusal.status, refusal.told) == (502, "contract error: status_code is 99")
+    assert refusal.outcome is Outcome.CONTRACT
 
 
 def test_a_refusal_is_an_envelope_in_json_with_its_headers() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 import pytest
@@ -10,27 +9,33 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from supervisor.errors import PlatformError
-from supervisor.front.invoke import request
+from supervisor.front.invoke.call_ids import CALL_ID, CallIds
+from supervisor.front.invoke.origins import INVOKE, Asked, recognise_path
 from supervisor.front.invoke.request import (
     HEADERS_MAX_BYTES,
-    INVOKE,
-    METHODS,
     PATH_MAX_CHARS,
-    Call,
-    call_id_of,
     parse,
     timeout_of,
+    without_credential,
 )
+from supervisor.front.outcome.refusals import METHODS
 from worker import wire
 
 Headers = list[tuple[bytes, bytes]]
 
 
 class Request:
-    match: re.Match[bytes]
+    asked: Asked
     method: str
     query_string: bytes
     headers: Headers
+    path: str
+    query: str
+    event_headers: list[tuple[str, str]]
+    authorization: bytes | None
+    timeout: str | None
+    content_length: int | None
+    has_body: bool
 
 
 def call(
@@ -38,13 +43,14 @@ def call(
     method: str = "POST",
     query: bytes = b"",
     headers: Headers | None = None,
-) -> Call:
-    """The call of a request."""
-    match = INVOKE.fullmatch(raw_path)
-    assert match is not None, raw_path
+) -> Request:
+    """A request that was parsed."""
+    asked = recognise_path(raw_path, [])
+    assert asked is not None, raw_path
     request = Request()
-    request.match, request.method, request.query_string, request.headers = match, method, query, headers or []
-    return parse(request, "call-1")
+    request.asked, request.method, request.query_string, request.headers = asked, method, query, headers or []
+    parse(request)
+    return request
 
 
 def refusal(*arguments: Any, **keywords: Any) -> PlatformError:
@@ -56,7 +62,7 @@ def refusal(*arguments: Any, **keywords: Any) -> PlatformError:
 
 @pytest.mark.parametrize("method", METHODS)
 def test_the_contracts_five_methods_reach_a_function(method: str) -> None:
-    assert call(method=method).method == method
+    assert call(method=method).path == "/"
     assert set(METHODS) == {"POST", "GET", "PUT", "PATCH", "DELETE"}
 
 
@@ -93,7 +99,7 @@ def test_the_path_is_what_was_appended_decoded_once_with_a_leading_slash(tail: b
 
 def test_space_and_function_are_what_stands_in_their_places() -> None:
     found = call(b"/spaces/s-1/functions/f-2/invoke/functions/x/invoke")
-    assert (found.space, found.name, found.path) == ("s-1", "f-2", "/functions/x/invoke")
+    assert (found.asked.space, found.asked.name, found.path) == ("s-1", "f-2", "/functions/x/invoke")
 
 
 @pytest.mark.parametrize(
@@ -138,7 +144,7 @@ def test_headers_are_kept_with_repeats_and_without_what_is_hop_by_hop() -> None:
             (b"trailer", b"x"),
         ]
     )  # fmt: skip
-    assert found.headers == [("x-a", "1"), ("x-a", "3"), ("x-d", "caf\xe9")]
+    assert found.event_headers == [("x-a", "1"), ("x-a", "3"), ("x-d", "caf\xe9")]
 
 
 @pytest.mark.parametrize(
@@ -158,8 +164,8 @@ def test_a_body_is_known_by_its_framing(headers: Headers, has_body: bool, conten
 def test_the_credential_is_known_and_can_be_taken_out() -> None:
     found = call(headers=[(b"x-a", b"1"), (b"authorization", b"Bearer t"), (b"x-timeout", b"5s")])
     assert (found.authorization, found.timeout) == (b"Bearer t", "5s")
-    assert ("authorization", "Bearer t") in found.headers
-    assert found.without_credential() == [("x-a", "1"), ("x-timeout", "5s")]
+    assert ("authorization", "Bearer t") in found.event_headers
+    assert without_credential(found.event_headers) == [("x-a", "1"), ("x-timeout", "5s")]
 
 
 def test_two_credentials_are_nobodys() -> None:
@@ -168,7 +174,7 @@ def test_two_credentials_are_nobodys() -> None:
 
 
 def test_too_many_or_too_large_headers_are_a_431() -> None:
-    assert len(call(headers=[(b"x", b"y")] * wire.HEADERS_MAX).headers) == wire.HEADERS_MAX
+    assert len(call(headers=[(b"x", b"y")] * wire.HEADERS_MAX).event_headers) == wire.HEADERS_MAX
     assert refusal(headers=[(b"x", b"y")] * (wire.HEADERS_MAX + 1)).status == 431
     assert call(headers=[(b"x", b"y" * (HEADERS_MAX_BYTES - 1))])
     assert refusal(headers=[(b"x", b"y" * HEADERS_MAX_BYTES)]).status == 431
@@ -189,30 +195,29 @@ def test_every_call_that_is_parsed_fits_the_wire(tail: bytes, query: bytes, head
         found = call(b"/spaces/demo/functions/f/invoke/" + tail, query=query, headers=headers)
     except PlatformError:
         return
-    wire.encode(wire.CALL, 1, (found.method, found.path, found.query, found.call_id, 5), found.headers, 0)
+    wire.encode(wire.CALL, 1, (found.method, found.path, found.query, "call-1", 5), found.event_headers, 0)
 
 
 @pytest.mark.parametrize("own", [b"a", b"A-z.0_9:@=+", b"x" * 128])
 def test_a_callers_own_valid_call_id_is_kept(own: bytes) -> None:
-    assert call_id_of([(b"x-a", b"1"), (b"x-call-id", own)]) == own.decode()
+    assert CallIds().of([(b"x-a", b"1"), (b"x-call-id", own)]) == own.decode()
 
 
 @pytest.mark.parametrize("own", [b"", b"a b", b"a\r\nb", b"x" * 129, b"caf\xe9", b"a\n", b"<script>", b"a/b"])
 def test_any_other_call_id_is_replaced(own: bytes) -> None:
-    new = call_id_of([(b"x-call-id", own)])
-    assert new != own.decode("latin-1") and request.CALL_ID.fullmatch(new)
+    new = CallIds().of([(b"x-call-id", own)])
+    assert new != own.decode("latin-1") and CALL_ID.fullmatch(new)
 
 
 def test_the_first_valid_call_id_counts() -> None:
-    assert call_id_of([(b"x-call-id", b"a b"), (b"x-call-id", b"b"), (b"x-call-id", b"c")]) == "b"
+    assert CallIds().of([(b"x-call-id", b"a b"), (b"x-call-id", b"b"), (b"x-call-id", b"c")]) == "b"
 
 
 def test_new_call_ids_are_unlike_all_others_in_this_front_and_in_the_next() -> None:
-    own = {call_id_of([]) for _ in range(1000)}
-    request.renew_ids()
-    others = {call_id_of([]) for _ in range(1000)}
-    assert len(own | others) == 2000
-    assert all(request.CALL_ID.fullmatch(one) for one in own | others)
+    this, other = CallIds(), CallIds()
+    ids = {each.of([]) for each in (this, other) for _ in range(1000)}
+    assert len(ids) == 2000
+    assert all(CALL_ID.fullmatch(one) for one in ids)
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from supervisor.front.invoke import cors
+from supervisor.front.outcome import cors
 
 A, B = b"https://a.example", b"https://b.example"
 LISTED = cors.of_option(["https://a.example", "null"])

@@ -7,10 +7,10 @@ from collections.abc import Callable
 
 import pytest
 
-from supervisor.front.invoke.pending_call import PreparedCall
 from supervisor.front.outcome.lost_calls import CallLate
 from supervisor.front.pool import deadlines
 from supervisor.front.pool.cell.instance_identity import InstanceHistory
+from supervisor.front.pool.cell.pending_call import PendingCall
 from supervisor.front.pool.deadlines import DUMP, KILL, LOOK, TELL, Deadlines, Step, ladder
 from supervisor.front.warden_link import Ending
 from tests.support.scripted_cell import Cell, answer, prepared
@@ -54,10 +54,10 @@ def run(calls: list[float], act: Callable[[str, int], bool]) -> list[tuple[str, 
     done: list[tuple[str, int]] = []
 
     async def scenario() -> None:
-        outstanding: dict[int, PreparedCall] = {}
+        outstanding: dict[int, PendingCall] = {}
         over = asyncio.Event()
 
-        def acted(what: str, number: int, _: PreparedCall) -> None:
+        def acted(what: str, number: int, _: PendingCall) -> None:
             done.append((what, number))
             if act(what, number):
                 over.set()

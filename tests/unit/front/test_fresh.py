@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from supervisor.front.invoke.pending_call import PreparedCall
 from supervisor.front.outcome.lost_calls import CallLost, StartFailed
 from supervisor.front.pool import fresh_instance as module
+from supervisor.front.pool.cell.pending_call import PendingCall
 from supervisor.front.pool.fresh_instance import FreshInstance
 from supervisor.front.warden_link import Lease
 from tests.support.scripted_cell import Ends, ScriptedWarden, answer, identity, prepared, ready
@@ -46,7 +46,7 @@ class FreshCell(Ends):
         await self.instance.start(b"", 5.0)
         self.instance.serve(False, 1)
 
-    async def answered(self, number: int = 1) -> PreparedCall:
+    async def answered(self, number: int = 1) -> PendingCall:
         """A call that was sent, read and answered."""
         call = prepared()
         self.instance.send(call)

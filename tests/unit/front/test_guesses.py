@@ -18,7 +18,7 @@ from supervisor.front.invoke.wrong_tokens import (
     BURST,
     EVERY_S,
     LINES_MOST,
-    Guesses,
+    WrongTokens,
     network_of,
 )
 
@@ -26,22 +26,22 @@ HERE, THERE = "192.0.2.1", "192.0.2.2"
 
 
 def test_an_address_may_be_wrong_some_times_at_once_and_then_once_in_a_while() -> None:
-    guesses = Guesses()
-    assert [guesses.wrong(HERE, 0.0) for _ in range(BURST)] == [0.0] * BURST
-    assert guesses.wrong(HERE, 0.0) == EVERY_S
-    assert guesses.wrong(HERE, EVERY_S / 3) == pytest.approx(EVERY_S * 2 / 3)
-    assert guesses.wrong(HERE, EVERY_S) == 0.0
-    assert guesses.wrong(HERE, EVERY_S) > 0
-    assert guesses.wrong(THERE, EVERY_S) == 0.0, "another's is its own"
+    guesses = WrongTokens()
+    assert [guesses.count(HERE, 0.0) for _ in range(BURST)] == [0.0] * BURST
+    assert guesses.count(HERE, 0.0) == EVERY_S
+    assert guesses.count(HERE, EVERY_S / 3) == pytest.approx(EVERY_S * 2 / 3)
+    assert guesses.count(HERE, EVERY_S) == 0.0
+    assert guesses.count(HERE, EVERY_S) > 0
+    assert guesses.count(THERE, EVERY_S) == 0.0, "another's is its own"
 
 
 @settings(derandomize=True, database=None)
 @given(st.lists(st.floats(0, 10), max_size=300))
 def test_however_they_are_spread_no_more_pass_than_the_limit_says(pauses: list[float]) -> None:
-    guesses, now, passed = Guesses(), 0.0, 0
+    guesses, now, passed = WrongTokens(), 0.0, 0
     for pause in pauses:
         now += pause
-        passed += guesses.wrong(HERE, now) == 0
+        passed += guesses.count(HERE, now) == 0
     assert passed <= BURST + now / EVERY_S + 1e-6
 
 
@@ -63,19 +63,19 @@ def test_what_is_one_customers_is_counted_together(one: str, other: str, is_same
 
 
 def test_a_million_addresses_take_no_more_room_than_the_table_has() -> None:
-    guesses = Guesses()
+    guesses = WrongTokens()
     for number in range(3 * ADDRESSES_MOST):
-        guesses.wrong(f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}", 0.0)
+        guesses.count(f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}", 0.0)
     assert len(guesses._counts) == ADDRESSES_MOST
     assert sys.getsizeof(guesses._counts) < 1 << 20
     assert len(guesses.lines()) == LINES_MOST + 1
 
 
 def test_each_wrong_token_is_told_once_a_line_for_each_address() -> None:
-    guesses = Guesses()
+    guesses = WrongTokens()
     for _ in range(BURST + 5):
-        wait_s = guesses.wrong(HERE, 0.0)
-    guesses.wrong(THERE, 0.0)
+        wait_s = guesses.count(HERE, 0.0)
+    guesses.count(THERE, 0.0)
     assert wait_s and guesses.line(HERE, 0.0).startswith(f"{BURST + 5} wrong tokens from {HERE}")
     assert guesses.line(HERE, 1.0) == "", "not again within a minute"
     assert guesses.lines() == [f"1 wrong token from {THERE}"]

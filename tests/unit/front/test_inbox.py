@@ -8,9 +8,9 @@ import tracemalloc
 
 import pytest
 
-from supervisor.front.invoke.pending_call import PreparedCall
 from supervisor.front.outcome.lost_calls import CallLost, StartFailed
 from supervisor.front.pool.cell.inbox import Inbox
+from supervisor.front.pool.cell.pending_call import PendingCall
 from supervisor.front.pool.instance import Instance
 from supervisor.front.warden_link import Ending
 from tests.support.scripted_cell import Cell, answer, prepared, ready
@@ -106,7 +106,7 @@ def test_behind_its_first_word_there_is_nothing(more: bytes) -> None:
 
 @pytest.mark.parametrize("more", [b"\x13", answer(1), answer(2), begun(1), begun(2), begun(2)[:5], WHERE])
 def test_behind_the_answer_to_the_only_call_there_is_nothing_though_the_next_call_waits(more: bytes) -> None:
-    waiting: list[PreparedCall] = []
+    waiting: list[PendingCall] = []
 
     def send_the_next(instance: Instance, _: float) -> None:
         instance.send(waiting.pop())

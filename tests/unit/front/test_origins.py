@@ -8,21 +8,25 @@ from hypothesis import strategies as st
 
 from supervisor.errors import PlatformError
 from supervisor.front.invoke import origins
-from supervisor.front.invoke.origins import Domain, Own
+from supervisor.front.invoke.origins import Asked, Domain
 from supervisor.front.invoke.request import parse
 from supervisor.front.outcome.answers import Answer, Unscoped, function_headers
+from supervisor.front.outcome.browser_headers import NOSNIFF, SANDBOX, scoped
 
 DOMAIN = Domain("fn.example.org", "suffix")
 AT_THE_API = b"/spaces/s/functions/f/invoke/x"
-MATCH = origins.INVOKE.fullmatch(AT_THE_API)
-assert MATCH is not None
-OWN = Own(b"s", b"f", b"/x", DOMAIN)
+SHARED = Asked(b"s", b"f", b"/x")
+OWN = Asked(b"s", b"f", b"/x", DOMAIN)
 
 
-def of(host: bytes, path: bytes = b"/x?") -> tuple[bytes, ...] | None:
+def parts(found: Asked | None) -> tuple[str, str, bytes | None] | None:
     """Space, name and path of what is asked for; None for no function."""
-    found = DOMAIN.recognise(path.partition(b"?")[0], [(b"accept", b"*"), (b"host", host)])
-    return None if found is None else found.groups()
+    return None if found is None else (found.space, found.name, found.tail)
+
+
+def of(host: bytes, path: bytes = b"/x?") -> tuple[str, str, bytes | None] | None:
+    """What a request to this host asks for."""
+    return parts(DOMAIN.recognise(path.partition(b"?")[0], [(b"accept", b"*"), (b"host", host)]))
 
 
 @pytest.mark.parametrize(
@@ -31,10 +35,10 @@ def of(host: bytes, path: bytes = b"/x?") -> tuple[bytes, ...] | None:
      b"f.s.fn.example.org.:80", b" f.s.fn.example.org"],
 )  # fmt: skip
 def test_a_host_of_two_labels_before_the_domain_is_a_functions(host: bytes) -> None:
-    assert of(host) == (b"s", b"f", b"/x")
+    assert of(host) == ("s", "f", b"/x")
     # All that is there is its own, the API's paths too.
-    assert of(host, AT_THE_API) == (b"s", b"f", AT_THE_API)
-    assert of(host, b"/healthz") == (b"s", b"f", b"/healthz")
+    assert of(host, AT_THE_API) == ("s", "f", AT_THE_API)
+    assert of(host, b"/healthz") == ("s", "f", b"/healthz")
 
 
 @pytest.mark.parametrize(
@@ -59,7 +63,7 @@ def test_every_other_host_of_the_domain_is_nobodys(host: bytes, path: bytes) -> 
 )  # fmt: skip
 def test_every_host_outside_the_domain_is_the_apis(host: bytes) -> None:
     assert of(host, b"/x") is None
-    assert of(host, AT_THE_API) == (b"s", b"f", b"/x")
+    assert of(host, AT_THE_API) == ("s", "f", b"/x")
     assert not DOMAIN.is_of([(b"host", host)])
 
 
@@ -74,33 +78,30 @@ labels = st.from_regex(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", fullmatch=True)
 @settings(derandomize=True, deadline=None, max_examples=200, database=None)
 @given(labels, labels)
 def test_every_name_has_a_host_and_every_host_its_name(name: str, space: str) -> None:
-    assert of(f"{name}.{space}.fn.example.org".encode()) == (space.encode(), name.encode(), b"/x")
+    assert of(f"{name}.{space}.fn.example.org".encode()) == (space, name, b"/x")
 
 
 def test_without_the_setting_a_host_means_nothing() -> None:
-    assert origins.served is None
-    found = origins.recognise(AT_THE_API, [(b"host", b"f.s.fn.example.org")])
-    assert found is not None and found.groups() == (b"s", b"f", b"/x")
-    assert origins.recognise(b"/x", [(b"host", b"f.s.fn.example.org")]) is None
+    found = origins.recognise_path(AT_THE_API, [(b"host", b"f.s.fn.example.org")])
+    assert parts(found) == ("s", "f", b"/x")
+    assert origins.recognise_path(b"/x", [(b"host", b"f.s.fn.example.org")]) is None
 
 
 @pytest.mark.parametrize(
     ("asked", "has_sandbox"),
     [
-        (MATCH, True),
+        (SHARED, True),
         (OWN, False),
-        (Own(b"s", b"f", b"/", Domain("fn.example.org", "site")), False),
-        (Own(b"s", b"f", b"/", Domain("fn.example.org", "shared")), True),
+        (Asked(b"s", b"f", b"/", Domain("fn.example.org", "site")), False),
+        (Asked(b"s", b"f", b"/", Domain("fn.example.org", "shared")), True),
     ],
 )
-def test_the_sandbox_goes_only_where_the_origin_is_the_functions_own(
-    asked: origins.Asked, has_sandbox: bool
-) -> None:
+def test_the_sandbox_goes_only_where_the_origin_is_the_functions_own(asked: Asked, has_sandbox: bool) -> None:
     headers = Answer(200, function_headers((("Content-Security-Policy", "default-src *"),))).complete(
         [], asked
     )
-    assert (origins.SANDBOX in headers) == has_sandbox
-    assert headers.count(origins.NOSNIFF) == 1
+    assert (SANDBOX in headers) == has_sandbox
+    assert headers.count(NOSNIFF) == 1
     assert (b"Content-Security-Policy", b"default-src *") in headers  # both count in a browser
 
 
@@ -122,15 +123,15 @@ def test_the_sandbox_goes_only_where_the_origin_is_the_functions_own(
 def test_no_function_of_a_shared_origin_makes_a_browser_ask_for_a_password(value: str, is_kept: bool) -> None:
     sent = function_headers((("WWW-Authenticate", value), ("X-A", "b")))
     kept = [(b"WWW-Authenticate", value.encode())]
-    assert origins.scoped(sent, MATCH) == (kept if is_kept else []) + [(b"X-A", b"b")]
-    assert origins.scoped(sent, OWN) == [*kept, (b"X-A", b"b")]
+    assert scoped(sent, SHARED.cookie_path) == (kept if is_kept else []) + [(b"X-A", b"b")]
+    assert scoped(sent, OWN.cookie_path) == [*kept, (b"X-A", b"b")]
 
 
 def test_headers_that_reach_further_are_marked_until_they_are_cut() -> None:
     sent = function_headers((("set-cookie", "a=1; Domain=example.org"), ("X-A", "b")))
     assert type(sent) is Unscoped
     assert type(function_headers((("X-A", "b"),))) is list
-    assert Answer(200, sent).complete([], MATCH)[0] == (
+    assert Answer(200, sent).complete([], SHARED)[0] == (
         b"set-cookie",
         b"a=1; Path=/spaces/s/functions/f/invoke",
     )
@@ -138,32 +139,44 @@ def test_headers_that_reach_further_are_marked_until_they_are_cut() -> None:
 
 
 class Request:
-    """What is read of a request."""
+    """A request, and what is found in it."""
 
-    method = "GET"
-    query_string = b""
+    path: str
+    query: str
+    event_headers: list[tuple[str, str]]
+    authorization: bytes | None
+    timeout: str | None
+    content_length: int | None
+    has_body: bool
 
-    def __init__(self, match: origins.Asked, *headers: tuple[bytes, bytes]) -> None:
-        self.match, self.headers = match, list(headers)
+    def __init__(self, asked: Asked, *headers: tuple[bytes, bytes]) -> None:
+        self.asked, self.headers = asked, list(headers)
+        self.method, self.query_string = "GET", b""
+
+
+def passed(asked: Asked, *headers: tuple[bytes, bytes]) -> list[tuple[str, str]]:
+    """The headers of a request that its function gets."""
+    request = Request(asked, *headers)
+    parse(request)
+    return request.event_headers
 
 
 def test_the_script_of_a_service_worker_is_served_at_a_host_of_the_functions_own_only() -> None:
     with pytest.raises(PlatformError, match="service worker") as refused:
-        parse(Request(MATCH, (b"service-worker", b"script")), "id")
+        passed(SHARED, (b"service-worker", b"script"))
     assert refused.value.status == 403
-    assert parse(Request(OWN, (b"service-worker", b"script")), "id").headers == [("service-worker", "script")]
+    assert passed(OWN, (b"service-worker", b"script")) == [("service-worker", "script")]
 
 
 @pytest.mark.parametrize(
     ("asked", "kept"),
     [
-        (MATCH, [("cookie", "a=1; __Host-b=2"), ("accept", "*")]),
+        (SHARED, [("cookie", "a=1; __Host-b=2"), ("accept", "*")]),
         (OWN, [("cookie", "a=1; __Host-b=2"), ("accept", "*")]),
-        (Own(b"s", b"f", b"/", Domain("d", "site")), [("cookie", "__Host-b=2"), ("accept", "*")]),
+        (Asked(b"s", b"f", b"/", Domain("d", "site")), [("cookie", "__Host-b=2"), ("accept", "*")]),
     ],
 )
 def test_where_hosts_of_functions_are_one_site_only_what_none_can_forge_is_passed_on(
-    asked: origins.Asked, kept: list[tuple[str, str]]
+    asked: Asked, kept: list[tuple[str, str]]
 ) -> None:
-    call = parse(Request(asked, (b"cookie", b"a=1; __Host-b=2"), (b"accept", b"*")), "id")
-    assert call.headers == kept
+    assert passed(asked, (b"cookie", b"a=1; __Host-b=2"), (b"accept", b"*")) == kept

@@ -1,7 +1,8 @@
-"""A front's side of one cell: its ends of the pipes, and whose instance the cell is.
+"""A front's side of one cell: its ends of the pipes, its calls, and whose instance the cell is.
 
 Not here: what the frames mean (``pool.instance``), and the log pipes (``front.logs``).
 
-Reading order: ``outbox`` (bytes to the cell), ``inbox`` (frames from it, each hostile),
+Reading order: ``pending_call`` (one call), ``outbox`` (bytes to the cell), ``inbox`` (frames from it, each
+hostile),
 ``instance_identity`` (whose instance it is, and its history for the next front).
 """

@@ -1,11 +1,11 @@
-"""Option ``cors``: what a browser is told of who may call a function from a page of another origin.  Pure.
+"""Option ``cors``: which origins' pages may call a function, as browsers are told.  Pure.
 
-There is never ``Access-Control-Allow-Credentials``: it is about what a browser adds by itself, cookies above
-all, and would let every admitted page act as whoever sits there.  A page that has a token sends it in
+There is never an ``Access-Control-Allow-Credentials``.  It is about what a browser adds by itself, above all
+cookies, and would let every admitted page act as the browser's user.  A page with a token sends it in
 ``Authorization``, which is admitted.
 
-Without the option nothing here tells a function from none; with it, whoever names an admitted origin learns
-that the function exists.
+Without the option no answer tells an existing function from a missing one.  With the option, a caller that
+names an admitted origin learns that the function exists.
 """
 
 from __future__ import annotations
@@ -13,15 +13,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from supervisor.front.invoke.request import METHODS
-
-Headers = list[tuple[bytes, bytes]]
+from supervisor.front.outcome.browser_headers import Headers
+from supervisor.front.outcome.refusals import METHODS
 
 ANY = "*"
-# How long a browser believes a preflight: so long a change of the option may go unseen.
+# A browser believes a preflight this long, so it may not see a change of the option for as long.
 PREFLIGHT_SECONDS = 600
 VARY = (b"vary", b"Origin")
-# The star stands for all headers but Authorization, and in old browsers for itself: so some are spelt out.
+# The star stands for all headers but Authorization.  Old browsers take it literally, so some are named too.
 ALLOW_HEADERS = (
     b"*, Authorization, Content-Type, Idempotency-Key, Prefer, X-Call-Id, X-Cellblock-Logs, X-Timeout"
 )
@@ -35,17 +34,17 @@ _PRIVATE_NETWORK = (b"access-control-request-private-network", b"true")
 
 
 class Cors(NamedTuple):
-    """The option of one function, as it is compared."""
+    """One function's option, ready to be compared with an ``Origin``."""
 
     is_any: bool
     origins: frozenset[bytes]
 
     def allows(self, origin: bytes | None) -> bool:
-        """Whether a page of this origin may call; ``null`` is an origin like others, named or not."""
+        """Whether a page of this origin may call; ``null`` is an origin like others."""
         return origin is not None and (self.is_any or origin in self.origins)
 
     def headers(self, origin: bytes | None) -> Headers:
-        """Of every answer; a cache is told that the answer depends on who asks, if it does."""
+        """The headers of every answer; ``Vary`` tells caches where the answer depends on the origin."""
         if self.is_any:
             return [
                 (b"access-control-allow-origin", b"*"),
@@ -61,7 +60,7 @@ class Cors(NamedTuple):
 
 
 def of_option(value: str | Sequence[str] | None) -> Cors | None:
-    """What the option ``cors`` comes to; None where it admits nobody."""
+    """The option ``cors`` as it was deployed; None where it admits no origin."""
     if not value:
         return None
     if value == ANY:
@@ -77,26 +76,26 @@ def origin_of(headers: Headers) -> bytes | None:
 
 
 def is_preflight(method: str, headers: Headers) -> bool:
-    """Whether a browser asks before it calls."""
+    """Whether a browser asks if it may call."""
     names = [name for name, _ in headers]
     return method == "OPTIONS" and b"origin" in names and _PREFLIGHT_METHOD in names
 
 
 def preflight(headers: Headers) -> Headers:
-    """The answer to a preflight of an admitted origin, beside the headers of every answer."""
+    """What the answer to an admitted origin's preflight has beside the headers of every answer."""
     found: Headers = [
         (b"access-control-allow-methods", ", ".join(METHODS).encode()),
         (b"access-control-allow-headers", ALLOW_HEADERS),
         (b"access-control-max-age", b"%d" % PREFLIGHT_SECONDS),
     ]
-    # From a public page to a server in a private network: the author has said who may call.
+    # A public page calls a server in a private network: the function's author has admitted the page.
     if _PRIVATE_NETWORK in headers:
         found.append((b"access-control-allow-private-network", b"true"))
     return found
 
 
 def dressed(answer: Headers, cors: Cors, method: str, request: Headers) -> Headers:
-    """An answer's headers with the platform's in place of the function's own."""
+    """An answer's headers, with the platform's CORS headers in place of the function's own."""
     kept = [header for header in answer if not header[0].lower().startswith(_REPLACED)]
     ours = cors.headers(origin_of(request))
     return kept + ours + (preflight(request) if is_preflight(method, request) else [])
