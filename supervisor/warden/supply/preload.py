@@ -29,7 +29,7 @@ COMMON_IMPORTS = (
     "email.message", "hashlib", "hmac", "html", "http.client", "logging", "pathlib", "random", "secrets",
     "shutil", "ssl", "statistics", "subprocess", "tempfile", "threading",
     "urllib.parse", "urllib.request", "uuid", "werkzeug.datastructures", "zlib", "function.testing",
-    ".records", ".tasks",  # the worker's own
+    ".capture.log_records", ".serve.async_calls",  # the worker's own
 )  # fmt: skip
 
 
