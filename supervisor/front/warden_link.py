@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from supervisor.datagrams import Link, LinkClosed, Message, pages
-from supervisor.errors import PlatformError
+from supervisor.errors import BREACHED, PlatformError
 
 log = logging.getLogger("cellblock.front")
 
@@ -35,7 +35,6 @@ REASON_MOST = 1000
 # Endings in the warden's words that are the platform's own.
 PLATFORM_CAUSES = ("breached", "not started")
 DRAINED = "drained"  # the cause of ours that ends calls which outlast the drain
-BREACHED = "the server's containment failed its own test, and its operator has to look"
 
 
 class LeaseRefused(Exception):

@@ -1,7 +1,7 @@
 """The warden's real books on a host that a test plays: its zygote, its cells and its fronts are scripts.
 
-Desk, Registry, Roll, Book, Cell, Children and the zygote's handle are the product's own, on real sockets and
-pipes; what is a script are the processes at the other ends, so that they do what no process does on request.
+Desk, Registry, CellRoll, Accounts, Cell, Children and the zygote's handle are the product's own, on real
+sockets and pipes.  The processes at the other ends are scripts, which do what no process does on request.
 Time is the test's too: ``advance`` moves the clock and lets everything happen that is due.
 """
 
@@ -25,15 +25,15 @@ from supervisor.runtimes import Runtime
 from supervisor.warden.cells import held_cell
 from supervisor.warden.cells.code_mount import Bundles
 from supervisor.warden.cells.confinement import Confinement
-from supervisor.warden.cells.uid_pool import Slots
+from supervisor.warden.cells.uid_pool import UidPool
 from supervisor.warden.jail.cgroups import Cgroups
 from supervisor.warden.jail.tiers import Tier
-from supervisor.warden.launch.zygote_prestart import FirstZygote
+from supervisor.warden.launch.zygote_prestart import PrestartedZygote
 from supervisor.warden.leases import accounts, desk, space_shares
 from supervisor.warden.leases.desk import Desk
 from supervisor.warden.processes import Children
 from supervisor.warden.supply import registry, roll
-from supervisor.warden.supply.preload import Ahead, names_of
+from supervisor.warden.supply.preload import ImportProfile, preloaded_names
 from supervisor.warden.supply.registry import Registry
 from supervisor.warden.survey_rounds import Surveys
 
@@ -193,10 +193,10 @@ class ScriptedHost:
         self._pid_of: dict[str, int] = {}
         ours, self._zygote = pair()
         self._zygote.setblocking(False)
-        wanted = (RUNTIME, names_of(Ahead.OWN, ()), False, None)
-        self.children = Children({wanted: FirstZygote(ZYGOTE_PID, ours)})
+        wanted = (RUNTIME, preloaded_names(ImportProfile.OWN, ()), False, None)
+        self.children = Children({wanted: PrestartedZygote(ZYGOTE_PID, ours)})
         self.desk = Desk(confinement.bundles, QUEUE_SECONDS, DEFAULT_CEILINGS)
-        self.slots = Slots(100_000, most)
+        self.slots = UidPool(100_000, most)
         self.registry = Registry(
             (RUNTIME,), preload=(), huge_pages=False, blank_cells=1, blank_most=0, slots=self.slots,
             confinement=confinement, children=self.children, shares=self.desk.shares,

@@ -30,6 +30,7 @@ WARDEN = "supervisor/warden/warden.py"
 CONFINEMENT = "supervisor/warden/cells/confinement.py"
 GUARD = "supervisor/warden/memory/memory_guard.py"
 CODE = "supervisor/warden/cells/code_mount.py"
+HIERARCHIES = "supervisor/warden/jail/cgroup_hierarchies.py"
 FREEZER = "supervisor/warden/jail/freezer.py"
 DEVICES = "supervisor/warden/jail/device_nodes.py"
 KEPT = "worker/fresh/kept_descriptors.py"
@@ -63,9 +64,9 @@ def without_namespace(flag: str) -> Change:
 
 # The whole of the host's top level in the cell's root, read-only; /etc then is the host's.
 _HOSTS_ROOT = """
-_launch_of = launch_of
+_launch_of = zygote_launch_of
 
-def launch_of(*arguments):
+def zygote_launch_of(*arguments):
     import dataclasses
     launch = _launch_of(*arguments[:-1], False)  # no huge pages: what they need is at /sys
     root = dict(launch.root, files={}, copies=[])
@@ -120,9 +121,9 @@ WITHOUT: dict[str, tuple[Change, ...]] = {
             Change(ZYGOTE, "(0 if network", old="(sys_.CLONE_NEWNET if network")),
     "ipc": (without_namespace("CLONE_NEWIPC"),),
     # Nor does the warden look at what each cell has, as it does where no cgroup counts.
-    "cg": (Change(WARDEN, "own_places('', '')", old="own_places(groups.read(), mounts.read())"),
-           Change(GUARD, "    def _look(self, cell: _Cell) -> None:\n        return\n",
-                  old="    def _look(self, cell: _Cell) -> None:\n")),
+    "cg": (Change(HIERARCHIES, "own_places('', '')", old="own_places(groups.read(), mounts.read())"),
+           Change(GUARD, "    def _look(self, cell: _GuardedCell) -> None:\n        return\n",
+                  old="    def _look(self, cell: _GuardedCell) -> None:\n")),
     # A function's code is then a mount of the folder where the host keeps it.
     "ovl": (Change(CODE, "\ndef _of_its_own(*_):\n    raise OSError(38, 'taken away')\n"),),
     # The host's own nodes, standard input among them.

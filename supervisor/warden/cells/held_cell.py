@@ -13,17 +13,18 @@ from dataclasses import dataclass, replace
 
 from supervisor.datagrams import Link, LinkClosed, Message, pair
 from supervisor.signals import how_ended
-from supervisor.warden.all_steps import all_of
-from supervisor.warden.cells.cell_states import Event, State, next_state
-from supervisor.warden.cells.code_mount import Code
-from supervisor.warden.cells.confinement import Confinement, Kind, budget_of
+from supervisor.warden.all_steps import take_all_steps
+from supervisor.warden.cells.cell_states import CellEvent, CellState, next_state
+from supervisor.warden.cells.code_mount import BundleCode
+from supervisor.warden.cells.confinement import CellKind, Confinement, budget_of
 from supervisor.warden.jail import cgroup_members
+from supervisor.warden.jail._host_syscalls import CELL_OOM_SCORE
 from supervisor.warden.jail.cgroups import Leaf
 from supervisor.warden.leases.pipe_ends import Pipes, five_pipes
 from supervisor.warden.memory import memory_guard
 from supervisor.warden.memory.memory_guard import Excess
 from supervisor.warden.memory.memory_meters import Meter
-from supervisor.warden.memory.open_files import Opener
+from supervisor.warden.memory.open_files import FileOpener
 from supervisor.warden.processes import Children
 from supervisor.warden.supply.zygote_handle import Zygote
 from worker.wire import EXIT_OUT_OF_MEMORY
@@ -41,9 +42,6 @@ GROW_SECONDS = 15.0
 
 # From the tie to the cell's proof; a few milliseconds when nothing is wrong.
 TIE_SECONDS = 15.0
-
-# Without memory cells go first: their functions can be called again (``warden.OOM_SCORE``).
-OOM_SCORE = 1000
 
 NAMESPACED_SIGNALS = frozenset({"freeze", "thaw"})
 
@@ -78,11 +76,11 @@ class Cell:
     """Grown from a zygote, tied once, killed."""
 
     def __init__(
-        self, name: str, kind: Kind, ids: tuple[int, int], confinement: Confinement, hooks: Hooks
+        self, name: str, kind: CellKind, ids: tuple[int, int], confinement: Confinement, hooks: Hooks
     ) -> None:
         self.name = name
         self.kind = kind
-        self.state = State.GROWING
+        self.state = CellState.GROWING
         self.pipes = Pipes(-1, -1, -1, -1)
         self.pid = 0
         self.zygote_number = 0  # of the process that it is a copy of
@@ -115,7 +113,7 @@ class Cell:
         self._leaf = self._confinement.cgroups.leaf(self.name)
         # While the zygote clones: the loop has other cells to serve.
         self._confinement.warm_up().add_done_callback(lambda _: self._groups_are_warm())
-        self._confinement.make_room(self.name, self._ids[1])
+        self._confinement.make_folders(self.name, self._ids[1])
         self.pipes, theirs = five_pipes()
 
         def spawned(pid: int, pidfd: int, error: str) -> None:
@@ -129,7 +127,7 @@ class Cell:
             if pidfd < 0:
                 self.kill("not started", "the server has no descriptor left for it")
                 self._setup.close()  # pid 1 leaves when this hangs up; a number alone is never signalled
-            elif self.state is State.DYING:
+            elif self.state is CellState.DYING:
                 self._signal()
             self._confine_when_all_is_here()
 
@@ -156,7 +154,7 @@ class Cell:
         the cell's own /proc files may belong to the host's root.
         """
         is_here = self.pid and self._is_cloned and self._is_warm
-        if not is_here or self.state is not State.GROWING:
+        if not is_here or self.state is not CellState.GROWING:
             return
         assert self._leaf is not None
         try:
@@ -165,7 +163,7 @@ class Cell:
                 self._write_maps()
             with contextlib.suppress(OSError):  # an ordinary user's own /proc files may be root's
                 with open(f"/proc/{self.pid}/oom_score_adj", "w") as file:
-                    file.write(str(OOM_SCORE))
+                    file.write(str(CELL_OOM_SCORE))
             devices = self._confinement.devices()
             own = os.fstat(devices[0]).st_dev if devices else 0
             surroundings = self._confinement.surroundings(self.kind)
@@ -196,9 +194,9 @@ class Cell:
             self._confine_when_all_is_here()
         elif what == "blank":
             self._took("grown")
-            self.state = next_state(self.state, Event.BUILT)
+            self.state = next_state(self.state, CellEvent.BUILT)
             self._deadline.cancel()
-            if self.state is State.BLANK:
+            if self.state is CellState.BLANK:
                 assert self._leaf is not None
                 try:
                     self._confinement.guard.blank(self.name, self.pid, Meter(self._leaf.folders))
@@ -222,7 +220,7 @@ class Cell:
 
     # ---- tied -------------------------------------------------------------------------------
 
-    def tie(self, message: Message, code: Code | None) -> None:
+    def tie(self, message: Message, code: BundleCode | None) -> None:
         """Set the function's limits and send its code, ``None`` for none.
 
         LinkClosed when the cell is gone, OSError when a limit cannot be set.
@@ -236,27 +234,29 @@ class Cell:
         self._confinement.guard.watch(self.name, message["memory_bytes"], message["tmp_bytes"], hooks)
         words = self._confinement.tie_words(self.name, self.kind, self._ids[1], code)
         most = message["open_files"] * message["processes"]
-        self._confinement.files.watch(self.name, Opener(most, self._leaf.members, self._has_most_files))
+        self._confinement.open_files.watch(
+            self.name, FileOpener(most, self._leaf.members, self._has_most_files)
+        )
         has_mount = code is not None and self._confinement.has_namespaces
         descriptors = [code.descriptor] if code is not None and has_mount else []
         self._setup.send({**message, **words, "do": "tie", "has_code": has_mount}, descriptors)
-        self.state = next_state(self.state, Event.TIED)
+        self.state = next_state(self.state, CellEvent.TIED)
         self._deadline = self._not_after(TIE_SECONDS, "it had not proven its lock-down")
 
     def returned(self, pipes: list[int]) -> None:
         """A front handed the cell back with its pipe ends.  OSError when they cannot be had again."""
         self.pipes.take_back(pipes)
-        self.state = next_state(self.state, Event.RETURNED)
+        self.state = next_state(self.state, CellEvent.RETURNED)
 
     def leased_again(self) -> None:
         """Another front takes it, for the same version."""
-        self.state = next_state(self.state, Event.LEASED_AGAIN)
+        self.state = next_state(self.state, CellEvent.LEASED_AGAIN)
 
     def signal(self, name: str) -> None:
         """Have pid 1 send one of ``worker.cell_process.SIGNALS``, unless the cell is ending."""
         if name in NAMESPACED_SIGNALS and not self._confinement.has_namespaces:
             return  # they are for all that runs in the cell's pid namespace
-        if self.state in (State.LEASED, State.RETURNED):
+        if self.state in (CellState.LEASED, CellState.RETURNED):
             if name in NAMESPACED_SIGNALS:
                 self._confinement.guard.freeze(self.name, name == "freeze")
                 if self._leaf is not None and self._leaf.freeze(name == "freeze"):
@@ -268,14 +268,14 @@ class Cell:
 
     def kill(self, cause: str, reason: str = "") -> None:
         """Kill the whole cell: with pid 1 the kernel ends everything in its pid namespace."""
-        if self.state in (State.DEAD, State.DYING):
+        if self.state in (CellState.DEAD, CellState.DYING):
             return
         if cause == "memory":
             reason = reason or (TOUCHED if self._confinement.guard.is_counted else SEEN)
         # What pid 1 has already said came first: it is the truth.
         self._setup.drain_now()
         self._ending = self._ending or Ending(cause, signal.SIGKILL, reason=reason)
-        self.state = next_state(self.state, Event.KILLED)
+        self.state = next_state(self.state, CellEvent.KILLED)
         self._signal()
         log.debug("cell %s was killed (%s) at %.6f", self.name, cause, time.perf_counter())
 
@@ -298,7 +298,7 @@ class Cell:
 
     def _signal(self) -> None:
         if self._leaf is not None:
-            self._confinement.hurry.begin(self._leaf)
+            self._confinement.kill_boost.begin(self._leaf)
             self._leaf.kill()
             if self.pid and self._confinement.has_namespaces:
                 cgroup_members.kill(self.pid, self._leaf.processes())
@@ -308,7 +308,7 @@ class Cell:
 
     def _reaped(self, status: int) -> None:
         """Pid 1 is gone, and with it the cell: why is a question, that it ended is none."""
-        all_of(
+        take_all_steps(
             f"cell {self.name}",
             self._setup.drain_now,  # "exited" may still be on its way
             lambda: self._find_cause(status),
@@ -344,15 +344,15 @@ class Cell:
         self._ended(Ending("not started", reason=reason))
 
     def _ended(self, ending: Ending) -> None:
-        if self.state is State.DEAD:
+        if self.state is CellState.DEAD:
             return  # it has been buried since
-        all_of(f"cell {self.name}", self.bury, lambda: self._hooks.on_end(self, ending))
+        take_all_steps(f"cell {self.name}", self.bury, lambda: self._hooks.on_end(self, ending))
 
     def bury(self) -> None:
         """Nothing of it runs: let go of all that it had.  Safe to be done again."""
-        if self.state is not State.DEAD:
-            self.state = next_state(self.state, Event.EXITED)
-        all_of(
+        if self.state is not CellState.DEAD:
+            self.state = next_state(self.state, CellEvent.EXITED)
+        take_all_steps(
             f"cell {self.name}",
             self._deadline.cancel,
             self._theirs.close,  # if it was never handed over
@@ -361,14 +361,14 @@ class Cell:
             self.pipes.close,
             self._close_pidfd,
             self._drop_leaf,
-            lambda: self._confinement.drop_room(self.name),
+            lambda: self._confinement.drop_folders(self.name),
         )
 
     def _has_most_files(self, number: int) -> None:
         self.kill("open files", f"the host is short of open files, and it had {number}")
 
     def _forget_guard(self) -> None:
-        self._confinement.files.forget(self.name)
+        self._confinement.open_files.forget(self.name)
         self._confinement.guard.forget(self.name)
 
     def _close_pidfd(self) -> None:
@@ -379,5 +379,5 @@ class Cell:
     def _drop_leaf(self) -> None:
         leaf, self._leaf = self._leaf, None
         if leaf is not None:
-            self._confinement.hurry.end(leaf)
+            self._confinement.kill_boost.end(leaf)
             self._confinement.sweep(leaf)

@@ -19,16 +19,16 @@ from typing import Any
 
 from supervisor.datagrams import LinkClosed, Malformed, Message, discard
 from supervisor.function_limits import LAST_SECONDS
-from supervisor.warden.all_steps import Incomplete, all_of
-from supervisor.warden.cells.cell_states import State
+from supervisor.warden.all_steps import StepsFailed, take_all_steps
+from supervisor.warden.cells.cell_states import CellState
 from supervisor.warden.cells.code_mount import Bundles
 from supervisor.warden.cells.held_cell import Cell, Ending
 from supervisor.warden.change_rounds import Changes
 from supervisor.warden.leases import front_messages
-from supervisor.warden.leases.accounts import Book, Key
+from supervisor.warden.leases.accounts import Accounts, Key
 from supervisor.warden.leases.front_sessions import Request, Session
-from supervisor.warden.leases.space_shares import Shares
-from supervisor.warden.leases.start_states import Starts
+from supervisor.warden.leases.space_shares import SpaceShares
+from supervisor.warden.leases.start_states import StartStates
 from supervisor.warden.supply.registry import Registry
 
 log = logging.getLogger("cellblock.leases")
@@ -56,8 +56,8 @@ class Desk:
         self.wait_seconds = wait_seconds
         self.ceilings = ceilings
         self.sessions: set[Session] = set()
-        self.book: Book[Request, Cell, Session] = Book()
-        self.shares = Shares(self.sessions, self.book.of_space)
+        self.accounts: Accounts[Request, Cell, Session] = Accounts()
+        self.shares = SpaceShares(self.sessions, self.accounts.of_space)
         self.registry: Registry | None = None
         self._at_limit: list[Request] = []
         # Of them, those who may start an instance of their own if no front has one to spare, by their ask.
@@ -68,11 +68,11 @@ class Desk:
         # Messages of fronts that are for others than the desk, by their name.
         self.others: dict[str, Callable[[Session, Message], None]] = {}
         self._changes = Changes(self.sessions)
-        self.starts = Starts(self._is_importing)
+        self.starts = StartStates(self._is_importing)
 
     def spaces_of(self, session: Session) -> Counter[str]:
         """How many cells of each space a front holds."""
-        return self.book.spaces_of(session)
+        return self.accounts.spaces_of(session)
 
     def join(self, sock: socket.socket, pidfd: int = -1) -> None:
         """A new front worker's end, and a descriptor of its process."""
@@ -90,11 +90,11 @@ class Desk:
     def left(self, session: Session) -> None:
         """A front is gone: its calls are lost, so its cells die with it, and nobody waits for others."""
         self.sessions.discard(session)
-        with contextlib.suppress(Incomplete):  # the log has it, and whoever closed the link has more to do
-            all_of(
+        with contextlib.suppress(StepsFailed):  # the log has it, and whoever closed the link has more to do
+            take_all_steps(
                 "a front's link",
                 session.let_go,
-                *(functools.partial(cell.kill, "front gone") for cell in self.book.held_by(session)),
+                *(functools.partial(cell.kill, "front gone") for cell in self.accounts.held_by(session)),
                 *(functools.partial(self._drop, request) for request in list(session.waiting)),
                 lambda: self._changes.left(session),
             )
@@ -111,13 +111,13 @@ class Desk:
         elif what == "lease":
             self._lease(session, message)
         elif what == "kill":
-            cell = self.book.cell(session, message["cell"])
+            cell = self.accounts.cell(session, message["cell"])
             if cell is not None:  # else it has ended already, and the front is about to hear so
                 cell.kill(message["cause"])
         elif what == "leave":
             self._leave(session, message["cell"], message["cause"])
         elif what == "signal":
-            cell = self.book.cell(session, message["cell"])
+            cell = self.accounts.cell(session, message["cell"])
             if cell is not None:
                 cell.signal(message["name"])
         elif what == "changed":
@@ -129,10 +129,10 @@ class Desk:
             self._start_its_own(message["ask"])
         elif what == "count":
             key = (message["space"], message["name"])
-            told = {"is": "count", "ticket": message["ticket"], "replicas": self.book.places(key)}
+            told = {"is": "count", "ticket": message["ticket"], "replicas": self.accounts.places(key)}
             session.tell({**told, "failed": list(self.starts.failed(key))})
         elif what == "start":
-            self.starts.heard(message, self.book.cell(session, message["cell"]) is not None)
+            self.starts.heard(message, self.accounts.cell(session, message["cell"]) is not None)
         else:
             self.others[what](session, message)
 
@@ -147,7 +147,7 @@ class Desk:
             self._refuse(request, "capacity", f"this front waits for {WAITING_MOST} cells already")
             return
         assert self.registry is not None
-        if not self.registry.stock.has(runtime := request.wanted[0]):
+        if not self.registry.zygotes.has(runtime := request.wanted[0]):
             self._refuse(request, "broken", f"runtime {runtime} is not installed here")
             return
         self._place(request)
@@ -156,13 +156,13 @@ class Desk:
         """Claim an instance for the request, or let it wait for one to come back."""
         if self._take_spare(request):
             return
-        if not request.is_check and self.book.places(request.key) >= request.most:
-            holders = self.book.holders(request.key)
+        if not request.is_check and self.accounts.places(request.key) >= request.most:
+            holders = self.accounts.holders(request.key)
             if request.is_keep or request.session in holders or not holders:
                 # It waits for its own; or all are about to be somebody's: it will ask again.
                 self._refuse(request, "limit", f"all {request.most} instances are in use")
                 return
-            if self.starts.is_importing(self.book.names(request.key)):
+            if self.starts.is_importing(self.accounts.names(request.key)):
                 self._refuse(request, "limit", "all instances are in use or importing", is_importing=True)
                 return
             self._at_limit.append(request)
@@ -171,15 +171,15 @@ class Desk:
             )
             return
         if hopes and not request.is_check and not request.is_keep:
-            holders = self.book.holders(request.key)
+            holders = self.accounts.holders(request.key)
             if holders and request.session not in holders:
                 self._hope(request, self._with_most(holders))
                 return
         if not request.is_check:
-            self.book.take_place(request)
+            self.accounts.take_place(request)
         assert self.registry is not None
-        request.want = self.registry.want(
-            self.registry.stock.kind(*request.wanted),
+        request.want = self.registry.request_cell(
+            self.registry.zygotes.kind(*request.wanted),
             lambda cell, reason: self._serve(request, cell, reason),
             request.key[0],
             request.is_keep,
@@ -187,7 +187,7 @@ class Desk:
         self.shares.one_more_waits()
 
     def _with_most(self, holders: list[Session]) -> Session:
-        return max(holders, key=lambda other: len(self.book.held_by(other)))
+        return max(holders, key=lambda other: len(self.accounts.held_by(other)))
 
     def _hope(self, request: Request, holder: Session) -> None:
         """Another front may have one that it does not need; else this one starts its own a moment later."""
@@ -211,7 +211,7 @@ class Desk:
             self._refuse(request, "limit", "all instances are in use or importing", is_importing=True)
 
     def _give_up(self, request: Request) -> None:
-        if self.book.give_up(request):
+        if self.accounts.give_up(request):
             self._retry_at_limit(request.key)
 
     def _retry_at_limit(self, key: Key) -> None:
@@ -251,12 +251,12 @@ class Desk:
             return
         finally:
             code.close()
-        self.book.tie(cell, request)
+        self.accounts.tie(cell, request)
         self._hand_over(request, cell, {})
 
     def _hand_over(self, request: Request, cell: Cell, memory: Message) -> None:
         request.answer()
-        self.book.hand_over(cell, request.session)
+        self.accounts.hand_over(cell, request.session)
         message = {"is": "leased", "ticket": request.ticket, "cell": cell.name, "memory": memory}
         if not request.session.tell(message, cell.pipes.lent()):
             cell.kill("front gone")
@@ -267,8 +267,8 @@ class Desk:
         cell.pipes.close()
 
     def _return(self, session: Session, message: Message, descriptors: list[int]) -> None:
-        cell = self.book.cell(session, message["cell"])
-        if cell is None or cell.state is not State.LEASED or len(descriptors) != front_messages.PIPES:
+        cell = self.accounts.cell(session, message["cell"])
+        if cell is None or cell.state is not CellState.LEASED or len(descriptors) != front_messages.PIPES:
             discard(descriptors)
             if cell is not None:
                 cell.kill("released")  # without its pipes it is of no use to anybody
@@ -281,9 +281,9 @@ class Desk:
         except OSError as error:
             cell.kill("released", f"its pipes cannot be had again: {error}")
             return
-        self.book.take_back(cell, message["memory"])
+        self.accounts.take_back(cell, message["memory"])
         for request in self._at_limit:
-            if self._is_same_version(request, self.book.tied_to(cell.name)):
+            if self._is_same_version(request, self.accounts.tied_to(cell.name)):
                 self._at_limit.remove(request)
                 self._lease_again(request, cell)
                 return
@@ -292,24 +292,24 @@ class Desk:
 
     def _leave(self, session: Session, name: str, cause: str) -> None:
         """It ends in order, in a time that is ours to say; nobody waits for its place meanwhile."""
-        cell = self.book.cell(session, name)
+        cell = self.accounts.cell(session, name)
         if cell is None:
             return
         asyncio.get_running_loop().call_later(LAST_SECONDS, cell.kill, cause)
-        key = self.book.no_more_counted(name)
+        key = self.accounts.no_more_counted(name)
         if key is not None:
             self._retry_at_limit(key)
 
     def _drop_spare(self, cell: Cell) -> None:
-        if self.book.no_more_spare(cell):
+        if self.accounts.no_more_spare(cell):
             cell.kill("released")
 
     def _take_spare(self, request: Request) -> bool:
         """Lease a returned cell of the same version again; those of other versions end now."""
-        for cell in self.book.spare_of(request.key):
-            if cell.state is not State.RETURNED:
+        for cell in self.accounts.spare_of(request.key):
+            if cell.state is not CellState.RETURNED:
                 continue  # it was killed as it waited, and is about to be reaped
-            if not request.is_check and self._is_same_version(request, self.book.tied_to(cell.name)):
+            if not request.is_check and self._is_same_version(request, self.accounts.tied_to(cell.name)):
                 self._lease_again(request, cell)
                 return True
             self._drop_spare(cell)
@@ -322,7 +322,7 @@ class Desk:
 
     def _lease_again(self, request: Request, cell: Cell) -> None:
         cell.leased_again()
-        self._hand_over(request, cell, self.book.lease_again(cell, request))
+        self._hand_over(request, cell, self.accounts.lease_again(cell, request))
 
     def _too_late(self, request: Request) -> None:
         if request in self._at_limit:
@@ -341,12 +341,14 @@ class Desk:
         if request in self._at_limit:
             self._at_limit.remove(request)
         if request.want is not None and self.registry is not None:
-            self.registry.forget(request.want)  # else it would keep asking for a cell that nobody wants
+            self.registry.cancel_request(
+                request.want
+            )  # else it would keep asking for a cell that nobody wants
         self._give_up(request)
 
     def met(self, cell: Cell, what: str, peak_bytes: int) -> None:
         """It has met a limit, or has a new peak: its front decides; one that nobody has ends."""
-        session = self.book.holder_of(cell.name)
+        session = self.accounts.holder_of(cell.name)
         if session is not None:
             session.tell({"is": "met", "cell": cell.name, "what": what, "peak_bytes": peak_bytes})
         elif what:
@@ -355,7 +357,7 @@ class Desk:
     def ended(self, cell: Cell, ending: Ending) -> None:
         """A cell has been reaped: its front hears why, its claim is free."""
         self.starts.ended(cell.name)
-        session, request = self.book.ended(cell.name)
+        session, request = self.accounts.ended(cell.name)
         if session is not None:
             session.tell({"is": "ended", "cell": cell.name, **asdict(ending)})
         if request is not None:
@@ -363,12 +365,12 @@ class Desk:
 
     def mend(self, alive: Container[str]) -> None:
         """An end went wrong somewhere: these cells live, and no others."""
-        for session, name in self.book.keep_only(alive):
+        for session, name in self.accounts.keep_only(alive):
             session.tell({"is": "ended", "cell": name, **asdict(Ending("exited"))})
         self._at_limit.clear()
         for session in list(self.sessions):
             for request in [request for request in session.waiting if request.want is None]:
-                self.book.give_up(request)
+                self.accounts.give_up(request)
                 self._place(request)
 
     def close(self) -> None:

@@ -13,7 +13,7 @@ from typing import Protocol
 
 from supervisor.datagrams import Link, LinkClosed, Message
 from supervisor.warden.leases.accounts import Key
-from supervisor.warden.supply.registry import Want
+from supervisor.warden.supply.registry import CellRequest
 
 log = logging.getLogger("cellblock.leases")
 
@@ -49,7 +49,7 @@ class Request:
         self.tie: Message = message["tie"]
         self.deadline: asyncio.TimerHandle | None = None
         self.is_answered = False
-        self.want: Want | None = None
+        self.want: CellRequest | None = None
         session.waiting.add(self)
 
     def answer(self) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from supervisor.datagrams import Link, LinkClosed, Message, pair
 from supervisor.runtimes import Runtime
-from supervisor.warden.launch.zygote_launch import launch_of
+from supervisor.warden.launch.zygote_launch import zygote_launch_of
 from supervisor.warden.processes import Children, signal_pid
 from supervisor.warden.supply import blank_target
 
@@ -61,7 +61,7 @@ class _Process:
         ours, theirs = pair()
         self.link = Link(ours, self._message, self._closed)
         with theirs:
-            launch = launch_of(runtime, names, theirs.fileno(), bare_code, huge_pages)
+            launch = zygote_launch_of(runtime, names, theirs.fileno(), bare_code, huge_pages)
             try:
                 self.pid = children.launch(launch, [theirs.fileno()], lambda _: self._gone())
             except OSError:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from supervisor.warden.jail import cgroup_hierarchies, cgroups
-from supervisor.warden.jail.cgroup_hierarchies import Place, own_places
+from supervisor.warden.jail.cgroup_hierarchies import CgroupFolder, own_places
 from supervisor.warden.jail.cgroups import (
     BLANK,
     CONTROLLERS,
@@ -38,40 +38,40 @@ class TestWhereWeAre:
 
     def test_on_a_v2_host_the_unified_hierarchy_has_our_group(self) -> None:
         places = own_places("0::/system.slice/cellblock.service\n", V2_MOUNT)
-        assert places == {"": Place("/sys/fs/cgroup/system.slice/cellblock.service", 2)}
+        assert places == {"": CgroupFolder("/sys/fs/cgroup/system.slice/cellblock.service", 2)}
 
     def test_at_the_root_of_a_hierarchy_the_path_has_no_slash_at_its_end(self) -> None:
-        assert own_places("0::/\n", V2_MOUNT) == {"": Place("/sys/fs/cgroup", 2)}
+        assert own_places("0::/\n", V2_MOUNT) == {"": CgroupFolder("/sys/fs/cgroup", 2)}
 
     def test_on_a_v1_host_each_controller_has_a_place_of_its_own(self) -> None:
         groups = "5:cpu,cpuacct:/a\n4:memory:/b/c\n3:pids:/\n1:name=systemd:/user.slice\n"
         places = own_places(groups, V1_MOUNTS)
-        assert places["cpu"] == places["cpuacct"] == Place("/sys/fs/cgroup/cpu,cpuacct/a", 1)
-        assert places["memory"] == Place("/sys/fs/cgroup/memory/b/c", 1)
-        assert places["pids"] == Place("/sys/fs/cgroup/pids", 1)
+        assert places["cpu"] == places["cpuacct"] == CgroupFolder("/sys/fs/cgroup/cpu,cpuacct/a", 1)
+        assert places["memory"] == CgroupFolder("/sys/fs/cgroup/memory/b/c", 1)
+        assert places["pids"] == CgroupFolder("/sys/fs/cgroup/pids", 1)
         assert "" not in places
 
     def test_on_a_hybrid_host_both_versions_are_found(self) -> None:
         unified = "36 31 0:33 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw"
         places = own_places("4:memory:/m\n0::/u\n", f"{V1_MOUNTS}\n{unified}")
         assert places == {
-            "memory": Place("/sys/fs/cgroup/memory/m", 1),
-            "": Place("/sys/fs/cgroup/unified/u", 2),
+            "memory": CgroupFolder("/sys/fs/cgroup/memory/m", 1),
+            "": CgroupFolder("/sys/fs/cgroup/unified/u", 2),
         }
 
     def test_a_hierarchy_that_is_not_mounted_gives_no_place(self) -> None:
         assert own_places("4:memory:/m\n9:hugetlb:/\n0::/u\n", V1_MOUNTS.partition("\n34")[0]) == {
-            "memory": Place("/sys/fs/cgroup/memory/m", 1)
+            "memory": CgroupFolder("/sys/fs/cgroup/memory/m", 1)
         }
 
     def test_in_a_container_what_is_above_the_mount_is_cut_off(self) -> None:
         mount = "30 23 0:26 /docker/abc /sys/fs/cgroup ro - cgroup2 cgroup rw"
-        assert own_places("0::/docker/abc\n", mount) == {"": Place("/sys/fs/cgroup", 2)}
-        assert own_places("0::/docker/abc/in\n", mount) == {"": Place("/sys/fs/cgroup/in", 2)}
+        assert own_places("0::/docker/abc\n", mount) == {"": CgroupFolder("/sys/fs/cgroup", 2)}
+        assert own_places("0::/docker/abc/in\n", mount) == {"": CgroupFolder("/sys/fs/cgroup/in", 2)}
 
     def test_in_a_cgroup_namespace_both_are_roots(self) -> None:
         assert own_places("0::/\n", "30 23 0:26 / /sys/fs/cgroup rw - cgroup2 cgroup rw") == {
-            "": Place("/sys/fs/cgroup", 2)
+            "": CgroupFolder("/sys/fs/cgroup", 2)
         }
 
     @pytest.mark.parametrize("mounts", ["", "nonsense", "1 2 3", "a b c d e - cgroup2", "\n\n"])
@@ -160,7 +160,7 @@ def made_leaf(own: Path, name: str = "c1") -> Leaf:
     folder.mkdir()
     for file in V2_FILES:
         (folder / file).write_text("")
-    return Leaf({controller: Place(str(folder), 2) for controller in CONTROLLERS})
+    return Leaf({controller: CgroupFolder(str(folder), 2) for controller in CONTROLLERS})
 
 
 class TestOnAFolderTree:
@@ -169,7 +169,7 @@ class TestOnAFolderTree:
     def test_the_server_moves_out_of_the_way_before_it_hands_down(
         self, own: Path, written: list[tuple[str, str]]
     ) -> None:
-        made = Cgroups("cells", {"": Place(str(own), 2)})
+        made = Cgroups("cells", {"": CgroupFolder(str(own), 2)})
         assert made.versions == {"memory": 2, "pids": 2, "cpu": 2}
         assert set(made.missing) == {FREEZER}  # no kernel, no cgroup.freeze
         first = [(path.removeprefix(f"{own}/"), text) for path, text in written[:3]]
@@ -187,14 +187,14 @@ class TestOnAFolderTree:
         self, own: Path, written: list[tuple[str, str]]
     ) -> None:
         (own / "cgroup.subtree_control").write_text("cpu memory pids\n")
-        Cgroups("cells", {"": Place(str(own), 2)})
+        Cgroups("cells", {"": CgroupFolder(str(own), 2)})
         assert all(path == f"{own}/cells/cgroup.subtree_control" for path, _ in written)
 
     def test_in_the_root_group_of_a_host_nothing_is_written(
         self, own: Path, written: list[tuple[str, str]]
     ) -> None:
         (own / "cgroup.type").unlink()
-        made = Cgroups("cells", {"": Place(str(own), 2)})
+        made = Cgroups("cells", {"": CgroupFolder(str(own), 2)})
         assert made.versions == {}
         assert all("delegated" in made.missing[name] for name in CONTROLLERS)
         assert written == []
@@ -203,21 +203,21 @@ class TestOnAFolderTree:
         self, own: Path, written: list[tuple[str, str]]
     ) -> None:
         (own / "cgroup.procs").write_text(f"{os.getpid()}\n1\n")
-        made = Cgroups("cells", {"": Place(str(own), 2)})
+        made = Cgroups("cells", {"": CgroupFolder(str(own), 2)})
         assert all("other processes" in made.missing[name] for name in CONTROLLERS)
         assert written == []
 
     def test_warming_up_says_only_where_the_server_is_already(
         self, own: Path, written: list[tuple[str, str]]
     ) -> None:
-        moved = Cgroups("cells", {"": Place(str(own), 2)})
+        moved = Cgroups("cells", {"": CgroupFolder(str(own), 2)})
         (own / "cgroup.subtree_control").write_text("cpu memory pids\n")
         written.clear()
         moved.warm_up()
         assert written == [(f"{own}/server/cgroup.procs", str(os.getpid()))]
         # Another's group of that name is no place of ours.
         (own / "server/cgroup.procs").write_text("1\n")
-        stayed = Cgroups("cells", {"": Place(str(own), 2)})
+        stayed = Cgroups("cells", {"": CgroupFolder(str(own), 2)})
         written.clear()
         stayed.warm_up()
         assert written == [(f"{own}/cgroup.procs", str(os.getpid()))]
@@ -228,7 +228,7 @@ class TestOnAFolderTree:
 
     def test_a_controller_that_was_not_delegated_is_missing_and_the_others_are_not(self, own: Path) -> None:
         (own / "cgroup.controllers").write_text("memory pids\n")
-        made = Cgroups("cells", {"": Place(str(own), 2)})
+        made = Cgroups("cells", {"": CgroupFolder(str(own), 2)})
         assert made.versions == {"memory": 2, "pids": 2}
         assert "not available" in made.missing["cpu"]
 
@@ -265,7 +265,7 @@ class TestOnAFolderTree:
             leaf.limit(BLANK)
 
     def test_a_leaf_whose_limits_cannot_be_set_is_taken_away_again(self, own: Path) -> None:
-        made = Cgroups("cells", {"": Place(str(own), 2)})
+        made = Cgroups("cells", {"": CgroupFolder(str(own), 2)})
         with pytest.raises(FileNotFoundError):
             made.leaf("c2")  # a plain folder has no limits to write
         assert not (own / "cells/c2").exists()
@@ -303,23 +303,23 @@ class TestOnAFolderTree:
         leaf.forget()  # a kernel before 5.19
 
     def test_a_leaf_that_is_not_empty_is_removed_with_the_next_one(self, own: Path) -> None:
-        made = Cgroups("cells", {"": Place(str(own), 2)})
+        made = Cgroups("cells", {"": CgroupFolder(str(own), 2)})
         leaf = made_leaf(own)  # its files stand for processes: a plain folder with any stays
         made.drop(leaf)
         folder = own / "cells/c1"
         assert folder.is_dir()
         shutil.rmtree(folder)
         folder.mkdir()
-        made.drop(Leaf({"": Place(str(own / "cells/c2"), 2)}))
+        made.drop(Leaf({"": CgroupFolder(str(own / "cells/c2"), 2)}))
         assert not folder.exists()
 
     def test_a_new_server_removes_the_empty_leaves_of_one_that_was_killed(self, own: Path) -> None:
         (own / "cells/old").mkdir()
-        Cgroups("cells", {"": Place(str(own), 2)})
+        Cgroups("cells", {"": CgroupFolder(str(own), 2)})
         assert not (own / "cells/old").exists()
 
 
-def v1_places() -> dict[str, Place]:
+def v1_places() -> dict[str, CgroupFolder]:
     """Our own v1 groups of this host, for the controllers that we use."""
     places = own_places(Path("/proc/self/cgroup").read_text(), Path("/proc/self/mountinfo").read_text())
     return {

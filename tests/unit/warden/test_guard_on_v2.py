@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 from supervisor.warden.jail.cgroups import Budget, Cgroups, Leaf
-from supervisor.warden.memory.memory_guard import Excess, Guard, Hooks
+from supervisor.warden.memory.memory_guard import Excess, GuardHooks, MemoryGuard
 from supervisor.warden.memory.memory_meters import Meter
 from supervisor.warden.memory.memory_policy import LIFT_BYTES, kernel_bytes
 from tests.support.eventually import eventually
@@ -43,9 +43,9 @@ async def guarded(leaf: Leaf, eater: Eater, limit_mib: int, mib: int) -> tuple[l
         leaf.kill()
         ended.set_result(excess)
 
-    guard = Guard(is_counted=True, has_namespaces=False)
+    guard = MemoryGuard(is_counted=True, has_namespaces=False)
     guard.blank("c1", eater.process.pid, Meter(leaf.folders))
-    guard.watch("c1", limit_mib * MIB, 0, Hooks(on_tell=told.append, on_kill=kill))
+    guard.watch("c1", limit_mib * MIB, 0, GuardHooks(on_tell=told.append, on_kill=kill))
     eater.touch(mib)
     try:
         return told, await asyncio.wait_for(ended, WAIT_SECONDS)
@@ -66,7 +66,7 @@ def test_who_touches_more_than_its_limit_is_told_and_then_ended(unified: Cgroups
 def test_who_is_ended_for_all_together_was_told_nothing(unified: Cgroups, eating: Eating) -> None:
     leaf = unified.leaf("c1")
     leaf.limit(Budget(kernel_bytes(300 * MIB, 0), 4, 0))
-    unified.bound(100, 60 * MIB)
+    unified.limit_all_cells(100, 60 * MIB)
     assert asyncio.run(guarded(leaf, eating(leaf), 300, 200)) == ([], Excess.OF_ALL)
 
 

@@ -174,13 +174,15 @@ def test_what_no_front_says_costs_it_its_link_and_its_cells_and_the_warden_no_de
         with pytest.raises(BrokenPipeError):
             os.write(write, b"x")
         os.close(write)
-        assert not other.is_gone and mine in other.held and host.desk.book.cell(*_of(host, mine)) is not None
+        assert (
+            not other.is_gone and mine in other.held and host.desk.accounts.cell(*_of(host, mine)) is not None
+        )
 
     on_a_host(scenario)
 
 
 def _of(host: ScriptedHost, name: str) -> tuple[Any, str]:
-    (session,) = [session for session in host.desk.sessions if host.desk.book.cell(session, name)]
+    (session,) = [session for session in host.desk.sessions if host.desk.accounts.cell(session, name)]
     return session, name
 
 
@@ -311,7 +313,7 @@ def test_a_front_can_hand_back_no_other_pipes_than_it_was_lent(
         await host.settle()
         assert evil.is_gone
         assert host.registry.cells[name].state.value == "dying"
-        assert not host.desk.book.spare_of(KEY) and not other.held
+        assert not host.desk.accounts.spare_of(KEY) and not other.held
 
     on_a_host(scenario)
 
@@ -408,11 +410,11 @@ def test_a_cell_that_is_said_to_leave_is_ended_by_the_warden_and_its_place_is_fr
     async def scenario(host: ScriptedHost) -> None:
         front = host.join()
         name = await leased(host, front)
-        assert host.desk.book.places(KEY) == 1
+        assert host.desk.accounts.places(KEY) == 1
         front.send({"do": "leave", "cell": name, "cause": "released"})
         front.send({"do": "leave", "cell": name, "cause": "released"})
         await host.settle()
-        assert host.desk.book.places(KEY) == 0
+        assert host.desk.accounts.places(KEY) == 0
         assert host.registry.cells[name].state.value == "leased"
         await host.advance(LAST_SECONDS + 1)
         assert host.registry.cells[name].state.value == "dying"
