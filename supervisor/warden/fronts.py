@@ -41,7 +41,7 @@ TO_FIND_NAMES = ("/etc/hosts", "/etc/resolv.conf")
 
 
 def listening_socket(host: str, port: int) -> socket.socket:
-    """The listening socket. The warden makes it once, so that connections survive a restart of the fronts."""
+    """Make the listening socket.  It outlives the fronts, so a restart of them loses no connection."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -166,9 +166,8 @@ class Warden:
     def _lock(self, data_dir: Path) -> None:
         """Lock the data directory.
 
-        So a second server refuses to start, and leftovers in it are a dead server's.
-
-        The kernel releases the lock when this process ends, in whatever way.
+        So a second server refuses to start, and leftovers in it are a dead server's.  The kernel releases the
+        lock when this process ends, in whatever way.
         """
         self._data_fd = os.open(data_dir, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:

@@ -125,7 +125,7 @@ WITHOUT: dict[str, tuple[Change, ...]] = {
            Change(GUARD, "    def _look(self, cell: _GuardedCell) -> None:\n        return\n",
                   old="    def _look(self, cell: _GuardedCell) -> None:\n")),
     # A function's code is then a mount of the folder where the host keeps it.
-    "ovl": (Change(CODE, "\ndef _of_its_own(*_):\n    raise OSError(38, 'taken away')\n"),),
+    "ovl": (Change(CODE, "\ndef _as_overlay(*_):\n    raise OSError(38, 'taken away')\n"),),
     # The host's own nodes, standard input among them.
     "dev": (Change(DEVICES, "\ndef own_devices():\n    raise PermissionError('taken away')\n"),
             Change(KEPT, "    if True:\n",
@@ -140,7 +140,7 @@ WITHOUT: dict[str, tuple[Change, ...]] = {
     # Only what lies in the copy: our worker package there, and the bundles of the test's own server.
     "ro": (Change(ZYGOTES, 'root.writable[str(package_dir("worker"))]',
                   old='root.read_only[str(package_dir("worker"))]'),
-           Change(CODE, "\ndef _of_its_own(*_):\n    raise OSError(38, 'taken away')\n"),
+           Change(CODE, "\ndef _as_overlay(*_):\n    raise OSError(38, 'taken away')\n"),
            Change(CODE, "CODE_ATTRIBUTES = sys_", old="CODE_ATTRIBUTES = sys_.MOUNT_ATTR_RDONLY | sys_")),
     "tmp": (without_steps("tmp-size"),
             Change(LOCKDOWN, 'return "mode=1777"', old='return "size=%d,nr_inodes=%d,mode=1777" % '

@@ -60,7 +60,7 @@ class Bundles:
         try:
             if self._nothing is not None:
                 try:
-                    return BundleCode(_of_its_own(directory_fd, self._nothing), digest)
+                    return BundleCode(_as_overlay(directory_fd, self._nothing), digest)
                 except OSError as error:
                     log.info("cells see in /proc/self/mountinfo where bundles lie: %s", error)
                     self._nothing = None
@@ -80,7 +80,7 @@ class Bundles:
             os.close(self._descriptor)
 
 
-def _of_its_own(directory_fd: int, nothing: Path) -> int:
+def _as_overlay(directory_fd: int, nothing: Path) -> int:
     """The bundle as an overlay: its path is hidden, and its inodes, with their locks, are not shared."""
     return sys_.overlay(directory_fd, str(nothing), CODE_ATTRIBUTES)
 

@@ -164,7 +164,7 @@ class Confinement:
         }
 
     def _guards_metadata(self) -> bool:
-        """Whether cells in the host's network are refused the metadata addresses. Tries it the first time."""
+        """Whether cells in the host's network are refused the metadata addresses; tried once."""
         if self._is_guarded is None:
             try:
                 if not self.cgroups.unified:

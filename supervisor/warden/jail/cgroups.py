@@ -97,13 +97,10 @@ class Leaf:
 
     def process_count(self) -> int:
         """The number of processes and threads in it; 0 where the pids controller is missing."""
-        return self._number("pids", "pids.current", "pids.current")
-
-    def _number(self, controller: str, *files: str) -> int:
-        place = self._folders.get(controller)
+        place = self._folders.get("pids")
         try:
-            return int(read(f"{place.path}/{files[place.version - 1]}")) if place is not None else 0
-        except (OSError, ValueError):  # it has just ended
+            return int(read(f"{place.path}/pids.current")) if place is not None else 0
+        except (OSError, ValueError):  # the cell has ended
             return 0
 
     def freeze(self, is_frozen: bool) -> bool:

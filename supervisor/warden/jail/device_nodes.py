@@ -1,4 +1,4 @@
-"""Makes a /dev of new device nodes.  On the host's nodes, every process that opens them could see a lock."""
+"""Makes a /dev of new device nodes, because every process on the host could see a lock on one of its own."""
 
 from __future__ import annotations
 

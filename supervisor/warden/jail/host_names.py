@@ -28,7 +28,7 @@ NO_NETWORK = {
     "hosts": "127.0.0.1 localhost cell\n::1 localhost cell\n",
     "nsswitch.conf": "passwd: files\ngroup: files\nhosts: files dns\n",
 }
-# The most that is read of a file: an ``hosts`` file that blocks advertisers has megabytes.
+# The most that is read of a file: a ``hosts`` file that blocks advertisers has megabytes.
 READ_MOST_BYTES = 4 << 20
 # The host name of each cell.
 _OWN_HOST = b"127.0.0.1 cell\n"

@@ -113,7 +113,7 @@ def system_root() -> Root:
 
 
 def enter(root: Root) -> None:
-    """Build the root and make it this process's; every step raises."""
+    """Build the root and enter it.  Raises OSError if a step fails."""
     sys_.unshare(sys_.CLONE_NEWNS)
     sys_.mount("none", "/", "none", sys_.MS_REC | sys_.MS_PRIVATE)
     trees = _open_trees(root)

@@ -1,6 +1,6 @@
 """The launcher: a short-lived process that restricts itself step by step and then becomes a zygote by exec.
 
-Its one argument is a Launch as JSON (``Launch.command``).  STEPS is all that it does, in order. gunicorn's
+Its one argument is a Launch as JSON (``Launch.command``).  STEPS is all that it does, in order.  gunicorn's
 process takes the same steps, without an exec (``supervisor.warden.launch.front_standby``).
 """
 
@@ -146,7 +146,7 @@ def become(launch: Launch) -> None:
 
 
 def main() -> None:
-    """The launcher."""
+    """Run the launcher: its argument is a Launch as JSON."""
     become(Launch(**json.loads(sys.argv[-1])))
 
 

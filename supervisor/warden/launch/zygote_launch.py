@@ -50,10 +50,9 @@ ZYGOTE_ENVIRONMENT = {
 def import_path(code: str, libraries: str) -> tuple[str, str, str]:
     """The entries of a zygote's ``sys.path``: our code first.
 
-    The worker later puts the tenant's folder before all.
-
-    The folders ``worker/`` and ``function/`` themselves are never on the path: with ``function/`` on it, our
-    ``secrets`` module would shadow the standard library's.
+    The worker later puts the tenant's folder before all.  The folders ``worker/`` and ``function/``
+    themselves are never on the path: with ``function/`` on it, our ``secrets`` module would shadow the
+    standard library's.
     """
     return code, libraries, f"{code}/{WORKER_NAME}/standins"
 

@@ -4,8 +4,9 @@ A *place* counts against a function's ``max_instances``.  A request takes it bef
 passes to the cell that the request gets, and is free again when that cell has been reaped.
 
 Rule 1: places are entries in a set, never a number that goes up and down.  So it does no harm to enter or
-remove one twice.  Rule 2: only ``ended`` removes what is known of a cell.  ``keep_only`` corrects the
-accounts from the cells that live, whatever went wrong before.
+remove one twice.
+Rule 2: only ``ended`` removes what is known of a cell.  ``keep_only`` corrects the accounts from the cells
+that live, whatever went wrong before.
 """
 
 from __future__ import annotations

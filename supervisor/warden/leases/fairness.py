@@ -41,10 +41,9 @@ class ReclaimPlan:
 def whose_turn(asking: Sequence[str], held: Mapping[str, int], passed: Mapping[str, int]) -> int:
     """The index of the lease that gets the next cell.
 
-    ``asking`` are the leases' spaces, the oldest lease first.
-
-    It is a lease of the space that holds the fewest cells, unless another space has been passed over
-    ROUNDS_MOST times.  Within a space, and between equal spaces, the oldest lease comes first.
+    ``asking`` are the leases' spaces, the oldest lease first.  The next cell goes to the space that holds the
+    fewest, unless another space has been passed over ROUNDS_MOST times.  Within a space, and between equal
+    spaces, the oldest lease comes first.
     """
     return min(range(len(asking)), key=lambda index: _rank(asking[index], index, held, passed))
 
@@ -70,10 +69,9 @@ def reclaim_plans(
 ) -> list[ReclaimPlan]:
     """What to ask of the fronts while leases wait.
 
-    For ``coming`` of the leases a cell is there or on its way.
-
-    Idle cells are asked for first, of any space.  A busy cell is asked for only for a lease that has waited
-    BUSY_AFTER_S, only of the space that holds most, and only if that makes the two spaces more equal.
+    For ``coming`` of the leases a cell is there or on its way.  Idle cells are asked for first, of any space.
+    A busy cell is asked for only for a lease that has waited BUSY_AFTER_S, only of the space that holds most,
+    and only if that makes the two spaces more equal.
     """
     missing = min(len(asking) - coming, GROWING_AT_ONCE)
     if missing <= 0:

@@ -102,7 +102,7 @@ class MemoryGuard:
     # ---- the life of a cell -----------------------------------------------------------------
 
     def blank(self, name: str, pid: int, meter: Meter) -> None:
-        """Watch a blank cell. The memory that it has now does not count for its function. Raises OSError."""
+        """Watch a blank cell.  What it has now does not count for its function.  Raises OSError."""
         if not self._is_listening:  # not in __init__: the loop does not run yet
             self._is_listening = True
             self._loop.add_reader(self._epoll.fileno(), self._on_events)
@@ -150,7 +150,7 @@ class MemoryGuard:
         return watched.used if watched is not None else 0
 
     def peak(self, name: str, kills: int = 0) -> int:
-        """The most bytes seen. If the kernel has killed (``kills``), the peak that it recorded counts too."""
+        """The most bytes seen, or the peak that the kernel recorded if it has killed (``kills``)."""
         cell = self._cells.get(name)
         if cell is None or cell.watched is None:
             return 0

@@ -3,7 +3,7 @@
 An event only wakes the memory guard, which reads the counters then: events also count page cache and files in
 ``/tmp``, which no limit of ours counts.  On v1 an eventfd signals that usage passed a threshold, or that a
 task was stopped at the limit.  On v2 the files ``memory.events`` and ``pids.events`` become exceptional
-(EPOLLPRI). v1 has no event for its pids limit.
+(EPOLLPRI).  v1 has no event for its pids limit.
 """
 
 from __future__ import annotations

@@ -183,6 +183,6 @@ def is_news(peak: int, told_peak: int, limit_bytes: int) -> bool:
     return peak >= told_peak + max(MIB, limit_bytes // PEAK_STEPS)
 
 
-def next_event_wait(patience_s: float) -> float:
+def next_event_wait(wait_s: float) -> float:
     """How long the events of a cell wait whose events follow each other closely."""
-    return min(EVENT_MOST_S, max(EVENT_LEAST_S, patience_s * 2))
+    return min(EVENT_MOST_S, max(EVENT_LEAST_S, wait_s * 2))

@@ -91,9 +91,8 @@ def _sum(text: bytes, names: tuple[bytes, ...]) -> int:
 def look(pid: int, suspicious_from: int) -> ProcessMemory:
     """The memory of the cell whose pid 1 is ``pid``.
 
-    Proportional bytes are read only above ``suspicious_from``.
-
-    Raises OSError if the processes cannot be read (EMFILE, a /proc that hides processes).
+    Proportional bytes are read only above ``suspicious_from``.  Raises OSError if the processes cannot be
+    read (EMFILE, a /proc that hides processes).
     """
     pids = tree_of(pid)
     resident = sum(map(resident_bytes, pids))
