@@ -1,5 +1,10 @@
-"""The command line ``cellblock``: a client of the server's REST interface, and the way to start the server.
+"""The command line ``cellblock``: a client of the server's REST interface, and the way to start a server.
 
-Reading order: main (the commands and how they end), config (which server), client (talking to it),
-arguments and bundle (what the user gave), then a module per group of commands, output (what is printed).
+Not here: what ``serve`` starts (``supervisor.warden``), and how ``runtimes`` installs
+(``supervisor.runtimes``).
+
+Reading order: ``__main__`` (the program), ``main`` (the commands), ``exits`` and ``command_errors`` (how a
+command ends), ``parameters`` (options that commands share), ``arguments`` (from text to values), ``client``
+(talking to a server), ``commands`` (a module a noun), ``serving`` (``cellblock serve``), ``output`` (tables
+and JSON), ``log_view`` (log entries on a terminal), ``rates`` (the figures of ``cellblock top``).
 """

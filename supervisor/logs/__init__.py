@@ -1,10 +1,12 @@
-"""The functions' logs on disk: appended by every front at once, read and followed by any.
+"""The functions' logs on disk: all fronts append at once, and each reads and follows what all wrote.
 
-Reading order: ``record`` and ``encoding`` (what), ``layout`` (where), ``backlog``, ``outlet`` and
-``writer`` (in), ``segment``, ``cursor``, ``catalogue``, ``trail``, ``reader`` and ``follower`` (out),
-``retention`` and ``sweep`` (away); ``moment`` reads the times that people write.
+Not here: records from what a function writes (``front.logs``), readers over HTTP (``front.following``), and
+the server's own log (``server_log``).
+
+Reading order: ``log_record`` and ``record_encoding`` (what is kept), ``layout`` (where), ``writing`` (from
+one process), ``segment_reader`` (one file), ``catalogue`` (which files there are), ``reading`` (all of them),
+``retention`` and ``log_sweep`` (what is deleted), ``moment`` (times as people write them).
 """
-
 from supervisor.logs.log_record import LEVELS, STREAMS, Level, Record, Stream, rfc3339
 from supervisor.logs.log_sweep import Swept, delete, sweep
 from supervisor.logs.moment import moment

@@ -1,12 +1,16 @@
-"""What the server remembers: functions, versions, secrets and variables, in SQLite or PostgreSQL.
+"""The store: functions, versions, secrets and variables, in SQLite or PostgreSQL.
 
-Reading order: ``records`` (what comes out), ``schema`` (tables), ``store`` (what can be asked),
-``functions`` and ``values`` (queries), ``database`` (transactions), ``lookups`` (what a call asks),
-``reader``, ``drivers``, ``attempts`` (the deadlines of both ways), ``sealing``, ``migrate``.
+Not here: the code of functions (``supervisor.bundles``), and what a front remembers of the store
+(``front.functions``).
 
-Nothing that is imported here imports SQLAlchemy: ``Store`` is to be had from ``supervisor.store.store``.
+Reading order: ``records`` (what comes out), ``schema`` (the tables), ``store`` (each question and change one
+transaction), ``function_queries`` and ``value_queries`` (their statements), ``database`` (transactions by
+SQLAlchemy).  A call asks through ``lookups`` instead, which goes by ``plain_reads`` and ``drivers`` and needs
+no SQLAlchemy.  Both ways share ``deadline_retries`` and ``sealing``.  ``migrate`` makes the tables, from the
+revisions in ``migrations``.
+
+This package imports no SQLAlchemy: import ``Store`` from ``supervisor.store.store``.
 """
-
 from supervisor.store.lookups import Lookups, open_lookups
 from supervisor.store.migrate import migrate
 from supervisor.store.records import (

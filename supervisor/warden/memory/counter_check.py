@@ -61,7 +61,7 @@ class CheckableCell(Protocol):
         """What the memory guard last read."""
 
 
-def look(pids: Sequence[int]) -> MappedMemory | None:
+def mapped_memory(pids: Sequence[int]) -> MappedMemory | None:
     """Read the processes of a cell, pid 1 first.  None if they have ended.  Raises PermissionError."""
     import psutil  # takes 20 ms, so not at the server's start
 
@@ -109,7 +109,7 @@ def disagreement(before: CountedMemory, seen: MappedMemory, after: CountedMemory
 def compare(meter: Meter, pids: Callable[[], Sequence[int]]) -> str | None:
     """``disagreement`` of a cell now; None if it has ended or is not counted.  Raises PermissionError."""
     before = meter.look()
-    seen = look(pids()) if before is not None else None
+    seen = mapped_memory(pids()) if before is not None else None
     after = meter.look() if seen is not None else None
     if before is None or seen is None or after is None:
         return None

@@ -114,7 +114,7 @@ def toucher(group: Leaf, when: str) -> Iterator[int]:
 
 def test_processes_that_touched_it_in_their_group_agree_with_its_counters(leaf: Leaf) -> None:
     with toucher(leaf, "after") as pid:
-        seen = counter_check.look(tree_of(pid))
+        seen = counter_check.mapped_memory(tree_of(pid))
         assert seen is not None and seen.own > (TOUCHED_MIB + 16) * MIB
         assert seen.mapped > 3 * TOUCHED_MIB * MIB, "each of the three maps it"
         assert counter_check.compare(Meter(leaf.folders), lambda: tree_of(pid)) == ""
@@ -140,7 +140,7 @@ def test_each_cell_has_its_turn_and_the_largest_is_compared_each_time() -> None:
 
 
 def test_who_has_ended_is_not_compared(leaf: Leaf) -> None:
-    assert counter_check.look([]) is None
-    assert counter_check.look([1 << 23]) is None
+    assert counter_check.mapped_memory([]) is None
+    assert counter_check.mapped_memory([1 << 23]) is None
     assert counter_check.compare(Meter(leaf.folders), lambda: [1 << 23]) is None
     assert counter_check.compare(Meter({}), lambda: [os.getpid()]) is None
