@@ -7,6 +7,7 @@ Reading order: ``log_record`` and ``record_encoding`` (what is kept), ``layout``
 one process), ``segment_reader`` (one file), ``catalogue`` (which files there are), ``reading`` (all of them),
 ``retention`` and ``log_sweep`` (what is deleted), ``moment`` (times as people write them).
 """
+
 from supervisor.logs.log_record import LEVELS, STREAMS, Level, Record, Stream, rfc3339
 from supervisor.logs.log_sweep import Swept, delete, sweep
 from supervisor.logs.moment import moment

@@ -10,6 +10,7 @@ Reading order: ``interpreters`` (finds them), ``runtime_record`` (what is instal
 the libraries of ``locks``), ``font_cache`` (matplotlib's fonts, made with them), ``runtime_commands``
 (``cellblock runtimes``).  A server needs only the names that are imported here.
 """
+
 from supervisor.runtimes.runtime_record import RUNTIME_NAMES, Runtime, load_runtimes
 
 __all__ = ["RUNTIME_NAMES", "Runtime", "load_runtimes"]

@@ -11,6 +11,7 @@ revisions in ``migrations``.
 
 This package imports no SQLAlchemy: import ``Store`` from ``supervisor.store.store``.
 """
+
 from supervisor.store.lookups import Lookups, open_lookups
 from supervisor.store.migrate import migrate
 from supervisor.store.records import (

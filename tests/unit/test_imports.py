@@ -9,7 +9,7 @@ import pytest
 
 from supervisor.bundles import imported_names
 from supervisor.bundles.imported_names import ANY, BRINGS, MORE, imports_of, modules_of, names_in
-from supervisor.warden.supply.preload import ImportProfile, profile_of, preloaded_names
+from supervisor.warden.supply.preload import ImportProfile, preloaded_names, profile_of
 
 
 @pytest.mark.parametrize(

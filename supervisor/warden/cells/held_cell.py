@@ -230,7 +230,7 @@ class Cell:
         self._leaf.limit(budget_of(message))
         if not message["is_fresh"]:
             self.pipes.close_word()
-        hooks = memory_guard.Hooks(self._tell, self._has_too_much, self._has_peak, self._met_processes)
+        hooks = memory_guard.GuardHooks(self._tell, self._has_too_much, self._has_peak, self._met_processes)
         self._confinement.guard.watch(self.name, message["memory_bytes"], message["tmp_bytes"], hooks)
         words = self._confinement.tie_words(self.name, self.kind, self._ids[1], code)
         most = message["open_files"] * message["processes"]

@@ -96,14 +96,14 @@ def system_root() -> Root:
         if os.path.islink(f"/etc/alternatives/{name}"):
             root.links[f"/etc/alternatives/{name}"] = os.readlink(f"/etc/alternatives/{name}")
     for name in host_names.NAMES_FILES:
-        root.links[f"/etc/{name}"] = f"{os.path.basename(host_names.FOLDER)}/{name}"
+        root.links[f"/etc/{name}"] = f"{os.path.basename(host_names.NAMES_FOLDER)}/{name}"
     for name, target in LINKS.items():
         root.links[f"/dev/{name}"] = target
     root.files = {
         "/etc/passwd": USERS,
         "/etc/group": GROUPS,
         "/etc/hostname": "cell\n",
-        **{f"{host_names.FOLDER}/{name}": text for name, text in host_names.NO_NETWORK.items()},
+        **{f"{host_names.NAMES_FOLDER}/{name}": text for name, text in host_names.NO_NETWORK.items()},
     }
     if "/etc/fonts" not in root.read_only:
         root.files["/etc/fonts/fonts.conf"] = NO_FONTS

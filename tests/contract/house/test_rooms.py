@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[3]
 # A reader takes in a dozen files at a glance.
 MODULES_MOST = 12
-# The history of the schema grows by a file a revision, and stand-ins have the layout of what they stand in for.
+# A revision of the schema is a file, and a stand-in has the layout of what it stands in for.
 LAID_OUT_BY_OTHERS = ("supervisor/store/migrations", "worker/standins")
 # Names that two packages have, and why they keep them.
 NAMES_TWICE = {

@@ -18,7 +18,7 @@ from supervisor.warden.jail.cgroups import (
     CONTROLLERS,
     CPU_QUOTA_LEAST_US,
     FREEZER,
-    PROCESSES_OF_OURS,
+    OWN_PROCESSES,
     Budget,
     Cgroups,
     Leaf,
@@ -92,9 +92,7 @@ class TestSettings:
 
     def test_pids_has_room_for_the_process_that_is_ours(self) -> None:
         for version in (1, 2):
-            assert cgroups.settings_of("pids", version, self.BUDGET) == [
-                ("pids.max", str(8 + PROCESSES_OF_OURS))
-            ]
+            assert cgroups.settings_of("pids", version, self.BUDGET) == [("pids.max", str(8 + OWN_PROCESSES))]
 
     def test_v2_memory_has_no_swap_and_ends_as_a_whole(self) -> None:
         assert dict(cgroups.settings_of("memory", 2, self.BUDGET)) == {
@@ -294,13 +292,13 @@ class TestOnAFolderTree:
         (folder / "memory.current").write_text("4096\n")
         (folder / "memory.reclaim").write_text("")
         (folder / "cgroup.procs").write_text("4321\n")
-        leaf.forget()
+        leaf.release_pages()
         assert (folder / "memory.reclaim").read_text() == ""
         (folder / "cgroup.procs").write_text("")
-        leaf.forget()
+        leaf.release_pages()
         assert (folder / "memory.reclaim").read_text() == "4096"
         (folder / "memory.reclaim").unlink()
-        leaf.forget()  # a kernel before 5.19
+        leaf.release_pages()  # a kernel before 5.19
 
     def test_a_leaf_that_is_not_empty_is_removed_with_the_next_one(self, own: Path) -> None:
         made = Cgroups("cells", {"": CgroupFolder(str(own), 2)})
@@ -349,7 +347,7 @@ class TestOnARealV1Host:
         self, real: Cgroups
     ) -> None:
         leaf = real.leaf("c1")
-        assert int(self.path("pids", "c1", "pids.max").read_text()) == BLANK.processes + PROCESSES_OF_OURS
+        assert int(self.path("pids", "c1", "pids.max").read_text()) == BLANK.processes + OWN_PROCESSES
         leaf.limit(Budget(64 << 20, 8, 0.5))
         leaf.limit(Budget(32 << 20, 4, 0.25))  # down
         leaf.limit(Budget(128 << 20, 16, 2))  # and up

@@ -88,7 +88,7 @@ def read_and_removed(unified: Cgroups, number: int, gives_up: bool) -> None:
         reader.stdin.close()
         assert reader.wait(WAIT_SECONDS) == 0
     if gives_up:
-        leaf.forget()
+        leaf.release_pages()
     eventually(leaf.remove)
 
 

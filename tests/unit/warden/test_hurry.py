@@ -69,7 +69,7 @@ def test_a_server_that_was_killed_in_a_hurry_leaves_none_to_the_next(tmp_path: P
 
 
 def test_what_does_not_end_keeps_it_for_a_while_only(tree: Tree, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kill_boost, "MOST_SECONDS", 0.01)
+    monkeypatch.setattr(kill_boost, "BOOST_MOST_SECONDS", 0.01)
 
     async def story() -> None:
         tree.hurry.begin(tree.leaf("a", 64))
