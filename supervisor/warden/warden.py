@@ -17,7 +17,7 @@ import resource
 import signal
 import socket
 import stat
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -30,7 +30,7 @@ from supervisor.settings import reloading
 from supervisor.settings.declarations import Settings
 from supervisor.warden import fronts as fronts_
 from supervisor.warden.cells import uid_pool
-from supervisor.warden.cells.cell_folders import CellFolders, readable_paths
+from supervisor.warden.cells.cell_folders import CellFolders
 from supervisor.warden.cells.code_mount import Bundles
 from supervisor.warden.cells.confinement import Confinement
 from supervisor.warden.cells.held_cell import Cell, Ending
@@ -278,7 +278,7 @@ class Warden:
         def changed(settings: Settings, runtimes: tuple[Runtime, ...]) -> None:
             self._settings = settings
             if confinement.cell_folders is not None:
-                confinement.readable = readable_of(runtimes, confinement.cell_folders)
+                confinement.readable = confinement.cell_folders.readable_by(runtimes)
 
         return SettingsReload(
             self._given,
@@ -298,7 +298,7 @@ class Warden:
             return Confinement(tier, cgroups, self._findings, bundles, None, {})
         children.sweeps = True
         cell_folders = CellFolders(run_dir.resolve(), tier, children)
-        readable = readable_of(self.runtimes, cell_folders)
+        readable = cell_folders.readable_by(self.runtimes)
         return Confinement(tier, cgroups, self._findings, bundles, cell_folders, readable)
 
     def _cgroups(self) -> Cgroups:
@@ -349,16 +349,6 @@ class Warden:
         front_dir = settings.front_dir.resolve()
         launch = fronts_.front_launch_of(front_dir, self.front_uid, self.front_gid, config, mounts.works)
         return launch, json.dumps(config)
-
-
-def readable_of(runtimes: Iterable[Runtime], cell_folders: CellFolders) -> dict[str, list[str]]:
-    """Runtime → the paths that its cells may read, for cells without a root of their own."""
-    return {
-        runtime.name: readable_paths(
-            [*map(str, runtime.host_dirs), str(runtime.libraries), str(cell_folders.code_dir)]
-        )
-        for runtime in runtimes
-    }
 
 
 def has_terminal() -> bool:

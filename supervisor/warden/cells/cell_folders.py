@@ -14,6 +14,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from supervisor.errors import ConfigurationError
+from supervisor.runtimes import Runtime
 from supervisor.warden.cells.code_mount import BundleCode, Bundles, copy_bundle
 from supervisor.warden.jail.private_root import system_root
 from supervisor.warden.jail.tiers import Tier
@@ -83,6 +84,14 @@ class CellFolders:
         copy_bundle(code, self._cells / name / "function")
         return self._cells / name / "function"
 
+    def readable_by(self, runtimes: Iterable[Runtime]) -> dict[str, list[str]]:
+        """Runtime → the paths that Landlock lets its cells read."""
+        system = _system_paths()
+        return {
+            runtime.name: [*system, *map(str, runtime.host_dirs), str(runtime.libraries), str(self.code_dir)]
+            for runtime in runtimes
+        }
+
     def tmp_dir(self, name: str) -> Path:
         """The cell's scratch space."""
         return self._cells / name / "tmp"
@@ -102,9 +111,9 @@ class CellFolders:
             self._children.adopt(process.pid, lambda _: None)
 
 
-def readable_paths(extra: Iterable[str]) -> list[str]:
-    """The paths that Landlock lets a cell read: the system's libraries and ``extra``."""
+def _system_paths() -> list[str]:
+    """The system's libraries and programs, which Landlock lets every cell read."""
     root = system_root()
     # Not those below /etc and /dev: these links exist only in a private root.
     links = [path for path in root.links if not path.startswith(("/etc/", "/dev/"))]
-    return [*root.read_only, *links, "/etc/localtime", "/etc/nsswitch.conf", *extra]
+    return [*root.read_only, *links, "/etc/localtime", "/etc/nsswitch.conf"]
