@@ -1,4 +1,4 @@
-"""The kernel's counters of a cell's memory against what psutil sees: as numbers, and of real processes."""
+"""The check of the memory counters against psutil: with made-up numbers, and with real processes."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def test_too_little_and_too_much_are_told_in_mebibytes() -> None:
 
 @contextmanager
 def toucher(group: Leaf, when: str) -> Iterator[int]:
-    """A process and its children in a group, with memory that they touched there, or before."""
+    """A process and its children in a group, with memory that they touched in it or before."""
     command = [sys.executable, "-S", "-c", TOUCHER % TOUCHED_MIB, when]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdin and process.stdout

@@ -1,4 +1,4 @@
-"""The audit, check by check: what it says of findings made by hand, and a remedy wherever it is needed."""
+"""The audit, check by check, with findings made by hand: each shortcoming has a remedy."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ ALL = frozenset(name for needs in NEEDS.values() for name in needs) | {"landlock
 
 
 def findings(*missing: str, abi: int = 7) -> dict[str, Finding]:
-    """A host that gives everything but these."""
+    """The findings of a host that allows everything but these."""
     found = {name: Finding(name, name not in missing, f"seen of {name}") for name in ALL}
     found["landlock"] = Finding("landlock", "landlock" not in missing, f"ABI {abi}")
     return found

@@ -1,4 +1,4 @@
-"""Cgroups: where we are, what is written and in which order; on a folder tree, and on a real v1 leaf."""
+"""Cgroups: our place, and what is written in which order, on a folder tree and on a real v1 leaf."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ V1_MOUNTS = """31 23 0:28 / /sys/fs/cgroup ro - tmpfs tmpfs ro,mode=755
 
 
 class TestWhereWeAre:
-    """``own_places``, a function of two texts."""
+    """``own_places`` is a function of two texts."""
 
     def test_on_a_v2_host_the_unified_hierarchy_has_our_group(self) -> None:
         places = own_places("0::/system.slice/cellblock.service\n", V2_MOUNT)
@@ -86,7 +86,7 @@ class TestWhereWeAre:
 
 
 class TestSettings:
-    """What is written for a budget: nothing is done."""
+    """What is to be written for a budget; nothing is written."""
 
     BUDGET = Budget(64 << 20, 8, 0.5)
 
@@ -123,7 +123,7 @@ V2_FILES = ("memory.max", "memory.swap.max", "memory.oom.group", "pids.max", "cp
 
 @pytest.fixture
 def written(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
-    """What is written, in order, as (path, text); the writes are made as well."""
+    """Records each write, in order, as (path, text), and carries it out."""
     seen: list[tuple[str, str]] = []
     write = cgroup_hierarchies.write
 
@@ -162,7 +162,7 @@ def made_leaf(own: Path, name: str = "c1") -> Leaf:
 
 
 class TestOnAFolderTree:
-    """The order of what is written, where the kernel cannot refuse anything."""
+    """The order of the writes, on plain folders, where the kernel refuses nothing."""
 
     def test_the_server_moves_out_of_the_way_before_it_hands_down(
         self, own: Path, written: list[tuple[str, str]]
@@ -318,7 +318,7 @@ class TestOnAFolderTree:
 
 
 def v1_places() -> dict[str, CgroupFolder]:
-    """Our own v1 groups of this host, for the controllers that we use."""
+    """The v1 groups of this process, for the controllers that we use."""
     places = own_places(Path("/proc/self/cgroup").read_text(), Path("/proc/self/mountinfo").read_text())
     return {
         name: place for name, place in places.items() if name in CONTROLLERS and place.version == 1
@@ -338,7 +338,7 @@ def real() -> Iterator[Cgroups]:
 
 
 class TestOnARealV1Host:
-    """The kernel's own answers."""
+    """What the kernel itself does."""
 
     def path(self, controller: str, *names: str) -> Path:
         return Path(v1_places()[controller].path, f"cellblock-test-{os.getpid()}", *names)

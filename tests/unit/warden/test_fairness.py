@@ -1,4 +1,4 @@
-"""Shares between spaces while cells are scarce: nobody starves, nobody alone is held back."""
+"""Fairness between spaces when cells are scarce: none starves, and a space alone is never held back."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Cells:
         self._passed: dict[str, int] = {}
 
     def round(self) -> str:
-        """Who gets the next cell."""
+        """The space that gets the next cell."""
         index = self._turn(self.asking, self.held, self._passed)
         space = self.asking.pop(index)
         self._passed = passed_after(space, self.asking, self._passed)

@@ -1,4 +1,4 @@
-"""A server's first zygote: there is one where there can be, and it ends where nobody wants it."""
+"""A server's first zygote: it is started early where that is possible, and ends if nobody takes it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.support.eventually import eventually
 
 
 def has_ended(pid: int) -> bool:
-    """And is reaped."""
+    """Whether the process has ended.  Reaps it."""
     return os.waitpid(pid, os.WNOHANG)[0] == pid
 
 

@@ -1,4 +1,4 @@
-"""The guard, and what a leaf gives up, with the kernel of cgroup v2 itself and without a server."""
+"""The memory guard, and the release of a leaf's pages, on real cgroup v2 groups without a server."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ STAYS_SECONDS = 1.0
 
 
 async def guarded(leaf: Leaf, eater: Eater, limit_mib: int, mib: int) -> tuple[list[int], Excess]:
-    """The peaks that it was told of, and for what it was ended, when it takes so much."""
+    """The peaks that the guard told of, and why it killed, when the eater takes this much."""
     told: list[int] = []
     ended: asyncio.Future[Excess] = asyncio.get_running_loop().create_future()
 
@@ -71,7 +71,7 @@ def test_who_is_ended_for_all_together_was_told_nothing(unified: Cgroups, eating
 
 
 def dying(unified: Cgroups) -> int:
-    """Removed groups that the kernel keeps."""
+    """How many removed groups the kernel still keeps."""
     for line in (Path(unified.unified) / "cgroup.stat").read_text().splitlines():
         if line.startswith("nr_dying_descendants "):
             return int(line.split()[1])

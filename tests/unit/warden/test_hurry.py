@@ -1,4 +1,4 @@
-"""More of the processor for all cells while one of many processes is ended; on a folder tree."""
+"""The CPU weight of all cells is raised while one with many processes is killed; on a folder tree."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ USUAL, MORE = "1024", str(1024 * WEIGHT_TIMES)
 
 
 class Tree:
-    """A server's group with leaves, and what its share is."""
+    """A server's group with leaves, and its CPU weight."""
 
     def __init__(self, tmp_path: Path) -> None:
         self._base = tmp_path / "server"

@@ -88,7 +88,7 @@ def test_whoever_comes_and_goes_ids_are_never_shared(moves: list[int]) -> None:
 
 
 def nobody_there(name: str) -> pwd.struct_passwd:
-    """A host without that user."""
+    """A host that does not have that user."""
     raise KeyError(name)
 
 

@@ -1,4 +1,4 @@
-"""What is decided of a cell's memory, as a function of what was seen; and what is read of processes."""
+"""What is decided about a cell's memory, and what is read of its processes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A leaf's counters: the files of v2 by hand, and on a real leaf what the kernel does with an eater."""
+"""A leaf's counters and events: v2 files made by hand, and real leaves with a process that takes memory."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ WAIT_SECONDS = 10.0 * FACTOR
 
 
 class TestFilesOfV2:
-    """Read as they are written by hand."""
+    """Files written by hand."""
 
     def meter(self, folder: Path, stat: str, usage: str = "4096") -> Meter:
         (folder / "memory.stat").write_text(stat)
@@ -61,7 +61,7 @@ class TestFilesOfV2:
 
 @pytest.fixture
 def leaf() -> Iterator[Leaf]:
-    """A real one, in a v1 hierarchy."""
+    """A real leaf in v1 hierarchies."""
     places = own_places(Path("/proc/self/cgroup").read_text(), Path("/proc/self/mountinfo").read_text())
     v1 = {name: place for name, place in places.items() if name in CONTROLLERS and place.version == 1}
     if set(v1) != set(CONTROLLERS) or os.geteuid() != 0:

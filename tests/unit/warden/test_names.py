@@ -1,4 +1,4 @@
-"""What cells with the host's network get of the host's files about names."""
+"""The parts of the host's resolver files that cells with its network get."""
 
 from __future__ import annotations
 

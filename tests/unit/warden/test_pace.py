@@ -1,4 +1,4 @@
-"""Blank cells follow demand, up and down, within their bounds."""
+"""The number of blank cells follows recent demand, up and down, within bounds."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How many cells are started, over every small situation there is."""
+"""How many cells are started, in every small situation."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The life of a cell, edge by edge: this table is the argument that no cell serves two tenants."""
+"""The life of a cell, transition by transition: the proof that no cell serves two tenants."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_every_pair_of_state_and_event_leads_where_it_should(state: CellState, e
 
 
 def reachable(start: CellState, without: frozenset[CellState] = frozenset()) -> set[CellState]:
-    """The states that a cell can come to from ``start``, not through those left out."""
+    """The states that a cell can reach from ``start`` without passing through ``without``."""
     found: set[CellState] = set()
     waiting = [start]
     while waiting:

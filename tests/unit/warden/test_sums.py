@@ -1,4 +1,4 @@
-"""What all cells may have together, from what a host has; and who ends when it is short of open files."""
+"""The limits of all cells together; and which cell is killed when the host is short of open files."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def test_every_line_that_is_not_pass_says_what_to_do() -> None:
 
 @pytest.fixture
 def opener() -> subprocess.Popen[bytes]:
-    """A process with some two hundred open files."""
+    """A process with about two hundred open files."""
     code = "import os; f = [os.open('/dev/null', 0) for _ in range(200)]; print(flush=True); input()"
     process = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     assert process.stdout is not None and process.stdin is not None
