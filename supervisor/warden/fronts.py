@@ -12,17 +12,19 @@ import stat
 import struct
 import sys
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-from supervisor.datagrams import Link, Message, discard, pair
+from supervisor.datagrams import Link, discard, pair
+from supervisor.front_start import FrontStart
 from supervisor.function_limits import LAST_SECONDS
+from supervisor.join_messages import CONTROL, TO_WARDEN, Join
 from supervisor.warden.jail.private_root import system_root
 from supervisor.warden.launch.front_standby import ENVIRONMENT, PROGRAM, StandBy
 from supervisor.warden.launch.launcher import Launch
 from supervisor.warden.processes import Children, signal_pid
 from supervisor.warden.supply import blank_target
+from worker.message_table import Malformed
 
 log = logging.getLogger("cellblock.fronts")
 
@@ -30,13 +32,13 @@ PACKAGES = ("supervisor", "worker", "function", "seccomp")
 # gunicorn's heartbeat files and uploads on their way to the bundle store.
 FRONT_TMP_BYTES = 512 << 20
 LISTEN_BACKLOG = 2048
-# From the end of its control link to the end of gunicorn, which comes by itself if it is why.
+# gunicorn gets so long to end after its control link has closed; then it was cut off, and is killed.
 HUNG_UP_SECONDS = 1.0
-# Workers that are remembered to have joined: more than there are at once.
+# Workers that have joined and are remembered: more than there are at once.
 JOINS_KEPT = 1024
 # pid, uid and gid of who made a socket.
 CREDENTIALS = struct.Struct("3i")
-# The host's, in the place of made-up ones, for fronts that look for a collector by its name.
+# The host's instead of made-up ones, for fronts that resolve the name of a collector.
 TO_FIND_NAMES = ("/etc/hosts", "/etc/resolv.conf")
 
 
@@ -50,23 +52,23 @@ def listening_socket(host: str, port: int) -> socket.socket:
     return listener
 
 
-def launch_of(front_dir: Path, uid: int, gid: int, config: Mapping[str, Any], has_root: bool) -> Launch:
+def launch_of(front_dir: Path, uid: int, gid: int, start: FrontStart, has_root: bool) -> Launch:
     """gunicorn's launch: a root with our code, its interpreter, and the one folder that it may write.
 
-    Without ``has_root`` it stays in the host's, where the host gives nobody a mount namespace.
+    Without ``has_root`` it stays in the host's: for hosts that give nobody a mount namespace.
     """
     root = system_root()
     own = Path(__file__).resolve().parent.parent.parent
     for path in {sys.base_prefix, sys.prefix, *(str(own / name) for name in PACKAGES)}:
         if not Path(path).is_relative_to("/usr") and Path(path).is_dir():
             root.read_only[path] = path
-    if config["settings"].get("otlp_endpoint"):
+    if start.settings.get("otlp_endpoint"):
         for name in TO_FIND_NAMES:
             with contextlib.suppress(OSError):
                 root.files[name] = Path(name).read_text(errors="replace")
     root.writable[str(front_dir)] = str(front_dir)
     root.tmp_bytes = FRONT_TMP_BYTES
-    return Launch([PROGRAM], dict(ENVIRONMENT), root.as_json(), uid, gid, os.getpid(), has_root=has_root)
+    return Launch([PROGRAM], dict(ENVIRONMENT), root, uid, gid, os.getpid(), has_root=has_root)
 
 
 def _parent_and_beginning(pid: int) -> tuple[int, int]:
@@ -86,13 +88,13 @@ class Fronts:
         *,
         children: Children,
         listener: socket.socket,
-        launch: Callable[[], tuple[Launch, str]],
+        launch: Callable[[], tuple[Launch, FrontStart]],
         on_join: Callable[[socket.socket, int], None],
         first: StandBy,
     ) -> None:
-        """``launch()`` is what they are and are told at that moment; ``first`` stands by since the start.
+        """``launch()`` says what they become and are told at that moment; ``first`` stands by already.
 
-        ``on_join(socket, pidfd)`` gets both of a worker.
+        ``on_join(socket, pidfd)`` is called for each worker, with its link and its process.
         """
         self._children = children
         self._listener = listener
@@ -109,7 +111,7 @@ class Fronts:
 
     def _start(self, process: StandBy) -> None:
         ours, theirs = pair()
-        link = Link(ours, self._joined, self._has_hung_up, is_shared=True)
+        link = Link(ours, CONTROL, TO_WARDEN, self._joined, self._has_hung_up, self._is_malformed)
         with theirs:
             try:
                 process.become(*self._launch(), [theirs.fileno(), self._listener.fileno()])
@@ -122,7 +124,7 @@ class Fronts:
         asyncio.get_running_loop().call_soon(self._children.reap)
 
     def _start_again(self) -> None:
-        """As often as it takes: a machine without a process or a descriptor to spare gets some back."""
+        """Try until it works: a machine that has no process or descriptor to spare now has some later."""
         if self._is_stopping:
             return
         try:
@@ -134,7 +136,7 @@ class Fronts:
             asyncio.get_running_loop().call_later(delay, self._start_again)
 
     def _has_hung_up(self) -> None:
-        """Nobody can join any more: gunicorn has ended, or was cut off, and then another has to come."""
+        """Nobody can join any more.  Either gunicorn has ended, or it was cut off and must be ended."""
         asyncio.get_running_loop().call_later(HUNG_UP_SECONDS, self._end_if_it_lives, self.pid)
 
     def _end_if_it_lives(self, pid: int) -> None:
@@ -142,20 +144,21 @@ class Fronts:
             log.error("the fronts' control link was closed: they are ended, and start again")
             signal_pid(pid, signal.SIGKILL)
 
-    def _joined(self, message: Message, descriptors: list[int]) -> None:
-        """A worker's link.  Every worker has a copy of this end's peer: one may say what it likes here."""
+    def _joined(self, _: Join, descriptors: list[int]) -> None:
+        """A worker's link.  Whose it is, the kernel says: a worker could name any pid.  Malformed."""
         # From here on the bytes are hostile.
-        pidfd = self._process_of(descriptors[0]) if len(descriptors) == 1 else -1
-        if message.get("do") != "join" or pidfd < 0:
+        pidfd = self._process_of(descriptors[0]) if descriptors else -1
+        if pidfd < 0:
             discard(descriptors)
-            if pidfd >= 0:
-                os.close(pidfd)
-            self._strange += 1
-            if self._strange & (self._strange - 1) == 0:  # the log says it less and less often
-                log.error("%d messages over the fronts' control link were no joins", self._strange)
-            return
+            raise Malformed("join: no link of a worker that has not joined")
         self._failures = 0
         self._on_join(socket.socket(fileno=descriptors[0]), pidfd)
+
+    def _is_malformed(self, _: Malformed) -> None:
+        """Every worker has a copy of this end's peer: one that was taken over may say what it likes here."""
+        self._strange += 1
+        if self._strange & (self._strange - 1) == 0:  # the log says it less and less often
+            log.error("%d messages over the fronts' control link were no joins", self._strange)
 
     def _process_of(self, descriptor: int) -> int:
         """A pidfd of the gunicorn worker that made this link and has not joined before; -1 for all else."""
@@ -193,13 +196,13 @@ class Fronts:
     async def stop(self, drain_seconds: float) -> None:
         """SIGTERM, let running calls finish, SIGKILL at the deadline."""
         self._is_stopping = True
-        # Whoever comes once the last front has closed its own is refused, and not left to be reset.
+        # A caller that connects once the last front has closed its listener is refused, not reset later.
         self._listener.close()
         if not self.pid:
             return
         signal_pid(self.pid, signal.SIGTERM)
         try:
-            # gunicorn itself gives up at drain_seconds; the rest is for its own way out, and the functions'.
+            # gunicorn gives up at drain_seconds; the rest is for its own end, and the functions'.
             await asyncio.wait_for(self.gone.wait(), drain_seconds + LAST_SECONDS + 2.5)
         except TimeoutError:
             log.error("the fronts did not end within %.0f s: killing them", drain_seconds)

@@ -1,7 +1,7 @@
-"""SIGHUP: the settings are read again, and what may change in a running server does.
+"""SIGHUP: reads the settings again, and changes what may change in a running server.
 
-A reading that cannot be used changes nothing and says why.  The fronts are told over their links and go on
-with the calls that they have; new fronts are told as they join.
+Settings that cannot be used change nothing, and the log says why.  The fronts are told over their links and
+go on with the calls that they have; new fronts are told as they join.
 """
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 
-from supervisor.datagrams import Message
 from supervisor.errors import ConfigurationError
+from supervisor.link_messages import RenewRequest, RenewStarted, SettingsTold
 from supervisor.runtimes import Runtime, load_runtimes
 from supervisor.settings import reloading
 from supervisor.settings.declarations import Settings
@@ -22,7 +22,7 @@ log = logging.getLogger("cellblock.warden")
 
 
 class Tuning:
-    """The settings in force, and the one who changes them."""
+    """The settings in force; it alone changes them."""
 
     def __init__(
         self,
@@ -35,9 +35,9 @@ class Tuning:
         make_room: Callable[[int], None],
         on_change: Callable[[Settings, tuple[Runtime, ...]], None],
     ) -> None:
-        """``make_room(cells)`` raises ConfigurationError where the host has none for so many.
+        """``make_room(cells)`` raises ConfigurationError where the host has no room for so many.
 
-        ``on_change(settings, runtimes)`` comes before anybody else acts on them.
+        ``on_change(settings, runtimes)`` is called before anybody else acts on them.
         """
         self._settings = settings
         self._read = read
@@ -46,7 +46,7 @@ class Tuning:
         self._within_the_host = within_the_host
         self._make_room = make_room
         self._on_change = on_change
-        desk.others["renew"] = self._renew
+        desk.handlers[RenewRequest] = self._renew
         desk.publish(self._told())
 
     def reload(self) -> None:
@@ -70,10 +70,9 @@ class Tuning:
         self._registry.retune(runtimes, settings)
         log.info("settings were read again; changed: %s", ", ".join(change.changed) or "none")
 
-    def _told(self) -> Message:
-        return {"is": "settings", "settings": reloading.for_fronts(self._within_the_host(self._settings))}
+    def _told(self) -> SettingsTold:
+        return SettingsTold(reloading.for_fronts(self._within_the_host(self._settings)))
 
-    def _renew(self, session: Session, message: Message) -> None:
+    def _renew(self, session: Session, request: RenewRequest, _: list[int]) -> None:
         """A front's administrator wants new zygotes."""
-        names = self._registry.renew_zygotes()
-        session.tell({"is": "renewed", "ticket": message["ticket"], "runtimes": names})
+        session.tell(RenewStarted(request.ticket, self._registry.renew_zygotes()))

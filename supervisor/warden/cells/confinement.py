@@ -17,7 +17,7 @@ from pathlib import Path
 
 from seccomp.compiler import compile_profile
 from seccomp.profile import load
-from supervisor.datagrams import Message
+from supervisor.link_records import CellLimits, Layer
 from supervisor.warden.cells.cell_folders import Rooms
 from supervisor.warden.cells.code_mount import Bundles, Code
 from supervisor.warden.cells.kill_boost import Hurry
@@ -32,6 +32,7 @@ from supervisor.warden.memory import memory_policy
 from supervisor.warden.memory.memory_guard import COUNTED, EVIDENCE, Guard
 from supervisor.warden.memory.open_files import Files
 from supervisor.warden.supply.preload import Ahead
+from worker.setup_messages import ProvenLayer, Surroundings, Tie
 
 log = logging.getLogger("cellblock.warden")
 
@@ -72,19 +73,6 @@ class Kind:
     network: str
     # What its zygote has imported.
     ahead: Ahead
-
-
-@dataclass(frozen=True)
-class Layer:
-    """One layer as it really is: ``status`` is enforced, degraded, absent, or breached (serving stopped)."""
-
-    name: str
-    status: str
-    evidence: str
-
-    def as_json(self) -> dict[str, str]:
-        """For a message and for ``/healthz?verbose``."""
-        return {"layer": self.name, "status": self.status, "evidence": self.evidence}
 
 
 class Confinement:
@@ -153,15 +141,16 @@ class Confinement:
         self._sweeper.shutdown(cancel_futures=True)
         self._waiter.shutdown()
 
-    def surroundings(self, kind: Kind) -> Message:
-        """What every cell of a kind is told before it belongs to a function."""
-        return {
-            "filter": self._programs[kind.network],
-            "outsider": os.getpid(),
-            "namespaces": self._namespaces,
-            "keyring": self._keyring,
-            "guards_metadata": kind.network != "none" and self._guards_metadata(),
-        }
+    def surroundings(self, kind: Kind, devices: int) -> Surroundings:
+        """What a cell is told before it has a function; ``devices`` is its device nodes' file system."""
+        return Surroundings(
+            filter=self._programs[kind.network],
+            outsider=os.getpid(),
+            namespaces=self._namespaces,
+            keyring=self._keyring,
+            guards_metadata=kind.network != "none" and self._guards_metadata(),
+            devices=devices,
+        )
 
     def _guards_metadata(self) -> bool:
         """Whether cells in the host's network are kept from the addresses that give credentials."""
@@ -187,20 +176,28 @@ class Confinement:
             self._has_own_devices = False
             return []
 
-    def tie_words(self, name: str, kind: Kind, uid: int, code: Code | None) -> Message:
-        """What a cell's tie carries besides its function's limits."""
-        words: Message = {
-            "function_dir": "/function",
-            "tmp_dir": "/tmp",  # noqa: S108 - the cell's own
-            "readable": [],
-            "uid": uid,
-            "names": self._names.files() if kind.network != "none" and self.has_namespaces else {},
-        }
-        if self.rooms is not None:
-            words["function_dir"] = str(self.rooms.function_dir(name, code, self.bundles))
-            words["tmp_dir"] = str(self.rooms.tmp_dir(name))
-            words["readable"] = self.readable[kind.runtime]
-        return words
+    def tie(self, name: str, kind: Kind, uid: int, code: Code | None, limits: CellLimits) -> Tie:
+        """What a cell is told of its function: its limits, and where its code and its files are."""
+        tie = Tie(
+            has_code=code is not None and self.has_namespaces,
+            memory_bytes=limits.memory_bytes,
+            tmp_bytes=limits.tmp_bytes,
+            open_files=limits.open_files,
+            processes=limits.processes,
+            function_dir="/function",
+            tmp_dir="/tmp",  # noqa: S108 - the cell's own
+            readable=[],
+            uid=uid,
+            is_fresh=limits.is_fresh,
+            names=self._names.files() if kind.network != "none" and self.has_namespaces else {},
+        )
+        if self.rooms is None:
+            return tie
+        return tie.replaced(
+            function_dir=str(self.rooms.function_dir(name, code, self.bundles)),
+            tmp_dir=str(self.rooms.tmp_dir(name)),
+            readable=list(self.readable[kind.runtime]),
+        )
 
     @property
     def bare_code(self) -> Path | None:
@@ -217,13 +214,13 @@ class Confinement:
         if self.rooms is not None:
             self.rooms.drop(name)
 
-    def unproven(self, proof: Sequence[Sequence[str]]) -> list[str]:
+    def unproven(self, proof: Sequence[ProvenLayer]) -> list[str]:
         """The layers of this tier that a proof says nothing of."""
-        return sorted(PROVEN[self.tier] - {words[0] for words in proof})
+        return sorted(PROVEN[self.tier] - {proven.layer for proven in proof})
 
-    def believe(self, proof: Sequence[Sequence[str]]) -> bool:
+    def believe(self, proof: Sequence[ProvenLayer]) -> bool:
         """Keep a cell's proof; True when it says something new."""
-        layers = tuple(Layer(*words) for words in proof)
+        layers = tuple(Layer(each.layer, each.status, each.evidence) for each in proof)
         # Evidence differs from cell to cell (a keyring's number); a changed status is news.
         states = [[(layer.name, layer.status) for layer in known] for known in (self.proof, layers)]
         is_news = not self.is_proven or states[0] != states[1]
@@ -262,18 +259,13 @@ class Confinement:
         return found
 
 
-def budget_of(tie: Message) -> Budget:
+def budget_of(limits: CellLimits) -> Budget:
     """The cgroup limits of a function."""
-    kernel_bytes = memory_policy.kernel_bytes(tie["memory_bytes"], tie["tmp_bytes"])
-    return Budget(kernel_bytes, tie["processes"], tie["cpu"])
+    kernel_bytes = memory_policy.kernel_bytes(limits.memory_bytes, limits.tmp_bytes)
+    return Budget(kernel_bytes, limits.processes, limits.cpu)
 
 
-# A tie for a cell that only has to prove its lock-down: no code, and the least of everything.
-PROOF_TIE: Message = {
-    "tmp_bytes": 1 << 20,
-    "open_files": 64,
-    "processes": 8,
-    "memory_bytes": 128 << 20,
-    "cpu": 1.0,
-    "is_fresh": False,
-}
+# For a cell that only has to prove its lock-down: the least of everything.
+PROOF_LIMITS = CellLimits(
+    tmp_bytes=1 << 20, open_files=64, processes=8, memory_bytes=128 << 20, cpu=1.0, is_fresh=False
+)

@@ -4,17 +4,18 @@ Sources are opened as descriptors before anything is mounted, so that no path ca
 us and the place we build in may hide any of them.
 """
 
-from __future__ import annotations
+# No ``from __future__ import annotations``: ``launcher.LAUNCH`` reads those of Root.
 
 import os
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated
 
 from supervisor.warden.jail import _host_syscalls as sys_
 from supervisor.warden.jail import host_names
 from supervisor.warden.jail.device_nodes import LINKS, NODES, own_devices
+from worker.message_fields import DictBound, IntBound, ListBound, TextBound
 
 # Every Linux has it; it is covered by a tmpfs in a private mount namespace while we build.
 BUILD_PLACE = "/tmp"  # noqa: S108
@@ -24,6 +25,12 @@ COPY_MOST_BYTES = 512 << 10
 PASSING = "/sys"
 PASSING_BYTES = 64 << 10
 
+PATHS_MOST = 1000
+_PATH = TextBound(4096)
+_Paths = Annotated[dict[str, str], DictBound(_PATH, _PATH, PATHS_MOST)]
+_Files = Annotated[dict[str, str], DictBound(_PATH, TextBound(COPY_MOST_BYTES), PATHS_MOST)]
+_Places = Annotated[Sequence[str], ListBound(_PATH, PATHS_MOST)]
+
 _SAFE = sys_.MOUNT_ATTR_NOSUID | sys_.MOUNT_ATTR_NODEV
 _READ_ONLY = sys_.MOUNT_ATTR_RDONLY | _SAFE
 
@@ -32,26 +39,17 @@ _READ_ONLY = sys_.MOUNT_ATTR_RDONLY | _SAFE
 class Root:
     """What a root holds: ``read_only`` and ``writable`` map a host path to its place inside."""
 
-    read_only: dict[str, str] = field(default_factory=dict)
-    writable: dict[str, str] = field(default_factory=dict)
-    links: dict[str, str] = field(default_factory=dict)
-    files: dict[str, str] = field(default_factory=dict)
+    read_only: _Paths = field(default_factory=dict)
+    writable: _Paths = field(default_factory=dict)
+    links: _Paths = field(default_factory=dict)
+    files: _Files = field(default_factory=dict)
     # Files of the host's that are copied: what is small, and may change while it is looked at.
-    copies: tuple[str, ...] = ()
+    copies: _Places = ()
     # Files below PASSING that an interpreter's start looks for; a mount that it takes away once it runs.
-    passing: dict[str, str] = field(default_factory=dict)
-    folders: tuple[str, ...] = ()
+    passing: _Files = field(default_factory=dict)
+    folders: _Places = ()
     with_proc: bool = False
-    tmp_bytes: int = 0
-
-    def as_json(self) -> dict[str, Any]:
-        """For the launcher, which is another process."""
-        return dict(self.__dict__)
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Root:
-        """The inverse of ``as_json``."""
-        return cls(**{**data, "folders": tuple(data["folders"]), "copies": tuple(data["copies"])})
+    tmp_bytes: Annotated[int, IntBound()] = 0
 
 
 # What programs look for in /etc and that says nothing of the host but what it is.

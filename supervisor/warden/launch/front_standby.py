@@ -1,9 +1,9 @@
 """A process that imports first and is told later what to become: the fronts' gunicorn.
 
 A front's imports take longer than all else that a start does (``make bench`` has the figure).  So this
-process is started before the settings are read, imports its program meanwhile, and waits; told what it is,
-it carries out the launcher's steps on itself and runs.  Until then nothing hostile exists, and it has neither
-the server's environment nor any of its descriptors but one end of a socket.
+process is started before the settings are read, imports its program meanwhile, and waits.  Once it is told
+what to become, it carries out the launcher's steps on itself and runs.  Until then nothing hostile exists; of
+the server's it has no environment, and no descriptor but one end of a socket.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from supervisor.front_start import FrontStart
     from supervisor.warden.launch.launcher import Launch
 
 PROGRAM = "supervisor.front.server"
@@ -32,7 +33,7 @@ SOCKET_FD = 3
 
 
 class StandBy:
-    """The server's end of one: it runs ``main(argument, descriptors)`` of PROGRAM, once it is told to."""
+    """The server's end of one: it runs ``main(start, descriptors)`` of PROGRAM, once it is told to."""
 
     def __init__(self) -> None:
         """It begins at once.  OSError."""
@@ -57,11 +58,11 @@ class StandBy:
                 self._sock.close()
                 raise
 
-    def become(self, launch: Launch, argument: str, descriptors: Sequence[int]) -> None:
+    def become(self, launch: Launch, start: FrontStart, descriptors: Sequence[int]) -> None:
         """Tell it, once.  OSError; not for one that has ended already, whose exit says so."""
-        from supervisor.warden.launch.standby_messages import tell
+        from supervisor.warden.launch.standby_messages import BecomeFront, tell
 
-        tell(self._sock, self.pid, {"launch": launch.__dict__, "argument": argument}, descriptors)
+        tell(self._sock, self.pid, BecomeFront(launch, start), descriptors)
 
 
 def _path() -> list[str]:
@@ -109,8 +110,8 @@ def main() -> None:
     import importlib
 
     from supervisor.warden.jail import _host_syscalls as sys_
-    from supervisor.warden.launch.launcher import Launch, carry_out
-    from supervisor.warden.launch.standby_messages import heard
+    from supervisor.warden.launch.launcher import carry_out
+    from supervisor.warden.launch.standby_messages import BecomeFront, heard
 
     sys_.prctl(sys_.PR_SET_PDEATHSIG, signal.SIGKILL)
     # Everything that an import makes stays: a collection walks all of it, and finds nothing.
@@ -120,6 +121,7 @@ def main() -> None:
     told, descriptors = heard(socket.socket(fileno=SOCKET_FD))
     if told is None:
         return
-    carry_out(Launch(**told["launch"]))
+    assert isinstance(told, BecomeFront)
+    carry_out(told.launch)
     gc.enable()
-    run(told["argument"], descriptors)
+    run(told.start, descriptors)

@@ -1,11 +1,11 @@
 """The launcher: a short-lived process that becomes a zygote; its STEPS are the fronts' gunicorn's too.
 
-Its one argument is the JSON of a Launch (``Launch.command``).  STEPS is the whole of it, in its order; then
-an exec replaces the process.  gunicorn's takes them on itself instead
+Its one argument is a Launch as JSON (``Launch.command``).  It takes the STEPS in their order; then an exec
+replaces the process.  gunicorn's process takes them on itself instead
 (``supervisor.warden.launch.front_standby``).
 """
 
-from __future__ import annotations
+# No ``from __future__ import annotations``: LAUNCH reads those of Launch.
 
 import json
 import os
@@ -16,35 +16,41 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated
 
 from supervisor.warden.jail import _host_syscalls as sys_
 from supervisor.warden.jail import private_root as root_
+from worker.message_fields import DictBound, IntBound, ListBound, TextBound
+from worker.message_table import DO, MessageTable, TableRow
 
 # Of fronts, where nobody may have less than they were started with.
 OOM_SCORE_LEAST = 100
 HOST_NAME = "cell"  # as worker.sandbox.lockdown names each cell
+
+WORDS_MOST = 1000
+_WORD = TextBound(8192)
+_Id = Annotated[int, IntBound(0, (1 << 32) - 1)]
 
 
 @dataclass(frozen=True)
 class Launch:
     """What to become: ``uid`` 0 keeps root; ``parent`` is the warden's pid.
 
-    Without ``has_root`` (tiers B, C and none) it stays in the host's root, of which ``root`` is ignored.
+    Without ``has_root`` (tiers B, C and none) it stays in the host's root, and ``root`` is ignored.
     ``keeps`` are the numbers of the capabilities that a process of uid 0 may still have.
     """
 
-    argv: list[str]
-    env: dict[str, str]
-    root: dict[str, Any]
-    uid: int
-    gid: int
-    parent: int
-    work_dir: str = "/"
+    argv: Annotated[list[str], ListBound(_WORD, WORDS_MOST, 1)]
+    env: Annotated[dict[str, str], DictBound(_WORD, _WORD, WORDS_MOST)]
+    root: root_.Root
+    uid: _Id
+    gid: _Id
+    parent: _Id
+    work_dir: Annotated[str, _WORD] = "/"
     has_root: bool = True
-    keeps: tuple[int, ...] = ()
-    # As ``last_to_be_killed`` has it: of the fronts, and more of zygotes, whose cells begin with it.
-    oom_score: int = -500
+    keeps: Annotated[Sequence[int], ListBound(IntBound(0, 63), 64)] = ()
+    # For ``last_to_be_killed``: the fronts'.  Zygotes have a higher one, which their cells begin with.
+    oom_score: Annotated[int, IntBound(-1000, 1000)] = -500
 
     def command(self) -> list[str]:
         """The command line that carries this launch out.
@@ -53,7 +59,11 @@ class Launch:
         """
         ours = str(Path(__file__).resolve().parents[3])
         program = f"import sys; sys.path.append({ours!r}); from {__name__} import main; main()"
-        return [sys.executable, "-I", "-S", "-c", program, json.dumps(self.__dict__)]
+        return [sys.executable, "-I", "-S", "-c", program, json.dumps(LAUNCH.encode(self))]
+
+
+# What the launcher is told, in its argument.
+LAUNCH = MessageTable(TableRow(DO, "launch", Launch))
 
 
 def _limits(launch: Launch) -> None:
@@ -86,7 +96,7 @@ def _host_name(launch: Launch) -> None:
 def _root(launch: Launch) -> None:
     """A root of its own; needs the host's root, so before the ids change."""
     if launch.has_root:
-        root_.enter(root_.Root.from_json(launch.root))
+        root_.enter(launch.root)
 
 
 def _capabilities(launch: Launch) -> None:
@@ -144,7 +154,7 @@ def become(launch: Launch) -> None:
 
 def main() -> None:
     """The launcher."""
-    become(Launch(**json.loads(sys.argv[-1])))
+    become(LAUNCH.decode(DO, json.loads(sys.argv[-1])))
 
 
 if __name__ == "__main__":

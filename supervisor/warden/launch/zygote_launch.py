@@ -108,7 +108,7 @@ def launch_of(
     return Launch(
         [str(runtime.python), *arguments],
         environment,
-        root.as_json(),
+        root,
         os.getuid(),
         os.getgid(),
         os.getpid(),

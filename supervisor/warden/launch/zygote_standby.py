@@ -1,9 +1,9 @@
-"""A launcher that was forked when the server was small, and waits for what to become: the first zygote's.
+"""The first zygote's launcher: forked while the server was small, it waits to be told what to become.
 
-Starting an interpreter and importing the launcher's steps takes a third of a zygote's start, and the first
-zygote is what a server's first answer waits for.  This launcher has all of that already: it is told its
-launch, takes the steps and is replaced by exec, as any other.  Until then nothing hostile exists, and
-what it shares with the server ends at the exec.
+Starting an interpreter and importing the launcher's steps takes a third of a zygote's start, and the
+server's first answer waits for the first zygote.  This launcher has done both already: it is told its
+launch, takes the steps and execs, as any other.  Until then nothing hostile exists, and what it shares with
+the server ends at the exec.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ import signal
 import socket
 import sys
 from collections.abc import Sequence
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from supervisor.warden.jail import _host_syscalls as sys_
 from supervisor.warden.launch.launcher import Launch, become
-from supervisor.warden.launch.standby_messages import heard, tell
+from supervisor.warden.launch.standby_messages import BecomeZygote, heard, tell
 
 
 class WaitingLauncher:
@@ -39,7 +39,7 @@ class WaitingLauncher:
 
     def become(self, launch: Launch, descriptors: Sequence[int]) -> None:
         """Tell it, once; it has ``descriptors`` under the same numbers.  OSError."""
-        tell(self._sock, self.pid, {"launch": launch.__dict__, "numbers": list(descriptors)}, descriptors)
+        tell(self._sock, self.pid, BecomeZygote(launch, list(descriptors)), descriptors)
 
     def dismiss(self) -> None:
         """Nobody will tell it anything: it ends."""
@@ -70,8 +70,9 @@ def _wait(sock: socket.socket, not_ours: socket.socket) -> NoReturn:
         os.dup2(os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC), 0)
         told, descriptors = heard(sock)
         if told is not None:
-            _give_numbers(descriptors, told["numbers"])
-            become(Launch(**told["launch"]))
+            assert isinstance(told, BecomeZygote)
+            _give_numbers(descriptors, told.numbers)
+            become(told.launch)
     except SystemExit:
         pass  # a step has failed, and said so
     except BaseException as error:  # the last door: this process is no second server
@@ -79,7 +80,7 @@ def _wait(sock: socket.socket, not_ours: socket.socket) -> NoReturn:
     os._exit(1)
 
 
-def _give_numbers(descriptors: Sequence[int], numbers: Sequence[Any]) -> None:
+def _give_numbers(descriptors: Sequence[int], numbers: Sequence[int]) -> None:
     """Each descriptor under its number, for the program that is to be."""
     # Out of each other's way first.
     free = max([2, *descriptors, *numbers]) + 1

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Protocol
 
-from supervisor.datagrams import Message
+from supervisor.link_messages import MakeRoom
 from supervisor.warden.leases import fairness
 
 # How often fronts are asked again while leases wait for room: what was busy a moment ago may be idle.
@@ -20,7 +20,7 @@ class Holder(Protocol):
     def spaces(self) -> Counter[str]:
         """How many cells of each space it holds."""
 
-    def tell(self, message: Message) -> bool:
+    def tell(self, message: object) -> bool:
         """Send; False when it is gone."""
 
 
@@ -70,7 +70,7 @@ class Shares:
     def _tell(self, plea: fairness.Plea) -> None:
         holder = self._holder_for(plea)
         if holder is not None:
-            holder.tell({"is": "reclaim", "space": plea.space, "name": "", "number": plea.number})
+            holder.tell(MakeRoom(plea.space, plea.number))
 
     def _holder_for(self, plea: fairness.Plea) -> Holder | None:
         """Of a space: the front with most of it.  For idle ones each in turn, the one with most first."""

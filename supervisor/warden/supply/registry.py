@@ -12,12 +12,13 @@ from collections import Counter
 from collections.abc import Callable, Container, Iterable, Mapping
 
 from supervisor.datagrams import LinkClosed
+from supervisor.link_records import CellEnd
 from supervisor.runtimes import Runtime
 from supervisor.settings.declarations import Settings
 from supervisor.warden.all_steps import all_of
 from supervisor.warden.cells.cell_states import State
-from supervisor.warden.cells.confinement import PROOF_TIE, Confinement, Kind
-from supervisor.warden.cells.held_cell import Cell, Ending, Hooks
+from supervisor.warden.cells.confinement import PROOF_LIMITS, Confinement, Kind
+from supervisor.warden.cells.held_cell import Cell, Hooks
 from supervisor.warden.cells.uid_pool import Slots
 from supervisor.warden.leases.fairness import Asking
 from supervisor.warden.leases.space_shares import Shares
@@ -26,6 +27,7 @@ from supervisor.warden.supply import blank_target, recent_demand
 from supervisor.warden.supply.roll import Roll
 from supervisor.warden.supply.zygote_choice import Stock
 from supervisor.warden.supply.zygote_handle import ENDED_FIRST, Zygote
+from worker.setup_messages import ProvenLayer
 
 log = logging.getLogger("cellblock.cells")
 
@@ -64,7 +66,7 @@ class Registry:
         confinement: Confinement,
         children: Children,
         shares: Shares,
-        on_end: Callable[[Cell, Ending], None],
+        on_end: Callable[[Cell, CellEnd], None],
         on_mend: Callable[[Container[str]], None],
         on_met: Callable[[Cell, str, int], None],
         on_change: Callable[[], None],
@@ -144,7 +146,7 @@ class Registry:
                 self._not_proven(reason)
                 return
             try:
-                cell.tie(PROOF_TIE, None)
+                cell.tie(PROOF_LIMITS, None)
                 self._on_proof[cell.name] = lambda: cell.kill("proven")
             except (LinkClosed, OSError) as error:
                 cell.kill("not started", f"it could not be tied: {error}")
@@ -160,7 +162,7 @@ class Registry:
         elif not self._is_stopping:
             self._loop.call_later(blank_target.backoff(self._proofs_failed), self.prove)
 
-    def _is_tied(self, cell: Cell, proof: list[list[str]]) -> None:
+    def _is_tied(self, cell: Cell, proof: list[ProvenLayer]) -> None:
         if unproven := self._confinement.unproven(proof):
             self._breach(f"a cell proved nothing of {', '.join(unproven)}")
             return
@@ -336,7 +338,7 @@ class Registry:
         self._failures.pop(cell.kind, None)
         self.fill()
 
-    def _has_ended(self, cell: Cell, ending: Ending) -> None:
+    def _has_ended(self, cell: Cell, ending: CellEnd) -> None:
         was_to_prove = cell.name in self._on_proof
         # The accounts first, before all that could go wrong.
         steps: list[Callable[[], object]] = [lambda: self._strike_out(cell)]
