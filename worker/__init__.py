@@ -2,10 +2,12 @@
 
 Not here: what happens outside a cell (``supervisor.warden``).
 
-Reading order: ``wire`` and ``logwire`` (what a front and a cell say to each other), ``setup_messages`` (what
-the warden and a cell say), ``zygote`` (clones cells), ``cell_process`` (pid 1 and the worker until the
-import); then the rooms in the order in which a cell enters them: ``sandbox``, ``imports``, ``serve``,
-``fresh``, ``answer``, ``capture``.
+Reading order: ``wire`` and ``logwire`` (what a front and a cell say to each other), ``message_fields`` and
+``message_table`` (how the messages of all other channels are declared and checked), ``zygote_messages`` and
+``setup_messages`` (what the warden says to a zygote and to a cell, and hears), ``zygote`` (clones cells),
+``cell_process`` (pid 1 and the worker until the import), ``setup_socket`` (their socket to the warden); then
+the rooms in the order in which a cell enters them: ``sandbox``, ``imports``, ``serve``, ``fresh``,
+``answer``, ``capture``.
 """
 
 import os

@@ -19,6 +19,8 @@ from supervisor.front.app import KEY_NAME, Application, FrontConfig
 from supervisor.front.http import hardening
 from supervisor.front.http.worker import FrontWorker
 from supervisor.front.invoke import request
+from supervisor.front_start import FrontStart
+from supervisor.join_messages import CONTROL, Join
 from supervisor.store import migrate
 from supervisor.store.sealing import load_or_create_key
 
@@ -81,18 +83,18 @@ class FrontServer(BaseApplication):  # type: ignore[misc]
         # The worker's copy is closed: who takes over a worker could shut what all of them join by.
         control = socket.socket(fileno=self._config.control_fd)
         with control, theirs:
-            datagrams.send(control, {"do": "join", "pid": os.getpid()}, [theirs.fileno()])
+            datagrams.send(control, CONTROL.encode(Join(os.getpid())), [theirs.fileno()])
         self._application.warden_socket = ours
 
 
-def main(told: str, descriptors: Sequence[int]) -> None:
+def main(start: FrontStart, descriptors: Sequence[int]) -> None:
     """Confine itself, migrate the store, then serve.
 
-    ``told`` and the descriptors, to the warden and of the listener, come from ``supervisor.warden.fronts``.
+    ``start`` and the descriptors (the control socket, the listener) come from ``supervisor.warden.fronts``.
     """
     hardening.confine()
     hardening.keep_bodies_apart()
-    config = FrontConfig.from_json(told, *descriptors)
+    config = FrontConfig.of(start, *descriptors)
     server_log.configure(config.settings.log_level, config.settings.log_format)
     logging.getLogger("alembic").setLevel(logging.WARNING)
     migrate(config.store_url)

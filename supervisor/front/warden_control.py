@@ -40,9 +40,9 @@ class WardenControl:
     async def check_bundle(self, template: str, digest: str) -> BundleCheck:
         """Compile the bundle in a cell of its own, which has never run and never will run a call."""
         limits = Limits()
-        request = lease_request("-", "-", 0, digest, self.runtime_of(template), limits)
+        request = lease_request("-", "-", 0, digest, self.runtime_of(template), limits, mode="check")
         try:
-            lease = await self._warden.lease({**request, "mode": "check"})
+            lease = await self._warden.lease(request)
         except LeaseRefused as refused:
             raise PlatformError(
                 503,
@@ -100,7 +100,7 @@ class WardenControl:
         survey = merged(pages)
         if space:  # whose the other cells are is nobody's business in it
             survey.cells.clear()
-        survey.fronts, survey.missing, survey.left_out = last["fronts"], last["missing"], last["left_out"]
+        survey.fronts, survey.missing, survey.left_out = last.fronts, last.missing, last.left_out
         return survey
 
     async def renew_zygotes(self) -> list[str]:

@@ -12,17 +12,19 @@ import stat
 import struct
 import sys
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-from supervisor.datagrams import Link, Message, discard, pair
+from supervisor.datagrams import Link, discard, pair
+from supervisor.front_start import FrontStart
 from supervisor.function_limits import LAST_SECONDS
+from supervisor.join_messages import CONTROL, TO_WARDEN, Join
 from supervisor.warden.jail.private_root import system_root
 from supervisor.warden.launch.front_standby import FRONT_ENVIRONMENT, PROGRAM, FrontStandby
 from supervisor.warden.launch.launcher import Launch
 from supervisor.warden.processes import Children, signal_pid
 from supervisor.warden.supply import blank_target
+from worker.message_table import Malformed
 
 log = logging.getLogger("cellblock.fronts")
 
@@ -50,7 +52,7 @@ def listening_socket(host: str, port: int) -> socket.socket:
     return listener
 
 
-def front_launch_of(front_dir: Path, uid: int, gid: int, config: Mapping[str, Any], has_root: bool) -> Launch:
+def front_launch_of(front_dir: Path, uid: int, gid: int, start: FrontStart, has_root: bool) -> Launch:
     """gunicorn's launch.  Its root holds our code, its interpreter, and ``front_dir``, which is writable.
 
     Without ``has_root`` gunicorn keeps the host's root, for hosts that allow no mount namespace.
@@ -60,15 +62,13 @@ def front_launch_of(front_dir: Path, uid: int, gid: int, config: Mapping[str, An
     for path in {sys.base_prefix, sys.prefix, *(str(own / name) for name in PACKAGES)}:
         if not Path(path).is_relative_to("/usr") and Path(path).is_dir():
             root.read_only[path] = path
-    if config["settings"].get("otlp_endpoint"):
+    if start.settings.get("otlp_endpoint"):
         for name in TO_FIND_NAMES:
             with contextlib.suppress(OSError):
                 root.files[name] = Path(name).read_text(errors="replace")
     root.writable[str(front_dir)] = str(front_dir)
     root.tmp_bytes = FRONT_TMP_BYTES
-    return Launch(
-        [PROGRAM], dict(FRONT_ENVIRONMENT), root.as_json(), uid, gid, os.getpid(), has_root=has_root
-    )
+    return Launch([PROGRAM], dict(FRONT_ENVIRONMENT), root, uid, gid, os.getpid(), has_root=has_root)
 
 
 def _parent_and_start_time(pid: int) -> tuple[int, int]:
@@ -88,11 +88,11 @@ class Fronts:
         *,
         children: Children,
         listener: socket.socket,
-        launch: Callable[[], tuple[Launch, str]],
+        launch: Callable[[], tuple[Launch, FrontStart]],
         on_join: Callable[[socket.socket, int], None],
         first: FrontStandby,
     ) -> None:
-        """``launch()`` gives a launch with its JSON argument; ``first`` is the process to use first.
+        """``launch()`` gives a launch and what to start with; ``first`` is the process to use first.
 
         ``on_join(socket, pidfd)`` is called for each worker that joins.
         """
@@ -111,7 +111,7 @@ class Fronts:
 
     def _start(self, process: FrontStandby) -> None:
         ours, theirs = pair()
-        link = Link(ours, self._joined, self._has_hung_up, is_shared=True)
+        link = Link(ours, CONTROL, TO_WARDEN, self._joined, self._has_hung_up, self._is_malformed)
         with theirs:
             try:
                 process.become(*self._launch(), [theirs.fileno(), self._listener.fileno()])
@@ -144,20 +144,21 @@ class Fronts:
             log.error("the fronts' control link was closed: they are ended, and start again")
             signal_pid(pid, signal.SIGKILL)
 
-    def _joined(self, message: Message, descriptors: list[int]) -> None:
-        """A message on the control link.  Each worker inherits its peer, so any worker may send anything."""
+    def _joined(self, _: Join, descriptors: list[int]) -> None:
+        """A worker's link.  The kernel says whose it is: a worker could name any pid.  Raises Malformed."""
         # From here on the bytes are hostile.
-        pidfd = self._process_of(descriptors[0]) if len(descriptors) == 1 else -1
-        if message.get("do") != "join" or pidfd < 0:
+        pidfd = self._process_of(descriptors[0]) if descriptors else -1
+        if pidfd < 0:
             discard(descriptors)
-            if pidfd >= 0:
-                os.close(pidfd)
-            self._rejected_joins += 1
-            if self._rejected_joins & (self._rejected_joins - 1) == 0:  # at powers of two, to bound the log
-                log.error("%d messages over the fronts' control link were no joins", self._rejected_joins)
-            return
+            raise Malformed("join: no link of a worker that has not joined")
         self._failures = 0
         self._on_join(socket.socket(fileno=descriptors[0]), pidfd)
+
+    def _is_malformed(self, _: Malformed) -> None:
+        """Every worker has a copy of this end's peer: one that was taken over may say what it likes here."""
+        self._rejected_joins += 1
+        if self._rejected_joins & (self._rejected_joins - 1) == 0:  # at powers of two, to bound the log
+            log.error("%d messages over the fronts' control link were no joins", self._rejected_joins)
 
     def _process_of(self, descriptor: int) -> int:
         """A pidfd of the gunicorn worker that made this socket, if it has not joined before; -1 otherwise."""

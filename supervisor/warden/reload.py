@@ -9,8 +9,8 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 
-from supervisor.datagrams import Message
 from supervisor.errors import ConfigurationError
+from supervisor.link_messages import RenewRequest, RenewStarted, SettingsTold
 from supervisor.runtimes import Runtime, load_runtimes
 from supervisor.settings import reloading
 from supervisor.settings.declarations import Settings
@@ -46,7 +46,7 @@ class SettingsReload:
         self._within_the_host = within_the_host
         self._raise_limit = raise_limit
         self._on_change = on_change
-        desk.others["renew"] = self._renew
+        desk.handlers[RenewRequest] = self._renew
         desk.publish(self._message())
 
     def reload(self) -> None:
@@ -70,10 +70,9 @@ class SettingsReload:
         self._registry.retune(runtimes, settings)
         log.info("settings were read again; changed: %s", ", ".join(change.changed) or "none")
 
-    def _message(self) -> Message:
-        return {"is": "settings", "settings": reloading.for_fronts(self._within_the_host(self._settings))}
+    def _message(self) -> SettingsTold:
+        return SettingsTold(reloading.for_fronts(self._within_the_host(self._settings)))
 
-    def _renew(self, session: Session, message: Message) -> None:
+    def _renew(self, session: Session, request: RenewRequest, _: list[int]) -> None:
         """An administrator asked a front for new zygotes."""
-        names = self._registry.renew_zygotes()
-        session.tell({"is": "renewed", "ticket": message["ticket"], "runtimes": names})
+        session.tell(RenewStarted(request.ticket, self._registry.renew_zygotes()))

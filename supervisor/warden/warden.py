@@ -10,7 +10,6 @@ import asyncio
 import contextlib
 import fcntl
 import hashlib
-import json
 import logging
 import os
 import resource
@@ -22,9 +21,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from supervisor import signals
-from supervisor.datagrams import Message
 from supervisor.errors import ConfigurationError
+from supervisor.front_start import FrontStart
 from supervisor.function_limits import FILES
+from supervisor.link_messages import Layers
+from supervisor.link_records import CellEnd
 from supervisor.runtimes import Runtime, load_runtimes
 from supervisor.settings import reloading
 from supervisor.settings.declarations import Settings
@@ -33,7 +34,7 @@ from supervisor.warden.cells import uid_pool
 from supervisor.warden.cells.cell_folders import CellFolders
 from supervisor.warden.cells.code_mount import Bundles
 from supervisor.warden.cells.confinement import Confinement
-from supervisor.warden.cells.held_cell import Cell, Ending
+from supervisor.warden.cells.held_cell import Cell
 from supervisor.warden.descriptor_limit import raise_descriptor_limit
 from supervisor.warden.fronts import Fronts
 from supervisor.warden.jail import _host_syscalls as sys_
@@ -251,8 +252,7 @@ class Warden:
         first_id = uid_pool.first_id(settings.data_dir, settings.cell_uid_base)
 
         def layers_changed() -> None:
-            layers = [layer.as_json() for layer in confinement.layers()]
-            desk.publish({"is": "layers", "layers": layers})
+            desk.publish(Layers(confinement.layers()))
             if confinement.breach and not self._is_ready.is_set():
                 self._stop.set()  # nothing was served yet: do not start
             self._look_if_ready(desk)
@@ -328,7 +328,7 @@ class Warden:
                 return
             await asyncio.sleep(0.005)
 
-    def _cell_ended(self, desk: Desk, cell: Cell, ending: Ending) -> None:
+    def _cell_ended(self, desk: Desk, cell: Cell, ending: CellEnd) -> None:
         desk.ended(cell, ending)
         if ending.cause == "exited" and ending.signal:
             log.info("cell %s was ended by %s", cell.name, signals.name_of(ending.signal))
@@ -337,18 +337,17 @@ class Warden:
         if len(desk.sessions) >= self._settings.workers and self._registry.is_ready():
             self._is_ready.set()
 
-    def _front_launch(self) -> tuple[Launch, str]:
-        """gunicorn's launch, and the JSON that it gets as its argument."""
+    def _front_launch(self) -> tuple[Launch, FrontStart]:
+        """gunicorn's launch, and what it is told to start with."""
         settings = self._settings
-        config: Message = {
-            "settings": reloading.for_a_new_front(settings),
-            "admin_token_sha256": self._token_digest,
-            "runtimes": [runtime.name for runtime in self.runtimes],
-        }
+        start = FrontStart(
+            reloading.for_a_new_front(settings),
+            self._token_digest,
+            [runtime.name for runtime in self.runtimes],
+        )
         mounts = self._findings["mounts-as-root" if os.geteuid() == 0 else "mounts"]
         front_dir = settings.front_dir.resolve()
-        launch = fronts_.front_launch_of(front_dir, self.front_uid, self.front_gid, config, mounts.works)
-        return launch, json.dumps(config)
+        return fronts_.front_launch_of(front_dir, self.front_uid, self.front_gid, start, mounts.works), start
 
 
 def has_terminal() -> bool:

@@ -69,12 +69,12 @@ _launch_of = zygote_launch_of
 def zygote_launch_of(*arguments):
     import dataclasses
     launch = _launch_of(*arguments[:-1], False)  # no huge pages: what they need is at /sys
-    root = dict(launch.root, files={}, copies=[])
-    taken = {place.split("/")[1] for place in root["read_only"].values()} - {"etc", "var"}
+    root = dataclasses.replace(launch.root, files={}, copies=())
+    taken = {place.split("/")[1] for place in root.read_only.values()} - {"etc", "var"}
     for name in os.listdir("/"):
         path = "/" + name
         if name not in taken | {"proc", "dev", "tmp"} and os.path.isdir(path) and not os.path.islink(path):
-            root["read_only"][path] = path
+            root.read_only[path] = path
     return dataclasses.replace(launch, root=root)
 """
 
@@ -149,7 +149,9 @@ WITHOUT: dict[str, tuple[Change, ...]] = {
 
 _NO_SELF_TEST = (
     without_steps("layers-hold", "filter-holds", "limits-hold"),
-    Change(CONFINEMENT, "return []", old="return sorted(PROVEN[self.tier] - {words[0] for words in proof})"),
+    Change(
+        CONFINEMENT, "return []", old="return sorted(PROVEN[self.tier] - {proven.layer for proven in proof})"
+    ),
 )
 
 

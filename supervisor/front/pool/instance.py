@@ -22,10 +22,11 @@ from supervisor.front.outcome.answers import function_headers
 from supervisor.front.outcome.lost_calls import CallLate, CallLost, StartFailed, StartLate
 from supervisor.front.pool import deadlines
 from supervisor.front.pool.cell.inbox import Inbox
-from supervisor.front.pool.cell.instance_identity import Identity, Memory
+from supervisor.front.pool.cell.instance_identity import Identity
 from supervisor.front.pool.cell.outbox import Outbox
 from supervisor.front.pool.limits_met import WORDS, MetLimits
 from supervisor.front.warden_link import Ending, Lease, WardenLink
+from supervisor.link_records import Memory
 from worker import wire
 
 log = logging.getLogger("cellblock.front")
@@ -256,7 +257,7 @@ class Instance:
         """Return the idle cell to the warden for another front."""
         self._thaw()
         self._logs.read_to_the_end()  # what a thread has begun that a call left behind
-        memory = Memory(int(is_async), self._next_call, self.served).as_message()
+        memory = Memory(int(is_async), self._next_call, self.served)
         pipes = [self._outbox.descriptor, self._inbox.descriptor, *self._logs.descriptors]
         self._ending = Ending("returned", 0, 0, "")
         self._tell(self._warden.give_back, memory, pipes)

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from seccomp.compiler import compile_profile
 from seccomp.profile import load
-from supervisor.datagrams import Message
+from supervisor.link_records import CellLimits, Layer
 from supervisor.warden.cells.cell_folders import CellFolders
 from supervisor.warden.cells.code_mount import BundleCode, Bundles
 from supervisor.warden.cells.kill_boost import KillBoost
@@ -32,6 +32,7 @@ from supervisor.warden.memory import memory_policy
 from supervisor.warden.memory.memory_guard import COUNTED, EVIDENCE, MemoryGuard
 from supervisor.warden.memory.open_files import OpenFilesGuard
 from supervisor.warden.supply.preload import ImportProfile
+from worker.setup_messages import ProvenLayer, Surroundings, Tie
 
 log = logging.getLogger("cellblock.confinement")
 
@@ -69,19 +70,6 @@ class CellKind:
     runtime: str
     network: str
     profile: ImportProfile
-
-
-@dataclass(frozen=True)
-class Layer:
-    """One layer and its state: ``status`` is enforced, degraded, absent, or breached (serving stopped)."""
-
-    name: str
-    status: str
-    evidence: str
-
-    def as_json(self) -> dict[str, str]:
-        """For a message and for ``/healthz?verbose``."""
-        return {"layer": self.name, "status": self.status, "evidence": self.evidence}
 
 
 class Confinement:
@@ -153,15 +141,19 @@ class Confinement:
         self._sweeper.shutdown(cancel_futures=True)
         self._waiter.shutdown()
 
-    def surroundings(self, kind: CellKind) -> Message:
-        """What a cell of this kind is told before it belongs to a function."""
-        return {
-            "filter": self._programs[kind.network],
-            "outsider": os.getpid(),
-            "namespaces": self._namespaces,
-            "keyring": self._keyring,
-            "guards_metadata": kind.network != "none" and self._guards_metadata(),
-        }
+    def surroundings(self, kind: CellKind, devices: int) -> Surroundings:
+        """What a cell of this kind is told before it has a function.
+
+        ``devices`` is the device number of its own device nodes' file system, 0 without one.
+        """
+        return Surroundings(
+            filter=self._programs[kind.network],
+            outsider=os.getpid(),
+            namespaces=self._namespaces,
+            keyring=self._keyring,
+            guards_metadata=kind.network != "none" and self._guards_metadata(),
+            devices=devices,
+        )
 
     def _guards_metadata(self) -> bool:
         """Whether cells in the host's network are refused the metadata addresses; tried once."""
@@ -187,20 +179,28 @@ class Confinement:
             self._has_own_devices = False
             return []
 
-    def tie_words(self, name: str, kind: CellKind, uid: int, code: BundleCode | None) -> Message:
-        """The fields of a cell's tie besides its function's limits."""
-        words: Message = {
-            "function_dir": "/function",
-            "tmp_dir": "/tmp",  # noqa: S108 - the cell's own
-            "readable": [],
-            "uid": uid,
-            "names": self._names.files() if kind.network != "none" and self.has_namespaces else {},
-        }
-        if self.cell_folders is not None:
-            words["function_dir"] = str(self.cell_folders.function_dir(name, code, self.bundles))
-            words["tmp_dir"] = str(self.cell_folders.tmp_dir(name))
-            words["readable"] = self.readable[kind.runtime]
-        return words
+    def tie(self, name: str, kind: CellKind, uid: int, code: BundleCode | None, limits: CellLimits) -> Tie:
+        """What a cell is told when it is tied: its limits, and where its code and scratch space are."""
+        tie = Tie(
+            has_code=code is not None and self.has_namespaces,
+            memory_bytes=limits.memory_bytes,
+            tmp_bytes=limits.tmp_bytes,
+            open_files=limits.open_files,
+            processes=limits.processes,
+            function_dir="/function",
+            tmp_dir="/tmp",  # noqa: S108 - the cell's own
+            readable=[],
+            uid=uid,
+            is_fresh=limits.is_fresh,
+            names=self._names.files() if kind.network != "none" and self.has_namespaces else {},
+        )
+        if self.cell_folders is None:
+            return tie
+        return tie.replaced(
+            function_dir=str(self.cell_folders.function_dir(name, code, self.bundles)),
+            tmp_dir=str(self.cell_folders.tmp_dir(name)),
+            readable=list(self.readable[kind.runtime]),
+        )
 
     @property
     def bare_code(self) -> Path | None:
@@ -217,13 +217,13 @@ class Confinement:
         if self.cell_folders is not None:
             self.cell_folders.drop(name)
 
-    def unproven(self, proof: Sequence[Sequence[str]]) -> list[str]:
+    def unproven(self, proof: Sequence[ProvenLayer]) -> list[str]:
         """The layers of this tier that a proof does not name."""
-        return sorted(PROVEN[self.tier] - {words[0] for words in proof})
+        return sorted(PROVEN[self.tier] - {proven.layer for proven in proof})
 
-    def believe(self, proof: Sequence[Sequence[str]]) -> bool:
+    def believe(self, proof: Sequence[ProvenLayer]) -> bool:
         """Keep a cell's proof.  True if a layer's status differs from the last proof."""
-        layers = tuple(Layer(*words) for words in proof)
+        layers = tuple(Layer(each.layer, each.status, each.evidence) for each in proof)
         # Evidence differs from cell to cell (a keyring's number), so only the statuses are compared.
         states = [[(layer.name, layer.status) for layer in known] for known in (self.proof, layers)]
         is_news = not self.is_proven or states[0] != states[1]
@@ -262,18 +262,13 @@ class Confinement:
         return found
 
 
-def budget_of(tie: Message) -> Budget:
+def budget_of(limits: CellLimits) -> Budget:
     """The cgroup limits of a function."""
-    kernel_bytes = memory_policy.kernel_bytes(tie["memory_bytes"], tie["tmp_bytes"])
-    return Budget(kernel_bytes, tie["processes"], tie["cpu"])
+    kernel_bytes = memory_policy.kernel_bytes(limits.memory_bytes, limits.tmp_bytes)
+    return Budget(kernel_bytes, limits.processes, limits.cpu)
 
 
-# The tie of a cell that only has to prove its lock-down: no code, and small limits.
-PROOF_TIE: Message = {
-    "tmp_bytes": 1 << 20,
-    "open_files": 64,
-    "processes": 8,
-    "memory_bytes": 128 << 20,
-    "cpu": 1.0,
-    "is_fresh": False,
-}
+# The limits of a cell that only has to prove its lock-down.
+PROOF_LIMITS = CellLimits(
+    tmp_bytes=1 << 20, open_files=64, processes=8, memory_bytes=128 << 20, cpu=1.0, is_fresh=False
+)

@@ -1,4 +1,4 @@
-"""One cell as the warden holds it: its state, its processes' handles, its ends of the pipes."""
+"""One cell as the warden holds it: its state, a handle of its pid 1, its ends of the pipes."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ import signal
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
-from supervisor.datagrams import Link, LinkClosed, Message, pair
+from supervisor.datagrams import Link, LinkClosed, pair
+from supervisor.link_records import CellEnd, CellLimits
 from supervisor.signals import how_ended
 from supervisor.warden.all_steps import take_all_steps
 from supervisor.warden.cells.cell_states import CellEvent, CellState, next_state
@@ -27,7 +29,9 @@ from supervisor.warden.memory.memory_meters import Meter
 from supervisor.warden.memory.open_files import FileOpener
 from supervisor.warden.processes import Children
 from supervisor.warden.supply.zygote_handle import Zygote
+from worker import setup_messages
 from worker.wire import EXIT_OUT_OF_MEMORY
+from worker.zygote_messages import Spawn
 
 log = logging.getLogger("cellblock.cell")
 
@@ -50,26 +54,15 @@ INNER_ROOT, INNER_TENANT = 0, 1000
 
 
 @dataclass(frozen=True)
-class Ending:
-    """Why and how a cell ended.  ``cause`` is ours if we killed it, else ``exited``."""
-
-    cause: str
-    signal: int = 0
-    code: int = 0
-    reason: str = ""
-    peak_bytes: int = 0  # of memory; 0 where nobody counts it
-
-
-@dataclass(frozen=True)
 class Hooks:
-    """Who hears of a cell; each is called once at most, ``on_end`` always and last."""
+    """Called with a cell when something happens to it.  ``on_end`` always comes, once, and last."""
 
     on_blank: Callable[[Cell], None]
-    on_tied: Callable[[Cell, list[list[str]]], None]
+    on_tied: Callable[[Cell, list[setup_messages.ProvenLayer]], None]
     on_breach: Callable[[Cell, str], None]
-    # A limit that it met, or "" for no more than a new peak; and the peak of its memory in bytes.
+    # The limit that it met, or "" when its memory only has a new peak; and that peak in bytes.
     on_met: Callable[[Cell, str, int], None]
-    on_end: Callable[[Cell, Ending], None]
+    on_end: Callable[[Cell, CellEnd], None]
 
 
 class Cell:
@@ -90,10 +83,12 @@ class Cell:
         self._hooks = hooks
         self._leaf: Leaf | None = None
         self._began = 0.0
-        self._ending: Ending | None = None
+        self._ending: CellEnd | None = None
         self._is_cloned = self._is_warm = False
         ours, self._theirs = pair()
-        self._setup = Link(ours, self._heard, lambda: None)
+        self._setup = Link(
+            ours, setup_messages.SETUP, setup_messages.TO_WARDEN, self._heard, self._setup_closed
+        )
         self._deadline = self._not_after(GROW_SECONDS, "it was not ready")
 
     def _took(self, what: str) -> None:
@@ -111,7 +106,7 @@ class Cell:
         self._began = time.perf_counter()
         self.zygote_number = zygote.number
         self._leaf = self._confinement.cgroups.leaf(self.name)
-        # While the zygote clones: the loop has other cells to serve.
+        # In a thread, while the zygote clones: the loop has other cells to serve.
         self._confinement.warm_up().add_done_callback(lambda _: self._groups_are_warm())
         self._confinement.make_folders(self.name, self._ids[1])
         self.pipes, theirs = five_pipes()
@@ -121,7 +116,7 @@ class Cell:
                 children.adopt(pid, self._reaped)
             children.expect(-1)  # after the adoption: until then it looks like a stray
             if not pid:
-                self._ended(Ending("not started", reason=error))
+                self._ended(CellEnd("not started", reason=error))
                 return
             self.pid, self._pidfd = pid, pidfd
             if pidfd < 0:
@@ -133,8 +128,8 @@ class Cell:
 
         try:
             children.expect(+1)
-            message = {"network": self.kind.network, "tier": self._confinement.tier.value}
-            zygote.spawn(message, [self._theirs, *theirs], spawned)
+            spawn = Spawn(self.kind.network, self._confinement.tier.value)
+            zygote.spawn(spawn, [self._theirs, *theirs], spawned)
         except OSError:
             children.expect(-1)
             raise
@@ -148,10 +143,10 @@ class Cell:
         self._confine_when_all_is_here()
 
     def _confine_when_all_is_here(self) -> None:
-        """It runs and waits: give it its place and its ids, then let it build.
+        """It runs and waits: put it into its cgroups, write its id maps, then let it build.
 
-        In this order: pages are charged to the group that touches them first.  The parent writes the maps:
-        the cell's own /proc files may belong to the host's root.
+        Cgroups come first, because pages are charged to the group of whoever touches them first.  Its parent
+        writes the maps, because the cell's own /proc files may belong to the host's root.
         """
         is_here = self.pid and self._is_cloned and self._is_warm
         if not is_here or self.state is not CellState.GROWING:
@@ -166,9 +161,8 @@ class Cell:
                     file.write(str(CELL_OOM_SCORE))
             devices = self._confinement.devices()
             own = os.fstat(devices[0]).st_dev if devices else 0
-            surroundings = self._confinement.surroundings(self.kind)
             try:
-                self._setup.send({"do": "build", "devices": own, **surroundings}, devices)
+                self._setup.send(self._confinement.surroundings(self.kind, own), devices)
             finally:
                 for descriptor in devices:
                     os.close(descriptor)
@@ -183,63 +177,70 @@ class Cell:
             with open(f"/proc/{self.pid}/{name}", "w") as file:
                 file.write(text)
 
-    def _heard(self, message: Message, descriptors: list[int]) -> None:
+    # ---- what it says -----------------------------------------------------------------------
+
+    def _heard(self, message: object, _: list[int]) -> None:
         # From pid 1, trusted for ever, and from the worker before the tenant's code: the worker
         # closes its copy of this socket before the import.
-        for descriptor in descriptors:
-            os.close(descriptor)
-        what = message.get("is")
-        if what == "cloned":
-            self._is_cloned = True
-            self._confine_when_all_is_here()
-        elif what == "blank":
-            self._took("grown")
-            self.state = next_state(self.state, CellEvent.BUILT)
-            self._deadline.cancel()
-            if self.state is CellState.BLANK:
-                assert self._leaf is not None
-                try:
-                    self._confinement.guard.blank(self.name, self.pid, Meter(self._leaf.folders))
-                except OSError as error:  # EMFILE
-                    self.kill("not started", f"its memory could not be watched: {error}")
-                    return
-                self._hooks.on_blank(self)
-        elif what == "tied":
-            self._took("tied")
-            self._deadline.cancel()
-            self._hooks.on_tied(self, message["proof"])
-        elif what == "breached":
-            self._ending = self._ending or Ending("breached", reason=message["reason"])
-            self._hooks.on_breach(self, message["reason"])
-        elif what == "failed":
-            self._ending = self._ending or Ending(
-                "not started", reason=f"step {message['step']}: {message['reason']}"
-            )
-        elif what == "exited":
-            self._ending = self._ending or Ending("exited", message["signal"], message["code"])
+        HANDLERS[type(message)](self, message)
+
+    def _setup_closed(self) -> None:
+        if self._setup.fault:
+            self.kill("not started", f"it broke the protocol of its set-up: {self._setup.fault}")
+
+    def _is_cloned_now(self, _: setup_messages.Cloned) -> None:
+        self._is_cloned = True
+        self._confine_when_all_is_here()
+
+    def _is_blank_now(self, _: setup_messages.Blank) -> None:
+        self._took("grown")
+        self.state = next_state(self.state, CellEvent.BUILT)
+        self._deadline.cancel()
+        if self.state is CellState.BLANK:
+            assert self._leaf is not None
+            try:
+                self._confinement.guard.blank(self.name, self.pid, Meter(self._leaf.folders))
+            except OSError as error:  # EMFILE
+                self.kill("not started", f"its memory could not be watched: {error}")
+                return
+            self._hooks.on_blank(self)
+
+    def _is_tied_now(self, tied: setup_messages.Tied) -> None:
+        self._took("tied")
+        self._deadline.cancel()
+        self._hooks.on_tied(self, tied.proof)
+
+    def _is_breached(self, breached: setup_messages.Breached) -> None:
+        self._ending = self._ending or CellEnd("breached", reason=breached.reason)
+        self._hooks.on_breach(self, breached.reason)
+
+    def _has_failed(self, failed: setup_messages.StepFailed) -> None:
+        reason = f"step {failed.step}: {failed.reason}"
+        self._ending = self._ending or CellEnd("not started", reason=reason)
+
+    def _has_exited(self, exited: setup_messages.WorkerExited) -> None:
+        self._ending = self._ending or CellEnd("exited", exited.signal, exited.code)
 
     # ---- tied -------------------------------------------------------------------------------
 
-    def tie(self, message: Message, code: BundleCode | None) -> None:
-        """Set the function's limits and send its code, ``None`` for none.
+    def tie(self, limits: CellLimits, code: BundleCode | None) -> None:
+        """Set the function's limits and send its code, if it has any.
 
         LinkClosed when the cell is gone, OSError when a limit cannot be set.
         """
         assert self._leaf is not None
         self._began = time.perf_counter()
-        self._leaf.limit(budget_of(message))
-        if not message["is_fresh"]:
+        self._leaf.limit(budget_of(limits))
+        if not limits.is_fresh:
             self.pipes.close_word()
         hooks = memory_guard.GuardHooks(self._tell, self._has_too_much, self._has_peak, self._met_processes)
-        self._confinement.guard.watch(self.name, message["memory_bytes"], message["tmp_bytes"], hooks)
-        words = self._confinement.tie_words(self.name, self.kind, self._ids[1], code)
-        most = message["open_files"] * message["processes"]
+        self._confinement.guard.watch(self.name, limits.memory_bytes, limits.tmp_bytes, hooks)
+        tie = self._confinement.tie(self.name, self.kind, self._ids[1], code, limits)
+        most = limits.open_files * limits.processes
         self._confinement.open_files.watch(
             self.name, FileOpener(most, self._leaf.members, self._has_most_files)
         )
-        has_mount = code is not None and self._confinement.has_namespaces
-        descriptors = [code.descriptor] if code is not None and has_mount else []
-        self._setup.send({**message, **words, "do": "tie", "has_code": has_mount}, descriptors)
+        self._setup.send(tie, [code.descriptor] if code is not None and tie.has_code else [])
         self.state = next_state(self.state, CellEvent.TIED)
         self._deadline = self._not_after(TIE_SECONDS, "it had not proven its lock-down")
 
@@ -262,7 +263,7 @@ class Cell:
                 if self._leaf is not None and self._leaf.freeze(name == "freeze"):
                     return
             with contextlib.suppress(LinkClosed):  # it is gone, and about to be reaped
-                self._setup.send({"do": "signal", "name": name})
+                self._setup.send(setup_messages.SendSignal(name))
 
     # ---- the end ----------------------------------------------------------------------------
 
@@ -274,7 +275,7 @@ class Cell:
             reason = reason or (TOUCHED if self._confinement.guard.is_counted else SEEN)
         # What pid 1 has already said came first: it is the truth.
         self._setup.drain_now()
-        self._ending = self._ending or Ending(cause, signal.SIGKILL, reason=reason)
+        self._ending = self._ending or CellEnd(cause, int(signal.SIGKILL), reason=reason)
         self.state = next_state(self.state, CellEvent.KILLED)
         self._signal()
         log.debug("cell %s was killed (%s) at %.6f", self.name, cause, time.perf_counter())
@@ -283,7 +284,7 @@ class Cell:
         """Its memory is at its limit: its code gets a MemoryError, and it serves no call after this."""
         self._hooks.on_met(self, "memory", peak_bytes)
         with contextlib.suppress(LinkClosed):  # it is gone, and about to be reaped
-            self._setup.send({"do": "signal", "name": "memory"})
+            self._setup.send(setup_messages.SendSignal("memory"))
 
     def _has_too_much(self, peak_bytes: int, excess: Excess) -> None:
         log.info("cell %s had %d MiB of memory", self.name, peak_bytes >> 20)
@@ -312,15 +313,15 @@ class Cell:
             f"cell {self.name}",
             self._setup.drain_now,  # "exited" may still be on its way
             lambda: self._find_cause(status),
-            lambda: self._ended(self._ending or Ending("exited")),
+            lambda: self._ended(self._ending or CellEnd("exited")),
         )
 
     def _find_cause(self, status: int) -> None:
         if self._ending is None:
-            self._ending = Ending("exited", *(how_ended(status) or (0, 0)))
+            self._ending = CellEnd("exited", *(how_ended(status) or (0, 0)))
         self._ending = self._with_memory(self._ending)
 
-    def _with_memory(self, ending: Ending) -> Ending:
+    def _with_memory(self, ending: CellEnd) -> CellEnd:
         """The kernel says whether it was memory: with v2 it kills the whole cell by itself."""
         meter = self.meter()
         kills = meter.kills() if meter is not None else 0
@@ -341,9 +342,9 @@ class Cell:
 
     def not_grown(self, reason: str) -> None:
         """There was no asking the zygote: this cell never was."""
-        self._ended(Ending("not started", reason=reason))
+        self._ended(CellEnd("not started", reason=reason))
 
-    def _ended(self, ending: Ending) -> None:
+    def _ended(self, ending: CellEnd) -> None:
         if self.state is CellState.DEAD:
             return  # it has been buried since
         take_all_steps(f"cell {self.name}", self.bury, lambda: self._hooks.on_end(self, ending))
@@ -381,3 +382,14 @@ class Cell:
         if leaf is not None:
             self._confinement.kill_boost.end(leaf)
             self._confinement.sweep(leaf)
+
+
+# Everything that a cell may say.
+HANDLERS: dict[type, Callable[[Cell, Any], None]] = {
+    setup_messages.Cloned: Cell._is_cloned_now,
+    setup_messages.Blank: Cell._is_blank_now,
+    setup_messages.Tied: Cell._is_tied_now,
+    setup_messages.Breached: Cell._is_breached,
+    setup_messages.StepFailed: Cell._has_failed,
+    setup_messages.WorkerExited: Cell._has_exited,
+}

@@ -4,17 +4,18 @@ Every source is opened before anything is mounted.  So no path can be swapped me
 we build in may hide sources.
 """
 
-from __future__ import annotations
+# No ``from __future__ import annotations``: ``launcher.LAUNCH`` reads those of Root.
 
 import os
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated
 
 from supervisor.warden.jail import _host_syscalls as sys_
 from supervisor.warden.jail import host_names
 from supervisor.warden.jail.device_nodes import LINKS, NODES, own_devices
+from worker.message_fields import DictBound, IntBound, ListBound, TextBound
 
 # Where the root is built: on a tmpfs over this folder, in a private mount namespace.
 BUILD_PLACE = "/tmp"  # noqa: S108
@@ -25,6 +26,12 @@ COPY_MOST_BYTES = 512 << 10
 START_ONLY_FOLDER = "/sys"
 START_ONLY_BYTES = 64 << 10
 
+PATHS_MOST = 1000
+_PATH = TextBound(4096)
+_Paths = Annotated[dict[str, str], DictBound(_PATH, _PATH, PATHS_MOST)]
+_Files = Annotated[dict[str, str], DictBound(_PATH, TextBound(COPY_MOST_BYTES), PATHS_MOST)]
+_Places = Annotated[Sequence[str], ListBound(_PATH, PATHS_MOST)]
+
 _SAFE = sys_.MOUNT_ATTR_NOSUID | sys_.MOUNT_ATTR_NODEV
 _READ_ONLY = sys_.MOUNT_ATTR_RDONLY | _SAFE
 
@@ -33,26 +40,17 @@ _READ_ONLY = sys_.MOUNT_ATTR_RDONLY | _SAFE
 class Root:
     """The content of a root.  ``read_only`` and ``writable`` map a path on the host to its place inside."""
 
-    read_only: dict[str, str] = field(default_factory=dict)
-    writable: dict[str, str] = field(default_factory=dict)
-    links: dict[str, str] = field(default_factory=dict)
-    files: dict[str, str] = field(default_factory=dict)
+    read_only: _Paths = field(default_factory=dict)
+    writable: _Paths = field(default_factory=dict)
+    links: _Paths = field(default_factory=dict)
+    files: _Files = field(default_factory=dict)
     # Paths of small host files that are copied, because they may change while they are read.
-    copies: tuple[str, ...] = ()
+    copies: _Places = ()
     # Path → content, of files below START_ONLY_FOLDER that the C library reads when the interpreter starts.
-    start_only_files: dict[str, str] = field(default_factory=dict)
-    folders: tuple[str, ...] = ()
+    start_only_files: _Files = field(default_factory=dict)
+    folders: _Places = ()
     with_proc: bool = False
-    tmp_bytes: int = 0
-
-    def as_json(self) -> dict[str, Any]:
-        """For the launcher, which runs in another process."""
-        return dict(self.__dict__)
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Root:
-        """The inverse of ``as_json``."""
-        return cls(**{**data, "folders": tuple(data["folders"]), "copies": tuple(data["copies"])})
+    tmp_bytes: Annotated[int, IntBound()] = 0
 
 
 # Files in /etc that programs read and that reveal nothing but the distribution.

@@ -18,6 +18,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from supervisor.front_start import FrontStart
     from supervisor.warden.launch.launcher import Launch
 
 PROGRAM = "supervisor.front.server"
@@ -32,7 +33,7 @@ SOCKET_FD = 3
 
 
 class FrontStandby:
-    """The server's handle of such a process, which runs ``main(argument, descriptors)`` of PROGRAM."""
+    """The server's handle of such a process, which runs ``main(start, descriptors)`` of PROGRAM."""
 
     def __init__(self) -> None:
         """Start it.  Raises OSError."""
@@ -57,14 +58,14 @@ class FrontStandby:
                 self._sock.close()
                 raise
 
-    def become(self, launch: Launch, argument: str, descriptors: Sequence[int]) -> None:
+    def become(self, launch: Launch, start: FrontStart, descriptors: Sequence[int]) -> None:
         """Tell it, once, what to become.
 
         Raises OSError, but not if it has ended: then its exit is reported.
         """
-        from supervisor.warden.launch.standby_messages import tell
+        from supervisor.warden.launch.standby_messages import BecomeFront, tell
 
-        tell(self._sock, self.pid, {"launch": launch.__dict__, "argument": argument}, descriptors)
+        tell(self._sock, self.pid, BecomeFront(launch, start), descriptors)
 
 
 def _path() -> list[str]:
@@ -112,8 +113,8 @@ def main() -> None:
     import importlib
 
     from supervisor.warden.jail import _host_syscalls as sys_
-    from supervisor.warden.launch.launcher import Launch, carry_out
-    from supervisor.warden.launch.standby_messages import heard
+    from supervisor.warden.launch.launcher import carry_out
+    from supervisor.warden.launch.standby_messages import BecomeFront, heard
 
     sys_.prctl(sys_.PR_SET_PDEATHSIG, signal.SIGKILL)
     # Objects that imports make are kept: garbage collections would walk them and free nothing.
@@ -123,6 +124,7 @@ def main() -> None:
     told, descriptors = heard(socket.socket(fileno=SOCKET_FD))
     if told is None:
         return
-    carry_out(Launch(**told["launch"]))
+    assert isinstance(told, BecomeFront)
+    carry_out(told.launch)
     gc.enable()
-    run(told["argument"], descriptors)
+    run(told.start, descriptors)

@@ -4,7 +4,7 @@ Its one argument is a Launch as JSON (``Launch.command``).  STEPS is all that it
 process takes the same steps, without an exec (``supervisor.warden.launch.front_standby``).
 """
 
-from __future__ import annotations
+# No ``from __future__ import annotations``: LAUNCH reads those of Launch.
 
 import json
 import os
@@ -15,14 +15,20 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated
 
 from supervisor.warden.jail import _host_syscalls as sys_
 from supervisor.warden.jail import private_root as root_
+from worker.message_fields import DictBound, IntBound, ListBound, TextBound
+from worker.message_table import DO, MessageTable, TableRow
 
 # The OOM score of a front where the server has no right to lower its own.
 UNPRIVILEGED_FRONT_OOM_SCORE = 100
 HOST_NAME = "cell"  # as worker.sandbox.lockdown sets it in each cell
+
+WORDS_MOST = 1000
+_WORD = TextBound(8192)
+_Id = Annotated[int, IntBound(0, (1 << 32) - 1)]
 
 
 @dataclass(frozen=True)
@@ -33,17 +39,17 @@ class Launch:
     ``keeps`` are the capabilities that stay in the bounding set.
     """
 
-    argv: list[str]
-    env: dict[str, str]
-    root: dict[str, Any]
-    uid: int
-    gid: int
-    parent: int
-    work_dir: str = "/"
+    argv: Annotated[list[str], ListBound(_WORD, WORDS_MOST, 1)]
+    env: Annotated[dict[str, str], DictBound(_WORD, _WORD, WORDS_MOST)]
+    root: root_.Root
+    uid: _Id
+    gid: _Id
+    parent: _Id
+    work_dir: Annotated[str, _WORD] = "/"
     has_root: bool = True
-    keeps: tuple[int, ...] = ()
+    keeps: Annotated[Sequence[int], ListBound(IntBound(0, 63), 64)] = ()
     # Cells inherit their zygote's score at first.
-    oom_score: int = sys_.FRONT_OOM_SCORE
+    oom_score: Annotated[int, IntBound(-1000, 1000)] = sys_.FRONT_OOM_SCORE
 
     def command(self) -> list[str]:
         """The launcher's command line.
@@ -52,7 +58,11 @@ class Launch:
         """
         ours = str(Path(__file__).resolve().parents[3])
         program = f"import sys; sys.path.append({ours!r}); from {__name__} import main; main()"
-        return [sys.executable, "-I", "-S", "-c", program, json.dumps(self.__dict__)]
+        return [sys.executable, "-I", "-S", "-c", program, json.dumps(LAUNCH.encode(self))]
+
+
+# What the launcher is told, in its argument.
+LAUNCH = MessageTable(TableRow(DO, "launch", Launch))
 
 
 def _limits(launch: Launch) -> None:
@@ -86,7 +96,7 @@ def _host_name(launch: Launch) -> None:
 def _root(launch: Launch) -> None:
     """Enter the private root.  Needs root, so it comes before the ids change."""
     if launch.has_root:
-        root_.enter(root_.Root.from_json(launch.root))
+        root_.enter(launch.root)
 
 
 def _capabilities(launch: Launch) -> None:
@@ -147,7 +157,7 @@ def become(launch: Launch) -> None:
 
 def main() -> None:
     """Run the launcher: its argument is a Launch as JSON."""
-    become(Launch(**json.loads(sys.argv[-1])))
+    become(LAUNCH.decode(DO, json.loads(sys.argv[-1])))
 
 
 if __name__ == "__main__":

@@ -109,7 +109,7 @@ def zygote_launch_of(
     return Launch(
         [str(runtime.python), *arguments],
         environment,
-        root.as_json(),
+        root,
         os.getuid(),
         os.getgid(),
         os.getpid(),

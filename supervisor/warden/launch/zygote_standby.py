@@ -15,11 +15,11 @@ import signal
 import socket
 import sys
 from collections.abc import Sequence
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from supervisor.warden.jail import _host_syscalls as sys_
 from supervisor.warden.launch.launcher import Launch, become
-from supervisor.warden.launch.standby_messages import heard, tell
+from supervisor.warden.launch.standby_messages import BecomeZygote, heard, tell
 
 
 class ZygoteStandby:
@@ -39,7 +39,7 @@ class ZygoteStandby:
 
     def become(self, launch: Launch, descriptors: Sequence[int]) -> None:
         """Tell it, once, what to become.  It gets ``descriptors`` under the same numbers.  Raises OSError."""
-        tell(self._sock, self.pid, {"launch": launch.__dict__, "numbers": list(descriptors)}, descriptors)
+        tell(self._sock, self.pid, BecomeZygote(launch, list(descriptors)), descriptors)
 
     def dismiss(self) -> None:
         """Let it end: nobody needs it."""
@@ -70,8 +70,9 @@ def _wait(sock: socket.socket, not_ours: socket.socket) -> NoReturn:
         os.dup2(os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC), 0)
         told, descriptors = heard(sock)
         if told is not None:
-            _give_numbers(descriptors, told["numbers"])
-            become(Launch(**told["launch"]))
+            assert isinstance(told, BecomeZygote)
+            _give_numbers(descriptors, told.numbers)
+            become(told.launch)
     except SystemExit:
         pass  # a step has failed, and printed why
     except BaseException as error:  # never let this fork go on as a second server
@@ -79,7 +80,7 @@ def _wait(sock: socket.socket, not_ours: socket.socket) -> NoReturn:
     os._exit(1)
 
 
-def _give_numbers(descriptors: Sequence[int], numbers: Sequence[Any]) -> None:
+def _give_numbers(descriptors: Sequence[int], numbers: Sequence[int]) -> None:
     """Move each descriptor to its number, for the program that exec runs."""
     # First move all above every target, so that no dup2 overwrites one that is still needed.
     free = max([2, *descriptors, *numbers]) + 1

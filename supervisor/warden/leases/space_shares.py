@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Protocol
 
-from supervisor.datagrams import Message
+from supervisor.link_messages import MakeRoom
 from supervisor.warden.leases import fairness
 
 # How often fronts are asked again while leases wait: a cell that was busy may be idle now.
@@ -20,7 +20,7 @@ class CellHolder(Protocol):
     def spaces(self) -> Counter[str]:
         """Space → how many of its cells this front holds."""
 
-    def tell(self, message: Message) -> bool:
+    def tell(self, message: object) -> bool:
         """Send a message.  False if the front is gone."""
 
 
@@ -77,7 +77,7 @@ class SpaceShares:
     def _tell(self, plan: fairness.ReclaimPlan) -> None:
         holder = self._holder_for(plan)
         if holder is not None:
-            holder.tell({"is": "reclaim", "space": plan.space, "name": "", "number": plan.number})
+            holder.tell(MakeRoom(plan.space, plan.number))
 
     def _holder_for(self, plan: fairness.ReclaimPlan) -> CellHolder | None:
         """The front to ask.  For a space: the one with most of its cells.  For idle cells: each in turn."""

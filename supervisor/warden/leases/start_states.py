@@ -1,7 +1,5 @@
 """What fronts report of the starts of instances: which cells are importing, and which functions cannot start.
 
-    start    cell space name version state (importing | ready | failed) reason
-
 A front reports ``importing`` when an import takes a while.  A call at another front that waits, because the
 function may have no more instances, then goes on waiting.  The last start decides the function's status:
 ``failed`` with the reason, until a start is ``ready`` or the function changes.
@@ -12,7 +10,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
 
-from supervisor.datagrams import Message
+from supervisor.link_messages import StartState
 from supervisor.warden.leases.accounts import Key
 
 # How many functions with a failed start are remembered; beyond that the oldest is forgotten.
@@ -27,21 +25,21 @@ class StartStates:
         self._importing: set[str] = set()
         self._failed: OrderedDict[Key, tuple[int, str]] = OrderedDict()
 
-    def heard(self, message: Message, is_its_own: bool) -> None:
+    def heard(self, start: StartState, is_its_own: bool) -> None:
         """A front's report.  ``is_its_own``: the front holds the cell that it names."""
-        key = (message["space"], message["name"])
-        if message["state"] == "importing":
+        key = (start.space, start.name)
+        if start.state == "importing":
             if is_its_own:  # else the cell has ended meanwhile
-                self._importing.add(message["cell"])
+                self._importing.add(start.cell)
                 self._on_importing(key)
             return
-        self._importing.discard(message["cell"])
-        if message["state"] == "failed":
+        self._importing.discard(start.cell)
+        if start.state == "failed":
             self._failed.pop(key, None)
-            self._failed[key] = (message["version"], message["reason"])
+            self._failed[key] = (start.version, start.reason)
             if len(self._failed) > FAILED_MOST:
                 self._failed.popitem(last=False)
-        elif self.failed(key)[0] == message["version"]:  # else the report is of a version that was replaced
+        elif self.failed(key)[0] == start.version:  # else the report is of a version that was replaced
             del self._failed[key]
 
     def ended(self, cell: str) -> None:

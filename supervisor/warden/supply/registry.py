@@ -14,12 +14,13 @@ from collections.abc import Callable, Container, Iterable, Mapping
 
 from supervisor.datagrams import LinkClosed
 from supervisor.errors import BREACHED
+from supervisor.link_records import CellEnd
 from supervisor.runtimes import Runtime
 from supervisor.settings.declarations import Settings
 from supervisor.warden.all_steps import take_all_steps
 from supervisor.warden.cells.cell_states import CellState
-from supervisor.warden.cells.confinement import PROOF_TIE, CellKind, Confinement
-from supervisor.warden.cells.held_cell import Cell, Ending, Hooks
+from supervisor.warden.cells.confinement import PROOF_LIMITS, CellKind, Confinement
+from supervisor.warden.cells.held_cell import Cell, Hooks
 from supervisor.warden.cells.uid_pool import UidPool
 from supervisor.warden.leases.fairness import WaitingLease
 from supervisor.warden.leases.space_shares import SpaceShares
@@ -28,6 +29,7 @@ from supervisor.warden.supply import blank_target, recent_demand
 from supervisor.warden.supply.roll import CellRoll
 from supervisor.warden.supply.zygote_choice import ZygoteChoice
 from supervisor.warden.supply.zygote_handle import ENDED_FIRST, Zygote
+from worker.setup_messages import ProvenLayer
 
 log = logging.getLogger("cellblock.cells")
 
@@ -65,7 +67,7 @@ class Registry:
         confinement: Confinement,
         children: Children,
         shares: SpaceShares,
-        on_end: Callable[[Cell, Ending], None],
+        on_end: Callable[[Cell, CellEnd], None],
         on_mend: Callable[[Container[str]], None],
         on_met: Callable[[Cell, str, int], None],
         on_change: Callable[[], None],
@@ -81,22 +83,20 @@ class Registry:
         children.mend = self._mend
         self._on_change, self._on_layers = on_change, on_layers
         self._on_proof: dict[str, Callable[[], None]] = {}
-        self._proofs_failed = 0
         self._loop = asyncio.get_running_loop()
         self._roll = CellRoll(slots)
         self.cells = self._roll.cells
         self._requests: list[CellRequest] = []
         self._failures: dict[CellKind, int] = {}
         self._not_before: dict[CellKind, float] = {}
-        self._is_stopping = False
         self.zygotes = ZygoteChoice(runtimes, preload, children, self.fill, confinement.bare_code, huge_pages)
         self._wanted_blank = self.zygotes.wanted(blank_cells)
         self._blank_most = self._most_of(blank_most)
         self._recent_demand: dict[CellKind, recent_demand.RecentDemand] = {}
         self._trimmer: asyncio.TimerHandle | None = None
         self._refill: asyncio.TimerHandle | None = None
-        self._calm_at = 0.0
-        self._is_starting = True
+        self._calm_at, self._proofs_failed = 0.0, 0
+        self._is_starting, self._is_stopping = True, False
         self.zygotes.of(self.zygotes.default).start()
 
     def settle(self) -> None:
@@ -145,7 +145,7 @@ class Registry:
                 self._not_proven(reason)
                 return
             try:
-                cell.tie(PROOF_TIE, None)
+                cell.tie(PROOF_LIMITS, None)
                 self._on_proof[cell.name] = lambda: cell.kill("proven")
             except (LinkClosed, OSError) as error:
                 cell.kill("not started", f"it could not be tied: {error}")
@@ -161,7 +161,7 @@ class Registry:
         elif not self._is_stopping:
             self._loop.call_later(blank_target.backoff(self._proofs_failed), self.prove)
 
-    def _is_tied(self, cell: Cell, proof: list[list[str]]) -> None:
+    def _is_tied(self, cell: Cell, proof: list[ProvenLayer]) -> None:
         if unproven := self._confinement.unproven(proof):
             self._breach(f"a cell proved nothing of {', '.join(unproven)}")
             return
@@ -339,7 +339,7 @@ class Registry:
         self._failures.pop(cell.kind, None)
         self.fill()
 
-    def _has_ended(self, cell: Cell, ending: Ending) -> None:
+    def _has_ended(self, cell: Cell, ending: CellEnd) -> None:
         was_to_prove = cell.name in self._on_proof
         # The list of cells first, before anything that could fail.
         steps: list[Callable[[], object]] = [lambda: self._remove(cell)]

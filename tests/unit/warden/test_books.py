@@ -27,6 +27,7 @@ from tests.support.scripted_host import (
     lease,
     unconfined,
 )
+from worker.setup_messages import WorkerExited
 
 MOST_CELLS = 4
 KEYS = (("one", "f"), ("one", "g"), ("two", "f"))
@@ -133,7 +134,7 @@ async def happen(host: ScriptedHost, ticket: int, event: tuple[Any, ...]) -> Non
         elif cell is not None:
             _, said, status, error_at = rest
             if said is not None:
-                cell.say(**{"is": "exited", "signal": said[0], "code": said[1]})
+                cell.say(WorkerExited(*said))
             host.reap(cell, status, error_at)
     elif fronts:
         front = chosen(fronts, rest[0])
@@ -211,7 +212,7 @@ def test_an_error_at_any_line_of_an_end_costs_no_place_and_no_other_end(on_a_hos
                 for cell in list(host.cells)
                 if any(c.pid == cell.pid and c.name in mine.held for c in host.registry.cells.values())
             )
-            first.say(**{"is": "exited", "signal": 40, "code": 0})
+            first.say(WorkerExited(40, 0))
             was_reached = host.reap(first, 0, line)
             host.reap(second, 0x0B)
             await host.settle()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from supervisor.link_messages import StartState
 from supervisor.warden.leases import start_states as module
 from supervisor.warden.leases.accounts import Key
 from supervisor.warden.leases.start_states import StartStates
@@ -12,9 +13,8 @@ CELL = "0123456789"
 KEY = ("space", "name")
 
 
-def said(state: str, cell: str = CELL, version: int = 1, reason: str = "") -> dict[str, Any]:
-    whose = {"cell": cell, "space": "space", "name": "name", "version": version}
-    return {"do": "start", **whose, "state": state, "reason": reason}
+def said(state: str, cell: str = CELL, version: int = 1, reason: str = "") -> StartState:
+    return StartState(cell, *KEY, version, state, reason)
 
 
 def test_an_import_is_one_until_it_is_ready_or_has_failed_or_its_cell_is_gone() -> None:
@@ -57,5 +57,5 @@ def test_what_is_remembered_has_a_bound(monkeypatch: Any) -> None:
     monkeypatch.setattr(module, "FAILED_MOST", 3)
     starts = StartStates(lambda _: None)
     for number in range(5):
-        starts.heard({**said("failed", reason="why"), "name": f"n{number}"}, False)
+        starts.heard(said("failed", reason="why").replaced(name=f"n{number}"), False)
     assert [starts.failed(("space", f"n{number}"))[1] for number in range(5)] == ["", "", "why", "why", "why"]

@@ -1,25 +1,11 @@
-"""Whose an instance is, and what of it its next front has to know."""
+"""Whose an instance is."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from supervisor.datagrams import Message
 from supervisor.front.logs.line_stamps import LogLines
 from supervisor.front.logs.recorder import Journal, Recorder
-
-
-@dataclass
-class Memory:
-    """What travels with a returned cell to its next front."""
-
-    is_async: int
-    next_call: int
-    served: int
-
-    def as_message(self) -> Message:
-        """For the warden to carry."""
-        return dict(self.__dict__)
 
 
 @dataclass
