@@ -67,10 +67,9 @@ MESSAGES = 40  # of eight descriptors each, as HOSTILE sends them
 FEWER_ASKED = Change(LINK, "range(8)", old="range(300)")
 ALL_AT_ONCE = Change(ZYGOTES, "if True:", old="if self._processes[-1].is_ready:")
 UNCHECKED = Change(
-    TRANSPORT,
-    "            return {}\n",
-    old="            discard(descriptors)\n            raise\n        return message\n",
+    TRANSPORT, "            return {}\n", old="            discard(descriptors)\n            raise\n"
 )
+
 
 MOST_ZYGOTES = 8
 

@@ -9,7 +9,7 @@ import os
 import signal
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from supervisor.datagrams import Link, LinkClosed, pair
@@ -327,10 +327,10 @@ class Cell:
         kills = meter.kills() if meter is not None else 0
         if meter is not None and kills and ending.cause == "exited" and ending.signal == signal.SIGKILL:
             # Where all cells together met their limit the kernel kills too, and nobody met one of its own.
-            ending = replace(ending, cause="memory", reason=HELD if meter.has_met_its_limit() else OF_ALL)
+            ending = ending.replaced(cause="memory", reason=HELD if meter.has_met_its_limit() else OF_ALL)
         elif ending.cause == "exited" and ending.code == EXIT_OUT_OF_MEMORY:
-            ending = replace(ending, cause="memory", reason=TOUCHED)
-        return replace(ending, peak_bytes=self._confinement.guard.peak(self.name, kills))
+            ending = ending.replaced(cause="memory", reason=TOUCHED)
+        return ending.replaced(peak_bytes=self._confinement.guard.peak(self.name, kills))
 
     def meter(self) -> Meter | None:
         """What the kernel counts of it; None without a group."""
