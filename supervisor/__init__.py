@@ -6,7 +6,8 @@ call filters (``seccomp``).
 Reading order: ``cli`` (the commands), ``settings``, ``warden`` (processes and cells), ``front`` (HTTP and
 calls), ``store``, ``bundles``, ``logs``, ``runtimes``.  What they share: ``function_limits`` and
 ``function_options`` (a function's options), ``domains`` (origins), ``datagrams`` (messages between our
-processes), ``errors``, ``server_log``, ``signals``.
+processes), ``link_messages`` with ``link_records``, ``join_messages`` and ``front_start`` (what they say),
+``errors``, ``server_log``, ``signals``.
 """
 
 __version__ = "0.8.0"

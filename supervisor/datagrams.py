@@ -1,7 +1,8 @@
-"""Messages with descriptors over a SEQPACKET socket: how the warden, the fronts and zygotes talk.
+"""Messages with descriptors over a SEQPACKET socket: how the warden talks with fronts, zygotes and cells.
 
-This socket never enters a cell, so a tenant can pass no descriptor at us.  A front reads from the network,
-and may have been taken over: whatever does not even have a message's form ends the link that it came over.
+Tenant code never has such a socket, so a tenant can pass no descriptor at us.  A front reads from the
+network and may have been taken over: what is no message of the channel's table ends the link that it came
+over.  The tables are ``link_messages``, ``join_messages``, and the worker's own.
 """
 
 from __future__ import annotations
@@ -15,9 +16,11 @@ import time
 from array import array
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import msgpack
+
+from worker.message_table import Malformed, MessageTable
 
 MESSAGE_MAX_BYTES = 32 * 1024
 DESCRIPTORS_MAX = 8
@@ -26,19 +29,16 @@ OUTBOX_MAX = 10_000
 # Rows of a long answer go page by page; what else is in such a message fits into the rest.
 PAGE_BYTES = MESSAGE_MAX_BYTES - 4 * 1024
 
-# One end takes messages for so long in a turn of the loop, and then lets as much time pass: whoever sends
-# without end has half of a loop at the most, and the others theirs.  A message takes tens of microseconds.
+# One end takes messages for so long in a turn of the loop, and then lets as much time pass.  So a peer that
+# sends without end has at most half of the loop.  A message takes tens of microseconds.
 TURN_SECONDS = 0.005
 
-Message = dict[str, Any]
+# A message as it travels (``worker.message_table``).
+Plain = dict[str, Any]
 
 
 class LinkClosed(Exception):
     """The peer is gone, or so far behind that it is as good as gone."""
-
-
-class Malformed(Exception):
-    """What came is no message, or none that this peer may send.  It says what is wrong, not what was sent."""
 
 
 def pair() -> tuple[socket.socket, socket.socket]:
@@ -48,10 +48,11 @@ def pair() -> tuple[socket.socket, socket.socket]:
     return ours, theirs
 
 
-def receive(sock: socket.socket) -> tuple[Message, list[int]] | None:
-    """One message and its descriptors; ``None`` when the peer has closed.
+def receive(sock: socket.socket) -> tuple[Plain, list[int]] | None:
+    """One map and its descriptors; ``None`` when the peer has closed.
 
-    Raises BlockingIOError when there is none yet, Malformed for what is none; its descriptors are closed.
+    Raises BlockingIOError when there is none yet.  Raises Malformed for what is no map with names, after the
+    descriptors that came with it were closed.
     """
     data, ancillary, flags, _ = sock.recvmsg(
         MESSAGE_MAX_BYTES, socket.CMSG_SPACE(4 * DESCRIPTORS_MAX), socket.MSG_CMSG_CLOEXEC
@@ -65,26 +66,26 @@ def receive(sock: socket.socket) -> tuple[Message, list[int]] | None:
         return None
     try:
         # From here on the bytes are hostile.
-        return _message(data, bool(flags & socket.MSG_TRUNC)), list(descriptors)
+        return _plain(data, bool(flags & socket.MSG_TRUNC)), list(descriptors)
     except Malformed:
         discard(descriptors)
         raise
 
 
-def _message(data: bytes, is_cut: bool) -> Message:
+def _plain(data: bytes, is_cut: bool) -> Plain:
     if is_cut:
         raise Malformed(f"more than {MESSAGE_MAX_BYTES} bytes")
     try:
-        message = msgpack.unpackb(data)
+        plain = msgpack.unpackb(data)
     except Exception as error:  # whatever the decoder makes of them
         raise Malformed(f"no msgpack ({type(error).__name__})") from None
-    if type(message) is not dict or not all(type(key) is str for key in message):
-        raise Malformed("no object with names")
-    return message
+    if type(plain) is not dict or not all(type(key) is str for key in plain):
+        raise Malformed("no map with names")
+    return plain
 
 
 def discard(descriptors: Iterable[int]) -> None:
-    """Close what a peer has sent: a socket may ask whoever closes it to wait for bytes that nobody takes."""
+    """Close what a peer has sent; a socket so that it cannot make us wait for bytes that nobody takes."""
     for descriptor in descriptors:
         if stat.S_ISSOCK(os.fstat(descriptor).st_mode):
             with socket.socket(fileno=descriptor) as sock:
@@ -93,17 +94,20 @@ def discard(descriptors: Iterable[int]) -> None:
             os.close(descriptor)
 
 
-def send(sock: socket.socket, message: Message, descriptors: Sequence[int] = ()) -> None:
+def send(sock: socket.socket, plain: Plain, descriptors: Sequence[int] = ()) -> None:
     """One message, whole or not at all; raises BlockingIOError when the peer's buffer is full."""
-    data = msgpack.packb(message)
+    data = msgpack.packb(plain)
     assert len(data) <= MESSAGE_MAX_BYTES, f"message of {len(data)} bytes"
     rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array("i", descriptors))] if descriptors else []
     sock.sendmsg([data], rights, socket.MSG_NOSIGNAL)
 
 
-def pages(rows: Iterable[list[Any]]) -> Iterator[list[list[Any]]]:
+R = TypeVar("R", bound=Sequence[Any])
+
+
+def pages(rows: Iterable[R]) -> Iterator[list[R]]:
     """The rows in pages that fit into a message; lazily.  No row is larger than PAGE_BYTES."""
-    page: list[list[Any]] = []
+    page: list[R] = []
     size = 0
     for row in rows:
         length = len(msgpack.packb(row))
@@ -130,11 +134,12 @@ def _copies(descriptors: Sequence[int]) -> list[int]:
 
 
 class Link:
-    """One end of such a socket on an event loop.
+    """One end of such a socket on an event loop; what it says and hears is in ``table``.
 
-    ``on_message(message, descriptors)`` is called for each message and owns the descriptors; it may raise
-    Malformed.  ``on_close()`` once, when the peer is gone, or has sent what is ``Malformed``: then ``fault``
-    says so.  With ``is_shared`` many may send, and what is malformed costs none of them the link.
+    ``on_message(message, descriptors)`` is called for each message of the direction ``hears`` and owns the
+    descriptors; it may raise Malformed.  ``on_close()`` is called once: when the peer is gone, or when it has
+    sent what is Malformed, and then ``fault`` says what.  Where many processes share the other end, the one
+    that is malformed must not cost the others the link: ``on_malformed(error)`` is called instead.
     """
 
     fault = ""
@@ -142,32 +147,36 @@ class Link:
     def __init__(
         self,
         sock: socket.socket,
-        on_message: Callable[[Message, list[int]], None],
+        table: MessageTable,
+        hears: str,
+        on_message: Callable[[Any, list[int]], None],
         on_close: Callable[[], None],
-        *,
-        is_shared: bool = False,
+        on_malformed: Callable[[Malformed], None] | None = None,
     ) -> None:
         sock.setblocking(False)
         self._sock = sock
+        self._table = table
+        self._hears = hears
         self._on_message = on_message
         self._on_close = on_close
-        self._is_shared = is_shared
+        self._on_malformed = on_malformed or self._end_for
         self._rest: asyncio.TimerHandle | None = None
-        self._outbox: deque[tuple[Message, list[int]]] = deque()
+        self._outbox: deque[tuple[Plain, list[int]]] = deque()
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(sock.fileno(), self._readable)
         self.is_closed = False
 
-    def send(self, message: Message, descriptors: Sequence[int] = ()) -> None:
+    def send(self, message: object, descriptors: Sequence[int] = ()) -> None:
         """Send, or queue until the peer reads.  The descriptors stay the caller's.
 
         LinkClosed; OSError where it has to be queued and there is no descriptor left for a copy.
         """
         if self.is_closed:
             raise LinkClosed
+        plain = self._table.encode(message)
         if not self._outbox:
             try:
-                send(self._sock, message, descriptors)
+                send(self._sock, plain, descriptors)
                 return
             except BlockingIOError:
                 self._loop.add_writer(self._sock.fileno(), self._writable)
@@ -178,7 +187,7 @@ class Link:
             self.close()
             raise LinkClosed
         # Queued descriptors are copies: the caller may close its own at once.
-        self._outbox.append((message, _copies(descriptors)))
+        self._outbox.append((plain, _copies(descriptors)))
 
     def drain_now(self) -> None:
         """Handle what has already arrived, without waiting."""
@@ -190,7 +199,7 @@ class Link:
         self._loop.add_reader(self._sock.fileno(), self._readable)
 
     def _rests(self) -> None:
-        """Until as much time has passed as this turn took; what waits, waits in the socket."""
+        """Read nothing until as much time has passed as this turn took: what comes waits in the socket."""
         if self._rest is None:
             self._loop.remove_reader(self._sock.fileno())
             self._rest = self._loop.call_later(TURN_SECONDS, self._listen)
@@ -213,9 +222,9 @@ class Link:
 
     def _writable(self) -> None:
         while self._outbox:
-            message, descriptors = self._outbox[0]
+            plain, descriptors = self._outbox[0]
             try:
-                send(self._sock, message, descriptors)
+                send(self._sock, plain, descriptors)
             except BlockingIOError:
                 return
             except OSError:
@@ -242,18 +251,25 @@ class Link:
         except OSError:
             received = None
         except Malformed as error:
-            self._end_for(error)
+            self._on_malformed(error)
             return True
         if received is None:
             self.close()
             return False
         try:
-            self._on_message(*received)
+            self._on_message(self._decoded(*received), received[1])
         except Malformed as error:
-            self._end_for(error)
+            self._on_malformed(error)
         return True
 
+    def _decoded(self, plain: Plain, descriptors: list[int]) -> object:
+        try:
+            message: object = self._table.decode(self._hears, plain, len(descriptors))
+        except Malformed:
+            discard(descriptors)
+            raise
+        return message
+
     def _end_for(self, error: Malformed) -> None:
-        if not self._is_shared:
-            self.fault = str(error)
-            self.close()
+        self.fault = str(error)
+        self.close()

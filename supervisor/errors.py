@@ -10,6 +10,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+# What callers read once a cell has failed its self-test.
+BREACHED = "the server's containment failed its own test, and its operator has to look"
 SHOWN_MAX_CHARS = 120  # long enough to recognise a value, short enough not to flood a log
 
 

@@ -2,13 +2,14 @@
 
 Not here: everything outside a cell (``supervisor``), and the package that authors import (``function``).
 
-Reading order: ``wire`` and ``logwire`` (the frames between a front and a cell), ``setup_messages`` (the
-messages between the warden and a cell), ``zygote`` (imports ahead and clones cells), ``interpreter_hooks``
-(what it changes in the interpreter), ``cell_process`` (pid 1, and the worker until the import),
-``_syscalls`` (system calls that Python lacks).  Then the rooms in the order in which a cell enters them:
-``sandbox`` (lock-down), ``imports`` (the handler), ``serve`` (calls), ``fresh`` (a process for each call),
-``answer`` (what a handler returned or raised), ``capture`` (what it printed).  ``standins`` are packages that
-functions of the original platform import.
+Reading order: ``wire`` and ``logwire`` (the frames between a front and a cell), ``message_fields`` and
+``message_table`` (how the messages of all other channels are declared and checked), ``zygote_messages`` and
+``setup_messages`` (the warden with a zygote, and with a cell), ``zygote`` (imports ahead and clones cells),
+``interpreter_hooks`` (what it changes in the interpreter), ``cell_process`` (pid 1, and the worker until the
+import), ``setup_socket`` (their socket to the warden), ``_syscalls`` (system calls that Python lacks).  Then
+the rooms in the order in which a cell enters them: ``sandbox`` (lock-down), ``imports`` (the handler),
+``serve`` (calls), ``fresh`` (a process for each call), ``answer`` (what a handler returned or raised),
+``capture`` (what it printed).  ``standins`` are packages that functions of the original platform import.
 """
 
 import os

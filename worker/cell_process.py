@@ -2,22 +2,11 @@
 
     zygote --clone--> pid 1 (inner root, trusted for ever) --fork--> worker (trusted until the import)
 
-Both hold one end of the *set-up socket*, whose other end only the warden has:
+Both hold one end of the *set-up socket*, whose other end only the warden has; ``setup_messages`` lists what
+goes over it, in order.
 
-    pid 1  -> warden   {"is": "cloned"}                       waits for its id maps and its cgroup
-    warden -> pid 1    {"do": "build", ...}                   pid 1 runs BUILD, the worker PREPARE
-    worker -> warden   {"is": "blank"}                        both have succeeded
-    warden -> pid 1    {"do": "tie", ...} + code descriptor   pid 1 runs PLACE, the worker TIE
-    worker -> warden   {"is": "tied", "proof"}                every layer holds; it closes the socket
-    warden -> pid 1    {"do": "signal", "name"}               once the worker has closed it: see SIGNALS
-    pid 1  -> warden   {"is": "exited", "signal", "code"}     the worker is gone, pid 1 follows
-    either -> warden   {"is": "failed", "step", "reason"}
-    worker -> warden   {"is": "breached", "step", "reason"}   a call succeeded that must not
-
-Without namespaces the worker itself hears "tie", and runs all of its lock-down then.
-
-Pid 1 keeps its end as a lifeline: when the warden dies the socket hangs up, pid 1 leaves, and the
-kernel kills whatever is left in its pid namespace.
+Pid 1 keeps its end for life: when the warden dies the socket hangs up, pid 1 exits, and the kernel kills
+whatever is left in its pid namespace.
 """
 
 import os
@@ -25,27 +14,36 @@ import select
 import signal
 from typing import NoReturn
 
-import msgpack
-
 from . import _syscalls as sys_
 from .fresh.keeper import Keeper
 from .fresh.kept_descriptors import KeptDescriptors, open_nothing
 from .imports import network_refusals
 from .sandbox import bare_lockdown, lockdown, warmup
 from .sandbox.lockdown import LockdownError
-from .sandbox.lockdown_state import Materials, surroundings_from, tie_from
+from .sandbox.lockdown_state import Materials
 from .serve import interrupts
-from .setup_messages import MESSAGE_MAX_BYTES, REASON_MAX_CHARS, hear, tell
+from .setup_messages import (
+    REASON_MOST_CHARS,
+    Blank,
+    Breached,
+    Cloned,
+    SendSignal,
+    StepFailed,
+    Surroundings,
+    Tie,
+    WorkerExited,
+)
+from .setup_socket import MESSAGE_MAX_BYTES, hear, packed, tell, unpacked
 
-# The warden writes a few small files in this time; after it the cell is nobody's.
+# In this time the warden writes a few small files; then the cell gives up.
 SETUP_SECONDS = 10.0
-# What the worker says of its function before it seals itself off: each call has a process of its own here,
-# or has to have a cell of its own; nothing where calls share one.
+# What the worker says of a function with ``fresh`` before it seals itself off: each call gets a process of
+# its own here, or has to get a cell of its own.
 FORKS, WHOLE = b"F", b"W"
-# As every program has it; the cell's other users are nobody.
+# As programs usually have it: the cell has no other users.
 UMASK = 0o022
-# What the warden may have sent, and to whom: the worker, or everything in the cell but pid 1 (-1, which
-# means that only in a pid namespace of its own).  No handler catches the last two.
+# Which signal the warden may have sent, and to whom: to the worker (0), or to all processes of the cell but
+# pid 1 (-1, which means that only in a pid namespace of its own).  No handler catches the last two.
 SIGNALS = {
     "look": (0, interrupts.LOOK_SIGNAL),
     "dump": (0, interrupts.DUMP_SIGNAL),
@@ -56,11 +54,12 @@ SIGNALS = {
 
 
 def fail(materials: Materials, step: str, reason: str, is_breach: bool = False) -> None:
-    """Say why there will be no cell, if there is still somebody to say it to, and leave."""
-    if materials.setup.fileno() >= 0:
-        what = "breached" if is_breach else "failed"
-        tell(materials.setup, **{"is": what, "step": step, "reason": reason[:REASON_MAX_CHARS]})
-    os._exit(1)
+    """Tell the warden why there will be no cell, unless the socket is closed already, and exit."""
+    try:
+        if materials.setup.fileno() >= 0:
+            tell(materials.setup, (Breached if is_breach else StepFailed)(step, reason[:REASON_MOST_CHARS]))
+    finally:
+        os._exit(1)
 
 
 def run_pid_1(materials: Materials) -> None:
@@ -68,10 +67,9 @@ def run_pid_1(materials: Materials) -> None:
     setup = materials.setup
     try:
         # With CLONE_PARENT our parent is the warden itself.
-        tell(setup, **{"is": "cloned"})
+        tell(setup, Cloned())
         setup.settimeout(SETUP_SECONDS)
-        message, descriptors = hear(setup)
-        materials.surroundings = surroundings_from(message)
+        materials.surroundings, descriptors = hear(setup, Surroundings)
         materials.has_own_devices = bool(descriptors)
         if descriptors:
             (materials.devices_fd,) = descriptors
@@ -85,7 +83,7 @@ def run_pid_1(materials: Materials) -> None:
         signal.set_wakeup_fd(wake_write, warn_on_full_buffer=False)
         signal.signal(signal.SIGCHLD, lambda *_: None)
         materials.parent_pid = os.getpid()
-        # Its end closes when the worker has closed all that is not its own: then the socket is ours alone.
+        # Hangs up when the worker has closed all that is not its own: from then on the socket is ours alone.
         sealed_read, materials.sealed_fd = os.pipe()
         materials.tie_fd, tie_write = os.pipe()
         said_read, materials.said_fd = os.pipe()
@@ -118,15 +116,14 @@ def run_pid_1(materials: Materials) -> None:
 
 
 def _place(materials: Materials, tie_write: int) -> None:
-    """What the cell becomes: what needs rights is done here, the rest is the worker's."""
+    """Hear which function the cell is for.  What needs rights is done here, the rest is the worker's."""
     try:
-        message, descriptors = hear(materials.setup)
-        materials.tie = tie_from(message)
+        materials.tie, descriptors = hear(materials.setup, Tie)
         if materials.tie.has_code:
             (materials.code_fd,) = descriptors
         lockdown.run(lockdown.PLACE, materials)
-        # One read of the worker's: no more than the kernel passes on at once.
-        os.write(tie_write, msgpack.packb({**message, "names": {}}))
+        # Without the names, which are in place: the worker takes it in one read, so it must fit a pipe.
+        os.write(tie_write, packed(materials.tie.replaced(names={})))
         os.close(tie_write)
     except LockdownError as error:
         fail(materials, error.step, str(error))
@@ -137,7 +134,7 @@ def _place(materials: Materials, tie_write: int) -> None:
 def _serve_until_the_worker_exits(
     materials: Materials, worker_pid: int, wake_read: int, sealed_read: int, tie_write: int, keeper: Keeper
 ) -> None:
-    """Collect the cell's dead, pass signals on; leave with the worker, or when the warden hangs up."""
+    """Reap the cell's dead, pass signals on; exit when the worker has, or when the warden hangs up."""
     is_placed = not materials.has_namespaces
     if is_placed:
         lockdown._only_signals(materials)
@@ -146,7 +143,7 @@ def _serve_until_the_worker_exits(
     poll = select.poll()
     poll.register(wake_read, select.POLLIN)
     poll.register(sealed_read, select.POLLIN)
-    # 0: hang-up only.  Until the worker is sealed the only message for us is what to be tied to.
+    # 0: hang-up only.  Until the worker is sealed the only message for us is the Tie.
     poll.register(setup_fd, 0 if is_placed else select.POLLIN)
     while True:
         # Before each wait: the worker may have exited before SIGCHLD had its handler.
@@ -174,13 +171,13 @@ def _serve_until_the_worker_exits(
                 poll.modify(setup_fd, 0)
                 _place(materials, tie_write)
             elif events & select.POLLIN:
-                _signal(keeper.serving or worker_pid, hear(materials.setup)[0]["name"])
+                _signal(keeper.serving or worker_pid, hear(materials.setup, SendSignal)[0].name)
             else:
                 os._exit(0)
 
 
 def _reap(materials: Materials, worker_pid: int) -> None:
-    """All that have ended; with the worker the cell ends."""
+    """Reap all that have ended; if the worker is among them, the cell ends."""
     while True:
         try:
             pid, status = os.waitpid(-1, os.WNOHANG)
@@ -198,8 +195,8 @@ def _reap(materials: Materials, worker_pid: int) -> None:
 
 
 def _leave(materials: Materials, number: int, code: int) -> NoReturn:
-    """By which signal or with which code it ended that was the cell's reason to be."""
-    tell(materials.setup, **{"is": "exited", "signal": number, "code": code})
+    """Tell by which signal or with which code the worker ended, and exit."""
+    tell(materials.setup, WorkerExited(number, code))
     os._exit(0)  # and the kernel kills all the rest of the cell
 
 
@@ -223,15 +220,14 @@ def _run_worker(materials: Materials) -> None:
         warmup.rehearse_tying(materials)
         if materials.has_namespaces:
             lockdown.run(lockdown.PREPARE, materials)
-            tell(materials.setup, **{"is": "blank"})
+            tell(materials.setup, Blank())
             data = os.read(materials.tie_fd, MESSAGE_MAX_BYTES)
             if not data:
                 os._exit(0)  # the warden is gone, or pid 1 has said what went wrong
-            message = msgpack.unpackb(data)
+            materials.tie = unpacked(data, Tie)
         else:
-            tell(materials.setup, **{"is": "blank"})
-            message, _ = hear(materials.setup)
-        materials.tie = tie_from(message)
+            tell(materials.setup, Blank())
+            materials.tie, _ = hear(materials.setup, Tie)
         tmp_dir = materials.tie.tmp_dir
         if materials.tie.is_fresh:
             os.write(materials.sealed_fd, FORKS if materials.forks_calls else WHOLE)

@@ -1,15 +1,11 @@
 """The zygote: imports what cells will need, then does nothing but clone them.
 
-It runs in a root of its own with a scrubbed environment, one thread and no secret: whatever it
-holds, every cell can read.  Its second argument names a mount that was there for the interpreter's start
-only, or is empty; the others are what to import ahead.  It hears one kind of message from the warden,
-over the descriptor that its first argument names:
+It runs in a root of its own with a scrubbed environment, one thread and no secret: every cell can read all
+that it holds.  Its first argument is the descriptor of its socket to the warden (``zygote_messages``).  The
+second names a mount that only the interpreter's start needs, or is empty; the others are what to import.
 
-    {"do": "spawn", "network": "none" | "host", "tier"} with six descriptors:
-        the cell's end of its set-up socket, then its request, reply, stdout, stderr and word pipe ends
-
-and answers ``{"pid": n}``, with the cell's pidfd, or ``{"error": text}``.  Cells are the warden's
-children (CLONE_PARENT), so the zygote reaps nothing and may be replaced while they live.
+Cells are the warden's children (CLONE_PARENT), so the zygote reaps nothing and may be replaced while they
+live.
 """
 
 import gc
@@ -20,7 +16,7 @@ import signal
 import socket
 import sys
 from array import array
-from typing import List
+from typing import Any, List
 
 import msgpack
 
@@ -29,9 +25,19 @@ from . import cell_process, interpreter_hooks
 from .imports import interpreter, network_refusals
 from .sandbox import warmup
 from .sandbox.lockdown_state import Materials
+from .zygote_messages import (
+    DESCRIPTORS_PER_CELL,
+    NAMESPACED_TIERS,
+    REASON_MOST_CHARS,
+    TO_ZYGOTE,
+    ZYGOTE,
+    Ready,
+    Spawn,
+    Spawned,
+    SpawnFailed,
+)
 
 MESSAGE_MAX_BYTES = 4096
-DESCRIPTORS_PER_CELL = 6
 ANCILLARY_BYTES = socket.CMSG_SPACE(4 * DESCRIPTORS_PER_CELL)
 
 # What every worker needs.  Nothing here may import ``threading``: each child of a fork would run its fork
@@ -43,7 +49,6 @@ OWN_IMPORTS = (
     "__future__", "atexit", "dataclasses", "string", "textwrap",
 )  # fmt: skip
 
-NAMESPACED_TIERS = ("A", "A-user")
 CELL_FLAGS = (
     sys_.CLONE_PARENT | sys_.CLONE_NEWUSER | sys_.CLONE_NEWPID | sys_.CLONE_NEWNS | sys_.CLONE_NEWIPC
     | sys_.CLONE_NEWUTS
@@ -51,7 +56,7 @@ CELL_FLAGS = (
 
 
 def import_ahead(names: List[str]) -> List[str]:
-    """Import what is installed of ``names``; returns what is not.  A dot first: one of this package."""
+    """Import those of ``names`` that are installed, and return the others.  A dot first: of this package."""
     missing = []
     for name in names:
         try:
@@ -62,7 +67,7 @@ def import_ahead(names: List[str]) -> List[str]:
 
 
 def _take_away(folder: str) -> None:
-    """Of the mount and its place nothing is left for cells to see; needs CAP_SYS_ADMIN."""
+    """Remove the mount and its folder, so that no cell sees them; needs CAP_SYS_ADMIN."""
     sys_.umount_detached(folder)
     flags = sys_.MS_REMOUNT | sys_.MS_BIND | sys_.MS_NOSUID | sys_.MS_NODEV
     sys_.mount("none", "/", "none", flags)
@@ -71,11 +76,11 @@ def _take_away(folder: str) -> None:
 
 
 def _keep_small_pages() -> None:
-    """What cells copy stays in small pages: each first write into a huge one would split it first.
+    """Keeps the heap, which cells copy on write, in small pages: a write into a huge page splits it first.
 
-    And the kernel would make huge ones of a heap that is idle, which is memory that nobody asked for.
-    Where the heap has to grow in a cell, glibc asks for huge pages, one for the first byte: 2 MiB more in
-    each worker that allocates a little more than is left.  So here it ends with enough for that.
+    The kernel would also make huge pages of an idle heap, which is memory that nobody asked for.  When the
+    heap grows in a cell, glibc takes a whole huge page: 2 MiB more in each worker that allocates a little
+    more than is left.  So the heap ends here with enough room for that.
     """
     sys_.make_heap_last()
     with open("/proc/self/maps") as maps:
@@ -102,21 +107,21 @@ def main() -> None:
     interpreter.as_plain()
     network_refusals.forbid()  # before any library copies the functions that this replaces
     missing = import_ahead([*OWN_IMPORTS, *names])
-    # What started us is no author's ``__main__``.
+    # An author's code finds no trace of our command in ``__main__``.
     for name in ("sys", "main"):
         vars(sys.modules["__main__"]).pop(name, None)
-    # From 3.13 the text of our command is kept as the source of every "<string>": an author's own, too.
+    # From 3.13 Python shows the text of our command as the source of any "<string>", an author's too.
     linecache.clearcache()
     # Here and not in each cell, which would have to copy the pages.
     interpreter_hooks.install()
-    # What a first run finds out about our own code is found out once.
+    # The interpreter specialises our code in its first runs: here once, instead of in each cell.
     warmup.rehearse()
-    # Objects of now are never looked at by a child's collector, so their pages stay shared.
+    # A child's collector never looks at the objects of now, so their pages stay shared.
     gc.collect()
     gc.freeze()
     if has_huge_pages:
         _keep_small_pages()
-    control.send(msgpack.packb({"ready": True, "missing": missing}))
+    control.send(_packed(Ready(missing)))
     while True:
         data, ancillary, _, _ = control.recvmsg(MESSAGE_MAX_BYTES, ANCILLARY_BYTES)
         if not data:
@@ -125,11 +130,18 @@ def main() -> None:
         for level, kind, payload in ancillary:
             if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
                 descriptors.frombytes(payload[: len(payload) - len(payload) % 4])
-        message = msgpack.unpackb(data)
-        _spawn(control, message["network"], message["tier"], list(descriptors))
+        # The one message that a zygote hears.
+        spawn = ZYGOTE.decode(TO_ZYGOTE, msgpack.unpackb(data), len(descriptors))
+        _spawn(control, spawn, list(descriptors))
 
 
-def _spawn(control: socket.socket, network: str, tier: str, descriptors: List[int]) -> None:
+def _packed(message: Any) -> bytes:
+    data: bytes = msgpack.packb(ZYGOTE.encode(message))
+    return data
+
+
+def _spawn(control: socket.socket, spawn: Spawn, descriptors: List[int]) -> None:
+    network, tier = spawn.network, spawn.tier
     outer_ids = (os.getuid(), os.getgid())
     flags = sys_.CLONE_PARENT
     if tier in NAMESPACED_TIERS:
@@ -139,7 +151,7 @@ def _spawn(control: socket.socket, network: str, tier: str, descriptors: List[in
     except OSError as error:  # EAGAIN, ENOMEM, ENOSPC: the warden backs off and says so
         for descriptor in descriptors:
             os.close(descriptor)
-        control.send(msgpack.packb({"error": str(error)}))
+        control.send(_packed(SpawnFailed(str(error)[:REASON_MOST_CHARS])))
         return
     if pid == 0:
         control.close()
@@ -156,7 +168,7 @@ def _spawn(control: socket.socket, network: str, tier: str, descriptors: List[in
     pidfd = os.pidfd_open(pid)
     try:
         control.sendmsg(
-            [msgpack.packb({"pid": pid})],
+            [_packed(Spawned(pid))],
             [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array("i", [pidfd]))],
         )
     finally:

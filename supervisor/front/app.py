@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import json
 import logging
 import os
 import signal
@@ -35,6 +34,7 @@ from supervisor.front.outcome.reports import Reports
 from supervisor.front.telemetry import forwarding
 from supervisor.front.warden_control import WardenControl
 from supervisor.front.warden_link import WardenLink
+from supervisor.front_start import FrontStart
 from supervisor.logs import Retention
 from supervisor.settings import front_settings
 from supervisor.settings.front_settings import FrontSettings
@@ -66,15 +66,14 @@ class FrontConfig:
     runtimes: tuple[str, ...]
 
     @classmethod
-    def from_json(cls, text: str, control_fd: int, listen_fd: int) -> FrontConfig:
-        """Reads what ``supervisor.warden.warden`` writes."""
-        data = json.loads(text)
+    def of(cls, start: FrontStart, control_fd: int, listen_fd: int) -> FrontConfig:
+        """What the warden said, with the types of this process."""
         return cls(
             control_fd,
             listen_fd,
-            front_settings.at_start(data["settings"]),
-            bytes.fromhex(data["admin_token_sha256"]),
-            tuple(data["runtimes"]),
+            front_settings.at_start(start.settings),
+            bytes.fromhex(start.admin_token_sha256),
+            tuple(start.runtimes),
         )
 
     @property

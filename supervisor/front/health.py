@@ -29,7 +29,7 @@ async def health(scope: dict[str, Any], warden: WardenLink, credentials: Credent
             405, f"method {scope['method']} is not allowed here; use GET", headers={"Allow": "GET, HEAD"}
         )
         return answers.refused(error)
-    is_breached = any(layer["status"] == "breached" for layer in warden.layers)
+    is_breached = any(layer.status == "breached" for layer in warden.layers)
     if scope["path"] == "/readyz" and (is_breached or not warden.is_up):
         why = "the server's containment failed its own test" if is_breached else "the server is draining"
         return answers.refused(PlatformError(503, f"{why}; try again", headers={"Retry-After": "2"}))
@@ -40,6 +40,6 @@ async def health(scope: dict[str, Any], warden: WardenLink, credentials: Credent
         if credentials.principal(given) is None:
             why = "the layers are shown to the administrator"
             return answers.refused(await credentials.refusal(given, peer_of(scope), why))
-        state["layers"] = warden.layers
+        state["layers"] = [layer.as_json() for layer in warden.layers]
     body = json.dumps(state).encode()
     return answers.Answer(503 if is_breached else 200, [(b"content-type", b"application/json")], body)

@@ -18,6 +18,8 @@ from supervisor import datagrams, server_log
 from supervisor.front.app import KEY_NAME, Application, FrontConfig
 from supervisor.front.http import hardening
 from supervisor.front.http.worker import FrontWorker
+from supervisor.front_start import FrontStart
+from supervisor.join_messages import CONTROL, Join
 from supervisor.store import migrate
 from supervisor.store.sealing import load_or_create_key
 
@@ -79,18 +81,18 @@ class FrontServer(BaseApplication):  # type: ignore[misc]
         # The worker closes its copy: an attacker in one worker could shut the socket that all join by.
         control = socket.socket(fileno=self._config.control_fd)
         with control, theirs:
-            datagrams.send(control, {"do": "join", "pid": os.getpid()}, [theirs.fileno()])
+            datagrams.send(control, CONTROL.encode(Join(os.getpid())), [theirs.fileno()])
         self._application.warden_socket = ours
 
 
-def main(told: str, descriptors: Sequence[int]) -> None:
+def main(start: FrontStart, descriptors: Sequence[int]) -> None:
     """Confine this process, migrate the store, then serve.
 
-    ``supervisor.warden.fronts`` gives ``told`` and the descriptors of the link to it and of the listener.
+    ``supervisor.warden.fronts`` gives ``start`` and the descriptors of the link to it and of the listener.
     """
     hardening.confine()
     hardening.keep_bodies_apart()
-    config = FrontConfig.from_json(told, *descriptors)
+    config = FrontConfig.of(start, *descriptors)
     server_log.configure(config.settings.log_level, config.settings.log_format)
     logging.getLogger("alembic").setLevel(logging.WARNING)
     migrate(config.store_url)

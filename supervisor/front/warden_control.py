@@ -39,9 +39,9 @@ class WardenControl:
         """Compile the bundle in a cell of its own, which runs no call before or after."""
         limits = Limits()
         whose = ("-", "-", 0)
-        request = lease_request(*whose, digest, self.runtime_of(template), limits)
+        request = lease_request(*whose, digest, self.runtime_of(template), limits, mode="check")
         try:
-            lease = await self._warden.lease({**request, "mode": "check"})
+            lease = await self._warden.lease(request)
         except LeaseRefused as refused:
             raise PlatformError(
                 503,
@@ -101,7 +101,7 @@ class WardenControl:
         survey = merged(pages)
         if space:  # it must not show other spaces' cells
             survey.cells.clear()
-        survey.fronts, survey.missing, survey.left_out = last["fronts"], last["missing"], last["left_out"]
+        survey.fronts, survey.missing, survey.left_out = last.fronts, last.missing, last.left_out
         return survey
 
     async def renew_zygotes(self) -> list[str]:

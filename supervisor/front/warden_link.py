@@ -1,6 +1,6 @@
 """The front's end of its link to the warden: leases, endings, changes.
 
-Messages are listed in ``supervisor.warden.leases.desk``; this file turns them into awaitables.
+``supervisor.link_messages`` has the messages; here they become awaitables and callbacks.
 """
 
 from __future__ import annotations
@@ -11,37 +11,67 @@ import itertools
 import logging
 import os
 import socket
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from supervisor.datagrams import Link, LinkClosed, Message, pages
-from supervisor.errors import PlatformError
+from supervisor.datagrams import Link, LinkClosed, pages
+from supervisor.errors import BREACHED, PlatformError
+from supervisor.link_messages import (
+    LINK,
+    PIPES,
+    TO_FRONT,
+    CellEnded,
+    Changed,
+    ChangeDone,
+    ChangeKnown,
+    ChangeRequest,
+    CountRequest,
+    InstanceCount,
+    KillCell,
+    Layers,
+    Leased,
+    LeaseRefusal,
+    LeaseRequest,
+    LeaveCell,
+    LimitMet,
+    MakeRoom,
+    NoSpare,
+    RenewRequest,
+    RenewStarted,
+    ReturnCell,
+    ReturnIdle,
+    SettingsTold,
+    SignalCell,
+    SpareWanted,
+    StartState,
+    SurveyAsked,
+    SurveyDone,
+    SurveyPage,
+    SurveyRequest,
+    SurveyRows,
+    TicketAnswer,
+    Ticketed,
+)
+from supervisor.link_records import REASON_MOST_CHARS, CellEnd, FrontRow, InstanceHistory, Layer, Row
 
 log = logging.getLogger("cellblock.front")
 
 # The warden answers a lease within queue_seconds and a change within 2 s; this much later it is stuck.
 ANSWER_SLACK_S = 5.0
 
-
 # Rows of a survey, and the pid of the front that they are from; 0 is the warden.
-Page = tuple[int, list[list[Any]]]
-
-PIPES = 4  # that come with a lease, and one more where no process may serve two calls
-
-# What the warden takes as the reason of a start that failed (``supervisor.warden.leases.front_messages``).
-REASON_MOST = 1000
+Page = tuple[int, Sequence[Row]]
 
 # Endings in the warden's words that are the platform's own.
 PLATFORM_CAUSES = ("breached", "not started")
 DRAINED = "drained"  # the cause of ours that ends calls which outlast the drain
-BREACHED = "the server's containment failed its own test, and its operator has to look"
 
 
 class LeaseRefused(Exception):
     """The warden gave no cell; ``reason`` is limit, capacity or broken.
 
-    ``is_importing``: all instances that there may be are other fronts', and one of them imports.
+    ``is_importing``: other fronts have all instances that there may be, and one of them imports.
     """
 
     def __init__(self, reason: str, message: str, is_importing: bool = False) -> None:
@@ -56,23 +86,21 @@ class Lease:
     """A cell for one version: its name, what a former holder remembered of it, its pipe ends."""
 
     cell: str
-    memory: Message
+    memory: InstanceHistory | None
     pipes: list[int]
 
 
-@dataclass(frozen=True)
-class Ending:
-    """How a leased cell ended, in the warden's words."""
+class Ending(CellEnd):
+    """How a leased cell ended, and what its front makes of that."""
 
-    cause: str
-    signal: int
-    code: int
-    reason: str
-    peak_bytes: int = 0
+    @classmethod
+    def of(cls, end: CellEnd) -> Ending:
+        """The warden's word."""
+        return cls(end.cause, end.signal, end.code, end.reason, end.peak_bytes)
 
     def caused_by(self, ours: Ending) -> Ending:
-        """Why it was ended is ours to say; what it had is the warden's."""
-        return replace(ours, reason=ours.reason or self.reason, peak_bytes=self.peak_bytes)
+        """This ending, for the cause for which we had it killed; its peak stays the warden's word."""
+        return ours.replaced(reason=ours.reason or self.reason, peak_bytes=self.peak_bytes)
 
     def platform_error(self) -> PlatformError | None:
         """The 503 of an ending that is no fault of the function's; None for all others."""
@@ -89,13 +117,14 @@ class WardenLink:
     """One per front worker."""
 
     def __init__(self, sock: socket.socket, answer_seconds: float, on_lost: Callable[[], None]) -> None:
-        self._link = Link(sock, self._heard, self._lost)
+        self._link = Link(sock, LINK, TO_FRONT, self._heard, self._lost)
         self._answer_seconds = answer_seconds + ANSWER_SLACK_S
         self._on_lost = on_lost
         self._tickets = itertools.count(1)
-        self._waiting: dict[int, asyncio.Future[Any]] = {}
+        self._waiting: dict[int, asyncio.Future[tuple[Any, list[int]]]] = {}
+        self._pages: dict[int, list[Page]] = {}
         # What is really in force, in the warden's words; see supervisor.warden.cells.confinement.
-        self.layers: list[dict[str, str]] = []
+        self.layers: list[Layer] = []
         # Set once the warden has said which settings are in force.
         self.is_told = asyncio.Event()
         # Wired by the front before the first message can arrive.
@@ -104,91 +133,102 @@ class WardenLink:
         self.on_changed: Callable[[str, str], None] = lambda space, name: None
         self.on_reclaim: Callable[[str, str, int], None] = lambda space, name, number: None
         self.on_spare: Callable[[str, str], bool] = lambda space, name: False
-        self.on_survey: Callable[[str], tuple[list[list[Any]], int]] = lambda space: ([], 0)
-        self._pages: dict[int, list[Page]] = {}
-        self.on_settings: Callable[[Message], None] = lambda values: None
+        self.on_survey: Callable[[str], tuple[Sequence[FrontRow], int]] = lambda space: ([], 0)
+        self.on_settings: Callable[[dict[str, Any]], None] = lambda values: None
+        self._handlers: dict[type, Callable[[Any, list[int]], None]] = {
+            Leased: self._answered,
+            LeaseRefusal: self._answered,
+            ChangeDone: self._answered,
+            InstanceCount: self._answered,
+            RenewStarted: self._answered,
+            SurveyDone: self._answered,
+            SurveyPage: self._page,
+            CellEnded: lambda message, _: self.on_ended(message.cell, Ending.of(message.end)),
+            LimitMet: lambda message, _: self.on_met(message.cell, message.what, message.peak_bytes),
+            Changed: self._changed,
+            SpareWanted: self._spare_wanted,
+            ReturnIdle: lambda message, _: self.on_reclaim(message.space, message.name, 1),
+            MakeRoom: lambda message, _: self.on_reclaim(message.space, "", message.number),
+            Layers: self._layers_told,
+            SettingsTold: self._settings_told,
+            SurveyAsked: self._survey_asked,
+        }
 
     @property
     def is_up(self) -> bool:
         """Whether the warden is there."""
         return not self._link.is_closed
 
-    async def lease(self, request: Message) -> Lease:
+    def retune(self, answer_seconds: float) -> None:
+        """From now on the warden has so long for a lease."""
+        self._answer_seconds = answer_seconds + ANSWER_SLACK_S
+
+    # ---- what this front says ---------------------------------------------------------------
+
+    async def lease(self, request: LeaseRequest) -> Lease:
         """A cell tied to the version that ``request`` names.  LeaseRefused."""
-        answer, descriptors = await self._ask({**request, "do": "lease"})
-        if answer["is"] == "refused":
-            raise LeaseRefused(answer["reason"], answer["message"], answer["is_importing"])
-        if len(descriptors) != PIPES + request["tie"]["is_fresh"]:
+        answer, descriptors = await self._ask(request)
+        if type(answer) is LeaseRefusal:
+            raise LeaseRefused(answer.reason, answer.message, answer.is_importing)
+        if len(descriptors) != PIPES + request.tie.is_fresh:
             # The kernel leaves out what there is no room for.
             self._unwanted(answer, descriptors)
             raise LeaseRefused("capacity", "this front has no descriptors left for its pipes")
-        return Lease(answer["cell"], answer["memory"], descriptors)
+        return Lease(answer.cell, answer.memory, descriptors)
 
     def kill(self, cell: str, cause: str) -> None:
         """End a leased cell now."""
-        self._tell({"do": "kill", "cell": cell, "cause": cause})
+        self._tell(KillCell(cell, cause))
 
     def leave(self, cell: str, cause: str) -> None:
         """It ends by itself, or in LAST_SECONDS; its place is free now."""
-        self._tell({"do": "leave", "cell": cell, "cause": cause})
+        self._tell(LeaveCell(cell, cause))
 
     def signal(self, cell: str, name: str) -> None:
         """Have a leased cell's worker ``look`` into its pipe, or ``dump`` its stacks."""
-        self._tell({"do": "signal", "cell": cell, "name": name})
+        self._tell(SignalCell(cell, name))
 
-    def give_back(self, cell: str, memory: Message, pipes: list[int]) -> None:
+    def give_back(self, cell: str, memory: InstanceHistory, pipes: list[int]) -> None:
         """Return an idle cell with copies of our pipe ends; the caller closes its own."""
-        self._tell({"do": "return", "cell": cell, "memory": memory}, pipes)
+        self._tell(ReturnCell(cell, memory), pipes)
 
     async def changed(self, space: str, name: str) -> None:
         """Return once the other fronts know that a function (or, name "", a space's values) changed."""
-        await self._ask({"do": "changed", "space": space, "name": name})
+        await self._ask(ChangeRequest(space, name))
 
     def start(self, cell: str, whose: tuple[str, str, int], state: str, reason: str = "") -> None:
         """How a start goes: ``importing``, ``ready`` or ``failed``; ``whose``: space, name, version."""
-        space, name, version = whose
-        told = {"do": "start", "cell": cell, "space": space, "name": name, "version": version}
         with contextlib.suppress(PlatformError):  # the warden is gone, and we are about to be
-            self._tell({**told, "state": state, "reason": reason[:REASON_MOST]})
+            self._tell(StartState(cell, *whose, state, reason[:REASON_MOST_CHARS]))
 
     async def count(self, space: str, name: str) -> tuple[int, int, str]:
         """Instances of a function over all fronts; the version whose last start failed (0: none), and why."""
-        answer, _ = await self._ask({"do": "count", "space": space, "name": name})
-        version, reason = answer["failed"]
-        return answer["replicas"], version, reason
+        answer, _ = await self._ask(CountRequest(space, name))
+        return answer.replicas, answer.failed_version, answer.failed_reason
 
     async def renew(self) -> list[str]:
         """Have every zygote that runs replaced; the names of their runtimes."""
-        answer, _ = await self._ask({"do": "renew"})
-        names: list[str] = answer["runtimes"]
-        return names
+        answer, _ = await self._ask(RenewRequest())
+        runtimes: list[str] = answer.runtimes
+        return runtimes
 
-    async def survey(self, space: str) -> tuple[Message, list[Page]]:
+    async def survey(self, space: str) -> tuple[SurveyDone, list[Page]]:
         """What every front told of the space's functions ("" for all), and the last word of the warden."""
         ticket = next(self._tickets)
         rows = self._pages[ticket] = []
         try:
-            last, _ = await self._ask({"do": "survey", "space": space}, ticket)
+            last, _ = await self._ask(SurveyRequest(space), ticket)
         finally:
             del self._pages[ticket]
         return last, rows
 
-    def _tell_pages(self, number: int, rows: list[list[Any]], left_out: int) -> None:
-        told = {"do": "page", "number": number, "front": os.getpid()}
-        for page in pages(rows):
-            self._tell({**told, "rows": page, "is_last": False})
-        self._tell({**told, "rows": [], "is_last": True, "left_out": left_out})
-
-    def retune(self, answer_seconds: float) -> None:
-        """The warden has so long for a lease from now on."""
-        self._answer_seconds = answer_seconds + ANSWER_SLACK_S
-
-    async def _ask(self, message: Message, ticket: int = 0) -> tuple[Message, list[int]]:
+    async def _ask(self, request: Ticketed, ticket: int = 0) -> tuple[Any, list[int]]:
+        """The answer to a request, with its descriptors."""
         ticket = ticket or next(self._tickets)
-        future: asyncio.Future[tuple[Message, list[int]]] = asyncio.get_running_loop().create_future()
+        future: asyncio.Future[tuple[Any, list[int]]] = asyncio.get_running_loop().create_future()
         self._waiting[ticket] = future
         try:
-            self._tell({**message, "ticket": ticket})
+            self._tell(request.replaced(ticket=ticket))
             return await asyncio.wait_for(future, self._answer_seconds)
         except TimeoutError:
             raise PlatformError(
@@ -199,58 +239,64 @@ class WardenLink:
         finally:
             self._waiting.pop(ticket, None)
 
-    def _tell(self, message: Message, descriptors: list[int] | None = None) -> None:
+    def _tell(self, message: object, descriptors: Sequence[int] = ()) -> None:
         try:
-            self._link.send(message, descriptors or [])
+            self._link.send(message, descriptors)
         except LinkClosed:
-            raise PlatformError(
-                503, "the server is shutting down; try again", headers={"Retry-After": "2"}
-            ) from None
+            raise _shutting_down() from None
 
-    def _heard(self, message: Message, descriptors: list[int]) -> None:
-        what = message["is"]
-        if what in ("leased", "refused", "done", "count", "renewed", "surveyed"):
-            future = self._waiting.pop(message["ticket"], None)
-            if future is not None and not future.done():
-                future.set_result((message, descriptors))
-                return
-            self._unwanted(message, descriptors)
-        elif what == "ended":
-            names = ("cause", "signal", "code", "reason", "peak_bytes")
-            ending = Ending(*(message[name] for name in names))
-            self.on_ended(message["cell"], ending)
-        elif what == "met":
-            self.on_met(message["cell"], message["what"], message["peak_bytes"])
-        elif what == "changed":
-            self.on_changed(message["space"], message["name"])
-            self._tell({"do": "ack", "epoch": message["epoch"]})
-        elif what == "layers":
-            self.layers = message["layers"]
-        elif what == "survey":
-            self._tell_pages(message["number"], *self.on_survey(message["space"]))
-        elif what == "page":
-            if message["ticket"] in self._pages:
-                self._pages[message["ticket"]].append((message["front"], message["rows"]))
-        elif what == "settings":
-            self.on_settings(message["settings"])
-            self.is_told.set()
-        elif what == "reclaim" and "ask" in message:
-            if not self.on_spare(message["space"], message["name"]):
-                self._tell({"do": "none", "ask": message["ask"]})
-        elif what == "reclaim":
-            self.on_reclaim(message["space"], message["name"], message["number"])
+    # ---- what it hears ----------------------------------------------------------------------
 
-    def _unwanted(self, message: Message, descriptors: list[int]) -> None:
-        """An answer that nobody waits for any more: a cell among them must not be forgotten."""
+    def _heard(self, message: object, descriptors: list[int]) -> None:
+        self._handlers[type(message)](message, descriptors)
+
+    def _answered(self, answer: TicketAnswer, descriptors: list[int]) -> None:
+        future = self._waiting.pop(answer.ticket, None)
+        if future is not None and not future.done():
+            future.set_result((answer, descriptors))
+        else:
+            self._unwanted(answer, descriptors)
+
+    def _unwanted(self, answer: TicketAnswer, descriptors: list[int]) -> None:
+        """An answer that nobody waits for any more: a cell that came with it has to end."""
         for descriptor in descriptors:
             os.close(descriptor)
-        if message["is"] == "leased":
-            self.kill(message["cell"], "released")
+        if type(answer) is Leased:
+            self.kill(answer.cell, "released")
+
+    def _page(self, page: SurveyPage, _: list[int]) -> None:
+        if page.ticket in self._pages:
+            self._pages[page.ticket].append((page.front, page.rows))
+
+    def _changed(self, change: Changed, _: list[int]) -> None:
+        self.on_changed(change.space, change.name)
+        self._tell(ChangeKnown(change.epoch))
+
+    def _spare_wanted(self, wanted: SpareWanted, _: list[int]) -> None:
+        if not self.on_spare(wanted.space, wanted.name):
+            self._tell(NoSpare(wanted.ask))
+
+    def _layers_told(self, told: Layers, _: list[int]) -> None:
+        self.layers = told.layers
+
+    def _settings_told(self, told: SettingsTold, _: list[int]) -> None:
+        self.on_settings(told.settings)
+        self.is_told.set()
+
+    def _survey_asked(self, asked: SurveyAsked, _: list[int]) -> None:
+        rows, left_out = self.on_survey(asked.space)
+        for page in pages(rows):
+            self._tell(SurveyRows(asked.number, os.getpid(), page, False, 0))
+        self._tell(SurveyRows(asked.number, os.getpid(), [], True, left_out))
 
     def _lost(self) -> None:
+        if self._link.fault:
+            log.error("the warden said what is in no table: %s", self._link.fault)
         for future in self._waiting.values():
             if not future.done():
-                future.set_exception(
-                    PlatformError(503, "the server is shutting down; try again", headers={"Retry-After": "2"})
-                )
+                future.set_exception(_shutting_down())
         self._on_lost()
+
+
+def _shutting_down() -> PlatformError:
+    return PlatformError(503, "the server is shutting down; try again", headers={"Retry-After": "2"})

@@ -1,4 +1,7 @@
-"""Whether this host may serve at all: fail closed, and say what is missing and how to get it."""
+"""Decides whether the server may start on this host.
+
+If not, the error says what is missing and the remedy.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ from supervisor.warden.jail import tiers
 from supervisor.warden.jail.probes import Finding
 from supervisor.warden.jail.tiers import Tier
 
-# What every start says of its tier.
+# The line about the tier that each start prints.
 TIER_WORDS = {
     Tier.A: "each cell has namespaces, two user ids of its own, a seccomp filter; see cellblock layers",
     Tier.A_USER: "each cell has namespaces and a seccomp filter; all share this user's id "
@@ -25,7 +28,7 @@ TIER_WORDS = {
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only this machine can connect to ``host``; a name that is not ``localhost`` counts as not."""
+    """Whether only this machine can connect to ``host``.  No name but ``localhost`` counts as loopback."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
@@ -33,9 +36,9 @@ def is_loopback(host: str) -> bool:
 
 
 def admitted(settings: Settings, findings: Mapping[str, Finding]) -> Tier:
-    """The tier to serve in.  ConfigurationError when it is below what the settings allow.
+    """The tier to serve in.  Raises ConfigurationError if it is below what the settings allow.
 
-    A tier that the operator names is not only the least: ``min_tier`` B on a host that gives A is A.
+    ``min_tier`` is a lower bound: ``min_tier`` B on a host that gives A still serves in A.
     """
     on_loopback = is_loopback(settings.host_and_port[0])
     if settings.insecure_dev:

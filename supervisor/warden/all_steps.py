@@ -1,4 +1,7 @@
-"""Steps that are all taken, whatever one of them raises: for ends, where what is left out stays for ever."""
+"""Runs every step of a list even if one of them raises.
+
+For the ends of cells and processes, where a skipped step would leak something for ever.
+"""
 
 from __future__ import annotations
 
@@ -8,20 +11,23 @@ from collections.abc import Callable
 log = logging.getLogger("cellblock.warden")
 
 
-class Incomplete(Exception):
-    """Every step was taken and one of them at least failed; the log has said how."""
+class StepsFailed(Exception):
+    """Every step ran and at least one failed; the log has each error."""
 
 
-def all_of(whose: str, *steps: Callable[[], object]) -> None:
-    """Each step in its order; Incomplete after the last one if any of them raised."""
-    is_well = True
+def take_all_steps(whose: str, *steps: Callable[[], object]) -> None:
+    """Run the steps in order.  Raises StepsFailed after the last one if any of them raised.
+
+    ``whose`` names the owner of the steps, for the log.
+    """
+    has_failed = False
     for step in steps:
         try:
             step()
-        except Incomplete:
-            is_well = False
+        except StepsFailed:
+            has_failed = True
         except Exception:
-            is_well = False
+            has_failed = True
             log.exception("the end of %s: a step failed, and the others are taken", whose)
-    if not is_well:
-        raise Incomplete(whose)
+    if has_failed:
+        raise StepsFailed(whose)

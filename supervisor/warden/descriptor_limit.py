@@ -1,4 +1,4 @@
-"""How many descriptors the warden needs, and that it has them."""
+"""The warden's limit of open descriptors, raised to what its cells need."""
 
 from __future__ import annotations
 
@@ -6,13 +6,15 @@ import resource
 
 from supervisor.errors import ConfigurationError
 
-# Each cell has five pipe ends, a set-up socket, a pidfd and two events here, if only for a moment.
+# A cell costs the warden five pipe ends, a set-up socket, a pidfd and two event descriptors at its peak; one
+# is spare.
 DESCRIPTORS_PER_CELL = 10
+# For everything else: listener, links to fronts and zygotes, event loop, log, threads.
 DESCRIPTORS_BESIDES = 256
 
 
 def raise_descriptor_limit(cells: int) -> None:
-    """Room for all cells; ConfigurationError when the host's limit is lower."""
+    """Raise the limit for this many cells.  Raises ConfigurationError if the host's hard limit is too low."""
     needed = cells * DESCRIPTORS_PER_CELL + DESCRIPTORS_BESIDES
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft >= needed:

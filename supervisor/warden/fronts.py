@@ -1,4 +1,4 @@
-"""The fronts: one gunicorn, our child, with N workers that each bring a link of their own."""
+"""Keeps gunicorn running, a child of the warden.  Its workers are the fronts; each links to the warden."""
 
 from __future__ import annotations
 
@@ -12,36 +12,38 @@ import stat
 import struct
 import sys
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-from supervisor.datagrams import Link, Message, discard, pair
+from supervisor.datagrams import Link, discard, pair
+from supervisor.front_start import FrontStart
 from supervisor.function_limits import LAST_SECONDS
+from supervisor.join_messages import CONTROL, TO_WARDEN, Join
 from supervisor.warden.jail.private_root import system_root
-from supervisor.warden.launch.front_standby import ENVIRONMENT, PROGRAM, StandBy
+from supervisor.warden.launch.front_standby import FRONT_ENVIRONMENT, PROGRAM, FrontStandby
 from supervisor.warden.launch.launcher import Launch
 from supervisor.warden.processes import Children, signal_pid
 from supervisor.warden.supply import blank_target
+from worker.message_table import Malformed
 
 log = logging.getLogger("cellblock.fronts")
 
 PACKAGES = ("supervisor", "worker", "function", "seccomp")
-# gunicorn's heartbeat files and uploads on their way to the bundle store.
+# For gunicorn's heartbeat files, and for uploads on their way to the bundle store.
 FRONT_TMP_BYTES = 512 << 20
 LISTEN_BACKLOG = 2048
-# From the end of its control link to the end of gunicorn, which comes by itself if it is why.
+# After the control link closed, gunicorn gets this long to exit by itself; then it is killed.
 HUNG_UP_SECONDS = 1.0
-# Workers that are remembered to have joined: more than there are at once.
+# How many joined workers are remembered; far more than run at once.
 JOINS_KEPT = 1024
-# pid, uid and gid of who made a socket.
+# SO_PEERCRED: pid, uid and gid of the process that made the socket.
 CREDENTIALS = struct.Struct("3i")
-# The host's, in the place of made-up ones, for fronts that look for a collector by its name.
+# Fronts that send to an OTLP collector get the host's own resolver files, to look up its name.
 TO_FIND_NAMES = ("/etc/hosts", "/etc/resolv.conf")
 
 
 def listening_socket(host: str, port: int) -> socket.socket:
-    """The server's listener, made once: fronts may come and go without losing a connection."""
+    """Make the listening socket.  It outlives the fronts, so a restart of them loses no connection."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -50,27 +52,27 @@ def listening_socket(host: str, port: int) -> socket.socket:
     return listener
 
 
-def launch_of(front_dir: Path, uid: int, gid: int, config: Mapping[str, Any], has_root: bool) -> Launch:
-    """gunicorn's launch: a root with our code, its interpreter, and the one folder that it may write.
+def front_launch_of(front_dir: Path, uid: int, gid: int, start: FrontStart, has_root: bool) -> Launch:
+    """gunicorn's launch.  Its root holds our code, its interpreter, and ``front_dir``, which is writable.
 
-    Without ``has_root`` it stays in the host's, where the host gives nobody a mount namespace.
+    Without ``has_root`` gunicorn keeps the host's root, for hosts that allow no mount namespace.
     """
     root = system_root()
     own = Path(__file__).resolve().parent.parent.parent
     for path in {sys.base_prefix, sys.prefix, *(str(own / name) for name in PACKAGES)}:
         if not Path(path).is_relative_to("/usr") and Path(path).is_dir():
             root.read_only[path] = path
-    if config["settings"].get("otlp_endpoint"):
+    if start.settings.get("otlp_endpoint"):
         for name in TO_FIND_NAMES:
             with contextlib.suppress(OSError):
                 root.files[name] = Path(name).read_text(errors="replace")
     root.writable[str(front_dir)] = str(front_dir)
     root.tmp_bytes = FRONT_TMP_BYTES
-    return Launch([PROGRAM], dict(ENVIRONMENT), root.as_json(), uid, gid, os.getpid(), has_root=has_root)
+    return Launch([PROGRAM], dict(FRONT_ENVIRONMENT), root, uid, gid, os.getpid(), has_root=has_root)
 
 
-def _parent_and_beginning(pid: int) -> tuple[int, int]:
-    """The parent of a process and the moment that it began at, which tells it from others of its number."""
+def _parent_and_start_time(pid: int) -> tuple[int, int]:
+    """A process's parent pid and start time.  Pid and start time together identify a process."""
     try:
         words = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:
@@ -79,20 +81,20 @@ def _parent_and_beginning(pid: int) -> tuple[int, int]:
 
 
 class Fronts:
-    """Keeps gunicorn running; hands each worker's link to ``on_join``."""
+    """Runs gunicorn, restarts it when it ends, and hands each worker's link to ``on_join``."""
 
     def __init__(
         self,
         *,
         children: Children,
         listener: socket.socket,
-        launch: Callable[[], tuple[Launch, str]],
+        launch: Callable[[], tuple[Launch, FrontStart]],
         on_join: Callable[[socket.socket, int], None],
-        first: StandBy,
+        first: FrontStandby,
     ) -> None:
-        """``launch()`` is what they are and are told at that moment; ``first`` stands by since the start.
+        """``launch()`` gives a launch and what to start with; ``first`` is the process to use first.
 
-        ``on_join(socket, pidfd)`` gets both of a worker.
+        ``on_join(socket, pidfd)`` is called for each worker that joins.
         """
         self._children = children
         self._listener = listener
@@ -101,15 +103,15 @@ class Fronts:
         self._failures = 0
         self._is_stopping = False
         self._link: Link | None = None
-        self._strange = 0
+        self._rejected_joins = 0
         self._have_joined: deque[tuple[int, int]] = deque(maxlen=JOINS_KEPT)
         self.pid = 0
         self.gone = asyncio.Event()
         self._start(first)
 
-    def _start(self, process: StandBy) -> None:
+    def _start(self, process: FrontStandby) -> None:
         ours, theirs = pair()
-        link = Link(ours, self._joined, self._has_hung_up, is_shared=True)
+        link = Link(ours, CONTROL, TO_WARDEN, self._joined, self._has_hung_up, self._is_malformed)
         with theirs:
             try:
                 process.become(*self._launch(), [theirs.fileno(), self._listener.fileno()])
@@ -118,15 +120,15 @@ class Fronts:
                 raise
         self._link, self.pid = link, process.pid
         self._children.adopt(process.pid, self._ended)
-        # The one of the start may have ended before there was a loop that looks for such.
+        # ``first`` may have ended before SIGCHLD had a handler.
         asyncio.get_running_loop().call_soon(self._children.reap)
 
     def _start_again(self) -> None:
-        """As often as it takes: a machine without a process or a descriptor to spare gets some back."""
+        """Retry until it works: a machine that is out of processes or descriptors gets some back."""
         if self._is_stopping:
             return
         try:
-            self._start(StandBy())
+            self._start(FrontStandby())
         except OSError as error:
             self._failures += 1
             delay = blank_target.backoff(self._failures)
@@ -134,7 +136,7 @@ class Fronts:
             asyncio.get_running_loop().call_later(delay, self._start_again)
 
     def _has_hung_up(self) -> None:
-        """Nobody can join any more: gunicorn has ended, or was cut off, and then another has to come."""
+        """The control link was closed.  If gunicorn does not end by itself now, kill and replace it."""
         asyncio.get_running_loop().call_later(HUNG_UP_SECONDS, self._end_if_it_lives, self.pid)
 
     def _end_if_it_lives(self, pid: int) -> None:
@@ -142,23 +144,24 @@ class Fronts:
             log.error("the fronts' control link was closed: they are ended, and start again")
             signal_pid(pid, signal.SIGKILL)
 
-    def _joined(self, message: Message, descriptors: list[int]) -> None:
-        """A worker's link.  Every worker has a copy of this end's peer: one may say what it likes here."""
+    def _joined(self, _: Join, descriptors: list[int]) -> None:
+        """A worker's link.  The kernel says whose it is: a worker could name any pid.  Raises Malformed."""
         # From here on the bytes are hostile.
-        pidfd = self._process_of(descriptors[0]) if len(descriptors) == 1 else -1
-        if message.get("do") != "join" or pidfd < 0:
+        pidfd = self._process_of(descriptors[0]) if descriptors else -1
+        if pidfd < 0:
             discard(descriptors)
-            if pidfd >= 0:
-                os.close(pidfd)
-            self._strange += 1
-            if self._strange & (self._strange - 1) == 0:  # the log says it less and less often
-                log.error("%d messages over the fronts' control link were no joins", self._strange)
-            return
+            raise Malformed("join: no link of a worker that has not joined")
         self._failures = 0
         self._on_join(socket.socket(fileno=descriptors[0]), pidfd)
 
+    def _is_malformed(self, _: Malformed) -> None:
+        """Every worker has a copy of this end's peer: one that was taken over may say what it likes here."""
+        self._rejected_joins += 1
+        if self._rejected_joins & (self._rejected_joins - 1) == 0:  # at powers of two, to bound the log
+            log.error("%d messages over the fronts' control link were no joins", self._rejected_joins)
+
     def _process_of(self, descriptor: int) -> int:
-        """A pidfd of the gunicorn worker that made this link and has not joined before; -1 for all else."""
+        """A pidfd of the gunicorn worker that made this socket, if it has not joined before; -1 otherwise."""
         if not stat.S_ISSOCK(os.fstat(descriptor).st_mode):
             return -1
         try:
@@ -168,10 +171,10 @@ class Fronts:
                 found = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, CREDENTIALS.size)
             pid: int = CREDENTIALS.unpack(found)[0]
             pidfd = os.pidfd_open(pid)
-        except (OSError, ValueError):  # gone already, or made by nobody that can be seen from here
+        except (OSError, ValueError):  # the process has ended, or is in a pid namespace that we cannot see
             return -1
-        # Held by its descriptor, the number is its own while we look.
-        parent, began = _parent_and_beginning(pid)
+        # The open pidfd keeps the pid from being reused while we look.
+        parent, began = _parent_and_start_time(pid)
         if parent != self.pid or (pid, began) in self._have_joined:
             os.close(pidfd)
             return -1
@@ -193,16 +196,16 @@ class Fronts:
     async def stop(self, drain_seconds: float) -> None:
         """SIGTERM, let running calls finish, SIGKILL at the deadline."""
         self._is_stopping = True
-        # Whoever comes once the last front has closed its own is refused, and not left to be reset.
+        # Close our copy too: then later connections are refused at once, and not reset after a wait.
         self._listener.close()
         if not self.pid:
             return
         signal_pid(self.pid, signal.SIGTERM)
         try:
-            # gunicorn itself gives up at drain_seconds; the rest is for its own way out, and the functions'.
+            # gunicorn stops waiting at drain_seconds; the rest is for its exit and for functions' exit hooks.
             await asyncio.wait_for(self.gone.wait(), drain_seconds + LAST_SECONDS + 2.5)
         except TimeoutError:
             log.error("the fronts did not end within %.0f s: killing them", drain_seconds)
-            # Its workers have a death signal on it.
+            # Its workers die with it, by their death signal.
             signal_pid(self.pid, signal.SIGKILL)
             await self.gone.wait()

@@ -1,7 +1,7 @@
-"""SIGHUP: the settings are read again, and what may change in a running server does.
+"""SIGHUP: reads the settings again and applies those that may change in a running server.
 
-A reading that cannot be used changes nothing and says why.  The fronts are told over their links and go on
-with the calls that they have; new fronts are told as they join.
+If the new settings are invalid, nothing changes and the log says why.  Running fronts hear of the change over
+their links and keep their calls; new fronts get the settings when they join.
 """
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 
-from supervisor.datagrams import Message
 from supervisor.errors import ConfigurationError
+from supervisor.link_messages import RenewRequest, RenewStarted, SettingsTold
 from supervisor.runtimes import Runtime, load_runtimes
 from supervisor.settings import front_settings, reloading
 from supervisor.settings.declarations import Settings
@@ -21,8 +21,8 @@ from supervisor.warden.supply.registry import Registry
 log = logging.getLogger("cellblock.warden")
 
 
-class Tuning:
-    """The settings in force, and the one who changes them."""
+class SettingsReload:
+    """Holds the settings in force and replaces them on SIGHUP."""
 
     def __init__(
         self,
@@ -32,30 +32,30 @@ class Tuning:
         registry: Registry,
         *,
         within_the_host: Callable[[Settings], Settings],
-        make_room: Callable[[int], None],
+        raise_limit: Callable[[int], None],
         on_change: Callable[[Settings, tuple[Runtime, ...]], None],
     ) -> None:
-        """``make_room(cells)`` raises ConfigurationError where the host has none for so many.
+        """``raise_limit(cells)`` raises the descriptor limit, or ConfigurationError if the host refuses.
 
-        ``on_change(settings, runtimes)`` comes before anybody else acts on them.
+        ``on_change(settings, runtimes)`` runs before the desk and the registry act on the new settings.
         """
         self._settings = settings
         self._read = read
         self._desk = desk
         self._registry = registry
         self._within_the_host = within_the_host
-        self._make_room = make_room
+        self._raise_limit = raise_limit
         self._on_change = on_change
-        desk.others["renew"] = self._renew
-        desk.publish(self._told())
+        desk.handlers[RenewRequest] = self._renew
+        desk.publish(self._message())
 
     def reload(self) -> None:
-        """Read everything again; never raises for what an operator wrote."""
+        """Read everything again.  Invalid settings are logged, never raised."""
         try:
             change = reloading.between(self._settings, self._read())
             settings = self._within_the_host(change.settings)
             runtimes = load_runtimes(settings.runtimes_dir, settings.default_runtime)
-            self._make_room(settings.max_cells)
+            self._raise_limit(settings.max_cells)
         except (ConfigurationError, OSError) as error:
             log.error("SIGHUP changed nothing: %s", error)
             return
@@ -66,15 +66,13 @@ class Tuning:
         logging.getLogger().setLevel(settings.log_level.upper())
         self._desk.wait_seconds = settings.queue_seconds
         self._desk.ceilings = settings.all_ceilings
-        self._desk.publish(self._told())
+        self._desk.publish(self._message())
         self._registry.retune(runtimes, settings)
         log.info("settings were read again; changed: %s", ", ".join(change.changed) or "none")
 
-    def _told(self) -> Message:
-        settings = self._within_the_host(self._settings)
-        return {"is": "settings", "settings": front_settings.for_running_fronts(settings)}
+    def _message(self) -> SettingsTold:
+        return SettingsTold(front_settings.for_running_fronts(self._within_the_host(self._settings)))
 
-    def _renew(self, session: Session, message: Message) -> None:
-        """A front's administrator wants new zygotes."""
-        names = self._registry.renew_zygotes()
-        session.tell({"is": "renewed", "ticket": message["ticket"], "runtimes": names})
+    def _renew(self, session: Session, request: RenewRequest, _: list[int]) -> None:
+        """An administrator asked a front for new zygotes."""
+        session.tell(RenewStarted(request.ticket, self._registry.renew_zygotes()))

@@ -1,10 +1,8 @@
-"""A front asks what all fronts know of their calls, and what the warden knows of cells: relayed page by page.
+"""Surveys: a front asks what all fronts know of their calls, and what the warden knows of its cells.
 
-    survey   ticket space   -> page ticket front rows …, then surveyed ticket fronts missing left_out
-                            <- survey number space, to every front, the one that asked too
-    page     number rows is_last left_out, from every front
-
-Nothing is kept here: a page goes on to who asked as it comes.  ``space`` "" means all.
+The warden asks every front (SurveyAsked), the one that wants to know too.  Each answers in pages
+(SurveyRows).  The warden passes each page on as it comes (SurveyPage) and keeps nothing of it; SurveyDone is
+the last word.
 """
 
 from __future__ import annotations
@@ -14,23 +12,27 @@ import itertools
 from collections import Counter
 from collections.abc import Iterator
 
-from supervisor.datagrams import Malformed, Message, pages
-from supervisor.warden.cells.held_cell import Cell
+from supervisor.datagrams import pages
+from supervisor.link_messages import SurveyAsked, SurveyDone, SurveyPage, SurveyRequest, SurveyRows
+from supervisor.link_records import CellRow
 from supervisor.warden.leases.desk import Desk
 from supervisor.warden.leases.front_sessions import Session
 from supervisor.warden.supply.registry import Registry
+from worker.message_table import Malformed
 
-# A front that has not told all by then is busy or stuck: who asked learns how many are missing.
+# A front that has not told all by then is busy or stuck: the one that asked learns how many are missing.
 ANSWER_SECONDS = 2.0
-# At once; who asks for more than this is told that nobody answered.
+# That run at once; one more is answered at once, as if no front had answered.
 SURVEYS_MOST = 16
-# Of them one front's, whose administrator asks every second or two.
+# That run at once for one front, whose administrator asks every second or two.
 SURVEYS_OF_A_FRONT = 4
-# Pages of one front's answer: of the most rows that it tells there are fewer.
+# Pages of one front's answer: its most rows make fewer.
 PAGES_MOST = 256
 
 
 class _Survey:
+    """One that is under way."""
+
     def __init__(self, asking: Session, ticket: int, missing: set[Session]) -> None:
         self.asking = asking
         self.ticket = ticket
@@ -43,7 +45,7 @@ class _Survey:
 
 
 class Surveys:
-    """Those that are under way."""
+    """All that are under way."""
 
     def __init__(self, desk: Desk, registry: Registry) -> None:
         self._desk = desk
@@ -51,11 +53,11 @@ class Surveys:
         self._running: dict[int, _Survey] = {}
         self._numbers = itertools.count(1)
         self._loop = asyncio.get_running_loop()
-        desk.others["survey"] = self._begin
-        desk.others["page"] = self._page
+        desk.handlers[SurveyRequest] = self._begin
+        desk.handlers[SurveyRows] = self._page
 
-    def _begin(self, session: Session, message: Message) -> None:
-        survey = _Survey(session, message["ticket"], set(self._desk.sessions))
+    def _begin(self, session: Session, request: SurveyRequest, _: list[int]) -> None:
+        survey = _Survey(session, request.ticket, set(self._desk.sessions))
         own = sum(other.asking is session for other in self._running.values())
         if len(self._running) >= SURVEYS_MOST or own >= SURVEYS_OF_A_FRONT:
             self._end(survey)
@@ -64,15 +66,15 @@ class Surveys:
         self._running[number] = survey
         survey.deadline = self._loop.call_later(ANSWER_SECONDS, self._finish, number)
         for other in list(survey.missing):
-            other.tell({"is": "survey", "number": number, "space": message["space"]})
+            other.tell(SurveyAsked(number, request.space))
         self._tell_cells(number, pages(self._rows()))
 
-    def _rows(self) -> Iterator[list[object]]:
+    def _rows(self) -> Iterator[CellRow]:
         for cell in list(self._registry.cells.values()):
-            yield _row(cell)
+            yield CellRow("cell", cell.name, cell.state.value, cell.memory_bytes())
 
-    def _tell_cells(self, number: int, left: Iterator[list[list[object]]]) -> None:
-        """A page a turn, some hundred cells at 20 us each: whoever wants a cell meanwhile gets one."""
+    def _tell_cells(self, number: int, left: Iterator[list[CellRow]]) -> None:
+        """A page a turn of the loop, some hundred cells at 20 us each: leases are answered in between."""
         survey = self._running.get(number)
         if survey is None:
             return
@@ -81,23 +83,21 @@ class Surveys:
             survey.has_cells = True
             self._look_if_done(number)
             return
-        survey.asking.tell({"is": "page", "ticket": survey.ticket, "front": 0, "rows": rows})
+        survey.asking.tell(SurveyPage(survey.ticket, 0, rows))
         self._loop.call_soon(self._tell_cells, number, left)
 
-    def _page(self, session: Session, message: Message) -> None:
-        survey = self._running.get(message["number"])
+    def _page(self, session: Session, page: SurveyRows, _: list[int]) -> None:
+        survey = self._running.get(page.number)
         if survey is None or session not in survey.missing:
             return  # too late
         survey.pages[session] += 1
         if survey.pages[session] > PAGES_MOST:
             raise Malformed("page: more of them than there are rows for")
-        survey.asking.tell(
-            {"is": "page", "ticket": survey.ticket, "front": message["front"], "rows": message["rows"]}
-        )
-        if message["is_last"]:
-            survey.left_out += message.get("left_out", 0)
+        survey.asking.tell(SurveyPage(survey.ticket, page.front, page.rows))
+        if page.is_last:
+            survey.left_out += page.left_out
             survey.missing.discard(session)
-            self._look_if_done(message["number"])
+            self._look_if_done(page.number)
 
     def _look_if_done(self, number: int) -> None:
         survey = self._running[number]
@@ -113,17 +113,4 @@ class Surveys:
     @staticmethod
     def _end(survey: _Survey) -> None:
         missing = len(survey.missing)
-        survey.asking.tell(
-            {
-                "is": "surveyed",
-                "ticket": survey.ticket,
-                "fronts": survey.fronts - missing,
-                "missing": missing,
-                "left_out": survey.left_out,
-            }
-        )
-
-
-def _row(cell: Cell) -> list[object]:
-    """``["cell", name, state, memory_bytes]``; 0 where nobody counts memory."""
-    return ["cell", cell.name, cell.state.value, cell.memory_bytes()]
+        survey.asking.tell(SurveyDone(survey.ticket, survey.fronts - missing, missing, survey.left_out))

@@ -1,7 +1,7 @@
-"""The warden's life: take the listener, start zygotes and fronts, serve leases, drain, end.
+"""The warden's life: listens, starts zygotes and fronts, serves leases, drains, and ends.
 
-Everything it starts ends with it: zygotes, gunicorn and every cell's pid 1 have a death signal on
-it, and cells also see its end of their set-up socket close.
+Every process that the warden starts ends with it.  Zygotes, gunicorn and each cell's pid 1 have a death
+signal set on it, and cells also notice when the warden's end of their set-up socket closes.
 """
 
 from __future__ import annotations
@@ -10,83 +10,79 @@ import asyncio
 import contextlib
 import fcntl
 import hashlib
-import json
 import logging
 import os
 import resource
 import signal
 import socket
 import stat
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
 from supervisor import signals
-from supervisor.datagrams import Message
 from supervisor.errors import ConfigurationError
+from supervisor.front_start import FrontStart
 from supervisor.function_limits import FILES
+from supervisor.link_messages import Layers
+from supervisor.link_records import CellEnd
 from supervisor.runtimes import Runtime, load_runtimes
 from supervisor.settings import front_settings
 from supervisor.settings.declarations import Settings
 from supervisor.warden import fronts as fronts_
 from supervisor.warden.cells import uid_pool
-from supervisor.warden.cells.cell_folders import Rooms, readable_paths
+from supervisor.warden.cells.cell_folders import CellFolders
 from supervisor.warden.cells.code_mount import Bundles
 from supervisor.warden.cells.confinement import Confinement
-from supervisor.warden.cells.held_cell import Cell, Ending
+from supervisor.warden.cells.held_cell import Cell
 from supervisor.warden.descriptor_limit import raise_descriptor_limit
 from supervisor.warden.fronts import Fronts
 from supervisor.warden.jail import _host_syscalls as sys_
 from supervisor.warden.jail import cgroups as cgroups_
-from supervisor.warden.jail.cgroup_hierarchies import Place, own_places
+from supervisor.warden.jail.cgroup_hierarchies import read_own_places
 from supervisor.warden.jail.cgroups import Cgroups
 from supervisor.warden.jail.probes import Finding
 from supervisor.warden.jail.tiers import Tier
-from supervisor.warden.launch.front_standby import StandBy
+from supervisor.warden.launch.front_standby import FrontStandby
 from supervisor.warden.launch.launcher import Launch
-from supervisor.warden.launch.zygote_prestart import FirstZygote, Wanted
+from supervisor.warden.launch.zygote_prestart import PrestartedZygote, ZygoteKey
 from supervisor.warden.leases.desk import Desk
 from supervisor.warden.memory import host_budget
-from supervisor.warden.memory.counter_check import Agreement
+from supervisor.warden.memory.counter_check import CounterCheck
 from supervisor.warden.processes import Children
-from supervisor.warden.reload import Tuning
+from supervisor.warden.reload import SettingsReload
 from supervisor.warden.supply.registry import Registry
 from supervisor.warden.survey_rounds import Surveys
 
 log = logging.getLogger("cellblock.warden")
 
-# Cells that were killed at shutdown are reaped within this; the kernel tears their memory down.
+# At shutdown: how long to wait for killed cells to be reaped, while the kernel frees their memory.
 REAP_SECONDS = 5.0
-# For the kernel without memory: cells go first, then zygotes, then fronts, and this process last.
-OOM_SCORE = -900
-# From readiness to the zygotes and spare cells that no caller waits for yet: the first answers come before.
+# From readiness until the other zygotes and spare cells start: the first calls get the processor first.
 SETTLE_S = 0.25
 
 
 def within_the_host(settings: Settings) -> Settings:
-    """The settings, with ceilings for open files that the host lets a cell have.
+    """The settings, with the ceilings of open files lowered to what the host allows a cell.
 
-    Cells inherit the server's hard limit and can only lower it: a deploy that asks for more is told
-    so, instead of a cell that cannot be tied.  What they have open together is the host's to bear.
+    A cell inherits the server's hard limit and can only lower it.  With the lower ceiling a deploy that asks
+    for more is refused; without it, its cells could not be tied.
     """
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     ceilings = {
         **settings.all_ceilings,
-        FILES: host_budget.sums_of(settings, host_budget.read_host(our_places())).files,
+        FILES: host_budget.budget_for(settings, host_budget.read_host(read_own_places())).files,
     }
     if hard != resource.RLIM_INFINITY:
         ceilings["open_files"] = min(ceilings["open_files"], hard)
     return replace(settings, ceilings=ceilings)
 
 
-def our_places() -> dict[str, Place]:
-    """Where this process is in each hierarchy."""
-    with open("/proc/self/cgroup") as groups, open("/proc/self/mountinfo") as mounts:
-        return own_places(groups.read(), mounts.read())
-
-
 def _real_folder(path: Path, mode: int) -> None:
-    """Make it if there is nothing.  ConfigurationError for a link or a file: the fronts can make those."""
+    """Make the folder if it is missing.
+
+    Raises ConfigurationError for a link or a file, which a front can make.
+    """
     with contextlib.suppress(FileExistsError):
         path.mkdir(mode=mode)
     if not stat.S_ISDIR(path.lstat().st_mode):
@@ -99,20 +95,20 @@ OnReady = Callable[[], Awaitable[None]]
 
 
 def harden(tier: Tier) -> None:
-    """What the warden does to itself before anything hostile exists; while it has one thread."""
+    """Restrict the warden itself, before anything hostile runs and while it has one thread."""
     if tier is Tier.A_USER:
-        # An ordinary user may make a detached mount of a bundle only in namespaces of its own.
+        # An ordinary user may make detached mounts only in a user and mount namespace of its own.
         sys_.enter_user_namespace(sys_.CLONE_NEWNS)
         sys_.mount("none", "/", "none", sys_.MS_REC | sys_.MS_PRIVATE)
     sys_.prctl(sys_.PR_SET_DUMPABLE, 0)
     sys_.prctl(sys_.PR_SET_CHILD_SUBREAPER, 1)
-    resource.setrlimit(resource.RLIMIT_CORE, (1, 1))  # 1: a core_pattern that is a pipe ignores 0
+    resource.setrlimit(resource.RLIMIT_CORE, (1, 1))  # not 0: a core_pattern that is a pipe ignores 0
     os.umask(0o077)
-    sys_.last_to_be_killed(OOM_SCORE, 0)
+    sys_.set_oom_score(sys_.WARDEN_OOM_SCORE, 0)
 
 
 class Warden:
-    """One server, in the tier that was found and allowed (``supervisor.warden.jail.tiers``)."""
+    """One server, in the tier that ``admission`` allowed."""
 
     def __init__(
         self,
@@ -121,10 +117,13 @@ class Warden:
         tier: Tier,
         findings: Mapping[str, Finding],
         read_settings: Callable[[], Settings],
-        front: StandBy,
-        first_zygotes: Mapping[Wanted, FirstZygote],
+        front: FrontStandby,
+        first_zygotes: Mapping[ZygoteKey, PrestartedZygote],
     ) -> None:
-        """``read_settings()`` reads them again, at SIGHUP; ConfigurationError.  ``front`` stands by."""
+        """``read_settings()`` reads them again on SIGHUP, and may raise ConfigurationError.
+
+        ``front`` and ``first_zygotes`` are processes that were started early and wait to be told what to run.
+        """
         self._front, self._first_zygotes = front, first_zygotes
         self._given, self._read_settings = settings, read_settings
         self._settings = settings = within_the_host(settings)
@@ -147,17 +146,18 @@ class Warden:
         return runtimes
 
     def prepare_data_dir(self) -> None:
-        """The folders of the data directory with their owners; idempotent."""
+        """Make the folders of the data directory, with the right owners.  Idempotent."""
         data_dir, front_dir = self._settings.data_dir, self._settings.front_dir
         if not data_dir.exists():
             data_dir.mkdir(parents=True)
-            data_dir.chmod(0o755)  # whatever the umask is; what is private in it is so by itself
+            data_dir.chmod(0o755)  # despite the umask; the private files in it have modes of their own
         self._lock(data_dir)
         front_dir.mkdir(exist_ok=True, mode=0o700)
         _real_folder(front_dir / "bundles", 0o755)
         owner = front_dir.stat().st_uid
         if owner != self.front_uid:
-            # The operator changed the setting ``user``: what the fronts own follows, and nothing else.
+            # The operator changed the setting ``user``: hand over what the old fronts owned, and nothing
+            # else.
             for _, folders, files, descriptor in os.fwalk(front_dir):
                 for name in (".", *folders, *files):
                     if os.stat(name, dir_fd=descriptor, follow_symlinks=False).st_uid == owner:
@@ -165,9 +165,10 @@ class Warden:
                         os.chown(name, *to, dir_fd=descriptor, follow_symlinks=False)
 
     def _lock(self, data_dir: Path) -> None:
-        """One server for one data directory: what it finds of another there is a dead one's, to be removed.
+        """Lock the data directory.
 
-        The kernel unlocks it when this process ends, however it does.
+        So a second server refuses to start, and leftovers in it are a dead server's.  The kernel releases the
+        lock when this process ends, in whatever way.
         """
         self._data_fd = os.open(data_dir, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
@@ -178,7 +179,7 @@ class Warden:
             ) from None
 
     async def run(self, on_ready: OnReady) -> None:
-        """Serve until SIGTERM or SIGINT; ``on_ready`` runs once, when the first call could be served."""
+        """Serve until SIGTERM or SIGINT.  ``on_ready`` runs once, when the first call can be served."""
         settings = self._settings
         loop = asyncio.get_running_loop()
         had_terminal = has_terminal()
@@ -194,18 +195,18 @@ class Warden:
         confinement = self._confinement(cgroups, children)
         desk = Desk(confinement.bundles, settings.queue_seconds, settings.all_ceilings)
         desk.registry = self._registry = registry = self._make_registry(desk, confinement, children)
-        children.no_more_of_the_start()
+        children.release_first()
         registry.prove()
-        tuning = self._tuning(desk, registry, confinement)
+        settings_reload = self._settings_reload(desk, registry, confinement)
         Surveys(desk, registry)
-        agreement = Agreement(lambda: list(registry.cells.values()))
-        agreement.start()
+        counter_check = CounterCheck(lambda: list(registry.cells.values()))
+        counter_check.start()
 
         def hung_up() -> None:
             if had_terminal and not has_terminal():
-                self._stop.set()  # nobody looks any more, and nobody is left to press Ctrl-C
+                self._stop.set()  # the terminal was closed: nobody could press Ctrl-C
             else:
-                tuning.reload()
+                settings_reload.reload()
 
         loop.add_signal_handler(signal.SIGHUP, hung_up)
 
@@ -223,10 +224,10 @@ class Warden:
         try:
             await self._until_stopped(on_ready)
         finally:
-            drain_seconds = self._settings.drain_seconds  # as it is now
+            drain_seconds = self._settings.drain_seconds  # the current value; SIGHUP may have changed it
             log.info("draining: running calls have %.0f s", drain_seconds)
             await fronts.stop(drain_seconds)
-            agreement.stop()
+            counter_check.stop()
             registry.stop()
             await self._until_reaped(registry)
             desk.close()
@@ -251,10 +252,9 @@ class Warden:
         first_id = uid_pool.first_id(settings.data_dir, settings.cell_uid_base)
 
         def layers_changed() -> None:
-            layers = [layer.as_json() for layer in confinement.layers()]
-            desk.publish({"is": "layers", "layers": layers})
+            desk.publish(Layers(confinement.layers()))
             if confinement.breach and not self._is_ready.is_set():
-                self._stop.set()  # nothing was served yet, and nothing will be
+                self._stop.set()  # nothing was served yet: do not start
             self._look_if_ready(desk)
 
         return Registry(
@@ -263,7 +263,7 @@ class Warden:
             huge_pages=settings.huge_pages,
             blank_cells=settings.blank_cells,
             blank_most=settings.blank_cells_most,
-            slots=uid_pool.Slots(first_id, settings.max_cells),
+            slots=uid_pool.UidPool(first_id, settings.max_cells),
             confinement=confinement,
             children=children,
             shares=desk.shares,
@@ -274,19 +274,19 @@ class Warden:
             on_layers=layers_changed,
         )
 
-    def _tuning(self, desk: Desk, registry: Registry, confinement: Confinement) -> Tuning:
+    def _settings_reload(self, desk: Desk, registry: Registry, confinement: Confinement) -> SettingsReload:
         def changed(settings: Settings, runtimes: tuple[Runtime, ...]) -> None:
             self._settings = settings
-            if confinement.rooms is not None:
-                confinement.readable = readable_of(runtimes, confinement.rooms)
+            if confinement.cell_folders is not None:
+                confinement.readable = confinement.cell_folders.readable_by(runtimes)
 
-        return Tuning(
+        return SettingsReload(
             self._given,
             self._read_settings,
             desk,
             registry,
             within_the_host=within_the_host,
-            make_room=raise_descriptor_limit,
+            raise_limit=raise_descriptor_limit,
             on_change=changed,
         )
 
@@ -297,17 +297,17 @@ class Warden:
         if tier.has_namespaces:
             return Confinement(tier, cgroups, self._findings, bundles, None, {})
         children.sweeps = True
-        rooms = Rooms(run_dir.resolve(), tier, children)
-        readable = readable_of(self.runtimes, rooms)
-        return Confinement(tier, cgroups, self._findings, bundles, rooms, readable)
+        cell_folders = CellFolders(run_dir.resolve(), tier, children)
+        readable = cell_folders.readable_by(self.runtimes)
+        return Confinement(tier, cgroups, self._findings, bundles, cell_folders, readable)
 
     def _cgroups(self) -> Cgroups:
-        """The server's own group."""
-        places = our_places()
-        family = [self._front.pid, *(first.pid for first in self._first_zygotes.values())]
-        cgroups = Cgroups(cgroups_.name_of(self._settings.data_dir), places, family)
-        most = host_budget.sums_of(self._settings, host_budget.read_host(places))
-        cgroups.bound(most.processes, most.memory_bytes)
+        """The server's cgroups, with the limits of all cells together."""
+        places = read_own_places()
+        own_pids = [self._front.pid, *(first.pid for first in self._first_zygotes.values())]
+        cgroups = Cgroups(cgroups_.group_name(self._settings.data_dir), places, own_pids)
+        most = host_budget.budget_for(self._settings, host_budget.read_host(places))
+        cgroups.limit_all_cells(most.processes, most.memory_bytes)
         return cgroups
 
     async def _until_stopped(self, on_ready: OnReady) -> None:
@@ -322,13 +322,13 @@ class Warden:
 
     async def _until_reaped(self, registry: Registry) -> None:
         deadline = asyncio.get_running_loop().time() + REAP_SECONDS
-        while registry.cells or registry.stock.pids or self.children.strays():
+        while registry.cells or registry.zygotes.pids or self.children.strays():
             if asyncio.get_running_loop().time() > deadline:
                 log.error("%d cells were not reaped within %.0f s", len(registry.cells), REAP_SECONDS)
                 return
             await asyncio.sleep(0.005)
 
-    def _cell_ended(self, desk: Desk, cell: Cell, ending: Ending) -> None:
+    def _cell_ended(self, desk: Desk, cell: Cell, ending: CellEnd) -> None:
         desk.ended(cell, ending)
         if ending.cause == "exited" and ending.signal:
             log.info("cell %s was ended by %s", cell.name, signals.name_of(ending.signal))
@@ -337,32 +337,21 @@ class Warden:
         if len(desk.sessions) >= self._settings.workers and self._registry.is_ready():
             self._is_ready.set()
 
-    def _front_launch(self) -> tuple[Launch, str]:
-        """What the fronts are, and what they are told."""
+    def _front_launch(self) -> tuple[Launch, FrontStart]:
+        """gunicorn's launch, and what it is told to start with."""
         settings = self._settings
-        config: Message = {
-            "settings": front_settings.for_a_new_front(settings),
-            "admin_token_sha256": self._token_digest,
-            "runtimes": [runtime.name for runtime in self.runtimes],
-        }
+        start = FrontStart(
+            front_settings.for_a_new_front(settings),
+            self._token_digest,
+            [runtime.name for runtime in self.runtimes],
+        )
         mounts = self._findings["mounts-as-root" if os.geteuid() == 0 else "mounts"]
         front_dir = settings.front_dir.resolve()
-        launch = fronts_.launch_of(front_dir, self.front_uid, self.front_gid, config, mounts.works)
-        return launch, json.dumps(config)
-
-
-def readable_of(runtimes: Iterable[Runtime], rooms: Rooms) -> dict[str, list[str]]:
-    """What cells without a root of their own may read, by runtime."""
-    return {
-        runtime.name: readable_paths(
-            [*map(str, runtime.host_dirs), str(runtime.libraries), str(rooms.code_dir)]
-        )
-        for runtime in runtimes
-    }
+        return fronts_.front_launch_of(front_dir, self.front_uid, self.front_gid, start, mounts.works), start
 
 
 def has_terminal() -> bool:
-    """Whether a terminal controls this process now."""
+    """Whether this process has a controlling terminal now."""
     try:
         os.close(os.open("/dev/tty", os.O_RDONLY | os.O_NOCTTY | os.O_CLOEXEC))
     except OSError:

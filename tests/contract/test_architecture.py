@@ -59,8 +59,11 @@ def test_the_states_are_the_ones_of_the_table() -> None:
     assert rows("States") == expected
 
 
-# What both sides of a cell's pipes import.
-SHARED = ("worker.wire", "worker.logwire")
+# What both sides of a channel import.
+SHARED = (
+    "worker.wire", "worker.logwire", "worker.message_fields", "worker.message_table",
+    "worker.setup_messages", "worker.zygote_messages",
+)  # fmt: skip
 # A room is a folder so deep; what is deeper is a part of it.
 ROOM_DEPTH = {"supervisor": 3, "worker": 2}
 

@@ -28,7 +28,7 @@ pytestmark = [pytest.mark.needs_sandbox, pytest.mark.needs_root]
 
 LINK = "supervisor/front/warden_link.py"
 ZYGOTES = "supervisor/warden/supply/zygote_handle.py"
-WORDS = "supervisor/warden/leases/front_messages.py"
+TRANSPORT = "supervisor/datagrams.py"
 HOSTILE = Change(
     LINK,
     """
@@ -66,7 +66,10 @@ MESSAGES = 40  # of eight descriptors each, as HOSTILE sends them
 # For a control that starts as many of each of three zygotes as it is asked for.
 FEWER_ASKED = Change(LINK, "range(8)", old="range(300)")
 ALL_AT_ONCE = Change(ZYGOTES, "if True:", old="if self._processes[-1].is_ready:")
-UNCHECKED = Change(WORDS, "\ndef checked(message, descriptors):\n    return message\n")
+UNCHECKED = Change(
+    TRANSPORT, "            return {}\n", old="            discard(descriptors)\n            raise\n"
+)
+
 
 MOST_ZYGOTES = 8
 

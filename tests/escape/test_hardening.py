@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from supervisor.warden.launch.front_standby import ENVIRONMENT
+from supervisor.warden.launch.front_standby import FRONT_ENVIRONMENT
 from tests.escape.canaries import Canaries
 from tests.escape.conftest import Target
 from tests.support.descriptors import places_in
@@ -67,7 +67,7 @@ def test_a_front_never_had_the_servers_environment_or_descriptors(targets: Targe
         environment = dict(
             entry.split(b"=", 1) for entry in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0") if entry
         )
-        assert environment == {name.encode(): value.encode() for name, value in ENVIRONMENT.items()}
+        assert environment == {name.encode(): value.encode() for name, value in FRONT_ENVIRONMENT.items()}
         opened = places_in(pid)
         files = {target for number, target in opened.items() if number > 2 and target.startswith("/")}
         allowed = (f"{server.data_dir}/front/", "/tmp/", "/dev/null")
@@ -95,9 +95,9 @@ def test_a_zygote_has_nothing_of_the_servers_environment_and_one_descriptor_of_i
         assert [target.partition(":")[0] for target in own] == ["socket"], own
 
 
-@pytest.mark.parametrize("what", ["standby import StandBy", "waiting import WaitingLauncher"])
+@pytest.mark.parametrize("what", ["front_standby import FrontStandby", "zygote_standby import ZygoteStandby"])
 def test_a_process_that_stands_by_ends_with_a_server_that_never_told_it_what_it_is(what: str) -> None:
-    program = f"from supervisor.warden.jail.{what} as Waits; print(Waits().pid)"
+    program = f"from supervisor.warden.launch.{what} as Waits; print(Waits().pid)"
     done = subprocess.run(
         [sys.executable, "-c", program], cwd=REPOSITORY, capture_output=True, text=True, check=True
     )

@@ -39,8 +39,9 @@ LEFT_OUT = Change(
 )
 # Where the groups of all controllers are one folder (v2) there is no being in one of them alone.
 GUARD_ASLEEP = Change(
-    "supervisor/warden/memory/memory_guard.py", "    def _look(self, cell: _Cell) -> None:\n        return\n",
-    old="    def _look(self, cell: _Cell) -> None:\n",
+    "supervisor/warden/memory/memory_guard.py",
+    "    def _look(self, cell: _GuardedCell) -> None:\n        return\n",
+    old="    def _look(self, cell: _GuardedCell) -> None:\n",
 )  # fmt: skip
 
 

@@ -21,7 +21,7 @@ ROUNDS = 4
 # A few whose last pages are just being given back.
 A_FEW = 4
 SETTLE_SECONDS = 20.0 * FACTOR
-WITHOUT_IT = Change("supervisor/warden/jail/cgroups.py", "\nLeaf.forget = lambda _: None\n")
+WITHOUT_IT = Change("supervisor/warden/jail/cgroups.py", "\nLeaf.release_pages = lambda _: None\n")
 # A page of a library that nobody else has in use: its first reader from now on is this cell.
 EVICTOR = """
 import os, sysconfig

@@ -28,7 +28,7 @@ def count():
     return open_in(tree_of(os.getpid())), {HOST_HAS}
 """,
 )
-UNGUARDED = Change(FILES, "ENOUGH = 100.0", old="ENOUGH = 0.75")
+UNGUARDED = Change(FILES, "FULL_SHARE = 100.0", old="FULL_SHARE = 0.75")
 COUNTED_LATE = Change(FILES, "count: Callable[[], tuple[int, int]] = lambda: count()",
                       old="count: Callable[[], tuple[int, int]] = count")  # fmt: skip
 EACH, CHILDREN = 900, 4

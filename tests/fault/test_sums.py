@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from supervisor.warden.jail.cgroup_hierarchies import Place
+from supervisor.warden.jail.cgroup_hierarchies import CgroupFolder
 from supervisor.warden.jail.cgroups import Cgroups
 from tests.fault.conftest import HELLO, MakeSmall, is_answered
 from tests.support.envelope import assert_envelope
@@ -252,6 +252,6 @@ def handle(req):
 def test_a_group_that_cannot_be_bounded_is_said(caplog: pytest.LogCaptureFixture, tmp_path: Path) -> None:
     (tmp_path / "base").mkdir()
     made = Cgroups("scripted", {})
-    made._bases = {"pids": Place(str(tmp_path / "base"), 1)}
-    made.bound(10, 10)
+    made._bases = {"pids": CgroupFolder(str(tmp_path / "base"), 1)}
+    made.limit_all_cells(10, 10)
     assert "has no limit" in caplog.text

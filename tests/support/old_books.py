@@ -27,16 +27,16 @@ STRUCK_OUT_LAST = (
     Change(
         "supervisor/warden/supply/registry.py",
         "steps = []",
-        old="steps: list[Callable[[], object]] = [lambda: self._strike_out(cell)]",
+        old="steps: list[Callable[[], object]] = [lambda: self._remove(cell)]",
     ),
     Change(
         "supervisor/warden/supply/registry.py",
-        "steps += [lambda: self._tell_end(cell, ending), lambda: self._strike_out(cell)]",
+        "steps += [lambda: self._tell_end(cell, ending), lambda: self._remove(cell)]",
         old="steps.append(lambda: self._tell_end(cell, ending))",
     ),
 )
 FIRST_ERROR_ENDS = Change(
     "supervisor/warden/all_steps.py",
-    "\ndef all_of(whose, *steps):\n    for step in steps:\n        step()\n",
+    "\ndef take_all_steps(whose, *steps):\n    for step in steps:\n        step()\n",
 )
 OLD_BOOKS = (RAISING_NAMES, SAID_FIRST, *STRUCK_OUT_LAST, FIRST_ERROR_ENDS)

@@ -125,7 +125,7 @@ class Cell(Ends):
         self.unbegun: list[PendingCall] = []
         self.freed: list[float] = []
         on_free = on_free or (lambda _, seconds: self.freed.append(seconds))
-        lease = Lease("cell-1", {}, self.ours)
+        lease = Lease("cell-1", None, self.ours)
         self.instance = Instance(lease, self.warden, identity(**limits), on_free, self._is_gone)  # type: ignore[arg-type]
 
     def _is_gone(self, instance: Instance, unbegun: list[PendingCall]) -> None:

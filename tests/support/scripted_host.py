@@ -1,7 +1,7 @@
 """The warden's real books on a host that a test plays: its zygote, its cells and its fronts are scripts.
 
-Desk, Registry, Roll, Book, Cell, Children and the zygote's handle are the product's own, on real sockets and
-pipes; what is a script are the processes at the other ends, so that they do what no process does on request.
+Desk, Registry, CellRoll, Accounts, Cell, Children and the zygote's handle are the product's own, on real
+sockets and pipes.  The processes at the other ends are scripts, which do what no process does on request.
 Time is the test's too: ``advance`` moves the clock and lets everything happen that is due.
 """
 
@@ -19,23 +19,26 @@ from types import FrameType
 from typing import Any
 
 from supervisor import datagrams
-from supervisor.datagrams import Message, pair
+from supervisor.datagrams import Plain, pair
 from supervisor.function_limits import DEFAULT_CEILINGS
+from supervisor.link_messages import LINK, TO_FRONT, CellEnded, Leased, LeaseRefusal
 from supervisor.runtimes import Runtime
 from supervisor.warden.cells import held_cell
 from supervisor.warden.cells.code_mount import Bundles
 from supervisor.warden.cells.confinement import Confinement
-from supervisor.warden.cells.uid_pool import Slots
+from supervisor.warden.cells.uid_pool import UidPool
 from supervisor.warden.jail.cgroups import Cgroups
 from supervisor.warden.jail.tiers import Tier
-from supervisor.warden.launch.zygote_prestart import FirstZygote
+from supervisor.warden.launch.zygote_prestart import PrestartedZygote
 from supervisor.warden.leases import accounts, desk, space_shares
 from supervisor.warden.leases.desk import Desk
 from supervisor.warden.processes import Children
 from supervisor.warden.supply import registry, roll
-from supervisor.warden.supply.preload import Ahead, names_of
+from supervisor.warden.supply.preload import ImportProfile, preloaded_names
 from supervisor.warden.supply.registry import Registry
 from supervisor.warden.survey_rounds import Surveys
+from worker.setup_messages import SETUP, TO_CELL, Blank, Cloned, Surroundings, Tie, Tied
+from worker.zygote_messages import TO_ZYGOTE, ZYGOTE, Ready, Spawned
 
 # Above every number that the kernel gives a process: nobody real is meant by it.
 FIRST_PID = 1 << 23
@@ -78,7 +81,7 @@ class ScriptedCell:
     pid: int
     setup: socket.socket
     pipes: list[int]
-    heard: list[str] = field(default_factory=list)
+    heard: list[type] = field(default_factory=list)
 
     def listen(self) -> None:
         """Take what the warden has sent."""
@@ -89,27 +92,27 @@ class ScriptedCell:
                 return
             if received is None:
                 return
-            message, descriptors = received
+            plain, descriptors = received
             for descriptor in descriptors:
                 os.close(descriptor)
-            self.heard.append(message["do"])
+            self.heard.append(type(SETUP.decode(TO_CELL, plain, len(descriptors))))
 
-    def say(self, **message: Any) -> None:
+    def say(self, message: object) -> None:
         """To the warden; for nothing if it has hung up."""
         try:
-            datagrams.send(self.setup, message)
+            datagrams.send(self.setup, SETUP.encode(message))
         except OSError:
             return
 
     def go_on(self) -> None:
         """The next word that an honest cell would say."""
         self.listen()
-        if self.heard[-1:] == ["build"]:
-            self.heard.append("blank")
-            self.say(**{"is": "blank"})
-        elif self.heard[-1:] == ["tie"]:
-            self.heard.append("tied")
-            self.say(**{"is": "tied", "proof": []})
+        if self.heard[-1:] == [Surroundings]:
+            self.heard.append(Blank)
+            self.say(Blank())
+        elif self.heard[-1:] == [Tie]:
+            self.heard.append(Tied)
+            self.say(Tied([]))
 
     def close(self) -> None:
         """The kernel takes what it had."""
@@ -127,8 +130,8 @@ class ScriptedFront:
     is_gone: bool = False
     asked: dict[int, tuple[str, str]] = field(default_factory=dict)
     held: dict[str, tuple[tuple[str, str], list[int]]] = field(default_factory=dict)
-    ended: list[Message] = field(default_factory=list)
-    refused: list[Message] = field(default_factory=list)
+    ended: list[CellEnded] = field(default_factory=list)
+    refused: list[LeaseRefusal] = field(default_factory=list)
 
     def listen(self) -> None:
         """Take what the warden has sent."""
@@ -140,23 +143,24 @@ class ScriptedFront:
             if received is None:
                 self.leave()
                 return
-            message, descriptors = received
-            if message["is"] == "leased":
-                self.held[message["cell"]] = (self.asked.pop(message["ticket"]), descriptors)
+            plain, descriptors = received
+            message = LINK.decode(TO_FRONT, plain, len(descriptors))
+            if isinstance(message, Leased):
+                self.held[message.cell] = (self.asked.pop(message.ticket), descriptors)
                 continue
             for descriptor in descriptors:
                 os.close(descriptor)
-            if message["is"] == "refused":
-                self.asked.pop(message["ticket"])
+            if isinstance(message, LeaseRefusal):
+                self.asked.pop(message.ticket)
                 self.refused.append(message)
-            elif message["is"] == "ended":
+            elif isinstance(message, CellEnded):
                 self.ended.append(message)
-                self._forget(message["cell"])
+                self._forget(message.cell)
 
-    def send(self, message: Message, descriptors: list[int] | None = None) -> None:
-        """To the warden; for nothing if it has hung up."""
+    def send(self, plain: Plain, descriptors: list[int] | None = None) -> None:
+        """To the warden, whatever it is; for nothing if it has hung up."""
         try:
-            datagrams.send(self.sock, message, descriptors or [])
+            datagrams.send(self.sock, plain, descriptors or [])
         except OSError:
             self.listen()
 
@@ -193,10 +197,10 @@ class ScriptedHost:
         self._pid_of: dict[str, int] = {}
         ours, self._zygote = pair()
         self._zygote.setblocking(False)
-        wanted = (RUNTIME, names_of(Ahead.OWN, ()), False, None)
-        self.children = Children({wanted: FirstZygote(ZYGOTE_PID, ours)})
+        wanted = (RUNTIME, preloaded_names(ImportProfile.OWN, ()), False, None)
+        self.children = Children({wanted: PrestartedZygote(ZYGOTE_PID, ours)})
         self.desk = Desk(confinement.bundles, QUEUE_SECONDS, DEFAULT_CEILINGS)
-        self.slots = Slots(100_000, most)
+        self.slots = UidPool(100_000, most)
         self.registry = Registry(
             (RUNTIME,), preload=(), huge_pages=False, blank_cells=1, blank_most=0, slots=self.slots,
             confinement=confinement, children=self.children, shares=self.desk.shares,
@@ -205,7 +209,7 @@ class ScriptedHost:
         )  # fmt: skip
         self.desk.registry = self.registry
         Surveys(self.desk, self.registry)
-        datagrams.send(self._zygote, {"ready": True, "missing": []})
+        datagrams.send(self._zygote, ZYGOTE.encode(Ready([])))
 
     # ---- the host's side --------------------------------------------------------------------
 
@@ -228,14 +232,16 @@ class ScriptedHost:
                 return
             if received is None:
                 return
-            _, (setup, *pipes) = received
+            plain, descriptors = received
+            ZYGOTE.decode(TO_ZYGOTE, plain, len(descriptors))
+            setup, *pipes = descriptors
             cell = ScriptedCell(next(self._pids), socket.socket(fileno=setup), pipes)
             cell.setup.setblocking(False)
             self.cells.append(cell)
             pidfd = self._pidfd()
-            datagrams.send(self._zygote, {"pid": cell.pid}, [pidfd])
+            datagrams.send(self._zygote, ZYGOTE.encode(Spawned(cell.pid)), [pidfd])
             os.close(pidfd)
-            cell.say(**{"is": "cloned"})
+            cell.say(Cloned())
 
     async def advance(self, seconds: float) -> None:
         """Time goes on."""
@@ -339,8 +345,8 @@ def unconfined(folder: Path) -> Confinement:
     return Confinement(Tier.NONE, Cgroups("scripted", {}), {}, Bundles(folder, as_mounts=False), None, {})
 
 
-def lease(ticket: int, key: tuple[str, str], most: int, mode: str = "serve") -> Message:
-    """The words of a front that wants a cell."""
+def lease(ticket: int, key: tuple[str, str], most: int, mode: str = "serve") -> Plain:
+    """What a front says that wants a cell, as it travels."""
     return {
         "do": "lease", "ticket": ticket, "mode": mode, "space": key[0], "name": key[1], "version": 1,
         "digest": DIGEST, "runtime": RUNTIME.name, "network": "none", "imports": [], "max_instances": most,

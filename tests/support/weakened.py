@@ -30,6 +30,7 @@ WARDEN = "supervisor/warden/warden.py"
 CONFINEMENT = "supervisor/warden/cells/confinement.py"
 GUARD = "supervisor/warden/memory/memory_guard.py"
 CODE = "supervisor/warden/cells/code_mount.py"
+HIERARCHIES = "supervisor/warden/jail/cgroup_hierarchies.py"
 FREEZER = "supervisor/warden/jail/freezer.py"
 DEVICES = "supervisor/warden/jail/device_nodes.py"
 KEPT = "worker/fresh/kept_descriptors.py"
@@ -63,17 +64,17 @@ def without_namespace(flag: str) -> Change:
 
 # The whole of the host's top level in the cell's root, read-only; /etc then is the host's.
 _HOSTS_ROOT = """
-_launch_of = launch_of
+_launch_of = zygote_launch_of
 
-def launch_of(*arguments):
+def zygote_launch_of(*arguments):
     import dataclasses
     launch = _launch_of(*arguments[:-1], False)  # no huge pages: what they need is at /sys
-    root = dict(launch.root, files={}, copies=[])
-    taken = {place.split("/")[1] for place in root["read_only"].values()} - {"etc", "var"}
+    root = dataclasses.replace(launch.root, files={}, copies=())
+    taken = {place.split("/")[1] for place in root.read_only.values()} - {"etc", "var"}
     for name in os.listdir("/"):
         path = "/" + name
         if name not in taken | {"proc", "dev", "tmp"} and os.path.isdir(path) and not os.path.islink(path):
-            root["read_only"][path] = path
+            root.read_only[path] = path
     return dataclasses.replace(launch, root=root)
 """
 
@@ -120,11 +121,11 @@ WITHOUT: dict[str, tuple[Change, ...]] = {
             Change(ZYGOTE, "(0 if network", old="(sys_.CLONE_NEWNET if network")),
     "ipc": (without_namespace("CLONE_NEWIPC"),),
     # Nor does the warden look at what each cell has, as it does where no cgroup counts.
-    "cg": (Change(WARDEN, "own_places('', '')", old="own_places(groups.read(), mounts.read())"),
-           Change(GUARD, "    def _look(self, cell: _Cell) -> None:\n        return\n",
-                  old="    def _look(self, cell: _Cell) -> None:\n")),
+    "cg": (Change(HIERARCHIES, "own_places('', '')", old="own_places(groups.read(), mounts.read())"),
+           Change(GUARD, "    def _look(self, cell: _GuardedCell) -> None:\n        return\n",
+                  old="    def _look(self, cell: _GuardedCell) -> None:\n")),
     # A function's code is then a mount of the folder where the host keeps it.
-    "ovl": (Change(CODE, "\ndef _of_its_own(*_):\n    raise OSError(38, 'taken away')\n"),),
+    "ovl": (Change(CODE, "\ndef _as_overlay(*_):\n    raise OSError(38, 'taken away')\n"),),
     # The host's own nodes, standard input among them.
     "dev": (Change(DEVICES, "\ndef own_devices():\n    raise PermissionError('taken away')\n"),
             Change(KEPT, "    if True:\n",
@@ -139,7 +140,7 @@ WITHOUT: dict[str, tuple[Change, ...]] = {
     # Only what lies in the copy: our worker package there, and the bundles of the test's own server.
     "ro": (Change(ZYGOTES, 'root.writable[str(package_dir("worker"))]',
                   old='root.read_only[str(package_dir("worker"))]'),
-           Change(CODE, "\ndef _of_its_own(*_):\n    raise OSError(38, 'taken away')\n"),
+           Change(CODE, "\ndef _as_overlay(*_):\n    raise OSError(38, 'taken away')\n"),
            Change(CODE, "CODE_ATTRIBUTES = sys_", old="CODE_ATTRIBUTES = sys_.MOUNT_ATTR_RDONLY | sys_")),
     "tmp": (without_steps("tmp-size"),
             Change(LOCKDOWN, 'return "mode=1777"', old='return "size=%d,nr_inodes=%d,mode=1777" % '
@@ -148,7 +149,9 @@ WITHOUT: dict[str, tuple[Change, ...]] = {
 
 _NO_SELF_TEST = (
     without_steps("layers-hold", "filter-holds", "limits-hold"),
-    Change(CONFINEMENT, "return []", old="return sorted(PROVEN[self.tier] - {words[0] for words in proof})"),
+    Change(
+        CONFINEMENT, "return []", old="return sorted(PROVEN[self.tier] - {proven.layer for proven in proof})"
+    ),
 )
 
 

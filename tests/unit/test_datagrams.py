@@ -1,4 +1,4 @@
-"""Messages with descriptors over real SEQPACKET socketpairs."""
+"""Plains with descriptors over real SEQPACKET socketpairs."""
 
 from __future__ import annotations
 
@@ -19,11 +19,12 @@ from supervisor.datagrams import (
     MESSAGE_MAX_BYTES,
     Link,
     LinkClosed,
-    Message,
+    Plain,
     pair,
     receive,
     send,
 )
+from worker.message_table import IS, MessageTable
 
 WAIT_SECONDS = 10.0
 
@@ -65,7 +66,7 @@ def test_neither_end_survives_an_exec_and_only_the_first_never_waits(
 
 def test_messages_stay_apart_and_in_order(ends: tuple[socket.socket, socket.socket]) -> None:
     ours, theirs = ends
-    sent: list[Message] = [{"do": "a"}, {}, {"n": [1, None, 2.5, b"\x00", "é"], "m": {"k": True}}]
+    sent: list[Plain] = [{"do": "a"}, {}, {"n": [1, None, 2.5, b"\x00", "é"], "m": {"k": True}}]
     for message in sent:
         send(ours, message)
     assert [receive(theirs) for _ in sent] == [(message, []) for message in sent]
@@ -108,7 +109,7 @@ def test_the_largest_message_arrives_whole_and_a_larger_one_is_our_bug(
 ) -> None:
     ours, theirs = ends
     room = MESSAGE_MAX_BYTES - len(msgpack.packb({"x": b"x" * 1000})) + 1000
-    message: Message = {"x": b"x" * room}
+    message: Plain = {"x": b"x" * room}
     assert len(msgpack.packb(message)) == MESSAGE_MAX_BYTES
     send(ours, message)
     assert receive(theirs) == (message, [])
@@ -126,16 +127,29 @@ def test_nothing_yet_is_told_from_a_peer_that_is_gone(ends: tuple[socket.socket,
         send(ours, {})
 
 
+class Anything(MessageTable):
+    """A table that has every map: these tests are of the transport."""
+
+    def encode(self, message: Any) -> Plain:
+        """As it is."""
+        found: Plain = message
+        return found
+
+    def decode(self, direction: str, values: Any, descriptors: int = 0) -> Any:
+        """As it is."""
+        return values
+
+
 class Peer:
     """A Link and what it was told; ``heard`` and ``closed`` are awaited with a deadline."""
 
     def __init__(self, sock: socket.socket) -> None:
-        self.messages: list[tuple[Message, list[int]]] = []
+        self.messages: list[tuple[Plain, list[int]]] = []
         self.closings = 0
         self._changed = asyncio.Event()
-        self.link = Link(sock, self._heard, self._closed)
+        self.link = Link(sock, Anything(), IS, self._heard, self._closed)
 
-    def _heard(self, message: Message, descriptors: list[int]) -> None:
+    def _heard(self, message: Plain, descriptors: list[int]) -> None:
         self.messages.append((message, descriptors))
         self._changed.set()
 
@@ -170,7 +184,7 @@ def run(scenario: Callable[[Peer, socket.socket], Any]) -> None:
     assert open_descriptors() == before
 
 
-def fill(link: Link, message: Message, descriptors: tuple[int, ...] = ()) -> int:
+def fill(link: Link, message: Plain, descriptors: tuple[int, ...] = ()) -> int:
     """Send until the peer's buffer is full and one is queued; how many were sent in all."""
     sent = 0
     while not link._outbox:
@@ -190,7 +204,7 @@ async def readable(sock: socket.socket) -> None:
         loop.remove_reader(sock)
 
 
-def everything(sock: socket.socket) -> list[tuple[Message, list[int]]]:
+def everything(sock: socket.socket) -> list[tuple[Plain, list[int]]]:
     """What has arrived; its descriptors are closed."""
     found = []
     while True:
@@ -301,7 +315,7 @@ def test_a_link_closed_by_a_message_it_hears_reads_no_further() -> None:
         send(other, {"n": 2})
         heard = peer._heard
 
-        def heard_and_closed(message: Message, descriptors: list[int]) -> None:
+        def heard_and_closed(message: Plain, descriptors: list[int]) -> None:
             heard(message, descriptors)
             peer.link.close()
 

@@ -9,7 +9,7 @@ import pytest
 
 from supervisor.bundles import imported_names
 from supervisor.bundles.imported_names import ANY, BRINGS, MORE, imports_of, modules_of, names_in
-from supervisor.warden.supply.preload import Ahead, ahead_of, names_of
+from supervisor.warden.supply.preload import ImportProfile, preloaded_names, profile_of
 
 
 @pytest.mark.parametrize(
@@ -131,32 +131,32 @@ def test_one_of_the_standard_librarys_or_many_is_said_in_one_word(tmp_path: Path
 @pytest.mark.parametrize(
     ("names", "preload", "expected"),
     [
-        ((), (), Ahead.OWN),
-        ((), ("pandas",), Ahead.OWN),
-        ((MORE,), ("pandas",), Ahead.COMMON),
-        (("json5",), ("pandas",), Ahead.COMMON),
-        (("pandas",), ("pandas",), Ahead.LIBRARIES),
-        (("numpy", MORE), ("numpy.random",), Ahead.LIBRARIES),
-        ((ANY,), ("pandas",), Ahead.LIBRARIES),
-        ((ANY,), (), Ahead.COMMON),
-        (("pandas",), (), Ahead.COMMON),
+        ((), (), ImportProfile.OWN),
+        ((), ("pandas",), ImportProfile.OWN),
+        ((MORE,), ("pandas",), ImportProfile.COMMON),
+        (("json5",), ("pandas",), ImportProfile.COMMON),
+        (("pandas",), ("pandas",), ImportProfile.LIBRARIES),
+        (("numpy", MORE), ("numpy.random",), ImportProfile.LIBRARIES),
+        ((ANY,), ("pandas",), ImportProfile.LIBRARIES),
+        ((ANY,), (), ImportProfile.COMMON),
+        (("pandas",), (), ImportProfile.COMMON),
         # What the bundle brings is imported ahead by nobody, and nothing that may hold it.
-        (("=mine", "pandas"), ("pandas",), Ahead.LIBRARIES),
-        (("=requests", "pandas"), ("pandas",), Ahead.COMMON),
-        (("=requests", ANY), ("pandas",), Ahead.COMMON),
-        (("=requests",), ("pandas",), Ahead.OWN),
-        (("=werkzeug", "pandas"), ("pandas",), Ahead.OWN),
-        ((BRINGS, ANY), ("pandas",), Ahead.OWN),
-        ((BRINGS, MORE), (), Ahead.OWN),
+        (("=mine", "pandas"), ("pandas",), ImportProfile.LIBRARIES),
+        (("=requests", "pandas"), ("pandas",), ImportProfile.COMMON),
+        (("=requests", ANY), ("pandas",), ImportProfile.COMMON),
+        (("=requests",), ("pandas",), ImportProfile.OWN),
+        (("=werkzeug", "pandas"), ("pandas",), ImportProfile.OWN),
+        ((BRINGS, ANY), ("pandas",), ImportProfile.OWN),
+        ((BRINGS, MORE), (), ImportProfile.OWN),
     ],
 )
 def test_a_function_has_the_least_imported_ahead_that_its_source_asks_for(
-    names: tuple[str, ...], preload: tuple[str, ...], expected: Ahead
+    names: tuple[str, ...], preload: tuple[str, ...], expected: ImportProfile
 ) -> None:
-    assert ahead_of(names, preload, {"requests", "werkzeug"}) is expected
+    assert profile_of(names, preload, {"requests", "werkzeug"}) is expected
 
 
 def test_each_step_has_what_the_one_before_has_and_more() -> None:
-    own, common, libraries = (set(names_of(ahead, ["pandas"])) for ahead in Ahead)
+    own, common, libraries = (set(preloaded_names(ahead, ["pandas"])) for ahead in ImportProfile)
     assert own < common < libraries
     assert libraries - common == {"pandas"}

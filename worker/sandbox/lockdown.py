@@ -29,7 +29,8 @@ from typing import Callable, List, Tuple
 
 from .. import _syscalls as sys_
 from ..imports import namesakes
-from ..setup_messages import tell
+from ..setup_messages import ProvenLayer, Tied
+from ..setup_socket import tell
 from . import host_files, landlock, places, rlimits, selftest
 from .lockdown_state import (
     BLANK_TMP_BYTES,
@@ -352,7 +353,7 @@ def _limits_hold(materials: Materials) -> None:
 
 def _report(materials: Materials) -> None:
     """The proof goes to the warden while this process still speaks for us."""
-    tell(materials.setup, **{"is": "tied", "proof": materials.proof})
+    tell(materials.setup, Tied([ProvenLayer(*line) for line in materials.proof]))
 
 
 def _seal(materials: Materials) -> None:

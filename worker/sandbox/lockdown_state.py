@@ -1,8 +1,10 @@
-"""What the steps of the lock-down work on: a cell's descriptors, and the warden's words about it."""
+"""What the steps of the lock-down work on: a cell's descriptors, and what the warden said of it."""
 
 import os
 import socket
-from typing import Any, Dict, List, NamedTuple, Sequence, Tuple
+from typing import List, Tuple
+
+from ..setup_messages import Surroundings, Tie
 
 INNER_UID = 1000
 INNER_GID = 1000
@@ -22,43 +24,6 @@ BLANK_MEMORY_BYTES = 128 << 20
 BYTES_PER_INODE = 4096
 SHM_BYTES = 16 << 20
 MEMFD_KNOB = "/proc/sys/vm/memfd_noexec"
-
-
-class Tie(NamedTuple):
-    """What the warden says of the function that a blank cell becomes.
-
-    ``readable`` and ``uid`` are for cells without namespaces.  ``is_fresh``: no process of it may serve
-    two calls.  ``names`` are files about the names of other hosts, where it has the host's network.
-    """
-
-    has_code: bool
-    memory_bytes: int
-    tmp_bytes: int
-    open_files: int
-    processes: int
-    function_dir: str
-    tmp_dir: str
-    readable: Sequence[str]
-    uid: int
-    is_fresh: bool
-    names: Dict[str, bytes]
-
-
-class Surroundings(NamedTuple):
-    """What the warden says before it knows the function.
-
-    ``filter`` is the compiled seccomp program; ``outsider`` is a process, ``namespaces`` and ``keyring`` are
-    those that a cell may not be able to reach: the self-test tries.  ``devices`` is the
-    file system of the device nodes that are this cell's alone, 0 where they are the host's.
-    ``guards_metadata``: in the host's network, the addresses where clouds give credentials are refused.
-    """
-
-    filter: bytes
-    outsider: int
-    namespaces: Dict[str, str]
-    keyring: int
-    guards_metadata: bool
-    devices: int
 
 
 class Materials:
@@ -82,7 +47,7 @@ class Materials:
         # The ids from before the clone: in the new user namespace they mean nothing until a map is written.
         self.outer_ids = outer_ids
         sizes = (BLANK_MEMORY_BYTES, BLANK_TMP_BYTES, 256, 64)
-        self.tie: Tie = Tie(False, *sizes, "/function", "/tmp", (), 0, False, {})
+        self.tie = Tie(False, *sizes, "/function", "/tmp", [], 0, False, {})
         self.surroundings = Surroundings(b"", 0, {}, 0, False, 0)
         self.code_fd = -1
         # A mount of the cell's own device nodes, -1 if the host gives none; and standard input.
@@ -120,13 +85,3 @@ class Materials:
     def has_own_ids(self) -> bool:
         """Whether the cell has outer ids that no other process of the host has."""
         return self.tier == "A"
-
-
-def tie_from(message: Dict[str, Any]) -> Tie:
-    """The warden's words as a Tie; it is trusted, so a missing one is our bug and a KeyError."""
-    return Tie(*(message[name] for name in Tie._fields))
-
-
-def surroundings_from(message: Dict[str, Any]) -> Surroundings:
-    """The same of what it says first."""
-    return Surroundings(*(message[name] for name in Surroundings._fields))

@@ -1,8 +1,8 @@
-"""What a blank worker goes through before it has a function: the code of a first call, with nobody's data.
+"""Warms up a blank worker: it runs the code of a first call, with nobody's data.
 
-A forked process copies each page when it first writes to it, and its interpreter counts references in
-all of them; the first call would pay for a few hundred such pages.  Nothing of this leaves the process,
-and nothing is left of it: no module, no file, no byte on a pipe.
+A forked process copies a page when it first writes to it, and counting references writes to nearly all of
+them.  Without this the first call would pay for a few hundred pages.  Nothing of it leaves the process, and
+it leaves nothing behind: no module, no file, no byte on a pipe.
 """
 
 import contextlib
@@ -12,17 +12,16 @@ import socket
 import sys
 from typing import Any, Callable, Dict
 
-import msgpack
-
 from function import _seam
 from function.request import Event
 
 from .. import wire
 from ..answer import response
 from ..imports import loader
-from ..setup_messages import hear, tell
+from ..setup_messages import Tie
+from ..setup_socket import hear, packed, tell, unpacked
 from . import lockdown, rlimits
-from .lockdown_state import Materials, tie_from
+from .lockdown_state import Materials
 
 # The second round fills the caches that need a second run.
 ROUNDS = 2
@@ -38,7 +37,7 @@ class Thing:
 def handle(req):
     return {"status_code": 200, "headers": {"X-Name": Thing("x").name}, "body": {"n": len(req.body) + COUNT}}
 """
-# What nearly every function that uses one of these does first; for the libraries that are there.
+# What nearly every function does first with each of these libraries; tried for those that are imported.
 FIRST_USES: Dict[str, Callable[[Any], object]] = {
     "numpy": lambda numpy: numpy.arange(3.0).sum(),
     "pandas": lambda pandas: pandas.DataFrame({"a": pandas.Series([1, 2]), "b": ["x", "y"]})["a"].sum(),
@@ -60,25 +59,24 @@ def rehearse() -> None:
         rehearse_a_call(entry.call)
         for name, use in FIRST_USES.items():
             if name in sys.modules:
-                # Some other version of it may lack what is used here: then the first call is what it was.
+                # A version that lacks what is used here only makes the first call slower.
                 with contextlib.suppress(Exception):
                     use(sys.modules[name])
 
 
 def rehearse_tying(materials: Materials) -> None:
-    """What the worker does when it is given a function, as far as it changes nothing."""
-    tie_from(msgpack.unpackb(msgpack.packb(materials.tie._asdict())))
+    """What the worker does when it is given a function, up to the first step that changes something."""
+    unpacked(packed(materials.tie), Tie)
     rlimits.private_bytes()
     rlimits.of(materials)
 
 
 def rehearse_placing(materials: Materials) -> None:
-    """What pid 1 does then; a message comes over a socket of its own."""
+    """What pid 1 does then; the message comes over a socket made for this."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with ours, theirs:
-        tell(ours, **materials.tie._asdict())
-        message, _ = hear(theirs)
-    materials.tie = tie_from(message)
+        tell(ours, materials.tie)
+        materials.tie, _ = hear(theirs, Tie)
     lockdown.rehearse_place(materials)
 
 
@@ -98,7 +96,7 @@ def rehearse_a_call(handle: Callable[[Event], Any]) -> None:
 
 
 def _entry() -> loader.EntryPoint:
-    """As from a bundle, of a file that is nowhere."""
+    """The handler, imported as one of a bundle is; its file has no name in any folder."""
     file = os.memfd_create("warmup")
     try:
         os.write(file, SOURCE.encode())

@@ -21,11 +21,12 @@ from supervisor.front.outcome.answers import function_headers
 from supervisor.front.outcome.lost_calls import CallLate, CallLost, StartFailed, StartLate
 from supervisor.front.pool import deadlines
 from supervisor.front.pool.cell.inbox import Inbox
-from supervisor.front.pool.cell.instance_identity import InstanceHistory, InstanceIdentity
+from supervisor.front.pool.cell.instance_identity import InstanceIdentity
 from supervisor.front.pool.cell.outbox import Outbox
 from supervisor.front.pool.cell.pending_call import PendingCall
 from supervisor.front.pool.limits_met import LIMITS_OF_WORDS, LimitsMet
 from supervisor.front.warden_link import Ending, Lease, WardenLink
+from supervisor.link_records import InstanceHistory
 from worker import wire
 
 log = logging.getLogger("cellblock.front")
@@ -255,7 +256,7 @@ class Instance:
         """Return the idle cell to the warden for another front."""
         self._thaw()
         self._logs.read_to_the_end()  # a thread of an earlier call may have begun a line
-        history = InstanceHistory(int(is_async), self._next_call, self.served).as_message()
+        history = InstanceHistory(int(is_async), self._next_call, self.served)
         pipes = [self._outbox.descriptor, self._inbox.descriptor, *self._logs.descriptors]
         self._ending = Ending("returned", 0, 0, "")
         self._tell(self._warden.give_back, history, pipes)

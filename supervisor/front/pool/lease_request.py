@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from supervisor.datagrams import Message
 from supervisor.function_limits import MIB, Limits
+from supervisor.link_messages import LeaseRequest
+from supervisor.link_records import CellLimits
 
 
 def lease_request(
@@ -16,28 +17,26 @@ def lease_request(
     runtime: str,
     limits: Limits,
     imports: Sequence[str] = (),
-) -> Message:
-    """The message (``supervisor.warden.leases.front_messages`` checks it).
-
-    ``imports`` are the modules that the bundle imports (``supervisor.bundles.imported_names``).
-    """
-    return {
-        "mode": "serve",
-        "space": space,
-        "name": name,
-        "version": version,
-        "digest": digest,
-        "runtime": runtime,
-        "network": limits.network,
-        "imports": list(imports),
-        "max_instances": limits.max_instances,
-        "tie": {
-            "tmp_bytes": limits.tmp * MIB,
-            "open_files": limits.open_files,
-            # With ``fresh`` one more: the process that the calls' processes are forked from.
-            "processes": limits.processes + limits.fresh,
-            "memory_bytes": limits.memory * MIB,
-            "cpu": limits.cpu,
-            "is_fresh": limits.fresh,
-        },
-    }
+    mode: str = "serve",
+) -> LeaseRequest:
+    """The request; ``imports`` is what the bundle says that it imports (``bundles.imported_names``)."""
+    return LeaseRequest(
+        mode=mode,
+        space=space,
+        name=name,
+        version=version,
+        digest=digest,
+        runtime=runtime,
+        network=limits.network,
+        imports=list(imports),
+        max_instances=limits.max_instances,
+        tie=CellLimits(
+            tmp_bytes=limits.tmp * MIB,
+            open_files=limits.open_files,
+            # With ``fresh`` the process that they are forked from is beside them.
+            processes=limits.processes + limits.fresh,
+            memory_bytes=limits.memory * MIB,
+            cpu=limits.cpu,
+            is_fresh=limits.fresh,
+        ),
+    )

@@ -9,18 +9,18 @@ import time
 from collections import deque
 from collections.abc import Awaitable, Callable
 
-from supervisor.datagrams import Message
 from supervisor.errors import PlatformError
 from supervisor.front.outcome import refusals
 from supervisor.front.outcome.lost_calls import StartFailed, StartLate
 from supervisor.front.pool import growth, import_waits, recycling
-from supervisor.front.pool.cell.instance_identity import InstanceHistory, InstanceIdentity
+from supervisor.front.pool.cell.instance_identity import InstanceIdentity
 from supervisor.front.pool.cell.pending_call import NOT_WAITED, PendingCall
 from supervisor.front.pool.failed_starts import FailedStarts
 from supervisor.front.pool.fresh_instance import FreshInstance
 from supervisor.front.pool.instance import Instance
 from supervisor.front.warden_link import Ending, LeaseRefused, WardenLink
 from supervisor.function_limits import ASYNC_CONCURRENCY, Limits
+from supervisor.link_messages import LeaseRequest
 from worker import wire
 
 log = logging.getLogger("cellblock.front")
@@ -46,7 +46,7 @@ class Pool:
         self,
         identity: InstanceIdentity,
         limits: Limits,
-        request: Message,
+        request: LeaseRequest,
         warden: WardenLink,
         encode_init: Callable[[], Awaitable[tuple[bytes, int]]],
         *,
@@ -179,7 +179,7 @@ class Pool:
         self._growth_timer = None
         self._grow()
 
-    def _start(self, request: Message) -> None:
+    def _start(self, request: LeaseRequest) -> None:
         task = self._loop.create_task(self._start_one(request))
         self._starting.add(task)
         task.add_done_callback(self._starting.discard)
@@ -189,22 +189,23 @@ class Pool:
         soon_free = len(self._free) + len(self._starting) + sum(other.is_dirty for other in self._serving)
         have = len(self.instances) + len(self._starting)
         if soon_free < growth.FRESH_AHEAD and have < self.limits.max_instances and not self.is_retired:
-            self._start({**self._request, "mode": "keep"})
+            self._start(self._request.replaced(mode="keep"))
 
     def keep(self) -> None:
         """Start what is missing of ``min_instances``, which the warden counts over all fronts."""
         missing = self.limits.min_instances - len(self.instances) - len(self._starting)
         if missing > 0 and not self.is_retired and not self._failed_starts.is_circuit_open(self._loop.time()):
             # One at a time: instances that callers wait for come first.
-            self._start({**self._request, "mode": "keep", "max_instances": self.limits.min_instances})
+            least = self.limits.min_instances
+            self._start(self._request.replaced(mode="keep", max_instances=least))
 
-    async def _start_one(self, request: Message) -> None:
+    async def _start_one(self, request: LeaseRequest) -> None:
         """Lease, INIT, READY; a failure goes to the calls that wait."""
         began = self._loop.time()
         try:
             lease = await self._warden.lease(request)
         except LeaseRefused as refused:
-            if request["mode"] != "keep":
+            if request.mode != "keep":
                 self._refused(refused)
             return
         except PlatformError as error:
@@ -218,12 +219,11 @@ class Pool:
             return instance.kill("released")
         try:
             if lease.memory:
-                history = InstanceHistory(**lease.memory)
-                instance.continue_from(history)
-                self._ready(instance, bool(history.is_async))
+                instance.continue_from(lease.memory)
+                self._ready(instance, bool(lease.memory.is_async))
                 return
             init, revision = await self._encode_init()
-            frame = await self._import(instance, init, request["mode"] == "keep")
+            frame = await self._import(instance, init, request.mode == "keep")
             if frame.kind != wire.READY:
                 what = "it did not say READY"
                 instance.violated(what)

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Iterator, Mapping
-from typing import Any, Protocol
+from typing import Protocol
 
 from supervisor.front.outcome.outcomes import Outcome
+from supervisor.link_records import FrontRow, FunctionRow, InstanceRow
 from supervisor.store import FunctionKey
-
-Row = list[Any]
 
 BUCKETS_PER_OCTAVE = 4
 # From a microsecond to more than an hour.
@@ -107,14 +106,10 @@ class CallCounters:
         """Drop the counts of a function that was deleted."""
         self._tallies.pop((space, name), None)
 
-    def rows(self, space: str, now: float) -> tuple[list[Row], int]:
-        """A row for each function and each instance of a space ("" for all), and how many were left out.
-
-        ``["function", space, name, version, outcomes, running, waiting, buckets]`` and
-        ``["instance", cell, space, name, version, state, age_s, running, calls, peak_bytes]``.
-        """
-        functions: list[Row] = []
-        instances: list[Row] = []
+    def rows(self, space: str, now: float) -> tuple[list[FrontRow], int]:
+        """A row for each function and each instance of a space ("" for all), and how many were left out."""
+        functions: list[FrontRow] = []
+        instances: list[FrontRow] = []
         left_out = 0
         for key in [*self._functions, *(key for key in self._tallies if key not in self._functions)]:
             if space and key[0] != space:
@@ -132,14 +127,14 @@ class CallCounters:
         return functions + instances, left_out
 
 
-def _function_row(key: FunctionKey, function: CountedFunction | None, tally: Tally | None) -> Row:
+def _function_row(key: FunctionKey, function: CountedFunction | None, tally: Tally | None) -> FunctionRow:
     running = waiting = version = 0
     if function is not None:
         version = function.version
         running = sum(instance.load for instance in function.instances)
         waiting = function.waiting
     outcomes = {outcome.value: number for outcome, number in tally.outcomes.items()} if tally else {}
-    return ["function", *key, version, outcomes, running, waiting, list(_filled(tally))]
+    return FunctionRow("function", *key, version, outcomes, running, waiting, list(_filled(tally)))
 
 
 def _filled(tally: Tally | None) -> Iterator[list[int]]:
@@ -148,10 +143,10 @@ def _filled(tally: Tally | None) -> Iterator[list[int]]:
             yield [bucket, number]
 
 
-def _instance_row(key: FunctionKey, version: int, instance: CountedInstance, now: float) -> Row:
+def _instance_row(key: FunctionKey, version: int, instance: CountedInstance, now: float) -> InstanceRow:
     age_s = now - instance.ready_at if instance.ready_at else 0.0
-    row = ["instance", instance.cell, *key, version, state_of(instance), round(age_s, 3)]
-    return [*row, instance.load, instance.served, instance.peak_bytes]
+    counts = (instance.load, instance.served, instance.peak_bytes)
+    return InstanceRow("instance", instance.cell, *key, version, state_of(instance), round(age_s, 3), *counts)
 
 
 def state_of(instance: CountedInstance) -> str:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from supervisor.front.telemetry.call_counters import upper_ms
+from supervisor.link_records import CellRow, InstanceRow, Row
 
 
 @dataclass
@@ -55,7 +55,7 @@ class Survey:
     cells: Counter[str] = field(default_factory=Counter)
 
 
-def merged(pages: Iterable[tuple[int, list[list[Any]]]]) -> Survey:
+def merged(pages: Iterable[tuple[int, Sequence[Row]]]) -> Survey:
     """The survey that the pages come to.
 
     A page has a front's pid and its rows (``call_counters``), or 0 and the warden's rows
@@ -65,22 +65,19 @@ def merged(pages: Iterable[tuple[int, list[list[Any]]]]) -> Survey:
     functions: dict[tuple[str, str], FunctionActivity] = {}
     memory: dict[str, int] = {}
     for front, rows in pages:
-        for what, *row in rows:
-            if what == "cell":
-                name, state, used = row
-                memory[name] = used
-                survey.cells[state] += 1
-            elif what == "instance":
-                cell, *rest = row
-                survey.instances.append(InstanceActivity(cell, front, *rest))
+        for row in rows:
+            if isinstance(row, CellRow):
+                memory[row.name] = row.memory_bytes
+                survey.cells[row.state] += 1
+            elif isinstance(row, InstanceRow):
+                survey.instances.append(InstanceActivity(row.cell, front, *row[2:]))
             else:
-                space, name, version, outcomes, running, waiting, buckets = row
-                found = functions.setdefault((space, name), FunctionActivity(space, name))
-                found.version = max(found.version, version)
-                found.running += running
-                found.waiting += waiting
-                found.calls.update(outcomes)
-                found.durations.update({upper_ms(bucket): number for bucket, number in buckets})
+                found = functions.setdefault((row.space, row.name), FunctionActivity(row.space, row.name))
+                found.version = max(found.version, row.version)
+                found.running += row.running
+                found.waiting += row.waiting
+                found.calls.update(row.outcomes)
+                found.durations.update({upper_ms(bucket): number for bucket, number in row.buckets})
     for instance in survey.instances:
         instance.memory_bytes = memory.get(instance.instance, 0)
         owner = functions.get((instance.space, instance.name))

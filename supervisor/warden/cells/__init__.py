@@ -1,8 +1,9 @@
-"""One cell as the warden holds it, from its making to its burial.
+"""One cell as the warden holds it, from its start until it has been reaped.
 
-Not here: what happens inside (``worker.sandbox``), and how many there are (``supply``).
+Not here: what happens inside a cell (``worker.sandbox``), and how many cells there are (``supply``).
 
-Reading order: ``cell_states`` (a table), ``held_cell`` (handles, words, end), ``confinement`` (what every
-cell is made with), ``uid_pool``, ``code_mount``, ``cell_folders`` (where there are no namespaces),
-``kill_boost`` (processor time while a large cell is killed).
+Reading order: ``cell_states`` (its life as a table), ``held_cell`` (its handles and messages),
+``confinement`` (what every cell is made with), ``uid_pool`` (user ids), ``code_mount`` (a function's code),
+``cell_folders`` (scratch space where there are no namespaces), ``kill_boost`` (processor time while a large
+cell is killed).
 """

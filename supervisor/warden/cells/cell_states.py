@@ -1,11 +1,11 @@
 """The life of one cell, as a table.
 
-Rule 1: this is the only file that says which state may follow which.
+Rule 1: no other file says which state may follow which.
 Rule 2: nothing here does I/O, reads a clock or knows what a process is.
 
-A cell starts belonging to nobody (BLANK).  Its first lease ties it to one version of one function
-for good: no edge leads back to BLANK, so it can never serve two tenants.  A front may hand a tied
-cell back (RETURNED) for another front to lease, for the same version only.
+A new cell is BLANK: it belongs to no function.  Its first lease ties it to one version of one function for
+good.  No transition leads back to BLANK, so a cell never serves two tenants.  A front may return a tied cell
+(RETURNED), and another front may lease it then, for the same version only.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from __future__ import annotations
 import enum
 
 
-class State(enum.Enum):
+class CellState(enum.Enum):
     """Where a cell is in its life."""
 
     GROWING = "growing"
@@ -24,7 +24,7 @@ class State(enum.Enum):
     DEAD = "dead"
 
 
-class Event(enum.Enum):
+class CellEvent(enum.Enum):
     """What happens to a cell."""
 
     BUILT = "built"
@@ -35,23 +35,43 @@ class Event(enum.Enum):
     EXITED = "exited"
 
 
-TRANSITIONS: dict[State, dict[Event, State]] = {
-    State.GROWING: {Event.BUILT: State.BLANK, Event.KILLED: State.DYING, Event.EXITED: State.DEAD},
-    State.BLANK: {Event.TIED: State.LEASED, Event.KILLED: State.DYING, Event.EXITED: State.DEAD},
-    State.LEASED: {Event.RETURNED: State.RETURNED, Event.KILLED: State.DYING, Event.EXITED: State.DEAD},
-    State.RETURNED: {Event.LEASED_AGAIN: State.LEASED, Event.KILLED: State.DYING, Event.EXITED: State.DEAD},
-    # A second reason to kill a cell changes nothing: the first one is the cause that is told.
-    State.DYING: {Event.KILLED: State.DYING, Event.BUILT: State.DYING, Event.EXITED: State.DEAD},
-    State.DEAD: {},
+TRANSITIONS: dict[CellState, dict[CellEvent, CellState]] = {
+    CellState.GROWING: {
+        CellEvent.BUILT: CellState.BLANK,
+        CellEvent.KILLED: CellState.DYING,
+        CellEvent.EXITED: CellState.DEAD,
+    },
+    CellState.BLANK: {
+        CellEvent.TIED: CellState.LEASED,
+        CellEvent.KILLED: CellState.DYING,
+        CellEvent.EXITED: CellState.DEAD,
+    },
+    CellState.LEASED: {
+        CellEvent.RETURNED: CellState.RETURNED,
+        CellEvent.KILLED: CellState.DYING,
+        CellEvent.EXITED: CellState.DEAD,
+    },
+    CellState.RETURNED: {
+        CellEvent.LEASED_AGAIN: CellState.LEASED,
+        CellEvent.KILLED: CellState.DYING,
+        CellEvent.EXITED: CellState.DEAD,
+    },
+    # A second kill changes nothing: the cause of the first is reported.
+    CellState.DYING: {
+        CellEvent.KILLED: CellState.DYING,
+        CellEvent.BUILT: CellState.DYING,
+        CellEvent.EXITED: CellState.DEAD,
+    },
+    CellState.DEAD: {},
 }
 
 
 class IllegalTransition(Exception):
-    """Our own bug: an event that this state does not know."""
+    """A bug of ours: an event that the state does not allow."""
 
 
-def next_state(state: State, event: Event) -> State:
-    """The state after ``event``; IllegalTransition when the table has none."""
+def next_state(state: CellState, event: CellEvent) -> CellState:
+    """The state after ``event``.  Raises IllegalTransition if the table has none."""
     try:
         return TRANSITIONS[state][event]
     except KeyError:

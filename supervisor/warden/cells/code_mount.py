@@ -1,7 +1,7 @@
-"""A function's code on its way into a cell: a detached mount, or where there are no namespaces a folder.
+"""Opens a function's code for a cell: as a detached mount, or as a folder where there are no namespaces.
 
-Bundles are written by the fronts, which are less trusted than the warden: the folder itself and whatever is
-below it is opened without following a link, without leaving it and without waiting for anybody.
+The fronts write the bundles, and the warden trusts the fronts less than itself.  So it opens them without
+following a link, without leaving the folder, and without blocking on a pipe.
 """
 
 from __future__ import annotations
@@ -23,44 +23,44 @@ CODE_ATTRIBUTES = sys_.MOUNT_ATTR_RDONLY | sys_.MOUNT_ATTR_NOSUID | sys_.MOUNT_A
 
 
 @dataclass
-class Code:
-    """A bundle for one cell: a detached mount (``descriptor``), or a descriptor of its folder."""
+class BundleCode:
+    """A bundle opened for one cell.  ``descriptor`` is a detached mount, or the bundle's folder."""
 
     descriptor: int
     digest: str
 
     def close(self) -> None:
-        """The cell has its own copy of the descriptor."""
+        """Close the descriptor, once the cell has its copy."""
         if self.descriptor >= 0:
             os.close(self.descriptor)
             self.descriptor = -1
 
 
 class Bundles:
-    """The fronts' bundles, as the warden may touch them."""
+    """The folder of all bundles, as the warden accesses it."""
 
     def __init__(self, folder: Path, as_mounts: bool, nothing: Path | None = None) -> None:
-        """``nothing`` is an empty folder, made where it is not; without one cells see where bundles lie.
+        """``nothing`` is an empty folder, made if missing; without one, cells see the path of their bundle.
 
-        OSError when ``folder`` is a link, or no folder.
+        Raises OSError if ``folder`` is a link, or not a folder.
         """
         self.folder = folder
         self._nothing = nothing
         if nothing is not None:
             nothing.mkdir(mode=0o555, exist_ok=True)
         self._as_mounts = as_mounts
-        # The only path of the fronts' that is ever opened; what is below it, from this descriptor only.
+        # The only path of the fronts that is ever opened; bundles are opened relative to this descriptor.
         self._descriptor = os.open(folder, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
 
-    def open(self, digest: str) -> Code:
-        """The bundle of that digest.  OSError when it is not there."""
+    def open(self, digest: str) -> BundleCode:
+        """Open the bundle with that digest.  Raises OSError if it is missing."""
         directory_fd = sys_.open_beneath(self._descriptor, digest)
         if not self._as_mounts:
-            return Code(directory_fd, digest)
+            return BundleCode(directory_fd, digest)
         try:
             if self._nothing is not None:
                 try:
-                    return Code(_of_its_own(directory_fd, self._nothing), digest)
+                    return BundleCode(_as_overlay(directory_fd, self._nothing), digest)
                 except OSError as error:
                     log.info("cells see in /proc/self/mountinfo where bundles lie: %s", error)
                     self._nothing = None
@@ -72,31 +72,31 @@ class Bundles:
         except OSError:
             os.close(tree)
             raise
-        return Code(tree, digest)
+        return BundleCode(tree, digest)
 
     def close(self) -> None:
-        """At shutdown."""
+        """Close the folder, at shutdown."""
         with contextlib.suppress(OSError):
             os.close(self._descriptor)
 
 
-def _of_its_own(directory_fd: int, nothing: Path) -> int:
-    """A file system of its own; and so a lock on a file of it is nobody else's."""
+def _as_overlay(directory_fd: int, nothing: Path) -> int:
+    """The bundle as an overlay: its path is hidden, and its inodes, with their locks, are not shared."""
     return sys_.overlay(directory_fd, str(nothing), CODE_ATTRIBUTES)
 
 
-def copy_bundle(code: Code, target: Path) -> None:
-    """The files of a bundle below ``target``, for a cell whose user cannot reach the original.
+def copy_bundle(code: BundleCode, target: Path) -> None:
+    """Copy a bundle to ``target``, for a cell whose user cannot reach the original.  Raises OSError.
 
-    Only folders and regular files: no link is followed, none is made, and a pipe is not waited for.  OSError.
+    Copies folders and regular files only.  No link is followed or made, and no pipe blocks the copy.
     """
-    # O_PATH does not list: open the same folder again through its descriptor.
+    # An O_PATH descriptor cannot be listed: open the folder again through it.
     source = os.open(f"/proc/self/fd/{code.descriptor}", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         for folder, folders, files, folder_fd in os.fwalk(".", dir_fd=source, follow_symlinks=False):
             for name in folders:
                 (target / folder / name).mkdir()
-                (target / folder / name).chmod(0o755)  # whatever the umask is
+                (target / folder / name).chmod(0o755)  # despite the umask
             for name in files:
                 flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
                 opened = os.open(name, flags, dir_fd=folder_fd)

@@ -1,7 +1,7 @@
-"""What every cell of this server is made with, and what the server publishes about it.
+"""What all cells of a server are confined with, and the layers that the server publishes about it.
 
-One object for the whole server: the tier, the cgroups, the compiled filters, and the proof that the
-last cell gave.  The cells are made in ``cells``; here nothing happens to a process.
+There is one Confinement for the whole server: it has the tier, the cgroups, the compiled seccomp filters, and
+the proof that the last cell gave.  It touches no process; ``held_cell`` does.
 """
 
 from __future__ import annotations
@@ -17,37 +17,36 @@ from pathlib import Path
 
 from seccomp.compiler import compile_profile
 from seccomp.profile import load
-from supervisor.datagrams import Message
-from supervisor.warden.cells.cell_folders import Rooms
-from supervisor.warden.cells.code_mount import Bundles, Code
-from supervisor.warden.cells.kill_boost import Hurry
+from supervisor.link_records import CellLimits, Layer
+from supervisor.warden.cells.cell_folders import CellFolders
+from supervisor.warden.cells.code_mount import BundleCode, Bundles
+from supervisor.warden.cells.kill_boost import KillBoost
 from supervisor.warden.jail import _host_syscalls as sys_
 from supervisor.warden.jail import metadata_routes
 from supervisor.warden.jail.cgroups import CONTROLLERS, FREEZER, Budget, Cgroups, Leaf
 from supervisor.warden.jail.device_nodes import own_devices
-from supervisor.warden.jail.host_names import Names
+from supervisor.warden.jail.host_names import HostNames
 from supervisor.warden.jail.probes import Finding
 from supervisor.warden.jail.tiers import REMEDIES, Tier
 from supervisor.warden.memory import memory_policy
-from supervisor.warden.memory.memory_guard import COUNTED, EVIDENCE, Guard
-from supervisor.warden.memory.open_files import Files
-from supervisor.warden.supply.preload import Ahead
+from supervisor.warden.memory.memory_guard import COUNTED, EVIDENCE, MemoryGuard
+from supervisor.warden.memory.open_files import OpenFilesGuard
+from supervisor.warden.supply.preload import ImportProfile
+from worker.setup_messages import ProvenLayer, Surroundings, Tie
 
-log = logging.getLogger("cellblock.warden")
+log = logging.getLogger("cellblock.confinement")
 
-# At shutdown, for what the last cells leave in the kernel; some milliseconds each.
+# At shutdown: for the removal of the last cells' groups, which takes some milliseconds each.
 SWEEP_SECONDS = 2.0
 
-# The profile of a cell by the network that its function has.
+# The seccomp profile of a cell by its function's network.
 PROFILES = {"none": "cell", "host": "cell-network"}
-# Without a network namespace no socket at all: a Unix socket's path is not Landlock's business yet.
+# Without namespaces cells get no sockets at all: Landlock does not restrict the paths of Unix sockets yet.
 BARE_PROFILE = "cell-bare"
-log = logging.getLogger("cellblock.confinement")
 
 NAMESPACES = ("user", "mnt", "pid", "net", "ipc", "uts", "cgroup")
 
-
-# What a cell's proof has to speak of: a step that was forgotten proves nothing, so its silence counts.
+# The layers that a cell's proof has to name.  A missing one means that a step was left out: a breach.
 _HELD = ("rlimits", "privileges", "descriptors", "keyring", "landlock", "proc", "speculation", "seccomp")
 _NAMESPACED = (
     *_HELD, "user-namespace", "namespaces", "mount-namespace", "read-only-root", "devices", "own-devices",
@@ -65,30 +64,19 @@ PROVEN: dict[Tier, frozenset[str]] = {
 
 
 @dataclass(frozen=True)
-class Kind:
-    """What blank cells differ in; everything else is decided when they are tied."""
+class CellKind:
+    """What blank cells differ in.  Everything else is decided when a cell is tied."""
 
     runtime: str
     network: str
-    # What its zygote has imported.
-    ahead: Ahead
-
-
-@dataclass(frozen=True)
-class Layer:
-    """One layer as it really is: ``status`` is enforced, degraded, absent, or breached (serving stopped)."""
-
-    name: str
-    status: str
-    evidence: str
-
-    def as_json(self) -> dict[str, str]:
-        """For a message and for ``/healthz?verbose``."""
-        return {"layer": self.name, "status": self.status, "evidence": self.evidence}
+    profile: ImportProfile
 
 
 class Confinement:
-    """Shared by all cells; ``proof`` is what the last tied cell reported, ``breach`` ends the service."""
+    """Shared by all cells.
+
+    ``proof`` is what the last tied cell reported; a non-empty ``breach`` ends the service.
+    """
 
     def __init__(
         self,
@@ -96,14 +84,14 @@ class Confinement:
         cgroups: Cgroups,
         findings: Mapping[str, Finding],
         bundles: Bundles,
-        rooms: Rooms | None,
+        cell_folders: CellFolders | None,
         readable: Mapping[str, Sequence[str]],
     ) -> None:
         self.tier = tier
         self.cgroups = cgroups
-        self.hurry = Hurry(cgroups)
+        self.kill_boost = KillBoost(cgroups)
         self.bundles = bundles
-        self.rooms = rooms
+        self.cell_folders = cell_folders
         self.readable = readable
         self._findings = findings
         machine = os.uname().machine
@@ -114,38 +102,38 @@ class Confinement:
         self._namespaces = {kind: os.readlink(f"/proc/self/ns/{kind}") for kind in NAMESPACES}
         self._keyring = sys_.session_keyring()
         self._has_own_devices = tier is Tier.A
-        self._is_guarded: bool | None = None  # nobody has asked yet
-        # One thread: whoever is second finds what the first waited for.
+        self._is_guarded: bool | None = None  # None until the first cell with a network
+        # For ``warm_up``.  One thread, so that cells in a row share one wait of the kernel's.
         self._waiter = ThreadPoolExecutor(1, "cgroups")
-        # Another one, for what nobody waits for.
+        # For the removal of groups, which nothing waits for.
         self._sweeper = ThreadPoolExecutor(1, "leaves")
-        self.files = Files()
-        self._names = Names()
-        self.guard = Guard("memory" in cgroups.versions, tier.has_namespaces)
+        self.open_files = OpenFilesGuard()
+        self._names = HostNames()
+        self.guard = MemoryGuard("memory" in cgroups.versions, tier.has_namespaces)
         self.proof: Sequence[Layer] = ()
         self.is_proven = False
         self.breach = ""
 
     @property
     def has_namespaces(self) -> bool:
-        """Whether a cell's code comes as a mount."""
+        """Whether cells have namespaces, so that code comes as a mount."""
         return self.tier.has_namespaces
 
     @property
     def maps_ids(self) -> bool:
-        """Whether the warden maps two foreign ids into each cell."""
+        """Whether the warden maps two foreign user ids into each cell."""
         return self.tier is Tier.A
 
     def warm_up(self) -> asyncio.Future[None]:
-        """Done once a cell can join its groups without keeping everybody waiting."""
+        """Run ``Cgroups.warm_up`` in a thread, so that the next ``Leaf.join`` does not block the loop."""
         return asyncio.get_running_loop().run_in_executor(self._waiter, self.cgroups.warm_up)
 
     def sweep(self, leaf: Leaf) -> None:
-        """A cell has ended: its leaf goes, a moment later."""
+        """Remove the leaf of a cell that has ended, in a thread."""
         self._sweeper.submit(self.cgroups.drop, leaf)
 
     def close(self) -> None:
-        """At shutdown: the leaves of the last cells go first, unless that takes long."""
+        """At shutdown: wait for the last leaves to be removed, SWEEP_SECONDS at most."""
         try:
             self._sweeper.submit(int).result(SWEEP_SECONDS)
         except TimeoutError:
@@ -153,18 +141,22 @@ class Confinement:
         self._sweeper.shutdown(cancel_futures=True)
         self._waiter.shutdown()
 
-    def surroundings(self, kind: Kind) -> Message:
-        """What every cell of a kind is told before it belongs to a function."""
-        return {
-            "filter": self._programs[kind.network],
-            "outsider": os.getpid(),
-            "namespaces": self._namespaces,
-            "keyring": self._keyring,
-            "guards_metadata": kind.network != "none" and self._guards_metadata(),
-        }
+    def surroundings(self, kind: CellKind, devices: int) -> Surroundings:
+        """What a cell of this kind is told before it has a function.
+
+        ``devices`` is the device number of its own device nodes' file system, 0 without one.
+        """
+        return Surroundings(
+            filter=self._programs[kind.network],
+            outsider=os.getpid(),
+            namespaces=self._namespaces,
+            keyring=self._keyring,
+            guards_metadata=kind.network != "none" and self._guards_metadata(),
+            devices=devices,
+        )
 
     def _guards_metadata(self) -> bool:
-        """Whether cells in the host's network are kept from the addresses that give credentials."""
+        """Whether cells in the host's network are refused the metadata addresses; tried once."""
         if self._is_guarded is None:
             try:
                 if not self.cgroups.unified:
@@ -177,7 +169,7 @@ class Confinement:
         return self._is_guarded
 
     def devices(self) -> list[int]:
-        """A mount of device nodes for one cell; none where they are the host's, which the proof says."""
+        """A detached mount of device nodes for one cell; empty where cells use the host's nodes."""
         if not self._has_own_devices:
             return []
         try:
@@ -187,51 +179,59 @@ class Confinement:
             self._has_own_devices = False
             return []
 
-    def tie_words(self, name: str, kind: Kind, uid: int, code: Code | None) -> Message:
-        """What a cell's tie carries besides its function's limits."""
-        words: Message = {
-            "function_dir": "/function",
-            "tmp_dir": "/tmp",  # noqa: S108 - the cell's own
-            "readable": [],
-            "uid": uid,
-            "names": self._names.files() if kind.network != "none" and self.has_namespaces else {},
-        }
-        if self.rooms is not None:
-            words["function_dir"] = str(self.rooms.function_dir(name, code, self.bundles))
-            words["tmp_dir"] = str(self.rooms.tmp_dir(name))
-            words["readable"] = self.readable[kind.runtime]
-        return words
+    def tie(self, name: str, kind: CellKind, uid: int, code: BundleCode | None, limits: CellLimits) -> Tie:
+        """What a cell is told when it is tied: its limits, and where its code and scratch space are."""
+        tie = Tie(
+            has_code=code is not None and self.has_namespaces,
+            memory_bytes=limits.memory_bytes,
+            tmp_bytes=limits.tmp_bytes,
+            open_files=limits.open_files,
+            processes=limits.processes,
+            function_dir="/function",
+            tmp_dir="/tmp",  # noqa: S108 - the cell's own
+            readable=[],
+            uid=uid,
+            is_fresh=limits.is_fresh,
+            names=self._names.files() if kind.network != "none" and self.has_namespaces else {},
+        )
+        if self.cell_folders is None:
+            return tie
+        return tie.replaced(
+            function_dir=str(self.cell_folders.function_dir(name, code, self.bundles)),
+            tmp_dir=str(self.cell_folders.tmp_dir(name)),
+            readable=list(self.readable[kind.runtime]),
+        )
 
     @property
     def bare_code(self) -> Path | None:
-        """Our worker code for zygotes that have no root of their own."""
-        return None if self.rooms is None else self.rooms.code_dir
+        """The folder of our worker code, for zygotes without a root of their own; None with namespaces."""
+        return None if self.cell_folders is None else self.cell_folders.code_dir
 
-    def make_room(self, name: str, uid: int) -> None:
-        """Folders for a cell that has no mounts of its own."""
-        if self.rooms is not None:
-            self.rooms.make(name, uid)
+    def make_folders(self, name: str, uid: int) -> None:
+        """Make a cell's folders, in tiers without namespaces."""
+        if self.cell_folders is not None:
+            self.cell_folders.make(name, uid)
 
-    def drop_room(self, name: str) -> None:
-        """The cell has been reaped."""
-        if self.rooms is not None:
-            self.rooms.drop(name)
+    def drop_folders(self, name: str) -> None:
+        """Remove the folders of a cell that has been reaped."""
+        if self.cell_folders is not None:
+            self.cell_folders.drop(name)
 
-    def unproven(self, proof: Sequence[Sequence[str]]) -> list[str]:
-        """The layers of this tier that a proof says nothing of."""
-        return sorted(PROVEN[self.tier] - {words[0] for words in proof})
+    def unproven(self, proof: Sequence[ProvenLayer]) -> list[str]:
+        """The layers of this tier that a proof does not name."""
+        return sorted(PROVEN[self.tier] - {proven.layer for proven in proof})
 
-    def believe(self, proof: Sequence[Sequence[str]]) -> bool:
-        """Keep a cell's proof; True when it says something new."""
-        layers = tuple(Layer(*words) for words in proof)
-        # Evidence differs from cell to cell (a keyring's number); a changed status is news.
+    def believe(self, proof: Sequence[ProvenLayer]) -> bool:
+        """Keep a cell's proof.  True if a layer's status differs from the last proof."""
+        layers = tuple(Layer(each.layer, each.status, each.evidence) for each in proof)
+        # Evidence differs from cell to cell (a keyring's number), so only the statuses are compared.
         states = [[(layer.name, layer.status) for layer in known] for known in (self.proof, layers)]
         is_news = not self.is_proven or states[0] != states[1]
         self.proof, self.is_proven = layers, True
         return is_news
 
     def layers(self) -> list[Layer]:
-        """Every layer of this server, the strongest claim first; for people and for ``/healthz``."""
+        """Every layer, for ``cellblock layers`` and ``/healthz``."""
         status = {Tier.A: "enforced", Tier.NONE: "absent"}.get(self.tier, "degraded")
         if self.breach:
             status = "breached"
@@ -256,24 +256,19 @@ class Confinement:
         evidence = COUNTED if self.guard.is_counted else self.guard.blindness or EVIDENCE
         found.append(Layer("memory-guard", status, evidence))
         found += self.proof
-        # Stated, because nothing stops them: an operator has to know.
+        # These are not prevented: the operator has to know.
         found.append(Layer("file-locks", "absent", "locks on shared read-only files are a covert channel"))
         found.append(Layer("page-cache", "absent", "cells share the page cache of the libraries"))
         return found
 
 
-def budget_of(tie: Message) -> Budget:
+def budget_of(limits: CellLimits) -> Budget:
     """The cgroup limits of a function."""
-    kernel_bytes = memory_policy.kernel_bytes(tie["memory_bytes"], tie["tmp_bytes"])
-    return Budget(kernel_bytes, tie["processes"], tie["cpu"])
+    kernel_bytes = memory_policy.kernel_bytes(limits.memory_bytes, limits.tmp_bytes)
+    return Budget(kernel_bytes, limits.processes, limits.cpu)
 
 
-# A tie for a cell that only has to prove its lock-down: no code, and the least of everything.
-PROOF_TIE: Message = {
-    "tmp_bytes": 1 << 20,
-    "open_files": 64,
-    "processes": 8,
-    "memory_bytes": 128 << 20,
-    "cpu": 1.0,
-    "is_fresh": False,
-}
+# The limits of a cell that only has to prove its lock-down.
+PROOF_LIMITS = CellLimits(
+    tmp_bytes=1 << 20, open_files=64, processes=8, memory_bytes=128 << 20, cpu=1.0, is_fresh=False
+)

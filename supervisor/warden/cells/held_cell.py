@@ -1,4 +1,4 @@
-"""One cell as the warden holds it: its state, its processes' handles, its ends of the pipes."""
+"""One cell as the warden holds it: its state, a handle of its pid 1, its ends of the pipes."""
 
 from __future__ import annotations
 
@@ -9,24 +9,29 @@ import os
 import signal
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from typing import Any
 
-from supervisor.datagrams import Link, LinkClosed, Message, pair
+from supervisor.datagrams import Link, LinkClosed, pair
+from supervisor.link_records import CellEnd, CellLimits
 from supervisor.signals import how_ended
-from supervisor.warden.all_steps import all_of
-from supervisor.warden.cells.cell_states import Event, State, next_state
-from supervisor.warden.cells.code_mount import Code
-from supervisor.warden.cells.confinement import Confinement, Kind, budget_of
+from supervisor.warden.all_steps import take_all_steps
+from supervisor.warden.cells.cell_states import CellEvent, CellState, next_state
+from supervisor.warden.cells.code_mount import BundleCode
+from supervisor.warden.cells.confinement import CellKind, Confinement, budget_of
 from supervisor.warden.jail import cgroup_members
+from supervisor.warden.jail._host_syscalls import CELL_OOM_SCORE
 from supervisor.warden.jail.cgroups import Leaf
 from supervisor.warden.leases.pipe_ends import Pipes, five_pipes
 from supervisor.warden.memory import memory_guard
 from supervisor.warden.memory.memory_guard import Excess
 from supervisor.warden.memory.memory_meters import Meter
-from supervisor.warden.memory.open_files import Opener
+from supervisor.warden.memory.open_files import FileOpener
 from supervisor.warden.processes import Children
 from supervisor.warden.supply.zygote_handle import Zygote
+from worker import setup_messages
 from worker.wire import EXIT_OUT_OF_MEMORY
+from worker.zygote_messages import Spawn
 
 log = logging.getLogger("cellblock.cell")
 
@@ -42,9 +47,6 @@ GROW_SECONDS = 15.0
 # From the tie to the cell's proof; a few milliseconds when nothing is wrong.
 TIE_SECONDS = 15.0
 
-# Without memory cells go first: their functions can be called again (``warden.OOM_SCORE``).
-OOM_SCORE = 1000
-
 NAMESPACED_SIGNALS = frozenset({"freeze", "thaw"})
 
 # The cell's inner ids; worker.sandbox.lockdown becomes them in this order.
@@ -52,37 +54,26 @@ INNER_ROOT, INNER_TENANT = 0, 1000
 
 
 @dataclass(frozen=True)
-class Ending:
-    """Why and how a cell ended.  ``cause`` is ours if we killed it, else ``exited``."""
-
-    cause: str
-    signal: int = 0
-    code: int = 0
-    reason: str = ""
-    peak_bytes: int = 0  # of memory; 0 where nobody counts it
-
-
-@dataclass(frozen=True)
 class Hooks:
-    """Who hears of a cell; each is called once at most, ``on_end`` always and last."""
+    """Called with a cell when something happens to it.  ``on_end`` always comes, once, and last."""
 
     on_blank: Callable[[Cell], None]
-    on_tied: Callable[[Cell, list[list[str]]], None]
+    on_tied: Callable[[Cell, list[setup_messages.ProvenLayer]], None]
     on_breach: Callable[[Cell, str], None]
-    # A limit that it met, or "" for no more than a new peak; and the peak of its memory in bytes.
+    # The limit that it met, or "" when its memory only has a new peak; and that peak in bytes.
     on_met: Callable[[Cell, str, int], None]
-    on_end: Callable[[Cell, Ending], None]
+    on_end: Callable[[Cell, CellEnd], None]
 
 
 class Cell:
     """Grown from a zygote, tied once, killed."""
 
     def __init__(
-        self, name: str, kind: Kind, ids: tuple[int, int], confinement: Confinement, hooks: Hooks
+        self, name: str, kind: CellKind, ids: tuple[int, int], confinement: Confinement, hooks: Hooks
     ) -> None:
         self.name = name
         self.kind = kind
-        self.state = State.GROWING
+        self.state = CellState.GROWING
         self.pipes = Pipes(-1, -1, -1, -1)
         self.pid = 0
         self.zygote_number = 0  # of the process that it is a copy of
@@ -92,10 +83,12 @@ class Cell:
         self._hooks = hooks
         self._leaf: Leaf | None = None
         self._began = 0.0
-        self._ending: Ending | None = None
+        self._ending: CellEnd | None = None
         self._is_cloned = self._is_warm = False
         ours, self._theirs = pair()
-        self._setup = Link(ours, self._heard, lambda: None)
+        self._setup = Link(
+            ours, setup_messages.SETUP, setup_messages.TO_WARDEN, self._heard, self._setup_closed
+        )
         self._deadline = self._not_after(GROW_SECONDS, "it was not ready")
 
     def _took(self, what: str) -> None:
@@ -113,9 +106,9 @@ class Cell:
         self._began = time.perf_counter()
         self.zygote_number = zygote.number
         self._leaf = self._confinement.cgroups.leaf(self.name)
-        # While the zygote clones: the loop has other cells to serve.
+        # In a thread, while the zygote clones: the loop has other cells to serve.
         self._confinement.warm_up().add_done_callback(lambda _: self._groups_are_warm())
-        self._confinement.make_room(self.name, self._ids[1])
+        self._confinement.make_folders(self.name, self._ids[1])
         self.pipes, theirs = five_pipes()
 
         def spawned(pid: int, pidfd: int, error: str) -> None:
@@ -123,20 +116,20 @@ class Cell:
                 children.adopt(pid, self._reaped)
             children.expect(-1)  # after the adoption: until then it looks like a stray
             if not pid:
-                self._ended(Ending("not started", reason=error))
+                self._ended(CellEnd("not started", reason=error))
                 return
             self.pid, self._pidfd = pid, pidfd
             if pidfd < 0:
                 self.kill("not started", "the server has no descriptor left for it")
                 self._setup.close()  # pid 1 leaves when this hangs up; a number alone is never signalled
-            elif self.state is State.DYING:
+            elif self.state is CellState.DYING:
                 self._signal()
             self._confine_when_all_is_here()
 
         try:
             children.expect(+1)
-            message = {"network": self.kind.network, "tier": self._confinement.tier.value}
-            zygote.spawn(message, [self._theirs, *theirs], spawned)
+            spawn = Spawn(self.kind.network, self._confinement.tier.value)
+            zygote.spawn(spawn, [self._theirs, *theirs], spawned)
         except OSError:
             children.expect(-1)
             raise
@@ -150,13 +143,13 @@ class Cell:
         self._confine_when_all_is_here()
 
     def _confine_when_all_is_here(self) -> None:
-        """It runs and waits: give it its place and its ids, then let it build.
+        """It runs and waits: put it into its cgroups, write its id maps, then let it build.
 
-        In this order: pages are charged to the group that touches them first.  The parent writes the maps:
-        the cell's own /proc files may belong to the host's root.
+        Cgroups come first, because pages are charged to the group of whoever touches them first.  Its parent
+        writes the maps, because the cell's own /proc files may belong to the host's root.
         """
         is_here = self.pid and self._is_cloned and self._is_warm
-        if not is_here or self.state is not State.GROWING:
+        if not is_here or self.state is not CellState.GROWING:
             return
         assert self._leaf is not None
         try:
@@ -165,12 +158,11 @@ class Cell:
                 self._write_maps()
             with contextlib.suppress(OSError):  # an ordinary user's own /proc files may be root's
                 with open(f"/proc/{self.pid}/oom_score_adj", "w") as file:
-                    file.write(str(OOM_SCORE))
+                    file.write(str(CELL_OOM_SCORE))
             devices = self._confinement.devices()
             own = os.fstat(devices[0]).st_dev if devices else 0
-            surroundings = self._confinement.surroundings(self.kind)
             try:
-                self._setup.send({"do": "build", "devices": own, **surroundings}, devices)
+                self._setup.send(self._confinement.surroundings(self.kind, own), devices)
             finally:
                 for descriptor in devices:
                     os.close(descriptor)
@@ -185,97 +177,106 @@ class Cell:
             with open(f"/proc/{self.pid}/{name}", "w") as file:
                 file.write(text)
 
-    def _heard(self, message: Message, descriptors: list[int]) -> None:
+    # ---- what it says -----------------------------------------------------------------------
+
+    def _heard(self, message: object, _: list[int]) -> None:
         # From pid 1, trusted for ever, and from the worker before the tenant's code: the worker
         # closes its copy of this socket before the import.
-        for descriptor in descriptors:
-            os.close(descriptor)
-        what = message.get("is")
-        if what == "cloned":
-            self._is_cloned = True
-            self._confine_when_all_is_here()
-        elif what == "blank":
-            self._took("grown")
-            self.state = next_state(self.state, Event.BUILT)
-            self._deadline.cancel()
-            if self.state is State.BLANK:
-                assert self._leaf is not None
-                try:
-                    self._confinement.guard.blank(self.name, self.pid, Meter(self._leaf.folders))
-                except OSError as error:  # EMFILE
-                    self.kill("not started", f"its memory could not be watched: {error}")
-                    return
-                self._hooks.on_blank(self)
-        elif what == "tied":
-            self._took("tied")
-            self._deadline.cancel()
-            self._hooks.on_tied(self, message["proof"])
-        elif what == "breached":
-            self._ending = self._ending or Ending("breached", reason=message["reason"])
-            self._hooks.on_breach(self, message["reason"])
-        elif what == "failed":
-            self._ending = self._ending or Ending(
-                "not started", reason=f"step {message['step']}: {message['reason']}"
-            )
-        elif what == "exited":
-            self._ending = self._ending or Ending("exited", message["signal"], message["code"])
+        HANDLERS[type(message)](self, message)
+
+    def _setup_closed(self) -> None:
+        if self._setup.fault:
+            self.kill("not started", f"it broke the protocol of its set-up: {self._setup.fault}")
+
+    def _is_cloned_now(self, _: setup_messages.Cloned) -> None:
+        self._is_cloned = True
+        self._confine_when_all_is_here()
+
+    def _is_blank_now(self, _: setup_messages.Blank) -> None:
+        self._took("grown")
+        self.state = next_state(self.state, CellEvent.BUILT)
+        self._deadline.cancel()
+        if self.state is CellState.BLANK:
+            assert self._leaf is not None
+            try:
+                self._confinement.guard.blank(self.name, self.pid, Meter(self._leaf.folders))
+            except OSError as error:  # EMFILE
+                self.kill("not started", f"its memory could not be watched: {error}")
+                return
+            self._hooks.on_blank(self)
+
+    def _is_tied_now(self, tied: setup_messages.Tied) -> None:
+        self._took("tied")
+        self._deadline.cancel()
+        self._hooks.on_tied(self, tied.proof)
+
+    def _is_breached(self, breached: setup_messages.Breached) -> None:
+        self._ending = self._ending or CellEnd("breached", reason=breached.reason)
+        self._hooks.on_breach(self, breached.reason)
+
+    def _has_failed(self, failed: setup_messages.StepFailed) -> None:
+        reason = f"step {failed.step}: {failed.reason}"
+        self._ending = self._ending or CellEnd("not started", reason=reason)
+
+    def _has_exited(self, exited: setup_messages.WorkerExited) -> None:
+        self._ending = self._ending or CellEnd("exited", exited.signal, exited.code)
 
     # ---- tied -------------------------------------------------------------------------------
 
-    def tie(self, message: Message, code: Code | None) -> None:
-        """Set the function's limits and send its code, ``None`` for none.
+    def tie(self, limits: CellLimits, code: BundleCode | None) -> None:
+        """Set the function's limits and send its code, if it has any.
 
         LinkClosed when the cell is gone, OSError when a limit cannot be set.
         """
         assert self._leaf is not None
         self._began = time.perf_counter()
-        self._leaf.limit(budget_of(message))
-        if not message["is_fresh"]:
+        self._leaf.limit(budget_of(limits))
+        if not limits.is_fresh:
             self.pipes.close_word()
-        hooks = memory_guard.Hooks(self._tell, self._has_too_much, self._has_peak, self._met_processes)
-        self._confinement.guard.watch(self.name, message["memory_bytes"], message["tmp_bytes"], hooks)
-        words = self._confinement.tie_words(self.name, self.kind, self._ids[1], code)
-        most = message["open_files"] * message["processes"]
-        self._confinement.files.watch(self.name, Opener(most, self._leaf.members, self._has_most_files))
-        has_mount = code is not None and self._confinement.has_namespaces
-        descriptors = [code.descriptor] if code is not None and has_mount else []
-        self._setup.send({**message, **words, "do": "tie", "has_code": has_mount}, descriptors)
-        self.state = next_state(self.state, Event.TIED)
+        hooks = memory_guard.GuardHooks(self._tell, self._has_too_much, self._has_peak, self._met_processes)
+        self._confinement.guard.watch(self.name, limits.memory_bytes, limits.tmp_bytes, hooks)
+        tie = self._confinement.tie(self.name, self.kind, self._ids[1], code, limits)
+        most = limits.open_files * limits.processes
+        self._confinement.open_files.watch(
+            self.name, FileOpener(most, self._leaf.members, self._has_most_files)
+        )
+        self._setup.send(tie, [code.descriptor] if code is not None and tie.has_code else [])
+        self.state = next_state(self.state, CellEvent.TIED)
         self._deadline = self._not_after(TIE_SECONDS, "it had not proven its lock-down")
 
     def returned(self, pipes: list[int]) -> None:
         """A front handed the cell back with its pipe ends.  OSError when they cannot be had again."""
         self.pipes.take_back(pipes)
-        self.state = next_state(self.state, Event.RETURNED)
+        self.state = next_state(self.state, CellEvent.RETURNED)
 
     def leased_again(self) -> None:
         """Another front takes it, for the same version."""
-        self.state = next_state(self.state, Event.LEASED_AGAIN)
+        self.state = next_state(self.state, CellEvent.LEASED_AGAIN)
 
     def signal(self, name: str) -> None:
         """Have pid 1 send one of ``worker.cell_process.SIGNALS``, unless the cell is ending."""
         if name in NAMESPACED_SIGNALS and not self._confinement.has_namespaces:
             return  # they are for all that runs in the cell's pid namespace
-        if self.state in (State.LEASED, State.RETURNED):
+        if self.state in (CellState.LEASED, CellState.RETURNED):
             if name in NAMESPACED_SIGNALS:
                 self._confinement.guard.freeze(self.name, name == "freeze")
                 if self._leaf is not None and self._leaf.freeze(name == "freeze"):
                     return
             with contextlib.suppress(LinkClosed):  # it is gone, and about to be reaped
-                self._setup.send({"do": "signal", "name": name})
+                self._setup.send(setup_messages.SendSignal(name))
 
     # ---- the end ----------------------------------------------------------------------------
 
     def kill(self, cause: str, reason: str = "") -> None:
         """Kill the whole cell: with pid 1 the kernel ends everything in its pid namespace."""
-        if self.state in (State.DEAD, State.DYING):
+        if self.state in (CellState.DEAD, CellState.DYING):
             return
         if cause == "memory":
             reason = reason or (TOUCHED if self._confinement.guard.is_counted else SEEN)
         # What pid 1 has already said came first: it is the truth.
         self._setup.drain_now()
-        self._ending = self._ending or Ending(cause, signal.SIGKILL, reason=reason)
-        self.state = next_state(self.state, Event.KILLED)
+        self._ending = self._ending or CellEnd(cause, int(signal.SIGKILL), reason=reason)
+        self.state = next_state(self.state, CellEvent.KILLED)
         self._signal()
         log.debug("cell %s was killed (%s) at %.6f", self.name, cause, time.perf_counter())
 
@@ -283,7 +284,7 @@ class Cell:
         """Its memory is at its limit: its code gets a MemoryError, and it serves no call after this."""
         self._hooks.on_met(self, "memory", peak_bytes)
         with contextlib.suppress(LinkClosed):  # it is gone, and about to be reaped
-            self._setup.send({"do": "signal", "name": "memory"})
+            self._setup.send(setup_messages.SendSignal("memory"))
 
     def _has_too_much(self, peak_bytes: int, excess: Excess) -> None:
         log.info("cell %s had %d MiB of memory", self.name, peak_bytes >> 20)
@@ -298,7 +299,7 @@ class Cell:
 
     def _signal(self) -> None:
         if self._leaf is not None:
-            self._confinement.hurry.begin(self._leaf)
+            self._confinement.kill_boost.begin(self._leaf)
             self._leaf.kill()
             if self.pid and self._confinement.has_namespaces:
                 cgroup_members.kill(self.pid, self._leaf.processes())
@@ -308,28 +309,28 @@ class Cell:
 
     def _reaped(self, status: int) -> None:
         """Pid 1 is gone, and with it the cell: why is a question, that it ended is none."""
-        all_of(
+        take_all_steps(
             f"cell {self.name}",
             self._setup.drain_now,  # "exited" may still be on its way
             lambda: self._find_cause(status),
-            lambda: self._ended(self._ending or Ending("exited")),
+            lambda: self._ended(self._ending or CellEnd("exited")),
         )
 
     def _find_cause(self, status: int) -> None:
         if self._ending is None:
-            self._ending = Ending("exited", *(how_ended(status) or (0, 0)))
+            self._ending = CellEnd("exited", *(how_ended(status) or (0, 0)))
         self._ending = self._with_memory(self._ending)
 
-    def _with_memory(self, ending: Ending) -> Ending:
+    def _with_memory(self, ending: CellEnd) -> CellEnd:
         """The kernel says whether it was memory: with v2 it kills the whole cell by itself."""
         meter = self.meter()
         kills = meter.kills() if meter is not None else 0
         if meter is not None and kills and ending.cause == "exited" and ending.signal == signal.SIGKILL:
             # Where all cells together met their limit the kernel kills too, and nobody met one of its own.
-            ending = replace(ending, cause="memory", reason=HELD if meter.has_met_its_limit() else OF_ALL)
+            ending = ending.replaced(cause="memory", reason=HELD if meter.has_met_its_limit() else OF_ALL)
         elif ending.cause == "exited" and ending.code == EXIT_OUT_OF_MEMORY:
-            ending = replace(ending, cause="memory", reason=TOUCHED)
-        return replace(ending, peak_bytes=self._confinement.guard.peak(self.name, kills))
+            ending = ending.replaced(cause="memory", reason=TOUCHED)
+        return ending.replaced(peak_bytes=self._confinement.guard.peak(self.name, kills))
 
     def meter(self) -> Meter | None:
         """What the kernel counts of it; None without a group."""
@@ -341,18 +342,18 @@ class Cell:
 
     def not_grown(self, reason: str) -> None:
         """There was no asking the zygote: this cell never was."""
-        self._ended(Ending("not started", reason=reason))
+        self._ended(CellEnd("not started", reason=reason))
 
-    def _ended(self, ending: Ending) -> None:
-        if self.state is State.DEAD:
+    def _ended(self, ending: CellEnd) -> None:
+        if self.state is CellState.DEAD:
             return  # it has been buried since
-        all_of(f"cell {self.name}", self.bury, lambda: self._hooks.on_end(self, ending))
+        take_all_steps(f"cell {self.name}", self.bury, lambda: self._hooks.on_end(self, ending))
 
     def bury(self) -> None:
         """Nothing of it runs: let go of all that it had.  Safe to be done again."""
-        if self.state is not State.DEAD:
-            self.state = next_state(self.state, Event.EXITED)
-        all_of(
+        if self.state is not CellState.DEAD:
+            self.state = next_state(self.state, CellEvent.EXITED)
+        take_all_steps(
             f"cell {self.name}",
             self._deadline.cancel,
             self._theirs.close,  # if it was never handed over
@@ -361,14 +362,14 @@ class Cell:
             self.pipes.close,
             self._close_pidfd,
             self._drop_leaf,
-            lambda: self._confinement.drop_room(self.name),
+            lambda: self._confinement.drop_folders(self.name),
         )
 
     def _has_most_files(self, number: int) -> None:
         self.kill("open files", f"the host is short of open files, and it had {number}")
 
     def _forget_guard(self) -> None:
-        self._confinement.files.forget(self.name)
+        self._confinement.open_files.forget(self.name)
         self._confinement.guard.forget(self.name)
 
     def _close_pidfd(self) -> None:
@@ -379,5 +380,16 @@ class Cell:
     def _drop_leaf(self) -> None:
         leaf, self._leaf = self._leaf, None
         if leaf is not None:
-            self._confinement.hurry.end(leaf)
+            self._confinement.kill_boost.end(leaf)
             self._confinement.sweep(leaf)
+
+
+# Everything that a cell may say.
+HANDLERS: dict[type, Callable[[Cell, Any], None]] = {
+    setup_messages.Cloned: Cell._is_cloned_now,
+    setup_messages.Blank: Cell._is_blank_now,
+    setup_messages.Tied: Cell._is_tied_now,
+    setup_messages.Breached: Cell._is_breached,
+    setup_messages.StepFailed: Cell._has_failed,
+    setup_messages.WorkerExited: Cell._has_exited,
+}

@@ -1,4 +1,4 @@
-"""User ids: two per cell, never 0, never the server's, and never reused while their owner lives."""
+"""User ids of cells: two each, never 0, never the server's, and never reused while the cell lives."""
 
 from __future__ import annotations
 
@@ -11,17 +11,20 @@ from pathlib import Path
 from supervisor.errors import ConfigurationError
 
 IDS_PER_CELL = 2
-# Above what systemd, container runtimes and directory services hand out, below 2^31.
+# Above the ids that systemd, container runtimes and directory services hand out, and below 2^31.
 RANGE_FIRST, RANGE_BLOCKS, BLOCK_IDS = 1_900_000_000, 1000, 65_536
 DEFAULT_USER = "cellblock"
-# Where no user of that name exists; in the range that Debian never assigns by itself.
+# Used if no user DEFAULT_USER exists.  Debian never assigns ids of this range by itself.
 DEFAULT_UID = 64_199
-# The next one is -1 to setresuid(2), which means "as it is": the fronts would stay root.
+# The next id is -1 to setresuid(2), which means "unchanged": the fronts would stay root.
 MOST_UID = (1 << 32) - 2
 
 
 def first_id(data_dir: Path, configured: int | None) -> int:
-    """The first id of this server's block: two servers of one host seldom share one."""
+    """The first id of this server's block.
+
+    It is derived from the data directory, so servers seldom share one.
+    """
     if configured is not None:
         return configured
     digest = hashlib.sha256(str(data_dir.resolve()).encode()).digest()
@@ -29,9 +32,9 @@ def first_id(data_dir: Path, configured: int | None) -> int:
 
 
 def front_ids(user: str | None) -> tuple[int, int]:
-    """``(uid, gid)`` of the fronts; ConfigurationError when the setting names nobody.
+    """``(uid, gid)`` of the fronts.  Raises ConfigurationError if the setting ``user`` names no user.
 
-    An ordinary user has one id to give, its own.
+    Without root the fronts run as the server's own user.
     """
     if os.geteuid() != 0:
         return os.geteuid(), os.getegid()
@@ -52,8 +55,8 @@ def front_ids(user: str | None) -> tuple[int, int]:
     return uid, gid
 
 
-class Slots:
-    """Numbers of cells, each standing for a pair of ids; the lowest free one first."""
+class UidPool:
+    """Hands out slots, lowest first.  A slot is a number that stands for a pair of ids."""
 
     def __init__(self, first: int, most: int) -> None:
         self._first = first
@@ -63,35 +66,35 @@ class Slots:
         self._taken: set[int] = set()
 
     def resize(self, most: int) -> None:
-        """From now on ``most`` in all; those above it that are taken stay so until they are given back."""
+        """Change the number of slots.  Those above ``most`` stay taken until they are given back."""
         self._most = most
         self._free = [slot for slot in range(most) if slot not in self._taken]
 
     @property
     def free(self) -> int:
-        """How many are left."""
+        """How many slots are free."""
         return len(self._free)
 
     def take(self) -> int:
-        """A slot; IndexError when none is free, which the caller has to have looked at."""
+        """Take a slot.  Raises IndexError if none is free: callers look at ``free`` first."""
         slot = heapq.heappop(self._free)
         self._taken.add(slot)
         return slot
 
     def give_back(self, slot: int) -> None:
-        """Only once the owner has been reaped: nothing of it can still act under these ids."""
+        """Free a slot.  Only once its cell has been reaped, so that no process has these ids."""
         if slot not in self._taken:
-            return  # said twice
+            return  # given back before
         self._taken.discard(slot)
         if slot < self._most:
             heapq.heappush(self._free, slot)
 
     def keep_only(self, taken: set[int]) -> None:
-        """These are taken and no others, whatever went wrong before."""
+        """Free every slot but these, to correct earlier errors."""
         for slot in self._taken - taken:
             self.give_back(slot)
 
     def ids(self, slot: int) -> tuple[int, int]:
-        """The outer ids of the cell's root and of its tenant."""
+        """The ids on the host of the cell's root and of its tenant."""
         root = self._first + slot * IDS_PER_CELL
         return root, root + 1

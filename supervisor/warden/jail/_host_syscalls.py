@@ -1,6 +1,6 @@
-"""The system calls that Python 3.11 does not offer; the only ctypes of the trusted side.
+"""The system calls that Python 3.11 does not offer: the only module of the trusted side that uses ctypes.
 
-Each raises OSError with the call's name.  Numbers above 424 are the same on every architecture.
+Each function raises OSError with the call's name.  Call numbers above 424 are the same on every architecture.
 """
 
 from __future__ import annotations
@@ -45,6 +45,10 @@ PR_CAPBSET_DROP = 24
 PR_SET_CHILD_SUBREAPER = 36
 PR_SET_NO_NEW_PRIVS = 38
 
+# How readily the kernel kills a process when memory runs out: cells first, then zygotes, then fronts, and the
+# warden last.  A function can be called again, and another zygote starts in a fraction of a second.
+CELL_OOM_SCORE, ZYGOTE_OOM_SCORE, FRONT_OOM_SCORE, WARDEN_OOM_SCORE = 1000, 300, -500, -900
+
 CAP_KILL, CAP_SETGID, CAP_SETUID, CAP_SETPCAP, CAP_SYS_ADMIN = 5, 6, 7, 8, 21
 
 MOUNT_ATTR_RDONLY, MOUNT_ATTR_NOSUID, MOUNT_ATTR_NODEV, MOUNT_ATTR_NOEXEC = 1, 2, 4, 8
@@ -78,10 +82,11 @@ def prctl(option: int, value: int) -> None:
     _check(_libc.prctl(option, ctypes.c_ulong(value), zero, zero, zero), f"prctl({option})")
 
 
-def last_to_be_killed(score: int, unprivileged: int) -> None:
-    """How soon the kernel ends this process when there is no memory: -1000 never, 1000 first.
+def set_oom_score(score: int, unprivileged: int) -> None:
+    """Set how readily the kernel kills this process when memory runs out: from -1000 (never) to 1000 (first).
 
-    Lower than it was asks for a capability; who has it not takes ``unprivileged``, which is not lower.
+    Lowering it needs a capability.  Without the capability ``unprivileged`` is set, which must not be lower
+    than the present score.
     """
     for wanted in (score, unprivileged):
         with contextlib.suppress(PermissionError), open("/proc/self/oom_score_adj", "w", buffering=1) as file:
@@ -91,7 +96,7 @@ def last_to_be_killed(score: int, unprivileged: int) -> None:
 
 
 def drop_bounding_set(keeps: Collection[int]) -> None:
-    """Drop every capability the kernel knows but these; needs CAP_SETPCAP."""
+    """Drop every capability from the bounding set but these.  Needs CAP_SETPCAP."""
     for capability in range(64):
         if _libc.prctl(PR_CAPBSET_READ, ctypes.c_ulong(capability), 0, 0, 0) < 0:
             return  # EINVAL: past the last one
@@ -100,10 +105,10 @@ def drop_bounding_set(keeps: Collection[int]) -> None:
 
 
 def enter_user_namespace(more: int = 0) -> None:
-    """A user namespace in which an ordinary user has every right over what it makes there.
+    """Enter a new user namespace, in which an ordinary user has every right over what it makes there.
 
-    ``more`` are the flags of further namespaces.  One thread only.  Safe because: our own id is mapped
-    to itself, and groups are denied first, as the kernel demands of those who may not drop them.
+    ``more`` are flags of further namespaces.  Only with one thread.  Safe because: our own id is mapped to
+    itself, and setgroups is denied first, as the kernel demands of an unprivileged process.
     """
     uid, gid = os.geteuid(), os.getegid()
     unshare(CLONE_NEWUSER | more)
@@ -137,9 +142,10 @@ def clone_tree(path: str, directory_fd: int = _AT_FDCWD) -> int:
 
 
 def detached(kind: str, options: Mapping[str, str], attributes: int) -> int:
-    """A new file system of that kind as a detached mount; OSError.
+    """Make a file system of that kind, as a detached mount.  Raises OSError.
 
-    Why: it is nowhere until somebody attaches it.  Safe because: names and options are ours.
+    Why: a detached mount has no path until it is attached.  Safe because: names and options are constants of
+    ours.
     """
     context = _check(_libc.syscall(_NR_FSOPEN, kind.encode(), _FSOPEN_CLOEXEC), f"fsopen {kind}")
     try:
@@ -153,15 +159,15 @@ def detached(kind: str, options: Mapping[str, str], attributes: int) -> int:
 
 
 def overlay(directory_fd: int, nothing: str, attributes: int) -> int:
-    """The folder as the root of a file system of its own, read-only and detached; OSError.
+    """The folder as the root of an overlay file system: read-only and detached.  Raises OSError.
 
-    Why: of another one's root /proc/self/mountinfo says the path.  28 µs where a clone of the mount takes 8.
-    Safe because: nothing is ever written, so no layer is above, and nothing that a file's attributes say is
-    followed.  The kernel wants two layers below: ``nothing`` is an empty folder.
+    Why: for a cloned mount /proc/self/mountinfo shows the folder's path on the host, for an overlay it does
+    not.  Takes 28 µs, a clone 8.  Safe because: there is no upper layer, and overlay attributes of files are
+    not followed.  The kernel wants two lower layers, so ``nothing``, an empty folder, is the second.
     """
     empty = os.open(nothing, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        # It remembers the names that it was given: these say nothing.
+        # mountinfo shows the names of the layers, so these name only descriptors.
         layers = {"lowerdir": f"/proc/self/fd/{directory_fd}:/proc/self/fd/{empty}"}
         return detached("overlay", {**layers, **_OVERLAY}, attributes)
     finally:
@@ -169,7 +175,7 @@ def overlay(directory_fd: int, nothing: str, attributes: int) -> int:
 
 
 def set_attributes(descriptor: int, attributes: int, path: str = "", recursive: bool = True) -> None:
-    """Set mount attributes on a (detached) tree, on every mount in it unless told otherwise."""
+    """Set attributes on a (detached) mount, and on every mount below it if ``recursive``."""
     packed = struct.pack("=QQQQ", attributes, 0, 0, 0)
     flags = (_AT_RECURSIVE if recursive else 0) | (0 if path else _AT_EMPTY_PATH)
     result = _libc.syscall(
@@ -189,9 +195,9 @@ def attach(descriptor: int, target: str) -> None:
 def open_beneath(directory_fd: int, name: str) -> int:
     """A directory below ``directory_fd`` as an O_PATH descriptor.
 
-    Why: a path inside a tree that a less trusted process writes.  Safe because: the kernel follows
-    no link and leaves neither the directory nor its mount.  Where it does not know the call, or a filter says
-    so (systemd's RestrictSUIDSGID), each part of the name is opened by itself, with the same result.
+    Why: for a path inside a tree that a less trusted process writes.  Safe because: the kernel follows no
+    link and leaves neither the directory nor its mount.  If openat2 is missing, or a filter such as systemd's
+    RestrictSUIDSGID hides it, each part of the name is opened by itself, with the same result.
     """
     resolve = _RESOLVE_BENEATH | _RESOLVE_NO_SYMLINKS | _RESOLVE_NO_MAGICLINKS | _RESOLVE_NO_XDEV
     how = struct.pack("=QQQ", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC, 0, resolve)
@@ -202,7 +208,7 @@ def open_beneath(directory_fd: int, name: str) -> int:
 
 
 def open_part_by_part(directory_fd: int, name: str) -> int:
-    """The same of ``open_beneath`` without its system call: OSError for a link, "..", or another mount."""
+    """``open_beneath`` without openat2.  Raises OSError for a link, for "..", and for another mount."""
     device = os.fstat(directory_fd).st_dev
     opened = os.dup(directory_fd)
     for part in name.split("/"):
@@ -220,26 +226,29 @@ def open_part_by_part(directory_fd: int, name: str) -> int:
 
 
 def landlock_abi() -> int:
-    """The kernel's version of Landlock's interface; OSError (ENOSYS, EOPNOTSUPP) where it has none."""
+    """The version of the kernel's Landlock interface.
+
+    Raises OSError (ENOSYS, EOPNOTSUPP) without Landlock.
+    """
     flags = _LANDLOCK_CREATE_RULESET_VERSION
     return _check(_libc.syscall(_NR_LANDLOCK_CREATE_RULESET, None, ctypes.c_size_t(0), flags), "landlock")
 
 
 def session_keyring() -> int:
-    """The serial number of our own session keyring; 0 where the kernel has no keyrings."""
+    """The serial number of our session keyring; 0 if the kernel has no keyrings."""
     found: int = _libc.syscall(_NR_KEYCTL[os.uname().machine], _KEYCTL_GET_KEYRING_ID, _SESSION_KEYRING, 0)
     return max(0, found)
 
 
 def seccomp_has(action: int) -> None:
-    """Whether the kernel knows a filter's answer ``action``; OSError where it does not."""
+    """Check that the kernel knows the seccomp action ``action``.  Raises OSError if not."""
     packed = struct.pack("=I", action)
     number = _NR_SECCOMP[os.uname().machine]
     _check(_libc.syscall(number, _SECCOMP_GET_ACTION_AVAIL, 0, packed), f"seccomp action {action:#x}")
 
 
 def load_address_program(program: bytes, kind: int) -> int:
-    """A BPF program that looks at addresses, to be attached as ``kind``: its descriptor; OSError."""
+    """Load a BPF program that checks addresses, to be attached as ``kind``.  Returns its descriptor."""
     code, licence = (
         ctypes.create_string_buffer(program, len(program)),
         ctypes.create_string_buffer(b"Apache-2.0"),
@@ -253,7 +262,7 @@ def load_address_program(program: bytes, kind: int) -> int:
 
 
 def attach_program(group_fd: int, program_fd: int, kind: int) -> None:
-    """To a cgroup v2 folder and all below it; in the place of one that a killed server left there."""
+    """Attach a program to a cgroup v2 folder and all below it.  It replaces one that a killed server left."""
     _bpf(_BPF_PROG_ATTACH, struct.pack("=IIII", group_fd, program_fd, kind, 0))
 
 

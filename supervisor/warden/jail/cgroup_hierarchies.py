@@ -1,4 +1,4 @@
-"""Where the server may make groups: its own place in each hierarchy, and its one group there."""
+"""The cgroup hierarchies of the host: the server's own group in each, and the group of all its cells."""
 
 from __future__ import annotations
 
@@ -10,22 +10,27 @@ from dataclasses import dataclass
 from pathlib import Path
 
 READ_BYTES = 4096
-# Where the server itself goes on v2: a group with processes hands nothing down.
+# On v2 a group with processes cannot hand controllers down, so the server moves into this leaf.
 INNER = "server"
+# The file of a controller's hard limit, by the version of its hierarchy.
+LIMIT_FILES = {
+    "memory": {1: "memory.limit_in_bytes", 2: "memory.max"},
+    "pids": {1: "pids.max", 2: "pids.max"},
+}
 
 
 @dataclass(frozen=True)
-class Place:
-    """The server's own group in one hierarchy; ``version`` is 1 or 2."""
+class CgroupFolder:
+    """A group in one hierarchy, by its folder; ``version`` is 1 or 2."""
 
     path: str
     version: int
 
 
-def own_places(groups: str, mounts: str) -> dict[str, Place]:
-    """Controller → our group, from the texts of ``/proc/self/cgroup`` and ``mountinfo``.
+def own_places(groups: str, mounts: str) -> dict[str, CgroupFolder]:
+    """Controller → this process's group.  The arguments are the texts of /proc/self/cgroup and mountinfo.
 
-    The key "" is the unified hierarchy, whose controllers are known only by looking.
+    The key "" is the unified hierarchy (v2).  Its controllers are not in these texts.
     """
     mounted: dict[str, tuple[str, str, int]] = {}
     for line in mounts.splitlines():
@@ -46,18 +51,24 @@ def own_places(groups: str, mounts: str) -> dict[str, Place]:
             if name not in mounted:
                 continue
             root, point, version = mounted[name]
-            # In a container the mount shows a part of the hierarchy: what is above it has no name here.
+            # In a container the mount shows only part of the hierarchy: a group above it has no path here.
             inside = root.rstrip("/")
             if path in (root, inside):
-                places[name] = Place(point, version)
+                places[name] = CgroupFolder(point, version)
             elif path.startswith(inside + "/"):
-                places[name] = Place(point + path[len(inside) :], version)
+                places[name] = CgroupFolder(point + path[len(inside) :], version)
     return places
 
 
+def read_own_places() -> dict[str, CgroupFolder]:
+    """Controller → this process's group now."""
+    with open("/proc/self/cgroup") as groups, open("/proc/self/mountinfo") as mounts:
+        return own_places(groups.read(), mounts.read())
+
+
 def write(path: str, text: str) -> None:
-    """One setting.  OSError."""
-    # Not Path.write_text: O_TRUNC and O_CREAT have no business in a kernel's file system.
+    """Write one file of a group.  Raises OSError."""
+    # Not Path.write_text, which would pass O_TRUNC and O_CREAT to the kernel's file system.
     descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
     try:
         os.write(descriptor, text.encode())
@@ -66,8 +77,7 @@ def write(path: str, text: str) -> None:
 
 
 def read(path: str) -> bytes:
-    """The first READ_BYTES of a file.  OSError."""
-    # A leaf has one process when this is asked: one read holds it.
+    """The first READ_BYTES of a file.  Raises OSError."""
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         return os.read(descriptor, READ_BYTES)
@@ -75,45 +85,48 @@ def read(path: str) -> bytes:
         os.close(descriptor)
 
 
-def seat_of(place: Place) -> str:
-    """The list of processes that this one is in: it may have moved out of the way."""
+def own_procs_file(place: CgroupFolder) -> str:
+    """The ``cgroup.procs`` file that lists this process, which may have moved to INNER."""
     inner = f"{place.path}/{INNER}/cgroup.procs"
     has_moved = os.path.exists(inner) and str(os.getpid()).encode() in read(inner).split()
     return inner if has_moved else f"{place.path}/cgroup.procs"
 
 
-def base_v1(place: Place, name: str) -> Place:
-    """Our group in a hierarchy of its own kind.  OSError."""
+def base_v1(place: CgroupFolder, name: str) -> CgroupFolder:
+    """Make the group of all cells in a v1 hierarchy.  Raises OSError."""
     base = f"{place.path}/{name}"
     with contextlib.suppress(FileExistsError):
         os.mkdir(base, 0o755)
-    if not os.access(base, os.W_OK):  # somebody else's server had this data directory
+    if not os.access(base, os.W_OK):  # left by another user's server with this data directory
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), base)
-    return Place(base, 1)
+    return CgroupFolder(base, 1)
 
 
-def base_v2(place: Place, name: str, controller: str, family: Sequence[int]) -> Place:
-    """Our group in the unified hierarchy, with ``controller`` handed down to its leaves."""
+def base_v2(place: CgroupFolder, name: str, controller: str, own_pids: Sequence[int]) -> CgroupFolder:
+    """Make the group of all cells in the unified hierarchy, with ``controller`` enabled for its leaves.
+
+    Raises LookupError with a reason if the controller cannot be had, or OSError.
+    """
     own = place.path
     if controller not in Path(f"{own}/cgroup.controllers").read_text().split():
         raise LookupError(f"the controller is not available in {own}: it needs a delegated group")
     base = f"{own}/{name}"
     if controller not in Path(f"{own}/cgroup.subtree_control").read_text().split():
-        _make_inner(own, {os.getpid(), *family})
+        _move_to_inner(own, {os.getpid(), *own_pids})
         write(f"{own}/cgroup.subtree_control", f"+{controller}")
     with contextlib.suppress(FileExistsError):
         os.mkdir(base, 0o755)
     write(f"{base}/cgroup.subtree_control", f"+{controller}")
-    return Place(base, 2)
+    return CgroupFolder(base, 2)
 
 
-def _make_inner(own: str, family: set[int]) -> None:
-    """A group with processes hands nothing down: the server moves to a leaf beside its cells."""
+def _move_to_inner(own: str, own_pids: set[int]) -> None:
+    """Move the server into a leaf of its own, so that its group can hand controllers down."""
     if not os.path.exists(f"{own}/cgroup.type"):
-        # The root of the hierarchy is the host's: what it hands down is not ours to change.
+        # This is the root of the hierarchy: what it hands down is the host's decision.
         raise LookupError(f"{own} hands the controller to nobody: it needs a delegated group")
     members = set(map(int, Path(f"{own}/cgroup.procs").read_text().split()))
-    if members - family:
+    if members - own_pids:
         raise LookupError(f"{own} has other processes than this server: it needs a group of its own")
     with contextlib.suppress(FileExistsError):
         os.mkdir(f"{own}/{INNER}", 0o755)

@@ -1,7 +1,7 @@
-"""Ends the processes of a cell by their own names, where the kernel cannot end a whole group at once.
+"""Kills the processes of a cell one by one, where the kernel cannot kill a whole group at once.
 
-Pid 1's death ends them all, but late: pid 1 first gives up its memory (with pandas in it 4 to 40 ms), and
-only then are the others killed.  Until then what is hostile runs on, and their memory waits its turn.
+When pid 1 is killed, the kernel kills the rest of its pid namespace too, but late: pid 1 first frees its own
+memory, which takes 4 to 40 ms with pandas loaded.  Until then hostile code would go on running.
 """
 
 from __future__ import annotations
@@ -10,31 +10,31 @@ import os
 import signal
 from collections.abc import Sequence
 
-# A function may have a few hundred processes; those beyond end with pid 1.
-AT_ONCE = 128
+# How many are killed here; any others end with pid 1.
+KILLED_MOST = 128
 
 
 def kill(first: int, pids: Sequence[int]) -> None:
-    """SIGKILL to those of ``pids`` that are in the pid namespace of ``first``, which is not reaped yet.
+    """Send SIGKILL to those of ``pids`` that are in the pid namespace of ``first``, which is not reaped yet.
 
-    A number may be another process's by now.  So: take hold of it, then see where it is, then signal what
-    is held; whoever has the number when we look, what we hold is dead or is the one we looked at.
+    A pid may have been reused since it was listed.  So: open a pidfd, check the namespace, then signal the
+    pidfd.  If the pid is reused between the two, the pidfd's process is dead and the signal has no effect.
     """
     try:
         namespace = os.readlink(f"/proc/{first}/ns/pid")
-    except OSError:  # it is ending, or may not be looked at: then all end with it
+    except OSError:  # it is ending, or may not be inspected: then all end with it
         return
-    for pid in pids[:AT_ONCE]:
+    for pid in pids[:KILLED_MOST]:
         if pid == first:
             continue
         try:
-            held = os.pidfd_open(pid)
-        except OSError:  # gone; or no descriptor is left, and it ends with pid 1
+            pidfd = os.pidfd_open(pid)
+        except OSError:  # it has ended, or we are out of descriptors: then it ends with pid 1
             continue
         try:
             if os.readlink(f"/proc/{pid}/ns/pid") == namespace:
-                signal.pidfd_send_signal(held, signal.SIGKILL)
-        except OSError:  # gone
+                signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+        except OSError:  # it has ended
             continue
         finally:
-            os.close(held)
+            os.close(pidfd)

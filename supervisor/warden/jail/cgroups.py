@@ -1,8 +1,7 @@
-"""A cgroup leaf for each cell: limits first, then the process (v2, v1, or both at once).
+"""A cgroup leaf for each cell, with its limits set before the process joins (v2, v1, or both at once).
 
-Where the server may make groups is found from its own place in each hierarchy; nothing is written
-outside the one group that it makes for itself there.  A controller that cannot be had is a layer that
-is absent, with its reason; nothing else changes.
+The server makes one group for all its cells, below its own group in each hierarchy, and writes nowhere else.
+If a controller cannot be had, its layer is published as absent with the reason, and the rest works on.
 """
 
 from __future__ import annotations
@@ -17,20 +16,28 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from supervisor.warden.jail import freezer
-from supervisor.warden.jail.cgroup_hierarchies import Place, base_v1, base_v2, read, seat_of, write
+from supervisor.warden.jail.cgroup_hierarchies import (
+    LIMIT_FILES,
+    CgroupFolder,
+    base_v1,
+    base_v2,
+    own_procs_file,
+    read,
+    write,
+)
 
 log = logging.getLogger("cellblock.cgroups")
 
 CONTROLLERS = ("memory", "pids", "cpu")
 CPU_PERIOD_US = 100_000
-# The kernel refuses a quota below a millisecond.
+# The kernel refuses a quota below one millisecond.
 CPU_QUOTA_LEAST_US = 1000
-# A cell before its function is known: the copies a fork makes, and nothing else.
-BLANK_MEMORY_BYTES = 512 << 20
+# The limits of a blank cell: it only copies pages after its fork.
+BLANK_GROUP_BYTES = 512 << 20
 BLANK_PROCESSES = 64
 FREEZER = "freezer"
-# Pid 1 of the cell, which is ours and not the function's.
-PROCESSES_OF_OURS = 1
+# A cell's pid 1 is ours, so it is not counted against the function's limit.
+OWN_PROCESSES = 1
 
 
 @dataclass(frozen=True)
@@ -42,11 +49,14 @@ class Budget:
     cpu: float
 
 
-BLANK = Budget(BLANK_MEMORY_BYTES, BLANK_PROCESSES, 0)
+BLANK = Budget(BLANK_GROUP_BYTES, BLANK_PROCESSES, 0)
 
 
-def name_of(data_dir: Path) -> str:
-    """A server's one group is named after its data directory: a restart finds what a crash left."""
+def group_name(data_dir: Path) -> str:
+    """The name of a server's group.
+
+    It depends only on the data directory, so a restart finds what a crash left.
+    """
     return f"cellblock-{hashlib.sha256(str(data_dir.resolve()).encode()).hexdigest()[:8]}"
 
 
@@ -55,30 +65,30 @@ def _reason(error: OSError) -> str:
 
 
 class Leaf:
-    """One cell's group, in every hierarchy that there is."""
+    """One cell's group, in every hierarchy."""
 
-    def __init__(self, folders: Mapping[str, Place]) -> None:
+    def __init__(self, folders: Mapping[str, CgroupFolder]) -> None:
         self._folders = folders
         self._paths = sorted({place.path for place in folders.values()})
 
     @property
-    def folders(self) -> Mapping[str, Place]:
-        """Controller → its group there."""
+    def folders(self) -> Mapping[str, CgroupFolder]:
+        """Controller → this cell's group."""
         return self._folders
 
     def limit(self, budget: Budget) -> None:
-        """Write the limits.  OSError when the kernel refuses one."""
+        """Write the limits.  Raises OSError if the kernel refuses one."""
         for name, place in self._folders.items():
             for file, text in settings_of(name, place.version, budget):
                 try:
                     write(f"{place.path}/{file}", text)
                 except FileNotFoundError:
-                    # Swap accounting may be off, and old kernels have no oom.group.
+                    # Swap accounting may be off, and old kernels lack memory.oom.group.
                     if file not in _OPTIONAL:
                         raise
 
     def join(self, pid: int) -> None:
-        """Put a process into it, and read back that it is there."""
+        """Move a process into the group, and check that it is there."""
         for path in self._paths:
             write(f"{path}/cgroup.procs", str(pid))
         for path in self._paths:
@@ -86,30 +96,27 @@ class Leaf:
                 raise ProcessLookupError(errno.ESRCH, "the cell is not in its group", path)
 
     def process_count(self) -> int:
-        """Processes and threads in it now; 0 where nobody counts."""
-        return self._number("pids", "pids.current", "pids.current")
-
-    def _number(self, controller: str, *files: str) -> int:
-        place = self._folders.get(controller)
+        """The number of processes and threads in it; 0 where the pids controller is missing."""
+        place = self._folders.get("pids")
         try:
-            return int(read(f"{place.path}/{files[place.version - 1]}")) if place is not None else 0
-        except (OSError, ValueError):  # it has just ended
+            return int(read(f"{place.path}/pids.current")) if place is not None else 0
+        except (OSError, ValueError):  # the cell has ended
             return 0
 
     def freeze(self, is_frozen: bool) -> bool:
-        """As ``freezer.freeze``; False where there is none."""
+        """Freeze or thaw the cell.  False where the freezer is missing or the group is gone."""
         place = self._folders.get(FREEZER)
         return place is not None and freezer.freeze(place.path, is_frozen)
 
     def kill(self) -> None:
-        """End every process in it at once, where the kernel can (v2, 5.14), else let none be added.
+        """Kill every process in it at once where the kernel can (v2, Linux 5.14); on v1 forbid new ones.
 
-        And it gets the processor for that (``_TO_END``).
+        Also lifts its CPU limit (``_CPU_WHILE_KILLED``).
         """
         place = self._folders.get("cpu")
         if place is not None:
             with contextlib.suppress(OSError):  # it has ended by itself
-                for file, text in _TO_END[place.version]:
+                for file, text in _CPU_WHILE_KILLED[place.version]:
                     write(f"{place.path}/{file}", text)
         for place in self._folders.values():
             if place.version == 2:
@@ -121,7 +128,7 @@ class Leaf:
                 write(f"{place.path}/pids.max", "0")
 
     def members(self) -> list[int]:
-        """Every process in it; of a great many the first some hundred."""
+        """The pids in it; of a very large group only those in the first READ_BYTES of the list."""
         for path in self._paths:
             with contextlib.suppress(OSError):
                 text = read(f"{path}/cgroup.procs")
@@ -129,7 +136,7 @@ class Leaf:
         return []
 
     def processes(self) -> list[int]:
-        """What is in it and was not ended by ``kill``; empty without cgroups, and where v2 has ended all."""
+        """The pids that ``kill`` could not kill at once; empty without cgroups and on v2 with cgroup.kill."""
         if any(os.path.exists(f"{place.path}/cgroup.kill") for place in self._folders.values()):
             return []
         for place in self._folders.values():
@@ -138,27 +145,27 @@ class Leaf:
                     return [int(pid) for pid in read(f"{place.path}/cgroup.procs").splitlines()]
         return []
 
-    def forget(self) -> None:
-        """Give up the pages that are charged to it, so that its removal is one.
+    def release_pages(self) -> None:
+        """Have the kernel reclaim the pages charged to the group, so that ``remove`` really frees the group.
 
-        A page of a file that it was the first to read, as of a library that it had evicted before, would keep
-        the group after its removal, and a kernel has room for some 65,000 of them.  Takes 4 ms, with much to
-        give up 140 (measured): never on the loop.
+        Page cache that the cell was the first to read keeps a removed group in the kernel's memory, and the
+        kernel can have only about 65,000 groups.  Takes 4 ms, or 140 ms with many pages (measured): never on
+        the loop.
         """
         place = self._folders.get("memory")
         if place is None:
             return
-        with contextlib.suppress(OSError):  # not all of it, or not here: then it stays until there is need
+        with contextlib.suppress(OSError):  # the rest is reclaimed when the host needs memory
             if read(f"{place.path}/cgroup.procs"):
-                return  # they would read it again
+                return  # its processes would read the pages again
             if place.version == 1:
                 write(f"{place.path}/memory.force_empty", "0")
             else:
-                # From Linux 5.19; as much as there is.
+                # Since Linux 5.19.
                 write(f"{place.path}/memory.reclaim", read(f"{place.path}/memory.current").decode().strip())
 
     def remove(self) -> bool:
-        """Remove it; False while something in it is still ending."""
+        """Remove the group.  False while a process in it is still ending."""
         done = True
         for path in self._paths:
             try:
@@ -170,55 +177,50 @@ class Leaf:
         return done
 
 
-# What is being ended has no limit of the processor, or it would wait for the next period, up to a tenth of
-# a second, if it was just throttled; and ten times anybody's share: what is left to do is short, and until
-# it is done memory and a place among the cells are taken.
-_TO_END = {
+# A cell that is being killed gets no CPU limit: a throttled process would wait up to a tenth of a second for
+# its next period before it could end.  It also gets ten times the usual weight.  Its end is short work, and
+# until then it holds memory and one of the places for cells.
+_CPU_WHILE_KILLED = {
     1: (("cpu.cfs_quota_us", "-1"), ("cpu.shares", "10240")),
     2: (("cpu.max", f"max {CPU_PERIOD_US}"), ("cpu.weight", "1000")),
 }
-_SUMS = {
-    ("pids", 1): (("pids.max", "{processes}"),),
-    ("pids", 2): (("pids.max", "{processes}"),),
-    ("memory", 1): (("memory.limit_in_bytes", "{memory}"),),
-    ("memory", 2): (("memory.max", "{memory}"),),
-}
+# Files that some kernels do not have.
 _OPTIONAL = ("memory.memsw.limit_in_bytes", "memory.swap.max", "memory.oom.group")
 
 
 def settings_of(name: str, version: int, budget: Budget) -> list[tuple[str, str]]:
-    """The files of one controller and what to write, in an order that the kernel takes."""
+    """The files of one controller and their values, in an order that the kernel accepts."""
     if name == FREEZER:
         return []
-    processes = str(budget.processes + PROCESSES_OF_OURS)
+    processes = str(budget.processes + OWN_PROCESSES)
     memory = str(budget.memory_bytes)
     quota = max(CPU_QUOTA_LEAST_US, int(budget.cpu * CPU_PERIOD_US)) if budget.cpu else 0
     if name == "pids":
-        return [("pids.max", processes)]
+        return [(LIMIT_FILES["pids"][version], processes)]
     if name == "cpu" and version == 2:
         return [("cpu.max", f"{quota or 'max'} {CPU_PERIOD_US}")]
     if name == "cpu":
         return [("cpu.cfs_period_us", str(CPU_PERIOD_US)), ("cpu.cfs_quota_us", str(quota or -1))]
+    limit_file = LIMIT_FILES["memory"][version]
     if version == 2:
-        # One process killed would leave half a cell: all or none.
-        return [("memory.max", memory), ("memory.swap.max", "0"), ("memory.oom.group", "1")]
-    # Without a limit in between: memsw may never be below the other, whichever way that one moves.
+        # oom.group: when memory runs out the kernel kills the whole cell, and not one process of it.
+        return [(limit_file, memory), ("memory.swap.max", "0"), ("memory.oom.group", "1")]
+    # memsw may never be below the other limit, so it is lifted first, whichever way the limit changes.
     return [
         ("memory.memsw.limit_in_bytes", "-1"),
-        ("memory.limit_in_bytes", memory),
+        (limit_file, memory),
         ("memory.memsw.limit_in_bytes", memory),
     ]
 
 
 class Cgroups:
-    """The server's group and the leaves below it."""
+    """The group of all cells, and the leaves below it."""
 
-    def __init__(self, name: str, places: Mapping[str, Place], family: Sequence[int] = ()) -> None:
-        """``family``: the server's own processes beside this one; nobody else may share its group."""
-        self._bases: dict[str, Place] = {}
-        self._debris: list[Leaf] = []
-        self._seat = ""
-        # Controller → why it cannot be had, for the published layers.
+    def __init__(self, name: str, places: Mapping[str, CgroupFolder], own_pids: Sequence[int] = ()) -> None:
+        """``own_pids`` are the server's other processes; no foreign process may share its group."""
+        self._bases: dict[str, CgroupFolder] = {}
+        self._own_procs_file = ""
+        # Controller → why it is missing, for the published layers.
         self.missing: dict[str, str] = {}
         for controller in CONTROLLERS:
             place = places.get(controller) or places.get("")
@@ -227,9 +229,9 @@ class Cgroups:
                 continue
             try:
                 self._bases[controller] = (
-                    base_v1(place, name) if place.version == 1 else base_v2(place, name, controller, family)
+                    base_v1(place, name) if place.version == 1 else base_v2(place, name, controller, own_pids)
                 )
-                self._seat = self._seat or seat_of(place)
+                self._own_procs_file = self._own_procs_file or own_procs_file(place)
             except OSError as error:
                 self.missing[controller] = _reason(error)
             except LookupError as error:
@@ -240,23 +242,26 @@ class Cgroups:
             self.missing[FREEZER] = _reason(error)
         except LookupError as error:
             self.missing[FREEZER] = str(error.args[0])
-        # Those that a killed server's last processes are just leaving are removed with the next cell's end.
-        self._debris = [Leaf({"": Place(path, 0)}) for path in self._clear()]
+        # Leaves that could not be removed yet: their processes are still ending.  Tried again after each
+        # cell.
+        self._unremoved = [Leaf({"": CgroupFolder(path, 0)}) for path in self._clear()]
 
     @property
     def versions(self) -> dict[str, int]:
-        """Controller → version, for those in force."""
+        """Controller → version, for the controllers in force."""
         return {name: place.version for name, place in self._bases.items()}
 
     @property
     def unified(self) -> str:
-        """The folder of all cells in the unified hierarchy; "" where there is none."""
+        """The folder of all cells in the unified hierarchy; "" if it is missing."""
         place = self._bases.get(FREEZER)
         return place.path if place is not None else ""
 
     def leaf(self, name: str) -> Leaf:
-        """A new leaf with a blank cell's limits.  OSError."""
-        leaf = Leaf({key: Place(f"{base.path}/{name}", base.version) for key, base in self._bases.items()})
+        """Make a leaf with a blank cell's limits.  Raises OSError."""
+        leaf = Leaf(
+            {key: CgroupFolder(f"{base.path}/{name}", base.version) for key, base in self._bases.items()}
+        )
         try:
             for path in leaf._paths:
                 os.mkdir(path, 0o755)
@@ -267,30 +272,29 @@ class Cgroups:
         return leaf
 
     def warm_up(self) -> None:
-        """Make the next ``join`` quick; may take tens of milliseconds itself, so never on the loop.
+        """Make the next ``join`` fast.  Takes up to tens of milliseconds, so never on the loop.
 
-        Before the first change of any group's processes in a while the kernel waits for an RCU grace
-        period (measured: 7 to 25 ms, then 0.2 ms for whoever comes within the next 15).  This change says
-        where this process is already, and changes nothing.
+        Before it moves a process between groups, the kernel waits for an RCU grace period, unless it has just
+        done so (measured: 7 to 25 ms, then 0.2 ms for the moves of the next 15 ms).  This writes this
+        process's pid to the group that it is in already, only to take that wait.
         """
-        if self._seat:
-            with contextlib.suppress(OSError):  # then the join waits for itself
-                write(self._seat, str(os.getpid()))
+        if self._own_procs_file:
+            with contextlib.suppress(OSError):  # then the join itself waits
+                write(self._own_procs_file, str(os.getpid()))
 
-    def bound(self, processes: int, memory_bytes: int) -> None:
-        """All cells together have no more than this, whatever each of them may have."""
-        for controller in ("pids", "memory"):
+    def limit_all_cells(self, processes: int, memory_bytes: int) -> None:
+        """Limit what all cells have together."""
+        for controller, most in (("pids", processes), ("memory", memory_bytes)):
             base = self._bases.get(controller)
             if base is None:
                 continue
             try:
-                for file, text in _SUMS[controller, base.version]:
-                    write(f"{base.path}/{file}", text.format(processes=processes, memory=memory_bytes))
-            except OSError as error:  # what a killed server's cells still have may be more
+                write(f"{base.path}/{LIMIT_FILES[controller][base.version]}", str(most))
+            except OSError as error:  # cells of a killed server may still use more
                 log.warning("the %s of all cells together has no limit: %s", controller, _reason(error))
 
-    def weigh(self, times: int) -> None:
-        """All cells together have so many times the usual share of the processor, where it is counted."""
+    def set_cpu_weight(self, times: int) -> None:
+        """Set the CPU weight of all cells together to ``times`` the usual one."""
         base = self._bases.get("cpu")
         if base is not None:
             file, usual = ("cpu.shares", 1024) if base.version == 1 else ("cpu.weight", 100)
@@ -298,31 +302,31 @@ class Cgroups:
                 write(f"{base.path}/{file}", str(usual * times))
 
     def drop(self, leaf: Leaf) -> None:
-        """Its cell has been reaped; what is not empty yet is removed with the next one.
+        """Remove the leaf of a cell that was reaped, and those that could not be removed before.
 
-        From one thread, which is not the loop's: see ``Leaf.forget``.
+        Call it from one thread, never the loop's: see ``Leaf.release_pages``.
         """
-        leaf.forget()
-        self._debris = [leaf for leaf in (*self._debris, leaf) if not leaf.remove()]
+        leaf.release_pages()
+        self._unremoved = [leaf for leaf in (*self._unremoved, leaf) if not leaf.remove()]
 
     def close(self) -> None:
-        """Remove the server's own group, and the leaves of a server that was killed."""
-        self._debris = []
+        """Remove the group of all cells, with the leaves that a killed server left."""
+        self._unremoved = []
         self._clear()
         for base in self._bases.values():
             with contextlib.suppress(OSError):
                 os.rmdir(base.path)
 
     def _clear(self) -> list[str]:
-        """Remove what is empty in our own group; what is not is in the answer."""
+        """Remove the empty leaves of our group.  Returns the paths of the others."""
         left = []
         for path in {base.path for base in self._bases.values()}:
             try:
                 entries = [entry.path for entry in os.scandir(path) if entry.is_dir(follow_symlinks=False)]
-            except FileNotFoundError:  # somebody was quicker
+            except FileNotFoundError:  # removed meanwhile
                 continue
             for leaf in entries:
-                # One that still has processes is just ending: no other server has this data directory.
+                # One with processes is still ending: no other server uses this data directory.
                 try:
                     os.rmdir(leaf)
                 except OSError:

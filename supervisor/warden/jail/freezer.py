@@ -1,10 +1,10 @@
-"""Nothing of a cell runs, whoever signals whom in it: the freezer of the unified cgroup hierarchy.
+"""Freezes a cell: no process in it runs until it is thawed, whatever signals it gets.  Uses cgroup v2 only.
 
-It needs no controller, so it works where that hierarchy is mounted beside v1's controllers too, and none of
-them is delegated to it.  v1's own freezer is none for us: what it holds does not die of SIGKILL before it is
-thawed (measured, Linux 6.18), so that frozen cells would outlive a server that was killed.
+cgroup v2 freezes without any controller, so this also works where v2 is mounted beside v1's controllers.  The
+freezer of v1 is not used: a process that it froze dies of SIGKILL only after it is thawed (measured, Linux
+6.18), so frozen cells would outlive a server that was killed.
 
-Where it cannot be had pid 1 stops the others by SIGSTOP (``worker.cell_process.SIGNALS``).
+Without this freezer pid 1 stops the other processes by SIGSTOP (``worker.cell_process.SIGNALS``).
 """
 
 from __future__ import annotations
@@ -14,13 +14,16 @@ import errno
 import os
 from collections.abc import Mapping
 
-from supervisor.warden.jail.cgroup_hierarchies import Place
+from supervisor.warden.jail.cgroup_hierarchies import CgroupFolder
 
 FILE = "cgroup.freeze"  # Linux 5.2
 
 
-def base_of(places: Mapping[str, Place], name: str) -> Place:
-    """Our group there, made if it is not.  LookupError or OSError says why there is none."""
+def base_of(places: Mapping[str, CgroupFolder], name: str) -> CgroupFolder:
+    """Make the group of all cells there.
+
+    Raises LookupError or OSError with the reason if it cannot be had.
+    """
     place = places.get("")
     if place is None:
         raise LookupError("no cgroup v2 hierarchy is mounted")
@@ -28,18 +31,18 @@ def base_of(places: Mapping[str, Place], name: str) -> Place:
     with contextlib.suppress(FileExistsError):
         os.mkdir(base, 0o755)
     if not os.path.exists(f"{base}/{FILE}"):
-        with contextlib.suppress(OSError):  # another controller's leaves are in it
+        with contextlib.suppress(OSError):  # it has leaves of another controller
             os.rmdir(base)
         raise LookupError("the kernel cannot freeze a group (Linux 5.2)")
-    # A process that joins comes from the server's own group.
+    # To move a cell's process, both the group that it leaves and the one that it joins must be writable.
     for procs in (f"{base}/cgroup.procs", f"{place.path}/cgroup.procs"):
         if not os.access(procs, os.W_OK):
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), procs)
-    return Place(base, 2)
+    return CgroupFolder(base, 2)
 
 
 def freeze(leaf: str, is_frozen: bool) -> bool:
-    """All that is in it, or may come into it; False where there is no leaf any more."""
+    """Freeze or thaw a leaf, also for processes that join later.  False if the leaf is gone."""
     try:
         descriptor = os.open(f"{leaf}/{FILE}", os.O_WRONLY | os.O_CLOEXEC)
     except FileNotFoundError:

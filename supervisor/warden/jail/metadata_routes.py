@@ -1,12 +1,11 @@
-"""With ``network = host`` a cell has the host's network, but for the addresses where clouds give credentials.
+"""Refuses cells with ``network = host`` the addresses where clouds hand out the machine's credentials.
 
-A BPF program on the cells' group in the unified cgroup hierarchy looks at the address of every connect, and
-of every datagram that names one; what it refuses is EPERM.  A filter of system calls cannot: addresses are in
-memory.  Names are looked up as on the host, so port 53 is left out: on some clouds the name server has such
-an address, and it knows no credential.
+A BPF program on the cells' cgroup (v2) checks the address of every connect, and of every datagram that names
+one.  A refused call fails with EPERM.  A seccomp filter cannot do this, because it does not see addresses,
+which are in memory.  Port 53 is allowed: on some clouds the name server has such an address, and it gives no
+credentials.
 
-The programs are assembled here: eight kinds of instruction, no loop, no map, nothing that the kernel would
-have to be asked about.
+The programs are assembled here, from eight kinds of instruction, without loops and maps.
 """
 
 from __future__ import annotations
@@ -17,15 +16,15 @@ from ipaddress import IPv4Network, IPv6Network, ip_network
 
 from supervisor.warden.jail import _host_syscalls as sys_
 
-# enum bpf_attach_type: connect(2), and send*(2) of a datagram with an address.
+# enum bpf_attach_type: connect(2), and send*(2) of a datagram with an address; for IPv4 and for IPv6.
 _V4, _V6 = (10, 14), (11, 15)
-# struct bpf_sock_addr.
+# Offsets in struct bpf_sock_addr.
 _IP4, _IP6, _PORT = 4, 8, 24
 _DNS_PORT = int.from_bytes((53).to_bytes(2, "big"), "little")
 
 LINK_LOCAL = ip_network("169.254.0.0/16")
 V4 = (
-    LINK_LOCAL,  # most clouds', and those of their containers
+    LINK_LOCAL,  # most clouds, and their container services
     ip_network("168.63.129.16/32"),  # Azure's wire server
     ip_network("100.100.100.200/32"),  # Alibaba's
 )
@@ -34,7 +33,7 @@ V6 = (
     ip_network("fd20:ce::254/128"),  # Google's
     ip_network("fe80::a9fe:a9fe/128"),  # OpenStack's
 )
-# The same of IPv4 in IPv6: as sockets write them, and by a translator.
+# Prefixes of IPv4 addresses within IPv6: mapped ones, and those of NAT64.
 _EMBEDDED = (ip_network("::ffff:0:0/96"), ip_network("64:ff9b::/96"))
 
 # BPF_LDX|BPF_MEM|BPF_W; BPF_ALU64|BPF_MOV by register and by value; BPF_ALU|BPF_AND; BPF_JMP32|BPF_JEQ and
@@ -45,7 +44,7 @@ _WORD = 4
 
 
 def refused_v6() -> tuple[IPv6Network, ...]:
-    """All that an IPv6 socket may not reach."""
+    """Every network that an IPv6 socket may not reach."""
     embedded = [
         IPv6Network((int(prefix.network_address) | int(network.network_address), 96 + network.prefixlen))
         for prefix in _EMBEDDED
@@ -55,7 +54,7 @@ def refused_v6() -> tuple[IPv6Network, ...]:
 
 
 def guard(group: str) -> None:
-    """Every process below the cgroup v2 folder ``group``, now and later, for good; OSError."""
+    """Attach the programs to the cgroup v2 folder ``group``, for all processes below it.  Raises OSError."""
     descriptor = os.open(group, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         for kinds, program in ((_V4, program_v4()), (_V6, program_v6())):
@@ -70,17 +69,17 @@ def guard(group: str) -> None:
 
 
 def probe() -> None:
-    """OSError where ``guard`` could not work."""
+    """Raises OSError if ``guard`` could not work here."""
     os.close(sys_.load_address_program(program_v4(), _V4[0]))
 
 
 def program_v4() -> bytes:
-    """Looks at an IPv4 address."""
+    """The program that checks IPv4 addresses."""
     return _program(_IP4, [network for network in V4 if isinstance(network, IPv4Network)])
 
 
 def program_v6() -> bytes:
-    """Looks at an IPv6 address."""
+    """The program that checks IPv6 addresses."""
     return _program(_IP6, refused_v6())
 
 
@@ -98,9 +97,10 @@ def _program(place: int, networks: list[IPv4Network] | tuple[IPv6Network, ...]) 
             rest = len(conditions) - index - 1
             checks.append(_instruction(_COPY, _SCRATCH, _FIRST_WORD + word))
             checks.append(_instruction(_AND, _SCRATCH, value=mask))
-            # To the next network: past the other conditions, three each, and the jump to the refusal.
+            # Not this network: jump over its other conditions, three instructions each, and over the jump to
+            # the refusal.
             checks.append(_instruction(_JNE, _SCRATCH, offset=3 * rest + 1, value=value))
-        checks.append(b"")  # the jump, once it is known how far
+        checks.append(b"")  # a placeholder for the jump to the refusal
     found = [check or _instruction(_JA, offset=len(checks) - index) for index, check in enumerate(checks)]
     loads = [_instruction(_LOAD, _FIRST_WORD + word, _CONTEXT, place + _WORD * word) for word in range(words)]
     return b"".join(
@@ -118,7 +118,7 @@ def _program(place: int, networks: list[IPv4Network] | tuple[IPv6Network, ...]) 
 
 
 def _of_word(network: IPv4Network | IPv6Network, word: int) -> tuple[int, int]:
-    """Mask and value of one 32-bit word of an address, as the machine (little-endian) reads it."""
+    """Mask and value of one 32-bit word of a network, as a little-endian machine reads it."""
     part = slice(_WORD * word, _WORD * (word + 1))
     mask, value = network.netmask.packed[part], network.network_address.packed[part]
     return int.from_bytes(mask, "little"), int.from_bytes(value, "little")

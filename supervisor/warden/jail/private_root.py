@@ -1,28 +1,36 @@
-"""A minimal read-only root, built from detached mounts: what a zygote or a front can see of the host.
+"""Builds the minimal read-only root of a zygote or a front: all that the process sees of the host.
 
-Sources are opened as descriptors before anything is mounted, so that no path can be swapped under
-us and the place we build in may hide any of them.
+Every source is opened before anything is mounted.  So no path can be swapped meanwhile, and the folder that
+we build in may hide sources.
 """
 
-from __future__ import annotations
+# No ``from __future__ import annotations``: ``launcher.LAUNCH`` reads those of Root.
 
 import os
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated
 
 from supervisor.warden.jail import _host_syscalls as sys_
 from supervisor.warden.jail import host_names
 from supervisor.warden.jail.device_nodes import LINKS, NODES, own_devices
+from worker.message_fields import DictBound, IntBound, ListBound, TextBound
 
-# Every Linux has it; it is covered by a tmpfs in a private mount namespace while we build.
+# Where the root is built: on a tmpfs over this folder, in a private mount namespace.
 BUILD_PLACE = "/tmp"  # noqa: S108
-EMPTY = "/function"  # until a cell's code is put there
-ROOT_BYTES = 8 << 20  # folders, links and files
+EMPTY = "/function"  # empty until a cell's code is mounted there
+ROOT_BYTES = 8 << 20  # for folders, links and files
 COPY_MOST_BYTES = 512 << 10
-PASSING = "/sys"
-PASSING_BYTES = 64 << 10
+# Removed by the zygote once its interpreter runs.
+START_ONLY_FOLDER = "/sys"
+START_ONLY_BYTES = 64 << 10
+
+PATHS_MOST = 1000
+_PATH = TextBound(4096)
+_Paths = Annotated[dict[str, str], DictBound(_PATH, _PATH, PATHS_MOST)]
+_Files = Annotated[dict[str, str], DictBound(_PATH, TextBound(COPY_MOST_BYTES), PATHS_MOST)]
+_Places = Annotated[Sequence[str], ListBound(_PATH, PATHS_MOST)]
 
 _SAFE = sys_.MOUNT_ATTR_NOSUID | sys_.MOUNT_ATTR_NODEV
 _READ_ONLY = sys_.MOUNT_ATTR_RDONLY | _SAFE
@@ -30,38 +38,29 @@ _READ_ONLY = sys_.MOUNT_ATTR_RDONLY | _SAFE
 
 @dataclass
 class Root:
-    """What a root holds: ``read_only`` and ``writable`` map a host path to its place inside."""
+    """The content of a root.  ``read_only`` and ``writable`` map a path on the host to its place inside."""
 
-    read_only: dict[str, str] = field(default_factory=dict)
-    writable: dict[str, str] = field(default_factory=dict)
-    links: dict[str, str] = field(default_factory=dict)
-    files: dict[str, str] = field(default_factory=dict)
-    # Files of the host's that are copied: what is small, and may change while it is looked at.
-    copies: tuple[str, ...] = ()
-    # Files below PASSING that an interpreter's start looks for; a mount that it takes away once it runs.
-    passing: dict[str, str] = field(default_factory=dict)
-    folders: tuple[str, ...] = ()
+    read_only: _Paths = field(default_factory=dict)
+    writable: _Paths = field(default_factory=dict)
+    links: _Paths = field(default_factory=dict)
+    files: _Files = field(default_factory=dict)
+    # Paths of small host files that are copied, because they may change while they are read.
+    copies: _Places = ()
+    # Path → content, of files below START_ONLY_FOLDER that the C library reads when the interpreter starts.
+    start_only_files: _Files = field(default_factory=dict)
+    folders: _Places = ()
     with_proc: bool = False
-    tmp_bytes: int = 0
-
-    def as_json(self) -> dict[str, Any]:
-        """For the launcher, which is another process."""
-        return dict(self.__dict__)
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Root:
-        """The inverse of ``as_json``."""
-        return cls(**{**data, "folders": tuple(data["folders"]), "copies": tuple(data["copies"])})
+    tmp_bytes: Annotated[int, IntBound()] = 0
 
 
-# What programs look for in /etc and that says nothing of the host but what it is.
+# Files in /etc that programs read and that reveal nothing but the distribution.
 COPIES = (
     "/etc/services", "/etc/protocols", "/etc/mime.types", "/etc/ssl/openssl.cnf", "/etc/os-release",
     "/etc/debian_version",
 )  # fmt: skip
-# Debian's choices of a program that has several, as far as shell scripts name them.
+# Links of Debian's alternatives system that shell scripts use.
 ALTERNATIVES = ("awk", "nawk", "pager", "which")
-# What fontconfig reads: without its configuration it complains, without its cache it looks at every font.
+# For fontconfig: without its configuration it prints an error, without its cache it reads every font.
 FONTS = ("/etc/fonts", "/usr/share/fontconfig", "/usr/share/fonts", "/usr/local/share/fonts",
          "/var/cache/fontconfig")  # fmt: skip
 NO_FONTS = """\
@@ -94,15 +93,15 @@ def system_root() -> Root:
     for name in ALTERNATIVES:
         if os.path.islink(f"/etc/alternatives/{name}"):
             root.links[f"/etc/alternatives/{name}"] = os.readlink(f"/etc/alternatives/{name}")
-    for name in host_names.FILES:
-        root.links[f"/etc/{name}"] = f"{os.path.basename(host_names.FOLDER)}/{name}"
+    for name in host_names.NAMES_FILES:
+        root.links[f"/etc/{name}"] = f"{os.path.basename(host_names.NAMES_FOLDER)}/{name}"
     for name, target in LINKS.items():
         root.links[f"/dev/{name}"] = target
     root.files = {
         "/etc/passwd": USERS,
         "/etc/group": GROUPS,
         "/etc/hostname": "cell\n",
-        **{f"{host_names.FOLDER}/{name}": text for name, text in host_names.NO_NETWORK.items()},
+        **{f"{host_names.NAMES_FOLDER}/{name}": text for name, text in host_names.NO_NETWORK.items()},
     }
     if "/etc/fonts" not in root.read_only:
         root.files["/etc/fonts/fonts.conf"] = NO_FONTS
@@ -112,12 +111,12 @@ def system_root() -> Root:
 
 
 def enter(root: Root) -> None:
-    """Build the root and make it this process's; every step raises."""
+    """Build the root and enter it.  Raises OSError if a step fails."""
     sys_.unshare(sys_.CLONE_NEWNS)
     sys_.mount("none", "/", "none", sys_.MS_REC | sys_.MS_PRIVATE)
     trees = _open_trees(root)
     copies = {path: content for path in root.copies if (content := _copied(path)) is not None}
-    # Who sees one elsewhere than the host need not learn where that is.
+    # A tree that is mounted at another place than on the host becomes an overlay, to hide its path there.
     hidden = {
         place: os.open(source, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         for source, place in root.read_only.items()
@@ -126,12 +125,12 @@ def enter(root: Root) -> None:
     sys_.mount("tmpfs", BUILD_PLACE, "tmpfs", sys_.MS_NOSUID | sys_.MS_NODEV, f"size={ROOT_BYTES},mode=755")
     for folder in root.folders:
         _folder(folder)
-    # Before the trees: one of them may live below /tmp.
+    # Before the trees, because one of them may be below /tmp.
     if root.tmp_bytes:
         options = f"size={root.tmp_bytes},mode=1777"
         place = BUILD_PLACE + "/tmp"  # noqa: S108 - the new root's own
         sys_.mount("tmpfs", place, "tmpfs", sys_.MS_NOSUID | sys_.MS_NODEV, options)
-    # Parents first: /usr/lib before a runtime that lives below it.
+    # Parents first: /usr/lib before a runtime below it.
     for place in sorted(trees, key=lambda place: place.count("/")):
         descriptor, is_folder = trees[place]
         _mount_point(place, is_folder)
@@ -143,11 +142,11 @@ def enter(root: Root) -> None:
         _folder(os.path.dirname(path))
         if not os.path.lexists(BUILD_PLACE + path):
             os.symlink(target, BUILD_PLACE + path)
-    if root.passing:
-        _folder(PASSING)
-        options = f"size={PASSING_BYTES},mode=755"
-        sys_.mount("tmpfs", BUILD_PLACE + PASSING, "tmpfs", sys_.MS_NOSUID | sys_.MS_NODEV, options)
-    written = {path: text.encode() for path, text in {**root.files, **root.passing}.items()}
+    if root.start_only_files:
+        _folder(START_ONLY_FOLDER)
+        options = f"size={START_ONLY_BYTES},mode=755"
+        sys_.mount("tmpfs", BUILD_PLACE + START_ONLY_FOLDER, "tmpfs", sys_.MS_NOSUID | sys_.MS_NODEV, options)
+    written = {path: text.encode() for path, text in {**root.files, **root.start_only_files}.items()}
     for path, content in {**copies, **written}.items():
         _folder(os.path.dirname(path))
         Path(BUILD_PLACE + path).write_bytes(content)
@@ -156,31 +155,31 @@ def enter(root: Root) -> None:
     sys_.pivot_root_here()
     sys_.umount_detached(".")
     os.chdir("/")
-    # Not recursive: the writable places inside stay writable.
+    # Not recursive: writable mounts inside stay writable.
     sys_.set_attributes(-100, _READ_ONLY, "/", recursive=False)
 
 
 def _open_trees(root: Root) -> dict[str, tuple[int, bool]]:
-    """Place → (detached tree with its attributes set, is it a folder)."""
+    """Place → (detached mount with its attributes set, whether it is a folder)."""
     trees = {}
     for sources, attributes in ((root.read_only, _READ_ONLY), (root.writable, _SAFE)):
         for source, place in sources.items():
             trees[place] = (_tree(source, attributes), os.path.isdir(source))
     try:
         trees["/dev"] = (own_devices(), True)
-    except OSError:  # an ordinary user's
+    except OSError:  # an ordinary user cannot make device nodes: mount the host's
         for name in NODES:
             device = f"/dev/{name}"
             attributes = sys_.MOUNT_ATTR_NOSUID | sys_.MOUNT_ATTR_NOEXEC  # not NODEV: it is a device
             trees[device] = (_tree(device, attributes), False)
     if root.with_proc:
-        # Whole, or the kernel refuses a cell its own: a masked /proc may not be unmasked by mounting.
+        # Unmasked, or the kernel would refuse a cell a /proc of its own.
         trees["/proc"] = (_tree("/proc", 0), True)
     return trees
 
 
 def _copied(path: str) -> bytes | None:
-    """The host's file, or nothing where there is none, or something larger than any of them is."""
+    """The content of a host file; None if it is missing or larger than COPY_MOST_BYTES."""
     try:
         with open(path, "rb") as file:
             content = file.read(COPY_MOST_BYTES + 1)
@@ -190,7 +189,7 @@ def _copied(path: str) -> bytes | None:
 
 
 def _hidden(tree: int, folder: int) -> int:
-    """As a file system of its own, or where there is no overlayfs as it is: see ``_syscalls.overlay``."""
+    """The folder as an overlay, which hides its path (``overlay``); ``tree`` itself without overlayfs."""
     try:
         found = sys_.overlay(folder, BUILD_PLACE + EMPTY, _READ_ONLY)
     except OSError:
@@ -209,7 +208,7 @@ def _tree(source: str, attributes: int) -> int:
 
 
 def _folder(place: str) -> None:
-    """Folders of the new root are 0755 whatever the umask and the host's parents are."""
+    """Make a folder of the new root, with its parents, each of mode 0755 despite the umask."""
     path = BUILD_PLACE
     for part in place.strip("/").split("/"):
         path = f"{path}/{part}"

@@ -1,8 +1,8 @@
-"""What this host can give, found by trying it in throw-away children.
+"""Finds out what this host allows by trying it in throw-away child processes.
 
-Never by reading a version: a container, a security module or a sysctl may refuse what the kernel has.
-Each probe runs in a child of its own and undoes nothing, because its child ends with it.  Nothing
-outside the child's own namespaces is written; a path that should be writable is opened and not written.
+Kernel versions are not read: a container, a security module or a sysctl may refuse what the kernel can do.
+Each probe runs in a child of its own and undoes nothing, because the child ends with it.  A probe writes
+nothing outside the child's own namespaces.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ ALL_NAMESPACES = (
     | sys_.CLONE_NEWUTS | sys_.CLONE_NEWCGROUP
 )  # fmt: skip
 SECCOMP_ANSWERS = {"kill": 0x80000000, "errno": 0x00050000, "log": 0x7FFC0000}
-# Any id that is not ours will do; this one the fronts never get either.
+# Any id that is not ours will do; the fronts never get this one.
 FOREIGN_ID = 1_899_999_999
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that a host can give or not; ``evidence`` is what was seen, an errno or a value."""
+    """Whether the host allows one thing; ``evidence`` is what the probe saw: a value or an errno."""
 
     name: str
     works: bool
@@ -55,7 +55,7 @@ def _namespaces() -> str:
 
 
 def _mounts() -> str:
-    # Made is not enough: a security module may leave a user namespace without its powers.
+    # To make the namespace is not enough: a security module may strip its capabilities.
     sys_.enter_user_namespace(sys_.CLONE_NEWNS)
     return _mount_and_attach()
 
@@ -76,7 +76,7 @@ def _mount_and_attach() -> str:
 
 
 def _proc() -> str:
-    # Refused where a part of the host's /proc is masked, as container engines do.
+    # The kernel refuses this where a part of /proc is masked, as container engines do.
     sys_.unshare(sys_.CLONE_NEWUSER | sys_.CLONE_NEWNS | sys_.CLONE_NEWPID)
     pid = os.fork()
     if pid == 0:
@@ -93,7 +93,7 @@ def _proc() -> str:
 
 
 def _foreign_ids() -> str:
-    """Two ids of its own for each cell: the right to map ids that are not ours."""
+    """The right to map foreign ids, which tier A needs to give each cell two ids of its own."""
     read, write = os.pipe()
     pid = os.fork()
     if pid == 0:
@@ -107,7 +107,7 @@ def _foreign_ids() -> str:
         os.close(write)
         if not os.read(read, 1):
             raise PermissionError(errno.EPERM, "no user namespace")
-        # A namespace of the child's own, which ends with it.
+        # This writes to the child's own namespace, which ends with it.
         with open(f"/proc/{pid}/uid_map", "w") as file:
             file.write(f"0 {FOREIGN_ID} 1\n1000 {FOREIGN_ID + 1} 1\n")
         return "two foreign ids mapped"
@@ -117,7 +117,7 @@ def _foreign_ids() -> str:
 
 
 def _foreign_processes() -> str:
-    """A user id for each worker, without namespaces (tier B)."""
+    """The right to change to a foreign user id, which tier B needs for its workers."""
     os.setgroups([])
     os.setresgid(FOREIGN_ID, FOREIGN_ID, FOREIGN_ID)
     os.setresuid(FOREIGN_ID, FOREIGN_ID, FOREIGN_ID)
@@ -154,7 +154,7 @@ PROBES: dict[str, Callable[[], str]] = {
 
 
 def probe(name: str, attempt: Callable[[], str]) -> Finding:
-    """Run one probe in a child; a child that hangs or dies is a finding too."""
+    """Run one probe in a child.  A child that hangs or dies makes a negative finding."""
     text = _heard(_child(lambda: _text_of(attempt)), PROBE_SECONDS, EVIDENCE_MAX_BYTES)
     if not text:
         return Finding(name, False, "the probe died or did not end")
@@ -167,7 +167,7 @@ class _Child(NamedTuple):
 
 
 def _child(work: Callable[[], bytes]) -> _Child:
-    """A child that writes what ``work`` gives, and ends."""
+    """Fork a child that writes the result of ``work`` to a pipe, and ends."""
     read, write = os.pipe()
     pid = os.fork()
     if pid == 0:
@@ -180,7 +180,7 @@ def _child(work: Callable[[], bytes]) -> _Child:
 
 
 def _heard(child: _Child, seconds: float, most: int) -> bytes:
-    """What it wrote within this time; empty when it died or did not end.  It is gone then."""
+    """What the child wrote within this time; empty if it died or hung.  Kills and reaps the child."""
     deadline = time.monotonic() + seconds
     text = b""
     os.set_blocking(child.read, False)
@@ -205,13 +205,13 @@ def _readable(descriptor: int) -> Callable[[float], bool]:
 
 
 def _text_of(attempt: Callable[[], str]) -> bytes:
-    """What an attempt found: + and what was seen, or - and why not."""
+    """The result of an attempt: + and what was seen, or - and the reason."""
     try:
         text = "+" + attempt()
     except OSError as error:
         number = errno.errorcode.get(error.errno or 0, str(error.errno))
         text = f"-{number}: {error.strerror or error}"
-    except BaseException as error:  # whatever it was, the host did not give it
+    except BaseException as error:  # a probe that raises anything has failed
         text = f"-{error!r}"
     return text.encode()[:EVIDENCE_MAX_BYTES]
 
@@ -224,13 +224,13 @@ _begun: list[_Child] = []
 
 
 def begin() -> None:
-    """Have a child try it all.  Only while this process has one thread: it forks, early, when it is small."""
-    with contextlib.suppress(OSError):  # then ``probe_host`` does
+    """Start all probes in one child, early, while this process is small and has one thread."""
+    with contextlib.suppress(OSError):  # then ``probe_host`` runs them
         _begun.append(_child(lambda: json.dumps([vars(finding) for finding in _all()]).encode()))
 
 
 def probe_host() -> dict[str, Finding]:
-    """What each probe found, in the child that ``begin`` started or in new ones, about 30 ms."""
+    """Every finding by name: from the child that ``begin`` started, or from new ones, which takes 30 ms."""
     text = _heard(_begun.pop(), PROBE_SECONDS * len(PROBES), ALL_MAX_BYTES) if _begun else b""
     findings = [Finding(**each) for each in json.loads(text)] if text else _all()
     found = {finding.name: finding for finding in findings}

@@ -1,7 +1,7 @@
-"""Which tier of containment a host gives: a pure decision over the findings of ``probes``.
+"""Decides which tier of containment a host allows, from the findings of ``probes``.  Pure.
 
-Rule 1: nothing here does I/O; the table below is the whole of the knowledge.
-Rule 2: a tier needs every finding of its row.  Nothing is inferred from another one.
+Rule 1: nothing here does I/O; the tables are all there is to know.
+Rule 2: a tier needs every finding of its row.  No finding is inferred from another one.
 
 | tier   | who                                         | what separates two cells                      |
 |--------|---------------------------------------------|-----------------------------------------------|
@@ -22,7 +22,7 @@ from supervisor.warden.jail.probes import Finding
 
 
 class Tier(enum.Enum):
-    """From the strongest to none; the order of definition is the order of strength."""
+    """From the strongest to none: the order of definition is the order of strength."""
 
     A = "A"
     A_USER = "A-user"
@@ -41,7 +41,7 @@ class Tier(enum.Enum):
         return self in (Tier.A, Tier.A_USER)
 
 
-# Tier → what it needs, with the remedy where a host has it not.
+# Tier → the findings that it needs.
 NEEDS: dict[Tier, tuple[str, ...]] = {
     Tier.A: ("root", "namespaces", "mounts-as-root", "mounts", "proc", "foreign-ids", "seccomp", "pidfd"),
     Tier.A_USER: ("user-namespace", "namespaces", "mounts", "proc", "seccomp", "pidfd"),
@@ -50,6 +50,7 @@ NEEDS: dict[Tier, tuple[str, ...]] = {
     Tier.NONE: (),
 }
 
+# Finding → what the operator can do if it is negative.
 REMEDIES: dict[str, str] = {
     "root": "start the server as root (its fronts and cells do not keep it)",
     "user-namespace": "allow user namespaces: sysctl user.max_user_namespaces above 0, "
@@ -70,14 +71,14 @@ REMEDIES: dict[str, str] = {
 
 
 @dataclass(frozen=True)
-class Verdict:
-    """The best tier of a host, and for each better one what is missing."""
+class TierVerdict:
+    """The best tier of a host, and for each better tier the findings that are missing."""
 
     tier: Tier
     missing: Mapping[Tier, tuple[str, ...]]
 
     def why_not(self, wanted: Tier, findings: Mapping[str, Finding]) -> str:
-        """What is missing for ``wanted`` and how to get it, one sentence each."""
+        """What is missing for ``wanted``, with evidence and remedy."""
         lines = []
         for name in self.missing.get(wanted, ()):
             seen = findings[name].evidence if name in findings else "absent"
@@ -85,21 +86,21 @@ class Verdict:
         return "; ".join(lines)
 
 
-def decide(findings: Mapping[str, Finding]) -> Verdict:
-    """The strongest tier whose every need works."""
+def decide(findings: Mapping[str, Finding]) -> TierVerdict:
+    """The strongest tier for which every needed finding is positive."""
     missing: dict[Tier, tuple[str, ...]] = {}
     for tier in Tier:
         lacking = tuple(name for name in NEEDS[tier] if name not in findings or not findings[name].works)
         if not lacking:
-            return Verdict(tier, missing)
+            return TierVerdict(tier, missing)
         missing[tier] = lacking
     raise AssertionError("tier none needs nothing")
 
 
 def required(min_tier: str, is_loopback: bool) -> Tier:
-    """The least tier that the operator's setting ``min_tier`` allows.
+    """The weakest tier that the setting ``min_tier`` allows.
 
-    ``auto``: A-user wherever others can connect; on loopback the best that there is, but never none.
+    ``auto`` means A-user where other machines can connect, and C on loopback.
     """
     if min_tier != "auto":
         return Tier(min_tier)

@@ -1,8 +1,10 @@
-"""How a zygote and a front come to be: processes of ours in a root of their own.
+"""Launches zygotes and gunicorn: processes of ours that get a root and a user of their own.
 
-Not here: the root's mounts (``jail.private_root``), and gunicorn's life (``warden.fronts``).
+Not here: the mounts of the root (``jail.private_root``), restarts of gunicorn (``warden.fronts``), and which
+zygotes there are (``supply``).
 
 Reading order: ``launcher`` (the ordered STEPS), ``zygote_launch`` (a zygote's command line),
-``front_standby`` (imports first, and is told later what to become), ``zygote_standby`` and
-``zygote_prestart`` (the same for the first zygote), ``standby_messages`` (how both are told).
+``front_standby`` (a process that imports first and is told later what to become), ``zygote_standby``
+(likewise for the first zygote), ``zygote_prestart`` (starts that one early), ``standby_messages`` (how both
+are told).
 """

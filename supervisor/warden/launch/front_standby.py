@@ -1,9 +1,9 @@
-"""A process that imports first and is told later what to become: the fronts' gunicorn.
+"""gunicorn's process, started before the settings are read: it imports first and is told later what to run.
 
-A front's imports take longer than all else that a start does (``make bench`` has the figure).  So this
-process is started before the settings are read, imports its program meanwhile, and waits; told what it is,
-it carries out the launcher's steps on itself and runs.  Until then nothing hostile exists, and it has neither
-the server's environment nor any of its descriptors but one end of a socket.
+A front's imports take longer than anything else in a server's start (``make bench`` has the figure).  This
+process does them while the server reads its settings, and then waits.  Once it is told its launch, it takes
+the launcher's steps on itself and runs gunicorn.  Until then nothing hostile runs.  It has neither the
+server's environment nor its descriptors, only one end of a socket.
 """
 
 from __future__ import annotations
@@ -13,59 +13,63 @@ import signal
 import socket
 import sys
 
-# Nothing else, not even typing: all of this is imported before the process that imports longest has begun.
+# No other imports, not even typing: the server imports this module before it starts its slowest importer.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from supervisor.front_start import FrontStart
     from supervisor.warden.launch.launcher import Launch
 
 PROGRAM = "supervisor.front.server"
-# All of it, and known before any setting is.
-ENVIRONMENT = {
+# The fronts' whole environment.
+FRONT_ENVIRONMENT = {
     "PATH": "/usr/bin:/bin",
     "HOME": "/tmp",  # noqa: S108 - inside the front's own root
     "LANG": "C.UTF-8",
 }
-# Where it has its end of the socket.
+# The descriptor of the process's end of the socket.
 SOCKET_FD = 3
 
 
-class StandBy:
-    """The server's end of one: it runs ``main(argument, descriptors)`` of PROGRAM, once it is told to."""
+class FrontStandby:
+    """The server's handle of such a process, which runs ``main(start, descriptors)`` of PROGRAM."""
 
     def __init__(self) -> None:
-        """It begins at once.  OSError."""
+        """Start it.  Raises OSError."""
         code = f"import sys; sys.path += {_path()!r}; from {__name__} import main; main()"
         self._sock, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
         with theirs:
             try:
                 self.pid = os.posix_spawn(
                     sys.executable,
-                    # -S: what site finds we have found already.
+                    # -S: the path is given, so ``site`` need not look for it.
                     [sys.executable, "-I", "-S", "-B", "-c", code, PROGRAM],
-                    ENVIRONMENT,
+                    FRONT_ENVIRONMENT,
                     file_actions=[
                         (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
                         (os.POSIX_SPAWN_DUP2, theirs.fileno(), SOCKET_FD),
                     ],
-                    # Ctrl-C at a terminal goes to the whole group: it is for the warden, which drains.
+                    # Ctrl-C at a terminal signals the whole process group; only the warden shall get it.
                     setsid=True,
-                    setsigdef=[signal.SIGPIPE, signal.SIGXFSZ],  # which this interpreter ignores
+                    setsigdef=[signal.SIGPIPE, signal.SIGXFSZ],  # ignored by this interpreter, and inherited
                 )
             except OSError:
                 self._sock.close()
                 raise
 
-    def become(self, launch: Launch, argument: str, descriptors: Sequence[int]) -> None:
-        """Tell it, once.  OSError; not for one that has ended already, whose exit says so."""
-        from supervisor.warden.launch.standby_messages import tell
+    def become(self, launch: Launch, start: FrontStart, descriptors: Sequence[int]) -> None:
+        """Tell it, once, what to become.
 
-        tell(self._sock, self.pid, {"launch": launch.__dict__, "argument": argument}, descriptors)
+        Raises OSError, but not if it has ended: then its exit is reported.
+        """
+        from supervisor.warden.launch.standby_messages import BecomeFront, tell
+
+        tell(self._sock, self.pid, BecomeFront(launch, start), descriptors)
 
 
 def _path() -> list[str]:
-    """Ourselves, then where we import from, but for the folder of the script or the working directory."""
+    """Our own folder, then ``sys.path`` without the script's folder or the working directory."""
     found = sys.path if sys.flags.safe_path else sys.path[1:]
     ours = os.path.realpath(__file__)
     for _ in range(4):
@@ -73,21 +77,21 @@ def _path() -> list[str]:
     return [ours, *found]
 
 
-_begun: list[StandBy] = []
+_begun: list[FrontStandby] = []
 
 
 def begin() -> None:
-    """Start the one of this process's own server, as early as there is one to be."""
+    """Start the process that ``begun`` returns later."""
     try:
-        _begun.append(StandBy())
+        _begun.append(FrontStandby())
     except OSError:
-        pass  # ``begun`` tries again, and says why not
+        pass  # ``begun`` tries again, and reports the error
 
 
-def begun() -> StandBy:
-    """The one that ``begin`` started, once, or one that starts now.  ConfigurationError."""
+def begun() -> FrontStandby:
+    """The process that ``begin`` started, the first time; else a new one.  Raises ConfigurationError."""
     try:
-        return _begun.pop() if _begun else StandBy()
+        return _begun.pop() if _begun else FrontStandby()
     except OSError as error:
         from supervisor.errors import ConfigurationError
 
@@ -95,31 +99,32 @@ def begun() -> StandBy:
 
 
 def main() -> None:
-    """The process itself: import, wait, carry the launch out, run."""
-    # What the server was started with that is not its own ends here; then what takes longer to import.
+    """The process itself: imports, waits, takes the steps, runs."""
+    # Close descriptors that the server itself inherited, before the long imports.
     for name in os.listdir("/proc/self/fd"):
         if int(name) > SOCKET_FD:
             try:
                 os.close(int(name))
             except OSError:
-                pass  # the listing's own
+                pass  # the descriptor of the listing itself
     os.chdir("/")
 
     import gc
     import importlib
 
     from supervisor.warden.jail import _host_syscalls as sys_
-    from supervisor.warden.launch.launcher import Launch, carry_out
-    from supervisor.warden.launch.standby_messages import heard
+    from supervisor.warden.launch.launcher import carry_out
+    from supervisor.warden.launch.standby_messages import BecomeFront, heard
 
     sys_.prctl(sys_.PR_SET_PDEATHSIG, signal.SIGKILL)
-    # Everything that an import makes stays: a collection walks all of it, and finds nothing.
+    # Objects that imports make are kept: garbage collections would walk them and free nothing.
     gc.disable()
     run = importlib.import_module(sys.argv[1]).main
     gc.freeze()
     told, descriptors = heard(socket.socket(fileno=SOCKET_FD))
     if told is None:
         return
-    carry_out(Launch(**told["launch"]))
+    assert isinstance(told, BecomeFront)
+    carry_out(told.launch)
     gc.enable()
-    run(told["argument"], descriptors)
+    run(told.start, descriptors)

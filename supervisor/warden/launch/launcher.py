@@ -1,11 +1,10 @@
-"""The launcher: a short-lived process that becomes a zygote; its STEPS are the fronts' gunicorn's too.
+"""The launcher: a short-lived process that restricts itself step by step and then becomes a zygote by exec.
 
-Its one argument is the JSON of a Launch (``Launch.command``).  STEPS is the whole of it, in its order; then
-an exec replaces the process.  gunicorn's takes them on itself instead
-(``supervisor.warden.launch.front_standby``).
+Its one argument is a Launch as JSON (``Launch.command``).  STEPS is all that it does, in order.  gunicorn's
+process takes the same steps, without an exec (``supervisor.warden.launch.front_standby``).
 """
 
-from __future__ import annotations
+# No ``from __future__ import annotations``: LAUNCH reads those of Launch.
 
 import json
 import os
@@ -16,87 +15,98 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated
 
 from supervisor.warden.jail import _host_syscalls as sys_
 from supervisor.warden.jail import private_root as root_
+from worker.message_fields import DictBound, IntBound, ListBound, TextBound
+from worker.message_table import DO, MessageTable, TableRow
 
-# Of fronts, where nobody may have less than they were started with.
-OOM_SCORE_LEAST = 100
-HOST_NAME = "cell"  # as worker.sandbox.lockdown names each cell
+# The OOM score of a front where the server has no right to lower its own.
+UNPRIVILEGED_FRONT_OOM_SCORE = 100
+HOST_NAME = "cell"  # as worker.sandbox.lockdown sets it in each cell
+
+WORDS_MOST = 1000
+_WORD = TextBound(8192)
+_Id = Annotated[int, IntBound(0, (1 << 32) - 1)]
 
 
 @dataclass(frozen=True)
 class Launch:
-    """What to become: ``uid`` 0 keeps root; ``parent`` is the warden's pid.
+    """The process to become.  ``uid`` 0 keeps root; ``parent`` is the warden's pid.
 
-    Without ``has_root`` (tiers B, C and none) it stays in the host's root, of which ``root`` is ignored.
-    ``keeps`` are the numbers of the capabilities that a process of uid 0 may still have.
+    Without ``has_root`` (tiers B, C and none) the process stays in the host's root, and ``root`` is ignored.
+    ``keeps`` are the capabilities that stay in the bounding set.
     """
 
-    argv: list[str]
-    env: dict[str, str]
-    root: dict[str, Any]
-    uid: int
-    gid: int
-    parent: int
-    work_dir: str = "/"
+    argv: Annotated[list[str], ListBound(_WORD, WORDS_MOST, 1)]
+    env: Annotated[dict[str, str], DictBound(_WORD, _WORD, WORDS_MOST)]
+    root: root_.Root
+    uid: _Id
+    gid: _Id
+    parent: _Id
+    work_dir: Annotated[str, _WORD] = "/"
     has_root: bool = True
-    keeps: tuple[int, ...] = ()
-    # As ``last_to_be_killed`` has it: of the fronts, and more of zygotes, whose cells begin with it.
-    oom_score: int = -500
+    keeps: Annotated[Sequence[int], ListBound(IntBound(0, 63), 64)] = ()
+    # Cells inherit their zygote's score at first.
+    oom_score: Annotated[int, IntBound(-1000, 1000)] = sys_.FRONT_OOM_SCORE
 
     def command(self) -> list[str]:
-        """The command line that carries this launch out.
+        """The launcher's command line.
 
-        Without ``site``, whose hooks cost more time than all the steps: the launcher needs our own code only.
+        It runs without ``site``, whose hooks take longer than all steps together.
         """
         ours = str(Path(__file__).resolve().parents[3])
         program = f"import sys; sys.path.append({ours!r}); from {__name__} import main; main()"
-        return [sys.executable, "-I", "-S", "-c", program, json.dumps(self.__dict__)]
+        return [sys.executable, "-I", "-S", "-c", program, json.dumps(LAUNCH.encode(self))]
+
+
+# What the launcher is told, in its argument.
+LAUNCH = MessageTable(TableRow(DO, "launch", Launch))
 
 
 def _limits(launch: Launch) -> None:
-    """1, not 0: a core_pattern that is a pipe honours only 1.
+    """Umask, no core dumps, half of the pending signals, OOM score.
 
-    Signals that wait are counted for the user that made a cell's namespace, root, together with the host's
-    own; what a zygote may have is what all its cells together may: half of it, and the host keeps the other.
+    Core dumps are limited to 1 byte, because a core_pattern that is a pipe ignores 0.  The kernel counts the
+    pending signals of all cells together with root's, so cells get half of the limit and the host keeps the
+    other half.
     """
     os.umask(0o077)
     resource.setrlimit(resource.RLIMIT_CORE, (1, 1))
     _, most = resource.getrlimit(resource.RLIMIT_SIGPENDING)
     if most != resource.RLIM_INFINITY:
         resource.setrlimit(resource.RLIMIT_SIGPENDING, (most // 2, most // 2))
-    sys_.last_to_be_killed(launch.oom_score, max(launch.oom_score, OOM_SCORE_LEAST))
+    sys_.set_oom_score(launch.oom_score, max(launch.oom_score, UNPRIVILEGED_FRONT_OOM_SCORE))
 
 
 def _user_namespace(launch: Launch) -> None:
-    """An ordinary user is root in a user namespace of its own, which is what the next steps ask for."""
+    """An ordinary user enters a user namespace, in which it has the rights for the next steps."""
     if launch.has_root and os.geteuid() != 0:
         sys_.enter_user_namespace()
 
 
 def _host_name(launch: Launch) -> None:
-    """No host's name: what a zygote imports remembers it (``platform.uname``), and cells inherit that."""
+    """Hide the host's name: modules that a zygote imports remember it, and cells inherit their memory."""
     if launch.has_root:
         sys_.unshare(sys_.CLONE_NEWUTS)
         socket.sethostname(HOST_NAME)
 
 
 def _root(launch: Launch) -> None:
-    """A root of its own; needs the host's root, so before the ids change."""
+    """Enter the private root.  Needs root, so it comes before the ids change."""
     if launch.has_root:
-        root_.enter(root_.Root.from_json(launch.root))
+        root_.enter(launch.root)
 
 
 def _capabilities(launch: Launch) -> None:
-    """What it does not keep can never come back, exec of a root program included."""
+    """Drop capabilities for good: not even the exec of a setuid program brings them back."""
     if launch.has_root or os.geteuid() == 0:
         sys_.drop_bounding_set(launch.keeps)
 
 
 def _identity(launch: Launch) -> None:
-    """Groups are cleared where that is ours to do; a front loses every capability with its user id."""
+    """Change to the user and group.  A front loses every capability when it gives up uid 0."""
     if os.geteuid() == 0:
         os.setgroups([])
         os.setresgid(launch.gid, launch.gid, launch.gid)
@@ -105,7 +115,10 @@ def _identity(launch: Launch) -> None:
 
 
 def _bound_to_the_warden(launch: Launch) -> None:
-    """After the last id change, which would clear it; then look whether it came too late."""
+    """Die with the warden.
+
+    Comes after the id change, which clears this; then check that the warden still lives.
+    """
     sys_.prctl(sys_.PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != launch.parent:
         raise ProcessLookupError("the warden is gone")
@@ -128,7 +141,7 @@ STEPS: tuple[Callable[[Launch], None], ...] = (
 
 
 def carry_out(launch: Launch, steps: Sequence[Callable[[Launch], None]] = STEPS) -> None:
-    """Every step, on this process; a failure is one line on stderr and exit code 1."""
+    """Take every step on this process.  On failure print one line to stderr and exit with 1."""
     for step in steps:
         try:
             step(launch)
@@ -138,13 +151,13 @@ def carry_out(launch: Launch, steps: Sequence[Callable[[Launch], None]] = STEPS)
 
 
 def become(launch: Launch) -> None:
-    """Every step, then exec; never returns."""
+    """Take every step, then exec.  Never returns."""
     carry_out(launch, (*STEPS, _become))
 
 
 def main() -> None:
-    """The launcher."""
-    become(Launch(**json.loads(sys.argv[-1])))
+    """Run the launcher: its argument is a Launch as JSON."""
+    become(LAUNCH.decode(DO, json.loads(sys.argv[-1])))
 
 
 if __name__ == "__main__":

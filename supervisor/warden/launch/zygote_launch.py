@@ -1,6 +1,6 @@
-"""How a zygote is launched: its root, its environment and its interpreter's command line.
+"""The launch of a zygote: its root, its environment and its interpreter's command line.
 
-Apart from ``zygotes``, which has an event loop: the first one is launched before anybody imports that.
+Apart from ``zygote_handle``, which imports asyncio: the first zygote is launched before that is imported.
 """
 
 from __future__ import annotations
@@ -12,34 +12,34 @@ from pathlib import Path
 
 from supervisor.runtimes import Runtime
 from supervisor.warden.jail import _host_syscalls as sys_
-from supervisor.warden.jail.private_root import PASSING, system_root
+from supervisor.warden.jail.private_root import START_ONLY_FOLDER, system_root
 from supervisor.warden.launch.launcher import Launch
-
-# Before the fronts and after the cells (``warden.OOM_SCORE``): another starts in a fraction of a second.
-OOM_SCORE = 300
 
 
 def package_dir(name: str) -> Path:
-    """Where a package of ours lies; found and not imported: the warden imports nothing of the worker's."""
+    """The folder of a package of ours.
+
+    It is not imported: the warden imports nothing of ``worker`` but its wire.
+    """
     spec = find_spec(name)
     assert spec is not None and spec.origin is not None, f"package {name} is not installed"
     return Path(spec.origin).parent
 
 
-# Where a zygote finds things in a root of its own.
+# Places in a zygote's root.
 CODE_PLACE = "/opt/cellblock"
-# Our worker's package there: what is named ``worker`` in a cell is the author's.
+# The name of our ``worker`` package there.  In a cell the name ``worker`` is the author's to use.
 WORKER_NAME = "_cellblock"
 LIBRARIES_PLACE = "/opt/libraries"
 
-ENVIRONMENT = {
+ZYGOTE_ENVIRONMENT = {
     "PATH": "/usr/bin:/bin",
     "HOME": "/tmp",  # noqa: S108 - inside the cell
     "LANG": "C.UTF-8",
     "TZ": "UTC",
     "PYTHONDONTWRITEBYTECODE": "1",
     "MPLCONFIGDIR": "/tmp/matplotlib",  # noqa: S108
-    # OpenBLAS starts threads at import; a process with threads cannot be forked safely.
+    # OpenBLAS would start threads at import, and a process with threads cannot be forked safely.
     "OPENBLAS_NUM_THREADS": "1",
     "OMP_NUM_THREADS": "1",
     "MKL_NUM_THREADS": "1",
@@ -48,42 +48,42 @@ ENVIRONMENT = {
 
 
 def import_path(code: str, libraries: str) -> tuple[str, str, str]:
-    """What is on a zygote's path: ours first; the worker puts the tenant's folder before all, and ours last.
+    """The entries of a zygote's ``sys.path``: our code first.
 
-    Never the worker's or function/ itself: with function/ on the path the standard library's ``secrets``
-    would be ours.
+    The worker later puts the tenant's folder before all.  The folders ``worker/`` and ``function/``
+    themselves are never on the path: with ``function/`` on it, our ``secrets`` module would shadow the
+    standard library's.
     """
     return code, libraries, f"{code}/{WORKER_NAME}/standins"
 
 
-# glibc then asks for huge pages for what is allocated at once and is as large as one.
+# With this glibc asks for huge pages for allocations of at least that size.
 HUGE_PAGES = {"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"}
-# Where it reads, when a process starts, whether programs may ask here, and how large one is.
+# glibc reads these when a process starts: whether programs may ask for huge pages, and their size.
 ABOUT_HUGE_PAGES = tuple(
     f"/sys/kernel/mm/transparent_hugepage/{name}" for name in ("enabled", "hpage_pmd_size")
 )
 
 
 def bootstrap(path: tuple[str, str, str]) -> str:
-    """The program of a zygote's interpreter."""
+    """The Python program that a zygote's interpreter runs."""
     return (
         f"import sys; sys.path.insert(0, {path[0]!r}); sys.path += {list(path[1:])!r}; "
         f"from {WORKER_NAME}.zygote import main; main()"
     )
 
 
-def launch_of(
+def zygote_launch_of(
     runtime: Runtime, names: Sequence[str], control_fd: int, bare_code: Path | None, huge_pages: bool
 ) -> Launch:
-    """The launch of a zygote: its root holds the runtime, the libraries and our worker code.
+    """The launch of a zygote that imports ``names``.  Its root holds the runtime, libraries and our worker.
 
-    ``names`` are imported ahead.  ``bare_code`` is the folder of that code for cells without namespaces,
-    which have no such root.
+    In tiers without namespaces there is no such root: ``bare_code`` is then the folder of our worker code.
     """
     root = system_root()
-    # An ordinary user's zygote has no right to take away again what its interpreter needs for them.
-    is_able = bare_code is not None or os.geteuid() == 0
-    huge_pages = huge_pages and is_able and all(map(os.path.exists, ABOUT_HUGE_PAGES))
+    # The files about huge pages have to be removed again, which an ordinary user's zygote may not.
+    can_remove = bare_code is not None or os.geteuid() == 0
+    huge_pages = huge_pages and can_remove and all(map(os.path.exists, ABOUT_HUGE_PAGES))
     if bare_code is None:
         for host_dir in runtime.host_dirs:
             root.read_only[str(host_dir)] = str(host_dir)
@@ -93,26 +93,27 @@ def launch_of(
         root.folders = (*root.folders, "/function")
         root.with_proc = True
         if huge_pages:
-            root.passing = {file: Path(file).read_text() for file in ABOUT_HUGE_PAGES}
+            root.start_only_files = {file: Path(file).read_text() for file in ABOUT_HUGE_PAGES}
         path = import_path(CODE_PLACE, LIBRARIES_PLACE)
-        # Root's user namespaces need no right; those of hosts that refuse them to others need this one.
+        # A host that refuses user namespaces to ordinary users allows them with this capability.
         keeps: tuple[int, ...] = (sys_.CAP_SYS_ADMIN,)
     else:
         path = import_path(str(bare_code), str(runtime.libraries))
-        # For its cells, which drop them; a cell's keeper has another user than its worker, which it signals.
+        # Cells need these to change their user, and drop them.  KILL: a cell's keeper signals its worker,
+        # which has another user.
         keeps = (sys_.CAP_KILL, sys_.CAP_SETGID, sys_.CAP_SETUID, sys_.CAP_SETPCAP)
-    # For a function's child interpreters.
-    environment = {**ENVIRONMENT, "PYTHONPATH": ":".join(path), **(HUGE_PAGES if huge_pages else {})}
+    # PYTHONPATH is for interpreters that a function starts.
+    environment = {**ZYGOTE_ENVIRONMENT, "PYTHONPATH": ":".join(path), **(HUGE_PAGES if huge_pages else {})}
     arguments = ["-I", "-S", "-B", "-X", "utf8", "-c", bootstrap(path), str(control_fd)]
-    arguments += [PASSING if root.passing else "", *names]
+    arguments += [START_ONLY_FOLDER if root.start_only_files else "", *names]
     return Launch(
         [str(runtime.python), *arguments],
         environment,
-        root.as_json(),
+        root,
         os.getuid(),
         os.getgid(),
         os.getpid(),
         has_root=bare_code is None,
         keeps=keeps,
-        oom_score=OOM_SCORE,
+        oom_score=sys_.ZYGOTE_OOM_SCORE,
     )

@@ -1,9 +1,9 @@
-"""A launcher that was forked when the server was small, and waits for what to become: the first zygote's.
+"""A launcher that is forked early, while the server is small, and waits to become the first zygote.
 
-Starting an interpreter and importing the launcher's steps takes a third of a zygote's start, and the first
-zygote is what a server's first answer waits for.  This launcher has all of that already: it is told its
-launch, takes the steps and is replaced by exec, as any other.  Until then nothing hostile exists, and
-what it shares with the server ends at the exec.
+The server's first answer waits for its first zygote, and a third of a zygote's start goes into starting an
+interpreter and importing the launcher.  A forked launcher has both already.  Once it is told its launch it
+takes the steps and execs, as any launcher does.  Until then nothing hostile runs, and the memory that it
+shares with the server is gone with the exec.
 """
 
 from __future__ import annotations
@@ -15,18 +15,18 @@ import signal
 import socket
 import sys
 from collections.abc import Sequence
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from supervisor.warden.jail import _host_syscalls as sys_
 from supervisor.warden.launch.launcher import Launch, become
-from supervisor.warden.launch.standby_messages import heard, tell
+from supervisor.warden.launch.standby_messages import BecomeZygote, heard, tell
 
 
-class WaitingLauncher:
-    """The server's end of one: it becomes what one launch says."""
+class ZygoteStandby:
+    """The server's handle of such a launcher."""
 
     def __init__(self) -> None:
-        """It waits at once.  OSError.  Only while this process has one thread: it forks."""
+        """Fork it.  Only while this process has one thread.  Raises OSError."""
         self._sock, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
         with theirs:
             try:
@@ -38,25 +38,25 @@ class WaitingLauncher:
                 _wait(theirs, self._sock)
 
     def become(self, launch: Launch, descriptors: Sequence[int]) -> None:
-        """Tell it, once; it has ``descriptors`` under the same numbers.  OSError."""
-        tell(self._sock, self.pid, {"launch": launch.__dict__, "numbers": list(descriptors)}, descriptors)
+        """Tell it, once, what to become.  It gets ``descriptors`` under the same numbers.  Raises OSError."""
+        tell(self._sock, self.pid, BecomeZygote(launch, list(descriptors)), descriptors)
 
     def dismiss(self) -> None:
-        """Nobody will tell it anything: it ends."""
+        """Let it end: nobody needs it."""
         self._sock.close()
 
 
-_begun: list[WaitingLauncher] = []
+_begun: list[ZygoteStandby] = []
 
 
 def begin() -> None:
-    """Fork the one of this process's own server, as early as there is one to be."""
-    with contextlib.suppress(OSError):  # a launcher that is started when it is needed does as well
-        _begun.append(WaitingLauncher())
+    """Fork the launcher that ``begun`` returns later."""
+    with contextlib.suppress(OSError):  # without it, the first zygote is launched like the others
+        _begun.append(ZygoteStandby())
 
 
-def begun() -> WaitingLauncher | None:
-    """The one that ``begin`` forked, once."""
+def begun() -> ZygoteStandby | None:
+    """The launcher that ``begin`` forked; only the first call gets it."""
     return _begun.pop() if _begun else None
 
 
@@ -65,23 +65,24 @@ def _wait(sock: socket.socket, not_ours: socket.socket) -> NoReturn:
     try:
         sys_.prctl(sys_.PR_SET_PDEATHSIG, signal.SIGKILL)
         not_ours.close()
-        # Ctrl-C at a terminal goes to the whole group: it is for the warden, which drains.
+        # Ctrl-C at a terminal signals the whole process group; only the warden shall get it, and drain.
         os.setsid()
         os.dup2(os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC), 0)
         told, descriptors = heard(sock)
         if told is not None:
-            _give_numbers(descriptors, told["numbers"])
-            become(Launch(**told["launch"]))
+            assert isinstance(told, BecomeZygote)
+            _give_numbers(descriptors, told.numbers)
+            become(told.launch)
     except SystemExit:
-        pass  # a step has failed, and said so
-    except BaseException as error:  # the last door: this process is no second server
+        pass  # a step has failed, and printed why
+    except BaseException as error:  # never let this fork go on as a second server
         sys.stderr.write(f"cellblock: a launcher ended: {error!r}\n")
     os._exit(1)
 
 
-def _give_numbers(descriptors: Sequence[int], numbers: Sequence[Any]) -> None:
-    """Each descriptor under its number, for the program that is to be."""
-    # Out of each other's way first.
+def _give_numbers(descriptors: Sequence[int], numbers: Sequence[int]) -> None:
+    """Move each descriptor to its number, for the program that exec runs."""
+    # First move all above every target, so that no dup2 overwrites one that is still needed.
     free = max([2, *descriptors, *numbers]) + 1
     moved = [fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, free) for descriptor in descriptors]
     for descriptor, number in zip(moved, numbers, strict=True):

@@ -1,8 +1,10 @@
-"""Which front holds which cell, and in what order fronts get one.
+"""Leases: which front holds which cell, and in what order fronts get one.
 
-Not here: making cells (``supply``, ``cells``).
+Not here: starting and ending cells (``supply``, ``cells``), what a front may say
+(``supervisor.link_messages``), and its end of the link (``front.warden_link``).
 
-Reading order: ``desk`` (asks, returns, ends), ``front_messages`` (all that a front may say),
-``front_sessions`` (a front as the desk knows it), ``accounts`` (places taken; pure), ``space_shares`` and
-``fairness`` (whose turn it is), ``pipe_ends`` (what is lent), ``start_states`` (which functions import).
+Reading order: ``desk`` (takes requests, returns and ends), ``front_sessions`` (a front as the desk knows it),
+``lease_ceilings`` (what a function may have at most), ``accounts`` (who has which cell; pure),
+``space_shares`` and ``fairness`` (whose turn it is when cells are scarce), ``pipe_ends`` (the pipes that are
+lent), ``start_states`` (which functions import or cannot start).
 """

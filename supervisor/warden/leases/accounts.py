@@ -1,12 +1,12 @@
-"""Who has which cell, and how many places each function has taken: pure accounts, no I/O and no clock.
+"""Who holds which cell, and how many places each function has taken: pure accounts, no I/O and no clock.
 
-A *place* counts against a function's ``max_instances``.  It is taken by a request before there is a cell,
-goes over to the cell that the request is given, and is free again when that cell has been reaped.
+A *place* counts against a function's ``max_instances``.  A request takes it before there is a cell.  It
+passes to the cell that the request gets, and is free again when that cell has been reaped.
 
-Rule 1: a place is an entry under a name and never a number that goes up and down: what is entered or struck
-out twice is so once.
-Rule 2: whatever there is of a cell is struck out by ``ended`` alone; and ``keep_only`` makes the book right
-from those who are alive, whatever went wrong before.
+Rule 1: places are entries in a set, never a number that goes up and down.  So it does no harm to enter or
+remove one twice.
+Rule 2: only ``ended`` removes what is known of a cell.  ``keep_only`` corrects the accounts from the cells
+that live, whatever went wrong before.
 """
 
 from __future__ import annotations
@@ -18,49 +18,50 @@ from typing import Any, Generic, Protocol, TypeVar
 Key = tuple[str, str]
 
 
-class Asking(Protocol):
-    """A request for a cell, as far as the book knows one; ``key`` is its function's space and name."""
+class AccountedRequest(Protocol):
+    """A request for a cell, as far as the accounts use it.  ``key`` is its function's space and name."""
 
     key: Key
     is_answered: bool
 
 
-class Named(Protocol):
-    """A cell, likewise."""
+class AccountedCell(Protocol):
+    """A cell, as far as the accounts use it."""
 
     name: str
 
 
-R = TypeVar("R", bound=Asking)
-C = TypeVar("C", bound=Named)
+R = TypeVar("R", bound=AccountedRequest)
+C = TypeVar("C", bound=AccountedCell)
 H = TypeVar("H")
 
 
-class Book(Generic[R, C, H]):
-    """``R`` are requests, ``C`` cells, ``H`` those who hold cells."""
+class Accounts(Generic[R, C, H]):
+    """``R`` are requests, ``C`` cells, ``H`` the fronts that hold cells."""
 
     def __init__(self) -> None:
-        # Of each function: requests (themselves) and cells (by name).
+        # Function → its places: requests, and names of cells.
         self._places: dict[Key, set[Any]] = {}
         self._tied: dict[str, R] = {}
         self._holder: dict[str, H] = {}
         self._held: dict[H, dict[str, C]] = {}
-        # Handed back and taken by nobody yet, in that order, with what their holders remembered of them.
+        # Cells that were returned and not leased again yet, oldest first, with what their holders remembered
+        # of them.
         self._spare: dict[str, tuple[C, Any]] = {}
-        # Cells of each space.
+        # Space → number of its cells.
         self.of_space: Counter[str] = Counter()
 
     # ---- places -----------------------------------------------------------------------------
 
     def take_place(self, request: R) -> None:
-        """For a cell that is to come."""
+        """Take a place for a cell that is to come."""
         self._places.setdefault(request.key, set()).add(request)
 
     def give_up(self, request: R) -> bool:
-        """The request is answered without a cell of its own: True if it had a place, which is free now."""
-        return self._strike_out(request.key, request)
+        """The request gets no cell.  True if it had a place, which is free now."""
+        return self._free_place(request.key, request)
 
-    def _strike_out(self, key: Key, entry: object) -> bool:
+    def _free_place(self, key: Key, entry: object) -> bool:
         places = self._places.get(key, set())
         if entry not in places:
             return False
@@ -70,42 +71,42 @@ class Book(Generic[R, C, H]):
         return True
 
     def places(self, key: Key) -> int:
-        """How many this function has taken."""
+        """How many places this function has taken."""
         return len(self._places.get(key, ()))
 
     def holders(self, key: Key) -> list[H]:
-        """Those who hold cells of this function."""
+        """The fronts that hold cells of this function."""
         names = [entry for entry in self._places.get(key, ()) if entry in self._holder]
         return list(dict.fromkeys(self._holder[name] for name in names))
 
     def names(self, key: Key) -> list[Any]:
-        """The cells of this function, by their names, and requests that have a place."""
+        """The function's places: names of cells, and requests."""
         return list(self._places.get(key, ()))
 
     def no_more_counted(self, name: str) -> Key | None:
-        """The cell is about to end and takes no place any more: whose it was, if it took one."""
+        """Free the place of a cell that is about to end.  Returns its function if it had a place."""
         request = self._tied.get(name)
-        if request is None or not self._strike_out(request.key, name):
+        if request is None or not self._free_place(request.key, name):
             return None
         return request.key
 
     # ---- cells ------------------------------------------------------------------------------
 
     def tie(self, cell: C, request: R) -> None:
-        """It is this function's from now on; a place of the request is the cell's."""
+        """The cell belongs to the request's function from now on, and takes over the request's place."""
         self._tied[cell.name] = request
         self.of_space[request.key[0]] += 1
-        if self._strike_out(request.key, request):
+        if self._free_place(request.key, request):
             self._places.setdefault(request.key, set()).add(cell.name)
 
     def hand_over(self, cell: C, holder: H) -> None:
-        """It is held by this one."""
+        """The cell is held by ``holder`` from now on."""
         self._let_go(cell.name)
         self._holder[cell.name] = holder
         self._held.setdefault(holder, {})[cell.name] = cell
 
     def take_back(self, cell: C, memory: Any) -> None:
-        """Nobody holds it any more, and the next one is to learn ``memory``."""
+        """The cell was returned.  Its next holder will get ``memory``."""
         self._let_go(cell.name)
         self._spare[cell.name] = (cell, memory)
 
@@ -119,57 +120,60 @@ class Book(Generic[R, C, H]):
         return holder
 
     def lease_again(self, cell: C, request: R) -> Any:
-        """Its place stays its own, another asks for it: what was remembered of it."""
+        """Lease a returned cell to another request.  It keeps its place.  Returns its ``memory``."""
         self._tied[cell.name] = request
         return self._spare.pop(cell.name)[1]
 
     def no_more_spare(self, cell: C) -> bool:
-        """Nobody is to take it any more; False if it was not waiting for that."""
+        """A returned cell is not to be leased again.  False if it was not waiting for that."""
         return self._spare.pop(cell.name, None) is not None
 
     def spare_of(self, key: Key) -> list[C]:
-        """The function's cells that were handed back, the first of them first."""
+        """The function's returned cells, the oldest first."""
         return [cell for cell, _ in self._spare.values() if self._tied[cell.name].key == key]
 
     def tied_to(self, name: str) -> R:
-        """The request that the cell was last leased by; KeyError for one that is nobody's."""
+        """The request that last leased the cell.  Raises KeyError for a blank cell."""
         return self._tied[name]
 
     def holder_of(self, name: str) -> H | None:
-        """Who has this cell; None where nobody does."""
+        """The front that holds this cell, or None."""
         return self._holder.get(name)
 
     def cell(self, holder: H, name: str) -> C | None:
-        """That one, if this holder has it."""
+        """The cell of that name, if ``holder`` holds it."""
         return self._held.get(holder, {}).get(name)
 
     def held_by(self, holder: H) -> list[C]:
-        """All that it has."""
+        """All cells that ``holder`` holds."""
         return list(self._held.get(holder, {}).values())
 
     def spaces_of(self, holder: H) -> Counter[str]:
-        """How many cells of each space it has."""
+        """Space → how many of its cells ``holder`` holds."""
         return Counter(self._tied[name].key[0] for name in self._held.get(holder, ()))
 
     def ended(self, name: str) -> tuple[H | None, R | None]:
-        """It has been reaped: who held it, and what it was tied to; both None when there is nothing of it."""
+        """Remove a cell that has been reaped.
+
+        Returns its holder and its request, None where there was none.
+        """
         holder = self._let_go(name)
         self._spare.pop(name, None)
         request = self._tied.pop(name, None)
         if request is not None:
-            self._strike_out(request.key, name)
+            self._free_place(request.key, name)
             space = request.key[0]
             self.of_space[space] -= 1
             if not self.of_space[space]:
                 del self.of_space[space]
         return holder, request
 
-    # ---- right again ------------------------------------------------------------------------
+    # ---- correction -------------------------------------------------------------------------
 
     def keep_only(self, alive: Container[str]) -> list[tuple[H, str]]:
-        """Strike out every cell that is not ``alive`` and every answered request, and count anew.
+        """Remove every cell that is not ``alive`` and every answered request, and count anew.
 
-        Those struck out that somebody still held, with their holders.
+        Returns the removed cells that a front still held, with that front.
         """
 
         def is_here(entry: Any) -> bool:

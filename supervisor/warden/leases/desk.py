@@ -1,7 +1,7 @@
 """The lease desk: fronts ask for cells, keep them, hand them back; the desk keeps count.
 
-What they may say, and what they are told, is in ``supervisor.warden.leases.front_messages``; a front that
-says anything else loses its link, its cells and its process.
+``supervisor.link_messages`` has what a front may say and what it is told.  A front that says anything else
+loses its link, its cells and its process.
 """
 
 from __future__ import annotations
@@ -14,36 +14,57 @@ import logging
 import socket
 from collections import Counter
 from collections.abc import Callable, Container, Mapping
-from dataclasses import asdict
 from typing import Any
 
-from supervisor.datagrams import LinkClosed, Malformed, Message, discard
+from supervisor.datagrams import LinkClosed, discard
 from supervisor.function_limits import LAST_SECONDS
-from supervisor.warden.all_steps import Incomplete, all_of
-from supervisor.warden.cells.cell_states import State
+from supervisor.link_messages import (
+    PIPES,
+    CellEnded,
+    ChangeKnown,
+    ChangeRequest,
+    CountRequest,
+    InstanceCount,
+    KillCell,
+    Leased,
+    LeaseRefusal,
+    LeaseRequest,
+    LeaveCell,
+    LimitMet,
+    NoSpare,
+    ReturnCell,
+    ReturnIdle,
+    SignalCell,
+    SpareWanted,
+    StartState,
+)
+from supervisor.link_records import CellEnd, InstanceHistory
+from supervisor.warden.all_steps import StepsFailed, take_all_steps
+from supervisor.warden.cells.cell_states import CellState
 from supervisor.warden.cells.code_mount import Bundles
-from supervisor.warden.cells.held_cell import Cell, Ending
+from supervisor.warden.cells.held_cell import Cell
 from supervisor.warden.change_rounds import Changes
-from supervisor.warden.leases import front_messages
-from supervisor.warden.leases.accounts import Book, Key
+from supervisor.warden.leases import lease_ceilings
+from supervisor.warden.leases.accounts import Accounts, Key
 from supervisor.warden.leases.front_sessions import Request, Session
-from supervisor.warden.leases.space_shares import Shares
-from supervisor.warden.leases.start_states import Starts
+from supervisor.warden.leases.space_shares import SpaceShares
+from supervisor.warden.leases.start_states import StartStates
 from supervisor.warden.supply.registry import Registry
+from worker.message_table import Malformed
 
 log = logging.getLogger("cellblock.leases")
 
-# A cell that a front handed back and nobody took: its calls were a moment ago, more may come.
+# For so long a cell that a front returned waits for another front: it had calls a moment ago, more may come.
 SPARE_SECONDS = 5.0
 
-# How long a lease waits for a front to give up an instance that it does not need: it answers at once.
+# How long a lease waits for another front to return an instance that it does not need.
 SPARE_ASK_S = 0.02
 
-# Leases that one front may wait for at once: more than there are cells in any server's reach.  One more is
-# refused, for each costs the desk time that the other fronts want.
+# Leases that one front may wait for at once: more than any server has cells.  One more is refused, because
+# each costs the desk time that the other fronts want.
 WAITING_MOST = 4096
 
-# What two requests have in common that may have each other's cell.
+# What two requests must have in common to be given each other's cell.
 SAME_VERSION = ("key", "digest", "version", "tie")
 
 
@@ -51,28 +72,39 @@ class Desk:
     """All fronts, all leases."""
 
     def __init__(self, bundles: Bundles, wait_seconds: float, ceilings: Mapping[str, Any]) -> None:
-        """``ceilings`` are the operator's, all of them; both numbers may change while it runs."""
+        """``ceilings`` are all of the operator's.  They and ``wait_seconds`` may change while it runs."""
         self._bundles = bundles
         self.wait_seconds = wait_seconds
         self.ceilings = ceilings
         self.sessions: set[Session] = set()
-        self.book: Book[Request, Cell, Session] = Book()
-        self.shares = Shares(self.sessions, self.book.of_space)
+        self.accounts: Accounts[Request, Cell, Session] = Accounts()
+        self.shares = SpaceShares(self.sessions, self.accounts.of_space)
         self.registry: Registry | None = None
         self._at_limit: list[Request] = []
-        # Of them, those who may start an instance of their own if no front has one to spare, by their ask.
+        # Those of them that start an instance of their own if no front has one to spare, by their ask.
         self._hoping: dict[int, Request] = {}
         self._asks = itertools.count(1)
-        # What every front knows: the last message of each kind.
-        self._news: dict[str, Message] = {}
-        # Messages of fronts that are for others than the desk, by their name.
-        self.others: dict[str, Callable[[Session, Message], None]] = {}
+        # What every front knows: the last message of each class.
+        self._news: dict[type, object] = {}
+        # By its class, whoever handles a message of a front; ``Surveys`` and ``SettingsReload`` add theirs.
+        self.handlers: dict[type, Callable[[Session, Any, list[int]], None]] = {
+            LeaseRequest: self._lease,
+            ReturnCell: self._return,
+            KillCell: self._kill,
+            LeaveCell: self._leave,
+            SignalCell: self._signal,
+            NoSpare: lambda _, message, __: self._start_its_own(message.ask),
+            ChangeRequest: self._changed,
+            ChangeKnown: lambda session, message, _: self._changes.acknowledged(session, message.epoch),
+            CountRequest: self._count,
+            StartState: self._start,
+        }
         self._changes = Changes(self.sessions)
-        self.starts = Starts(self._is_importing)
+        self.starts = StartStates(self._is_importing)
 
     def spaces_of(self, session: Session) -> Counter[str]:
         """How many cells of each space a front holds."""
-        return self.book.spaces_of(session)
+        return self.accounts.spaces_of(session)
 
     def join(self, sock: socket.socket, pidfd: int = -1) -> None:
         """A new front worker's end, and a descriptor of its process."""
@@ -81,65 +113,53 @@ class Desk:
         for message in self._news.values():
             session.tell(message)
 
-    def publish(self, message: Message) -> None:
-        """Every front learns it, and those to come will, until there is a newer one of its kind."""
-        self._news[message["is"]] = message
+    def publish(self, message: object) -> None:
+        """Tell every front, and each new one as it joins, until there is a newer message of this class."""
+        self._news[type(message)] = message
         for session in list(self.sessions):
             session.tell(message)
 
     def left(self, session: Session) -> None:
         """A front is gone: its calls are lost, so its cells die with it, and nobody waits for others."""
         self.sessions.discard(session)
-        with contextlib.suppress(Incomplete):  # the log has it, and whoever closed the link has more to do
-            all_of(
+        with contextlib.suppress(StepsFailed):  # the log has it, and the caller has more to do
+            take_all_steps(
                 "a front's link",
                 session.let_go,
-                *(functools.partial(cell.kill, "front gone") for cell in self.book.held_by(session)),
+                *(functools.partial(cell.kill, "front gone") for cell in self.accounts.held_by(session)),
                 *(functools.partial(self._drop, request) for request in list(session.waiting)),
                 lambda: self._changes.left(session),
             )
 
-    def heard(self, session: Session, message: Message, descriptors: list[int]) -> None:
-        """Dispatch one message of a front.  Malformed; the descriptors are closed or taken."""
-        try:
-            what = front_messages.checked(message, len(descriptors))["do"]
-        except Malformed:
-            discard(descriptors)
-            raise
-        if what == "return":
-            self._return(session, message, descriptors)
-        elif what == "lease":
-            self._lease(session, message)
-        elif what == "kill":
-            cell = self.book.cell(session, message["cell"])
-            if cell is not None:  # else it has ended already, and the front is about to hear so
-                cell.kill(message["cause"])
-        elif what == "leave":
-            self._leave(session, message["cell"], message["cause"])
-        elif what == "signal":
-            cell = self.book.cell(session, message["cell"])
-            if cell is not None:
-                cell.signal(message["name"])
-        elif what == "changed":
-            self.starts.changed(message["space"], message["name"])
-            self._changes.announce(session, message["ticket"], message["space"], message["name"])
-        elif what == "ack":
-            self._changes.acknowledged(session, message["epoch"])
-        elif what == "none":
-            self._start_its_own(message["ask"])
-        elif what == "count":
-            key = (message["space"], message["name"])
-            told = {"is": "count", "ticket": message["ticket"], "replicas": self.book.places(key)}
-            session.tell({**told, "failed": list(self.starts.failed(key))})
-        elif what == "start":
-            self.starts.heard(message, self.book.cell(session, message["cell"]) is not None)
-        else:
-            self.others[what](session, message)
+    def heard(self, session: Session, message: object, descriptors: list[int]) -> None:
+        """One message of a front; its handler owns the descriptors.  Malformed."""
+        self.handlers[type(message)](session, message, descriptors)
+
+    def _kill(self, session: Session, message: KillCell, _: list[int]) -> None:
+        cell = self.accounts.cell(session, message.cell)
+        if cell is not None:  # else it has ended already, and the front is about to hear so
+            cell.kill(message.cause)
+
+    def _signal(self, session: Session, message: SignalCell, _: list[int]) -> None:
+        cell = self.accounts.cell(session, message.cell)
+        if cell is not None:
+            cell.signal(message.name)
+
+    def _changed(self, session: Session, message: ChangeRequest, _: list[int]) -> None:
+        self.starts.changed(message.space, message.name)
+        self._changes.announce(session, message)
+
+    def _count(self, session: Session, message: CountRequest, _: list[int]) -> None:
+        key = (message.space, message.name)
+        session.tell(InstanceCount(message.ticket, self.accounts.places(key), *self.starts.failed(key)))
+
+    def _start(self, session: Session, message: StartState, _: list[int]) -> None:
+        self.starts.heard(message, self.accounts.cell(session, message.cell) is not None)
 
     # ---- leases -----------------------------------------------------------------------------
 
-    def _lease(self, session: Session, message: Message) -> None:
-        request = Request(session, front_messages.within(message, self.ceilings))
+    def _lease(self, session: Session, message: LeaseRequest, _: list[int]) -> None:
+        request = Request(session, lease_ceilings.within(message, self.ceilings))
         request.deadline = asyncio.get_running_loop().call_later(
             self.wait_seconds, lambda: self._too_late(request)
         )
@@ -147,7 +167,7 @@ class Desk:
             self._refuse(request, "capacity", f"this front waits for {WAITING_MOST} cells already")
             return
         assert self.registry is not None
-        if not self.registry.stock.has(runtime := request.wanted[0]):
+        if not self.registry.zygotes.has(runtime := request.wanted[0]):
             self._refuse(request, "broken", f"runtime {runtime} is not installed here")
             return
         self._place(request)
@@ -156,30 +176,28 @@ class Desk:
         """Claim an instance for the request, or let it wait for one to come back."""
         if self._take_spare(request):
             return
-        if not request.is_check and self.book.places(request.key) >= request.most:
-            holders = self.book.holders(request.key)
+        if not request.is_check and self.accounts.places(request.key) >= request.most:
+            holders = self.accounts.holders(request.key)
             if request.is_keep or request.session in holders or not holders:
                 # It waits for its own; or all are about to be somebody's: it will ask again.
                 self._refuse(request, "limit", f"all {request.most} instances are in use")
                 return
-            if self.starts.is_importing(self.book.names(request.key)):
+            if self.starts.is_importing(self.accounts.names(request.key)):
                 self._refuse(request, "limit", "all instances are in use or importing", is_importing=True)
                 return
             self._at_limit.append(request)
-            self._with_most(holders).tell(
-                {"is": "reclaim", "space": request.key[0], "name": request.key[1], "number": 1}
-            )
+            self._with_most(holders).tell(ReturnIdle(*request.key))
             return
         if hopes and not request.is_check and not request.is_keep:
-            holders = self.book.holders(request.key)
+            holders = self.accounts.holders(request.key)
             if holders and request.session not in holders:
                 self._hope(request, self._with_most(holders))
                 return
         if not request.is_check:
-            self.book.take_place(request)
+            self.accounts.take_place(request)
         assert self.registry is not None
-        request.want = self.registry.want(
-            self.registry.stock.kind(*request.wanted),
+        request.want = self.registry.request_cell(
+            self.registry.zygotes.kind(*request.wanted),
             lambda cell, reason: self._serve(request, cell, reason),
             request.key[0],
             request.is_keep,
@@ -187,7 +205,7 @@ class Desk:
         self.shares.one_more_waits()
 
     def _with_most(self, holders: list[Session]) -> Session:
-        return max(holders, key=lambda other: len(self.book.held_by(other)))
+        return max(holders, key=lambda other: len(self.accounts.held_by(other)))
 
     def _hope(self, request: Request, holder: Session) -> None:
         """Another front may have one that it does not need; else this one starts its own a moment later."""
@@ -195,8 +213,7 @@ class Desk:
         self._hoping[ask] = request
         self._at_limit.append(request)
         asyncio.get_running_loop().call_later(SPARE_ASK_S, self._start_its_own, ask)
-        space, name = request.key
-        holder.tell({"is": "reclaim", "space": space, "name": name, "number": 0, "ask": ask})
+        holder.tell(SpareWanted(ask, *request.key))
 
     def _start_its_own(self, ask: int) -> None:
         request = self._hoping.pop(ask, None)
@@ -205,13 +222,13 @@ class Desk:
             self._place(request, hopes=False)
 
     def _is_importing(self, key: Key) -> None:
-        """Who waits for an instance of this function is told: how long it may wait is its front's to say."""
+        """Tell the fronts that wait for an instance of this function: they decide how long they wait."""
         hoping = self._hoping.values()
         for request in [one for one in self._at_limit if one.key == key and one not in hoping]:
             self._refuse(request, "limit", "all instances are in use or importing", is_importing=True)
 
     def _give_up(self, request: Request) -> None:
-        if self.book.give_up(request):
+        if self.accounts.give_up(request):
             self._retry_at_limit(request.key)
 
     def _retry_at_limit(self, key: Key) -> None:
@@ -251,24 +268,22 @@ class Desk:
             return
         finally:
             code.close()
-        self.book.tie(cell, request)
-        self._hand_over(request, cell, {})
+        self.accounts.tie(cell, request)
+        self._hand_over(request, cell, None)
 
-    def _hand_over(self, request: Request, cell: Cell, memory: Message) -> None:
+    def _hand_over(self, request: Request, cell: Cell, memory: InstanceHistory | None) -> None:
         request.answer()
-        self.book.hand_over(cell, request.session)
-        message = {"is": "leased", "ticket": request.ticket, "cell": cell.name, "memory": memory}
-        if not request.session.tell(message, cell.pipes.lent()):
+        self.accounts.hand_over(cell, request.session)
+        if not request.session.tell(Leased(request.ticket, cell.name, memory), cell.pipes.lent()):
             cell.kill("front gone")
             why = "there is no descriptor left for its pipes"  # if the front is there at all
-            told = {"is": "refused", "ticket": request.ticket, "reason": "capacity", "message": why}
-            request.session.tell({**told, "is_importing": False})
+            request.session.tell(LeaseRefusal(request.ticket, "capacity", why, False))
         # The front has its own copies: with ours open nobody would see the cell's end close.
         cell.pipes.close()
 
-    def _return(self, session: Session, message: Message, descriptors: list[int]) -> None:
-        cell = self.book.cell(session, message["cell"])
-        if cell is None or cell.state is not State.LEASED or len(descriptors) != front_messages.PIPES:
+    def _return(self, session: Session, message: ReturnCell, descriptors: list[int]) -> None:
+        cell = self.accounts.cell(session, message.cell)
+        if cell is None or cell.state is not CellState.LEASED or len(descriptors) != PIPES:
             discard(descriptors)
             if cell is not None:
                 cell.kill("released")  # without its pipes it is of no use to anybody
@@ -281,35 +296,35 @@ class Desk:
         except OSError as error:
             cell.kill("released", f"its pipes cannot be had again: {error}")
             return
-        self.book.take_back(cell, message["memory"])
+        self.accounts.take_back(cell, message.memory)
         for request in self._at_limit:
-            if self._is_same_version(request, self.book.tied_to(cell.name)):
+            if self._is_same_version(request, self.accounts.tied_to(cell.name)):
                 self._at_limit.remove(request)
                 self._lease_again(request, cell)
                 return
-        # Its front was asked for it, but whoever wanted it has gone: it keeps for the next of its kind.
+        # Its front was asked for it, but the one that wanted it is gone: it waits a while for another.
         asyncio.get_running_loop().call_later(SPARE_SECONDS, self._drop_spare, cell)
 
-    def _leave(self, session: Session, name: str, cause: str) -> None:
-        """It ends in order, in a time that is ours to say; nobody waits for its place meanwhile."""
-        cell = self.book.cell(session, name)
+    def _leave(self, session: Session, message: LeaveCell, _: list[int]) -> None:
+        """The cell ends in order, and is killed if that takes too long; its place is free meanwhile."""
+        cell = self.accounts.cell(session, message.cell)
         if cell is None:
             return
-        asyncio.get_running_loop().call_later(LAST_SECONDS, cell.kill, cause)
-        key = self.book.no_more_counted(name)
+        asyncio.get_running_loop().call_later(LAST_SECONDS, cell.kill, message.cause)
+        key = self.accounts.no_more_counted(message.cell)
         if key is not None:
             self._retry_at_limit(key)
 
     def _drop_spare(self, cell: Cell) -> None:
-        if self.book.no_more_spare(cell):
+        if self.accounts.no_more_spare(cell):
             cell.kill("released")
 
     def _take_spare(self, request: Request) -> bool:
         """Lease a returned cell of the same version again; those of other versions end now."""
-        for cell in self.book.spare_of(request.key):
-            if cell.state is not State.RETURNED:
+        for cell in self.accounts.spare_of(request.key):
+            if cell.state is not CellState.RETURNED:
                 continue  # it was killed as it waited, and is about to be reaped
-            if not request.is_check and self._is_same_version(request, self.book.tied_to(cell.name)):
+            if not request.is_check and self._is_same_version(request, self.accounts.tied_to(cell.name)):
                 self._lease_again(request, cell)
                 return True
             self._drop_spare(cell)
@@ -322,7 +337,7 @@ class Desk:
 
     def _lease_again(self, request: Request, cell: Cell) -> None:
         cell.leased_again()
-        self._hand_over(request, cell, self.book.lease_again(cell, request))
+        self._hand_over(request, cell, self.accounts.lease_again(cell, request))
 
     def _too_late(self, request: Request) -> None:
         if request in self._at_limit:
@@ -331,8 +346,7 @@ class Desk:
             self._refuse(request, "capacity", f"no cell came free in {self.wait_seconds:g} s")
 
     def _refuse(self, request: Request, reason: str, message: str, *, is_importing: bool = False) -> None:
-        told = {"is": "refused", "ticket": request.ticket, "reason": reason, "message": message}
-        request.session.tell({**told, "is_importing": is_importing})
+        request.session.tell(LeaseRefusal(request.ticket, reason, message, is_importing))
         self._drop(request)
 
     def _drop(self, request: Request) -> None:
@@ -341,34 +355,36 @@ class Desk:
         if request in self._at_limit:
             self._at_limit.remove(request)
         if request.want is not None and self.registry is not None:
-            self.registry.forget(request.want)  # else it would keep asking for a cell that nobody wants
+            self.registry.cancel_request(
+                request.want
+            )  # else it would keep asking for a cell that nobody wants
         self._give_up(request)
 
     def met(self, cell: Cell, what: str, peak_bytes: int) -> None:
-        """It has met a limit, or has a new peak: its front decides; one that nobody has ends."""
-        session = self.book.holder_of(cell.name)
+        """It has met a limit, or has a new peak: its front decides.  A cell that nobody holds ends."""
+        session = self.accounts.holder_of(cell.name)
         if session is not None:
-            session.tell({"is": "met", "cell": cell.name, "what": what, "peak_bytes": peak_bytes})
+            session.tell(LimitMet(cell.name, what, peak_bytes))
         elif what:
             self._drop_spare(cell)
 
-    def ended(self, cell: Cell, ending: Ending) -> None:
+    def ended(self, cell: Cell, ending: CellEnd) -> None:
         """A cell has been reaped: its front hears why, its claim is free."""
         self.starts.ended(cell.name)
-        session, request = self.book.ended(cell.name)
+        session, request = self.accounts.ended(cell.name)
         if session is not None:
-            session.tell({"is": "ended", "cell": cell.name, **asdict(ending)})
+            session.tell(CellEnded(cell.name, ending))
         if request is not None:
             self._retry_at_limit(request.key)
 
     def mend(self, alive: Container[str]) -> None:
-        """An end went wrong somewhere: these cells live, and no others."""
-        for session, name in self.book.keep_only(alive):
-            session.tell({"is": "ended", "cell": name, **asdict(Ending("exited"))})
+        """An error broke off the handling of an end: correct the book.  Only these cells live."""
+        for session, name in self.accounts.keep_only(alive):
+            session.tell(CellEnded(name, CellEnd("exited")))
         self._at_limit.clear()
         for session in list(self.sessions):
             for request in [request for request in session.waiting if request.want is None]:
-                self.book.give_up(request)
+                self.accounts.give_up(request)
                 self._place(request)
 
     def close(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import logging
 import os
 import signal
@@ -11,9 +12,10 @@ import socket
 from collections import Counter
 from typing import Protocol
 
-from supervisor.datagrams import Link, LinkClosed, Message
+from supervisor.datagrams import Link, LinkClosed
+from supervisor.link_messages import LINK, TO_WARDEN, LeaseRequest
 from supervisor.warden.leases.accounts import Key
-from supervisor.warden.supply.registry import Want
+from supervisor.warden.supply.registry import CellRequest
 
 log = logging.getLogger("cellblock.leases")
 
@@ -21,7 +23,7 @@ log = logging.getLogger("cellblock.leases")
 class Owner(Protocol):
     """The desk, as far as a session needs it."""
 
-    def heard(self, session: Session, message: Message, descriptors: list[int]) -> None:
+    def heard(self, session: Session, message: object, descriptors: list[int]) -> None:
         """A message of this front; the descriptors are the desk's.  Malformed."""
 
     def left(self, session: Session) -> None:
@@ -34,26 +36,26 @@ class Owner(Protocol):
 class Request:
     """One lease that was asked for and not answered yet."""
 
-    def __init__(self, session: Session, message: Message) -> None:
+    def __init__(self, session: Session, asked: LeaseRequest) -> None:
         self.session = session
-        self.ticket: int = message["ticket"]
-        self.key: Key = (message["space"], message["name"])
-        self.digest: str = message["digest"]
-        self.version: int = message["version"]
-        self.is_check: bool = message["mode"] == "check"
+        self.ticket = asked.ticket
+        self.key: Key = (asked.space, asked.name)
+        self.digest = asked.digest
+        self.version = asked.version
+        self.is_check = asked.mode == "check"
         # For nobody's call: it waits for no other instance, and takes none away.
-        self.is_keep: bool = message["mode"] == "keep"
+        self.is_keep = asked.mode == "keep"
         # What decides the kind of its cell.
-        self.wanted = (message["runtime"], message["network"], message["imports"])
-        self.most: int = message["max_instances"]
-        self.tie: Message = message["tie"]
+        self.wanted = (asked.runtime, asked.network, asked.imports)
+        self.most = asked.max_instances
+        self.tie = asked.tie
         self.deadline: asyncio.TimerHandle | None = None
         self.is_answered = False
-        self.want: Want | None = None
+        self.want: CellRequest | None = None
         session.waiting.add(self)
 
     def answer(self) -> None:
-        """It gets its one answer now: its deadline is of no account any more."""
+        """It gets its one answer now, so its deadline ends."""
         self.is_answered = True
         self.session.waiting.discard(self)
         if self.deadline is not None:
@@ -64,20 +66,22 @@ class Session:
     """One front."""
 
     def __init__(self, desk: Owner, sock: socket.socket, pidfd: int) -> None:
-        """``pidfd`` is of its process, -1 where that is not to be ended with its link."""
+        """``pidfd`` is its process's; with -1 the process is not ended when it breaks its protocol."""
         self.waiting: set[Request] = set()
         self._desk = desk
         self._pidfd = pidfd
-        self.link = Link(sock, lambda message, fds: desk.heard(self, message, fds), lambda: desk.left(self))
+        self.link = Link(
+            sock, LINK, TO_WARDEN, functools.partial(desk.heard, self), functools.partial(desk.left, self)
+        )
 
     def spaces(self) -> Counter[str]:
         """How many cells of each space it holds."""
         return self._desk.spaces_of(self)
 
-    def tell(self, message: Message, descriptors: list[int] | None = None) -> bool:
+    def tell(self, message: object, descriptors: list[int] | None = None) -> bool:
         """Send; False when the front is gone, which its closing link has already told the desk.
 
-        Or when it reads nothing, and there is no descriptor left for the copies that would wait for it.
+        Also False when the front does not read, and the warden has no descriptor left for copies to queue.
         """
         try:
             self.link.send(message, descriptors or [])
@@ -86,7 +90,7 @@ class Session:
             return False
 
     def let_go(self) -> None:
-        """Its link is closed; if by what no front says, its process ends, and gunicorn starts another."""
+        """Its link is closed.  A front that broke its protocol is killed, and gunicorn starts another."""
         pidfd, self._pidfd = self._pidfd, -1
         if self.link.fault:
             log.error("a front broke its protocol (%s): it is ended, and another starts", self.link.fault)

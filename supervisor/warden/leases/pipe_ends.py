@@ -1,7 +1,8 @@
-"""The pipes between a cell and whoever leases it: made by the warden, lent to a front, and taken back or not.
+"""The pipes between a cell and its front: the warden makes them, lends its ends, and takes them back.
 
-A front may have been taken over.  What it hands back goes to another front, so it has to be what was lent,
-and its flags are nobody's but the next holder's: a pipe that waits would stop that one's loop.
+A front may have been taken over by an attacker, and another front gets what it returns.  So the warden checks
+that the returned ends are those that it lent, and opens them anew: otherwise the first front could still
+change their flags, and a blocking pipe would stop the second front's event loop.
 """
 
 from __future__ import annotations
@@ -14,18 +15,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from supervisor.datagrams import discard
-from supervisor.warden.all_steps import all_of
+from supervisor.warden.all_steps import take_all_steps
 
-# Of the two log pipes: the cell's user may open its end again by name, as /dev/stdout, to write and for
-# nothing else.  Nobody but the cell has a name for it.
+# The mode of the two log pipes: the cell's user may open them by name, as /dev/stdout, but only to write.
 LOG_MODE = 0o622
 
-# (device, inode, access mode) of one end.
+# What identifies one end of a pipe: device, inode, access mode.
 End = tuple[int, int, int]
 
 
 def _end_of(descriptor: int) -> End | None:
-    """Which end of which pipe it is; None for what is no pipe."""
+    """The pipe end behind a descriptor; None if it is not a pipe."""
     found = os.fstat(descriptor)
     if not stat.S_ISFIFO(found.st_mode):
         return None
@@ -33,7 +33,10 @@ def _end_of(descriptor: int) -> End | None:
 
 
 def five_pipes() -> tuple[Pipes, list[int]]:
-    """Our ends and the cell's of request, reply, stdout, stderr and word; all or, on OSError, none."""
+    """Make the pipes request, reply, stdout, stderr and word.
+
+    Returns our ends and the cell's.  Raises OSError.
+    """
     made: list[tuple[int, int]] = []
     try:
         for _ in range(5):
@@ -49,16 +52,16 @@ def five_pipes() -> tuple[Pipes, list[int]]:
     for descriptor in (stdout, stderr):
         os.fchmod(descriptor, LOG_MODE)
     for descriptor in ours.as_list():
-        # Flags of our own ends: a cell shares none of these open file descriptions.
+        # The cell does not share the open files of our ends, so it cannot change this back.
         os.set_blocking(descriptor, False)
     return ours, [request_read, *(write for _, write in to_us)]
 
 
 @dataclass
 class Pipes:
-    """The trusted ends: what a front gets with a lease.
+    """The warden's ends, which a front gets with a lease.
 
-    ``word``, what pid 1 has to say between calls, is there only for functions with ``fresh``.
+    ``word`` carries what pid 1 says between calls; only functions with ``fresh`` have it.
     """
 
     request: int
@@ -66,41 +69,41 @@ class Pipes:
     stdout: int
     stderr: int
     word: int = -1
-    # What they were when a front got them.
+    # The ends as they were lent.
     _lent: list[End | None] = field(default_factory=list)
 
     def as_list(self) -> list[int]:
-        """In the order in which a lease carries them."""
+        """The descriptors, in the order in which a lease carries them."""
         four = [self.request, self.reply, self.stdout, self.stderr]
         return four if self.word < 0 else [*four, self.word]
 
     def close_word(self) -> None:
-        """There will be none."""
+        """Close ``word``, for a function without ``fresh``."""
         if self.word >= 0:
             os.close(self.word)
             self.word = -1
 
     def close(self) -> None:
-        """Close what is still ours; after it the numbers are nobody's."""
+        """Close the ends that are open."""
         ours = [descriptor for descriptor in self.as_list() if descriptor >= 0]
         self.request = self.reply = self.stdout = self.stderr = self.word = -1
-        all_of("pipes", *(functools.partial(os.close, descriptor) for descriptor in ours))
+        take_all_steps("pipes", *(functools.partial(os.close, descriptor) for descriptor in ours))
 
     def lent(self) -> list[int]:
-        """The ends for a front; which they are is remembered."""
+        """The descriptors to lend to a front.  Remembers which ends they are."""
         descriptors = self.as_list()
         self._lent = [_end_of(descriptor) for descriptor in descriptors]
         return descriptors
 
     def are(self, descriptors: Sequence[int]) -> bool:
-        """Whether these are the ends that were lent, each in its place."""
+        """Whether these are the ends that were lent, in the same order."""
         # From here on the bytes are hostile.
         return [_end_of(descriptor) for descriptor in descriptors] == self._lent
 
     def take_back(self, descriptors: Sequence[int]) -> None:
-        """Have them again, opened anew: flags belong to an open file, which whoever had these may keep.
+        """Take the ends back, each opened anew, because the front may have kept the old open files.
 
-        OSError when the cell has closed its end, or there is no descriptor left; the given ones are closed.
+        Closes ``descriptors``.  Raises OSError if the cell has closed its end, or if descriptors run out.
         """
         opened: list[int] = []
         try:

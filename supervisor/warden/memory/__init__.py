@@ -1,8 +1,9 @@
-"""The memory of cells: what they touched, what their limits allow, and what is done above them.
+"""Limits of memory and open files: how much cells use, and what is done about a cell that uses too much.
 
-Not here: the groups themselves (``jail.cgroups``).
+Not here: the cgroups themselves (``jail.cgroups``), and the words that a caller reads (``front.outcome``).
 
-Reading order: ``memory_policy`` (pure), ``memory_guard`` (looks and acts), ``memory_meters`` (what cgroups
-count), ``process_memory`` (what psutil counts where none does), ``counter_check`` (one against the other),
-``open_files``, ``host_budget`` (what all cells together may take).
+Reading order: ``memory_policy`` (decides; pure), ``memory_guard`` (looks at cells and acts),
+``memory_meters`` (reads the counters of a cgroup), ``process_memory`` (reads each process where no cgroup
+counts), ``counter_check`` (compares the two), ``open_files`` (acts when the host is short of open files),
+``host_budget`` (the limits of all cells together).
 """

@@ -1,11 +1,12 @@
-"""Whether the kernel's counters of a cell's memory say what its processes have, as psutil sees them.
+"""Compares the cgroup's memory counters of a cell with what psutil sees of its processes, now and then.
 
-The counters come first: a look at them costs microseconds, one by psutil milliseconds for each process
-(D66).  So psutil checks them, now and then and in a thread of its own: a cell that is not in its group, or a
-kernel that counts otherwise than we read it, would have no limit, and nobody would know.
+The memory guard uses the counters, because reading them costs microseconds and psutil milliseconds for each
+process (D66).  But if a cell were not in its group, or if a kernel counted otherwise than we think, its limit
+would not hold and nobody would know.  So a thread compares.
 
-Both bounds hold whatever is shared: a page divided by those who map it is never more than what was counted
-and what came from the zygote, which was charged there; and no page was counted that nobody maps.
+Two bounds hold, however pages are shared.  The processes' proportional memory is at most what the group
+counts plus what the cell inherited from its zygote, which was charged to the zygote.  And the group counts no
+more than what the processes map.
 """
 
 from __future__ import annotations
@@ -21,51 +22,53 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
-from supervisor.warden.memory.memory_meters import Counted, Meter
-from supervisor.warden.memory.memory_policy import MIB
+from supervisor.function_limits import MIB
+from supervisor.warden.memory.memory_meters import CountedMemory, Meter
 from supervisor.warden.memory.process_memory import tree_of
 
 log = logging.getLogger("cellblock.memory")
 
 EVERY_S = 60.0
-# By so much they may differ: the kernel adds up what a processor counted when it is 64 pages, and what is
-# touched between two reads is in one of them only.
-SLACK_BYTES = 16 * MIB
-SLACK_OF_A_PROCESSOR_BYTES = 64 * 4096
-# Of a cell that has more only these are looked at: they may have too much, but not too little.
-PROCESSES_MOST = 64
+# The difference that is tolerated: memory may be touched between two reads, and the kernel adds up each
+# processor's count only when it has reached 64 pages.
+TOLERANCE_BYTES = 16 * MIB
+TOLERANCE_PER_PROCESSOR_BYTES = 64 * 4096
+# Of a cell with more processes only these are read.  Then the second bound cannot be checked.
+COMPARED_PROCESSES_MOST = 64
 
 
-class Seen(NamedTuple):
-    """Bytes of the processes' own memory, no file's: what the first of them maps, which is ours and touches
-    little, so that nearly all is its zygote's; what each maps; and each page divided by those who do."""
+class MappedMemory(NamedTuple):
+    """Bytes of the processes' anonymous memory, without pages of files."""
 
+    # What pid 1 maps.  It is ours and touches little, so nearly all of it comes from the zygote.
     inherited: int
+    # The sum of what each process maps.
     mapped: int
+    # The same with each page divided by the number of processes that map it.
     own: int
 
 
-class Watchable(Protocol):
-    """A cell, as far as it is looked at here."""
+class CheckableCell(Protocol):
+    """A cell, as far as this module uses it."""
 
     name: str
     pid: int
 
     def meter(self) -> Meter | None:
-        """Its group's; None without one."""
+        """The meter of its group; None without a group."""
 
     def memory_bytes(self) -> int:
-        """What it has."""
+        """What the memory guard last read."""
 
 
-def look(pids: Sequence[int]) -> Seen | None:
-    """The processes of a cell, its first one first; None when there are none.  PermissionError."""
-    import psutil  # 20 ms, which nobody should wait for
+def mapped_memory(pids: Sequence[int]) -> MappedMemory | None:
+    """Read the processes of a cell, pid 1 first.  None if they have ended.  Raises PermissionError."""
+    import psutil  # takes 20 ms, so not at the server's start
 
     inherited = mapped = own = 0
     if not pids:
         return None
-    for pid in pids[:PROCESSES_MOST]:
+    for pid in pids[:COMPARED_PROCESSES_MOST]:
         try:
             maps = psutil.Process(pid).memory_maps(grouped=False)
         except psutil.AccessDenied:
@@ -78,11 +81,11 @@ def look(pids: Sequence[int]) -> Seen | None:
         own += sum(one.pss for one in maps if one.path.startswith("["))
         if pid == pids[0]:
             inherited = anonymous
-    return Seen(inherited, mapped if len(pids) <= PROCESSES_MOST else sys.maxsize, own)
+    return MappedMemory(inherited, mapped if len(pids) <= COMPARED_PROCESSES_MOST else sys.maxsize, own)
 
 
 def members_of(procs: Path) -> list[int]:
-    """The processes of a group, the one that has no parent among them first."""
+    """The processes of a group.  The one whose parent is not in the group, pid 1, comes first."""
     import psutil
 
     try:
@@ -92,9 +95,9 @@ def members_of(procs: Path) -> list[int]:
         return []
 
 
-def disagreement(before: Counted, seen: Seen, after: Counted, processors: int) -> str:
-    """In words, or "": what was counted before and after the processes were looked at, and what they had."""
-    slack = SLACK_BYTES + processors * SLACK_OF_A_PROCESSOR_BYTES
+def disagreement(before: CountedMemory, seen: MappedMemory, after: CountedMemory, processors: int) -> str:
+    """Says how the counters, read before and after, and the processes disagree; "" if they agree."""
+    slack = TOLERANCE_BYTES + processors * TOLERANCE_PER_PROCESSOR_BYTES
     most, least = max(before.anonymous, after.anonymous), min(before.anonymous, after.anonymous)
     if seen.own > most + seen.inherited + slack:
         return f"its group counts {most // MIB} MiB and its processes have {seen.own // MIB}"
@@ -104,17 +107,17 @@ def disagreement(before: Counted, seen: Seen, after: Counted, processors: int) -
 
 
 def compare(meter: Meter, pids: Callable[[], Sequence[int]]) -> str | None:
-    """``disagreement`` of a cell now; None where there is nothing to compare.  PermissionError."""
+    """``disagreement`` of a cell now; None if it has ended or is not counted.  Raises PermissionError."""
     before = meter.look()
-    seen = look(pids()) if before is not None else None
+    seen = mapped_memory(pids()) if before is not None else None
     after = meter.look() if seen is not None else None
     if before is None or seen is None or after is None:
         return None
     return disagreement(before, seen, after, os.cpu_count() or 1)
 
 
-class Compared(NamedTuple):
-    """A cell that can be compared: its name, its first process, its group's meter, and the bytes counted."""
+class CheckedCell(NamedTuple):
+    """A cell to compare: its name, its pid 1, its group's meter, and the bytes counted."""
 
     name: str
     pid: int
@@ -122,10 +125,10 @@ class Compared(NamedTuple):
     counted: int
 
 
-def chosen(cells: Sequence[Compared], last: str) -> list[Compared]:
-    """Of which a mistake costs most, and the one whose turn it is by name after ``last``.
+def cells_to_check(cells: Sequence[CheckedCell], last: str) -> list[CheckedCell]:
+    """The cell with the most memory, and the one whose turn it is, by name after ``last``.
 
-    A cell that is not in its group counts as the smallest, so by the counters alone it is never compared.
+    Each cell needs a turn: one that is not in its group would always count as the smallest.
     """
     if not cells:
         return []
@@ -135,10 +138,10 @@ def chosen(cells: Sequence[Compared], last: str) -> list[Compared]:
     return [turn] if turn is largest else [turn, largest]
 
 
-class Agreement:
-    """Of one server: the cell that has most is compared, and each in its turn."""
+class CounterCheck:
+    """Compares two cells each EVERY_S: the largest, and one in turn."""
 
-    def __init__(self, cells: Callable[[], Iterable[Watchable]]) -> None:
+    def __init__(self, cells: Callable[[], Iterable[CheckableCell]]) -> None:
         self._cells = cells
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
@@ -146,32 +149,32 @@ class Agreement:
         self._last = ""
 
     def start(self) -> None:
-        """The first comparison comes when the server has been at work for a while."""
+        """Begin.  The first comparison comes after EVERY_S."""
         self._timer = self._loop.call_later(EVERY_S, self._compare)
 
     def stop(self) -> None:
-        """None comes after this."""
+        """End: no comparison begins after this."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
 
     def _compare(self) -> None:
         self.start()
-        # The first in the list is the one whose turn it is.
-        if cells := chosen(list(self._comparable()), self._last):
-            self._last = cells[0].name
-            threading.Thread(target=self._in_thread, args=(cells,), name="agreement").start()
+        if cells := cells_to_check(list(self._comparable()), self._last):
+            self._last = cells[0].name  # whose turn it was
+            threading.Thread(target=self._in_thread, args=(cells,), name="counter check").start()
 
-    def _comparable(self) -> Iterable[Compared]:
+    def _comparable(self) -> Iterable[CheckedCell]:
         for cell in self._cells():
             meter = cell.meter()
             if cell.pid and meter is not None and meter.counts_memory:
-                yield Compared(cell.name, cell.pid, meter, cell.memory_bytes())
+                yield CheckedCell(cell.name, cell.pid, meter, cell.memory_bytes())
 
-    def _in_thread(self, cells: Sequence[Compared]) -> None:
+    def _in_thread(self, cells: Sequence[CheckedCell]) -> None:
         for cell in cells:
-            # What it cannot look at is somebody else's to say: the guard reads the same files.
-            with contextlib.suppress(OSError, RuntimeError):  # RuntimeError: the loop is closed
+            # OSError: the memory guard reads the same files, and reports it.  RuntimeError: the loop is
+            # closed.
+            with contextlib.suppress(OSError, RuntimeError):
                 said = compare(cell.meter, functools.partial(tree_of, cell.pid))
                 if said:
                     self._loop.call_soon_threadsafe(self._tell, cell.name, said)

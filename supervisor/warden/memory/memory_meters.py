@@ -1,8 +1,9 @@
-"""What the counters of a cell's leaf say, and how they are heard: memory touched, limits met (v1 and v2).
+"""Reads the counters of a cell's cgroup, and opens its events: memory touched, limits met (v1 and v2).
 
-Kernel events only wake whoever decides.  They count page cache and what ``/tmp`` holds, which are nobody's.
-v1: an eventfd, told of a threshold of usage and of a task that is held at the limit.  v2: the files
-``memory.events`` and ``pids.events``, which an epoll hears as exceptional.  That of v1 does not ring.
+An event only wakes the memory guard, which reads the counters then: events also count page cache and files in
+``/tmp``, which no limit of ours counts.  On v1 an eventfd signals that usage passed a threshold, or that a
+task was stopped at the limit.  On v2 the files ``memory.events`` and ``pids.events`` become exceptional
+(EPOLLPRI).  v1 has no event for its pids limit.
 """
 
 from __future__ import annotations
@@ -13,22 +14,24 @@ import select
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from supervisor.warden.jail.cgroup_hierarchies import READ_BYTES, Place, read, write
+from supervisor.warden.jail.cgroup_hierarchies import LIMIT_FILES, READ_BYTES, CgroupFolder, read, write
 from supervisor.warden.jail.cgroups import Budget, settings_of
 
-# Lines of memory.stat: what is mapped and no file's, and what is shared or in a tmpfs.
-PEAK_AND_LIMIT = ("memory.max_usage_in_bytes", "memory.limit_in_bytes")
-# A process takes so much ahead, so the peak may stay that much below the limit; a huge page is more.
+# Files with the peak and with the limit, on v1.
+PEAK_AND_LIMIT = ("memory.max_usage_in_bytes", LIMIT_FILES["memory"][1])
+# The kernel charges memory in batches, so the peak may stay this much below the limit that was met.
 CHARGED_AT_ONCE_BYTES = 4 << 20
-TOUCHED = {1: (b"total_rss", b"total_shmem"), 2: (b"anon", b"shmem")}
+# Version → the fields of memory.stat for anonymous memory, and for shared memory with files in a tmpfs.
+TOUCHED_FIELDS = {1: (b"total_rss", b"total_shmem"), 2: (b"anon", b"shmem")}
 
 
-class Counted(NamedTuple):
-    """Bytes: what the group's processes have touched that is no file's, what of it is shared or in a tmpfs,
-    and all that is charged to the group, page cache and the kernel's own included."""
+class CountedMemory(NamedTuple):
+    """Bytes that are charged to a group."""
 
     anonymous: int
+    # Shared memory, and files in a tmpfs.
     shared: int
+    # Everything, with page cache and the kernel's own memory.
     usage: int
 
 
@@ -37,104 +40,104 @@ def _numbers(text: bytes) -> dict[bytes, int]:
 
 
 class Meter:
-    """Of one leaf; what it holds open goes with ``close``."""
+    """Reads one leaf.  ``close`` closes the event descriptors."""
 
-    def __init__(self, folders: Mapping[str, Place]) -> None:
+    def __init__(self, folders: Mapping[str, CgroupFolder]) -> None:
         self._memory = folders.get("memory")
         self._pids = folders.get("pids")
-        # Readable, or exceptional, when something happened: by the kind of event that an epoll asks for.
-        self.bell = -1
-        self.processes_bell = -1
+        # Descriptors for an epoll; -1 if not open.
+        self.memory_event_fd = -1
+        self.pids_event_fd = -1
 
     @property
     def counts_memory(self) -> bool:
-        """Whether the kernel counts memory here."""
+        """Whether the leaf has the memory controller."""
         return self._memory is not None
 
-    def listen(self, bells: select.epoll) -> None:
-        """From now on it rings there.  OSError when there are no descriptors left."""
+    def open_events(self, epoll: select.epoll) -> None:
+        """Open the events and register them with ``epoll``.  Raises OSError if descriptors run out."""
         if self._pids is not None:
             with contextlib.suppress(FileNotFoundError):  # before Linux 4.3
-                self.processes_bell = os.open(f"{self._pids.path}/pids.events", os.O_RDONLY | os.O_CLOEXEC)
-                self.has_met_processes()
-                bells.register(self.processes_bell, select.EPOLLPRI)
+                self.pids_event_fd = os.open(f"{self._pids.path}/pids.events", os.O_RDONLY | os.O_CLOEXEC)
+                self.has_met_pids_limit()
+                epoll.register(self.pids_event_fd, select.EPOLLPRI)
         if self._memory is None:
             return
         if self._memory.version == 1:
-            self.bell = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+            self.memory_event_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
             self._register("memory.oom_control")
-            # Who is held can still be told, and nobody else has to hurry; killed by the kernel it would be
-            # one process, which leaves half a cell.
-            with contextlib.suppress(OSError):  # a kernel that has it no more
+            # Have the kernel stop a process at the limit, and not kill it: it would kill one process and
+            # leave half a cell, and a stopped one can still get its MemoryError.
+            with contextlib.suppress(OSError):  # the kernel may lack this
                 write(f"{self._memory.path}/memory.oom_control", "1")
         else:
-            self.bell = os.open(f"{self._memory.path}/memory.events", os.O_RDONLY | os.O_CLOEXEC)
-        self.hear(bells)
+            self.memory_event_fd = os.open(f"{self._memory.path}/memory.events", os.O_RDONLY | os.O_CLOEXEC)
+        self.arm(epoll)
 
-    def hear(self, bells: select.epoll) -> None:
-        """Ring from now on."""
+    def arm(self, epoll: select.epoll) -> None:
+        """Register the memory event, after clearing an old one."""
         assert self._memory is not None
-        self.rung()
-        bells.register(self.bell, select.EPOLLIN if self._memory.version == 1 else select.EPOLLPRI)
+        self.clear_event()
+        epoll.register(self.memory_event_fd, select.EPOLLIN if self._memory.version == 1 else select.EPOLLPRI)
 
-    def deafen(self, bells: select.epoll) -> None:
-        """Ring no more: who makes it ring a thousand times a second is looked at when its time has come."""
-        bells.unregister(self.bell)
+    def disarm(self, epoll: select.epoll) -> None:
+        """Unregister the memory event, for a cell that causes a thousand a second; ``arm`` undoes it."""
+        epoll.unregister(self.memory_event_fd)
 
-    def rung(self) -> None:
-        """It was heard."""
+    def clear_event(self) -> None:
+        """Read the memory event, so that the next one wakes the epoll again."""
         assert self._memory is not None
         if self._memory.version == 1:
             with contextlib.suppress(BlockingIOError):
-                os.eventfd_read(self.bell)
+                os.eventfd_read(self.memory_event_fd)
         else:
-            os.pread(self.bell, READ_BYTES, 0)
+            os.pread(self.memory_event_fd, READ_BYTES, 0)
 
-    def has_met_processes(self) -> bool:
-        """Whether a process or a thread was refused."""
+    def has_met_pids_limit(self) -> bool:
+        """Whether the kernel has refused the cell a process or a thread."""
         try:
-            return _numbers(os.pread(self.processes_bell, READ_BYTES, 0)).get(b"max", 0) > 0
-        except OSError:  # it has just ended
+            return _numbers(os.pread(self.pids_event_fd, READ_BYTES, 0)).get(b"max", 0) > 0
+        except OSError:  # the cell has ended
             return False
 
     def _register(self, file: str, argument: str = "") -> None:
         assert self._memory is not None
         descriptor = os.open(f"{self._memory.path}/{file}", os.O_RDONLY | os.O_CLOEXEC)
         try:
-            write(
-                f"{self._memory.path}/cgroup.event_control", f"{self.bell} {descriptor} {argument}".rstrip()
-            )
+            told = f"{self.memory_event_fd} {descriptor} {argument}".rstrip()
+            write(f"{self._memory.path}/cgroup.event_control", told)
         finally:
             os.close(descriptor)
 
     def wake_at(self, usage_bytes: int) -> None:
-        """Ring when so much is charged, on v1.
+        """On v1: send an event when usage reaches this.
 
-        The kernel waits for an RCU grace period (8 ms here): never on the loop.  OSError.
+        The kernel waits for an RCU grace period (8 ms here), so never on the loop.  Raises OSError.
         """
         if self._memory is not None and self._memory.version == 1:
             self._register("memory.usage_in_bytes", str(usage_bytes))
 
     def slow_down_at(self, usage_bytes: int) -> None:
-        """Ring, and have who takes more wait a little each time, on v2.
+        """On v2: send events above this usage, and slow down processes that take more.
 
-        Cheap above what is charged; below it the kernel has the writer give up the cell's pages first.
+        Cheap if usage is lower.  If it is higher, the kernel makes the writer, us, reclaim the cell's pages
+        first.
         """
         if self._memory is not None and self._memory.version == 2:
-            with contextlib.suppress(OSError):  # it has just ended
+            with contextlib.suppress(OSError):  # the cell has ended
                 write(f"{self._memory.path}/memory.high", str(usage_bytes))
 
     def hold_at(self, usage_bytes: int) -> None:
-        """Move the limit of v1, at which who touches more is held until somebody has decided."""
+        """On v1: move the limit at which the kernel stops a process that touches more."""
         if self._memory is None or self._memory.version != 1:
             return
-        with contextlib.suppress(OSError):  # it has just ended
+        with contextlib.suppress(OSError):  # the cell has ended
             for file, text in settings_of("memory", 1, Budget(usage_bytes, 0, 0)):
                 with contextlib.suppress(FileNotFoundError):
                     write(f"{self._memory.path}/{file}", text)
 
-    def look(self) -> Counted | None:
-        """None once it has ended, and where nobody counts."""
+    def look(self) -> CountedMemory | None:
+        """Read the counters.  None if the cell has ended, or without the memory controller."""
         place = self._memory
         if place is None:
             return None
@@ -145,36 +148,36 @@ class Meter:
             )
         except (OSError, ValueError):
             return None
-        anonymous, shared = TOUCHED[place.version]
-        return Counted(stat[anonymous], stat[shared], usage)
+        anonymous, shared = TOUCHED_FIELDS[place.version]
+        return CountedMemory(stat[anonymous], stat[shared], usage)
 
     def is_held(self) -> bool:
-        """Whether somebody waits at v1's limit."""
+        """Whether a process is stopped at the limit (v1)."""
         if self._memory is None or self._memory.version != 1:
             return False
         try:
             control = _numbers(read(f"{self._memory.path}/memory.oom_control"))
         except OSError:
             return False
-        # Where all cells together met their limit, each of them is marked.
+        # under_oom is also set in each cell when all cells together met their limit.
         return bool(control[b"under_oom"]) and self.has_met_its_limit()
 
     def has_met_its_limit(self) -> bool:
-        """Whether its own memory limit was ever in the way; True where that cannot be told."""
+        """Whether the cell has ever met its own limit; True if that cannot be known."""
         if self._memory is None:
             return True
         try:
             if self._memory.version == 2:
-                # Where all cells together met theirs, only the group above counts an "oom".
+                # When all cells together meet their limit, only the group above them counts an "oom".
                 return _numbers(read(f"{self._memory.path}/memory.events"))[b"oom"] > 0
             most, limit = (int(read(f"{self._memory.path}/{file}")) for file in PEAK_AND_LIMIT)
         except (OSError, ValueError, KeyError):
             return True
-        # By its peak: memory.failcnt, which says it in so many words, stays 0 on Linux 6.18.
+        # By its peak: memory.failcnt, which should count this, stays 0 on Linux 6.18.
         return most + CHARGED_AT_ONCE_BYTES >= limit
 
     def kills(self) -> int:
-        """How many processes the kernel has killed for memory, while the leaf is there."""
+        """How many of the cell's processes the kernel has killed for memory; 0 once the leaf is removed."""
         if self._memory is None:
             return 0
         file = "memory.oom_control" if self._memory.version == 1 else "memory.events"
@@ -184,7 +187,7 @@ class Meter:
             return 0
 
     def most_usage(self) -> int:
-        """All that was charged at the peak; 0 where that is not told (v2 before Linux 5.19)."""
+        """The peak of the usage; 0 where the kernel does not record it (v2 before Linux 5.19)."""
         if self._memory is None:
             return 0
         file = "memory.max_usage_in_bytes" if self._memory.version == 1 else "memory.peak"
@@ -193,22 +196,22 @@ class Meter:
         except (OSError, ValueError):
             return 0
 
-    def silence(self, bells: select.epoll) -> None:
-        """It has ended: nothing of it rings any more."""
-        for descriptor in (self.bell, self.processes_bell):
+    def stop_events(self, epoll: select.epoll) -> None:
+        """Unregister all events: the cell has ended."""
+        for descriptor in (self.memory_event_fd, self.pids_event_fd):
             if descriptor >= 0:
-                with contextlib.suppress(OSError):  # it was not to be heard just now
-                    bells.unregister(descriptor)
+                with contextlib.suppress(OSError):  # it is disarmed just now
+                    epoll.unregister(descriptor)
 
     def close(self) -> None:
-        """Close what it holds open."""
-        for descriptor in (self.bell, self.processes_bell):
+        """Close the event descriptors."""
+        for descriptor in (self.memory_event_fd, self.pids_event_fd):
             if descriptor >= 0:
                 os.close(descriptor)
-        self.bell = self.processes_bell = -1
+        self.memory_event_fd = self.pids_event_fd = -1
 
-    def forget_processes(self, bells: select.epoll) -> None:
-        """They were met: once is enough."""
-        bells.unregister(self.processes_bell)
-        os.close(self.processes_bell)
-        self.processes_bell = -1
+    def close_pids_events(self, epoll: select.epoll) -> None:
+        """Close the event of the pids limit: one is enough."""
+        epoll.unregister(self.pids_event_fd)
+        os.close(self.pids_event_fd)
+        self.pids_event_fd = -1

@@ -1,10 +1,10 @@
-"""What the processes of a cell have in memory, one by one: for hosts without a memory cgroup.
+"""Reads the memory of a cell process by process, for hosts without a memory cgroup.
 
-psutil reads what a process has (10 us each here).  Two things are read beside it.  The tree: psutil goes
-through all processes of the host for it, 1.1 ms where there are a hundred.  And the proportional share
-without files' pages, which psutil's has in it: page cache is nobody's.
+psutil reads a process's resident memory (10 us each here).  Two things are read from /proc directly.  The
+tree of processes: psutil would go through all processes of the host (1.1 ms for a hundred).  And the
+proportional share: psutil's includes pages of files, and page cache counts for no cell.
 
-Everything is bounded, and a process that ends in between counts nothing.
+Every read is bounded.  A process that ends meanwhile counts as nothing.
 """
 
 from __future__ import annotations
@@ -12,22 +12,23 @@ from __future__ import annotations
 import logging
 import os
 
-from supervisor.warden.memory.memory_policy import Look
+from supervisor.warden.memory.memory_policy import ProcessMemory
 
 log = logging.getLogger("cellblock.memory")
 
-# More than an operator would let a function have; a tree that is larger counts so far.
-PROCESSES_MOST = 4096
+# More than any function may have.  Of a larger tree only these count.
+TREE_PROCESSES_MOST = 4096
 READ_BYTES = 1 << 16
-# Of /proc/PID/smaps_rollup: each page divided by those who share it.  So what a function's processes share
-# with each other counts once, and a page of the zygote's counts next to nothing.
+# Fields of /proc/PID/smaps_rollup that divide each page by the number of processes that share it.  So a page
+# that a function's processes share counts once, and one that all cells share with the zygote hardly counts.
 PROPORTIONAL = (b"Pss_Anon:", b"Pss_Shmem:", b"SwapPss:")
-# Of /proc/PID/status, for a process that may not be looked into: what is shared counts in each.
+# Fields of /proc/PID/status, for a process whose smaps_rollup we may not read.  Shared pages count in each
+# process.
 RESIDENT = (b"RssAnon:", b"RssShmem:", b"VmSwap:")
 
 
 def _read(path: str) -> bytes:
-    """Empty when the process has ended."""
+    """The content of a file of /proc; empty if the process has ended."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except (FileNotFoundError, ProcessLookupError):
@@ -41,29 +42,32 @@ def _read(path: str) -> bytes:
 
 
 def blindness() -> str:
-    """Why nothing can be seen here; "" where it can."""
+    """Why processes cannot be read here; "" if they can."""
     is_here = os.access(f"/proc/self/task/{os.getpid()}/children", os.R_OK)
     return "" if is_here else "this kernel does not tell a process's children"
 
 
 def tree_of(pid: int) -> list[int]:
-    """The process and all below it; orphans are below pid 1 of their cell again."""
+    """The process and all its descendants.
+
+    Orphans are children of their cell's pid 1, so they are found too.
+    """
     found, index = [pid], 0
-    while index < len(found) < PROCESSES_MOST:
+    while index < len(found) < TREE_PROCESSES_MOST:
         task = f"/proc/{found[index]}/task"
         index += 1
         try:
             threads = os.listdir(task)
         except (FileNotFoundError, ProcessLookupError):
             continue
-        for thread in threads:  # each has the children that it made itself
+        for thread in threads:  # the kernel lists children by the thread that made them
             found.extend(map(int, _read(f"{task}/{thread}/children").split()))
-    return found[:PROCESSES_MOST]
+    return found[:TREE_PROCESSES_MOST]
 
 
 def resident_bytes(pid: int) -> int:
-    """All that is mapped and in memory, shared or not."""
-    import psutil  # 20 ms, which no server should wait for that has cgroups
+    """All resident memory of a process, shared or not."""
+    import psutil  # takes 20 ms, and servers with cgroups never need it
 
     try:
         found: int = psutil.Process(pid).memory_info().rss
@@ -73,10 +77,10 @@ def resident_bytes(pid: int) -> int:
 
 
 def proportional_bytes(pid: int) -> int:
-    """What the process takes, its part of what it shares; more than that where it may not be looked into."""
+    """A process's memory, with its share of shared pages; more if smaps_rollup may not be read."""
     try:
         return _sum(_read(f"/proc/{pid}/smaps_rollup"), PROPORTIONAL)
-    except PermissionError:  # an ordinary user without namespaces, and a process that is not dumpable
+    except PermissionError:  # we are an ordinary user, and the process is not dumpable
         return _sum(_read(f"/proc/{pid}/status"), RESIDENT)
 
 
@@ -84,19 +88,20 @@ def _sum(text: bytes, names: tuple[bytes, ...]) -> int:
     return sum(int(line.split()[1]) * 1024 for line in text.splitlines() if line.startswith(names))
 
 
-def look(pid: int, suspicious_from: int) -> Look:
-    """A cell by its first process; proportional bytes only from ``suspicious_from`` resident ones on.
+def look(pid: int, suspicious_from: int) -> ProcessMemory:
+    """The memory of the cell whose pid 1 is ``pid``.
 
-    OSError when the host does not let this process look (EMFILE, a /proc that hides processes).
+    Proportional bytes are read only above ``suspicious_from``.  Raises OSError if the processes cannot be
+    read (EMFILE, a /proc that hides processes).
     """
     pids = tree_of(pid)
     resident = sum(map(resident_bytes, pids))
     exact = sum(map(proportional_bytes, pids)) if resident > suspicious_from else None
-    return Look(resident, exact)
+    return ProcessMemory(resident, exact)
 
 
-def look_or_none(pid: int, suspicious_from: int) -> Look | None:
-    """None where it cannot be looked at now: it stays due."""
+def look_or_none(pid: int, suspicious_from: int) -> ProcessMemory | None:
+    """``look``, or None if the processes cannot be read now."""
     try:
         return look(pid, suspicious_from)
     except OSError as error:

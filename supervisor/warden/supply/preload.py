@@ -1,10 +1,11 @@
-"""What a zygote has imported before its cells are cloned, and which function has which: pure.
+"""What a zygote imports before cells are cloned from it, and which zygote a function's cells come from: pure.
 
-Each fork copies the page tables of all that was imported, each child copies the pages that it writes to,
-and each end of a process walks them again.  With the standard library's larger parts that is twice what it
-is for what a worker itself needs, with pandas six times.  So there is a zygote for each of three steps, and
-a function has the least that its source asks for.  Every cell can import everything: a wrong guess
-costs time, and nothing else.  What a bundle brings itself is no guess.
+More imports make each cell dearer: a fork copies the page tables, a child copies the pages that it writes to,
+and its end walks them again.  With the larger modules of the standard library a cell costs twice as much as
+with what a worker itself needs, with pandas six times.  So there is a zygote for each of three profiles, and
+a function gets the smallest one that covers its imports.  A wrong guess costs only time, because every cell
+can import everything.  But a bundle that brings its own copy of a preloaded library must not get a cell that
+holds ours.
 """
 
 from __future__ import annotations
@@ -15,15 +16,15 @@ from collections.abc import Collection, Sequence
 from supervisor.bundles.imported_names import ANY, BRINGS
 
 
-class Ahead(enum.Enum):
-    """What is imported; the words are for the log."""
+class ImportProfile(enum.Enum):
+    """A set of modules to preload.  The values are for the log."""
 
-    OWN = ""  # what every worker needs (``worker.zygote``)
+    OWN = ""  # only what every worker needs (``worker.zygote``)
     COMMON = "with the standard library"
     LIBRARIES = "with libraries"
 
 
-# What functions of any size import, and what takes longest: once in a zygote, free in each of its cells.
+# What many functions import and what takes longest to import.
 COMMON_IMPORTS = (
     "asyncio", "base64", "concurrent.futures", "csv", "decimal",
     "email.message", "hashlib", "hmac", "html", "http.client", "logging", "pathlib", "random", "secrets",
@@ -33,37 +34,43 @@ COMMON_IMPORTS = (
 )  # fmt: skip
 
 
-# Libraries that COMMON imports.
+# The libraries among COMMON_IMPORTS.
 COMMON_LIBRARIES = frozenset(("werkzeug", "markupsafe"))
 
 
-def ahead_of(imports: Collection[str], preload: Collection[str], installed: Collection[str] = ()) -> Ahead:
-    """What a function that imports these has; ``imports`` as ``supervisor.bundles.imported_names`` has them.
+def profile_of(
+    imports: Collection[str], preload: Collection[str], installed: Collection[str] = ()
+) -> ImportProfile:
+    """The profile for a function with these imports (in the form of ``supervisor.bundles.imported_names``).
 
-    ``installed`` are the modules of the runtime's libraries: what imports one of them ahead holds it, so a
-    bundle that brings its own gets nothing of the kind.
+    ``installed`` are the modules of the runtime's libraries.  A bundle that brings one of them itself gets no
+    profile that has preloaded libraries.
     """
     brought = {name.removeprefix(BRINGS) for name in imports if name.startswith(BRINGS)}
     if "" in brought or not brought.isdisjoint(COMMON_LIBRARIES):
-        return Ahead.OWN
+        return ImportProfile.OWN
     names = {name for name in imports if not name.startswith(BRINGS)}
-    ahead = _wanted(names, preload)
-    return Ahead.COMMON if ahead is Ahead.LIBRARIES and not brought.isdisjoint(installed) else ahead
+    profile = _wanted(names, preload)
+    return (
+        ImportProfile.COMMON
+        if profile is ImportProfile.LIBRARIES and not brought.isdisjoint(installed)
+        else profile
+    )
 
 
-def _wanted(names: Collection[str], preload: Collection[str]) -> Ahead:
+def _wanted(names: Collection[str], preload: Collection[str]) -> ImportProfile:
     if ANY in names:
-        return Ahead.LIBRARIES if preload else Ahead.COMMON
+        return ImportProfile.LIBRARIES if preload else ImportProfile.COMMON
     if not {name.split(".")[0] for name in preload}.isdisjoint(names):
-        return Ahead.LIBRARIES
-    # What a library imports is of the standard library, sooner or later.
-    return Ahead.COMMON if names else Ahead.OWN
+        return ImportProfile.LIBRARIES
+    # Any other library will import much of the standard library.
+    return ImportProfile.COMMON if names else ImportProfile.OWN
 
 
-def names_of(ahead: Ahead, preload: Sequence[str]) -> tuple[str, ...]:
-    """What its zygote imports besides what every worker needs."""
+def preloaded_names(profile: ImportProfile, preload: Sequence[str]) -> tuple[str, ...]:
+    """The modules that a zygote of this profile imports, besides what every worker needs."""
     return {
-        Ahead.OWN: (),
-        Ahead.COMMON: COMMON_IMPORTS,
-        Ahead.LIBRARIES: (*COMMON_IMPORTS, *preload),
-    }[ahead]
+        ImportProfile.OWN: (),
+        ImportProfile.COMMON: COMMON_IMPORTS,
+        ImportProfile.LIBRARIES: (*COMMON_IMPORTS, *preload),
+    }[profile]

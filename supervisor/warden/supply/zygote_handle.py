@@ -7,12 +7,15 @@ import logging
 import socket
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
-from supervisor.datagrams import Link, LinkClosed, Message, pair
+from supervisor.datagrams import Link, LinkClosed, discard, pair
 from supervisor.runtimes import Runtime
-from supervisor.warden.launch.zygote_launch import launch_of
+from supervisor.warden.launch.zygote_launch import zygote_launch_of
 from supervisor.warden.processes import Children, signal_pid
 from supervisor.warden.supply import blank_target
+from worker.message_table import Malformed
+from worker.zygote_messages import TO_WARDEN, ZYGOTE, Ready, Spawn, Spawned, SpawnFailed
 
 log = logging.getLogger("cellblock.zygote")
 
@@ -21,10 +24,10 @@ CELLS_PER_ZYGOTE = 1000
 # Imports of the heaviest profile take seconds on a loaded machine; more than this is a hang.
 READY_SECONDS = 120.0
 
-# From a renewal that is asked for while another is under way until it begins; a start takes less.
+# A renewal that is asked for while another is under way begins so much later; a start takes less.
 RENEW_AGAIN_SECONDS = 5.0
 
-# The reason of a spawn that its zygote did not live to answer: the next zygote does.
+# Why a spawn failed whose zygote ended before its answer: the next zygote makes that cell.
 ENDED_FIRST = "the zygote ended"
 
 # Called with the new cell's pid and pidfd, or with the reason there is none.
@@ -38,12 +41,17 @@ class _Process:
         self._owner = owner
         self.number = owner.numbered()
         self._waiting: list[OnSpawned] = []
+        self.handlers: dict[type, Callable[[Any, list[int]], None]] = {
+            Ready: self._ready,
+            Spawned: self._spawned,
+            SpawnFailed: self._spawn_failed,
+        }
         self.spawned = 0
         self.is_ready = False
         wanted = (runtime, tuple(names), owner.huge_pages, owner.bare_code)
         first = children.first.pop(wanted, None)
         if first is not None:
-            self.link, self.pid = Link(first.sock, self._message, self._closed), first.pid
+            self.link, self.pid = self._linked(first.sock), first.pid
             children.adopt(self.pid, lambda _: self._gone())
         else:
             self._launch(*wanted, children)
@@ -59,20 +67,23 @@ class _Process:
         children: Children,
     ) -> None:
         ours, theirs = pair()
-        self.link = Link(ours, self._message, self._closed)
+        self.link = self._linked(ours)
         with theirs:
-            launch = launch_of(runtime, names, theirs.fileno(), bare_code, huge_pages)
+            launch = zygote_launch_of(runtime, names, theirs.fileno(), bare_code, huge_pages)
             try:
                 self.pid = children.launch(launch, [theirs.fileno()], lambda _: self._gone())
             except OSError:
                 self.link.close()
                 raise
 
-    def spawn(self, message: Message, descriptors: Sequence[int], on_spawned: OnSpawned) -> None:
+    def _linked(self, sock: socket.socket) -> Link:
+        return Link(sock, ZYGOTE, TO_WARDEN, self._heard, self._closed)
+
+    def spawn(self, message: Spawn, descriptors: Sequence[int], on_spawned: OnSpawned) -> None:
         self.spawned += 1
         self._waiting.append(on_spawned)
         try:
-            self.link.send({**message, "do": "spawn"}, descriptors)
+            self.link.send(message, descriptors)
         except LinkClosed:
             self._closed()  # it may have closed before this one asked
         except OSError:
@@ -86,18 +97,26 @@ class _Process:
         if not self._waiting:
             self.link.close()
 
-    def _message(self, message: Message, descriptors: list[int]) -> None:
-        if message.get("ready"):
-            self._deadline.cancel()
-            self.is_ready = True
-            self._owner.ready(self, message["missing"])
-            return
-        on_spawned = self._waiting.pop(0)
-        if "error" in message:
-            on_spawned(0, -1, message["error"])
-        else:
-            # Without room for another descriptor here the kernel leaves the pidfd out.
-            on_spawned(message["pid"], descriptors[0] if descriptors else -1, "")
+    def _heard(self, message: object, descriptors: list[int]) -> None:
+        self.handlers[type(message)](message, descriptors)
+
+    def _ready(self, message: Ready, _: list[int]) -> None:
+        self._deadline.cancel()
+        self.is_ready = True
+        self._owner.ready(self, message.missing)
+
+    def _spawned(self, message: Spawned, descriptors: list[int]) -> None:
+        # Without room for another descriptor here the kernel leaves the pidfd out.
+        self._answered(message.pid, descriptors, "")
+
+    def _spawn_failed(self, message: SpawnFailed, _: list[int]) -> None:
+        self._answered(0, [], message.reason)
+
+    def _answered(self, pid: int, descriptors: list[int], reason: str) -> None:
+        if not self._waiting:
+            discard(descriptors)
+            raise Malformed("an answer to no spawn")
+        self._waiting.pop(0)(pid, descriptors[0] if descriptors else -1, reason)
         if self._owner.current is not self:
             self.retire()
 
@@ -106,7 +125,9 @@ class _Process:
         signal_pid(self.pid, 9)
 
     def _closed(self) -> None:
-        # First: whoever is answered may ask for another cell at once.
+        if self.link.fault:
+            log.error("zygote %s broke its protocol (%s): ending it", self._owner.name, self.link.fault)
+        # First of all: those that are answered below may ask for another cell at once.
         self._owner.lost(self)
         waiting, self._waiting = self._waiting, []
         for on_spawned in waiting:
@@ -119,7 +140,7 @@ class _Process:
         self._owner.ended(self)
 
     def kill(self) -> None:
-        """At shutdown; a process that has been reaped is not signalled: its number may be another's."""
+        """SIGKILL, unless the process has been reaped: then its number may be another's."""
         if not self._has_exited:
             signal_pid(self.pid, 9)
 
@@ -150,7 +171,8 @@ class Zygote:
         self._is_stopping = False
         self._is_resting = False
         self._last_number = 0
-        # Processes of lower numbers are to be replaced: too many have their layout, or other libraries.
+        # Processes of lower numbers are to be replaced: too many cells share their layout, or their
+        # libraries are no longer those that are wanted.
         self._wanted_number = 1
         self._timer: asyncio.TimerHandle | None = None
         self._again: asyncio.TimerHandle | None = None
@@ -165,7 +187,7 @@ class Zygote:
     def renew(self) -> None:
         """Start another process, which takes over once it is ready; until then the present one goes on.
 
-        While one is starting already, a moment later and once: whoever asks without end gets no more.
+        While one is starting already, one more starts a moment later, however often it is asked for.
         """
         if not self._processes:
             return
@@ -184,7 +206,7 @@ class Zygote:
         self._start()
 
     def load(self, runtime: Runtime, names: Sequence[str]) -> bool:
-        """From now on these are imported; renewed if they are others than before, which it says."""
+        """Import these from now on.  True if they differ from those before: then it is being renewed."""
         if (runtime, list(names)) == (self._runtime, self._names):
             return False
         self._runtime, self._names = runtime, list(names)
@@ -208,12 +230,9 @@ class Zygote:
         return self.current is not None
 
     def spawn(
-        self, message: Message, descriptors: Sequence[socket.socket | int], on_spawned: OnSpawned
+        self, message: Spawn, descriptors: Sequence[socket.socket | int], on_spawned: OnSpawned
     ) -> None:
-        """Clone a cell around these descriptors (the cell's set-up socket, then its five pipe ends).
-
-        ``message`` has the cell's ``network`` and ``tier``.
-        """
+        """Clone a cell around these descriptors (the cell's set-up socket, then its five pipe ends)."""
         process = self.current
         assert process is not None, "spawn on a zygote that is not ready"
         numbers = [item if isinstance(item, int) else item.fileno() for item in descriptors]
@@ -235,7 +254,7 @@ class Zygote:
         self._on_change()
 
     def lost(self, process: _Process) -> None:
-        """Nobody can ask this one any more; it ends, or has."""
+        """The link of this process is closed: kill it if it still runs."""
         if self.current is process:
             self.current = None
             process.kill()
@@ -256,7 +275,7 @@ class Zygote:
         self._timer = asyncio.get_running_loop().call_later(delay, self._start)
 
     def rest(self) -> None:
-        """Nobody needs it: its processes end, and ``start`` starts another."""
+        """Nobody needs it: its processes end; ``start`` starts it again."""
         self._is_resting = True
         self._forget_timer()
         for process in self._processes:

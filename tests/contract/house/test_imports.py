@@ -20,6 +20,10 @@ FIRST_PARTY: dict[str, tuple[str, ...]] = {
     "worker": ("worker", "function"),
     "worker.wire": (),  # shared with the trusted side: it may know nothing of either
     "worker.logwire": (),
+    "worker.message_fields": (),
+    "worker.message_table": ("worker.message_fields",),
+    "worker.setup_messages": ("worker.message_fields", "worker.message_table"),
+    "worker.zygote_messages": ("worker.message_fields", "worker.message_table"),
     "worker.answer.response": (
         "worker.answer.likely_mistakes",
         "worker.answer.json_body",
@@ -32,13 +36,26 @@ FIRST_PARTY: dict[str, tuple[str, ...]] = {
     "worker.standins": (),
     # No cell sees it: a filter is compiled outside and handed in.
     "seccomp": ("seccomp",),
-    "supervisor": ("supervisor", "worker.wire", "worker.logwire", "seccomp"),
+    "supervisor": (
+        "supervisor",
+        "worker.wire",
+        "worker.logwire",
+        "worker.message_fields",
+        "worker.message_table",
+        "worker.setup_messages",
+        "worker.zygote_messages",
+        "seccomp",
+    ),
 }
 THIRD_PARTY: dict[str, tuple[str, ...]] = {
     "function": ("werkzeug",),
     "worker": ("msgpack", "werkzeug"),
     "worker.wire": ("msgpack",),
     "worker.logwire": (),
+    "worker.message_fields": (),
+    "worker.message_table": (),
+    "worker.setup_messages": (),
+    "worker.zygote_messages": (),
     # Stand-ins are on the path of functions, not of ours, and use what functions have.
     "worker.standins": ("requests", "swx"),
 }
@@ -60,11 +77,16 @@ WALLS: dict[str, tuple[str, ...]] = {
     "supervisor.function_limits": ROOMS,
     "supervisor.function_options": ROOMS,
     "supervisor.datagrams": ROOMS,
+    "supervisor.front_start": ROOMS,
+    "supervisor.join_messages": ROOMS,
+    "supervisor.link_messages": ROOMS,
+    "supervisor.link_records": ROOMS,
     "supervisor.errors": ("supervisor",),
 }
 # Decisions are pure: they are given times and bytes, and can be tested without either.
 PURE = (
-    "worker.wire", "worker.logwire", "worker.answer.response", "worker.answer.likely_mistakes",
+    "worker.wire", "worker.logwire", "worker.message_fields", "worker.message_table", "worker.setup_messages",
+    "worker.zygote_messages", "worker.answer.response", "worker.answer.likely_mistakes",
     "worker.answer.json_body", "worker.answer.mistake",
     "supervisor.warden.cells.cell_states", "supervisor.warden.supply.blank_target",
     "supervisor.warden.leases.fairness", "supervisor.warden.memory.memory_policy",
@@ -72,7 +94,8 @@ PURE = (
     "supervisor.front.pool.growth", "supervisor.front.pool.eviction", "supervisor.front.outcome.answers",
     "supervisor.front.functions.deployed_limits", "supervisor.function_limits",
     "supervisor.settings.front_settings", "supervisor.function_options",
-    "supervisor.errors", "function.request", "seccomp.compiler", "seccomp.tables",
+    "supervisor.errors", "supervisor.front_start", "supervisor.join_messages", "supervisor.link_messages",
+    "supervisor.link_records", "function.request", "seccomp.compiler", "seccomp.tables",
 )  # fmt: skip
 IMPURE = (
     "os",

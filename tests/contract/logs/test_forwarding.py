@@ -11,7 +11,8 @@ import pytest
 
 from supervisor.front.telemetry import otlp_exporter as exporting
 from supervisor.front.telemetry.otlp_exporter import Exporter
-from supervisor.warden.fronts import TO_FIND_NAMES, launch_of
+from supervisor.front_start import FrontStart
+from supervisor.warden.fronts import TO_FIND_NAMES, front_launch_of
 from tests.support.eventually import eventually
 from tests.support.http_recorder import Answer, HttpRecorder, json_answer
 from tests.support.logrecords import lines, record
@@ -97,10 +98,10 @@ def test_records_and_a_span_for_each_call_reach_a_collector_and_the_callers_trac
 
 def test_a_front_can_look_for_a_collector_by_its_name_and_only_then(tmp_path: Path) -> None:
     for endpoint in (None, "http://collector.example:4318"):
-        launch = launch_of(tmp_path, 1000, 1000, {"settings": {"otlp_endpoint": endpoint}}, True)
+        launch = front_launch_of(tmp_path, 1000, 1000, FrontStart({"otlp_endpoint": endpoint}, "", []), True)
         for name in TO_FIND_NAMES:
             if Path(name).exists():
-                assert (launch.root["files"].get(name) == Path(name).read_text()) == (endpoint is not None)
+                assert (launch.root.files.get(name) == Path(name).read_text()) == (endpoint is not None)
 
 
 def test_what_a_collector_does_not_take_at_once_is_sent_again_and_what_it_never_takes_is_counted(

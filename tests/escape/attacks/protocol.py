@@ -385,7 +385,7 @@ CLAIMS = {
     "ready-and-async": "send(wire.encode(wire.READY, 0, (1, 1, 'handle', '3.11')))",
     "failed": "send(wire.encode(wire.FAILED, 0, ('import', 'E', 'forged', 1, '', '')))",
     "checked": "send(wire.encode(wire.CHECKED, 0, (1, '', 0, 'handle')))",
-    "a-self-test-that-held": "send(msgpack.packb({'is': 'tied', 'proof': [['seccomp', 'enforced', 'forged']]}))",
+    "a-self-test-that-held": "send(msgpack.packb({'is': 'tied', 'proof': [{'layer': 'seccomp', 'status': 'enforced', 'evidence': 'forged'}]}))",
 }
 EARLY_CLAIMS = {
     "ready": "os.write(4, wire.encode(wire.READY, 0, (0, 1, 'handle', '3.11')))",
@@ -397,7 +397,7 @@ EARLY_CLAIMS = {
 FALSE_PROOF = """
 def told(descriptor):
     try:
-        os.write(descriptor, msgpack.packb({"is": "tied", "proof": [["seccomp", "absent", "forged"]]}))
+        os.write(descriptor, msgpack.packb({"is": "tied", "proof": [{"layer": "seccomp", "status": "absent", "evidence": "forged"}]}))
         return "told"
     except OSError as error:
         return error.errno

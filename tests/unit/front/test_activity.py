@@ -11,6 +11,7 @@ from supervisor.datagrams import MESSAGE_MAX_BYTES, PAGE_BYTES, pages
 from supervisor.front.outcome.outcomes import Outcome
 from supervisor.front.telemetry import call_counters, survey
 from supervisor.front.telemetry.call_counters import CallCounters, bucket_of, upper_ms
+from supervisor.link_records import CellRow, FunctionRow, InstanceRow
 
 
 def function(version: int = 1, waiting: int = 0, instances: tuple[Any, ...] = ()) -> Any:
@@ -40,7 +41,7 @@ def test_calls_to_names_that_do_not_exist_leave_nothing() -> None:
 
     rows, left_out = counted.rows("", 2.0)
 
-    assert [row[:3] for row in rows] == [["function", "a", "b"]]
+    assert [row[:3] for row in rows] == [("function", "a", "b")]
     assert left_out == 0
 
 
@@ -49,7 +50,7 @@ def test_what_a_function_came_to_outlives_its_version_and_not_its_end() -> None:
     counted = CallCounters(known)
     counted.ended("a", "b", Outcome.RAISED, 0.1)
     known.clear()
-    assert counted.rows("", 0.0)[0][0][3:5] == [0, {"raised": 1}]
+    assert counted.rows("", 0.0)[0][0][3:5] == (0, {"raised": 1})
 
     counted.forget("a", "b")
     assert counted.rows("", 0.0) == ([], 0)
@@ -62,8 +63,8 @@ def test_a_space_has_its_own_rows_only() -> None:
     rows, _ = counted.rows("a", 5.0)
 
     assert rows == [
-        ["function", "a", "b", 3, {}, 2, 4, []],
-        ["instance", "c1", "a", "b", 3, "busy", 2.0, 2, 7, 0],
+        FunctionRow("function", "a", "b", 3, {}, 2, 4, []),
+        InstanceRow("instance", "c1", "a", "b", 3, "busy", 2.0, 2, 7, 0),
     ]
 
 
@@ -110,11 +111,11 @@ def test_the_longest_row_fits_into_a_page_and_pages_into_messages() -> None:
 
 def test_the_counts_of_all_fronts_are_put_together() -> None:
     of_one = [
-        ["function", "a", "b", 3, {"answered": 2}, 1, 4, [[8, 2]]],
-        ["instance", "c1", "a", "b", 3, "busy", 2.0, 1, 2, 5],
+        FunctionRow("function", "a", "b", 3, {"answered": 2}, 1, 4, [[8, 2]]),
+        InstanceRow("instance", "c1", "a", "b", 3, "busy", 2.0, 1, 2, 5),
     ]
-    of_two = [["function", "a", "b", 2, {"answered": 1, "raised": 1}, 0, 1, [[8, 1], [9, 1]]]]
-    cells = [["cell", "c1", "leased", 1000], ["cell", "c2", "blank", 500]]
+    of_two = [FunctionRow("function", "a", "b", 2, {"answered": 1, "raised": 1}, 0, 1, [[8, 1], [9, 1]])]
+    cells = [CellRow("cell", "c1", "leased", 1000), CellRow("cell", "c2", "blank", 500)]
 
     found = survey.merged([(11, of_one), (0, cells), (12, of_two)])
 

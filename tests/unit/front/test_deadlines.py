@@ -9,10 +9,10 @@ import pytest
 
 from supervisor.front.outcome.lost_calls import CallLate
 from supervisor.front.pool import deadlines
-from supervisor.front.pool.cell.instance_identity import InstanceHistory
 from supervisor.front.pool.cell.pending_call import PendingCall
 from supervisor.front.pool.deadlines import DUMP, KILL, LOOK, TELL, Deadlines, Step, ladder
 from supervisor.front.warden_link import Ending
+from supervisor.link_records import InstanceHistory
 from tests.support.scripted_cell import Cell, answer, prepared
 from worker import wire
 

@@ -30,7 +30,7 @@ class FreshCell(Ends):
         self.warden = ScriptedWarden()
         self.freed: list[float] = []
         self.gone: list[Any] = []
-        lease = Lease("cell-1", {}, [*self.ours, ours])
+        lease = Lease("cell-1", None, [*self.ours, ours])
         self.instance = FreshInstance(
             lease,
             self.warden,  # type: ignore[arg-type]

@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 
 from supervisor.front.outcome.lost_calls import CallLost, StartFailed
 from supervisor.front.pool.cell import inbox
-from supervisor.front.pool.cell.instance_identity import InstanceHistory
 from supervisor.front.pool.instance import Instance
 from supervisor.front.warden_link import Ending
+from supervisor.link_records import InstanceHistory
 from tests.support.scripted_cell import Cell, answer, ready
 from tests.support.wire_frames import any_bytes
 from worker import wire
@@ -185,7 +185,7 @@ def test_an_instance_that_is_handed_on_is_not_read_again() -> None:
         cell.says(answer(1, b"x" * (inbox.READ_BYTES - overhead)))
         assert len((await call.future).body) == inbox.READ_BYTES - overhead
         await turns(3)
-        assert cell.warden.returned == [("cell-1", {"is_async": 0, "next_call": 2, "served": 2})]
+        assert cell.warden.returned == [("cell-1", InstanceHistory(is_async=0, next_call=2, served=2))]
         assert cell.warden.kills == []
         cell.hangs_up()
 

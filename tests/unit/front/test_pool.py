@@ -15,6 +15,7 @@ from supervisor.errors import PlatformError
 from supervisor.front.outcome.lost_calls import MOVES_MOST, CallLost, StartFailed
 from supervisor.front.pool import import_waits
 from supervisor.front.pool.growth import GROW_AFTER_S
+from supervisor.front.pool.lease_request import lease_request
 from supervisor.front.pool.pool import Pool, Retired
 from supervisor.front.warden_link import Ending, Lease
 from supervisor.function_limits import Limits
@@ -40,7 +41,7 @@ class Warden(ScriptedWarden):
         ends = Ends()
         self._all.append(ends)
         self.cells.put_nowait(ends)
-        return Lease(f"cell-{self.leased}", {}, ends.ours)
+        return Lease(f"cell-{self.leased}", None, ends.ours)
 
     def hang_up(self) -> None:
         """Every cell is gone."""
@@ -52,12 +53,13 @@ class Warden(ScriptedWarden):
 async def pool(**limits: Any) -> AsyncIterator[tuple[Pool, Warden]]:
     """A pool and its warden; nothing is left of either."""
     warden = Warden()
+    request = lease_request("demo", "f", 1, "ab" * 32, "python3.11", Limits(**limits))
 
     async def encode_init() -> tuple[bytes, int]:
         return b"", 1
 
     made = Pool(
-        identity(), Limits(**limits), {"mode": "serve"}, warden, encode_init,  # type: ignore[arg-type]
+        identity(), Limits(**limits), request, warden, encode_init,  # type: ignore[arg-type]
         queue_seconds=WAIT_SECONDS, queue_depth=10, init_seconds=WAIT_SECONDS,
     )  # fmt: skip
     async with asyncio.timeout(WAIT_SECONDS):

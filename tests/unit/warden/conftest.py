@@ -41,7 +41,7 @@ def unified() -> Iterator[Cgroups]:
 
 
 class Eater:
-    """A process in a leaf that touches so many MiB when it is told."""
+    """A process in a leaf that touches memory when it is told to."""
 
     def __init__(self, leaf: Leaf) -> None:
         self.process = subprocess.Popen(
@@ -55,12 +55,12 @@ class Eater:
         self.process.stdin.flush()
 
     def answer(self) -> str:
-        """What it says when it has; empty when it was ended instead."""
+        """Its answer once it has touched the memory; empty if it was killed."""
         assert self.process.stdout
         return self.process.stdout.readline()
 
     def end(self) -> int:
-        """How it ended: by this, or before."""
+        """Kill it, unless it has ended.  Returns its exit code."""
         self.process.kill()
         with self.process:
             return self.process.wait()
@@ -71,7 +71,7 @@ Eating = Callable[[Leaf], Eater]
 
 @pytest.fixture
 def eating(unified: Cgroups) -> Iterator[Eating]:
-    """``eating(leaf)``: one more eater, gone before its leaf."""
+    """``eating(leaf)`` starts an eater, which ends before its leaf is removed."""
     with contextlib.ExitStack() as stack:
 
         def begin(leaf: Leaf) -> Eater:

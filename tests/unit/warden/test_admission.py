@@ -1,4 +1,4 @@
-"""Whether a server may start, for every tier, bind and setting that there is."""
+"""Whether a server may start, for every tier, bind and setting."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The kernel's counters of a cell's memory against what psutil sees: as numbers, and of real processes."""
+"""The check of the memory counters against psutil: with made-up numbers, and with real processes."""
 
 from __future__ import annotations
 
@@ -16,8 +16,14 @@ from hypothesis import strategies as st
 from supervisor.warden.jail.cgroup_hierarchies import own_places
 from supervisor.warden.jail.cgroups import CONTROLLERS, Budget, Cgroups, Leaf
 from supervisor.warden.memory import counter_check
-from supervisor.warden.memory.counter_check import SLACK_BYTES, Compared, Seen, chosen, disagreement
-from supervisor.warden.memory.memory_meters import Counted, Meter
+from supervisor.warden.memory.counter_check import (
+    TOLERANCE_BYTES,
+    CheckedCell,
+    MappedMemory,
+    cells_to_check,
+    disagreement,
+)
+from supervisor.warden.memory.memory_meters import CountedMemory, Meter
 from supervisor.warden.memory.process_memory import tree_of
 from tests.support.holdings import wait_until
 
@@ -63,8 +69,8 @@ def leaf(groups: Cgroups) -> Iterator[Leaf]:
     wait_until(made.remove, "something of it goes on")
 
 
-def counted(mib: int) -> Counted:
-    return Counted(mib * MIB, 0, mib * MIB)
+def counted(mib: int) -> CountedMemory:
+    return CountedMemory(mib * MIB, 0, mib * MIB)
 
 
 @given(st.integers(0, 4096), st.integers(0, 512), st.integers(0, 4096), st.integers(1, 256))
@@ -72,15 +78,15 @@ def test_what_is_shared_or_comes_from_the_zygote_is_no_disagreement(
     touched: int, inherited: int, changed: int, processors: int
 ) -> None:
     own = touched + inherited // 2  # half of it is the zygote's still
-    seen = Seen(inherited * MIB, (touched + 2 * inherited) * MIB, own * MIB)
+    seen = MappedMemory(inherited * MIB, (touched + 2 * inherited) * MIB, own * MIB)
     before, after = sorted((counted(touched), counted(max(0, touched - changed))))
     assert disagreement(before, seen, after, processors) == ""
     assert disagreement(after, seen, before, processors) == ""
 
 
 def test_too_little_and_too_much_are_told_in_mebibytes() -> None:
-    slack = SLACK_BYTES // MIB + 2
-    seen = Seen(10 * MIB, 100 * MIB, 100 * MIB)
+    slack = TOLERANCE_BYTES // MIB + 2
+    seen = MappedMemory(10 * MIB, 100 * MIB, 100 * MIB)
     assert "counts 0 MiB and its processes have 100" in disagreement(counted(0), seen, counted(0), 1)
     assert disagreement(counted(90 - slack), seen, counted(90 - slack), 1)
     assert not disagreement(counted(90 - slack + 3), seen, counted(0), 1)
@@ -90,7 +96,7 @@ def test_too_little_and_too_much_are_told_in_mebibytes() -> None:
 
 @contextmanager
 def toucher(group: Leaf, when: str) -> Iterator[int]:
-    """A process and its children in a group, with memory that they touched there, or before."""
+    """A process and its children in a group, with memory that they touched in it or before."""
     command = [sys.executable, "-S", "-c", TOUCHER % TOUCHED_MIB, when]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdin and process.stdout
@@ -108,7 +114,7 @@ def toucher(group: Leaf, when: str) -> Iterator[int]:
 
 def test_processes_that_touched_it_in_their_group_agree_with_its_counters(leaf: Leaf) -> None:
     with toucher(leaf, "after") as pid:
-        seen = counter_check.look(tree_of(pid))
+        seen = counter_check.mapped_memory(tree_of(pid))
         assert seen is not None and seen.own > (TOUCHED_MIB + 16) * MIB
         assert seen.mapped > 3 * TOUCHED_MIB * MIB, "each of the three maps it"
         assert counter_check.compare(Meter(leaf.folders), lambda: tree_of(pid)) == ""
@@ -122,19 +128,19 @@ def test_control_of_what_they_touched_elsewhere_its_counters_know_nothing(leaf: 
 
 
 def test_each_cell_has_its_turn_and_the_largest_is_compared_each_time() -> None:
-    cells = [Compared(name, 1, Meter({}), counted) for name, counted in (("c", 0), ("a", 5), ("b", 0))]
+    cells = [CheckedCell(name, 1, Meter({}), counted) for name, counted in (("c", 0), ("a", 5), ("b", 0))]
     last, seen = "", []
     for _ in range(4):
-        names = [cell.name for cell in chosen(cells, last)]
+        names = [cell.name for cell in cells_to_check(cells, last)]
         assert "a" in names
         last = names[0]
         seen.append(last)
     assert seen == ["a", "b", "c", "a"]
-    assert chosen([], "a") == []
+    assert cells_to_check([], "a") == []
 
 
 def test_who_has_ended_is_not_compared(leaf: Leaf) -> None:
-    assert counter_check.look([]) is None
-    assert counter_check.look([1 << 23]) is None
+    assert counter_check.mapped_memory([]) is None
+    assert counter_check.mapped_memory([1 << 23]) is None
     assert counter_check.compare(Meter(leaf.folders), lambda: [1 << 23]) is None
     assert counter_check.compare(Meter({}), lambda: [os.getpid()]) is None

@@ -1,4 +1,4 @@
-"""The audit, check by check: what it says of findings made by hand, and a remedy wherever it is needed."""
+"""The audit, check by check, with findings made by hand: each shortcoming has a remedy."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ import pytest
 
 from supervisor.settings.declarations import Settings
 from supervisor.warden import audit as audit_
-from supervisor.warden.audit import CAUTION, CHECKS, FAIL, KNOBS, PASS, Check, audit, controller_state
-from supervisor.warden.jail.cgroup_hierarchies import Place
+from supervisor.warden.audit import CAUTION, CHECKS, FAIL, KNOBS, PASS, AuditLine, audit, controller_state
+from supervisor.warden.jail.cgroup_hierarchies import CgroupFolder
 from supervisor.warden.jail.cgroups import CONTROLLERS
 from supervisor.warden.jail.probes import Finding
 from supervisor.warden.jail.tiers import NEEDS, REMEDIES
@@ -24,7 +24,7 @@ ALL = frozenset(name for needs in NEEDS.values() for name in needs) | {"landlock
 
 
 def findings(*missing: str, abi: int = 7) -> dict[str, Finding]:
-    """A host that gives everything but these."""
+    """The findings of a host that allows everything but these."""
     found = {name: Finding(name, name not in missing, f"seen of {name}") for name in ALL}
     found["landlock"] = Finding("landlock", "landlock" not in missing, f"ABI {abi}")
     return found
@@ -34,12 +34,12 @@ def settings(tmp_path: Path, **more: Any) -> Settings:
     return Settings(data_dir=tmp_path / "data", bind="127.0.0.1:0", **more)
 
 
-def only(checks: list[Check]) -> Check:
+def only(checks: list[AuditLine]) -> AuditLine:
     assert len(checks) == 1
     return checks[0]
 
 
-def well_formed(checks: list[Check]) -> None:
+def well_formed(checks: list[AuditLine]) -> None:
     for check in checks:
         assert check.status in (PASS, CAUTION, FAIL)
         assert check.what
@@ -109,11 +109,14 @@ def test_a_host_without_landlock_is_cautioned(tmp_path: Path) -> None:
 
 def test_a_controller_is_there_where_groups_can_be_made(tmp_path: Path) -> None:
     assert controller_state("memory", None) == (False, "not mounted")
-    assert controller_state("memory", Place(str(tmp_path), 1))[0]
+    assert controller_state("memory", CgroupFolder(str(tmp_path), 1))[0]
     (tmp_path / "cgroup.controllers").write_text("cpu pids\n")
-    assert controller_state("cpu", Place(str(tmp_path), 2))[0]
-    assert controller_state("memory", Place(str(tmp_path), 2)) == (False, f"not available in {tmp_path}")
-    assert not controller_state("memory", Place(f"{tmp_path}/none", 1))[0]
+    assert controller_state("cpu", CgroupFolder(str(tmp_path), 2))[0]
+    assert controller_state("memory", CgroupFolder(str(tmp_path), 2)) == (
+        False,
+        f"not available in {tmp_path}",
+    )
+    assert not controller_state("memory", CgroupFolder(f"{tmp_path}/none", 1))[0]
 
 
 def test_controllers_are_named_one_by_one(tmp_path: Path) -> None:
@@ -169,7 +172,7 @@ def test_without_a_runtime_nothing_can_be_served(tmp_path: Path) -> None:
 
 
 def test_groups_in_which_nothing_runs_are_left_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(audit_, "own_places", lambda *_: {"": Place(str(tmp_path), 2)})
+    monkeypatch.setattr(audit_, "read_own_places", lambda: {"": CgroupFolder(str(tmp_path), 2)})
     assert only(audit_._leftovers(settings(tmp_path), {})).status == PASS
     for name, processes in (("cellblock-busy", "12\n"), ("cellblock-idle", ""), ("other", "")):
         (tmp_path / name / "leaf").mkdir(parents=True)

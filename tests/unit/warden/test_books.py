@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from supervisor.signals import how_ended
 from supervisor.warden import processes
 from supervisor.warden.cells import held_cell
-from supervisor.warden.cells.cell_states import State
+from supervisor.warden.cells.cell_states import CellState
 from supervisor.warden.cells.confinement import Confinement
 from supervisor.warden.leases import desk
 from supervisor.warden.supply import registry
@@ -27,6 +27,7 @@ from tests.support.scripted_host import (
     lease,
     unconfined,
 )
+from worker.setup_messages import WorkerExited
 
 MOST_CELLS = 4
 KEYS = (("one", "f"), ("one", "g"), ("two", "f"))
@@ -81,7 +82,7 @@ async def all_go_on(host: ScriptedHost) -> None:
 
 def assert_right(host: ScriptedHost) -> None:
     """No account has anything of a cell that was reaped, and all accounts agree."""
-    book, alive = host.desk.book, set(host.registry.cells)
+    book, alive = host.desk.accounts, set(host.registry.cells)
     entries = {entry for places in book._places.values() for entry in places if isinstance(entry, str)}
     assert entries <= alive
     assert {*book._tied, *book._holder, *book._spare} <= alive
@@ -133,7 +134,7 @@ async def happen(host: ScriptedHost, ticket: int, event: tuple[Any, ...]) -> Non
         elif cell is not None:
             _, said, status, error_at = rest
             if said is not None:
-                cell.say(**{"is": "exited", "signal": said[0], "code": said[1]})
+                cell.say(WorkerExited(*said))
             host.reap(cell, status, error_at)
     elif fronts:
         front = chosen(fronts, rest[0])
@@ -168,19 +169,23 @@ def test_whatever_happens_in_whatever_order_places_are_those_of_living_cells(
         await host.advance(QUEUE_SECONDS)
         await host.advance(QUEUE_SECONDS)
         for cell in list(host.cells):
-            if any(c.pid == cell.pid and c.state is State.DYING for c in host.registry.cells.values()):
+            if any(c.pid == cell.pid and c.state is CellState.DYING for c in host.registry.cells.values()):
                 host.reap(cell, 9)
         await host.settle()
         assert_right(host)
         for key in KEYS:
-            assert host.desk.book.places(key) == host.living(key)
+            assert host.desk.accounts.places(key) == host.living(key)
         # Nothing of all that is left once everybody has gone.
         for front in host.fronts:
             front.leave()
         await host.settle()
         await host.close()
         assert not host.registry.cells and host.slots.free == MOST_CELLS
-        assert not host.desk.book._places and not host.desk.book._tied and not host.desk.book.of_space
+        assert (
+            not host.desk.accounts._places
+            and not host.desk.accounts._tied
+            and not host.desk.accounts.of_space
+        )
 
     # What a line was to close stays open if that line is where the error is.
     on_a_host(scenario, has_errors=any(event[0] == "die" and event[-1] >= 0 for event in happens))
@@ -207,7 +212,7 @@ def test_an_error_at_any_line_of_an_end_costs_no_place_and_no_other_end(on_a_hos
                 for cell in list(host.cells)
                 if any(c.pid == cell.pid and c.name in mine.held for c in host.registry.cells.values())
             )
-            first.say(**{"is": "exited", "signal": 40, "code": 0})
+            first.say(WorkerExited(40, 0))
             was_reached = host.reap(first, 0, line)
             host.reap(second, 0x0B)
             await host.settle()
@@ -222,7 +227,7 @@ def test_an_error_at_any_line_of_an_end_costs_no_place_and_no_other_end(on_a_hos
             await host.advance(1.0)
             await all_go_on(host)
             assert host.living(KEYS[0]) == 2
-            assert host.desk.book.places(KEYS[0]) == 2
+            assert host.desk.accounts.places(KEYS[0]) == 2
             reached.append(was_reached)
 
         on_a_host(scenario, has_errors=True)
@@ -241,7 +246,7 @@ def test_control_where_the_first_error_is_the_last_step_such_an_error_keeps_a_pl
     on_a_host: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for module in (held_cell, desk, processes, registry):
-        monkeypatch.setattr(module, "all_of", only_until_it_raises)
+        monkeypatch.setattr(module, "take_all_steps", only_until_it_raises)
     kept: list[bool] = []
 
     def one_with_an_error_at(line: int) -> None:
@@ -257,7 +262,7 @@ def test_control_where_the_first_error_is_the_last_step_such_an_error_keeps_a_pl
             with pytest.raises(Injected):
                 host.reap(cell, 0, line)
             await host.settle()
-            kept.append(host.desk.book.places(KEYS[0]) == 1 and host.living(KEYS[0]) == 0)
+            kept.append(host.desk.accounts.places(KEYS[0]) == 1 and host.living(KEYS[0]) == 0)
             # What such an error leaves is put right by hand, so that the host can be closed.
             host.registry.cells.pop(name, None)
 

@@ -1,4 +1,4 @@
-"""Cgroups: where we are, what is written and in which order; on a folder tree, and on a real v1 leaf."""
+"""Cgroups: our place, and what is written in which order, on a folder tree and on a real v1 leaf."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from pathlib import Path
 import pytest
 
 from supervisor.warden.jail import cgroup_hierarchies, cgroups
-from supervisor.warden.jail.cgroup_hierarchies import Place, own_places
+from supervisor.warden.jail.cgroup_hierarchies import CgroupFolder, own_places
 from supervisor.warden.jail.cgroups import (
     BLANK,
     CONTROLLERS,
     CPU_QUOTA_LEAST_US,
     FREEZER,
-    PROCESSES_OF_OURS,
+    OWN_PROCESSES,
     Budget,
     Cgroups,
     Leaf,
@@ -34,44 +34,44 @@ V1_MOUNTS = """31 23 0:28 / /sys/fs/cgroup ro - tmpfs tmpfs ro,mode=755
 
 
 class TestWhereWeAre:
-    """``own_places``, a function of two texts."""
+    """``own_places`` is a function of two texts."""
 
     def test_on_a_v2_host_the_unified_hierarchy_has_our_group(self) -> None:
         places = own_places("0::/system.slice/cellblock.service\n", V2_MOUNT)
-        assert places == {"": Place("/sys/fs/cgroup/system.slice/cellblock.service", 2)}
+        assert places == {"": CgroupFolder("/sys/fs/cgroup/system.slice/cellblock.service", 2)}
 
     def test_at_the_root_of_a_hierarchy_the_path_has_no_slash_at_its_end(self) -> None:
-        assert own_places("0::/\n", V2_MOUNT) == {"": Place("/sys/fs/cgroup", 2)}
+        assert own_places("0::/\n", V2_MOUNT) == {"": CgroupFolder("/sys/fs/cgroup", 2)}
 
     def test_on_a_v1_host_each_controller_has_a_place_of_its_own(self) -> None:
         groups = "5:cpu,cpuacct:/a\n4:memory:/b/c\n3:pids:/\n1:name=systemd:/user.slice\n"
         places = own_places(groups, V1_MOUNTS)
-        assert places["cpu"] == places["cpuacct"] == Place("/sys/fs/cgroup/cpu,cpuacct/a", 1)
-        assert places["memory"] == Place("/sys/fs/cgroup/memory/b/c", 1)
-        assert places["pids"] == Place("/sys/fs/cgroup/pids", 1)
+        assert places["cpu"] == places["cpuacct"] == CgroupFolder("/sys/fs/cgroup/cpu,cpuacct/a", 1)
+        assert places["memory"] == CgroupFolder("/sys/fs/cgroup/memory/b/c", 1)
+        assert places["pids"] == CgroupFolder("/sys/fs/cgroup/pids", 1)
         assert "" not in places
 
     def test_on_a_hybrid_host_both_versions_are_found(self) -> None:
         unified = "36 31 0:33 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw"
         places = own_places("4:memory:/m\n0::/u\n", f"{V1_MOUNTS}\n{unified}")
         assert places == {
-            "memory": Place("/sys/fs/cgroup/memory/m", 1),
-            "": Place("/sys/fs/cgroup/unified/u", 2),
+            "memory": CgroupFolder("/sys/fs/cgroup/memory/m", 1),
+            "": CgroupFolder("/sys/fs/cgroup/unified/u", 2),
         }
 
     def test_a_hierarchy_that_is_not_mounted_gives_no_place(self) -> None:
         assert own_places("4:memory:/m\n9:hugetlb:/\n0::/u\n", V1_MOUNTS.partition("\n34")[0]) == {
-            "memory": Place("/sys/fs/cgroup/memory/m", 1)
+            "memory": CgroupFolder("/sys/fs/cgroup/memory/m", 1)
         }
 
     def test_in_a_container_what_is_above_the_mount_is_cut_off(self) -> None:
         mount = "30 23 0:26 /docker/abc /sys/fs/cgroup ro - cgroup2 cgroup rw"
-        assert own_places("0::/docker/abc\n", mount) == {"": Place("/sys/fs/cgroup", 2)}
-        assert own_places("0::/docker/abc/in\n", mount) == {"": Place("/sys/fs/cgroup/in", 2)}
+        assert own_places("0::/docker/abc\n", mount) == {"": CgroupFolder("/sys/fs/cgroup", 2)}
+        assert own_places("0::/docker/abc/in\n", mount) == {"": CgroupFolder("/sys/fs/cgroup/in", 2)}
 
     def test_in_a_cgroup_namespace_both_are_roots(self) -> None:
         assert own_places("0::/\n", "30 23 0:26 / /sys/fs/cgroup rw - cgroup2 cgroup rw") == {
-            "": Place("/sys/fs/cgroup", 2)
+            "": CgroupFolder("/sys/fs/cgroup", 2)
         }
 
     @pytest.mark.parametrize("mounts", ["", "nonsense", "1 2 3", "a b c d e - cgroup2", "\n\n"])
@@ -86,15 +86,13 @@ class TestWhereWeAre:
 
 
 class TestSettings:
-    """What is written for a budget: nothing is done."""
+    """What is to be written for a budget; nothing is written."""
 
     BUDGET = Budget(64 << 20, 8, 0.5)
 
     def test_pids_has_room_for_the_process_that_is_ours(self) -> None:
         for version in (1, 2):
-            assert cgroups.settings_of("pids", version, self.BUDGET) == [
-                ("pids.max", str(8 + PROCESSES_OF_OURS))
-            ]
+            assert cgroups.settings_of("pids", version, self.BUDGET) == [("pids.max", str(8 + OWN_PROCESSES))]
 
     def test_v2_memory_has_no_swap_and_ends_as_a_whole(self) -> None:
         assert dict(cgroups.settings_of("memory", 2, self.BUDGET)) == {
@@ -125,7 +123,7 @@ V2_FILES = ("memory.max", "memory.swap.max", "memory.oom.group", "pids.max", "cp
 
 @pytest.fixture
 def written(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
-    """What is written, in order, as (path, text); the writes are made as well."""
+    """Records each write, in order, as (path, text), and carries it out."""
     seen: list[tuple[str, str]] = []
     write = cgroup_hierarchies.write
 
@@ -160,16 +158,16 @@ def made_leaf(own: Path, name: str = "c1") -> Leaf:
     folder.mkdir()
     for file in V2_FILES:
         (folder / file).write_text("")
-    return Leaf({controller: Place(str(folder), 2) for controller in CONTROLLERS})
+    return Leaf({controller: CgroupFolder(str(folder), 2) for controller in CONTROLLERS})
 
 
 class TestOnAFolderTree:
-    """The order of what is written, where the kernel cannot refuse anything."""
+    """The order of the writes, on plain folders, where the kernel refuses nothing."""
 
     def test_the_server_moves_out_of_the_way_before_it_hands_down(
         self, own: Path, written: list[tuple[str, str]]
     ) -> None:
-        made = Cgroups("cells", {"": Place(str(own), 2)})
+        made = Cgroups("cells", {"": CgroupFolder(str(own), 2)})
         assert made.versions == {"memory": 2, "pids": 2, "cpu": 2}
         assert set(made.missing) == {FREEZER}  # no kernel, no cgroup.freeze
         first = [(path.removeprefix(f"{own}/"), text) for path, text in written[:3]]
@@ -187,14 +185,14 @@ class TestOnAFolderTree:
         self, own: Path, written: list[tuple[str, str]]
     ) -> None:
         (own / "cgroup.subtree_control").write_text("cpu memory pids\n")
-        Cgroups("cells", {"": Place(str(own), 2)})
+        Cgroups("cells", {"": CgroupFolder(str(own), 2)})
         assert all(path == f"{own}/cells/cgroup.subtree_control" for path, _ in written)
 
     def test_in_the_root_group_of_a_host_nothing_is_written(
         self, own: Path, written: list[tuple[str, str]]
     ) -> None:
         (own / "cgroup.type").unlink()
-        made = Cgroups("cells", {"": Place(str(own), 2)})
+        made = Cgroups("cells", {"": CgroupFolder(str(own), 2)})
         assert made.versions == {}
         assert all("delegated" in made.missing[name] for name in CONTROLLERS)
         assert written == []
@@ -203,21 +201,21 @@ class TestOnAFolderTree:
         self, own: Path, written: list[tuple[str, str]]
     ) -> None:
         (own / "cgroup.procs").write_text(f"{os.getpid()}\n1\n")
-        made = Cgroups("cells", {"": Place(str(own), 2)})
+        made = Cgroups("cells", {"": CgroupFolder(str(own), 2)})
         assert all("other processes" in made.missing[name] for name in CONTROLLERS)
         assert written == []
 
     def test_warming_up_says_only_where_the_server_is_already(
         self, own: Path, written: list[tuple[str, str]]
     ) -> None:
-        moved = Cgroups("cells", {"": Place(str(own), 2)})
+        moved = Cgroups("cells", {"": CgroupFolder(str(own), 2)})
         (own / "cgroup.subtree_control").write_text("cpu memory pids\n")
         written.clear()
         moved.warm_up()
         assert written == [(f"{own}/server/cgroup.procs", str(os.getpid()))]
         # Another's group of that name is no place of ours.
         (own / "server/cgroup.procs").write_text("1\n")
-        stayed = Cgroups("cells", {"": Place(str(own), 2)})
+        stayed = Cgroups("cells", {"": CgroupFolder(str(own), 2)})
         written.clear()
         stayed.warm_up()
         assert written == [(f"{own}/cgroup.procs", str(os.getpid()))]
@@ -228,7 +226,7 @@ class TestOnAFolderTree:
 
     def test_a_controller_that_was_not_delegated_is_missing_and_the_others_are_not(self, own: Path) -> None:
         (own / "cgroup.controllers").write_text("memory pids\n")
-        made = Cgroups("cells", {"": Place(str(own), 2)})
+        made = Cgroups("cells", {"": CgroupFolder(str(own), 2)})
         assert made.versions == {"memory": 2, "pids": 2}
         assert "not available" in made.missing["cpu"]
 
@@ -265,7 +263,7 @@ class TestOnAFolderTree:
             leaf.limit(BLANK)
 
     def test_a_leaf_whose_limits_cannot_be_set_is_taken_away_again(self, own: Path) -> None:
-        made = Cgroups("cells", {"": Place(str(own), 2)})
+        made = Cgroups("cells", {"": CgroupFolder(str(own), 2)})
         with pytest.raises(FileNotFoundError):
             made.leaf("c2")  # a plain folder has no limits to write
         assert not (own / "cells/c2").exists()
@@ -294,33 +292,33 @@ class TestOnAFolderTree:
         (folder / "memory.current").write_text("4096\n")
         (folder / "memory.reclaim").write_text("")
         (folder / "cgroup.procs").write_text("4321\n")
-        leaf.forget()
+        leaf.release_pages()
         assert (folder / "memory.reclaim").read_text() == ""
         (folder / "cgroup.procs").write_text("")
-        leaf.forget()
+        leaf.release_pages()
         assert (folder / "memory.reclaim").read_text() == "4096"
         (folder / "memory.reclaim").unlink()
-        leaf.forget()  # a kernel before 5.19
+        leaf.release_pages()  # a kernel before 5.19
 
     def test_a_leaf_that_is_not_empty_is_removed_with_the_next_one(self, own: Path) -> None:
-        made = Cgroups("cells", {"": Place(str(own), 2)})
+        made = Cgroups("cells", {"": CgroupFolder(str(own), 2)})
         leaf = made_leaf(own)  # its files stand for processes: a plain folder with any stays
         made.drop(leaf)
         folder = own / "cells/c1"
         assert folder.is_dir()
         shutil.rmtree(folder)
         folder.mkdir()
-        made.drop(Leaf({"": Place(str(own / "cells/c2"), 2)}))
+        made.drop(Leaf({"": CgroupFolder(str(own / "cells/c2"), 2)}))
         assert not folder.exists()
 
     def test_a_new_server_removes_the_empty_leaves_of_one_that_was_killed(self, own: Path) -> None:
         (own / "cells/old").mkdir()
-        Cgroups("cells", {"": Place(str(own), 2)})
+        Cgroups("cells", {"": CgroupFolder(str(own), 2)})
         assert not (own / "cells/old").exists()
 
 
-def v1_places() -> dict[str, Place]:
-    """Our own v1 groups of this host, for the controllers that we use."""
+def v1_places() -> dict[str, CgroupFolder]:
+    """The v1 groups of this process, for the controllers that we use."""
     places = own_places(Path("/proc/self/cgroup").read_text(), Path("/proc/self/mountinfo").read_text())
     return {
         name: place for name, place in places.items() if name in CONTROLLERS and place.version == 1
@@ -340,7 +338,7 @@ def real() -> Iterator[Cgroups]:
 
 
 class TestOnARealV1Host:
-    """The kernel's own answers."""
+    """What the kernel itself does."""
 
     def path(self, controller: str, *names: str) -> Path:
         return Path(v1_places()[controller].path, f"cellblock-test-{os.getpid()}", *names)
@@ -349,7 +347,7 @@ class TestOnARealV1Host:
         self, real: Cgroups
     ) -> None:
         leaf = real.leaf("c1")
-        assert int(self.path("pids", "c1", "pids.max").read_text()) == BLANK.processes + PROCESSES_OF_OURS
+        assert int(self.path("pids", "c1", "pids.max").read_text()) == BLANK.processes + OWN_PROCESSES
         leaf.limit(Budget(64 << 20, 8, 0.5))
         leaf.limit(Budget(32 << 20, 4, 0.25))  # down
         leaf.limit(Budget(128 << 20, 16, 2))  # and up

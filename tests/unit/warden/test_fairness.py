@@ -1,4 +1,4 @@
-"""Shares between spaces while cells are scarce: nobody starves, nobody alone is held back."""
+"""Fairness between spaces when cells are scarce: none starves, and a space alone is never held back."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from supervisor.warden.leases.fairness import (
-    AT_ONCE,
-    FIRM_AFTER_S,
+    BUSY_AFTER_S,
     ROUNDS_MOST,
-    Asking,
-    Plea,
+    ReclaimPlan,
+    WaitingLease,
     in_turn,
     passed_after,
-    to_give_up,
+    reclaim_plans,
     whose_turn,
 )
+from supervisor.warden.supply.blank_target import GROWING_AT_ONCE
 
 SPACES = "abcde"
 spaces = st.sampled_from(SPACES)
@@ -44,7 +44,7 @@ class Cells:
         self._passed: dict[str, int] = {}
 
     def round(self) -> str:
-        """Who gets the next cell."""
+        """The space that gets the next cell."""
         index = self._turn(self.asking, self.held, self._passed)
         space = self.asking.pop(index)
         self._passed = passed_after(space, self.asking, self._passed)
@@ -96,9 +96,11 @@ def test_a_space_alone_gets_everything_in_the_order_in_which_it_asked(
     number: int, held: dict[str, int]
 ) -> None:
     assert whose_turn(["a"] * number, held, {"a": ROUNDS_MOST}) == 0
-    asking = [Asking("a", 0.0)] * number
-    (plea,) = to_give_up(asking, {"a": 30}, 0, now=100.0)
-    assert plea == Plea("", min(number, AT_ONCE)), "its own idle ones, and none of its busy ones"
+    asking = [WaitingLease("a", 0.0)] * number
+    (plea,) = reclaim_plans(asking, {"a": 30}, 0, now=100.0)
+    assert plea == ReclaimPlan("", min(number, GROWING_AT_ONCE)), (
+        "its own idle ones, and none of its busy ones"
+    )
 
 
 @given(st.lists(spaces, min_size=1, max_size=30), holdings)
@@ -124,24 +126,26 @@ def test_the_order_of_turns_has_everybody_once_and_begins_with_whose_turn_it_is(
 def test_no_more_is_asked_for_than_is_missing_and_never_so_that_the_giver_ends_up_with_less(
     asking: list[str], held: dict[str, int], coming: int, waited_s: float
 ) -> None:
-    pleas = to_give_up([Asking(space, 0.0) for space in asking], held, coming, now=waited_s)
+    pleas = reclaim_plans([WaitingLease(space, 0.0) for space in asking], held, coming, now=waited_s)
     firm = {plea.space: plea.number for plea in pleas if plea.space}
     idle = sum(plea.number for plea in pleas if not plea.space)
-    assert idle == max(0, min(len(asking) - coming, AT_ONCE))
+    assert idle == max(0, min(len(asking) - coming, GROWING_AT_ONCE))
     assert sum(firm.values()) <= idle
     if firm:
-        assert waited_s >= FIRM_AFTER_S
+        assert waited_s >= BUSY_AFTER_S
         poorest = min(held.get(space, 0) for space in asking)
         for space, number in firm.items():
             assert held[space] - number > poorest
 
 
 def test_a_busy_cell_makes_way_for_a_space_that_has_none() -> None:
-    asking = [Asking("flood", 0.0), Asking("quiet", 0.0)]
-    assert to_give_up(asking, {"flood": 8}, 0, now=1.0) == [Plea("", 2), Plea("flood", 1)]
-    assert to_give_up(asking, {"flood": 8}, 0, now=0.01) == [Plea("", 2)], "idle ones are asked for first"
-    assert to_give_up(asking, {"flood": 8}, 2, now=1.0) == [], "there is room, or about to be"
+    asking = [WaitingLease("flood", 0.0), WaitingLease("quiet", 0.0)]
+    assert reclaim_plans(asking, {"flood": 8}, 0, now=1.0) == [ReclaimPlan("", 2), ReclaimPlan("flood", 1)]
+    assert reclaim_plans(asking, {"flood": 8}, 0, now=0.01) == [ReclaimPlan("", 2)], (
+        "idle ones are asked for first"
+    )
+    assert reclaim_plans(asking, {"flood": 8}, 2, now=1.0) == [], "there is room, or about to be"
 
 
 def test_the_only_cell_of_a_space_is_not_taken_for_one_that_has_none_while_it_is_busy() -> None:
-    assert to_give_up([Asking("quiet", 0.0)], {"other": 1}, 0, now=9.0) == [Plea("", 1)]
+    assert reclaim_plans([WaitingLease("quiet", 0.0)], {"other": 1}, 0, now=9.0) == [ReclaimPlan("", 1)]

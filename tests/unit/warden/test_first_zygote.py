@@ -1,4 +1,4 @@
-"""A server's first zygote: there is one where there can be, and it ends where nobody wants it."""
+"""A server's first zygote: it is started early where that is possible, and ends if nobody takes it."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from supervisor.runtimes import load_runtimes
 from supervisor.settings.declarations import Settings
 from supervisor.warden.jail.tiers import Tier
 from supervisor.warden.launch import zygote_prestart
-from supervisor.warden.launch.zygote_standby import WaitingLauncher
+from supervisor.warden.launch.zygote_standby import ZygoteStandby
 from supervisor.warden.processes import Children
-from supervisor.warden.supply.preload import Ahead, names_of
+from supervisor.warden.supply.preload import ImportProfile, preloaded_names
 from tests.support.eventually import eventually
 
 
 def has_ended(pid: int) -> bool:
-    """And is reaped."""
+    """Whether the process has ended.  Reaps it."""
     return os.waitpid(pid, os.WNOHANG)[0] == pid
 
 
@@ -29,7 +29,7 @@ def test_without_a_launcher_that_waits_there_is_none() -> None:
 
 @pytest.mark.parametrize("tier", [Tier.A_USER, Tier.B, Tier.C, Tier.NONE])
 def test_where_it_could_not_be_what_a_zygote_is_there_the_launcher_ends(tier: Tier) -> None:
-    launcher = WaitingLauncher()
+    launcher = ZygoteStandby()
     assert zygote_prestart.begin(launcher, Settings(), tier) == {}
     eventually(lambda: has_ended(launcher.pid))
 
@@ -37,11 +37,11 @@ def test_where_it_could_not_be_what_a_zygote_is_there_the_launcher_ends(tier: Ti
 @pytest.mark.needs_root  # an ordinary user's server is of another tier
 def test_it_is_the_default_runtimes_plainest_and_says_so_and_ends_when_nobody_wants_it() -> None:
     settings = Settings(max_cells=1)
-    launcher = WaitingLauncher()
+    launcher = ZygoteStandby()
     found = zygote_prestart.begin(launcher, settings, Tier.A)
     runtime = load_runtimes(settings.runtimes_dir)[0]
     ((wanted, first),) = found.items()
-    assert wanted == (runtime, names_of(Ahead.OWN, ()), settings.huge_pages, None)
+    assert wanted == (runtime, preloaded_names(ImportProfile.OWN, ()), settings.huge_pages, None)
     assert first.pid == launcher.pid
     first.sock.setblocking(True)
     first.sock.settimeout(30)
@@ -49,7 +49,7 @@ def test_it_is_the_default_runtimes_plainest_and_says_so_and_ends_when_nobody_wa
     command = Path(f"/proc/{first.pid}/cmdline").read_bytes()
     assert command.startswith(str(runtime.python).encode())
     children = Children(found)
-    children.no_more_of_the_start()
+    children.release_first()
     assert children.first == {}
     eventually(lambda: has_ended(first.pid))
 

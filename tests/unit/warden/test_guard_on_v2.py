@@ -1,4 +1,4 @@
-"""The guard, and what a leaf gives up, with the kernel of cgroup v2 itself and without a server."""
+"""The memory guard, and the release of a leaf's pages, on real cgroup v2 groups without a server."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 from supervisor.warden.jail.cgroups import Budget, Cgroups, Leaf
-from supervisor.warden.memory.memory_guard import Excess, Guard, Hooks
+from supervisor.warden.memory.memory_guard import Excess, GuardHooks, MemoryGuard
 from supervisor.warden.memory.memory_meters import Meter
 from supervisor.warden.memory.memory_policy import LIFT_BYTES, kernel_bytes
 from tests.support.eventually import eventually
@@ -35,7 +35,7 @@ STAYS_SECONDS = 1.0
 
 
 async def guarded(leaf: Leaf, eater: Eater, limit_mib: int, mib: int) -> tuple[list[int], Excess]:
-    """The peaks that it was told of, and for what it was ended, when it takes so much."""
+    """The peaks that the guard told of, and why it killed, when the eater takes this much."""
     told: list[int] = []
     ended: asyncio.Future[Excess] = asyncio.get_running_loop().create_future()
 
@@ -43,9 +43,9 @@ async def guarded(leaf: Leaf, eater: Eater, limit_mib: int, mib: int) -> tuple[l
         leaf.kill()
         ended.set_result(excess)
 
-    guard = Guard(is_counted=True, has_namespaces=False)
+    guard = MemoryGuard(is_counted=True, has_namespaces=False)
     guard.blank("c1", eater.process.pid, Meter(leaf.folders))
-    guard.watch("c1", limit_mib * MIB, 0, Hooks(on_tell=told.append, on_kill=kill))
+    guard.watch("c1", limit_mib * MIB, 0, GuardHooks(on_tell=told.append, on_kill=kill))
     eater.touch(mib)
     try:
         return told, await asyncio.wait_for(ended, WAIT_SECONDS)
@@ -66,12 +66,12 @@ def test_who_touches_more_than_its_limit_is_told_and_then_ended(unified: Cgroups
 def test_who_is_ended_for_all_together_was_told_nothing(unified: Cgroups, eating: Eating) -> None:
     leaf = unified.leaf("c1")
     leaf.limit(Budget(kernel_bytes(300 * MIB, 0), 4, 0))
-    unified.bound(100, 60 * MIB)
+    unified.limit_all_cells(100, 60 * MIB)
     assert asyncio.run(guarded(leaf, eating(leaf), 300, 200)) == ([], Excess.OF_ALL)
 
 
 def dying(unified: Cgroups) -> int:
-    """Removed groups that the kernel keeps."""
+    """How many removed groups the kernel still keeps."""
     for line in (Path(unified.unified) / "cgroup.stat").read_text().splitlines():
         if line.startswith("nr_dying_descendants "):
             return int(line.split()[1])
@@ -88,7 +88,7 @@ def read_and_removed(unified: Cgroups, number: int, gives_up: bool) -> None:
         reader.stdin.close()
         assert reader.wait(WAIT_SECONDS) == 0
     if gives_up:
-        leaf.forget()
+        leaf.release_pages()
     eventually(leaf.remove)
 
 

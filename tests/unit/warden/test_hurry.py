@@ -1,4 +1,4 @@
-"""More of the processor for all cells while one of many processes is ended; on a folder tree."""
+"""The CPU weight of all cells is raised while one with many processes is killed; on a folder tree."""
 
 from __future__ import annotations
 
@@ -8,27 +8,27 @@ from pathlib import Path
 import pytest
 
 from supervisor.warden.cells import kill_boost
-from supervisor.warden.cells.kill_boost import MANY_PROCESSES, TIMES, Hurry
-from supervisor.warden.jail.cgroup_hierarchies import Place
+from supervisor.warden.cells.kill_boost import MANY_PROCESSES, WEIGHT_TIMES, KillBoost
+from supervisor.warden.jail.cgroup_hierarchies import CgroupFolder
 from supervisor.warden.jail.cgroups import Cgroups, Leaf
 
-USUAL, MORE = "1024", str(1024 * TIMES)
+USUAL, MORE = "1024", str(1024 * WEIGHT_TIMES)
 
 
 class Tree:
-    """A server's group with leaves, and what its share is."""
+    """A server's group with leaves, and its CPU weight."""
 
     def __init__(self, tmp_path: Path) -> None:
         self._base = tmp_path / "server"
         self._base.mkdir()
         (self._base / "cpu.shares").write_text(USUAL)
-        self.hurry = Hurry(Cgroups("server", {"cpu": Place(str(tmp_path), 1)}))
+        self.hurry = KillBoost(Cgroups("server", {"cpu": CgroupFolder(str(tmp_path), 1)}))
 
     def leaf(self, name: str, processes: int) -> Leaf:
         folder = self._base.parent / name
         folder.mkdir()
         (folder / "pids.current").write_text(f"{processes}\n")
-        return Leaf({"pids": Place(str(folder), 1)})
+        return Leaf({"pids": CgroupFolder(str(folder), 1)})
 
     @property
     def share(self) -> str:
@@ -64,12 +64,12 @@ def test_a_server_that_was_killed_in_a_hurry_leaves_none_to_the_next(tmp_path: P
 
     tree = Tree(tmp_path)
     assert asyncio.run(story(tree)) == MORE
-    Hurry(Cgroups("server", {"cpu": Place(str(tmp_path), 1)}))
+    KillBoost(Cgroups("server", {"cpu": CgroupFolder(str(tmp_path), 1)}))
     assert tree.share == USUAL
 
 
 def test_what_does_not_end_keeps_it_for_a_while_only(tree: Tree, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kill_boost, "MOST_SECONDS", 0.01)
+    monkeypatch.setattr(kill_boost, "BOOST_MOST_SECONDS", 0.01)
 
     async def story() -> None:
         tree.hurry.begin(tree.leaf("a", 64))
@@ -84,7 +84,7 @@ def test_what_does_not_end_keeps_it_for_a_while_only(tree: Tree, monkeypatch: py
 
 def test_where_nobody_counts_nothing_changes(tmp_path: Path) -> None:
     async def story() -> None:
-        nobodys = Hurry(Cgroups("server", {}))
+        nobodys = KillBoost(Cgroups("server", {}))
         leaf = Leaf({})
         nobodys.begin(leaf)
         nobodys.end(leaf)

@@ -18,7 +18,7 @@ from supervisor.warden.cells.uid_pool import (
     IDS_PER_CELL,
     RANGE_BLOCKS,
     RANGE_FIRST,
-    Slots,
+    UidPool,
     first_id,
     front_ids,
 )
@@ -54,7 +54,7 @@ def test_a_configured_first_id_is_taken_as_it_is() -> None:
 
 
 def test_slots_are_given_lowest_first_and_only_once() -> None:
-    slots = Slots(1000, 3)
+    slots = UidPool(1000, 3)
     assert [slots.take(), slots.take(), slots.take()] == [0, 1, 2]
     assert slots.free == 0
     with pytest.raises(IndexError):
@@ -64,7 +64,7 @@ def test_slots_are_given_lowest_first_and_only_once() -> None:
 
 
 def test_no_two_cells_share_an_id_and_none_is_roots_or_the_fronts() -> None:
-    slots = Slots(RANGE_FIRST, 500)
+    slots = UidPool(RANGE_FIRST, 500)
     used = [one for _ in range(500) for one in slots.ids(slots.take())]
     assert len(set(used)) == 1000
     assert not {0, os.getuid(), DEFAULT_UID} & set(used)
@@ -73,7 +73,7 @@ def test_no_two_cells_share_an_id_and_none_is_roots_or_the_fronts() -> None:
 @settings(derandomize=True, deadline=None, max_examples=100, database=None)
 @given(st.lists(st.integers(0, 9), max_size=60))
 def test_whoever_comes_and_goes_ids_are_never_shared(moves: list[int]) -> None:
-    slots = Slots(5000, 8)
+    slots = UidPool(5000, 8)
     held: list[int] = []
     for move in moves:
         if move < 6 and slots.free:
@@ -88,7 +88,7 @@ def test_whoever_comes_and_goes_ids_are_never_shared(moves: list[int]) -> None:
 
 
 def nobody_there(name: str) -> pwd.struct_passwd:
-    """A host without that user."""
+    """A host that does not have that user."""
     raise KeyError(name)
 
 

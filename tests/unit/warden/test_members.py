@@ -1,4 +1,4 @@
-"""A cell's processes ended one by one: those of its pid namespace and no others."""
+"""A cell's processes are killed one by one: those of its pid namespace and no others."""
 
 from __future__ import annotations
 

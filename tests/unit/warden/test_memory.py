@@ -1,4 +1,4 @@
-"""What is decided of a cell's memory, as a function of what was seen; and what is read of processes."""
+"""What is decided about a cell's memory, and what is read of its processes."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ from supervisor.warden.memory.memory_policy import (
     LOOK_SELDOM_S,
     LOOK_SOON_S,
     SLACK_BYTES,
-    Look,
-    Verdict,
-    Watched,
+    MemoryVerdict,
+    ProcessMemory,
+    WatchedCell,
 )
 from tests.support.eventually import eventually
 
 MIB = 1 << 20
 LIMIT = 100 * MIB
-BASE = Look(60 * MIB, 5 * MIB)
+BASE = ProcessMemory(60 * MIB, 5 * MIB)
 sizes = st.integers(0, 1 << 40)
 
 
-def begun(is_counted: bool = True) -> Watched:
+def begun(is_counted: bool = True) -> WatchedCell:
     return memory_policy.begin(LIMIT, 0.0, is_counted)
 
 
-def with_mib(mebibytes: float, now: float = 1.0, watched: Watched | None = None) -> Watched:
+def with_mib(mebibytes: float, now: float = 1.0, watched: WatchedCell | None = None) -> WatchedCell:
     return memory_policy.after_look(watched or begun(), int(mebibytes * MIB), now)
 
 
@@ -44,15 +44,15 @@ def test_files_in_tmp_and_what_the_blank_cell_had_are_not_the_functions() -> Non
 
 
 def test_where_processes_are_read_what_is_shared_with_the_zygote_is_not_the_functions() -> None:
-    assert memory_policy.used_by_look(Look(140 * MIB, None), BASE, LIMIT) == 80 * MIB
-    assert memory_policy.used_by_look(Look(900 * MIB, 90 * MIB), BASE, LIMIT) == 85 * MIB
+    assert memory_policy.used_by_look(ProcessMemory(140 * MIB, None), BASE, LIMIT) == 80 * MIB
+    assert memory_policy.used_by_look(ProcessMemory(900 * MIB, 90 * MIB), BASE, LIMIT) == 85 * MIB
 
 
 @given(sizes)
 def test_proportional_bytes_are_asked_for_whenever_they_could_be_too_many(resident_bytes: int) -> None:
     if resident_bytes <= memory_policy.suspicious_from(BASE, LIMIT):
-        used = memory_policy.used_by_look(Look(resident_bytes, None), BASE, LIMIT)
-        assert memory_policy.verdict(memory_policy.after_look(begun(), used, 1.0), 1.0) is Verdict.FINE
+        used = memory_policy.used_by_look(ProcessMemory(resident_bytes, None), BASE, LIMIT)
+        assert memory_policy.verdict(memory_policy.after_look(begun(), used, 1.0), 1.0) is MemoryVerdict.FINE
 
 
 @given(st.lists(sizes, max_size=10))
@@ -64,48 +64,48 @@ def test_the_peak_is_the_most_that_it_used(looks: list[int]) -> None:
 
 
 def test_at_its_limit_it_is_told_once_and_again_only_if_it_takes_more() -> None:
-    assert memory_policy.verdict(with_mib(100), 1.0) is Verdict.FINE
+    assert memory_policy.verdict(with_mib(100), 1.0) is MemoryVerdict.FINE
     over = with_mib(101)
-    assert memory_policy.verdict(over, 1.0) is Verdict.TELL
+    assert memory_policy.verdict(over, 1.0) is MemoryVerdict.TELL
     told = memory_policy.told(over, 1.0)
     assert told.has_met
     assert (
-        memory_policy.verdict(with_mib(104, 1.1, told), 9.0) is Verdict.FINE
+        memory_policy.verdict(with_mib(104, 1.1, told), 9.0) is MemoryVerdict.FINE
     )  # it has caught it, and goes on
     more = 101 + AGAIN_BYTES / MIB
-    assert memory_policy.verdict(with_mib(more, 1.2, told), 1.2) is Verdict.TELL
+    assert memory_policy.verdict(with_mib(more, 1.2, told), 1.2) is MemoryVerdict.TELL
     before_it_heard = with_mib(more, 1.01, told)
-    assert memory_policy.verdict(with_mib(more + 1, 1.2, before_it_heard), 1.2) is Verdict.FINE
+    assert memory_policy.verdict(with_mib(more + 1, 1.2, before_it_heard), 1.2) is MemoryVerdict.FINE
 
 
 def test_who_gave_memory_back_is_told_anew_at_the_next_time() -> None:
     told = memory_policy.told(with_mib(101), 1.0)
     again = with_mib(101, 3.0, with_mib(60, 2.0, told))
-    assert memory_policy.verdict(again, 3.0) is Verdict.TELL
+    assert memory_policy.verdict(again, 3.0) is MemoryVerdict.TELL
 
 
 def test_above_the_slack_it_is_ended_unless_it_was_told_a_moment_ago() -> None:
     far = LIMIT + SLACK_BYTES + MIB
     at_once = memory_policy.after_look(begun(), far, 1.0)
-    assert memory_policy.verdict(at_once, 1.0) is Verdict.TELL  # nobody could hear yet
+    assert memory_policy.verdict(at_once, 1.0) is MemoryVerdict.TELL  # nobody could hear yet
     told = memory_policy.told(at_once, 1.0)
-    assert memory_policy.verdict(told, 1.0 + HEARING_S / 2) is Verdict.FINE
-    assert memory_policy.verdict(told, 1.01 + HEARING_S) is Verdict.KILL
+    assert memory_policy.verdict(told, 1.0 + HEARING_S / 2) is MemoryVerdict.FINE
+    assert memory_policy.verdict(told, 1.01 + HEARING_S) is MemoryVerdict.KILL
 
 
 def test_who_is_held_by_the_kernel_hears_it_and_goes_on_once_and_who_holds_other_things_is_ended() -> None:
     held = with_mib(140)
-    assert memory_policy.verdict_when_held(held, False, 1.0) is Verdict.TELL
+    assert memory_policy.verdict_when_held(held, False, 1.0) is MemoryVerdict.TELL
     told = memory_policy.told(held, 1.0)
-    assert memory_policy.verdict_when_held(told, False, 1.0 + HEARING_S / 2) is Verdict.FINE
-    assert memory_policy.verdict_when_held(told, False, 1.01 + HEARING_S) is Verdict.TELL
-    assert memory_policy.verdict_when_held(told, True, 1.0) is Verdict.KILL
-    assert memory_policy.verdict_when_held(with_mib(90), False, 1.0) is Verdict.KILL
+    assert memory_policy.verdict_when_held(told, False, 1.0 + HEARING_S / 2) is MemoryVerdict.FINE
+    assert memory_policy.verdict_when_held(told, False, 1.01 + HEARING_S) is MemoryVerdict.TELL
+    assert memory_policy.verdict_when_held(told, True, 1.0) is MemoryVerdict.KILL
+    assert memory_policy.verdict_when_held(with_mib(90), False, 1.0) is MemoryVerdict.KILL
 
 
 @given(st.integers(0, LIMIT), st.floats(0, 1e6))
 def test_a_function_within_its_limit_is_never_told_and_never_ended(used: int, now: float) -> None:
-    assert memory_policy.verdict(memory_policy.after_look(begun(), used, now), now) is Verdict.FINE
+    assert memory_policy.verdict(memory_policy.after_look(begun(), used, now), now) is MemoryVerdict.FINE
 
 
 @given(st.integers(0, 2 * LIMIT))
@@ -142,9 +142,9 @@ def test_a_front_hears_of_a_peak_in_a_bounded_number_of_steps() -> None:
 def test_an_event_that_comes_again_and_again_is_heard_60_times_a_second() -> None:
     patience = 0.0
     for _ in range(10):
-        patience = memory_policy.next_patience(patience)
+        patience = memory_policy.next_event_wait(patience)
     assert patience == memory_policy.EVENT_MOST_S
-    assert memory_policy.next_patience(0.0) == memory_policy.EVENT_LEAST_S
+    assert memory_policy.next_event_wait(0.0) == memory_policy.EVENT_LEAST_S
 
 
 def test_a_process_and_its_children_are_counted_and_what_they_share_once() -> None:
@@ -185,4 +185,4 @@ def test_one_that_has_ended_counts_nothing() -> None:
     if child == 0:
         os._exit(0)
     os.waitpid(child, 0)
-    assert process_memory.look(child, -1) == Look(0, 0)
+    assert process_memory.look(child, -1) == ProcessMemory(0, 0)

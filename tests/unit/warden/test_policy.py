@@ -1,4 +1,4 @@
-"""How many cells are started, over every small situation there is."""
+"""How many cells are started, in every small situation."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from supervisor.warden.supply.blank_target import (
     GROWING_AT_ONCE,
     Demand,
     backoff,
+    can_refill_wait,
     cells_to_start,
-    may_wait,
-    shared_out,
+    starts_by_kind,
 )
 
 SMALL = range(7)
@@ -74,14 +74,14 @@ def test_the_wait_after_failures_doubles_up_to_its_bound() -> None:
 def test_a_spare_cell_waits_only_while_nobody_needs_one_and_half_of_them_are_there() -> None:
     for wanted, blank, growing, pending, _ in SITUATIONS:
         demand = Demand(wanted, blank, growing, pending)
-        if may_wait(demand):
+        if can_refill_wait(demand):
             assert not pending
             assert wanted <= 2 * blank
-    assert may_wait(Demand(4, 3, 0, 0))
-    assert may_wait(Demand(4, 2, 0, 0))
-    assert not may_wait(Demand(4, 1, 0, 0))
-    assert not may_wait(Demand(1, 0, 0, 0)), "the only one is grown at once"
-    assert not may_wait(Demand(4, 3, 0, 1))
+    assert can_refill_wait(Demand(4, 3, 0, 0))
+    assert can_refill_wait(Demand(4, 2, 0, 0))
+    assert not can_refill_wait(Demand(4, 1, 0, 0))
+    assert not can_refill_wait(Demand(1, 0, 0, 0)), "the only one is grown at once"
+    assert not can_refill_wait(Demand(4, 3, 0, 1))
 
 
 def rounds(start: Callable[[dict[str, Demand], int], dict[str, int]]) -> int | None:
@@ -110,7 +110,7 @@ def each_for_itself(demands: dict[str, Demand], room: int) -> dict[str, int]:
 
 
 def test_a_spare_cell_never_takes_the_room_that_was_made_for_a_lease() -> None:
-    assert rounds(shared_out) == 1
+    assert rounds(starts_by_kind) == 1
     assert rounds(each_for_itself) is None, "the control: the one that made way is grown again, for ever"
 
 
@@ -119,7 +119,7 @@ SMALLER = [Demand(*numbers) for numbers in itertools.product(range(3), range(3),
 
 def test_room_is_shared_out_to_who_waits_and_what_is_left_to_spare_cells() -> None:
     for one, other, room in itertools.product(SMALLER, SMALLER, range(6)):
-        started = shared_out({"one": one, "other": other}, room)
+        started = starts_by_kind({"one": one, "other": other}, room)
         assert sum(started.values()) <= room
         for kind, demand in (("one", one), ("other", other)):
             assert 0 <= started[kind] <= cells_to_start(demand, room), "no more than it would have alone"

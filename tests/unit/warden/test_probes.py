@@ -1,4 +1,4 @@
-"""Probes: whatever one does, it is a finding, in time, and nothing of the caller has changed."""
+"""Probes: each gives a finding in time, whatever it does, and changes nothing of the caller."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MOST_SECONDS = 5.0
 
 
 def state_of_the_caller() -> dict[str, Any]:
-    """All that a probe could have changed if it had not run in a child."""
+    """What a probe could have changed if it did not run in a child."""
     return {
         "namespaces": {kind: os.readlink(f"/proc/self/ns/{kind}") for kind in NAMESPACES},
         "ids": (os.getresuid(), os.getresgid(), os.getgroups()),

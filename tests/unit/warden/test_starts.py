@@ -4,22 +4,22 @@ from __future__ import annotations
 
 from typing import Any
 
+from supervisor.link_messages import StartState
 from supervisor.warden.leases import start_states as module
 from supervisor.warden.leases.accounts import Key
-from supervisor.warden.leases.start_states import Starts
+from supervisor.warden.leases.start_states import StartStates
 
 CELL = "0123456789"
 KEY = ("space", "name")
 
 
-def said(state: str, cell: str = CELL, version: int = 1, reason: str = "") -> dict[str, Any]:
-    whose = {"cell": cell, "space": "space", "name": "name", "version": version}
-    return {"do": "start", **whose, "state": state, "reason": reason}
+def said(state: str, cell: str = CELL, version: int = 1, reason: str = "") -> StartState:
+    return StartState(cell, *KEY, version, state, reason)
 
 
 def test_an_import_is_one_until_it_is_ready_or_has_failed_or_its_cell_is_gone() -> None:
     told: list[Key] = []
-    starts = Starts(told.append)
+    starts = StartStates(told.append)
     ends = [
         lambda: starts.heard(said("ready"), True),
         lambda: starts.heard(said("failed"), False),
@@ -35,13 +35,13 @@ def test_an_import_is_one_until_it_is_ready_or_has_failed_or_its_cell_is_gone() 
 
 def test_a_front_says_it_of_its_own_cells_only() -> None:
     told: list[Key] = []
-    starts = Starts(told.append)
+    starts = StartStates(told.append)
     starts.heard(said("importing"), False)
     assert not starts.is_importing([CELL]) and told == []
 
 
 def test_a_failure_stays_until_a_start_works_or_the_function_changes() -> None:
-    starts = Starts(lambda _: None)
+    starts = StartStates(lambda _: None)
     assert starts.failed(KEY) == (0, "")
     for mend in (lambda: starts.heard(said("ready", version=3), True), lambda: starts.changed(*KEY)):
         starts.heard(said("failed", version=3, reason="why"), False)
@@ -55,7 +55,7 @@ def test_a_failure_stays_until_a_start_works_or_the_function_changes() -> None:
 
 def test_what_is_remembered_has_a_bound(monkeypatch: Any) -> None:
     monkeypatch.setattr(module, "FAILED_MOST", 3)
-    starts = Starts(lambda _: None)
+    starts = StartStates(lambda _: None)
     for number in range(5):
-        starts.heard({**said("failed", reason="why"), "name": f"n{number}"}, False)
+        starts.heard(said("failed", reason="why").replaced(name=f"n{number}"), False)
     assert [starts.failed(("space", f"n{number}"))[1] for number in range(5)] == ["", "", "why", "why", "why"]

@@ -22,14 +22,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from supervisor import datagrams
-from supervisor.datagrams import MESSAGE_MAX_BYTES, Malformed
+from supervisor.datagrams import MESSAGE_MAX_BYTES
 from supervisor.function_limits import DEFAULT_CEILINGS, LAST_SECONDS, MIB
+from supervisor.link_messages import LINK, TO_WARDEN
+from supervisor.link_records import CellLimits
 from supervisor.warden import change_rounds
 from supervisor.warden.cells.code_mount import Bundles, copy_bundle
 from supervisor.warden.cells.confinement import Confinement
 from supervisor.warden.cells.held_cell import Cell
 from supervisor.warden.jail import _host_syscalls as sys_
-from supervisor.warden.leases import desk, front_messages, pipe_ends
+from supervisor.warden.leases import desk, lease_ceilings, pipe_ends
 from tests.support.scripted_host import (
     DIGEST,
     TIE,
@@ -40,6 +42,8 @@ from tests.support.scripted_host import (
     lease,
     unconfined,
 )
+from worker.message_fields import fields_of
+from worker.message_table import Malformed, MessageTable, TableRow
 
 KEY = ("space", "name")
 Scenario = Callable[[ScriptedHost], Coroutine[Any, Any, None]]
@@ -140,7 +144,7 @@ MALFORMED: dict[str, Any] = {
     "a-cell-that-leaves-for-nothing": {"do": "leave", "cell": "a" * 10},
     "another-signal": {"do": "signal", "cell": "a" * 10, "name": "kill"},
     "rows-of-the-wardens": {"do": "page", "number": 1, "front": 1, "rows": [["cell", "x", "idle", 1]],
-                            "is_last": False},
+                            "is_last": False, "left_out": 0},
     "rows-that-break-the-reader": {"do": "page", "number": 1, "front": 1, "rows": [["function", "x"]],
                                    "is_last": True, "left_out": 0},
     "a-memory-that-goes-back": {"do": "return", "cell": "a" * 10,
@@ -174,21 +178,23 @@ def test_what_no_front_says_costs_it_its_link_and_its_cells_and_the_warden_no_de
         with pytest.raises(BrokenPipeError):
             os.write(write, b"x")
         os.close(write)
-        assert not other.is_gone and mine in other.held and host.desk.book.cell(*_of(host, mine)) is not None
+        assert (
+            not other.is_gone and mine in other.held and host.desk.accounts.cell(*_of(host, mine)) is not None
+        )
 
     on_a_host(scenario)
 
 
 def _of(host: ScriptedHost, name: str) -> tuple[Any, str]:
-    (session,) = [session for session in host.desk.sessions if host.desk.book.cell(session, name)]
+    (session,) = [session for session in host.desk.sessions if host.desk.accounts.cell(session, name)]
     return session, name
 
 
 def test_control_without_the_table_the_same_is_taken_or_an_error_and_the_descriptors_stay(
     on_a_host: OnAHost, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(front_messages, "checked", lambda message, _: message)
-    monkeypatch.setattr(desk, "discard", lambda _: None)
+    monkeypatch.setattr(MessageTable, "decode", lambda _, __, plain, ___=0: plain)
+    monkeypatch.setattr(datagrams, "discard", lambda _: None)
 
     async def scenario(host: ScriptedHost) -> None:
         errors: list[Any] = []
@@ -216,7 +222,7 @@ def _is_same(one: int, other: int) -> bool:
         return False
 
 
-GREEDY = {
+GREEDY: dict[str, Any] = {
     "tmp_bytes": 1 << 50, "open_files": 10**9, "processes": 10**9, "memory_bytes": 1 << 40, "cpu": 1e9,
     "is_fresh": False,
 }  # fmt: skip
@@ -232,10 +238,10 @@ def test_ceilings_are_the_wardens_whatever_a_front_asks_for(
         evil = host.join()
         await leased(host, evil, tie=GREEDY, network="host", max_instances=10**6)
         (tie,) = ties
-        assert tie["memory_bytes"] == DEFAULT_CEILINGS["memory"] * MIB
-        assert tie["tmp_bytes"] == DEFAULT_CEILINGS["tmp"] * MIB
+        assert tie.memory_bytes == DEFAULT_CEILINGS["memory"] * MIB
+        assert tie.tmp_bytes == DEFAULT_CEILINGS["tmp"] * MIB
         for name in ("processes", "open_files", "cpu"):
-            assert tie[name] <= DEFAULT_CEILINGS[name]
+            assert getattr(tie, name) <= DEFAULT_CEILINGS[name]
         assert kinds == ["none"]
 
     on_a_host(scenario)
@@ -245,12 +251,12 @@ def test_control_without_the_wardens_ceilings_it_is_granted_all_of_it(
     on_a_host: OnAHost, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ties, kinds = _watched(monkeypatch)
-    monkeypatch.setattr(front_messages, "within", lambda message, _: message)
+    monkeypatch.setattr(lease_ceilings, "within", lambda message, _: message)
 
     async def scenario(host: ScriptedHost) -> None:
         evil = host.join()
         await leased(host, evil, tie=GREEDY, network="host")
-        assert ties == [GREEDY]
+        assert ties == [CellLimits(**GREEDY)]
         assert kinds == ["host"]
 
     on_a_host(scenario)
@@ -262,10 +268,10 @@ def _watched(monkeypatch: pytest.MonkeyPatch) -> tuple[list[Any], list[str]]:
     kinds: list[str] = []
     tie = Cell.tie
 
-    def watching(cell: Cell, message: Any, code: Any) -> None:
-        ties.append(message)
+    def watching(cell: Cell, limits: CellLimits, code: Any) -> None:
+        ties.append(limits)
         kinds.append(cell.kind.network)
-        tie(cell, message, code)
+        tie(cell, limits, code)
 
     monkeypatch.setattr(Cell, "tie", watching)
     return ties, kinds
@@ -311,7 +317,7 @@ def test_a_front_can_hand_back_no_other_pipes_than_it_was_lent(
         await host.settle()
         assert evil.is_gone
         assert host.registry.cells[name].state.value == "dying"
-        assert not host.desk.book.spare_of(KEY) and not other.held
+        assert not host.desk.accounts.spare_of(KEY) and not other.held
 
     on_a_host(scenario)
 
@@ -408,11 +414,11 @@ def test_a_cell_that_is_said_to_leave_is_ended_by_the_warden_and_its_place_is_fr
     async def scenario(host: ScriptedHost) -> None:
         front = host.join()
         name = await leased(host, front)
-        assert host.desk.book.places(KEY) == 1
+        assert host.desk.accounts.places(KEY) == 1
         front.send({"do": "leave", "cell": name, "cause": "released"})
         front.send({"do": "leave", "cell": name, "cause": "released"})
         await host.settle()
-        assert host.desk.book.places(KEY) == 0
+        assert host.desk.accounts.places(KEY) == 0
         assert host.registry.cells[name].state.value == "leased"
         await host.advance(LAST_SECONDS + 1)
         assert host.registry.cells[name].state.value == "dying"
@@ -491,18 +497,20 @@ def test_a_flood_of_one_front_leaves_the_others_their_turns(on_a_host: OnAHost, 
         lambda inner: st.one_of(st.lists(inner), st.dictionaries(st.text(), inner)),
         max_leaves=20,
     ),
-    st.sampled_from([*front_messages.VERBS, ""]),
+    st.sampled_from([*(row for row in LINK.rows if row.direction == TO_WARDEN), None]),
     st.integers(0, 8),
 )
-def test_whatever_is_sent_is_checked_without_another_error(value: Any, verb: str, descriptors: int) -> None:
-    shape = front_messages.VERBS.get(verb)
-    fields = dict.fromkeys(shape.fields, value) if shape else {}
-    for message in ({"do": verb, **fields}, {"do": value}, value if isinstance(value, dict) else {}):
+def test_whatever_is_sent_is_checked_without_another_error(
+    value: Any, row: TableRow | None, descriptors: int
+) -> None:
+    fields = dict.fromkeys(fields_of(row.message), value) if row else {}
+    word = row.word if row else ""
+    for message in ({"do": word, **fields}, {"do": value}, value if isinstance(value, dict) else {}):
         try:
-            checked = front_messages.checked(message, descriptors)
+            found = LINK.decode(TO_WARDEN, message, descriptors)
         except Malformed:
             continue
-        assert checked["do"] in front_messages.VERBS
+        assert type(found) in LINK.messages(TO_WARDEN)
 
 
 # ---- what it leaves where the warden looks ----------------------------------------------------------

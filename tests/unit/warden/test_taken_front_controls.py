@@ -12,7 +12,7 @@ import pytest
 
 from supervisor.warden.cells.code_mount import Bundles, copy_bundle
 from supervisor.warden.cells.confinement import Confinement
-from supervisor.warden.leases.accounts import Book
+from supervisor.warden.leases.accounts import Accounts
 from tests.support.holdings import wait_until
 from tests.support.scripted_host import DIGEST, Clock, ScriptedHost, dead_process, unconfined
 from tests.unit.warden.test_taken_front import leased
@@ -29,10 +29,10 @@ def confinement(tmp_path_factory: pytest.TempPathFactory) -> Confinement:
 def test_control_where_whose_a_cell_is_is_not_looked_up_a_front_kills_that_of_another(
     confinement: Confinement, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def of_anybody(self: Book[Any, Any, Any], _: Any, name: str) -> Any:
+    def of_anybody(self: Accounts[Any, Any, Any], _: Any, name: str) -> Any:
         return next((cells[name] for cells in self._held.values() if name in cells), None)
 
-    monkeypatch.setattr(Book, "cell", of_anybody)
+    monkeypatch.setattr(Accounts, "cell", of_anybody)
 
     async def scenario() -> None:
         with dead_process() as pidfd:

@@ -1,4 +1,4 @@
-"""Which tier a host gives, as tables: everything there, and each thing missing in turn."""
+"""The tier of a host: with everything allowed, and with each thing refused in turn."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ ALL = frozenset(name for needs in NEEDS.values() for name in needs)
 
 
 def findings(*missing: str) -> dict[str, Finding]:
-    """A host that gives everything but these."""
+    """The findings of a host that allows everything but these."""
     return {name: Finding(name, name not in missing, f"seen of {name}") for name in ALL}
 
 

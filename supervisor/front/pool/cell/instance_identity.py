@@ -1,25 +1,11 @@
-"""Whose an instance is, and the history that goes with it to another front."""
+"""Whose an instance is."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from supervisor.datagrams import Message
 from supervisor.front.logs.line_stamps import LineStamper
 from supervisor.front.logs.recorder import Journal, Recorder
-
-
-@dataclass
-class InstanceHistory:
-    """What a returned cell's next front must know of it."""
-
-    is_async: int
-    next_call: int
-    served: int
-
-    def as_message(self) -> Message:
-        """The history in the warden's message, which the warden passes on unread."""
-        return dict(self.__dict__)
 
 
 @dataclass
