@@ -264,10 +264,12 @@ def _read(bound: Bound, name: str, value: Any) -> Any:
 
 
 def read_fields(fields: Dict[str, Bound], values: Dict[str, Any]) -> Dict[str, Any]:
+    """The values of a message that came, checked and with our types; ValueError names the field."""
     return {name: _read(bound, name, values[name]) for name, bound in fields.items()}
 
 
 def plain_fields(fields: Dict[str, Bound], record: Any) -> Dict[str, Any]:
+    """A record's fields as msgpack has them, checked; ValueError names the field."""
     plain = {}
     for name, bound in fields.items():
         try:

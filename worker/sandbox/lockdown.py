@@ -1,8 +1,7 @@
 """The lock-down of a cell, in one place: BUILD makes the sandbox, TIE closes it for one function.
 
 Tenant code is hostile; after TIE nothing that it does may reach another tenant or the host.
-
-Files.  ``landlock``, ``host_files`` and ``selftest`` are large steps; this file has the order of all.
+``landlock``, ``host_files`` and ``selftest`` are large steps; this file has the order of all.
 
 Actors.  *pid 1* is made by the zygote with all its namespaces at once; the warden gives it id maps and
 a cgroup leaf, then it runs BUILD and forks the *worker*.  The worker runs PREPARE, which gives away every

@@ -3,8 +3,8 @@
 Not here: the warden's side of a lease (``supervisor.warden.leases``).
 
 Reading order: ``pool`` (the queue and the instances), ``lease_request`` (what the warden is asked for),
-``instance`` (one leased cell: frames, clock, end) with its pipes in ``cell``, ``init_frame`` (the first frame
-to a cell), ``deadlines`` (what happens to a call past its limit), ``fresh_instance`` (no state survives a
-call); then the decisions, which are pure or nearly so: ``growth``, ``import_waits``, ``circuit`` and
-``failed_starts``, ``recycling``, ``limits_met``, ``eviction``.
+``instance`` (one leased cell: frames, clock, end) with its pipes in ``cell``, ``deadlines`` (what
+happens to a call past its limit), ``fresh_instance`` (no state survives a call); then the decisions, which
+are pure or nearly so: ``growth``, ``import_waits``, ``circuit`` and ``failed_starts``, ``recycling``,
+``limits_met``, ``eviction``.
 """

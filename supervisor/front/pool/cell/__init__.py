@@ -2,7 +2,6 @@
 
 Not here: what the frames mean (``pool.instance``), and the log pipes (``front.logs``).
 
-Reading order: ``pending_call`` (one call), ``outbox`` (bytes to the cell), ``inbox`` (frames from it, each
-hostile),
-``instance_identity`` (whose instance it is, and its history for the next front).
+Reading order: ``init_frame`` (the first frame), ``pending_call`` (one call), ``outbox`` (bytes to the cell),
+``inbox`` (frames from it, each hostile), ``instance_identity`` (whose instance it is).
 """
