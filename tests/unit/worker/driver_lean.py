@@ -9,6 +9,6 @@ sys.path += [sys.argv[2], sys.argv[1] + "/worker/standins"]
 from worker import zygote
 
 assert zygote.import_ahead(list(zygote.OWN_IMPORTS)) == []
-zygote.capture.install()
-zygote.rehearsal.rehearse()
+zygote.output_capture.install()
+zygote.warmup.rehearse()
 print(json.dumps(sorted(sys.modules)))
