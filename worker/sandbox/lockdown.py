@@ -1,8 +1,7 @@
 """The lock-down of a cell, in one place: BUILD makes the sandbox, TIE closes it for one function.
 
 Rank 1 goal: tenant code is hostile; after TIE nothing it does reaches another tenant or the host.
-
-Files.  ``landlock``, ``host_files`` and ``selftest`` are steps of their own size; this file has the order.
+``landlock``, ``host_files`` and ``selftest`` are steps of their own size; this file has the order.
 
 Actors.  *pid 1* is made by the zygote with all its namespaces at once; the warden gives it id maps and
 a cgroup leaf, then it runs BUILD and forks the *worker*.  The worker runs PREPARE, which gives away every

@@ -257,10 +257,9 @@ class Instance:
         """Return the idle cell to the warden for another front."""
         self._thaw()
         self._logs.read_to_the_end()  # what a thread has begun that a call left behind
-        memory = Memory(int(is_async), self._next_call, self.served)
         pipes = [self._outbox.descriptor, self._inbox.descriptor, *self._logs.descriptors]
         self._ending = Ending("returned", 0, 0, "")
-        self._tell(self._warden.give_back, memory, pipes)
+        self._tell(self._warden.give_back, Memory(int(is_async), self._next_call, self.served), pipes)
         self._close()
 
     @property

@@ -74,7 +74,7 @@ class Registry:
     ) -> None:
         self._slots = slots
         self._confinement = confinement
-        self._hooks = Hooks(self._is_blank, self._is_tied, self._is_breached, on_met, self._has_ended)
+        self._hooks = Hooks(self._is_blank, self._is_tied, self._breach, on_met, self._has_ended)
         self._children = children
         self._shares = shares
         shares.crowd = self._crowd
@@ -169,9 +169,6 @@ class Registry:
         if self._confinement.believe(proof):
             self._on_layers()
         self._on_proof.pop(cell.name, lambda: None)()
-
-    def _is_breached(self, _: Cell, reason: str) -> None:
-        self._breach(reason)
 
     def _breach(self, reason: str) -> None:
         """A call succeeded that must not: this tier is not what it claims, so nothing more is served."""
