@@ -35,7 +35,7 @@ class Bound:
 
     def plain(self, value: Any) -> Any:
         """What travels."""
-        return self.read(value)
+        raise NotImplementedError
 
 
 class FlagBound(Bound):
@@ -46,6 +46,8 @@ class FlagBound(Bound):
         if type(value) is not bool:
             raise ValueError("is no bool")
         return value
+
+    plain = read
 
 
 class IntBound(Bound):
@@ -62,6 +64,8 @@ class IntBound(Bound):
             raise ValueError("is not in %d..%d" % (self.least, self.most))
         return value
 
+    plain = read
+
 
 class RealBound(Bound):
     """A finite number from 0, or with ``is_above`` from above 0."""
@@ -76,6 +80,8 @@ class RealBound(Bound):
         if self.is_above and not value:
             raise ValueError("is not above 0")
         return value
+
+    plain = read
 
 
 class TextBound(Bound):
@@ -92,6 +98,8 @@ class TextBound(Bound):
             raise ValueError("has not %d..%d characters" % (self.least, self.most))
         return value
 
+    plain = read
+
 
 class PatternBound(Bound):
     """Text that is all of a pattern."""
@@ -106,6 +114,8 @@ class PatternBound(Bound):
             raise ValueError("is not " + self.pattern)
         return value
 
+    plain = read
+
 
 class WordBound(Bound):
     """One of a few words."""
@@ -119,6 +129,8 @@ class WordBound(Bound):
             raise ValueError("is none of " + ", ".join(sorted(self.words)))
         return value
 
+    plain = read
+
 
 class BytesBound(Bound):
     """At most ``most`` bytes."""
@@ -131,6 +143,8 @@ class BytesBound(Bound):
         if type(value) is not bytes or len(value) > self.most:
             raise ValueError("is not at most %d bytes" % self.most)
         return value
+
+    plain = read
 
 
 class ListBound(Bound):
@@ -166,6 +180,8 @@ class DictBound(Bound):
             raise ValueError("is no map of at most %d entries" % self.most)
         return {self.key.read(key): self.item.read(item) for key, item in value.items()}
 
+    plain = read
+
 
 class PlainBound(Bound):
     """Any value that JSON has, at most ``deep`` levels of it: for what another check of ours is about."""
@@ -177,6 +193,8 @@ class PlainBound(Bound):
         """The same."""
         self._check(value, self.deep)
         return value
+
+    plain = read
 
     def _check(self, value: Any, deep: int) -> None:
         if value is None or type(value) in (bool, int, float, str):
@@ -215,7 +233,7 @@ class RecordBound(Bound):
         """The object."""
         if type(value) is not dict or value.keys() != self.fields.keys():
             raise ValueError("has other fields than a %s" % self.record.__name__)
-        return self.record(**read_fields(self.fields, value))
+        return made(self.record, read_fields(self.fields, value))
 
     def plain(self, value: Any) -> Any:
         """The map."""
@@ -242,7 +260,14 @@ class RowBound(Bound):
         row, fields = self.rows[value[0]]
         if len(value) != len(fields):
             raise ValueError("is a row of %d fields, not %d" % (len(value), len(fields)))
-        return row(*(_read(bound, name, item) for (name, bound), item in zip(fields, value)))
+        found, name = [], ""
+        try:
+            for (field, bound), item in zip(fields, value):
+                name = field
+                found.append(bound.read(item))
+        except ValueError as error:
+            raise ValueError("%s %s" % (name, error)) from None
+        return row._make(found)
 
     def plain(self, value: Any) -> Any:
         """The same: msgpack takes it for a list."""
@@ -256,26 +281,25 @@ def _words_of(row: Any) -> str:
     return str(word)
 
 
-def _read(bound: Bound, name: str, value: Any) -> Any:
+def read_fields(fields: Dict[str, Bound], values: Dict[str, Any]) -> Dict[str, Any]:
+    """What the fields hold, of the values that came under their names.  ValueError."""
+    found = {}
     try:
-        return bound.read(value)
+        for name, bound in fields.items():
+            found[name] = bound.read(values[name])
     except ValueError as error:
         raise ValueError("%s %s" % (name, error)) from None
-
-
-def read_fields(fields: Dict[str, Bound], values: Dict[str, Any]) -> Dict[str, Any]:
-    """The values of a message that came, checked and with our types; ValueError names the field."""
-    return {name: _read(bound, name, values[name]) for name, bound in fields.items()}
+    return found
 
 
 def plain_fields(fields: Dict[str, Bound], record: Any) -> Dict[str, Any]:
-    """A record's fields as msgpack has them, checked; ValueError names the field."""
+    """How the fields of an object travel.  ValueError."""
     plain = {}
-    for name, bound in fields.items():
-        try:
+    try:
+        for name, bound in fields.items():
             plain[name] = bound.plain(getattr(record, name))
-        except ValueError as error:
-            raise ValueError("%s %s" % (name, error)) from None
+    except ValueError as error:
+        raise ValueError("%s %s" % (name, error)) from None
     return plain
 
 
@@ -286,6 +310,8 @@ def bound_of(annotation: Any) -> Bound:
     """The Bound that a field is annotated with; a class with fields is a record."""
     if annotation is bool:
         return FlagBound()
+    if isinstance(annotation, str):
+        raise TypeError("a module with messages has no 'from __future__ import annotations'")
     for bound in getattr(annotation, "__metadata__", ()):
         if isinstance(bound, Bound):
             return bound
@@ -335,7 +361,10 @@ class Record:
 
     def replaced(self: R, **changed: Any) -> R:
         """The same with other values in these fields."""
-        return type(self)(**{**self.__dict__, **changed})
+        if not changed.keys() <= self.bounds.keys():
+            raise TypeError("%s has other fields" % type(self).__name__)
+        found: R = made(type(self), {**self.__dict__, **changed})
+        return found
 
     def __setattr__(self, name: str, value: Any) -> None:
         raise AttributeError("a %s never changes" % type(self).__name__)
@@ -347,8 +376,17 @@ class Record:
         return type(self) is type(other) and self.__dict__ == other.__dict__
 
     def __hash__(self) -> int:
-        return hash((type(self), *self.__dict__.values()))
+        return hash((type(self), *(self.__dict__[name] for name in self.bounds)))
 
     def __repr__(self) -> str:
         values = ("%s=%r" % (name, self.__dict__[name]) for name in self.bounds)
         return "%s(%s)" % (type(self).__name__, ", ".join(values))
+
+
+def made(record: Any, values: Dict[str, Any]) -> Any:
+    """An object of this class, of the values of all its fields."""
+    if not issubclass(record, Record):
+        return record(**values)
+    found = object.__new__(record)
+    found.__dict__.update(values)  # which __init__ would look at once more
+    return found

@@ -12,7 +12,7 @@ parsed.
 
 from typing import Any, Dict, List, NamedTuple, Tuple
 
-from .message_fields import Bound, fields_of, plain_fields, read_fields
+from .message_fields import Bound, fields_of, made, plain_fields, read_fields
 
 # The key of a message's word.
 DO, IS = "do", "is"
@@ -72,6 +72,6 @@ class MessageTable:
         if descriptors > row.descriptors:
             raise Malformed("%s: %d descriptors" % (row.word, descriptors))
         try:
-            return row.message(**read_fields(fields, values))
+            return made(row.message, read_fields(fields, values))
         except ValueError as error:
             raise Malformed("%s: %s" % (row.word, error)) from None

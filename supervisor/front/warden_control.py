@@ -6,8 +6,8 @@ from supervisor.errors import PlatformError
 from supervisor.front.api_control import DEFAULT_TEMPLATE, BundleCheck, Standing
 from supervisor.front.functions.directory import Directory
 from supervisor.front.outcome.lost_calls import StartFailed, StartLate
-from supervisor.front.pool.cell.instance_identity import InstanceIdentity
 from supervisor.front.pool.cell.init_frame import init_frame
+from supervisor.front.pool.cell.instance_identity import InstanceIdentity
 from supervisor.front.pool.instance import Instance
 from supervisor.front.pool.lease_request import lease_request
 from supervisor.front.telemetry.survey import Survey, merged

@@ -129,8 +129,8 @@ def test_a_breach_in_a_running_server_ends_all_serving_and_is_published(tmp_path
         python.parents[2],
         Change(
             "supervisor/warden/cells/confinement.py",
-            f'"outsider": 2 if __import__("os").path.exists({str(switch)!r}) else os.getpid(),',
-            old='"outsider": os.getpid(),',
+            f'outsider=2 if __import__("os").path.exists({str(switch)!r}) else os.getpid(),',
+            old="outsider=os.getpid(),",
         ),
     )
     settings = {"runtimes_dir": only_default_runtime(tmp_path), "preload": "[]"}

@@ -9,8 +9,8 @@ from supervisor.front.functions.space_values import EncodedValues
 from supervisor.front.logs.recorder import Recorder
 from supervisor.front.outcome import cors
 from supervisor.front.pool import recycling
-from supervisor.front.pool.cell.instance_identity import InstanceIdentity
 from supervisor.front.pool.cell.init_frame import init_frame
+from supervisor.front.pool.cell.instance_identity import InstanceIdentity
 from supervisor.front.pool.instance import Instance
 from supervisor.front.pool.lease_request import lease_request
 from supervisor.front.pool.pool import Pool

@@ -59,7 +59,7 @@ class Hooks:
 
     on_blank: Callable[[Cell], None]
     on_tied: Callable[[Cell, list[setup_messages.ProvenLayer]], None]
-    on_breach: Callable[[Cell, str], None]
+    on_breach: Callable[[str], None]  # with the reason
     # The limit that it met, or "" when its memory only has a new peak; and that peak in bytes.
     on_met: Callable[[Cell, str, int], None]
     on_end: Callable[[Cell, CellEnd], None]
@@ -212,7 +212,7 @@ class Cell:
 
     def _is_breached(self, breached: setup_messages.Breached) -> None:
         self._ending = self._ending or CellEnd("breached", reason=breached.reason)
-        self._hooks.on_breach(self, breached.reason)
+        self._hooks.on_breach(breached.reason)
 
     def _has_failed(self, failed: setup_messages.StepFailed) -> None:
         reason = f"step {failed.step}: {failed.reason}"

@@ -74,9 +74,7 @@ class Registry:
         on_layers: Callable[[], None],
     ) -> None:
         self._slots, self._confinement = slots, confinement
-        self._hooks = Hooks(
-            self._is_blank, self._is_tied, lambda _, why: self._breach(why), on_met, self._has_ended
-        )
+        self._hooks = Hooks(self._is_blank, self._is_tied, self._breach, on_met, self._has_ended)
         self._children, self._shares = children, shares
         shares.waiting_leases = self._waiting_leases
         self._tell_end, self._tell_alive = on_end, on_mend
