@@ -245,8 +245,8 @@ class RecordBound(Bound):
 class RowBound(Bound):
     """A NamedTuple of one of a few classes, which travels as a list; its first field is the class's word.
 
-    Surveys have a thousand of them.  So a sender's rows are taken as they were made: whoever reads them
-    looks at each field.
+    Surveys have a thousand of them, and a caller waits for a cell's thirty proofs.  So a sender's rows are
+    taken as they were made: whoever reads them looks at each field.
     """
 
     def __init__(self, *rows: Any) -> None:
@@ -257,23 +257,41 @@ class RowBound(Bound):
         """The NamedTuple."""
         if type(value) is not list or not value or type(value[0]) is not str or value[0] not in self.rows:
             raise ValueError("is no row of " + ", ".join(sorted(self.rows)))
-        row, fields = self.rows[value[0]]
-        if len(value) != len(fields):
-            raise ValueError("is a row of %d fields, not %d" % (len(value), len(fields)))
-        found, name = [], ""
-        try:
-            for (field, bound), item in zip(fields, value):
-                name = field
-                found.append(bound.read(item))
-        except ValueError as error:
-            raise ValueError("%s %s" % (name, error)) from None
-        return row._make(found)
+        return _row_of(*self.rows[value[0]], value)
 
     def plain(self, value: Any) -> Any:
         """The same: msgpack takes it for a list."""
         if type(value) not in self._classes:
             raise ValueError("is no row of " + ", ".join(sorted(self.rows)))
         return value
+
+
+class TupleBound(RowBound):
+    """A NamedTuple of one class, whatever its first field."""
+
+    def __init__(self, row: Any) -> None:
+        self.rows = {row.__name__: (row, tuple(fields_of(row).items()))}
+        self._classes = frozenset((row,))
+        self._row = self.rows[row.__name__]
+
+    def read(self, value: Any) -> Any:
+        """The NamedTuple."""
+        if type(value) is not list:
+            raise ValueError("is no list")
+        return _row_of(*self._row, value)
+
+
+def _row_of(row: Any, fields: Any, value: Any) -> Any:
+    if len(value) != len(fields):
+        raise ValueError("is a row of %d fields, not %d" % (len(value), len(fields)))
+    found, name = [], ""
+    try:
+        for (field, bound), item in zip(fields, value):
+            name = field
+            found.append(bound.read(item))
+    except ValueError as error:
+        raise ValueError("%s %s" % (name, error)) from None
+    return row._make(found)
 
 
 def _words_of(row: Any) -> str:

@@ -15,7 +15,7 @@ lock-down closes the worker's copy of the socket, so nothing that a tenant does 
 with the warden.
 """
 
-from typing import Annotated, Dict, List
+from typing import Annotated, Dict, List, NamedTuple
 
 from .message_fields import (
     BytesBound,
@@ -24,8 +24,8 @@ from .message_fields import (
     ListBound,
     PatternBound,
     Record,
-    RecordBound,
     TextBound,
+    TupleBound,
     WordBound,
 )
 from .message_table import DO, IS, MessageTable, TableRow
@@ -112,7 +112,7 @@ class Blank(Record):
     """The cell is complete but for its function."""
 
 
-class ProvenLayer(Record):
+class ProvenLayer(NamedTuple):
     """A layer of containment as the cell has found it; ``evidence`` is what it saw, or why there is none."""
 
     layer: Annotated[str, PatternBound("[a-z0-9-]{1,40}")]
@@ -123,7 +123,7 @@ class ProvenLayer(Record):
 class Tied(Record):
     """The lock-down is complete and has proven itself."""
 
-    proof: Annotated[List[ProvenLayer], ListBound(RecordBound(ProvenLayer), LAYERS_MOST)]
+    proof: Annotated[List[ProvenLayer], ListBound(TupleBound(ProvenLayer), LAYERS_MOST)]
 
 
 class WorkerExited(Record):

@@ -10,17 +10,20 @@ import json
 import os
 import socket
 import sys
+from contextvars import copy_context
 from typing import Any, Callable, Dict
 
 from function import _seam
 from function.request import Event
 
 from .. import wire
-from ..answer import response
-from ..imports import loader
+from ..imports import loader, namesakes
+from ..serve import sync_calls
+from ..serve.channel import Channel
+from ..serve.served_function import ServedFunction
 from ..setup_messages import Tie
 from ..setup_socket import hear, packed, tell, unpacked
-from . import lockdown, rlimits
+from . import lockdown, places, rlimits
 from .lockdown_state import Materials
 
 # The second round fills the caches that need a second run.
@@ -46,14 +49,18 @@ FIRST_USES: Dict[str, Callable[[Any], object]] = {
 _HEADERS = (("host", "example"), ("content-type", "application/json"), ("content-length", "2"))
 
 
+class _MuteChannel(Channel):
+    """Encodes what it is to send, and drops it."""
+
+    @staticmethod
+    def _write(data: bytes) -> None:
+        memoryview(data)
+
+
 def rehearse() -> None:
     """Take an INIT, import a handler, answer a call of it; all in memory."""
     for _ in range(ROUNDS):
-        settings = json.dumps({"secrets": {}, "variables": {}, "env": {}, "text_content_type": "text/plain"})
-        body = settings.encode()
-        init = wire.encode(wire.INIT, 0, (wire.WIRE_VERSION, "serve", "s", "f", 1, 1, 1 << 20), (), len(body))
-        (frame,) = wire.Decoder(wire.TO_CELL).receive(init + body)
-        json.loads(frame.body)
+        namesakes.contested(places.function_dir)
         entry = _entry()
         wire.encode(wire.READY, 0, (0, 1, entry.name, sys.version.split()[0]))
         rehearse_a_call(entry.call)
@@ -68,6 +75,7 @@ def rehearse_tying(materials: Materials) -> None:
     """What the worker does when it is given a function, up to the first step that changes something."""
     unpacked(packed(materials.tie), Tie)
     rlimits.private_bytes()
+    rlimits.file_and_own_kib()
     rlimits.of(materials)
 
 
@@ -81,18 +89,31 @@ def rehearse_placing(materials: Materials) -> None:
 
 
 def rehearse_a_call(handle: Callable[[Event], Any]) -> None:
-    """Serve one call, from its frame to the frame of its answer."""
+    """Take an INIT and serve one call, by the code that serves all calls.  The space's values stay."""
+
+    def looking(event: Event) -> Any:
+        if "werkzeug" in sys.modules:
+            event.headers.get("content-type")
+            event.query.get("a")
+        return handle(event)
+
+    values = _seam.CurrentValues.secrets, _seam.CurrentValues.variables
+    try:
+        (init,) = wire.Decoder(wire.TO_CELL).receive(_init())
+        served = ServedFunction(_MuteChannel(), init)
+    finally:
+        _seam.CurrentValues.secrets, _seam.CurrentValues.variables = values
+    served.entry = loader.EntryPoint("handle", looking, False)
     call = wire.encode(wire.CALL, 1, ("POST", "/", "a=b", "c", 1000), _HEADERS, 2)
     (frame,) = wire.Decoder(wire.TO_CELL).receive(call + b"{}")
-    method, path, query, call_id, _ = frame.head
-    token = _seam.current.set(_seam.Invocation(call_id, "f", "s", 1, 0.0))
-    event = Event(method, frame.body, list(frame.headers), query, path)
-    if "werkzeug" in sys.modules:
-        event.headers.get("content-type")
-        event.query.get("a")
-    answer = response.answer_of(handle(event), "text/plain")
-    _seam.current.reset(token)
-    wire.encode(wire.ANSWER, 1, (answer.status, 1, 1, 1), answer.headers, len(answer.body))
+    copy_context().run(sync_calls.serve_call, served, served.entry, frame)
+
+
+def _init() -> bytes:
+    settings = json.dumps({"secrets": {}, "variables": {}, "env": {}, "text_content_type": "text/plain"})
+    body = settings.encode()
+    fields = (wire.WIRE_VERSION, "serve", "s", "f", 1, 1, 1 << 20)
+    return wire.encode(wire.INIT, 0, fields, (), len(body)) + body
 
 
 def _entry() -> loader.EntryPoint:

@@ -44,4 +44,6 @@ class CallUsage:
 
         The peak includes files that were imported late, so it is no reason by itself.
         """
-        return peak_kib >= self.limit_kib and rlimits.own_kib() - self.base_own_kib >= self.limit_kib
+        if peak_kib < self.limit_kib:
+            return False
+        return rlimits.file_and_own_kib()[1] - self.base_own_kib >= self.limit_kib

@@ -109,7 +109,7 @@ def raise_in(frame: Any, error: BaseException) -> None:
 
 
 class Interrupts:
-    """The signal handlers of one instance, and what they know; made before the handler is imported."""
+    """The signal handlers of one instance, and what they know."""
 
     def __init__(self, channel: Channel) -> None:
         # The number of the call whose sync handler runs; 0 while our own code runs.
@@ -131,6 +131,9 @@ class Interrupts:
         self._cancel_all: Callable[[], None] = lambda: None
         self._is_cancel_due = False
         self._loop: "Optional[asyncio.AbstractEventLoop]" = None
+
+    def install(self) -> None:
+        """Hear the signals from now on; before the handler is imported."""
         # If C code crashes, the author sees where the Python code stood.
         faulthandler.enable(file=2, all_threads=False)
         faulthandler.register(DUMP_SIGNAL, file=2, all_threads=True, chain=False)

@@ -8,13 +8,11 @@ every frame that it sends, and the cell bounds everything that it does.
 """
 
 import _thread
-import json
 import os
 import resource
 import sys
 import time
-from contextvars import copy_context
-from typing import Any, NoReturn, Optional
+from typing import NoReturn
 
 from .. import wire
 from ..answer import failure
@@ -23,10 +21,9 @@ from ..capture import output_capture
 from ..fresh import fork_server
 from ..imports import loader, network_refusals
 from ..sandbox import rlimits, warmup
-from . import current_call, exit_hooks
+from . import current_call, exit_hooks, sync_calls
 from .call_usage import CallUsage
 from .channel import Channel
-from .interrupts import Interrupts
 from .served_function import MESSAGE_MAX_CHARS, MODE_CHECK, ServedFunction
 
 # A thread's whole stack counts against the function's memory before it is used: at Python's default of 8 MiB
@@ -41,8 +38,9 @@ def run(forks_calls: bool, memory_bytes: int) -> NoReturn:
     """Serve from INIT to the end of this process, or of one that was forked from it for a call."""
     # threading.stack_size() is this function; a function without threads never imports threading.
     _thread.stack_size(THREAD_STACK_BYTES)
-    CallUsage.base_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - rlimits.file_kib()
-    CallUsage.limit_kib, CallUsage.base_own_kib = memory_bytes >> 10, rlimits.own_kib()
+    in_files_kib, CallUsage.base_own_kib = rlimits.file_and_own_kib()
+    CallUsage.base_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - in_files_kib
+    CallUsage.limit_kib = memory_bytes >> 10
     channel = Channel()
     frames = []
     while not frames:
@@ -54,12 +52,13 @@ def run(forks_calls: bool, memory_bytes: int) -> NoReturn:
     if init.kind != wire.INIT or init.head[0] != wire.WIRE_VERSION:
         os._exit(1)  # a bug of our front; the warden sees the exit code
     served = ServedFunction(channel, init)
+    served.interrupts.install()
     if served.mode == MODE_CHECK:
         _check(channel)
     interrupts = served.interrupts
     entry = _load(served)
     served.entry = entry
-    CallUsage.base_kib += rlimits.file_kib()
+    CallUsage.base_kib += rlimits.file_and_own_kib()[0]
     if forks_calls:
         served.is_single = fork_server.serve()
         if served.is_single:
@@ -72,7 +71,7 @@ def run(forks_calls: bool, memory_bytes: int) -> NoReturn:
 
             async_calls.serve(served, entry, interrupts, rest)
         else:
-            _serve_sync(served, entry, interrupts, rest)
+            sync_calls.serve(served, entry, interrupts, rest)
     except MemoryError:
         exit_hooks.leave_out_of_memory()
     except BaseException as error:  # from a signal handler or a thread of the author's, between two calls
@@ -118,48 +117,3 @@ def _load(served: ServedFunction) -> loader.EntryPoint:
         channel.send(wire.FAILED, 0, (stage, *failure.report_of(error)))
     output_capture.flush()
     os._exit(0)
-
-
-def _serve_sync(
-    served: ServedFunction, entry: loader.EntryPoint, interrupts: Interrupts, frames: Any
-) -> None:
-    """Serve one call after the other until the front hangs up."""
-    output_capture.attribute(current_call.number_to_log(interrupts))
-    received: Optional[Any] = frames
-    while received is not None:
-        for frame in received:
-            if frame.kind == wire.CALL:
-                # A copied context, so that no other call sees the context variables that this one sets.
-                copy_context().run(_call, served, entry, frame)
-                if served.is_over:
-                    return
-            elif frame.kind == wire.VALUES:
-                served.set_values(json.loads(frame.body))
-            # CANCEL here is of a call that has just ended: there is nothing left to cancel.
-        if interrupts.stash:
-            received, interrupts.stash = interrupts.stash, []
-        else:
-            received = served.channel.read()
-    exit_hooks.terminate()
-
-
-def _call(served: ServedFunction, entry: loader.EntryPoint, frame: wire.Frame) -> None:
-    """Serve one call of a sync handler, from its frame to the frame of its answer."""
-    interrupts = served.interrupts
-    event = served.begin(frame)
-    usage = CallUsage()
-    try:
-        interrupts.running = frame.call
-        result = entry.call(event)
-        if result.__class__ is not dict and hasattr(result, "__await__"):
-            from . import async_calls
-
-            # An async handler below a decorator that is not async.
-            result = async_calls.awaited(result, interrupts)
-        interrupts.running = 0
-    except BaseException as error:  # sys.exit() in a handler ends the call, not the instance
-        interrupts.running = 0
-        served.raised(frame.call, error, usage)
-    else:
-        output_capture.flush()
-        served.answer(frame.call, result, usage)
