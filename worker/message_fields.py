@@ -242,15 +242,18 @@ class RecordBound(Bound):
         return plain_fields(self.fields, value)
 
 
+def _word_of(row: Any) -> str:
+    return str(*next(iter(fields_of(row).values())).words)  # type: ignore[attr-defined]
+
+
 class RowBound(Bound):
     """A NamedTuple of one of a few classes, which travels as a list; its first field is the class's word.
 
-    Surveys have a thousand of them, and a caller waits for a cell's thirty proofs.  So a sender's rows are
-    taken as they were made: whoever reads them looks at each field.
+    A sender's rows are taken as they were made (a survey has a thousand): whoever reads checks each field.
     """
 
     def __init__(self, *rows: Any) -> None:
-        self.rows = {_words_of(row): (row, tuple(fields_of(row).items())) for row in rows}
+        self.rows = {_word_of(row): (row, tuple(fields_of(row).items())) for row in rows}
         self._classes = frozenset(rows)
 
     def read(self, value: Any) -> Any:
@@ -294,11 +297,6 @@ def _row_of(row: Any, fields: Any, value: Any) -> Any:
     return row._make(found)
 
 
-def _words_of(row: Any) -> str:
-    (word,) = next(iter(fields_of(row).values())).words  # type: ignore[attr-defined]
-    return str(word)
-
-
 def read_fields(fields: Dict[str, Bound], values: Dict[str, Any]) -> Dict[str, Any]:
     """What the fields hold, of the values that came under their names.  ValueError."""
     found = {}
@@ -338,12 +336,9 @@ def bound_of(annotation: Any) -> Bound:
 
 def fields_of(record: Any) -> Dict[str, Bound]:
     """The fields of a Record, a dataclass or a NamedTuple, in order."""
-    known: Dict[str, Bound] = record.__dict__.get("bounds") or {
-        name: bound_of(annotation)
-        for name, annotation in getattr(record, "__annotations__", {}).items()
-        if name != "bounds"
-    }
-    return known
+    annotated = {**getattr(record, "__annotations__", {})}
+    annotated.pop("bounds", None)
+    return record.__dict__.get("bounds") or {name: bound_of(each) for name, each in annotated.items()}
 
 
 R = TypeVar("R", bound="Record")
@@ -353,8 +348,7 @@ R = TypeVar("R", bound="Record")
 class Record:
     """A message or a part of one: the fields are those that its class annotates, and they never change.
 
-    As a frozen dataclass is; but making a dataclass takes half a millisecond, and a server's start needs
-    some forty of these in each of its processes.
+    No frozen dataclass: making one takes half a millisecond, and a start needs forty in each process.
     """
 
     bounds: ClassVar[Dict[str, Bound]] = {}
@@ -369,10 +363,9 @@ class Record:
             if named.setdefault(name, value) is not value:
                 raise TypeError("%s is given twice" % name)
         for name in self.bounds:
-            if name not in named:
-                if not hasattr(type(self), name):
-                    raise TypeError("%s has to be given" % name)
-                named[name] = getattr(type(self), name)
+            if name not in named and not hasattr(type(self), name):
+                raise TypeError("%s has to be given" % name)
+            named.setdefault(name, getattr(type(self), name, None))
         if len(named) > len(self.bounds):
             raise TypeError("%s has other fields" % type(self).__name__)
         self.__dict__.update(named)
@@ -381,14 +374,12 @@ class Record:
         """The same with other values in these fields."""
         if not changed.keys() <= self.bounds.keys():
             raise TypeError("%s has other fields" % type(self).__name__)
-        found: R = made(type(self), {**self.__dict__, **changed})
-        return found
+        return made(type(self), {**self.__dict__, **changed})  # type: ignore[no-any-return]
 
-    def __setattr__(self, name: str, value: Any) -> None:
+    def __setattr__(self, name: str, *_: Any) -> None:
         raise AttributeError("a %s never changes" % type(self).__name__)
 
-    def __delattr__(self, name: str) -> None:
-        raise AttributeError("a %s never changes" % type(self).__name__)
+    __delattr__ = __setattr__
 
     def __eq__(self, other: object) -> bool:
         return type(self) is type(other) and self.__dict__ == other.__dict__
@@ -397,8 +388,7 @@ class Record:
         return hash((type(self), *(self.__dict__[name] for name in self.bounds)))
 
     def __repr__(self) -> str:
-        values = ("%s=%r" % (name, self.__dict__[name]) for name in self.bounds)
-        return "%s(%s)" % (type(self).__name__, ", ".join(values))
+        return "%s(%s)" % (type(self).__name__, ", ".join("%s=%r" % item for item in self.__dict__.items()))
 
 
 def made(record: Any, values: Dict[str, Any]) -> Any:

@@ -233,14 +233,16 @@ class Cell:
         self._leaf.limit(budget_of(limits))
         if not limits.is_fresh:
             self.pipes.close_word()
+        tie = self._confinement.tie(self.name, self.kind, self._ids[1], code, limits)
+        self._setup.send(tie, [code.descriptor] if code is not None and tie.has_code else [])
+        # The cell is at work meanwhile, and none of the function's code runs before this turn has ended: its
+        # front has not been lent it.
         hooks = memory_guard.GuardHooks(self._tell, self._has_too_much, self._has_peak, self._met_processes)
         self._confinement.guard.watch(self.name, limits.memory_bytes, limits.tmp_bytes, hooks)
-        tie = self._confinement.tie(self.name, self.kind, self._ids[1], code, limits)
         most = limits.open_files * limits.processes
         self._confinement.open_files.watch(
             self.name, FileOpener(most, self._leaf.members, self._has_most_files)
         )
-        self._setup.send(tie, [code.descriptor] if code is not None and tie.has_code else [])
         self.state = next_state(self.state, CellEvent.TIED)
         self._deadline = self._not_after(TIE_SECONDS, "it had not proven its lock-down")
 

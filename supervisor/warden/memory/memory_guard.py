@@ -134,8 +134,13 @@ class MemoryGuard:
         if isinstance(cell.base, CountedMemory):
             usage = cell.base.usage + limit_bytes
             cell.meter.slow_down_at(usage)
-            self._in_thread(cell, lambda: cell.meter.wake_at(usage), lambda _: None)
+            # Not in this turn: the thread would take the interpreter's lock from the lease.
+            self._loop.call_soon(self._wake_at, cell, usage)
         self._look_later(cell, cell.watched.next_look)
+
+    def _wake_at(self, cell: _GuardedCell, usage_bytes: int) -> None:
+        if not cell.has_ended:
+            self._in_thread(cell, lambda: cell.meter.wake_at(usage_bytes), lambda _: None)
 
     def freeze(self, name: str, is_frozen: bool) -> None:
         """A front freezes an idle cell, or thaws it.  A frozen one is not looked at."""
