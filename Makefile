@@ -26,14 +26,16 @@ endif
 # uv's patience with one silent connection, seconds.
 export UV_HTTP_TIMEOUT ?= 120
 
-.PHONY: help setup run test test-vm check lint bench locks clean
+.PHONY: help setup run test test-vm proof check lint bench locks clean
 
 help:
 	@echo 'make run     install what is missing, then serve examples/ on $(BIND)'
 	@echo 'make test    install what the tests need, then lint, type-check and test'
+	@echo 'make proof   the long proofs: thousands of kills, floods and rounds (ARGS=... goes to pytest)'
 	@echo 'make test-vm run the escape tests under another kernel, in qemu (ARGS=... goes to tests/vm/run)'
 	@echo 'make setup   make the command $(VENV)/bin/cellblock and the runtimes'
-	@echo 'make check   lint, types and unit tests: the quick round before a commit'
+	@echo 'make check   lint and unit tests: the quick round before a commit'
+	@echo 'make lint    format, rules of the source, types'
 	@echo 'make bench   measure against peers (ARGS=... goes to bench/run)'
 	@echo 'make locks   resolve all dependencies anew, to their latest releases'
 	@echo 'make clean   remove environments and caches; what was deployed stays in $(DATA_DIR)'
@@ -46,6 +48,10 @@ run: setup
 test: setup $(STAMP)/test lint
 	@$(VENV)/bin/python tests/run $(ARGS)
 
+# What a promise rests on is tried by a faster test in `make test`; these try it many times over.
+proof: setup $(STAMP)/test
+	$(VENV)/bin/python -m pytest -m proof $(ARGS)
+
 # Debian's kernel has cgroup v2 and Landlock, which the machine at hand may lack; also without root.
 test-vm: setup $(STAMP)/test $(STAMP)/vm
 	@$(VENV)/bin/python tests/vm/run $(ARGS)
@@ -57,6 +63,7 @@ lint: $(STAMP)/test
 	@$(VENV)/bin/ruff check --quiet .
 	@$(VENV)/bin/ruff format --quiet --check . || { echo 'run: $(VENV)/bin/ruff format .' >&2; exit 1; }
 	@$(VENV)/bin/mypy --no-error-summary
+	@$(VENV)/bin/python -m pytest --quiet --no-header tests/contract/house
 
 bench: setup $(STAMP)/bench
 	$(VENV)/bin/python bench/run $(ARGS)

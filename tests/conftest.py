@@ -13,10 +13,13 @@ import pytest
 from supervisor.warden.jail import tiers
 from supervisor.warden.jail.probes import probe_host
 from supervisor.warden.jail.tiers import Tier
+from tests.support.runtimes import only_default_runtime
 from tests.support.server import Server
 
+MakeServer = Callable[..., Server]
+
 # Fixtures that start servers; the second kind starts them as other users and in named tiers, which is root's.
-OF_SERVERS = {"server", "make_server"}
+OF_SERVERS = {"server", "make_server", "module_server"}
 # The last counts what a server holds, of processes that only root may look into.
 OF_ROOT = {"targets", "servers", "field", "stage", "unharmed"}
 
@@ -70,13 +73,38 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     assert running.stop() == 0, running.log
 
 
+@pytest.fixture(scope="session")
+def one_runtime(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A runtimes folder with the default one only."""
+    return only_default_runtime(tmp_path_factory.mktemp("runtimes"))
+
+
+@pytest.fixture(scope="module")
+def module_server(tmp_path_factory: pytest.TempPathFactory, one_runtime: Path) -> Iterator[MakeServer]:
+    """As ``make_server``, but for servers that the tests of a module share: each has to end well."""
+    made: list[Server] = []
+
+    def make(**settings: Any) -> Server:
+        data_dir = tmp_path_factory.mktemp("server") / "data"
+        made.append(Server(data_dir, **{"runtimes_dir": one_runtime, "preload": "[]", **settings}))
+        return made[-1]
+
+    yield make
+    ended = {running.log_path: running.stop() for running in made}
+    assert set(ended.values()) <= {0}, [path.read_text() for path, code in ended.items() if code]
+
+
 @pytest.fixture
-def make_server(tmp_path: Path) -> Iterator[Callable[..., Server]]:
-    """Servers of a test's own, to be broken; ``make_server(name="data", **settings)``."""
+def make_server(tmp_path: Path, one_runtime: Path) -> Iterator[MakeServer]:
+    """Servers of a test's own, to be broken; ``make_server(name="data", **settings)``.
+
+    They are small ones, which start in a second: with one runtime, and nothing imported ahead.  A setting
+    that is None is as an operator has it who says nothing.
+    """
     made: list[Server] = []
 
     def make(name: str = "data", **settings: Any) -> Server:
-        made.append(Server(tmp_path / name, **settings))
+        made.append(Server(tmp_path / name, **{"runtimes_dir": one_runtime, "preload": "[]", **settings}))
         return made[-1]
 
     yield make

@@ -38,7 +38,7 @@ def huge_kib(server: Server, namespace: str) -> int:
 def test_what_is_allocated_at_once_has_huge_pages_unless_the_operator_wants_none(
     are_wanted: bool, make_server: Callable[..., Server]
 ) -> None:
-    server = make_server(preload="[]", blank_cells=1, huge_pages=are_wanted)
+    server = make_server(blank_cells=1, huge_pages=are_wanted)
     server.deploy("allocates", SOURCE, memory=128)
     answer = server.call("allocates")
     assert answer.status_code == 200, answer.text
@@ -51,7 +51,7 @@ def test_what_is_allocated_at_once_has_huge_pages_unless_the_operator_wants_none
 
 @pytest.mark.needs_root
 def test_a_small_function_has_none(make_server: Callable[..., Server]) -> None:
-    server = make_server(preload="[]", blank_cells=1)
+    server = make_server(blank_cells=1)
     server.deploy("small", SOURCE.replace('bytearray(b"x") * (64 << 20)', 'b"x"'))
     namespace = server.call("small").text
     assert namespace.startswith("pid:")

@@ -63,6 +63,16 @@ def test_every_promise_is_held_by_the_test_it_names_and_by_no_other() -> None:
     assert held - promised == set(), "carried by a test, but not promised by that test"
 
 
+def test_no_promise_rests_on_a_long_proof_alone() -> None:
+    """Those are not among what ``make test`` runs."""
+    held = {name for _, name in markers()}
+    for path in REPOSITORY.glob("tests/**/test_*.py"):
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.FunctionDef) and f"{path.relative_to(REPOSITORY)}::{node.name}" in held:
+                decorators = [ast.unparse(decorator) for decorator in node.decorator_list]
+                assert "pytest.mark.proof" not in decorators, f"{path}: {node.name}"
+
+
 def test_no_number_is_given_twice_and_none_is_left_out() -> None:
     numbers = Counter(promise.number for promise in promises())
 

@@ -8,12 +8,11 @@ what the same page does where it has the host, or what the browser itself would 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from pathlib import Path
 from urllib.parse import quote, urlsplit
 
 import pytest
 
+from tests.conftest import MakeServer
 from tests.escape.attacks.browser import TAKES_OVER, TOKEN
 from tests.support.chromium import Context
 from tests.support.server import SPACE, Server
@@ -48,22 +47,20 @@ class Site:
         return f"http://{name}.{space}.{self._domain}:{self.port}{path}{asked}"
 
 
-def site(folder: Path, domain: str) -> Iterator[Site]:
-    running = Server(folder / "data", workers=1, functions_domain=domain, public_url="http://127.0.0.1")
-    yield Site(running, domain)
-    assert running.stop() == 0, running.log
+def site(make: MakeServer, domain: str) -> Site:
+    return Site(make(workers=1, functions_domain=domain, public_url="http://127.0.0.1"), domain)
 
 
 @pytest.fixture(scope="module")
-def one_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+def one_site(module_server: MakeServer) -> Site:
     """All hosts of functions are one site to a browser, ``fn.localhost``."""
-    yield from site(tmp_path_factory.mktemp("site"), "fn.localhost")
+    return site(module_server, "fn.localhost")
 
 
 @pytest.fixture(scope="module")
-def suffix(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+def suffix(module_server: MakeServer) -> Site:
     """Each space is a site, as below a domain on the public-suffix list."""
-    yield from site(tmp_path_factory.mktemp("suffix"), "localhost")
+    return site(module_server, "localhost")
 
 
 def sent_by_the_browser(user: Context, url: str) -> str:

@@ -7,22 +7,22 @@ a cell does is seen from outside: by the processor time of its processes.
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.support.eventually import eventually
+from tests.support.eventually import SECONDS, eventually
 from tests.support.groups import is_frozen
-from tests.support.processes import descendants_of, pid_namespace
-from tests.support.runtimes import only_default_runtime
+from tests.support.processes import all_gone_within, descendants_of, pid_namespace, watch
 from tests.support.server import Server
 from tests.support.weakened import weakened_tree
 
 # Long enough for who is continued every 50 ms to use a lot of it.
 LOOK_SECONDS = 0.6
-# A process that ran for a tenth of that time was not standing still.
+# A process that uses so much was not standing still.
 RAN_TICKS = 6
 WORK = "sum(range(20000))"
 
@@ -78,17 +78,16 @@ Servers = Callable[[frozenset[str]], Server]
 
 
 @pytest.fixture(scope="module")
-def servers_of(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
+def servers_of(tmp_path_factory: pytest.TempPathFactory, one_runtime: Path) -> Iterator[Servers]:
     """A server whose cells lack these layers and are stopped soon."""
     made: dict[frozenset[str], Server] = {}
-    runtimes = only_default_runtime(tmp_path_factory.mktemp("runtimes"))
 
     def get(without: frozenset[str]) -> Server:
         if without not in made:
             folder = tmp_path_factory.mktemp("freezing")
             python = weakened_tree(folder, without) if without else None
             made[without] = Server(
-                folder / "data", 1, python=python, uid=0 if python else None, runtimes_dir=runtimes,
+                folder / "data", 1, python=python, uid=0 if python else None, runtimes_dir=one_runtime,
                 preload="[]", freeze_seconds=0.2,
             )  # fmt: skip
         return made[without]
@@ -107,26 +106,26 @@ def ticks_of(pids: list[int]) -> int:
     return total
 
 
-def ran_while_idle(server: Server, way: str, is_held: bool = True) -> int:
-    """What a cell used in LOOK_SECONDS once it was first seen to stand still, ticks.
-
-    One that is not held stands still for a moment that nobody may see: it has been stopped by LOOK_SECONDS.
-    """
+@contextlib.contextmanager
+def idle_cell(server: Server, way: str) -> Iterator[list[int]]:
+    """The processes of a cell whose function has prepared itself this way and has been answered."""
     name = f"restless-{way}"
     server.deploy(name, SOURCE, max_instances=1, processes=16)
     namespace = server.call(name, content=(WAYS[way] + BUSY).encode()).text
     pids = [pid for pid in descendants_of(server.pid) if pid_namespace(pid) == namespace]
     assert len(pids) >= 2
-    if is_held:
-        eventually(lambda: any(is_frozen(pid) for pid in pids))
-    else:
-        time.sleep(LOOK_SECONDS)
-    before = ticks_of(pids)
-    time.sleep(LOOK_SECONDS)
-    used = ticks_of(pids) - before
+    yield pids
     assert server.call(name, content=b"").text == namespace, "the same instance, thawed"
     server.client.delete(f"/spaces/test/functions/{name}")
-    return used
+
+
+def ran_while_idle(server: Server, way: str) -> int:
+    """What a cell used in LOOK_SECONDS once it was first seen to stand still, ticks."""
+    with idle_cell(server, way) as pids:
+        eventually(lambda: any(is_frozen(pid) for pid in pids), f"it is never frozen:\n{server.log[-2000:]}")
+        before = ticks_of(pids)
+        time.sleep(LOOK_SECONDS)
+        return ticks_of(pids) - before
 
 
 @pytest.mark.promise("T39")
@@ -145,7 +144,11 @@ def test_086_what_is_stopped_by_a_signal_has_no_way_to_go_on_under_the_filter(
 def test_086_control_without_freezer_and_filter_a_timer_keeps_an_idle_cell_running(
     servers_of: Servers,
 ) -> None:
-    assert ran_while_idle(servers_of(frozenset({"frz", "sec"})), "a-timer-that-continues", False) >= RAN_TICKS
+    with idle_cell(servers_of(frozenset({"frz", "sec"})), "a-timer-that-continues") as pids:
+        # It stands still for moments that nobody may see: by now it has been stopped.
+        time.sleep(LOOK_SECONDS)
+        before = ticks_of(pids)
+        eventually(lambda: ticks_of(pids) - before >= RAN_TICKS, "it stands still")
 
 
 @pytest.mark.parametrize("way", ["killed", "deleted"])
@@ -156,9 +159,10 @@ def test_a_frozen_cell_ends_as_others_do(way: str, make_server: Callable[..., Se
     namespace = server.call("frozen", content=BUSY.encode()).text
     pids = [pid for pid in descendants_of(server.pid) if pid_namespace(pid) == namespace]
     eventually(lambda: all(is_frozen(pid) for pid in pids[1:]))
+    watched = watch(pids)
     if way == "killed":
         server.process.kill()
         server.process.wait()
     else:
         server.client.delete("/spaces/test/functions/frozen")
-    eventually(lambda: not any(Path(f"/proc/{pid}").exists() for pid in pids))
+    assert all_gone_within(watched, SECONDS)

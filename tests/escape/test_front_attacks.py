@@ -18,7 +18,7 @@ import pytest
 from tests.escape.neighbour import Tenant
 from tests.fault.conftest import HELLO, is_answered
 from tests.support.descriptors import open_in
-from tests.support.holdings import wait_until
+from tests.support.eventually import eventually
 from tests.support.processes import fronts_of, zygotes_of
 from tests.support.runtimes import only_default_runtime
 from tests.support.server import Server
@@ -107,12 +107,12 @@ def ask(server: Server, name: str) -> None:
 def test_a_front_that_says_what_no_front_says_is_replaced_and_the_other_goes_on(field: Server) -> None:
     before, descriptors = fronts_of(field.pid), open_in(field.pid)
     ask(field, "malformed")
-    wait_until(lambda: set(fronts_of(field.pid)) != set(before), "the front lives on")
-    wait_until(lambda: len(fronts_of(field.pid)) == 2, "no other front came")
+    eventually(lambda: set(fronts_of(field.pid)) != set(before), "the front lives on")
+    eventually(lambda: len(fronts_of(field.pid)) == 2, "no other front came")
     assert len(set(fronts_of(field.pid)) & set(before)) == 1, "the other front was lost too"
-    wait_until(lambda: is_answered(field), "calls are not answered")
+    eventually(lambda: is_answered(field), "calls are not answered")
     assert all(is_answered(field) for _ in range(8))
-    wait_until(lambda: open_in(field.pid) <= descriptors + OF_CELLS, "descriptors stayed in the warden")
+    eventually(lambda: open_in(field.pid) <= descriptors + OF_CELLS, "descriptors stayed in the warden")
     assert "broke its protocol" in field.log
 
 
@@ -121,7 +121,7 @@ def test_control_unchecked_all_descriptors_stay_in_the_warden_and_the_front_goes
     try:
         before, descriptors = fronts_of(server.pid), open_in(server.pid)
         ask(server, "malformed")
-        wait_until(lambda: open_in(server.pid) >= descriptors + 8 * MESSAGES - OF_CELLS, "they were closed")
+        eventually(lambda: open_in(server.pid) >= descriptors + 8 * MESSAGES - OF_CELLS, "they were closed")
         assert fronts_of(server.pid) == before, "without the check it goes on"
     finally:
         server.stop()
@@ -143,7 +143,7 @@ def test_control_without_one_at_a_time_there_are_as_many_zygotes_as_were_asked_f
     server = hostile_server(tmp_path, FEWER_ASKED, ALL_AT_ONCE)
     try:
         ask(server, "renew")
-        wait_until(lambda: len(zygotes_of(server.pid)) > MOST_ZYGOTES, "they came one at a time")
+        eventually(lambda: len(zygotes_of(server.pid)) > MOST_ZYGOTES, "they came one at a time")
     finally:
         server.stop()
 

@@ -10,10 +10,9 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.support.holdings import wait_until
+from tests.support.eventually import eventually
 from tests.support.patience import FACTOR
 from tests.support.processes import fronts_of, zygotes_of
-from tests.support.runtimes import only_default_runtime
 from tests.support.server import SPACE, TOKEN, Server
 
 HELLO = "def handle(req):\n    return {'body': 'hello'}\n"
@@ -22,12 +21,6 @@ SMALL: dict[str, Any] = {"preload": "[]", "blank_cells": 1, "queue_seconds": 3 *
 KEEPALIVE_SECONDS = 60.0
 
 MakeSmall = Callable[..., contextlib.AbstractContextManager[Server]]
-
-
-@pytest.fixture(scope="session")
-def one_runtime(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A runtimes folder with the default one only."""
-    return only_default_runtime(tmp_path_factory.mktemp("runtimes"))
 
 
 @pytest.fixture(scope="module")
@@ -70,9 +63,9 @@ def is_answered(server: Server, name: str = "hello", body: str = "hello", second
 
 def recovers(server: Server, fronts: int = 2) -> None:
     """All processes are there again, every call is right, and a deploy is possible from upload to answer."""
-    wait_until(lambda: len(fronts_of(server.pid)) == fronts, "a front is missing")
-    wait_until(lambda: zygotes_of(server.pid), "the zygote is missing")
-    wait_until(lambda: is_answered(server), "calls are not answered")
+    eventually(lambda: len(fronts_of(server.pid)) == fronts, "a front is missing")
+    eventually(lambda: zygotes_of(server.pid), "the zygote is missing")
+    eventually(lambda: is_answered(server), "calls are not answered")
     for _ in range(4 * fronts):  # whichever front takes the connection
         assert is_answered(server)
     server.client.close()  # its connections may have ended with a front

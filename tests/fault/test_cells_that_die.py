@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.support.holdings import wait_until
+from tests.support.eventually import eventually
 from tests.support.processes import processes_of_mark
 from tests.support.server import Server
 
@@ -133,7 +133,7 @@ def test_a_process_that_closes_its_channel_and_goes_on_is_killed_and_keeps_no_pl
         assert answer.text == mark
     else:
         assert answer.status_code == 502 and "went on" in answer.text
-    wait_until(lambda: not processes_of_mark(server.pid, mark), "it goes on")
+    eventually(lambda: not processes_of_mark(server.pid, mark), "it goes on")
     assert server.call("goes-on").text not in ("", mark)
 
 

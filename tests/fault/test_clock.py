@@ -15,7 +15,7 @@ import pytest
 
 from tests.fault.conftest import HELLO, MakeSmall, recovers
 from tests.support.envelope import assert_envelope
-from tests.support.holdings import wait_until
+from tests.support.eventually import eventually
 from tests.support.together import together
 
 ROOT = Path(__file__).parents[2]
@@ -77,7 +77,7 @@ def test_a_server_whose_monotonic_clock_is_another_than_the_hosts_keeps_its_dead
         # A wait that is bounded ends: one call has the instance, the other its deadline.
         source = "import time\ndef handle(req):\n    time.sleep(float(req.body))\n"
         server.deploy("busy", source, max_instances=1)
-        wait_until(lambda: server.call("busy", content=b"0").status_code == 200, "it never starts")
+        eventually(lambda: server.call("busy", content=b"0").status_code == 200, "it never starts")
         answers = together([lambda: server.call("busy", content=b"1")] * 2)
         # 429 where its own front has the instance, 503 where the other one has.
         assert sorted(answer.status_code for answer in answers) in ([200, 429], [200, 503])

@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from tests.fault.conftest import MakeSmall
-from tests.support.holdings import wait_until
 from tests.support.server import Server
 from tests.support.weakened import Change, weakened_tree
 
@@ -63,8 +62,7 @@ def test_a_cell_whose_memory_is_counted_is_compared_and_nothing_is_said(
     with small_server(python=python) as server:
         server.deploy("keeper", KEEPER, memory=256)
         assert server.call("keeper").text == "kept"
-        before = server.log.count("compared")
-        wait_until(lambda: server.log.count("compared") > before + 1, "it is not compared", 60)
+        server.said("compared", times=2, since=server.log_bytes)
         assert "limits of memory may not hold" not in server.log
         found = checked(server)
         assert found["status"] == "PASS" and "as psutil sees" in found["found"], found
@@ -77,5 +75,5 @@ def test_control_a_cell_that_is_not_in_its_group_of_memory_is_told_of(
     with small_server(python=python) as server:
         server.deploy("keeper", KEEPER, memory=256)
         assert server.call("keeper").text == "kept"
-        wait_until(lambda: "limits of memory may not hold" in server.log, "nobody noticed", 60)
+        server.said("limits of memory may not hold")
         assert "and its processes have" in server.log

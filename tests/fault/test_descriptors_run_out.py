@@ -13,7 +13,8 @@ from tests.fault.conftest import HELLO, MakeSmall, is_answered, recovers
 from tests.support.bystander import bystander_on
 from tests.support.descriptors import room_for
 from tests.support.envelope import assert_envelope
-from tests.support.holdings import excess, settled, wait_until
+from tests.support.eventually import eventually
+from tests.support.holdings import excess, settled
 from tests.support.processes import all_gone_within, children_of, fronts_of, watch, zygotes_of
 from tests.support.raw_http import target
 from tests.support.server import SPACE, Server
@@ -44,7 +45,7 @@ def test_a_warden_without_descriptors_starts_no_instance_and_then_does(single: S
                 assert_envelope(answer, 503)
                 assert int(answer.headers["retry-after"]) >= 0
             bystander.answered_again()
-        wait_until(lambda: is_answered(single, name), "it is not answered though there is room again")
+        eventually(lambda: is_answered(single, name), "it is not answered though there is room again")
     for gone in (name, "the-bystander"):
         assert single.client.delete(f"{FUNCTIONS}/{gone}").status_code == 204
     recovers(single, fronts=1)
@@ -82,7 +83,7 @@ def test_a_lease_that_a_front_has_no_descriptors_for_is_a_503_and_the_next_one_i
         before = settled(server)
         with room_for(fronts_of(server.pid)[0], room):
             assert_envelope(server.call("leased"), 503)
-        wait_until(lambda: is_answered(server, "leased"), "its only instance is lost", 5.0)
+        eventually(lambda: is_answered(server, "leased"), "its only instance is lost", 5.0)
         assert server.client.delete(f"{FUNCTIONS}/leased").status_code == 204
         assert excess(server, before) == {}
 
@@ -103,6 +104,6 @@ def test_a_process_that_dies_while_the_warden_has_no_descriptors_is_replaced_whe
             for pid in victims:
                 os.kill(pid, signal.SIGKILL)
             assert all_gone_within(watched, 5.0)
-            wait_until(lambda: "Too many open files" in server.log.rpartition(told)[2], "it was not tried")
-        wait_until(lambda: zygotes_of(server.pid) and fronts_of(server.pid), f"no {who} again", 5.0)
+            eventually(lambda: "Too many open files" in server.log.rpartition(told)[2], "it was not tried")
+        eventually(lambda: zygotes_of(server.pid) and fronts_of(server.pid), f"no {who} again", 5.0)
         recovers(server, fronts=1)

@@ -30,9 +30,7 @@ def handle(req):
 def _slow_call(server: Server, seconds: float) -> tuple[threading.Thread, list[httpx.Response | Exception]]:
     """A call that is running inside its function when this returns."""
     thread, outcome = _in_background(server, seconds)
-    deadline = time.monotonic() + 20
-    while "stderr: begun" not in server.log:
-        assert time.monotonic() < deadline, server.log
+    server.said("stderr: begun")
     return thread, outcome
 
 
@@ -158,7 +156,7 @@ class Caller(threading.Thread):
 
 @pytest.mark.promise("S64")
 def test_under_load_no_call_is_lost_or_reset_queued_ones_neither(make_server: Callable[..., Server]) -> None:
-    server = make_server(blank_cells=2, preload="[]")
+    server = make_server(blank_cells=2)
     server.deploy("quick", QUICK)
     server.deploy("in-turn", ONE_BY_ONE, max_instances=1)
     callers = [Caller(server, "quick", keeps_alive) for keeps_alive in (True, False) * 4]
@@ -184,7 +182,7 @@ def test_calls_that_outlast_the_drain_are_answered_at_its_deadline(
 ) -> None:
     # One front: of two, each ends by its own clock, and the call that waits at the later one may be given the
     # instance that the earlier one has just freed, and be answered.
-    server = make_server(workers=1, blank_cells=1, preload="[]", drain_seconds=1)
+    server = make_server(workers=1, blank_cells=1, drain_seconds=1)
     server.deploy("slow", SLOW, timeout=120, max_instances=1)
     thread, outcome = _slow_call(server, 100)
     waiting, answers = _in_background(server)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 
 import pytest
 
 from tests.fault.conftest import MakeSmall
+from tests.support.eventually import eventually, same_for
 from tests.support.groups import groups_of, leaf_names
-from tests.support.holdings import wait_until
 from tests.support.patience import FACTOR
 from tests.support.server import Server
 from tests.support.weakened import Change, weakened_tree
@@ -72,16 +71,8 @@ def left_by_a_round(server: Server) -> int:
 
 def settled(server: Server) -> int:
     """The number once it has stayed the same for a second, and no leaf is on its way out."""
-    deadline, count, since = time.monotonic() + SETTLE_SECONDS, -1, 0.0
-    wait_until(lambda: len(leaf_names(server.data_dir)) <= 3, "leaves stay")
-    while time.monotonic() < deadline:
-        now = groups_kept(server)
-        if now != count:
-            count, since = now, time.monotonic()
-        elif time.monotonic() - since > 1.0:
-            break
-        time.sleep(0.1)
-    return count
+    eventually(lambda: len(leaf_names(server.data_dir)) <= 3, "leaves stay")
+    return same_for(lambda: groups_kept(server), 1.0)
 
 
 def require_counted(server: Server) -> None:
@@ -100,6 +91,7 @@ def test_cells_that_read_pages_anew_leave_no_dying_groups_behind(small_server: M
         assert min(left) <= A_FEW, left
 
 
+@pytest.mark.proof
 def test_control_without_giving_their_pages_up_they_stay(small_server: MakeSmall, tmp_path: Path) -> None:
     python = weakened_tree(tmp_path, frozenset(), WITHOUT_IT, self_test=True)
     with small_server(tmp_path, python=python) as server:

@@ -10,7 +10,7 @@ from tests.escape.neighbour import Tenant
 from tests.fault.conftest import MakeSmall
 from tests.fault.test_cells_that_die import DEAF, GOES_ON
 from tests.fault.test_every_ending import DIER, LYING_TEMPLATE, MOST_CELLS, QUIET, replicas
-from tests.support.holdings import wait_until
+from tests.support.eventually import eventually
 from tests.support.old_books import OLD_BOOKS
 from tests.support.processes import processes_of_mark
 from tests.support.server import Server
@@ -47,11 +47,11 @@ def test_control_with_books_as_they_were_both_take_all_places_and_another_space_
         # A template says of its call's process what no process ends by.
         source = LYING_TEMPLATE.replace("STATUS", str(NAMELESS))
         server.deploy("liar", source, fresh=True, max_instances=half)
-        wait_until(lambda: kept_all(server, "liar", half), "it kept no place")
+        eventually(lambda: kept_all(server, "liar", half), "it kept no place")
         # A process ends by what has no name.
         server.deploy("dier", DIER, max_instances=half)
         death = f"signal {NAMELESS}".encode()
-        wait_until(lambda: kept_all(server, "dier", half, death), "it kept no place")
+        eventually(lambda: kept_all(server, "dier", half, death), "it kept no place")
         answer = quiet.call("after")
         assert answer.status_code == 503, answer.text
         assert answer.json()["error"]["details"]["reason"] == "capacity"

@@ -12,7 +12,7 @@ from supervisor.warden.memory.open_files import open_in
 from supervisor.warden.memory.process_memory import tree_of
 from tests.escape.neighbour import Tenant
 from tests.fault.conftest import MakeSmall
-from tests.support.holdings import wait_until
+from tests.support.eventually import eventually
 from tests.support.processes import processes_of_mark
 from tests.support.server import Server
 from tests.support.weakened import Change, weakened_tree
@@ -68,7 +68,7 @@ def test_a_function_that_opens_most_of_the_hosts_files_ends_and_who_has_few_live
         before = neighbour.call("small", b"who").text
         server.deploy("opener", OPENER, **LIMITS)
         mark = server.call("opener").text
-        wait_until(lambda: not processes_of_mark(server.pid, mark), "it keeps them")
+        eventually(lambda: not processes_of_mark(server.pid, mark), "it keeps them")
         assert opened(server) < HOST_HAS * 3 // 4
         assert server.call("opener", content=b"who").text not in ("", mark)
         assert neighbour.call("small", b"who").text == before

@@ -19,8 +19,9 @@ import pytest
 
 from tests.fault.conftest import HELLO, MakeSmall, client_of, recovers
 from tests.support.envelope import assert_envelope
+from tests.support.eventually import eventually
 from tests.support.groups import leaf_names
-from tests.support.holdings import excess, settled, wait_until
+from tests.support.holdings import excess, settled
 from tests.support.packing import CODE
 from tests.support.processes import (
     all_gone_within,
@@ -157,7 +158,7 @@ def at_point(server: Server, point: str, who: str) -> httpx.Response | str | Non
     if point == "in-a-call":
         folder = private_tmp(family_of(server)[1])
         request = Background(server, lambda client: client.post(f"{FUNCTIONS}/family/invoke", content="wait"))
-        wait_until((folder / "waits").exists, "the call does not run")
+        eventually((folder / "waits").exists, "the call does not run")
         kill(targets)
         with contextlib.suppress(OSError):  # gone with its instance
             (folder / "waits").unlink()
@@ -166,7 +167,7 @@ def at_point(server: Server, point: str, who: str) -> httpx.Response | str | Non
     with stopped(zygotes_of(server.pid)):
         before = leaf_names(server.data_dir)
         request = Background(server, send)
-        wait_until(lambda: leaf_names(server.data_dir) - before, "no cell is asked for")
+        eventually(lambda: leaf_names(server.data_dir) - before, "no cell is asked for")
         kill(targets)
     return request.result()
 
@@ -229,13 +230,13 @@ def test_a_cell_that_is_killed_before_it_is_built_costs_nobody_more_than_a_503(
     with stopped(zygotes):
         groups = leaf_names(sturdy.data_dir)
         request = Background(sturdy, send)
-        wait_until(lambda: leaf_names(sturdy.data_dir) - groups, "no cell is asked for")
+        eventually(lambda: leaf_names(sturdy.data_dir) - groups, "no cell is asked for")
         # The leaf comes first: what the warden answers after it, it answers once it has asked the zygote.
         assert sturdy.client.get("/activity").status_code == 200
         with stopped([sturdy.pid]):
             for zygote in zygotes:
                 os.kill(zygote, signal.SIGCONT)
-            wait_until(lambda: set(children_of(sturdy.pid)) - known, "no cell is cloned")
+            eventually(lambda: set(children_of(sturdy.pid)) - known, "no cell is cloned")
             (cell,) = set(children_of(sturdy.pid)) - known
             os.kill(cell, signal.SIGKILL)
     result = request.result()

@@ -1,4 +1,7 @@
-"""Ten thousand idle connections: calls go on beside them, they are usable, and they leave nothing."""
+"""Ten thousand idle connections: calls go on beside them, they are usable, and they leave nothing.
+
+Hundreds are ``tests/contract/limits/test_connections.py``.
+"""
 
 from __future__ import annotations
 
@@ -39,9 +42,9 @@ sys.stdin.readline()
 """
 
 
+@pytest.mark.proof
 @pytest.mark.needs_root
-@pytest.mark.slow
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(300)
 def test_ten_thousand_idle_connections_are_kept_and_nobody_notices(small_server: MakeSmall) -> None:
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     if hard != resource.RLIM_INFINITY and hard < CONNECTIONS + DESCRIPTORS_BESIDES:

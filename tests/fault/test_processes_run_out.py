@@ -12,7 +12,8 @@ import pytest
 from tests.fault.conftest import HELLO, MakeSmall, is_answered, recovers
 from tests.support.bystander import bystander_on
 from tests.support.envelope import assert_envelope
-from tests.support.holdings import excess, settled, wait_until
+from tests.support.eventually import eventually
+from tests.support.holdings import excess, settled
 from tests.support.pids_group import PidsGroup, pids_group
 from tests.support.processes import all_gone_within, children_of, fronts_of, watch
 from tests.support.server import SPACE, Server
@@ -50,7 +51,7 @@ def test_a_cell_for_which_there_is_no_process_is_a_503_and_the_next_one_is_made(
             assert int(answer.headers["retry-after"]) >= 0
             bystander.answered_again()
         assert excess(crowded, before) == {}
-        wait_until(lambda: is_answered(crowded, "fresh"), "it is not made though there is room again")
+        eventually(lambda: is_answered(crowded, "fresh"), "it is not made though there is room again")
     for gone in ("fresh", "the-bystander"):
         assert crowded.client.delete(f"{FUNCTIONS}/{gone}").status_code == 204
     recovers(crowded)
@@ -78,7 +79,7 @@ def test_a_front_that_dies_when_no_process_can_be_made_is_replaced_when_one_can(
         watched = watch([killed])
         os.kill(killed, signal.SIGKILL)
         assert all_gone_within(watched, 5.0)
-        wait_until(lambda: is_answered(crowded), "the other front does not answer")
+        eventually(lambda: is_answered(crowded), "the other front does not answer")
     recovers(crowded)
     assert excess(crowded, before) == {}
 
@@ -101,6 +102,6 @@ def test_gunicorn_that_dies_while_nothing_can_be_forked_is_replaced_when_somethi
             watched = watch([arbiter])
             os.kill(arbiter, signal.SIGKILL)
             assert all_gone_within(watched, 5.0)
-            wait_until(lambda: _was_tried(server), "it was not tried")
-        wait_until(lambda: fronts_of(server.pid), "gunicorn is not started again", 5.0)
+            eventually(lambda: _was_tried(server), "it was not tried")
+        eventually(lambda: fronts_of(server.pid), "gunicorn is not started again", 5.0)
         recovers(server)

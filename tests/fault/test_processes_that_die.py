@@ -10,6 +10,7 @@ from collections.abc import Callable
 import httpx
 import pytest
 
+from tests.support.eventually import eventually
 from tests.support.processes import (
     all_gone_within,
     children_of,
@@ -37,7 +38,6 @@ def fragile(make_server: Callable[..., Server]) -> Server:
 def _call_in_background(server: Server) -> tuple[threading.Thread, list[object]]:
     """A slow call that is running when this returns."""
     outcome: list[object] = []
-    before = set(descendants_of(server.pid))
 
     def call() -> None:
         try:
@@ -51,9 +51,9 @@ def _call_in_background(server: Server) -> tuple[threading.Thread, list[object]]
 
     thread = threading.Thread(target=call, daemon=True)
     thread.start()
-    # The server counts an instance once it is tied: ask until it is there.
-    while server.client.get(f"/spaces/{SPACE}/functions/slow").json()["metrics"]["replicas"] == 0:
-        assert set(descendants_of(server.pid)) or before
+    path = f"/spaces/{SPACE}/functions/slow"
+    # The server counts an instance once it is tied.
+    eventually(lambda: server.client.get(path).json()["metrics"]["replicas"] > 0, "there is no instance")
     return thread, outcome
 
 

@@ -58,13 +58,13 @@ def tuned(small_server: MakeSmall, tmp_path_factory: pytest.TempPathFactory) -> 
 
 def reload(server: Server, path: Path, text: str) -> str:
     """Write the file, send SIGHUP; what the server logged until it said what came of it."""
-    already = len(server.log)
+    already = server.log_bytes
     for name, usual in (("preload", "[]"), ("blank_cells", "1")):
         text = text if name in text else f"{name} = {usual}\n{text}"
     path.write_text(text)
     os.kill(server.pid, signal.SIGHUP)
-    eventually(lambda: any(word in server.log[already:] for word in ("read again", "SIGHUP changed nothing")))
-    return server.log[already:]
+    server.said("read again", "SIGHUP changed nothing", since=already)
+    return server.log_since(already)
 
 
 def blank(server: Server, *besides: str) -> int:

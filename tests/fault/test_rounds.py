@@ -16,7 +16,8 @@ import pytest
 
 from tests.fault.conftest import HELLO, MakeSmall, recovers
 from tests.support.envelope import assert_envelope
-from tests.support.holdings import excess, settled, wait_until
+from tests.support.eventually import eventually
+from tests.support.holdings import excess, settled
 from tests.support.processes import all_gone_within, descendants_of, pid_namespace, watch
 from tests.support.raw_http import BEARER, target
 from tests.support.server import SPACE, Server
@@ -45,7 +46,7 @@ def killed(server: Server, which: int) -> None:
     watched = watch(family[:2] if which < 2 else family[2:3])
     os.kill(family[which], signal.SIGKILL)
     assert all_gone_within(watched, 5.0)
-    wait_until(lambda: server.call("untidy").status_code == 200, "no other instance")
+    eventually(lambda: server.call("untidy").status_code == 200, "no other instance")
 
 
 def left(server: Server, data: bytes) -> None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import httpx
 
-from tests.support.asked import PACE_SECONDS, Asked
+from tests.support.asked import Asked
+from tests.support.eventually import eventually
 from tests.support.server import SPACE, TOKEN, Server
 
 # A call takes milliseconds; the cores are shared with whatever the test does to them.
@@ -38,10 +38,7 @@ class Bystander(Asked):
     def answered_again(self, times: int = 3) -> None:
         """Return once it has been answered ``times`` more: for the middle of something that lasts."""
         wanted = self.answered + times
-        deadline = time.monotonic() + ANSWER_SECONDS
-        while self.answered < wanted:
-            assert time.monotonic() < deadline, "the bystander is not answered"
-            time.sleep(PACE_SECONDS)
+        eventually(lambda: self.answered >= wanted, "the bystander is not answered")
 
 
 @contextlib.contextmanager

@@ -177,7 +177,7 @@ class Browser:
         for pid in others:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-        eventually(lambda: not any(map(command_line, others)), END_SECONDS)
+        eventually(lambda: not any(map(command_line, others)), seconds=END_SECONDS)
         os.close(self._in)
         os.close(self._out)
 

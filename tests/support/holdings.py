@@ -5,17 +5,16 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 from tests.support.descriptors import open_in
+from tests.support.eventually import SECONDS, became, same_for
 from tests.support.groups import leaves
-from tests.support.patience import FACTOR
 from tests.support.processes import command_line, descendants_of, fronts_of, private_tmp
 from tests.support.server import Server
 
-SETTLE_SECONDS = 15.0 * FACTOR
-POLL_SECONDS = 0.02
+SETTLE_SECONDS = SECONDS
+SAME_SECONDS = 0.2
 # Connections that clients keep, and threads that a front keeps for its next blocking work.
 USUAL = {"front descriptors": 12, "front threads": 12, "warden descriptors": 3}
 # Names of what is on its way to the bundle store or out of it.
@@ -59,24 +58,21 @@ def holdings(server: Server) -> dict[str, int]:
 
 def settled(server: Server) -> dict[str, int]:
     """``holdings`` once they have stayed the same for a moment."""
-    seen: dict[str, int] = {}
-    same_since = deadline = time.monotonic() + SETTLE_SECONDS
-    while time.monotonic() < deadline:
+
+    def now() -> dict[str, int]:
         with contextlib.suppress(ProcessLookupError, FileNotFoundError):
-            now = holdings(server)
-            if now != seen:
-                seen, same_since = now, time.monotonic()
-            elif time.monotonic() > same_since + 10 * POLL_SECONDS:
-                break
-        time.sleep(POLL_SECONDS)
-    return seen
+            return holdings(server)
+        return {"ending": time.monotonic_ns()}  # which is never the same twice
+
+    return same_for(now, SAME_SECONDS, SETTLE_SECONDS)
 
 
 def excess(server: Server, baseline: dict[str, int]) -> dict[str, int]:
     """By how much the server holds more or less than it did, once that is nothing, or at the deadline."""
     found: dict[str, int] = {"nothing was counted": 1}
-    deadline = time.monotonic() + SETTLE_SECONDS
-    while found and time.monotonic() < deadline:
+
+    def is_nothing() -> bool:
+        nonlocal found
         with contextlib.suppress(ProcessLookupError, FileNotFoundError):
             now = holdings(server)
             found = {
@@ -84,13 +80,7 @@ def excess(server: Server, baseline: dict[str, int]) -> dict[str, int]:
                 for name, number in baseline.items()
                 if not -USUAL.get(name, 0) <= now[name] - number <= USUAL.get(name, 0)
             }
-        time.sleep(POLL_SECONDS)
+        return not found
+
+    became(is_nothing, SETTLE_SECONDS)
     return found
-
-
-def wait_until(condition: Callable[[], object], what: str, seconds: float = SETTLE_SECONDS) -> None:
-    """Poll for a condition; AssertionError with ``what`` at the deadline."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, what
-        time.sleep(POLL_SECONDS)

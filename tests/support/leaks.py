@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 
 from tests.support.descriptors import open_in
+from tests.support.eventually import SECONDS, became
 from tests.support.processes import children_of, fronts_of
-
-SETTLE_SECONDS = 10.0
 
 
 def counts(warden_pid: int) -> dict[str, int]:
@@ -28,11 +26,15 @@ def wait_for(warden_pid: int, baseline: dict[str, int], tolerance: int) -> dict[
 
     What is let go is reaped a moment later: the counts are read until they have settled.
     """
-    deadline = time.monotonic() + SETTLE_SECONDS
-    while True:
+    excess: dict[str, int] = {}
+
+    def is_within() -> bool:
+        nonlocal excess
         now = counts(warden_pid)
         excess = {
             name: now[name] - baseline[name] for name in baseline if now[name] - baseline[name] > tolerance
         }
-        if not excess or time.monotonic() > deadline:
-            return excess
+        return not excess
+
+    became(is_within, SECONDS)
+    return excess

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from supervisor.warden.jail.cgroup_hierarchies import own_places
-from tests.support.holdings import wait_until
+from tests.support.eventually import eventually
 
 JOIN = 'echo $$ > "$0"/cgroup.procs && exec "$@"'
 
@@ -55,7 +55,7 @@ def pids_group(name: str = "test") -> Iterator[PidsGroup]:
     try:
         yield PidsGroup(folder)
     finally:
-        wait_until(lambda: _is_removed(folder), "something in the group goes on")
+        eventually(lambda: _is_removed(folder), "something in the group goes on")
 
 
 def _is_removed(folder: Path) -> bool:

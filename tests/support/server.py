@@ -16,13 +16,15 @@ from typing import Any
 import httpx
 
 from supervisor.settings.declarations import Settings
+from tests.support.eventually import SECONDS
+from tests.support.file_events import wait_for_text
 from tests.support.patience import FACTOR
 
 REPOSITORY = Path(__file__).parents[2]
 TOKEN = "test-token-0123456789abcdef"
 CALL_SECONDS = 60.0
-READY_SECONDS = 30.0
-STOP_SECONDS = 40.0
+READY_SECONDS = 60.0
+STOP_SECONDS = 60.0
 SPACE = "test"
 
 
@@ -99,6 +101,26 @@ class Server:
     def log(self) -> str:
         """Everything the server wrote to stderr so far."""
         return self.log_path.read_text(errors="replace")
+
+    @property
+    def log_bytes(self) -> int:
+        """How long its log is now: where that of what comes next begins."""
+        return self.log_path.stat().st_size
+
+    def log_since(self, start: int) -> str:
+        """Its log from byte ``start`` on."""
+        with self.log_path.open("rb") as log:
+            log.seek(start)
+            return log.read().decode(errors="replace")
+
+    def said(self, *texts: str, times: int = 1, since: int = 0, seconds: float = SECONDS) -> None:
+        """Return once its log from byte ``since`` on has one of ``texts`` so often."""
+
+        def has_said(log: str) -> bool:
+            return any(log.count(text) >= times for text in texts)
+
+        is_said = wait_for_text(self.log_path, since, has_said, seconds)
+        assert is_said, f"the server did not say {' or '.join(texts)}:\n{self.log_since(since)}"
 
     def _wait_until_ready(self) -> str:
         assert self.process.stdout is not None

@@ -11,8 +11,8 @@ T = TypeVar("T")
 DEADLINE_SECONDS = 60.0
 
 
-def together(calls: Sequence[Callable[[], T]]) -> list[T]:
+def together(calls: Sequence[Callable[[], T]], seconds: float = DEADLINE_SECONDS) -> list[T]:
     """The results of all calls, which start at once, in the order given; the first exception comes out."""
     with ThreadPoolExecutor(max(1, len(calls))) as threads:
         futures = [threads.submit(call) for call in calls]
-        return [future.result(DEADLINE_SECONDS) for future in futures]
+        return [future.result(seconds) for future in futures]

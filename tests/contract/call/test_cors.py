@@ -124,9 +124,9 @@ def test_a_page_can_read_that_a_function_is_busy(make_server: Callable[..., Serv
     server = make_server(workers=1, queue_seconds=0.2)
     source = "import time\n\ndef handle(req):\n    time.sleep(float(req.query['seconds']))\n"
     server.deploy("busy", source, cors="*", max_instances=1, min_instances=1)
-    eventually(lambda: instances(server, "busy", "available_replicas") == 1, 60.0)
+    eventually(lambda: instances(server, "busy", "available_replicas") == 1)
     # It is there; once it has answered it serves.
-    eventually(lambda: exchange(server, "GET", target("busy", "?seconds=0")).status == 200, 60.0)
+    eventually(lambda: exchange(server, "GET", target("busy", "?seconds=0")).status == 200)
     path = target("busy", "?seconds=2")
     with ThreadPoolExecutor(3) as pool:
         answers = list(pool.map(lambda _: exchange(server, "GET", path, [("Origin", PAGE)]), range(3)))

@@ -5,12 +5,12 @@ from __future__ import annotations
 import base64
 import threading
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import pytest
 
+from tests.conftest import MakeServer
 from tests.support.eventually import eventually
 from tests.support.server import Server
 from tests.support.together import together
@@ -22,17 +22,9 @@ SLEEPS = "import time\ndef handle(req):\n    time.sleep(0.1)\n    return {'body'
 
 
 @pytest.fixture(scope="module")
-def scarce(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def scarce(module_server: MakeServer) -> Server:
     """A server with room for a few cells."""
-    running = Server(
-        tmp_path_factory.mktemp("scarce") / "data",
-        max_cells=CELLS,
-        blank_cells=0,
-        queue_seconds=QUEUE_SECONDS,
-        preload="[]",
-    )
-    yield running
-    assert running.stop() == 0, running.log
+    return module_server(max_cells=CELLS, blank_cells=0, queue_seconds=QUEUE_SECONDS)
 
 
 def deploy(server: Server, space: str, name: str) -> None:

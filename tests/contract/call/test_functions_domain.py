@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.conftest import MakeServer
 from tests.support.envelope import assert_envelope
 from tests.support.raw_http import BEARER, Pairs, RawAnswer, exchange, send, target
 from tests.support.server import REPOSITORY, SPACE, Server
@@ -35,22 +35,21 @@ def at(
     return send(server, "\r\n".join(lines).encode("latin-1"), method)
 
 
-def a_server(folder: pytest.TempPathFactory, domain: str, api: str | None) -> Iterator[Server]:
-    running = Server(folder.mktemp("domain") / "data", workers=1, functions_domain=domain, public_url=api)
+def a_server(make: MakeServer, domain: str, api: str | None) -> Server:
+    running = make(workers=1, functions_domain=domain, public_url=api)
     running.deploy("open", SOURCE, public=True)
     running.deploy("shut", SOURCE)
-    yield running
-    assert running.stop() == 0, running.log
+    return running
 
 
 @pytest.fixture(scope="module")
-def apart(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    yield from a_server(tmp_path_factory, DOMAIN, "https://cellblock.example.com")
+def apart(module_server: MakeServer) -> Server:
+    return a_server(module_server, DOMAIN, "https://cellblock.example.com")
 
 
 @pytest.fixture(scope="module")
-def near(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    yield from a_server(tmp_path_factory, DOMAIN, "https://cellblock.example.org")
+def near(module_server: MakeServer) -> Server:
+    return a_server(module_server, DOMAIN, "https://cellblock.example.org")
 
 
 @pytest.mark.promise("S109")

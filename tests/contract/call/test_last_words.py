@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 
 from supervisor.logs import Query, Record, read
+from tests.conftest import MakeServer
 from tests.support.eventually import eventually
 from tests.support.runtimes import on_every_runtime, runtime_or_skip
 from tests.support.server import SPACE, Server
@@ -97,12 +98,9 @@ NEXT = "def handle(req): return {'body': 'next'}"
 
 
 @pytest.fixture(scope="module")
-def ending(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A server whose instances make way after three calls."""
-    folder = tmp_path_factory.mktemp("last-words")
-    running = Server(folder / "data", workers=2, preload="[]", recycle_calls=3, function_logs=False)
-    yield running
-    assert running.stop() == 0, running.log
+def ending(module_server: MakeServer) -> Server:
+    """A server with every runtime, whose instances make way after three calls."""
+    return module_server(runtimes_dir=None, workers=2, recycle_calls=3, function_logs=False)
 
 
 def said_by(server: Server, name: str, last: str) -> list[Record]:

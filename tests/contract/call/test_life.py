@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -12,9 +11,9 @@ import pytest
 
 from tests.contract.call.conftest import Deploy
 from tests.support.envelope import assert_envelope
-from tests.support.eventually import eventually
+from tests.support.eventually import SECONDS, eventually
 from tests.support.groups import is_frozen
-from tests.support.processes import descendants_of, pid_namespace
+from tests.support.processes import all_gone_within, descendants_of, pid_namespace, watch
 from tests.support.server import SPACE, Server
 
 MARKED = "import os, secrets\nMARK = secrets.token_hex(4)\ndef handle(req):\n    return {'body': MARK}\n"
@@ -37,14 +36,6 @@ def idle(server: Server, name: str) -> int:
 def frozen_cells(server: Server) -> set[str]:
     """The pid namespaces of the server's cells that stand still."""
     return {pid_namespace(pid) for pid in descendants_of(server.pid) if is_frozen(pid)}
-
-
-def state_of(pid: int) -> str:
-    """R, S, T, …; "" for one that is gone."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except (FileNotFoundError, ProcessLookupError):
-        return ""
 
 
 @pytest.mark.promise("S46")
@@ -96,29 +87,34 @@ def test_an_idle_instance_is_handed_to_the_other_front_when_that_has_the_call(
     assert any(has_one_instance_for_both_fronts(server, f"kept-{number}") for number in range(3))
 
 
-def test_an_idle_instance_is_frozen_and_thawed_by_its_next_call(make_server: MakeServer) -> None:
-    server = make_server(freeze_seconds=0.2)
-    server.deploy("idle", WHERE, max_instances=1)
-    namespace = server.call("idle").text
-    worker = max(pid for pid in descendants_of(server.pid) if pid_namespace(pid) == namespace)
-    eventually(lambda: is_frozen(worker))
-    assert server.call("idle").text == namespace
-    eventually(lambda: is_frozen(worker))
-    server.deploy("idle", WHERE.replace("body", "body"), timeout=5)  # a frozen one can be ended
-    eventually(lambda: state_of(worker) == "")
-    assert server.call("idle").status_code == 200
+@pytest.fixture(scope="module")
+def freezing(module_server: MakeServer) -> Server:
+    """Where an instance is frozen as soon as it is idle."""
+    return module_server(freeze_seconds=0.2)
 
 
-def test_what_a_function_left_running_is_frozen_too(make_server: MakeServer) -> None:
-    server = make_server(freeze_seconds=0.2)
+def test_an_idle_instance_is_frozen_and_thawed_by_its_next_call(freezing: Server) -> None:
+    freezing.deploy("idle", WHERE, max_instances=1)
+    namespace = freezing.call("idle").text
+    worker = max(pid for pid in descendants_of(freezing.pid) if pid_namespace(pid) == namespace)
+    eventually(lambda: is_frozen(worker))
+    assert freezing.call("idle").text == namespace
+    eventually(lambda: is_frozen(worker))
+    watched = watch([worker])
+    freezing.deploy("idle", WHERE, max_instances=1, timeout=5)  # a frozen one can be ended
+    assert all_gone_within(watched, SECONDS)
+    assert freezing.call("idle").status_code == 200
+
+
+def test_what_a_function_left_running_is_frozen_too(freezing: Server) -> None:
     source = (
         "import os, subprocess, sys\n"
         "BUSY = subprocess.Popen([sys.executable, '-c', 'while True: pass'])\n"
         "def handle(req):\n    return {'body': os.readlink('/proc/self/ns/pid')}\n"
     )
-    server.deploy("busy", source)
-    namespace = server.call("busy").text
-    cell = sorted(pid for pid in descendants_of(server.pid) if pid_namespace(pid) == namespace)
+    freezing.deploy("busy", source)
+    namespace = freezing.call("busy").text
+    cell = sorted(pid for pid in descendants_of(freezing.pid) if pid_namespace(pid) == namespace)
     assert len(cell) == 3
     eventually(lambda: all(is_frozen(pid) for pid in cell[1:]))
 

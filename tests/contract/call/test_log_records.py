@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 
 from supervisor.front.logs.line_stamps import PAST_CALLS
 from supervisor.logs import LEVELS, Query, Record, read
+from tests.conftest import MakeServer
 from tests.contract.call.conftest import Deploy
 from tests.support.eventually import eventually
-from tests.support.runtimes import only_default_runtime
 from tests.support.server import SPACE, Server
 from tests.support.together import together
 
@@ -171,14 +171,11 @@ def test_streams_that_the_author_replaced_get_what_is_his(written: Written) -> N
 
 
 @pytest.fixture(scope="module")
-def one_front(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def one_front(module_server: MakeServer) -> Server:
     """A server whose calls of one function all come to the same instance."""
-    folder = tmp_path_factory.mktemp("one-front")
-    runtimes = only_default_runtime(folder)
-    running = Server(folder / "data", workers=1, runtimes_dir=runtimes, preload="[]", function_logs=False)
+    running = module_server(workers=1, function_logs=False)
     running.deploy("recorded-at-once", AT_ONCE, concurrency=20, max_instances=1)
-    yield running
-    assert running.stop() == 0, running.log
+    return running
 
 
 @pytest.mark.promise("S66")

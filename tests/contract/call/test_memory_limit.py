@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-import time
 from collections.abc import Callable, Iterator
 
 import httpx
 import pytest
 
+from supervisor.runtimes.interpreters import own_runtime_name
 from tests.contract.call.conftest import Deploy
 from tests.support.envelope import assert_envelope
 from tests.support.eventually import eventually
@@ -43,8 +43,18 @@ PROGRAMS = {
         "1000000",
     ),
 }
-# Of fifty in a row that were measured; each is a new instance, whose import is what takes so long.
-TIMES = 3
+# New instances in a row, of which none may meet its limit; the import of each is what takes so long.
+TIMES, MANY_TIMES = 1, 20
+
+
+def runs(server: Server, deploy: Deploy, runtime_name: str, name: str, times: int) -> None:
+    """A program, so many times, each in a new instance."""
+    source, wanted = PROGRAMS[name]
+    called = f"{name}-{runtime_name.replace('.', '-')}"
+    for number in range(times):
+        made = deploy(called, f"{source}# {number}\n", template=runtime_name)
+        answer = server.call(made, timeout=60 * FACTOR)
+        assert (answer.status_code, answer.text) == (200, wanted)
 
 
 @on_every_runtime
@@ -55,12 +65,14 @@ def test_a_program_that_reserves_far_more_than_it_touches_runs_at_the_defaults(
 ) -> None:
     if not runtime_or_skip(runtime_name).full:
         pytest.skip(f"{runtime_name} has the lean list of libraries")
-    source, wanted = PROGRAMS[name]
-    called = f"{name}-{runtime_name.replace('.', '-')}"
-    for number in range(TIMES):
-        made = deploy(called, f"{source}# {number}\n", template=runtime_name)
-        answer = server.call(made, timeout=60 * FACTOR)
-        assert (answer.status_code, answer.text) == (200, wanted)
+    runs(server, deploy, runtime_name, name, TIMES)
+
+
+@pytest.mark.proof
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_it_does_so_again_and_again(server: Server, deploy: Deploy, name: str) -> None:
+    runs(server, deploy, own_runtime_name(), name, MANY_TIMES)
 
 
 def logs_of(server: Server, name: str) -> str:
@@ -192,47 +204,59 @@ def test_a_function_that_catches_it_answers_and_its_instance_ends(
     eventually(lambda: re.search(words, logs_of(server, name)) is not None)
 
 
+# They keep what they have until all have it, and for so many seconds more.
 CHILDREN = """
 import os, time
 def handle(req):
-    number, mebibytes = map(int, req.body.split())
+    number, mebibytes, seconds = map(int, req.body.split())
+    has, told = os.pipe()
+    waits, goes_on = os.pipe()
     pids = []
     for _ in range(number):
         pid = os.fork()
         if pid == 0:
+            os.close(goes_on)
             kept = bytearray(mebibytes << 20)
-            time.sleep(0.5)
+            os.write(told, b"x")
+            os.read(waits, 1)
             os._exit(0)
         pids.append(pid)
-    for pid in pids:
-        try:
+    try:
+        for _ in pids:
+            os.read(has, 1)
+        time.sleep(seconds)
+        os.close(goes_on)
+        for pid in pids:
             os.waitpid(pid, 0)
-        except MemoryError:
-            time.sleep(20)
+    except MemoryError:
+        time.sleep(20)
     return {"body": "lived"}
 """
+# Usually the first is enough: the guard looks four times a second.
+KEPT_SECONDS = (1, 4, 16)
 
 
 @pytest.mark.needs_root
 @pytest.mark.promise("S99")
 def test_children_are_judged_together_and_the_report_has_their_peak(server: Server, deploy: Deploy) -> None:
     """Four with 40 MiB each lived in 64, and the report said 0.0."""
-    name = deploy("children", CHILDREN, memory=64, timeout=30)
-    began = time.monotonic()
-    error = assert_envelope(server.call(name, content=b"4 40"), 502, "ran out of memory")
-    # Measured: 0.2 s, of which 0.15 are for its code to hear.
-    assert time.monotonic() - began < 2.0 * FACTOR
+    name = deploy("children", CHILDREN, memory=64, timeout=60)
+    error = assert_envelope(server.call(name, content=b"4 40 30"), 502, "ran out of memory")
     assert error["details"]["peak_bytes"] > 64 * MIB
-    large = deploy("children-that-fit", CHILDREN, memory=256, timeout=30)
-    assert server.call(large, content=b"4 40").text == "lived"
-    peaks: list[str] = []
+    large = deploy("children-that-fit", CHILDREN, memory=256, timeout=60)
 
-    def is_reported() -> bool:
-        peaks.extend(re.findall(r"outcome=answered .*peak_mib=([\d.]+)", logs_of(server, large)))
-        return bool(peaks)
+    def peaks() -> list[float]:
+        return [
+            float(peak)
+            for peak in re.findall(r"outcome=answered .*peak_mib=([\d.]+)", logs_of(server, large))
+        ]
 
-    eventually(is_reported)
-    assert 150 <= float(peaks[0]) <= 200
+    for number, seconds in enumerate(KEPT_SECONDS, 1):
+        assert server.call(large, content=f"4 40 {seconds}".encode()).text == "lived"
+        eventually(lambda number=number: len(peaks()) == number)
+        if max(peaks()) >= 150:
+            break
+    assert 150 <= max(peaks()) <= 200
 
 
 HOLDS = """

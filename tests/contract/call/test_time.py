@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
+from tests.conftest import MakeServer
 from tests.contract.call.conftest import Deploy
 from tests.support.envelope import assert_envelope
-from tests.support.eventually import eventually
 from tests.support.raw_http import BEARER, target
 from tests.support.server import Server
 from tests.support.together import together
@@ -28,11 +27,9 @@ DEAF = "sum(range(1 << 60))"
 
 
 @pytest.fixture(scope="module")
-def one_front(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def one_front(module_server: MakeServer) -> Server:
     """Where calls at once meet on one instance: two fronts would have one each."""
-    running = Server(tmp_path_factory.mktemp("one-front") / "data", 1)
-    yield running
-    assert running.stop() == 0, running.log
+    return module_server(workers=1)
 
 
 def function(body: str, keyword: str = "def") -> str:
@@ -83,7 +80,7 @@ def test_a_handler_may_catch_what_stops_it_to_clean_up_and_its_caller_has_504_al
     mark = server.call(name).text
     timed_out(server.call(name, content=b"now"), f"handler.py:{line_of(source, 'sleep(60)')} in handle")
     assert server.call(name).text == mark
-    eventually(lambda: "cleaned CallTimeout" in server.log)
+    server.said("cleaned CallTimeout")
 
 
 @pytest.mark.promise("S58")
@@ -125,7 +122,7 @@ def test_a_coroutine_whose_time_is_up_is_cancelled_and_its_neighbours_go_on(one_
     )
     timed_out(late, f"handler.py:{line_of(source, 'sleep(60)')} in handle")
     assert neighbour.text == mark
-    eventually(lambda: "was cancelled" in one_front.log)
+    one_front.said("was cancelled")
 
 
 @pytest.mark.promise("S56")
@@ -192,12 +189,12 @@ def test_a_caller_that_hangs_up_ends_its_call(server: Server, deploy: Deploy, ho
     source = function(f"print('begun', flush=True)\n{how}")
     name = deploy("hung-up", source, timeout=60, max_instances=1)
     mark = server.call(name).text
-    begun = server.log.count("begun")
+    before = server.log_bytes
     host, port = server.url.removeprefix("http://").split(":")
     with socket.create_connection((host, int(port))) as caller:
         lines = [f"POST {target(name)} HTTP/1.1", "Host: x", ": ".join(BEARER), "Content-Length: 3"]
         caller.sendall("\r\n".join([*lines, "", "now"]).encode())
-        eventually(lambda: server.log.count("begun") > begun)
+        server.said("begun", since=before)
     # The only instance there may be: whoever is answered has waited for the end of that call.
     assert (server.call(name).text == mark) == (how != DEAF)
 

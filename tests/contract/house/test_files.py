@@ -1,12 +1,13 @@
-"""The shape of our files: one subject each, short enough to be read, said in words."""
+"""The shape of our files: one subject each, short enough to be read, said in words.
+
+Each test reads every file and names all that offend.
+"""
 
 from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
 from pathlib import Path
-
-import pytest
 
 ROOT = Path(__file__).resolve().parents[3]
 FILE_MOST_LINES = 400
@@ -24,8 +25,6 @@ EVERYWHERE = [path for name in ("supervisor", "worker", "function", "seccomp", "
 
 Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 
-of_sources = pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
-
 
 def public_definitions(node: ast.AST, prefix: str = "") -> Iterator[tuple[str, Definition]]:
     """Functions, classes and their methods that are there to be used by others, with their names."""
@@ -39,29 +38,39 @@ def public_definitions(node: ast.AST, prefix: str = "") -> Iterator[tuple[str, D
                 yield from public_definitions(child, f"{prefix}{child.name}.")
 
 
-@of_sources
-def test_a_file_is_short_enough_to_be_read_in_one_sitting(path: Path) -> None:
-    assert len(path.read_text().splitlines()) <= FILE_MOST_LINES
+def named(path: Path) -> str:
+    """As it is said in a failure."""
+    return str(path.relative_to(ROOT))
 
 
-@of_sources
-def test_a_function_is_short_enough_to_be_seen_at_once(path: Path) -> None:
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            assert node.end_lineno is not None
-            lines = node.end_lineno - node.lineno + 1
-            assert lines <= FUNCTION_MOST_LINES, f"{path.name}:{node.lineno} {node.name} has {lines} lines"
+def test_a_file_is_short_enough_to_be_read_in_one_sitting() -> None:
+    lines = {named(path): len(path.read_text().splitlines()) for path in SOURCES}
+    assert {name: number for name, number in lines.items() if number > FILE_MOST_LINES} == {}
 
 
-@of_sources
-def test_everything_public_says_what_it_is(path: Path) -> None:
-    tree = ast.parse(path.read_text())
-    assert ast.get_docstring(tree), f"{path} has no docstring"
-    silent = [f"{name} (line {node.lineno})" for name, node in public_definitions(tree)
-              if not ast.get_docstring(node)]  # fmt: skip
+def test_a_function_is_short_enough_to_be_seen_at_once() -> None:
+    too_long = []
+    for path in SOURCES:
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                assert node.end_lineno is not None
+                lines = node.end_lineno - node.lineno + 1
+                if lines > FUNCTION_MOST_LINES:
+                    too_long.append(f"{named(path)}:{node.lineno} {node.name} has {lines} lines")
+    assert too_long == []
+
+
+def test_everything_public_says_what_it_is() -> None:
+    silent = []
+    for path in SOURCES:
+        tree = ast.parse(path.read_text())
+        silent += [] if ast.get_docstring(tree) else [named(path)]
+        silent += [f"{named(path)}:{node.lineno} {name}" for name, node in public_definitions(tree)
+                   if not ast.get_docstring(node)]  # fmt: skip
     assert silent == []
 
 
-@pytest.mark.parametrize("path", EVERYWHERE, ids=lambda path: str(path.relative_to(ROOT)))
-def test_a_file_has_a_subject(path: Path) -> None:
-    assert not NO_SUBJECT & {part.removesuffix(".py") for part in path.relative_to(ROOT).parts}
+def test_a_file_has_a_subject() -> None:
+    parts = {named(path): {part.removesuffix(".py") for part in path.relative_to(ROOT).parts}
+             for path in EVERYWHERE}  # fmt: skip
+    assert [name for name, found in parts.items() if NO_SUBJECT & found] == []

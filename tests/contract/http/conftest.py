@@ -6,10 +6,10 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.conftest import MakeServer
 from tests.contract.http.dialogue import SOURCE
 from tests.contract.http.rows import FUNCTION
 from tests.support.processes import fronts_of
-from tests.support.runtimes import only_default_runtime
 from tests.support.server import Server
 
 # A body may have so much, in MiB: the least there is, so that tests of too much are short.
@@ -17,11 +17,9 @@ MOST_MIB = 1
 
 
 @pytest.fixture(scope="module")
-def edge(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def edge(module_server: MakeServer) -> Iterator[Server]:
     """It has the function of ``dialogue``, and its one front lives to the end."""
-    runtimes = only_default_runtime(tmp_path_factory.mktemp("runtimes"))
-    data = tmp_path_factory.mktemp("edge") / "data"
-    running = Server(data, 1, runtimes_dir=runtimes, preload="[]", blank_cells=1, function_logs=False)
+    running = module_server(workers=1, blank_cells=1, function_logs=False)
     running.deploy(FUNCTION, SOURCE, max_instances=1, max_request=MOST_MIB)
     (front,) = fronts_of(running.pid)
     yield running

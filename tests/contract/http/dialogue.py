@@ -24,7 +24,7 @@ from tests.contract.http.rows import (
     Step,
 )
 from tests.support.envelope import assert_envelope
-from tests.support.holdings import wait_until
+from tests.support.eventually import eventually
 from tests.support.patience import FACTOR
 from tests.support.raw_http import RawAnswer
 from tests.support.server import SPACE, Server
@@ -206,7 +206,7 @@ def _do(line: Line, way: Way, row: Row, heard: Heard, step: Step) -> None:
     elif step is SHUT:
         line.shut()
     elif step is READ:
-        wait_until(line.is_read, "the server does not read", DEADLINE_SECONDS)
+        eventually(line.is_read, "the server does not read", DEADLINE_SECONDS)
     else:
         assert step is ANSWERED
         _hear(line, row, heard)

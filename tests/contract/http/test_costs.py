@@ -17,8 +17,8 @@ import pytest
 from supervisor.front.http.edge import READ_BYTES
 from tests.contract.http.dialogue import DEADLINE_SECONDS, INVOCATION, Line
 from tests.contract.http.rows import get
+from tests.support.eventually import eventually
 from tests.support.front_costs import cpu_seconds, loop_seconds
-from tests.support.holdings import wait_until
 from tests.support.server import Server
 
 pytestmark = pytest.mark.slow
@@ -149,7 +149,7 @@ def test_what_a_front_reads_at_once_costs_less_than_a_turn_may_last(
             assert edge.client.get("/healthz").status_code == 200
             before = loop_seconds(front)
             line.send(data)
-            wait_until(line.is_read, "the front does not read", DEADLINE_SECONDS)
+            eventually(line.is_read, "the front does not read", DEADLINE_SECONDS)
             assert edge.client.get("/healthz").status_code == 200
             found.append(loop_seconds(front) - before)
     assert min(found) <= TURN_SECONDS

@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import contextlib
 import socket
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
+from tests.conftest import MakeServer
 from tests.contract.http.dialogue import DEADLINE_SECONDS, INVOCATION, SOURCE, Ended, Line
 from tests.contract.http.rows import FUNCTION, get, put
 from tests.fault.conftest import client_of
 from tests.support.envelope import assert_envelope
+from tests.support.eventually import eventually
 from tests.support.front_costs import memory_kib
-from tests.support.holdings import wait_until
 from tests.support.processes import fronts_of
 from tests.support.raw_http import RawAnswer
-from tests.support.runtimes import only_default_runtime
 from tests.support.server import Server
 from tests.support.settings import default_of
 
@@ -33,18 +32,14 @@ HEALTH = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
 # Of eight callers' bodies so many fit; and what a front needs besides, of which the allocator keeps some.
 BESIDES_MIB = 6
 
-Make = Callable[..., Server]
-
 
 @pytest.fixture(scope="module")
-def make(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Make]:
+def make(module_server: MakeServer) -> Iterator[MakeServer]:
     """``make(**settings)``: a server with one front."""
-    runtimes = only_default_runtime(tmp_path_factory.mktemp("runtimes"))
     made = []
 
     def one(**settings: Any) -> Server:
-        data: Path = tmp_path_factory.mktemp("crowd") / "data"
-        running = Server(data, 1, runtimes_dir=runtimes, preload="[]", blank_cells=1, **settings)
+        running = module_server(workers=1, blank_cells=1, **settings)
         made.append(running)
         running.deploy(FUNCTION, SOURCE, max_instances=1)
         return running
@@ -56,7 +51,7 @@ def make(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Make]:
 
 
 @pytest.fixture(scope="module")
-def crowded(make: Make) -> Server:
+def crowded(make: MakeServer) -> Server:
     """Few connections are too many for it."""
     return make(
         connections_most=MOST,
@@ -84,7 +79,7 @@ def served(server: Server, source: str) -> Line:
             line.socket.close()
         return bool(found)
 
-    wait_until(has_place, "there is no place")
+    eventually(has_place, "there is no place")
     return found[0]
 
 
@@ -96,7 +91,7 @@ def is_served(server: Server) -> bool:
 
 @pytest.mark.promise("T81")
 def test_connections_of_one_address_are_bounded_and_leave_room_for_others(crowded: Server) -> None:
-    wait_until(lambda: is_served(crowded), "the last test's connections are still there")
+    eventually(lambda: is_served(crowded), "the last test's connections are still there")
     with contextlib.ExitStack() as stack:
         ours = [stack.enter_context(served(crowded, OTHERS[0])) for _ in range(OF_ONE)]
         with Line(crowded, source=OTHERS[0]) as more:
@@ -112,14 +107,14 @@ def test_connections_of_one_address_are_bounded_and_leave_room_for_others(crowde
             assert_envelope(asked(more), 503, str(MOST))
         # Those that are there are served as before.
         assert all(asked(line).status == 200 for line in (*ours, *theirs))
-    wait_until(lambda: is_served(crowded), "there is no room again though they have gone")
+    eventually(lambda: is_served(crowded), "there is no room again though they have gone")
     crowded.client = client_of(crowded)
 
 
 def test_bodies_of_many_callers_are_bounded_together(crowded: Server) -> None:
     """Each is within its function's limit; together they are more than the front may hold."""
     (front,) = fronts_of(crowded.pid)
-    wait_until(lambda: is_served(crowded), "the last test's connections are still there")
+    eventually(lambda: is_served(crowded), "the last test's connections are still there")
     before = memory_kib(front)
     head = put(b"Content-Length: %d" % (2 * MIB), body=b"", length=False)
     with contextlib.ExitStack() as stack:
@@ -127,7 +122,7 @@ def test_bodies_of_many_callers_are_bounded_together(crowded: Server) -> None:
         for line in lines:
             line.send(INVOCATION.spell(head) + bytes(2 * MIB - 1))
         for line in lines:
-            wait_until(line.is_read, "the front does not read", DEADLINE_SECONDS)
+            eventually(line.is_read, "the front does not read", DEADLINE_SECONDS)
         assert (memory_kib(front) - before) / 1024 <= HELD_MIB + BESIDES_MIB
         # Somebody else's body has a place: one address may have no more than its share.
         with Line(crowded, source=OTHERS[1]) as other:
@@ -140,7 +135,7 @@ def test_bodies_of_many_callers_are_bounded_together(crowded: Server) -> None:
 
 
 @pytest.fixture(scope="module")
-def hurried(make: Make) -> Server:
+def hurried(make: MakeServer) -> Server:
     """It has no time for heads, and much for everything else."""
     return make(head_seconds=1, keepalive_seconds=600)
 

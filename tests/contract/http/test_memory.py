@@ -15,8 +15,8 @@ from supervisor.front.http.request_head import HEAD_MAX_BYTES, HEADERS_MOST
 from tests.contract.http.conftest import MOST_MIB
 from tests.contract.http.dialogue import DEADLINE_SECONDS, INVOCATION, Ended, Line
 from tests.contract.http.rows import get
+from tests.support.eventually import eventually
 from tests.support.front_costs import memory_kib
-from tests.support.holdings import wait_until
 from tests.support.server import Server
 
 pytestmark = pytest.mark.slow
@@ -102,8 +102,8 @@ def grown(edge: Server, front: int, data: bytes) -> float:
         for line in lines:
             line.send(data)
         for line in lines:
-            wait_until(line.is_read, "the front does not read", DEADLINE_SECONDS)
-        wait_until(lambda: edge.client.get("/healthz").status_code == 200, "the front does not answer")
+            eventually(line.is_read, "the front does not read", DEADLINE_SECONDS)
+        eventually(lambda: edge.client.get("/healthz").status_code == 200, "the front does not answer")
         return (memory_kib(front) - before) / MANY
 
 
@@ -151,7 +151,7 @@ def test_a_body_that_is_not_complete_costs_no_more_than_the_largest_and_64_kib(
         for line in lines:
             line.send(BODIES[name])
         for line in lines:
-            wait_until(line.is_read, "the front does not read", DEADLINE_SECONDS)
+            eventually(line.is_read, "the front does not read", DEADLINE_SECONDS)
         assert (memory_kib(front) - before) / few <= MOST_MIB * KIB + MOST_KIB + SETTLED_KIB / few
 
 
@@ -199,7 +199,7 @@ def one_by_one(server: Server, number: int) -> None:
 @pytest.mark.timeout(1200)
 def test_connections_that_are_gone_leave_a_fronts_memory_where_it_was(edge: Server, front: int) -> None:
     one_by_one(edge, WARM_UP)
-    wait_until(lambda: edge.client.get("/healthz").status_code == 200, "the front does not answer")
+    eventually(lambda: edge.client.get("/healthz").status_code == 200, "the front does not answer")
     before = memory_kib(front)
     one_by_one(edge, ONE_BY_ONE)
     assert abs(memory_kib(front) - before) <= SETTLED_KIB

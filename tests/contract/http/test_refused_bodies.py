@@ -23,9 +23,9 @@ import httpx
 import pytest
 import requests
 
+from tests.conftest import MakeServer
 from tests.contract.http.dialogue import DEADLINE_SECONDS, Line
-from tests.support.holdings import wait_until
-from tests.support.runtimes import only_default_runtime
+from tests.support.eventually import eventually
 from tests.support.server import SPACE, TOKEN, Server
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
@@ -121,12 +121,9 @@ def lines_of(command: list[str], environment: dict[str, str] | None = None) -> l
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def server(module_server: MakeServer) -> Iterator[Server]:
     """It has a function that has time and one that has none."""
-    runtimes = only_default_runtime(tmp_path_factory.mktemp("runtimes"))
-    data = tmp_path_factory.mktemp("refusing") / "data"
-    limits = {"queue_depth": 1, "queue_seconds": QUEUE_SECONDS}
-    running = Server(data, 1, runtimes_dir=runtimes, preload="[]", blank_cells=1, **limits)
+    running = module_server(workers=1, blank_cells=1, queue_depth=1, queue_seconds=QUEUE_SECONDS)
     running.deploy("quiet", QUIET)
     running.deploy("busy", BUSY, max_instances=1, max_request=20, timeout=600)
     assert running.call("busy").status_code == 200  # there is an instance, so one call runs and one waits
@@ -134,10 +131,9 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         for line in (runs, waits):
             head = f"POST /spaces/{SPACE}/functions/busy/invoke?long=1 HTTP/1.1\r\nHost: x\r\n"
             line.send(f"{head}Authorization: {CREDENTIAL}\r\nContent-Length: 0\r\n\r\n".encode())
-            wait_until(line.is_read, "the front does not read")
+            eventually(line.is_read, "the front does not read")
         assert running.call("quiet").text == "quiet"
         yield running
-    assert running.stop() == 0, running.log
 
 
 @pytest.fixture(scope="module")
@@ -187,7 +183,7 @@ def nginx(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     with subprocess.Popen([binary, "-c", f"{folder}/nginx.conf", "-p", str(folder)]) as running:
         try:
             for place in places.values():
-                wait_until(lambda place=place: _listens(place), "nginx does not listen")
+                eventually(lambda place=place: _listens(place), "nginx does not listen")
             yield places
         finally:
             running.terminate()

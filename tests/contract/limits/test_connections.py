@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import socket
-import time
-from collections.abc import Callable, Iterator
 from urllib.parse import urlsplit
 
 import pytest
 
+from tests.conftest import MakeServer
 from tests.escape.stage import KeptAlive
 from tests.support.bystander import bystander_on
 from tests.support.descriptors import open_in, room_for
+from tests.support.eventually import eventually
 from tests.support.processes import fronts_of
 from tests.support.raw_http import BEARER, read_answer, target
-from tests.support.runtimes import only_default_runtime
 from tests.support.server import Server
 
 IDLE = 300
@@ -32,27 +31,16 @@ def handle(req):
 
 
 @pytest.fixture(scope="module")
-def single(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def single(module_server: MakeServer) -> Server:
     """A server with one front, so that it is known which one has the connections."""
-    runtimes = only_default_runtime(tmp_path_factory.mktemp("runtimes"))
-    folder = tmp_path_factory.mktemp("single")
-    running = Server(folder / "data", 1, runtimes_dir=runtimes, preload="[]", blank_cells=1)
+    running = module_server(workers=1, blank_cells=1)
     running.deploy("counts", SOURCE, max_instances=1)
-    yield running
-    assert running.stop() == 0, running.log
+    return running
 
 
 def connect(server: Server) -> socket.socket:
     address = urlsplit(server.url)
     return socket.create_connection((address.hostname, address.port), DEADLINE_SECONDS)
-
-
-def wait_until(condition: Callable[[], bool], what: str) -> None:
-    """Poll for ``condition``; AssertionError with ``what`` at the deadline."""
-    deadline = time.monotonic() + DEADLINE_SECONDS
-    while not condition():
-        assert time.monotonic() < deadline, what
-        time.sleep(0.01)
 
 
 def test_hundreds_of_idle_connections_are_kept_and_each_may_still_be_used(single: Server) -> None:
@@ -80,11 +68,11 @@ def test_connections_that_never_say_a_word_cost_nobody_a_call(single: Server) ->
             silent = [stack.enter_context(connect(single)) for _ in range(IDLE)]
             for connection in silent[::2]:  # a request that has begun and does not go on
                 connection.sendall(b"POST / HTTP/1.1\r\nHost:")
-            wait_until(lambda: open_in(front) >= before + IDLE, "they were not accepted")
+            eventually(lambda: open_in(front) >= before + IDLE, "they were not accepted")
             bystander.answered_again()
             silent[1].sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
             assert read_answer(silent[1], "GET").status == 200
-        wait_until(lambda: open_in(front) < before + 20, "they were not let go")
+        eventually(lambda: open_in(front) < before + 20, "they were not let go")
 
 
 @pytest.mark.needs_root  # who may lower another process's limit
@@ -110,7 +98,7 @@ def test_more_connections_than_the_server_takes_are_turned_away_and_those_it_has
         assert 0 < len(served) <= ROOM
         for connection in asked:
             connection.close()
-        wait_until(lambda: _is_answered(single), "nobody new is answered though there is room again")
+        eventually(lambda: _is_answered(single), "nobody new is answered though there is room again")
     assert fronts_of(single.pid) == [front]
     assert int(single.call("counts").text) == first + 4
 

@@ -112,7 +112,7 @@ def test_a_flood_takes_no_line_from_the_log_of_another_function(
 def test_each_of_the_calls_that_run_at_once_in_an_instance_has_a_volume_of_its_own(
     make_server: Callable[..., Server],
 ) -> None:
-    server = make_server(workers=1, preload="[]")  # the instance is one front's, and so are all calls
+    server = make_server(workers=1)  # the instance is one front's, and so are all calls
     source = (
         "import asyncio\n"
         "over = None\n"

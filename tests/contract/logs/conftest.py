@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.runtimes import only_default_runtime
 from tests.support.server import Server
 
 # Writes its body, a line each to stderr; ``/many/N`` writes N numbered lines of a size given by the query.
@@ -25,16 +24,13 @@ def handle(req):
 
 
 @pytest.fixture(scope="package")
-def runtimes(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with one runtime, which is quick to start with."""
-    return only_default_runtime(tmp_path_factory.mktemp("runtimes"))
-
-
-@pytest.fixture(scope="package")
-def talking(tmp_path_factory: pytest.TempPathFactory, runtimes: Path) -> Iterator[Server]:
+def talking(tmp_path_factory: pytest.TempPathFactory, one_runtime: Path) -> Iterator[Server]:
     """Two fronts."""
     running = Server(
-        tmp_path_factory.mktemp("talking") / "data", runtimes_dir=runtimes, preload="[]", function_logs=False
+        tmp_path_factory.mktemp("talking") / "data",
+        runtimes_dir=one_runtime,
+        preload="[]",
+        function_logs=False,
     )
     running.deploy("talk", TALK, log_bytes=16 << 20, log_lines=100_000)
     yield running

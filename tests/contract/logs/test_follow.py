@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -158,9 +157,9 @@ def test_only_who_may_read_a_space_may_follow_it(talking: Server) -> None:
 
 @pytest.mark.promise("S75")
 def test_followers_end_with_the_server_which_does_not_wait_for_them(
-    make_server: Callable[..., Server], runtimes: Path
+    make_server: Callable[..., Server],
 ) -> None:
-    server = make_server(preload="[]", drain_seconds=100, runtimes_dir=runtimes)
+    server = make_server(drain_seconds=100)
     server.deploy("talk", TALK)
     with (
         Tailer(server, "talk", follow=True) as sse,

@@ -52,10 +52,10 @@ def sent(collector: HttpRecorder, path: str, kind: str) -> list[dict[str, Any]]:
 
 
 def test_records_and_a_span_for_each_call_reach_a_collector_and_the_callers_trace_goes_on(
-    collector: HttpRecorder, make_server: Callable[..., Server], runtimes: Path
+    collector: HttpRecorder, make_server: Callable[..., Server]
 ) -> None:
     server = make_server(
-        preload="[]", runtimes_dir=runtimes, log_format="json", function_logs=True,
+        log_format="json", function_logs=True,
         otlp_endpoint=f"{collector.url}/otel", otlp_headers='{"x-key": "the key"}',
     )  # fmt: skip
     server.deploy("says", SOURCE)

@@ -13,6 +13,7 @@ from typing import Any
 import httpx
 
 from tests.contract.plain.program import Run
+from tests.support.eventually import became
 from tests.support.packing import zipped
 from tests.support.patience import FACTOR
 from tests.support.server import SPACE
@@ -21,7 +22,6 @@ FUNCTIONS = f"/spaces/{SPACE}/functions"
 CALL_SECONDS = 30.0 * FACTOR
 BUSY_SECONDS = 60.0 * FACTOR
 END_SECONDS = 10.0 * FACTOR
-END_STEP_SECONDS = 0.1
 LOG_LINES = "10000"
 # A caller is told which file it was, where that is not handler.py; a traceback says so by itself.
 FILE_NAMED = re.compile(r" \(\w+\.py\)$")
@@ -116,9 +116,5 @@ def logged(client: httpx.Client, name: str) -> list[dict[str, Any]]:
 
 def last_words(client: httpx.Client, name: str) -> list[dict[str, Any]]:
     """The same, of one that writes nothing before its instance ends by itself; empty if it never does."""
-    deadline = time.monotonic() + END_SECONDS
-    log = logged(client, name)
-    while not log and time.monotonic() < deadline:
-        time.sleep(END_STEP_SECONDS)
-        log = logged(client, name)
-    return log
+    became(lambda: logged(client, name), END_SECONDS)
+    return logged(client, name)

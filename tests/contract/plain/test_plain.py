@@ -28,7 +28,10 @@ RUNS = runs(FAMILIES, CALLED_EITHER_WAY, DEFAULT, OTHERS)
 PROGRAMS_LEAST = 200
 # How a record begins where a program asks for its level.
 LEVEL = re.compile(r"(DEBUG|INFO|WARNING|ERROR|CRITICAL)\b")
-MODULES = "|".join(path.stem for path in sorted((ROOT / "worker").glob("[a-z]*.py")))
+# Modules and rooms of the worker; of a package's own file the folder is the name.
+MODULES = "|".join(
+    sorted({path.stem for path in (ROOT / "worker").rglob("[a-z]*") if path.suffix in (".py", "")})
+)
 # Frames, paths and names that no author and no caller has a use for.
 OURS = re.compile(
     rf"{re.escape(str(ROOT))}|/opt/cellblock|\bworker[./](?:{MODULES}|standins)\b|\bsupervisor[./]\w|"

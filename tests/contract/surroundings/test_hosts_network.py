@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import socket
@@ -11,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import MakeServer
 from tests.contract.surroundings.conftest import body
-from tests.support.runtimes import only_default_runtime
 from tests.support.server import Server
 
 RESOLVES = """
@@ -25,8 +26,9 @@ def handle(req):
     except OSError as error:
         return {"body": {"error": str(error)}}
 """
-# Of loopback, where only the test answers; the real name server is asked nothing.
-ONE, OTHER = "127.0.0.71", "127.0.0.72"
+# Addresses of loopback where nobody may serve names yet; the real name server is asked nothing.
+MAYBE_FREE = (f"127.{number}.53.53" for number in range(1, 255))
+NAMES_PORT = 53
 IN_A_NAMESPACE_OF_ITS_OWN = (
     "unshare", "--mount", "sh", "-ec",
     'mount --bind "$1" /etc/resolv.conf; mount --bind "$2" /etc/hosts; shift 2; exec "$@"', "sh",
@@ -36,13 +38,23 @@ IN_A_NAMESPACE_OF_ITS_OWN = (
 class NameServer:
     """Answers every question about an IPv4 address with one address; ``asked`` has the names."""
 
-    def __init__(self, host: str, answer: str) -> None:
+    def __init__(self, answer: str) -> None:
         self.asked: list[bytes] = []
         self._answer = socket.inet_aton(answer)
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self._socket.bind((host, 53))
+        # The port is what every resolver asks at; which address is free only binding tells.
+        self.host = next(host for host in MAYBE_FREE if self._binds(host))
         self._thread = threading.Thread(target=self._serve)
         self._thread.start()
+
+    def _binds(self, host: str) -> bool:
+        try:
+            self._socket.bind((host, NAMES_PORT))
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE:
+                raise
+            return False
+        return True
 
     def _serve(self) -> None:
         while True:
@@ -65,35 +77,30 @@ class NameServer:
 
 
 @pytest.fixture(scope="module")
-def host(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def name_servers() -> Iterator[tuple[NameServer, NameServer]]:
+    one, other = NameServer("198.51.100.1"), NameServer("198.51.100.2")
+    yield one, other
+    one.close()
+    other.close()
+
+
+@pytest.fixture(scope="module")
+def host(tmp_path_factory: pytest.TempPathFactory, name_servers: tuple[NameServer, NameServer]) -> Path:
     """A folder with the files that the server takes for the host's."""
     folder = tmp_path_factory.mktemp("host")
-    (folder / "resolv.conf").write_text(f"# a comment\nnameserver {ONE}\noptions timeout:1 attempts:1\n")
+    asks = f"# a comment\nnameserver {name_servers[0].host}\noptions timeout:5 attempts:3\n"
+    (folder / "resolv.conf").write_text(asks)
     (folder / "hosts").write_text("127.0.0.1 localhost\n203.0.113.9 in-hosts.example\n")
     return folder
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory, host: Path) -> Iterator[Server]:
+def server(module_server: MakeServer, host: Path) -> Server:
     """One whose host has these files, and where functions may have its network."""
     if not os.access("/etc/resolv.conf", os.F_OK) or shutil.which("unshare") is None:
         pytest.skip("there is no /etc/resolv.conf or unshare here")
-    folder = tmp_path_factory.mktemp("hosts-network")
     wrap = [*IN_A_NAMESPACE_OF_ITS_OWN, str(host / "resolv.conf"), str(host / "hosts")]
-    running = Server(
-        folder / "data", 1, wrap=wrap, ceilings='{"network": "host"}', preload="[]",
-        runtimes_dir=only_default_runtime(folder),
-    )  # fmt: skip
-    yield running
-    assert running.stop() == 0, running.log
-
-
-@pytest.fixture
-def name_servers() -> Iterator[tuple[NameServer, NameServer]]:
-    one, other = NameServer(ONE, "198.51.100.1"), NameServer(OTHER, "198.51.100.2")
-    yield one, other
-    one.close()
-    other.close()
+    return module_server(workers=1, wrap=wrap, ceilings='{"network": "host"}')
 
 
 @pytest.mark.needs_root
@@ -108,7 +115,7 @@ def test_with_the_hosts_network_names_resolve_as_on_the_host_and_follow_its_chan
     assert body(server.call("resolves", content="cell")) == {"found": "127.0.0.1"}
     # In place: a bind mount is of an inode.
     with (host / "resolv.conf").open("w") as file:
-        file.write(f"nameserver {OTHER}\noptions timeout:1 attempts:1\n")
+        file.write(f"nameserver {name_servers[1].host}\noptions timeout:5 attempts:3\n")
     with (host / "hosts").open("a") as file:
         file.write("203.0.113.10 new.example\n")
     server.deploy("resolves", RESOLVES + "# another version\n", network="host", max_instances=1)

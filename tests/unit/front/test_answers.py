@@ -20,7 +20,7 @@ from supervisor.front.outcome.answers import (
     raised,
     refused,
 )
-from supervisor.front.outcome.header_policy import DROPPED, DROPPED_PREFIXES, HOP_BY_HOP
+from supervisor.front.outcome.header_policy import DROPPED, DROPPED_PREFIXES
 from supervisor.front.outcome.outcomes import Outcome
 from worker.answer.response import ContractError, answer_of
 from worker.wire import RemoteProtocolError
@@ -37,16 +37,34 @@ def test_what_is_the_platforms_is_not_taken_from_a_function(name: str) -> None:
         assert function_headers(((spelling, "x"), ("X-Mine", "y"))) == [(b"X-Mine", b"y")]
 
 
-@pytest.mark.parametrize("name", sorted(DROPPED | {p + "any" for p in DROPPED_PREFIXES}))
+# By hand as well: a row that falls out of the table is missed here.
+FOR_THE_PLATFORM = (
+    "Proxy-Connection", "X-Cellblock-Any", "Server", "Date", "Via", "X-Served-By", "X-Content-Type-Options",
+    "Set-Cookie2", "Authentication-Info", "Optional-WWW-Authenticate", "Service-Worker-Allowed",
+    "Clear-Site-Data", "Strict-Transport-Security", "Public-Key-Pins", "Public-Key-Pins-Report-Only",
+    "Expect-CT", "Expect-Staple", "Alt-Svc", "Alt-Used", "NEL", "Report-To", "Reporting-Endpoints",
+    "Origin-Agent-Cluster", "Accept-CH", "Accept-CH-Lifetime", "Critical-CH", "Use-As-Dictionary",
+    "Set-Login", "Activate-Storage-Access", "Sec-Session-Any", "Secure-Session-Any",
+    "Observe-Browsing-Topics", "Attribution-Reporting-Any", "Shared-Storage-Any", "Ad-Auction-Any",
+    "X-Accel-Any", "X-Sendfile", "X-Sendfile-Any", "X-Send-File", "X-LIGHTTPD-Any", "X-LiteSpeed-Any",
+    "X-Reproxy-Any", "Surrogate-Any", "CDN-Any", "Cloudflare-CDN-Any", "Edge-Any", "Cache-Tag",
+    "X-Varnish", "X-Varnish-Any", "Xkey", "Forwarded", "X-Forwarded-Any", "X-Real-IP", "X-Original-Any",
+    "X-Rewrite-Any", "X-Envoy-Any", "With_Underscore",
+)  # fmt: skip
+
+
+def test_the_list_has_every_name_of_the_table() -> None:
+    named = {name.lower() for name in (*PLATFORMS_OWN, *FOR_THE_PLATFORM)}
+    assert named >= DROPPED
+    assert all(any(name.startswith(prefix) for name in named) for prefix in DROPPED_PREFIXES)
+
+
+@pytest.mark.parametrize("name", FOR_THE_PLATFORM)
 def test_nothing_that_speaks_for_the_platform_is_taken(name: str) -> None:
     # Twice: a name that was judged before is judged the same.
     for _ in range(2):
-        assert function_headers(((name, "x"),)) == []
-        assert function_headers(((name.title(), "x"),)) == []
-
-
-def test_every_hop_by_hop_header_is_among_them() -> None:
-    assert HOP_BY_HOP <= DROPPED
+        assert function_headers(((name, "x"), ("X-Mine", "y"))) == [(b"X-Mine", b"y")]
+        assert function_headers(((name.lower(), "x"),)) == []
 
 
 def test_repeated_headers_keep_their_order_and_spelling() -> None:

@@ -159,7 +159,7 @@ def test_a_cell_that_is_not_clean_in_time_ends(monkeypatch: pytest.MonkeyPatch) 
     async def steps(cell: FreshCell) -> None:
         await cell.begin()
         await cell.answered()
-        await asyncio.wait_for(cell.warden.has_killed.wait(), 5.0)
+        await asyncio.wait_for(cell.warden.has_killed.wait(), 30.0)
         assert cell.instance.is_ending
 
     scenario(steps)

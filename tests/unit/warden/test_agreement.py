@@ -25,7 +25,7 @@ from supervisor.warden.memory.counter_check import (
 )
 from supervisor.warden.memory.memory_meters import CountedMemory, Meter
 from supervisor.warden.memory.process_memory import tree_of
-from tests.support.holdings import wait_until
+from tests.support.eventually import eventually
 
 MIB = 1 << 20
 TOUCHED_MIB = 96
@@ -66,7 +66,7 @@ def groups() -> Iterator[Cgroups]:
 def leaf(groups: Cgroups) -> Iterator[Leaf]:
     made = groups.leaf("c1")
     yield made
-    wait_until(made.remove, "something of it goes on")
+    eventually(made.remove, "something of it goes on")
 
 
 def counted(mib: int) -> CountedMemory:

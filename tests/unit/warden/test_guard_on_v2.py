@@ -6,14 +6,13 @@ import asyncio
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 from supervisor.warden.jail.cgroups import Budget, Cgroups, Leaf
 from supervisor.warden.memory.memory_guard import Excess, GuardHooks, MemoryGuard
 from supervisor.warden.memory.memory_meters import Meter
 from supervisor.warden.memory.memory_policy import LIFT_BYTES, kernel_bytes
-from tests.support.eventually import eventually
+from tests.support.eventually import became, eventually
 from tests.support.patience import FACTOR
 from tests.unit.warden.conftest import Eater, Eating
 
@@ -100,7 +99,4 @@ def test_a_leaf_that_gave_up_its_pages_is_gone_when_it_is_removed(unified: Cgrou
 
 def test_control_what_it_keeps_keeps_it(unified: Cgroups) -> None:
     read_and_removed(unified, 0, gives_up=False)
-    deadline = time.monotonic() + STAYS_SECONDS * FACTOR
-    while time.monotonic() < deadline:
-        assert dying(unified) == 1
-        time.sleep(STAYS_SECONDS / 10)
+    assert not became(lambda: dying(unified) != 1, STAYS_SECONDS * FACTOR)

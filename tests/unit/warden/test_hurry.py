@@ -82,11 +82,25 @@ def test_what_does_not_end_keeps_it_for_a_while_only(tree: Tree, monkeypatch: py
     assert tree.share == USUAL
 
 
-def test_where_nobody_counts_nothing_changes(tmp_path: Path) -> None:
+def test_where_nobody_counts_processes_the_share_stays(tree: Tree) -> None:
     async def story() -> None:
-        nobodys = KillBoost(Cgroups("server", {}))
         leaf = Leaf({})
-        nobodys.begin(leaf)
-        nobodys.end(leaf)
+        tree.hurry.begin(leaf)
+        assert tree.share == USUAL
+        tree.hurry.end(leaf)
 
     asyncio.run(story())
+    assert tree.share == USUAL
+
+
+def test_where_nobody_shares_out_the_processor_a_cell_of_many_processes_ends_all_the_same(tree: Tree) -> None:
+    async def story() -> None:
+        nobodys = KillBoost(Cgroups("server", {}))
+        leaf = tree.leaf("a", 64)
+        nobodys.begin(leaf)
+        assert leaf in nobodys._ending
+        nobodys.end(leaf)
+        assert not nobodys._ending
+
+    asyncio.run(story())
+    assert tree.share == USUAL

@@ -13,7 +13,7 @@ import pytest
 from supervisor.warden.cells.code_mount import Bundles, copy_bundle
 from supervisor.warden.cells.confinement import Confinement
 from supervisor.warden.leases.accounts import Accounts
-from tests.support.holdings import wait_until
+from tests.support.eventually import eventually
 from tests.support.scripted_host import DIGEST, Clock, ScriptedHost, dead_process, unconfined
 from tests.unit.warden.test_taken_front import leased
 
@@ -79,7 +79,7 @@ def test_control_a_copy_that_waits_and_takes_any_file_takes_what_a_pipe_says_whe
             return False
         return True
 
-    wait_until(somebody_waits, "nobody opened it")
+    eventually(somebody_waits, "nobody opened it")
     os.write(attacker, MARK)
     os.close(attacker)
     copying.join(30)
