@@ -8,17 +8,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-DESK = "tests/unit/warden/test_taken_front.py"
+DESK = "tests/unit/warden/leases/test_desk.py"
 FRONT = "tests/escape/test_front_attacks.py"
 SUMS = "tests/fault/test_sums.py"
 ENDINGS = "tests/fault/test_every_ending.py"
 FILES = "tests/fault/test_files_sum.py"
-DESK_CONTROLS = "tests/unit/warden/test_taken_front_controls.py"
+DESK_CONTROLS = "tests/unit/warden/leases/test_desk_controls.py"
 OLD_BOOKS = (
     "tests/fault/test_endings_controls.py"
     "::test_control_with_books_as_they_were_both_take_all_places_and_another_space_gets_none"
 )
-BOOKS = "tests/unit/warden/test_books.py"
+BOOKS = "tests/unit/warden/leases/test_accounts.py"
 MALFORMED = f"{DESK}::test_what_no_front_says_costs_it_its_link_and_its_cells_and_the_warden_no_descriptor"
 UNCHECKED = f"{DESK}::test_control_without_the_table_the_same_is_taken_or_an_error_and_the_descriptors_stay"
 

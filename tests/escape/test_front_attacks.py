@@ -2,7 +2,7 @@
 
 The hostile front is a copy of ours with a few lines added: it says what a test asks for when it is asked
 for the activity of a space of that name.  What the desk does with each thing that can be said is in
-``tests/unit/warden/test_taken_front.py``.
+``tests/unit/warden/leases/test_desk.py``.
 """
 
 from __future__ import annotations

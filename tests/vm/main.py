@@ -36,8 +36,8 @@ CACHE = Path(sys.prefix) / "vm"
 # Of the run before this one nothing is kept.
 LAST_RUN = CACHE / "last"
 TESTS = (
-    "tests/unit/warden/test_guard_on_v2.py",
-    "tests/unit/warden/test_meters.py",
+    "tests/unit/warden/memory/test_memory_guard.py",
+    "tests/unit/warden/memory/test_memory_meters.py",
     "tests/escape",
     "tests/contract/call/test_cell.py",
 )

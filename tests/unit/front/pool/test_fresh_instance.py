@@ -15,7 +15,7 @@ from supervisor.front.pool.cell.pending_call import PendingCall
 from supervisor.front.pool.fresh_instance import FreshInstance
 from supervisor.front.warden_link import Lease
 from tests.support.scripted_cell import Ends, ScriptedWarden, answer, identity, prepared, ready
-from tests.unit.front.test_instance import run, turns
+from tests.unit.front.pool.test_instance import run, turns
 from worker import wire
 
 

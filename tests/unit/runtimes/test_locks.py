@@ -8,7 +8,7 @@ import pytest
 
 from supervisor.runtimes.install import LOCKS, locked_requirements
 
-DEPLOY_LOCKS = Path(__file__).parents[2] / "deploy/locks"
+DEPLOY_LOCKS = Path(__file__).parents[3] / "deploy/locks"
 
 # The 3.10 page's list, in its order; `iots` is left out for its licence.
 PAGE_LIBRARIES = (

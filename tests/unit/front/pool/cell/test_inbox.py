@@ -14,7 +14,7 @@ from supervisor.front.pool.cell.pending_call import PendingCall
 from supervisor.front.pool.instance import Instance
 from supervisor.front.warden_link import Ending
 from tests.support.scripted_cell import Cell, answer, prepared, ready
-from tests.unit.front.test_instance import ended, run, started, turns
+from tests.unit.front.pool.test_instance import ended, run, started, turns
 from worker import wire
 
 RELEASED = Ending("released", 9, 0, "")

@@ -19,7 +19,7 @@ from supervisor.logs.writing.writer import LANES_MAX
 from tests.support.eventually import eventually
 from tests.support.logrecords import MS, START_NS, everything, lines, record, texts
 
-ROOT = Path(__file__).resolve().parents[3]
+ROOT = Path(__file__).resolve().parents[4]
 MOUNT = 'mount -t tmpfs -o size=4m none "$0" && exec "$@"'
 SECONDS = 60
 

@@ -11,7 +11,7 @@ import pytest
 
 from supervisor.front.logs.pipe_parser import Line, PipeParser
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[4]
 PRELUDE = """
 import os, sys, io
 from worker import interpreter_hooks

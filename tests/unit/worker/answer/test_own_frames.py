@@ -51,7 +51,7 @@ def test_frames_of_ours_are_gone_at_both_ends_and_between(bundle: Path) -> None:
     between = function_of(bundle / "ours/between.py", "def f(call, *rest): call(*rest)\n")
     error = raised(between, author, lambda: between(author, inmost))
     own_frames.clean(error)
-    assert files_of(error) == ["handler.py", "test_frames.py", "handler.py"]
+    assert files_of(error) == ["handler.py", "test_own_frames.py", "handler.py"]
     again = raised(lambda: (_ for _ in ()).throw(error))
     assert "between.py" not in files_of(again)  # for good: raising it again does not bring them back
 
@@ -77,7 +77,7 @@ def test_of_the_members_of_a_group_they_are_gone_too(bundle: Path) -> None:
     own_frames.clean(group)
     (inner,) = group.exceptions
     (member,) = inner.exceptions  # type: ignore[attr-defined]
-    assert files_of(member) == ["test_frames.py", "handler.py"]
+    assert files_of(member) == ["test_own_frames.py", "handler.py"]
 
 
 def test_a_chain_without_end_ends(bundle: Path) -> None:
@@ -134,4 +134,4 @@ def test_what_a_library_raises_after_the_authors_own_is_found_by_what_led_to_it(
     assert report_of(error) == ("RuntimeError", "r", 2, "next(iter([]))", "handler.py")
     quiet = raised(ours, author)
     quiet.__cause__ = None  # ``from None``: Python does not show the cause, so its line is not named either
-    assert report_of(quiet).line == 0 or report_of(quiet).file == "test_frames.py"
+    assert report_of(quiet).line == 0 or report_of(quiet).file == "test_own_frames.py"

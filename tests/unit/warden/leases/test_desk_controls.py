@@ -1,4 +1,4 @@
-"""Controls of ``test_taken_front``: without the look that stops it, a front reaches what is not its own."""
+"""Controls of ``test_desk``: without the look that stops it, a front reaches what is not its own."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from supervisor.warden.cells.confinement import Confinement
 from supervisor.warden.leases.accounts import Accounts
 from tests.support.eventually import eventually
 from tests.support.scripted_host import DIGEST, Clock, ScriptedHost, dead_process, unconfined
-from tests.unit.warden.test_taken_front import leased
+from tests.unit.warden.leases.test_desk import leased
 
 NEVER_WAITS = os.O_NONBLOCK
 MARK = b"what its attacker wrote, when it suited the attacker"

@@ -19,7 +19,7 @@ import pytest
 from gunicorn.config import Config
 from gunicorn.workers.base import Worker
 
-REPOSITORY = Path(__file__).parents[3]
+REPOSITORY = Path(__file__).parents[4]
 FRONT = REPOSITORY / "supervisor/front"
 # Names of gunicorn's worker, and why we need them.
 OF_THE_WORKER = {

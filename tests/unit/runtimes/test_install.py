@@ -34,7 +34,7 @@ from supervisor.runtimes.interpreters import (
 )
 from supervisor.runtimes.runtime_record import RuntimeRecord, load_runtimes, read_record, write_record
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 OWN = own_runtime_name()
 OWN_MINOR = sys.version_info.minor
 

@@ -12,7 +12,7 @@ from supervisor.errors import PlatformError
 from supervisor.front import warden_link
 from supervisor.front.outcome.outcomes import REASONS, TABLE, Blame, Outcome, outcome_of, page_rows
 
-REPOSITORY = Path(__file__).parents[3]
+REPOSITORY = Path(__file__).parents[4]
 FRONT = REPOSITORY / "supervisor/front"
 LEVELS = {"info", "warning", "error", "critical"}
 

@@ -10,7 +10,7 @@ import pytest
 
 from supervisor.front.outcome.header_policy import TABLE, UNDERSCORE, Fate, fate_of, page_rows
 
-PAGE = (Path(__file__).parents[3] / "docs/browsers.md").read_text(encoding="utf-8")
+PAGE = (Path(__file__).parents[4] / "docs/browsers.md").read_text(encoding="utf-8")
 # By hand: what acts on more than the answer it is in (faults.md, W4, and what else there is of that kind).
 FURTHER = [
     "Service-Worker-Allowed", "Clear-Site-Data", "NEL", "Report-To", "Reporting-Endpoints",
