@@ -13,7 +13,7 @@ import tempfile
 from pathlib import Path
 
 # Among the libraries, under a name that no package has; ``worker.imports.matplotlib_fonts`` has it too.
-FOLDER = ".matplotlib"
+FONTS_FOLDER = ".matplotlib"
 # For a few hundred fonts, on a machine under heavy load.
 SECONDS = 180.0
 _PROGRAM = "import sys; sys.path.append(sys.argv[1]); import matplotlib.font_manager"
@@ -21,9 +21,9 @@ _PROGRAM = "import sys; sys.path.append(sys.argv[1]); import matplotlib.font_man
 
 def make_font_list(python: Path, libraries: Path) -> bool:
     """Make the list, unless it is there or matplotlib is not; False if that failed.  OSError."""
-    if not (libraries / "matplotlib").is_dir() or (libraries / FOLDER).is_dir():
+    if not (libraries / "matplotlib").is_dir() or (libraries / FONTS_FOLDER).is_dir():
         return True
-    made = Path(tempfile.mkdtemp(prefix=FOLDER, dir=libraries))
+    made = Path(tempfile.mkdtemp(prefix=FONTS_FOLDER, dir=libraries))
     try:
         places = dict.fromkeys(("MPLCONFIGDIR", "XDG_CACHE_HOME", "HOME"), str(made))
         status = subprocess.run(
@@ -43,7 +43,7 @@ def make_font_list(python: Path, libraries: Path) -> bool:
             elif entry not in lists:
                 entry.unlink()
         made.chmod(0o755)
-        made.rename(libraries / FOLDER)
+        made.rename(libraries / FONTS_FOLDER)
     except subprocess.TimeoutExpired:
         return False
     finally:

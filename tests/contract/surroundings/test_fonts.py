@@ -44,7 +44,7 @@ def test_matplotlib_finds_the_list_of_fonts_that_came_with_the_runtime(
     runtime = runtime_or_skip("python3.11")
     if not (runtime.libraries / "matplotlib").is_dir():
         pytest.skip("the runtime has no matplotlib")
-    assert list((runtime.libraries / font_cache.FOLDER).glob("fontlist-*.json"))
+    assert list((runtime.libraries / font_cache.FONTS_FOLDER).glob("fontlist-*.json"))
     options = {"template": runtime.name, "timeout": 60, "memory": 512}
     name = deploy("plots", PLOTS.format(between=""), **options)
     answer, lines = call_and_log(server, name)
@@ -58,4 +58,4 @@ def test_matplotlib_finds_the_list_of_fonts_that_came_with_the_runtime(
 
 
 def test_the_installation_and_the_cell_mean_the_same_folder() -> None:
-    assert font_cache.FOLDER == in_a_cell.FOLDER
+    assert font_cache.FONTS_FOLDER == in_a_cell.FONTS_FOLDER
