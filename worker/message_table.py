@@ -46,6 +46,10 @@ class MessageTable:
         """The classes of one direction, in order: whoever hears it handles exactly these."""
         return [row.message for row in self.rows if row.direction == direction]
 
+    def row_of(self, message: Any) -> TableRow:
+        """The row of a class.  KeyError."""
+        return self._by_class[message][0]
+
     def encode(self, message: Any) -> Dict[str, Any]:
         """The map of a message.  ValueError."""
         found = self._by_class.get(type(message))

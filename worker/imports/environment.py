@@ -61,8 +61,8 @@ def take(env: Dict[str, str]) -> None:
 
 def _too_late_message(late: List[str]) -> str:
     return (
-        "env: %s %s read when a process starts, and a function's has started before it is known whose it is: "
-        "no effect here, only in child processes"
+        "env: %s %s read when a process starts, and the process of a function has started before it gets the "
+        "function: no effect here, only in child processes"
         % (", ".join(sorted(late)), "is" if len(late) == 1 else "are")
     )
 

@@ -245,7 +245,7 @@ SPECULATION_CONTROLS = (("store-bypass", 0), ("indirect-branch", 1))
 
 
 def _speculation(materials: Materials) -> None:
-    """Switch speculation off for good where the processor offers that; the only layer that may be absent."""
+    """Switch speculation off for good where the processor offers that; its absence stops no server."""
     done, missing = [], []
     for name, number in SPECULATION_CONTROLS:
         try:

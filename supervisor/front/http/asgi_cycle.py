@@ -22,7 +22,8 @@ BODY_HELD_BYTES = 1 << 16
 LOST_SECONDS = 3.0
 # An ASGI extension of ours: the application may lower ``scope["extensions"][LOST]["seconds"]``.
 LOST = "cellblock.lost"
-# Until its answer begins, a request outlives its caller's shut side for so long; then it ends at once.
+# A caller that has shut its sending side waits for its answer.  If the answer has not begun after so long,
+# the request ends.
 SHUT_SECONDS = 30.0
 OUR_MISTAKE = "the platform made a mistake; its operator finds it in the log"
 # The connection decides on these, not the application.

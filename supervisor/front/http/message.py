@@ -1,7 +1,7 @@
 """Parses one request as its bytes come: llhttp, and the bounds around it.  No I/O.
 
-llhttp gets no byte of the next message (``pieces``), so the connection knows where each message ends.  A body
-that has very many places where it might end is not cut at all of them.  If the next message begins inside
+llhttp gets no byte of the next message (``pieces``), so the connection knows where each message ends.  If a
+body has very many places where it might end, only some of them are cut.  If the next message begins inside
 such a piece, none of its bytes are used, and the connection ends with the answer (``keeps_alive``).
 ``has_head`` and ``is_whole`` tell the progress.  ``feed`` and ``target`` refuse an invalid request with a
 PlatformError; after that nothing more can be fed.

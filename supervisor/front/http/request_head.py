@@ -146,9 +146,10 @@ NO_BODY = Framing(0, False, False)
 
 
 def framing_of(seen: dict[bytes, bytes], is_modern: bool, *, is_upgrade: bool) -> Framing:
-    """The framing that the headers of ``FRAMING`` say; llhttp has refused a length beside chunks.
+    """How long the body is, from the headers that say so.  PlatformError 400, 413, 417.
 
-    ``is_modern``: the request is HTTP/1.1.  PlatformError 400, 413, 417.
+    ``is_modern``: the request is HTTP/1.1.  llhttp has refused a Content-Length beside chunks already, which
+    is the commonest way to smuggle a request.
     """
     coding = seen.get(b"transfer-encoding")
     if coding is not None:

@@ -248,8 +248,9 @@ class Gateway:
     def refuse(self, call: HttpCall, error: PlatformError) -> None:
         """Answer with an error of the platform."""
         if call.cors is None and not call.body_max_bytes and cors.origin_of(call.headers) is not None:
-            # Perhaps the function was not looked up yet, whose option says if a page may read the refusal.
-            # Never while a body comes: a call refused for its body would be made with a part of it.
+            # The function's option says whether a page may read the refusal, and the function was perhaps not
+            # looked up yet.  A call whose body comes was.  It is refused at once: while a task ran, its body
+            # could end, and the refused call would be made.
             self._keep(self._loop.create_task(self._refuse_page(call, error)))
         else:
             self._refuse(call, error)

@@ -18,7 +18,7 @@ from supervisor.front.outcome.cors import Cors
 from supervisor.front.pool.cell.pending_call import PendingCall
 from supervisor.front.pool.pool import Pool
 
-# A caller that has only shut its sending side still gets an answer that comes this quickly.
+# A caller that has shut its sending side gets its answer if the answer comes within this time.
 SHUT_SECONDS = 0.5
 # Gives headers that are added to the answer of the call with this id.
 Beside = Callable[[str], Awaitable[Headers]]

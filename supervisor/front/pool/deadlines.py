@@ -35,9 +35,9 @@ class Step:
 def ladder(is_async: bool, grace_s: float) -> tuple[Step, ...]:
     """The steps from a call's limit to the end of its cell.
 
-    A sync handler reads no frames while it runs, so its worker is signalled to look at once, and again later
-    in case the handler had not begun.  An event loop reads by itself; one that has not done so by half of the
-    grace is blocked, and is signalled too.
+    A sync handler reads no frames while it runs.  So its worker gets a signal to read them, at the limit and
+    once more later, in case the handler had not begun.  An event loop reads by itself.  A loop that has not
+    done so by half of the grace is blocked, and gets the signal too.
     """
     dump_at = grace_s - min(DUMP_S, grace_s * DUMP_SHARE)
     at_once = () if is_async else (Step(0.0, LOOK),)

@@ -29,7 +29,7 @@ def to_evict(candidates: Sequence[Candidate[T]], space: str, number: int) -> lis
     """The instances to end, at most ``number``.
 
     With a ``space``, only its instances are chosen: idle ones first, then busy ones, which end with their
-    calls.  The warden repeats its request while it lacks cells, so instances that leave already count.
+    calls.  The warden repeats its request while it lacks cells, so those that are leaving count, too.
     Without a ``space``, only idle instances are chosen, each from the space that has most instances here,
     the one idle longest first.  Kept instances come last.
     """

@@ -5,7 +5,10 @@ anonymous and shared memory, without the files in ``/tmp``, and without page cac
 there are for time:
 
     above ``memory``                 TELL: a MemoryError is raised in the handler's code
-    above ``memory`` + SLACK_BYTES   KILL: the cell ends, unless it was told a moment ago and takes no more
+    above ``memory`` + SLACK_BYTES   KILL: the cell ends
+
+A cell is always told before it is killed, and has HEARING_S to hear it, however much it takes meanwhile: the
+limit of its cgroup bounds that.
 """
 
 from __future__ import annotations
