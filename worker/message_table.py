@@ -2,6 +2,7 @@
 
 Rule 1: ``decode`` gives a message each of whose fields is right, or raises Malformed, and nothing else.
 Rule 2: ``encode`` raises ValueError for a message that the other end would refuse: our bug, and loud.
+        A cell alone does without both (``setup_socket``): the warden encodes and decodes for the two of them.
 Rule 3: nothing here does I/O, reads a clock, or says in an error what a peer sent.
 
 A message is a Record (``message_fields``).  On its way it is a map with one entry a field, and one more for

@@ -18,8 +18,9 @@ from function.request import Event
 
 from .. import wire
 from ..imports import loader, namesakes
-from ..serve import sync_calls
+from ..serve.call_usage import CallUsage
 from ..serve.channel import Channel
+from ..serve.limit_watch import LastRefusal
 from ..serve.served_function import ServedFunction
 from ..setup_messages import Tie
 from ..setup_socket import hear, packed, tell, unpacked
@@ -89,7 +90,11 @@ def rehearse_placing(materials: Materials) -> None:
 
 
 def rehearse_a_call(handle: Callable[[Event], Any]) -> None:
-    """Take an INIT and serve one call, by the code that serves all calls.  The space's values stay."""
+    """Take an INIT, and serve one call by the code that serves all calls.
+
+    The process of a call with ``fresh`` does so after the import: the space's values stay, a limit that the
+    import has met is still to be told, and no code of the author's runs, as a flush of his streams would.
+    """
 
     def looking(event: Event) -> Any:
         if "werkzeug" in sys.modules:
@@ -98,15 +103,21 @@ def rehearse_a_call(handle: Callable[[Event], Any]) -> None:
         return handle(event)
 
     values = _seam.CurrentValues.secrets, _seam.CurrentValues.variables
+    refusal = LastRefusal.take()
     try:
         (init,) = wire.Decoder(wire.TO_CELL).receive(_init())
         served = ServedFunction(_MuteChannel(), init)
+        call = wire.encode(wire.CALL, 1, ("POST", "/", "a=b", "c", 1000), _HEADERS, 2)
+        (frame,) = wire.Decoder(wire.TO_CELL).receive(call + b"{}")
+        copy_context().run(_serve, served, looking, frame)
     finally:
         _seam.CurrentValues.secrets, _seam.CurrentValues.variables = values
-    served.entry = loader.EntryPoint("handle", looking, False)
-    call = wire.encode(wire.CALL, 1, ("POST", "/", "a=b", "c", 1000), _HEADERS, 2)
-    (frame,) = wire.Decoder(wire.TO_CELL).receive(call + b"{}")
-    copy_context().run(sync_calls.serve_call, served, served.entry, frame)
+        LastRefusal.met = refusal
+
+
+def _serve(served: ServedFunction, handle: Callable[[Event], Any], frame: wire.Frame) -> None:
+    usage = CallUsage()
+    served.answer(frame.call, handle(served.begin(frame)), usage)
 
 
 def _init() -> bytes:

@@ -36,7 +36,7 @@ STARTERS = {
 }
 
 
-class _LastRefusal:
+class LastRefusal:
     """The limit that refused a thread, a process or a pipe, whoever caught that exception.
 
     State of this process: the functions that notice a refusal are the standard library's, in whatever thread.
@@ -66,11 +66,11 @@ def _noticing(start: Any) -> Any:
         try:
             return start(*arguments, **keywords)
         except (RuntimeError, BlockingIOError):
-            _LastRefusal.met = wire.MET_PROCESSES
+            LastRefusal.met = wire.MET_PROCESSES
             raise
         except OSError as error:
             if error.errno == errno.EMFILE:
-                _LastRefusal.met = wire.MET_OPEN_FILES
+                LastRefusal.met = wire.MET_OPEN_FILES
             raise
 
     return started
@@ -90,8 +90,8 @@ class LimitWatch:
 
     def after_call(self, exec_us: int) -> int:
         """The limit that an answered call has met: one of ``wire.MET_*``, or 0."""
-        if _LastRefusal.met:
-            return self._met_by_refusal(_LastRefusal.take())
+        if LastRefusal.met:
+            return self._met_by_refusal(LastRefusal.take())
         if self.runs_out_of_threads(_thread._count()):
             return wire.MET_PROCESSES
         self._skip -= 1
@@ -135,8 +135,8 @@ class LimitWatch:
 
     def after_error(self, error: BaseException) -> int:
         """The limit that a call has met which raised this exception: one of ``wire.MET_*``, or 0."""
-        if _LastRefusal.met:
-            return self._met_by_refusal(_LastRefusal.take())
+        if LastRefusal.met:
+            return self._met_by_refusal(LastRefusal.take())
         for each in _chain(error):
             number = getattr(each, "errno", None) if isinstance(each, OSError) else None
             if number == errno.EMFILE:
