@@ -337,7 +337,8 @@ def bound_of(annotation: Any) -> Bound:
 def fields_of(record: Any) -> Dict[str, Bound]:
     """The fields of a Record, a dataclass or a NamedTuple, in order."""
     annotated = {**getattr(record, "__annotations__", {})}
-    annotated.pop("bounds", None)
+    for own in ("bounds", "defaults"):
+        annotated.pop(own, None)
     return record.__dict__.get("bounds") or {name: bound_of(each) for name, each in annotated.items()}
 
 
@@ -352,23 +353,20 @@ class Record:
     """
 
     bounds: ClassVar[Dict[str, Bound]] = {}
+    defaults: ClassVar[Dict[str, Any]] = {}
 
     def __init_subclass__(cls) -> None:
         cls.bounds = {**cls.bounds, **fields_of(cls)}
+        cls.defaults = {name: getattr(cls, name) for name in cls.bounds if hasattr(cls, name)}
 
     def __init__(self, *values: Any, **named: Any) -> None:
-        if len(values) > len(self.bounds):
-            raise TypeError("%s has %d fields" % (type(self).__name__, len(self.bounds)))
-        for name, value in zip(self.bounds, values):
-            if named.setdefault(name, value) is not value:
-                raise TypeError("%s is given twice" % name)
-        for name in self.bounds:
-            if name not in named and not hasattr(type(self), name):
-                raise TypeError("%s has to be given" % name)
-            named.setdefault(name, getattr(type(self), name, None))
-        if len(named) > len(self.bounds):
+        given = dict(zip(self.bounds, values))
+        if len(given) < len(values) or not given.keys().isdisjoint(named):
+            raise TypeError("%s is given more values than it has fields" % type(self).__name__)
+        fields = {**self.defaults, **given, **named}
+        if fields.keys() != self.bounds.keys():
             raise TypeError("%s has other fields" % type(self).__name__)
-        self.__dict__.update(named)
+        self.__dict__.update(fields)
 
     def replaced(self: R, **changed: Any) -> R:
         """The same with other values in these fields."""
@@ -388,7 +386,8 @@ class Record:
         return hash((type(self), *(self.__dict__[name] for name in self.bounds)))
 
     def __repr__(self) -> str:
-        return "%s(%s)" % (type(self).__name__, ", ".join("%s=%r" % item for item in self.__dict__.items()))
+        fields = ", ".join("%s=%r" % (name, self.__dict__[name]) for name in self.bounds)
+        return "%s(%s)" % (type(self).__name__, fields)
 
 
 def made(record: Any, values: Dict[str, Any]) -> Any:

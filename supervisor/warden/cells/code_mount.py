@@ -45,9 +45,10 @@ class Bundles:
         Raises OSError if ``folder`` is a link, or not a folder.
         """
         self.folder = folder
-        self._nothing = nothing
+        self._nothing = -1
         if nothing is not None:
             nothing.mkdir(mode=0o555, exist_ok=True)
+            self._nothing = os.open(nothing, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         self._as_mounts = as_mounts
         # The only path of the fronts that is ever opened; bundles are opened relative to this descriptor.
         self._descriptor = os.open(folder, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
@@ -58,12 +59,12 @@ class Bundles:
         if not self._as_mounts:
             return BundleCode(directory_fd, digest)
         try:
-            if self._nothing is not None:
+            if self._nothing >= 0:
                 try:
                     return BundleCode(_as_overlay(directory_fd, self._nothing), digest)
                 except OSError as error:
                     log.info("cells see in /proc/self/mountinfo where bundles lie: %s", error)
-                    self._nothing = None
+                    self._close_nothing()
             tree = sys_.clone_tree("", directory_fd)
         finally:
             os.close(directory_fd)
@@ -76,13 +77,19 @@ class Bundles:
 
     def close(self) -> None:
         """Close the folder, at shutdown."""
+        self._close_nothing()
         with contextlib.suppress(OSError):
             os.close(self._descriptor)
 
+    def _close_nothing(self) -> None:
+        nothing, self._nothing = self._nothing, -1
+        if nothing >= 0:
+            os.close(nothing)
 
-def _as_overlay(directory_fd: int, nothing: Path) -> int:
+
+def _as_overlay(directory_fd: int, nothing_fd: int) -> int:
     """The bundle as an overlay: its path is hidden, and its inodes, with their locks, are not shared."""
-    return sys_.overlay(directory_fd, str(nothing), CODE_ATTRIBUTES)
+    return sys_.overlay(directory_fd, nothing_fd, CODE_ATTRIBUTES)
 
 
 def copy_bundle(code: BundleCode, target: Path) -> None:

@@ -12,8 +12,8 @@ import logging
 import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from seccomp.compiler import compile_profile
 from seccomp.profile import load
@@ -63,9 +63,11 @@ PROVEN: dict[Tier, frozenset[str]] = {
 }
 
 
-@dataclass(frozen=True)
-class CellKind:
-    """What blank cells differ in.  Everything else is decided when a cell is tied."""
+class CellKind(NamedTuple):
+    """What blank cells differ in.  Everything else is decided when a cell is tied.
+
+    A tuple, for the interpreter itself hashes and compares it: each fill looks hundreds of them up.
+    """
 
     runtime: str
     network: str

@@ -230,21 +230,25 @@ class Cell:
         """
         assert self._leaf is not None
         self._began = time.perf_counter()
+        tie = self._confinement.tie(self.name, self.kind, self._ids[1], code, limits)
+        self._setup.send(tie, [code.descriptor] if code is not None and tie.has_code else [])
+        # The cell is at work from here on, but none of the function's code runs before a front is lent the
+        # cell.  So the kernel's limits are set before that, and the guards begin right after it.
         self._leaf.limit(budget_of(limits))
         if not limits.is_fresh:
             self.pipes.close_word()
-        tie = self._confinement.tie(self.name, self.kind, self._ids[1], code, limits)
-        self._setup.send(tie, [code.descriptor] if code is not None and tie.has_code else [])
-        # The cell is at work meanwhile, and none of the function's code runs before this turn has ended: its
-        # front has not been lent it.
-        hooks = memory_guard.GuardHooks(self._tell, self._has_too_much, self._has_peak, self._met_processes)
-        self._confinement.guard.watch(self.name, limits.memory_bytes, limits.tmp_bytes, hooks)
-        most = limits.open_files * limits.processes
-        self._confinement.open_files.watch(
-            self.name, FileOpener(most, self._leaf.members, self._has_most_files)
-        )
+        asyncio.get_running_loop().call_soon(self._guard, limits)
         self.state = next_state(self.state, CellEvent.TIED)
         self._deadline = self._not_after(TIE_SECONDS, "it had not proven its lock-down")
+
+    def _guard(self, limits: CellLimits) -> None:
+        """Watch its memory and its files."""
+        if self._leaf is None:  # it has ended
+            return
+        hooks = memory_guard.GuardHooks(self._tell, self._has_too_much, self._has_peak, self._met_processes)
+        self._confinement.guard.watch(self.name, limits.memory_bytes, limits.tmp_bytes, hooks)
+        opener = FileOpener(limits.open_files * limits.processes, self._leaf.members, self._has_most_files)
+        self._confinement.open_files.watch(self.name, opener)
 
     def returned(self, pipes: list[int]) -> None:
         """A front handed the cell back with its pipe ends.  OSError when they cannot be had again."""

@@ -158,20 +158,16 @@ def detached(kind: str, options: Mapping[str, str], attributes: int) -> int:
         os.close(context)
 
 
-def overlay(directory_fd: int, nothing: str, attributes: int) -> int:
+def overlay(directory_fd: int, nothing_fd: int, attributes: int) -> int:
     """The folder as the root of an overlay file system: read-only and detached.  Raises OSError.
 
     Why: for a cloned mount /proc/self/mountinfo shows the folder's path on the host, for an overlay it does
     not.  Takes 28 µs, a clone 8.  Safe because: there is no upper layer, and overlay attributes of files are
-    not followed.  The kernel wants two lower layers, so ``nothing``, an empty folder, is the second.
+    not followed.  The kernel wants two lower layers, so an empty folder is the second.
     """
-    empty = os.open(nothing, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        # mountinfo shows the names of the layers, so these name only descriptors.
-        layers = {"lowerdir": f"/proc/self/fd/{directory_fd}:/proc/self/fd/{empty}"}
-        return detached("overlay", {**layers, **_OVERLAY}, attributes)
-    finally:
-        os.close(empty)
+    # mountinfo shows the names of the layers, so these name only descriptors.
+    layers = {"lowerdir": f"/proc/self/fd/{directory_fd}:/proc/self/fd/{nothing_fd}"}
+    return detached("overlay", {**layers, **_OVERLAY}, attributes)
 
 
 def set_attributes(descriptor: int, attributes: int, path: str = "", recursive: bool = True) -> None:

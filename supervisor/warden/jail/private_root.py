@@ -190,12 +190,14 @@ def _copied(path: str) -> bytes | None:
 
 def _hidden(tree: int, folder: int) -> int:
     """The folder as an overlay, which hides its path (``overlay``); ``tree`` itself without overlayfs."""
+    empty = os.open(BUILD_PLACE + EMPTY, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        found = sys_.overlay(folder, BUILD_PLACE + EMPTY, _READ_ONLY)
+        found = sys_.overlay(folder, empty, _READ_ONLY)
     except OSError:
         return tree
     finally:
         os.close(folder)
+        os.close(empty)
     os.close(tree)
     return found
 

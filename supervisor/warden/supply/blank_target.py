@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TypeVar
 
 K = TypeVar("K")
@@ -42,19 +42,19 @@ def starts_by_kind(demands: Mapping[K, Demand], room: int) -> dict[K, int]:
     spare_room = room - sum(demand.owed for demand in demands.values())
     started = {}
     for kind, demand in demands.items():
-        started[kind] = cells_to_start(replace(demand, wanted_blank=0), room)
+        started[kind] = _to_start(demand.pending - demand.blank, demand.growing, room)
         room -= started[kind]
     for kind, demand in demands.items():
-        more = cells_to_start(replace(demand, growing=demand.growing + started[kind]), spare_room)
+        wanted = demand.wanted_blank + demand.pending - demand.blank
+        more = _to_start(wanted, demand.growing + started[kind], spare_room)
         started[kind] += more
         spare_room -= more
     return started
 
 
-def cells_to_start(demand: Demand, room: int) -> int:
-    """How many cells of this kind to start for waiting leases and as spare ones, ``room`` at most."""
-    missing = demand.wanted_blank + demand.pending - demand.blank - demand.growing
-    return max(0, min(missing, GROWING_AT_ONCE - demand.growing, room))
+def _to_start(wanted: int, growing: int, room: int) -> int:
+    """How many cells to start for ``wanted`` more, of which some are ``growing`` already."""
+    return max(0, min(wanted - growing, GROWING_AT_ONCE - growing, room))
 
 
 def can_refill_wait(demand: Demand) -> bool:

@@ -23,6 +23,9 @@ class ImportProfile(enum.Enum):
     COMMON = "with the standard library"
     LIBRARIES = "with libraries"
 
+    # An object's own hash takes no Python code, as the enumeration's would: see ``CellKind``.
+    __hash__ = object.__hash__
+
 
 # What many functions import and what takes longest to import.
 COMMON_IMPORTS = (

@@ -267,7 +267,8 @@ class Registry:
         """Hand out blank cells, then start those that are missing."""
         for kind in {request.kind for request in self._requests}:
             self._hand_out(kind)
-        kinds = dict.fromkeys([*self._waited_for(), *self._wanted_blank])
+        kept = (kind for kind, number in self._wanted_blank.items() if number)
+        kinds = dict.fromkeys([*self._waited_for(), *kept])
         self._replace_stale()
         demands = self._demands(kinds)
         self._make_room(demands)
@@ -312,8 +313,9 @@ class Registry:
     def _replace_stale(self) -> None:
         """Kill blank cells of a replaced zygote once there are enough newer ones."""
         blank = self._roll.all(CellState.BLANK)
-        surplus = Counter(cell.kind for cell in blank)
-        for cell in filter(self._is_stale, blank):
+        stale = [cell for cell in blank if self._is_stale(cell)]
+        surplus = Counter(cell.kind for cell in blank) if stale else Counter()
+        for cell in stale:
             if self._may_grow(cell.kind) and surplus[cell.kind] > self._to_keep(cell.kind):
                 surplus[cell.kind] -= 1
                 cell.kill("renewed")

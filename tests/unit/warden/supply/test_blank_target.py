@@ -14,12 +14,16 @@ from supervisor.warden.supply.blank_target import (
     Demand,
     backoff,
     can_refill_wait,
-    cells_to_start,
     starts_by_kind,
 )
 
 SMALL = range(7)
 SITUATIONS = list(itertools.product(SMALL, SMALL, SMALL, SMALL, SMALL))
+
+
+def cells_to_start(demand: Demand, room: int) -> int:
+    """Of a single kind."""
+    return starts_by_kind({"only": demand}, room)["only"]
 
 
 def test_never_more_than_there_is_room_for_nor_than_may_grow_at_once() -> None:
