@@ -22,13 +22,15 @@ from ..serve.call_usage import CallUsage
 from ..serve.channel import Channel
 from ..serve.limit_watch import LastRefusal
 from ..serve.served_function import ServedFunction
-from ..setup_messages import Tie
+from ..setup_messages import ProvenLayer, Tie, Tied
 from ..setup_socket import hear, packed, tell, unpacked
 from . import lockdown, places, rlimits
 from .lockdown_state import Materials
 
 # The second round fills the caches that need a second run.
 ROUNDS = 2
+# About as many as a cell proves.
+LAYERS = 24
 SOURCE = """
 import json
 
@@ -75,6 +77,7 @@ def rehearse() -> None:
 def rehearse_tying(materials: Materials) -> None:
     """What the worker does when it is given a function, up to the first step that changes something."""
     unpacked(packed(materials.tie), Tie)
+    packed(Tied([ProvenLayer("", "", "") for _ in range(LAYERS)]))
     rlimits.private_bytes()
     rlimits.file_and_own_kib()
     rlimits.of(materials)
