@@ -21,7 +21,7 @@ class AddressUse:
 
 
 @dataclass(slots=True)
-class ConnectionLimits:
+class ConnectionCounts:
     """Counts all connections of a front.  A connection itself tells its caller of a refusal."""
 
     connections_most: int
