@@ -3,7 +3,7 @@
 Theory of operation.  All connections of a front read into one buffer.  A connection keeps the bytes that it
 cannot use yet in its inbox, and stops reading when the inbox is full.  Rules:
 
-1. No byte of the next message is looked at before this one was answered (``message``, ``pieces``): nothing is
+1. No byte of the next message is looked at before this one was answered (``message``): nothing is
    parsed ahead, and no byte of a body is ever taken for a request.
 2. A request belongs to one RequestHandler: an ``HttpCall`` or an ``ApiRequest``.  Its body is read when it
    asks.
@@ -18,7 +18,6 @@ from __future__ import annotations
 import asyncio
 import socket
 import struct
-import time
 from typing import cast
 
 from supervisor.errors import PlatformError
@@ -26,7 +25,6 @@ from supervisor.front.http import request_head
 from supervisor.front.http.connection_waits import ConnectionState, Observation, Phase
 from supervisor.front.http.edge import Edge, RequestHandler
 from supervisor.front.http.message import Message
-from supervisor.front.invoke import timing
 from supervisor.front.invoke.http_call import HttpCall
 from supervisor.front.invoke.wrong_tokens import network_of
 from supervisor.front.outcome import answers
@@ -310,7 +308,7 @@ class Connection(asyncio.BufferedProtocol):
         """Answer a request that has no handler, or whose handler cannot answer."""
         self.must_close = True
         answer = answers.refused(error)
-        stamps = timing.stamps(self.edge.call_ids.of(self.message.headers), time.perf_counter())
+        stamps = answers.stamps(self.edge.call_ids.of(self.message.headers), 0.0)
         self.reply(answer.status, answer.complete(stamps, None), answer.body)
 
     def answered(self, closes: bool) -> None:

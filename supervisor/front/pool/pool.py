@@ -282,7 +282,7 @@ class Pool:
             # Ours are busy, or all are another front's: the calls go on waiting.
             self._ask_again_at = self._loop.time() + ASK_AGAIN_S
         else:
-            self._fail_waiting(refusals.no_cell(refused.reason, refused.message))
+            self._fail_waiting(refused)
 
     def _fail_waiting(self, error: Exception) -> None:
         """Fail the calls that wait, for they wait for what just failed; later calls get a new try."""
