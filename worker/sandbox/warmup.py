@@ -73,7 +73,7 @@ def rehearse() -> None:
 
 
 def rehearse_tying(materials: Materials) -> None:
-    """What the worker does when it is given a function, up to the first step that changes something."""
+    """Do what the worker does when it gets a function, up to the first step that changes something."""
     unpacked(packed(materials.tie), Tie)
     rlimits.private_bytes()
     rlimits.file_and_own_kib()
@@ -81,7 +81,7 @@ def rehearse_tying(materials: Materials) -> None:
 
 
 def rehearse_placing(materials: Materials) -> None:
-    """What pid 1 does then; the message comes over a socket made for this."""
+    """Do what pid 1 does then, with a message from a socket that is made for this."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with ours, theirs:
         tell(ours, materials.tie)

@@ -1,9 +1,9 @@
 """Parses one request as its bytes come: llhttp, and the bounds around it.  No I/O.
 
-Bytes are cut into pieces, so that llhttp gets no byte of the next message and the connection knows where each
+The bytes are cut into pieces: llhttp gets no byte of the next message, so the connection knows where each
 message ends.  A head ends behind an empty line and nowhere else.  So does a body in chunks: behind the last
-chunk or its trailers.  Inside a body an empty line may stand anywhere; a cut there does no harm.  If a body
-has very many empty lines, only some of them are cut.  If the next message begins inside such a piece, none of
+chunk or its trailers.  Inside a body an empty line may stand anywhere, and a cut there does no harm.  If a
+body has very many empty lines, only some are cut.  The next message may then begin inside a piece: none of
 its bytes are used, and the connection ends with the answer (``keeps_alive``).
 ``has_head`` and ``is_whole`` tell the progress.  ``feed`` and ``target`` refuse an invalid request with a
 PlatformError; after that nothing more can be fed.

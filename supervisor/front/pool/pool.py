@@ -116,7 +116,7 @@ class Pool:
             self._start_ahead()
 
     def _is_free(self, instance: Instance, seconds: float) -> None:
-        """A call ended after ``seconds``; its place goes to the first call that waits."""
+        """Give the place of a call that ended after ``seconds`` to the first call that waits."""
         self._typical_s += (seconds - self._typical_s) * TYPICAL_WEIGHT if self._typical_s else seconds
         self._offer(instance)
 

@@ -133,7 +133,7 @@ class Confinement:
         self._sweeper.submit(self.cgroups.drop, leaf)
 
     def close(self) -> None:
-        """At shutdown: wait for the last leaves to be removed, SWEEP_SECONDS at most."""
+        """Wait at the server's end until the last cgroups are removed, SWEEP_SECONDS at most."""
         try:
             self._sweeper.submit(int).result(SWEEP_SECONDS)
         except TimeoutError:
