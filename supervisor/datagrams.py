@@ -143,6 +143,7 @@ class Link:
     descriptors; it may raise Malformed.  ``on_close()`` is called once: when the peer is gone, or when it has
     sent what is Malformed, and then ``fault`` says what.  Where many processes share the other end, the one
     that is malformed must not cost the others the link: ``on_malformed(error)`` is called instead.
+    ``closed()`` makes the error that ``send`` raises once the peer is gone.
     """
 
     fault = ""
@@ -155,6 +156,7 @@ class Link:
         on_message: Callable[[Any, list[int]], None],
         on_close: Callable[[], None],
         on_malformed: Callable[[Malformed], None] | None = None,
+        closed: Callable[[], Exception] = LinkClosed,
     ) -> None:
         sock.setblocking(False)
         self._sock = sock
@@ -163,6 +165,7 @@ class Link:
         self._on_message = on_message
         self._on_close = on_close
         self._on_malformed = on_malformed or self._end_for
+        self._closed = closed
         self._rest: asyncio.TimerHandle | None = None
         self._outbox: deque[tuple[Plain, list[int]]] = deque()
         self._loop = asyncio.get_running_loop()
@@ -172,10 +175,10 @@ class Link:
     def send(self, message: object, descriptors: Sequence[int] = ()) -> None:
         """Send, or queue until the peer reads.  The descriptors stay the caller's.
 
-        LinkClosed; OSError where it has to be queued and there is no descriptor left for a copy.
+        ``closed()``; OSError where it has to be queued and there is no descriptor left for a copy.
         """
         if self.is_closed:
-            raise LinkClosed
+            raise self._closed()
         plain = self._table.encode(message)
         if not self._outbox:
             try:
@@ -185,10 +188,10 @@ class Link:
                 self._loop.add_writer(self._sock.fileno(), self._writable)
             except OSError:
                 self.close()
-                raise LinkClosed from None
+                raise self._closed() from None
         if len(self._outbox) >= OUTBOX_MAX:
             self.close()
-            raise LinkClosed
+            raise self._closed()
         # Queued descriptors are copies: the caller may close its own at once.
         self._outbox.append((plain, _copies(descriptors)))
 

@@ -13,7 +13,11 @@ RUNTIMES_MOST = 100
 
 
 class FrontStart(Record):
-    """``settings`` are those of ``settings.front_settings``; ``runtimes`` has the default one first."""
+    """``runtimes`` has the default one first.
+
+    ``settings.front_settings.at_start`` checks each of the settings.  Their bounds are not here, because the
+    standby of a zygote reads this table too and would import all declarations for them.
+    """
 
     settings: Annotated[dict[str, Any], DictBound(TextBound(64), PlainBound(SETTING_LEVELS), SETTINGS_MOST)]
     admin_token_sha256: Annotated[str, PatternBound("[0-9a-f]{64}")]

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from typing import Annotated, Any
 
 from supervisor.bundles.imported_names import NAME_MOST_CHARS, NAMES_MOST
-from supervisor.front_start import RUNTIMES_MOST, SETTING_LEVELS
+from supervisor.front_start import RUNTIMES_MOST
 from supervisor.link_records import (
     AtLeastOne,
     Cause,
@@ -37,11 +37,9 @@ from supervisor.link_records import (
 )
 from supervisor.settings import front_settings
 from worker.message_fields import (
-    DictBound,
     ListBound,
     OptionalBound,
     PatternBound,
-    PlainBound,
     Record,
     RecordBound,
     RowBound,
@@ -285,10 +283,7 @@ class Layers(Record):
 class SettingsTold(Record):
     """The settings that a front acts on while it runs (``front_settings.LIVE``); at the start and later."""
 
-    settings: Annotated[
-        dict[str, Any],
-        DictBound(WordBound(*front_settings.LIVE), PlainBound(SETTING_LEVELS), len(front_settings.LIVE)),
-    ]
+    settings: Annotated[dict[str, Any], front_settings.AFTER_CHANGE]
 
 
 class SurveyAsked(Record):

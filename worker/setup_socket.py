@@ -21,7 +21,7 @@ M = TypeVar("M")
 
 
 def tell(setup: socket.socket, message: Any) -> None:
-    """One message to the warden; without a warden the cell ends."""
+    """Send one message to the warden; without a warden the cell ends."""
     try:
         setup.send(packed(message))
     except OSError:

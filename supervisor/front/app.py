@@ -21,7 +21,7 @@ from supervisor.front import health
 from supervisor.front.following.answer_tail import AnswerTail
 from supervisor.front.following.subscriptions import Subscriptions
 from supervisor.front.functions.directory import Directory
-from supervisor.front.invoke import origins, timing
+from supervisor.front.invoke import origins
 from supervisor.front.invoke.call_ids import CallIds
 from supervisor.front.invoke.credential import Credentials
 from supervisor.front.invoke.gateway import Gateway
@@ -247,7 +247,7 @@ class Application:
         elif scope["path"] in health.PATHS:
             answer = await health.health(scope, self._parts.warden, self._parts.credentials)
         if answer is not None:
-            headers = answer.complete(timing.stamps(call_id, started), asked)
+            headers = answer.complete(answers.stamps(call_id, time.perf_counter() - started), asked)
             if option is not None:
                 headers = cors.dressed(headers, option, "HEAD", scope["headers"])
             await send({"type": "http.response.start", "status": answer.status, "headers": headers})
@@ -256,7 +256,7 @@ class Application:
 
         async def stamped(message: dict[str, Any]) -> None:
             if message["type"] == "http.response.start":
-                stamps = timing.stamps(call_id, started)
+                stamps = answers.stamps(call_id, time.perf_counter() - started)
                 message = {**message, "headers": [*message.get("headers", ()), *stamps]}
             await send(message)
 

@@ -16,7 +16,7 @@ from gunicorn.glogging import Logger
 
 from supervisor import datagrams, server_log
 from supervisor.front.app import KEY_NAME, Application, FrontConfig
-from supervisor.front.http import hardening
+from supervisor.front.http import process_confinement
 from supervisor.front.http.worker import FrontWorker
 from supervisor.front_start import FrontStart
 from supervisor.join_messages import CONTROL, Join
@@ -76,7 +76,7 @@ class FrontServer(BaseApplication):  # type: ignore[misc]
 
     def _post_fork(self, arbiter: Any, worker: Any) -> None:
         """Die with the master, and bring the warden a link of this worker's own."""
-        hardening.die_with_parent()
+        process_confinement.die_with_parent()
         ours, theirs = datagrams.pair()
         # The worker closes its copy: an attacker in one worker could shut the socket that all join by.
         control = socket.socket(fileno=self._config.control_fd)
@@ -90,8 +90,8 @@ def main(start: FrontStart, descriptors: Sequence[int]) -> None:
 
     ``supervisor.warden.fronts`` gives ``start`` and the descriptors of the link to it and of the listener.
     """
-    hardening.confine()
-    hardening.keep_bodies_apart()
+    process_confinement.confine()
+    process_confinement.keep_bodies_apart()
     config = FrontConfig.of(start, *descriptors)
     server_log.configure(config.settings.log_level, config.settings.log_format)
     logging.getLogger("alembic").setLevel(logging.WARNING)

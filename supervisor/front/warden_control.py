@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from supervisor.errors import PlatformError
 from supervisor.front.api_control import DEFAULT_TEMPLATE, BundleCheck, Standing
 from supervisor.front.functions.directory import Directory
 from supervisor.front.outcome.lost_calls import StartFailed, StartLate
@@ -11,7 +10,7 @@ from supervisor.front.pool.cell.instance_identity import InstanceIdentity
 from supervisor.front.pool.instance import Instance
 from supervisor.front.pool.lease_request import lease_request
 from supervisor.front.telemetry.survey import Survey, merged
-from supervisor.front.warden_link import LeaseRefused, WardenLink
+from supervisor.front.warden_link import WardenLink
 from supervisor.function_limits import Limits
 from worker import wire
 
@@ -36,18 +35,11 @@ class WardenControl:
         return self._runtimes[0] if template == DEFAULT_TEMPLATE else template
 
     async def check_bundle(self, template: str, digest: str) -> BundleCheck:
-        """Compile the bundle in a cell of its own, which runs no call before or after."""
+        """Compile the bundle in a cell of its own, which runs no call before or after.  LeaseRefused."""
         limits = Limits()
         whose = ("-", "-", 0)
         request = lease_request(*whose, digest, self.runtime_of(template), limits, mode="check")
-        try:
-            lease = await self._warden.lease(request)
-        except LeaseRefused as refused:
-            raise PlatformError(
-                503,
-                f"the bundle cannot be checked: {refused.message}; try again",
-                headers={"Retry-After": "2"},
-            ) from None
+        lease = await self._warden.lease(request)
         instance = Instance(
             lease,
             self._warden,

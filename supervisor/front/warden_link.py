@@ -15,8 +15,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from supervisor.datagrams import Link, LinkClosed, pages
+from supervisor.datagrams import Link, pages
 from supervisor.errors import BREACHED, PlatformError
+from supervisor.front.outcome import refusals
 from supervisor.link_messages import (
     LINK,
     PIPES,
@@ -68,16 +69,16 @@ PLATFORM_CAUSES = ("breached", "not started")
 DRAINED = "drained"  # the cause of ours that ends calls which outlast the drain
 
 
-class LeaseRefused(Exception):
-    """The warden gave no cell; ``reason`` is limit, capacity or broken.
+class LeaseRefused(PlatformError):
+    """503; the warden gave no cell, for ``reason``: limit, capacity or broken.
 
     ``is_importing``: other fronts have all instances that there may be, and one of them imports.
     """
 
-    def __init__(self, reason: str, message: str, is_importing: bool = False) -> None:
-        super().__init__(message)
+    def __init__(self, reason: str, why: str, is_importing: bool = False) -> None:
+        what = f"no instance can be started: {why}; try again"
+        super().__init__(503, what, {"reason": reason}, {"Retry-After": "2"})
         self.reason = reason
-        self.message = message
         self.is_importing = is_importing
 
 
@@ -117,7 +118,7 @@ class WardenLink:
     """One per front worker."""
 
     def __init__(self, sock: socket.socket, answer_seconds: float, on_lost: Callable[[], None]) -> None:
-        self._link = Link(sock, LINK, TO_FRONT, self._heard, self._lost)
+        self._link = Link(sock, LINK, TO_FRONT, self._heard, self._lost, closed=refusals.leaving)
         self._answer_seconds = answer_seconds + ANSWER_SLACK_S
         self._on_lost = on_lost
         self._tickets = itertools.count(1)
@@ -240,10 +241,8 @@ class WardenLink:
             self._waiting.pop(ticket, None)
 
     def _tell(self, message: object, descriptors: Sequence[int] = ()) -> None:
-        try:
-            self._link.send(message, descriptors)
-        except LinkClosed:
-            raise _shutting_down() from None
+        """Send a message; PlatformError 503 once the warden is gone."""
+        self._link.send(message, descriptors)
 
     # ---- what it hears ----------------------------------------------------------------------
 
@@ -294,9 +293,5 @@ class WardenLink:
             log.error("the warden said what is in no table: %s", self._link.fault)
         for future in self._waiting.values():
             if not future.done():
-                future.set_exception(_shutting_down())
+                future.set_exception(refusals.leaving())
         self._on_lost()
-
-
-def _shutting_down() -> PlatformError:
-    return PlatformError(503, "the server is shutting down; try again", headers={"Retry-After": "2"})

@@ -5,5 +5,5 @@ Not here: the options of a function (``supervisor.function_limits``), and the co
 
 Reading order: ``declarations`` (each setting once), ``plain_sources`` (the quick reading, without pydantic),
 ``validated`` (every source, every type, every refusal), ``front_settings`` (what a front is told),
-``reloading`` (what SIGHUP changes).
+``declared_bounds`` (how it checks that), ``reloading`` (what SIGHUP changes).
 """

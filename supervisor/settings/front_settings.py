@@ -1,7 +1,7 @@
 """What a front is told of the server's settings: at its start, and over its link when live ones change.
 
-The warden has validated them.  The link carries them in JSON's types, and here the front gives them their
-own types back, so it imports no pydantic.  A front knows no setting that it does not act on.
+They travel in JSON's types.  The warden has validated them; the front checks each by its declaration
+(``declared_bounds``), without pydantic.  A front knows no setting that it does not act on.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import Any
 
 from supervisor.domains import Reach
 from supervisor.settings.declarations import Settings, SharedSettings, live_names
+from supervisor.settings.declared_bounds import NamedBound, bounds_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +30,10 @@ class FrontSettings(SharedSettings):
 
 FIELDS = frozenset(each.name for each in fields(FrontSettings))
 LIVE = live_names(FrontSettings)
+_BOUNDS = bounds_of(FrontSettings)
+# All of them, and those that may change while a front runs (``supervisor.link_messages.SettingsTold``).
+AT_START = NamedBound(_BOUNDS, is_whole=True)
+AFTER_CHANGE = NamedBound({name: _BOUNDS[name] for name in LIVE}, is_whole=True)
 
 
 def for_a_new_front(settings: Settings) -> dict[str, Any]:
@@ -44,9 +49,9 @@ def for_running_fronts(settings: Settings) -> dict[str, Any]:
 def at_start(values: Mapping[str, Any]) -> FrontSettings:
     """The settings that a front starts with, from the values of ``for_a_new_front``.
 
-    KeyError for a setting that is missing: no default takes its place.
+    ValueError for one that is not as it is declared, or missing: no default takes its place.
     """
-    told = {name: values[name] for name in FIELDS}
+    told = AT_START.read(values)
     return FrontSettings(**{**told, "data_dir": Path(told["data_dir"])})
 
 

@@ -18,14 +18,14 @@ from supervisor.errors import ConfigurationError
 from supervisor.function_limits import MIB, Limits
 from supervisor.runtimes import load_runtimes
 from supervisor.settings.declarations import Settings
-from supervisor.warden import admission
+from supervisor.warden import resource_budget, start_check
 from supervisor.warden.cells import uid_pool
 from supervisor.warden.descriptor_limit import DESCRIPTORS_BESIDES, DESCRIPTORS_PER_CELL
 from supervisor.warden.jail import metadata_routes, tiers
 from supervisor.warden.jail.cgroup_hierarchies import CgroupFolder, read_own_places
 from supervisor.warden.jail.cgroups import CONTROLLERS, group_name
 from supervisor.warden.jail.probes import Finding
-from supervisor.warden.memory import counter_check, host_budget
+from supervisor.warden.memory import counter_check
 from supervisor.warden.memory.memory_meters import Meter
 
 PASS, CAUTION, FAIL = "PASS", "CAUTION", "FAIL"
@@ -83,7 +83,7 @@ def _kernel(_: Settings, __: Mapping[str, Finding]) -> list[AuditLine]:
 def _tier(settings: Settings, findings: Mapping[str, Finding]) -> list[AuditLine]:
     verdict = tiers.decide(findings)
     try:
-        tier = admission.admitted(settings, findings)
+        tier = start_check.tier_to_serve_in(settings, findings)
     except ConfigurationError as error:
         return [AuditLine(FAIL, "tier", verdict.tier.value, str(error))]
     if tier is tiers.Tier.A:
@@ -197,13 +197,13 @@ def _descriptors(settings: Settings, _: Mapping[str, Finding]) -> list[AuditLine
 def _budget(settings: Settings, _: Mapping[str, Finding]) -> list[AuditLine]:
     """The limits of all cells together, against what the host has."""
     places = read_own_places()
-    host = host_budget.read_host(places)
+    host = resource_budget.read_host(places)
     return budget_checks(settings, host, resource.getrlimit(resource.RLIMIT_SIGPENDING)[1])
 
 
-def budget_checks(settings: Settings, host: host_budget.HostLimits, pending: int) -> list[AuditLine]:
+def budget_checks(settings: Settings, host: resource_budget.HostResources, pending: int) -> list[AuditLine]:
     """The lines about the limits of all cells together; pure."""
-    most = host_budget.budget_for(settings, host)
+    most = resource_budget.budget_for(settings, host)
     checks = [
         _share("processes of all cells", most.processes, host.processes, "cells_processes", 1, ""),
         _share("memory of all cells", most.memory_bytes, host.memory_bytes, "cells_memory", MIB, " MiB"),
@@ -214,7 +214,7 @@ def budget_checks(settings: Settings, host: host_budget.HostLimits, pending: int
         remedy = f"lower max_cells to {most.processes // 2}, or raise kernel.pid_max and kernel.threads-max"
         checks.append(AuditLine(FAIL, "max_cells", f"{settings.max_cells} need {cells} processes", remedy))
     files = settings.max_cells * most.files
-    of_host = "no limit" if host.files >= host_budget.UNLIMITED else host.files
+    of_host = "no limit" if host.files >= resource_budget.UNLIMITED else host.files
     found = f"{most.files} an instance, {of_host} of the host"
     ok = files <= host.files
     remedy = f"max_cells instances could open {files}: raise fs.file-max, or set instance_files; the server "

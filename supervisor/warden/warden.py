@@ -30,8 +30,9 @@ from supervisor.runtimes import Runtime, load_runtimes
 from supervisor.settings import front_settings
 from supervisor.settings.declarations import Settings
 from supervisor.warden import fronts as fronts_
+from supervisor.warden import resource_budget
 from supervisor.warden.cells import uid_pool
-from supervisor.warden.cells.cell_folders import CellFolders
+from supervisor.warden.cells.bare_cell_folders import BareCellFolders
 from supervisor.warden.cells.code_mount import Bundles
 from supervisor.warden.cells.confinement import Confinement
 from supervisor.warden.cells.held_cell import Cell
@@ -47,7 +48,6 @@ from supervisor.warden.launch.front_standby import FrontStandby
 from supervisor.warden.launch.launcher import Launch
 from supervisor.warden.launch.zygote_prestart import PrestartedZygote, ZygoteKey
 from supervisor.warden.leases.desk import Desk
-from supervisor.warden.memory import host_budget
 from supervisor.warden.memory.counter_check import CounterCheck
 from supervisor.warden.processes import Children
 from supervisor.warden.reload import SettingsReload
@@ -71,7 +71,7 @@ def within_the_host(settings: Settings) -> Settings:
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     ceilings = {
         **settings.all_ceilings,
-        FILES: host_budget.budget_for(settings, host_budget.read_host(read_own_places())).files,
+        FILES: resource_budget.budget_for(settings, resource_budget.read_host(read_own_places())).files,
     }
     if hard != resource.RLIM_INFINITY:
         ceilings["open_files"] = min(ceilings["open_files"], hard)
@@ -108,7 +108,7 @@ def harden(tier: Tier) -> None:
 
 
 class Warden:
-    """One server, in the tier that ``admission`` allowed."""
+    """One server, in the tier that ``start_check`` allowed."""
 
     def __init__(
         self,
@@ -277,8 +277,8 @@ class Warden:
     def _settings_reload(self, desk: Desk, registry: Registry, confinement: Confinement) -> SettingsReload:
         def changed(settings: Settings, runtimes: tuple[Runtime, ...]) -> None:
             self._settings = settings
-            if confinement.cell_folders is not None:
-                confinement.readable = confinement.cell_folders.readable_by(runtimes)
+            if confinement.bare_cell_folders is not None:
+                confinement.readable = confinement.bare_cell_folders.readable_by(runtimes)
 
         return SettingsReload(
             self._given,
@@ -297,16 +297,16 @@ class Warden:
         if tier.has_namespaces:
             return Confinement(tier, cgroups, self._findings, bundles, None, {})
         children.sweeps = True
-        cell_folders = CellFolders(run_dir.resolve(), tier, children)
-        readable = cell_folders.readable_by(self.runtimes)
-        return Confinement(tier, cgroups, self._findings, bundles, cell_folders, readable)
+        bare_cell_folders = BareCellFolders(run_dir.resolve(), tier, children)
+        readable = bare_cell_folders.readable_by(self.runtimes)
+        return Confinement(tier, cgroups, self._findings, bundles, bare_cell_folders, readable)
 
     def _cgroups(self) -> Cgroups:
         """The server's cgroups, with the limits of all cells together."""
         places = read_own_places()
         own_pids = [self._front.pid, *(first.pid for first in self._first_zygotes.values())]
         cgroups = Cgroups(cgroups_.group_name(self._settings.data_dir), places, own_pids)
-        most = host_budget.budget_for(self._settings, host_budget.read_host(places))
+        most = resource_budget.budget_for(self._settings, resource_budget.read_host(places))
         cgroups.limit_all_cells(most.processes, most.memory_bytes)
         return cgroups
 

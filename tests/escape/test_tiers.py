@@ -19,10 +19,10 @@ from typing import Any
 import httpx
 import pytest
 
-from supervisor.warden.admission import TIER_WORDS
 from supervisor.warden.cells.confinement import PROVEN
 from supervisor.warden.jail._host_syscalls import landlock_abi
 from supervisor.warden.jail.tiers import REMEDIES, Tier
+from supervisor.warden.start_check import TIER_WORDS
 from tests.escape.attacks import bare
 from tests.escape.canaries import PLACE, Canaries
 from tests.escape.conftest import Target
@@ -51,7 +51,7 @@ GONE_SECONDS = 10.0
 BARE = ("B", "C")
 OWN_IDS = "own-user-ids"
 MIB = 1 << 20
-GUARD = "supervisor/warden/memory/memory_policy.py"
+GUARD = "supervisor/warden/memory/cell_memory_policy.py"
 # Each child is within the limit of a process; together they have three times what the function may.
 EATS = """
 import json, subprocess, sys, time

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from supervisor import datagrams
 from supervisor.join_messages import CONTROL
 from supervisor.link_messages import LINK
+from supervisor.settings.declared_bounds import DeclaredTextBound, EitherBound, NamedBound, NumberBound
 from supervisor.warden.launch.launcher import LAUNCH
 from supervisor.warden.launch.standby_messages import STANDBY
 from worker import cell_process
@@ -90,6 +91,15 @@ def largest(bound: Bound) -> Any:
         return {largest(bound.key): largest(bound.item)}
     if isinstance(bound, PlainBound):
         return {"a": [1, None, 2.5, "x"]}
+    if isinstance(bound, NumberBound):
+        return bound.most
+    if isinstance(bound, DeclaredTextBound):
+        assert not bound.pattern, "no live setting has one"
+        return "x" * bound.most
+    if isinstance(bound, EitherBound):
+        return largest(bound.bounds[0])
+    if isinstance(bound, NamedBound):
+        return {name: largest(inner) for name, inner in bound.bounds.items()}
     if isinstance(bound, OptionalBound):
         return largest(bound.bound)
     if isinstance(bound, RecordBound):
@@ -123,6 +133,20 @@ def too_large(bound: Bound) -> Iterator[Any]:
     elif isinstance(bound, DictBound):
         yield from ({largest(bound.key): value} for value in too_large(bound.item))
         yield []
+    elif isinstance(bound, NumberBound):
+        yield from (bound.most * 2, bound.least - 1 if math.isfinite(bound.least) else bound.above, "1", True)
+        yield from (math.nan, math.inf)
+    elif isinstance(bound, DeclaredTextBound):
+        yield from ("x" * (bound.most + 1), b"x")
+    elif isinstance(bound, EitherBound):
+        yield from (object, b"x")
+    elif isinstance(bound, NamedBound):
+        most = largest(bound)
+        yield from ({**most, "more": 1}, list(most))
+        if bound.is_whole:
+            yield dict(list(most.items())[1:])
+        for name, inner in bound.bounds.items():
+            yield from ({**most, name: value} for value in too_large(inner))
     elif isinstance(bound, OptionalBound):
         yield from (value for value in too_large(bound.bound) if value is not None)
     elif isinstance(bound, RecordBound):

@@ -129,5 +129,5 @@ def allow() -> None:
 
 
 def start_logging() -> None:
-    """From now on write refusals to the function's log, too."""
+    """Write refusals to the function's log, too, from now on."""
     _State.is_logging = True

@@ -29,7 +29,7 @@ class Parameters(NamedTuple):
     keywords: Sequence[str]
 
     def shown(self) -> str:
-        """As the author wrote them in the ``def``."""
+        """The parameters as the author wrote them in the ``def``."""
         names = list(self.positional)
         if self.has_rest:
             names.append("*args")

@@ -24,7 +24,7 @@ TIER_LEAST_ABI = {"B": 3, "C": 6}
 
 
 def _session(_: Materials) -> None:
-    """A session of its own; and orphaned processes below it become our children, so that we can end them."""
+    """Begin a session of its own, and adopt orphaned processes below it, so that we can end them."""
     os.setsid()
     sys_.prctl(sys_.PR_SET_CHILD_SUBREAPER, 1)
 

@@ -112,7 +112,7 @@ def _no_nested_namespaces(_: Materials) -> None:
 
 
 def _session(_: Materials) -> None:
-    """A session of its own: no terminal to inject into (CVE-2017-5226)."""
+    """Begin a session of its own, so that there is no terminal to inject into (CVE-2017-5226)."""
     os.setsid()
     sys_.sethostname("cell")
 
@@ -232,7 +232,7 @@ def _bound_to_parent(materials: Materials) -> None:
 
 
 def _keyring(_: Materials) -> None:
-    """A session keyring of its own, as keyrings are in no namespace.  Before the filter, which forbids it."""
+    """Join a keyring of its own, for keyrings are in no namespace; before the filter, which forbids it."""
     try:
         sys_.join_new_keyring()
     except OSError as error:

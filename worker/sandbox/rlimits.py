@@ -8,8 +8,8 @@ from .lockdown_state import Materials
 
 # How much address space a function may reserve.  Reserved space costs nothing, and numpy, OpenBLAS and every
 # thread reserve far more than they use; the warden judges what is used
-# (``supervisor.warden.memory.memory_policy``).  This limit is for the one allocation that could never fit: it
-# fails at once with MemoryError, where the cell would be killed for using it.
+# (``supervisor.warden.memory.cell_memory_policy``).  This limit is for the one allocation that could never
+# fit: it fails at once with MemoryError, where the cell would be killed for using it.
 RESERVED_TIMES = 8
 RESERVED_BESIDES_BYTES = 4 << 30
 PAGE_KIB = resource.getpagesize() >> 10

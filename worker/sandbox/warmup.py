@@ -75,7 +75,7 @@ def rehearse() -> None:
 
 
 def rehearse_tying(materials: Materials) -> None:
-    """What the worker does when it is given a function, up to the first step that changes something."""
+    """Do what the worker does when it gets a function, up to the first step that changes something."""
     unpacked(packed(materials.tie), Tie)
     packed(Tied([ProvenLayer("", "", "") for _ in range(LAYERS)]))
     rlimits.private_bytes()
@@ -84,7 +84,7 @@ def rehearse_tying(materials: Materials) -> None:
 
 
 def rehearse_placing(materials: Materials) -> None:
-    """What pid 1 does then; the message comes over a socket made for this."""
+    """Do what pid 1 does then, with a message from a socket that is made for this."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with ours, theirs:
         tell(ours, materials.tie)

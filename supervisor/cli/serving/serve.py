@@ -22,9 +22,9 @@ from supervisor.domains import judged
 from supervisor.errors import ConfigurationError
 from supervisor.settings.declarations import Settings
 from supervisor.settings.plain_sources import load
-from supervisor.warden.admission import TIER_WORDS, admitted
 from supervisor.warden.jail.probes import probe_host
 from supervisor.warden.launch import front_standby, zygote_prestart, zygote_standby
+from supervisor.warden.start_check import TIER_WORDS, tier_to_serve_in
 
 TOKEN_FILE = "admin-token"  # noqa: S105 - a file's name
 TOKEN_BYTES = 32
@@ -91,7 +91,7 @@ def run(options: ServeOptions) -> None:
     if warning := judged(settings.functions_domain, settings.public_url).warning:
         log.warning("%s", warning)
     findings = probe_host()  # before any thread starts, because the probes fork
-    tier = admitted(settings, findings)
+    tier = tier_to_serve_in(settings, findings)
     first_zygotes = zygote_prestart.begin(launcher, settings, tier)
     # The warden's imports run while the first zygotes make theirs.
     import asyncio

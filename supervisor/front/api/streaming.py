@@ -11,7 +11,7 @@ from supervisor.errors import PlatformError
 from supervisor.front.following.log_formats import FORMATS, MEDIA_TYPES, Form
 from supervisor.front.following.log_pages import Pages
 from supervisor.front.following.subscriptions import Subscription, Subscriptions
-from supervisor.front.http.asgi_cycle import LOST
+from supervisor.front.http.api_request import LOST
 from supervisor.logs import Batch
 
 # A comment, sent at once: the headers go out with the first bytes, and tell the reader that it is connected.

@@ -98,7 +98,7 @@ class Subscription:
         return b""
 
     def look(self, now: float) -> None:
-        """Keep a silent connection alive.  ``idle_connections`` ends one that takes nothing, as any other."""
+        """Keep a silent connection alive.  ``connection_waits`` ends one that takes nothing, as any other."""
         if self._waiter is not None:
             self.reader.is_ready = self._owner.size < ALL_MAX_BYTES
             if now - self.active_at >= KEEP_ALIVE_S and self.cursor:

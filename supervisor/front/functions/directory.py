@@ -278,10 +278,9 @@ class Directory:
     def _sweep(self) -> None:
         now = self._loop.time()
         for function in self.functions.values():
-            limits = function.limits
-            function.pool.drop_idle(now - limits.idle_seconds, keep=limits.min_instances)
+            function.pool.evict_idle()
             function.pool.look_after(now - self._settings.freeze_seconds, function.allowance)
-            if limits.min_instances:
+            if function.limits.min_instances:
                 function.pool.keep()
         self._retired = {pool for pool in self._retired if pool.instances or pool.leaving}
         self._sweeper = self._loop.call_later(SWEEP_SECONDS, self._sweep)

@@ -3,12 +3,13 @@
 Theory of operation.  All connections of a front read into one buffer.  A connection keeps the bytes that it
 cannot use yet in its inbox, and stops reading when the inbox is full.  Rules:
 
-1. No byte of the next message is looked at before this one was answered (``message``, ``pieces``): nothing is
+1. No byte of the next message is looked at before this one was answered (``message``): nothing is
    parsed ahead, and no byte of a body is ever taken for a request.
-2. A request belongs to one RequestHandler: an ``HttpCall`` or a ``Cycle``.  Its body is read when that asks.
+2. A request belongs to one RequestHandler: an ``HttpCall`` or an ``ApiRequest``.  Its body is read when it
+   asks.
 3. The rest of a refused request is read and thrown away, within bounds, and then the connection closes: a
    caller that sends all before it reads gets to see why.
-4. The bytes held for a connection count against the limits (``connection_limits``) until its request was
+4. The bytes held for a connection count against the limits (``connection_counts``) until its request was
    answered.
 """
 
@@ -17,15 +18,13 @@ from __future__ import annotations
 import asyncio
 import socket
 import struct
-import time
 from typing import cast
 
 from supervisor.errors import PlatformError
 from supervisor.front.http import request_head
+from supervisor.front.http.connection_waits import ConnectionState, Observation, Phase
 from supervisor.front.http.edge import Edge, RequestHandler
-from supervisor.front.http.idle_connections import ConnectionState, Observation, Phase
 from supervisor.front.http.message import Message
-from supervisor.front.invoke import timing
 from supervisor.front.invoke.http_call import HttpCall
 from supervisor.front.invoke.wrong_tokens import network_of
 from supervisor.front.outcome import answers
@@ -81,7 +80,7 @@ class Connection(asyncio.BufferedProtocol):
         self.peer = str(address[0]) if isinstance(address, tuple) else ""
         self._group = network_of(self.peer)
         self.edge.connections.add(self)
-        if why := self.edge.limits.enter(self._group):
+        if why := self.edge.counts.enter(self._group):
             self.refuse(busy(why))
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -90,7 +89,7 @@ class Connection(asyncio.BufferedProtocol):
         self.message.close()
         self._inbox = bytearray()
         self.edge.connections.discard(self)
-        self.edge.limits.leave(self._group, self._held)
+        self.edge.counts.leave(self._group, self._held)
         self._held = 0
         if self._half_closed is not None:
             self._half_closed.cancel()
@@ -258,7 +257,7 @@ class Connection(asyncio.BufferedProtocol):
         """Count the bytes held for this connection; refuse the request if they are too many."""
         held = len(self._inbox) + self.message.held_bytes
         more, self._held = held - self._held, held
-        if more and not self.edge.limits.hold(self._group, more) and more > 0:
+        if more and not self.edge.counts.hold(self._group, more) and more > 0:
             self._spoil(busy("it holds as much of requests as it may; send less, or later"))
 
     def too_slow(self) -> None:
@@ -309,7 +308,7 @@ class Connection(asyncio.BufferedProtocol):
         """Answer a request that has no handler, or whose handler cannot answer."""
         self.must_close = True
         answer = answers.refused(error)
-        stamps = timing.stamps(self.edge.call_ids.of(self.message.headers), time.perf_counter())
+        stamps = answers.stamps(self.edge.call_ids.of(self.message.headers), 0.0)
         self.reply(answer.status, answer.complete(stamps, None), answer.body)
 
     def answered(self, closes: bool) -> None:
@@ -318,7 +317,7 @@ class Connection(asyncio.BufferedProtocol):
             self.handler = None
             self.edge.running -= 1
         if self._held:
-            self.edge.limits.hold(self._group, -self._held)
+            self.edge.counts.hold(self._group, -self._held)
             self._held = 0
         if not closes:
             self.phase = IDLE
@@ -341,7 +340,7 @@ class Connection(asyncio.BufferedProtocol):
     # ---- the sweep and the drain ------------------------------------------------------------------
 
     def state(self) -> ConnectionState:
-        """What ``idle_connections`` judges by."""
+        """What ``connection_waits`` judges by."""
         return ConnectionState(self.requests, self.phase, self.transport.get_write_buffer_size())
 
     def end(self, at_once: bool) -> None:

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from supervisor.errors import PlatformError
-from supervisor.front.http import idle_connections
+from supervisor.front.http import connection_waits
 from supervisor.front.http.answer_head import HeadWriter
-from supervisor.front.http.connection_limits import ConnectionLimits
-from supervisor.front.http.idle_connections import ConnectionState, Observation
+from supervisor.front.http.connection_counts import ConnectionCounts
+from supervisor.front.http.connection_waits import ConnectionState, Observation
 from supervisor.front.invoke.call_ids import CallIds
 from supervisor.front.invoke.http_call import HttpCall
 from supervisor.front.invoke.origins import Asked
@@ -72,8 +72,8 @@ class Edge:
     """
 
     loop: asyncio.AbstractEventLoop
-    limits: ConnectionLimits
-    wait_limits: idle_connections.WaitLimits
+    counts: ConnectionCounts
+    wait_limits: connection_waits.WaitLimits
     call_ids: CallIds
     recognise: Callable[[bytes, Headers], Asked | None]
     invoke: Callable[[HttpCall], None]
@@ -112,11 +112,11 @@ class Edge:
         now = self.loop.time()
         for connection in connections[:LOOKED_AT_ONCE]:
             state = connection.state()
-            seen = connection.seen = idle_connections.look(connection.seen, state, now)
-            action = idle_connections.judge(seen, now, self.wait_limits)
-            if action is idle_connections.SweepAction.TOO_SLOW:
+            seen = connection.seen = connection_waits.look(connection.seen, state, now)
+            action = connection_waits.judge(seen, now, self.wait_limits)
+            if action is connection_waits.SweepAction.TOO_SLOW:
                 connection.too_slow()
-            elif action is not idle_connections.SweepAction.KEEP:
-                connection.end(action is idle_connections.SweepAction.ABORT)
+            elif action is not connection_waits.SweepAction.KEEP:
+                connection.end(action is connection_waits.SweepAction.ABORT)
         if rest := connections[LOOKED_AT_ONCE:]:
             self.loop.call_soon(self._look, rest)

@@ -1,8 +1,10 @@
 """Parses one request as its bytes come: llhttp, and the bounds around it.  No I/O.
 
-llhttp gets no byte of the next message (``pieces``), so the connection knows where each message ends.  If a
-body has very many places where it might end, only some of them are cut.  If the next message begins inside
-such a piece, none of its bytes are used, and the connection ends with the answer (``keeps_alive``).
+The bytes are cut into pieces: llhttp gets no byte of the next message, so the connection knows where each
+message ends.  A head ends behind an empty line and nowhere else.  So does a body in chunks: behind the last
+chunk or its trailers.  Inside a body an empty line may stand anywhere, and a cut there does no harm.  If a
+body has very many empty lines, only some are cut.  The next message may then begin inside a piece: none of
+its bytes are used, and the connection ends with the answer (``keeps_alive``).
 ``has_head`` and ``is_whole`` tell the progress.  ``feed`` and ``target`` refuse an invalid request with a
 PlatformError; after that nothing more can be fed.
 """
@@ -15,7 +17,6 @@ import httptools
 
 from supervisor.errors import PlatformError
 from supervisor.front.http import request_head
-from supervisor.front.http.pieces import first_not_empty, piece_end, tail_of
 from supervisor.front.http.request_head import Framing, RequestTarget
 from supervisor.front.outcome.answers import Headers
 
@@ -25,6 +26,9 @@ FRAMING_SLACK_BYTES = 1 << 16
 FRAMING_RUN_BYTES = 1 << 16
 # The bytes of one read are cut into at most this many pieces, each of which costs a microsecond or two.
 CUTS_MOST = 64
+END = b"\r\n\r\n"
+# This many bytes of an empty line may be the last ones of the piece before.
+TAIL_BYTES = len(END) - 1
 TOO_MUCH_FRAMING = "the sizes, extensions and trailers of its chunks are too long"
 
 
@@ -249,3 +253,28 @@ class Message:
 
 def _nowhere(_: bytes) -> None:
     """Drops the body of a closed connection."""
+
+
+def piece_end(data: bytearray, at: int, size: int, tail: bytes) -> int:
+    """The end of the piece that begins at ``at``: behind the next empty line, else ``size``.
+
+    ``tail`` is ``tail_of`` the pieces before.
+    """
+    if tail:
+        seam = tail + data[at : min(size, at + TAIL_BYTES)]
+        found = seam.find(END)
+        if found >= 0:
+            return at + found + len(END) - len(tail)
+    found = data.find(END, at, size)
+    return found + len(END) if found >= 0 else size
+
+
+def first_not_empty(data: bytearray, at: int, size: int) -> int:
+    """The first byte at or after ``at`` that is no line end."""
+    return size - len(data[at:size].lstrip(b"\r\n"))
+
+
+def tail_of(tail: bytes, piece: memoryview) -> bytes:
+    """The last TAIL_BYTES of all pieces so far, where an empty line may have begun."""
+    last = bytes(piece[-TAIL_BYTES:])
+    return last if len(last) == TAIL_BYTES else (tail + last)[-TAIL_BYTES:]

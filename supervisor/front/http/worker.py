@@ -17,11 +17,11 @@ from typing import Any, Protocol
 import uvloop
 from gunicorn.workers.base import Worker
 
-from supervisor.front.http.asgi_cycle import Cycle
+from supervisor.front.http.api_request import ApiRequest
 from supervisor.front.http.connection import Connection
-from supervisor.front.http.connection_limits import ConnectionLimits
+from supervisor.front.http.connection_counts import ConnectionCounts
+from supervisor.front.http.connection_waits import WaitLimits
 from supervisor.front.http.edge import Edge
-from supervisor.front.http.idle_connections import WaitLimits
 from supervisor.front.invoke.call_ids import CallIds
 from supervisor.front.invoke.http_call import HttpCall
 from supervisor.front.invoke.origins import Asked
@@ -126,7 +126,7 @@ class FrontWorker(Worker):  # type: ignore[misc]
         await application.start()
         self._edge = Edge(
             self._loop,
-            ConnectionLimits(
+            ConnectionCounts(
                 settings.connections_most, settings.connections_per_address, settings.requests_max_bytes
             ),
             WaitLimits(
@@ -139,7 +139,7 @@ class FrontWorker(Worker):  # type: ignore[misc]
             application.call_ids,
             application.recognise,
             application.invoke,
-            functools.partial(Cycle, application),
+            functools.partial(ApiRequest, application),
         )
         servers = [
             await self._loop.create_server(

@@ -17,7 +17,7 @@ from collections.abc import Callable
 
 from supervisor.errors import PlatformError
 from supervisor.front.functions.directory import Directory
-from supervisor.front.invoke import request, timing
+from supervisor.front.invoke import request
 from supervisor.front.invoke.call_ids import CallIds
 from supervisor.front.invoke.credential import Credentials
 from supervisor.front.invoke.http_call import Beside, HttpCall
@@ -122,9 +122,10 @@ class Gateway:
         self._keep(self._loop.create_task(self._found(call, then)))
 
     async def _found(self, call: HttpCall, then: Step) -> None:
-        """Have the function and its space's values in memory, then go on."""
+        """Have the function, unless the call has it, and its space's values in memory; then go on."""
         try:
-            call.function = await self._directory.find(call.asked.space, call.asked.name)
+            if call.function is None:
+                call.function = await self._directory.find(call.asked.space, call.asked.name)
             if call.function is not None:
                 await self._directory.values_of(call.asked.space)
         except Exception as error:  # the door has the answer to it
@@ -187,7 +188,8 @@ class Gateway:
         assert function is not None
         call.pool = function.pool
         call.version = function.deployment.version
-        self._reports.begin(call.asked.space, call.asked.name, call.call_id, call.event_headers)
+        if (on_begin := self._reports.on_begin) is not None:
+            on_begin(call.asked.space, call.asked.name, call.call_id, call.event_headers)
         function.pool.submit(call)
         # The cell works now, and this front has nothing else to do for the caller.
         self.report_ended()
@@ -227,7 +229,8 @@ class Gateway:
     def _answer(self, call: HttpCall, answer: Answer) -> None:
         call.is_closed = True
         call.frame = None  # with the body, while the call waits for its report
-        stamps = timing.stamps(call.call_id, call.started, call.queue_s, call.init_s, call.execution_s)
+        total_s = time.perf_counter() - call.started
+        stamps = answers.stamps(call.call_id, total_s, call.queue_s, call.init_s, call.execution_s)
         headers = answer.complete(stamps, call.asked)
         if call.cors is not None:
             headers = cors.dressed(headers, call.cors, call.method, call.headers)

@@ -30,6 +30,7 @@ class LogPipes:
         self._view = stack_dumps.AuthorsView()
         self._whose = whose
         self._parsers = (PipeParser(stdout, "stdout"), PipeParser(stderr, "stderr"))
+        self._has_rest = False
         self._poll = select.poll()
         self._loop = asyncio.get_running_loop()
         for parser in self._parsers:
@@ -57,14 +58,19 @@ class LogPipes:
 
         ``is_last``: no other call runs, so that unfinished lines are this one's.
         """
-        has_more = self._poll.poll(0)  # one system call instead of two reads, which rarely find anything
-        for parser in self._parsers:
-            if has_more or parser.has_rest:
+        has_more = bool(self._poll.poll(0))  # one system call, not two reads, which rarely find anything
+        if has_more or self._has_rest:
+            for parser in self._parsers:
                 lines = parser.read(READS_TO_THE_BOTTOM)[0] if has_more else []
                 lines += parser.last() if is_last else parser.last_of(number)
                 if lines:
                     self._take(lines, parser)
+            self._note_rest()
         self.lines.end_call(call_id, number, is_last)
+
+    def _note_rest(self) -> None:
+        """Note whether a parser holds an unfinished line: after most reads none does."""
+        self._has_rest = any(parser.has_rest for parser in self._parsers)
 
     def read_to_the_end(self) -> None:
         """Read all that the pipes hold, unfinished lines too."""
@@ -89,6 +95,7 @@ class LogPipes:
             lines += parser.last()
         if lines:
             self._take(lines, parser)
+        self._note_rest()
 
     def _take(self, lines: list[Line], parser: PipeParser) -> None:
         if parser.name == "stderr":

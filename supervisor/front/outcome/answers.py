@@ -84,6 +84,21 @@ class Answer:
         return headers
 
 
+def stamps(
+    call_id: str, total_s: float, queue_s: float = 0.0, init_s: float = 0.0, execution_s: float = 0.0
+) -> Headers:
+    """Tell a caller its call id and where the time of its request went, in seconds and milliseconds."""
+    return [
+        (b"x-call-id", call_id.encode("latin-1")),
+        (b"x-duration-seconds", b"%.6f" % total_s),
+        (
+            b"server-timing",
+            b"queue;dur=%.3f, init;dur=%.3f, exec;dur=%.3f"
+            % (queue_s * 1e3, init_s * 1e3, execution_s * 1e3),
+        ),
+    ]
+
+
 def function_headers(headers: tuple[tuple[str, str], ...]) -> Headers:
     """The headers that are taken from a function; RemoteProtocolError for an invalid header."""
     taken: Headers = []

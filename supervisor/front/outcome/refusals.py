@@ -78,12 +78,6 @@ def no_place(waited_s: float, instances: int) -> PlatformError:
     )
 
 
-def no_cell(reason: str, message: str) -> PlatformError:
-    """503; the warden gave no cell."""
-    what = f"no instance can be started: {message}; try again"
-    return PlatformError(503, what, {"reason": reason}, {"Retry-After": "2"})
-
-
 def replaced_too_often() -> PlatformError:
     """503; each look-up found a version that was replaced before it took the call."""
     return PlatformError(
@@ -92,7 +86,7 @@ def replaced_too_often() -> PlatformError:
 
 
 def leaving() -> PlatformError:
-    """503 of a call that had not begun when the server's time to drain was up."""
+    """503 of what comes too late: the server's time to drain is up, or its warden is gone."""
     return PlatformError(503, "the server is shutting down; try again", headers={"Retry-After": "2"})
 
 

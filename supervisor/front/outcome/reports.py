@@ -70,7 +70,12 @@ def line_of(report: Report) -> str:
 
 
 class Reports:
-    """The reports of one front."""
+    """The reports of one front.
+
+    ``on_begin(space, function, call_id, headers)`` hears of each call that is about to be queued.
+    """
+
+    on_begin: Callable[[str, str, str, Sequence[tuple[str, str]]], None] | None = None
 
     def __init__(
         self,
@@ -88,9 +93,6 @@ class Reports:
         self._pending: list[Report] = []
         self._timer: asyncio.TimerHandle | None = None
         self._loop = asyncio.get_running_loop()
-
-    def begin(self, space: str, function: str, call_id: str, headers: Sequence[tuple[str, str]]) -> None:
-        """A call is about to be queued; ``take`` follows when it has ended."""
 
     def take(self, report: Report) -> None:
         """Take the report of a call that has ended."""

@@ -6,5 +6,5 @@ Reading order: ``pool`` (the queue and the instances), ``lease_request`` (what t
 ``instance`` (one leased cell: frames, clock, end) with its pipes in ``cell``, ``deadlines`` (what
 happens to a call past its limit), ``fresh_instance`` (no state survives a call); then the decisions, which
 are pure or nearly so: ``growth``, ``import_waits``, ``circuit`` and ``failed_starts``, ``recycling``,
-``limits_met``, ``eviction``.
+``limits_met``, ``eviction`` (of idle instances, and when cells are scarce).
 """

@@ -1,13 +1,35 @@
-"""Which instances of a front are evicted when the warden asks for cells.  Pure."""
+"""Which instances a front evicts: those idle too long, and more when the warden asks for cells.  Pure."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 T = TypeVar("T")
+
+
+class Used(Protocol):
+    """An instance: how many calls run on it, and when its last one ended (or, before one, its import)."""
+
+    @property
+    def load(self) -> int:
+        """How many calls run on it."""
+
+    last_used: float
+
+
+U = TypeVar("U", bound=Used)
+
+
+def idle_too_long(free: Iterable[U], not_used_since: float, most: int) -> list[U]:
+    """The instances that were idle since ``not_used_since``, longest first, at most ``most``.
+
+    ``most`` is how many the function has above its ``min_instances``.
+    """
+    idle = [each for each in free if each.load == 0 and each.last_used <= not_used_since]
+    return sorted(idle, key=lambda each: each.last_used)[: max(0, most)]
 
 
 @dataclass(frozen=True)

@@ -49,7 +49,7 @@ class FreshInstance(Instance):
         self._loop.add_reader(self._word_fd, self._read_word)
 
     async def start(self, init: bytes, within_s: float) -> wire.Frame:
-        """As every instance's; waits for pid 1's first word too."""
+        """As ``Instance.start``; waits for pid 1's first frame, too."""
         frame = await super().start(init, within_s)
         if frame.kind == wire.READY:
             try:

@@ -235,7 +235,7 @@ class Instance:
         return is_first
 
     def _make_way_soon(self) -> None:
-        """It has met a limit: take no more calls.  If that was in its import, it serves those that wait."""
+        """Take no more calls after a limit was met; if that was in the import, serve those that wait."""
         if self.ready_at:
             self.is_retiring = True
             if not self.load:

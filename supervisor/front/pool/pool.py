@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable
 from supervisor.errors import PlatformError
 from supervisor.front.outcome import refusals
 from supervisor.front.outcome.lost_calls import StartFailed, StartLate
-from supervisor.front.pool import growth, import_waits, recycling
+from supervisor.front.pool import eviction, growth, import_waits, recycling
 from supervisor.front.pool.cell.instance_identity import InstanceIdentity
 from supervisor.front.pool.cell.pending_call import NOT_WAITED, PendingCall
 from supervisor.front.pool.failed_starts import FailedStarts
@@ -116,7 +116,7 @@ class Pool:
             self._start_ahead()
 
     def _is_free(self, instance: Instance, seconds: float) -> None:
-        """A call ended after ``seconds``; its place goes to the first call that waits."""
+        """Give the place of a call that ended after ``seconds`` to the first call that waits."""
         self._typical_s += (seconds - self._typical_s) * TYPICAL_WEIGHT if self._typical_s else seconds
         self._offer(instance)
 
@@ -282,7 +282,7 @@ class Pool:
             # Ours are busy, or all are another front's: the calls go on waiting.
             self._ask_again_at = self._loop.time() + ASK_AGAIN_S
         else:
-            self._fail_waiting(refusals.no_cell(refused.reason, refused.message))
+            self._fail_waiting(refused)
 
     def _fail_waiting(self, error: Exception) -> None:
         """Fail the calls that wait, for they wait for what just failed; later calls get a new try."""
@@ -342,16 +342,12 @@ class Pool:
         """The instances that have said READY."""
         return list(self._serving)
 
-    def drop_idle(self, not_used_since: float, keep: int = 0) -> int:
-        """End instances idle since ``not_used_since``, all but ``keep``; returns how many it ended."""
-        dropped = 0
-        for instance in sorted(self._free, key=lambda instance: instance.last_used):
-            if len(self.instances) - dropped <= keep:
-                break
-            if instance.load == 0 and instance.last_used <= not_used_since:
-                self.make_way(instance, "released")
-                dropped += 1
-        return dropped
+    def evict_idle(self) -> None:
+        """End the instances that have been idle for longer than ``idle_seconds``."""
+        not_used_since = self._loop.time() - self.limits.idle_seconds
+        most = len(self.instances) - self.limits.min_instances
+        for instance in eviction.idle_too_long(self._free, not_used_since, most):
+            self.make_way(instance, "released")
 
     def make_way(self, instance: Instance, cause: str) -> None:
         """Send the instance no more calls, and end it for ``cause``: now, or after its last call."""

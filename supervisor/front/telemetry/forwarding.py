@@ -61,11 +61,8 @@ class ForwardingReports(Reports):
         form = json_of if settings.log_format == "json" else line_of
         super().__init__(settings.call_reports, keep=keep, line_of=form)
         self._exporter = exporter
-
-    def begin(self, space: str, function: str, call_id: str, headers: Sequence[tuple[str, str]]) -> None:
-        """Note that a call has come to a function that exists."""
-        if self._exporter is not None:
-            self._exporter.begin(space, function, call_id, headers)
+        if exporter is not None:
+            self.on_begin = exporter.begin
 
     def take(self, report: Report) -> None:
         """Report a call that has ended, and export it."""

@@ -4,6 +4,6 @@ Not here: what happens inside a cell (``worker.sandbox``), and how many cells th
 
 Reading order: ``cell_states`` (its life as a table), ``held_cell`` (its handles and messages),
 ``confinement`` (what every cell is made with), ``uid_pool`` (user ids), ``code_mount`` (a function's code),
-``cell_folders`` (scratch space where there are no namespaces), ``kill_boost`` (processor time while a large
-cell is killed).
+``bare_cell_folders`` (scratch space where there are no namespaces), ``kill_boost`` (processor time while a
+large cell is killed).
 """

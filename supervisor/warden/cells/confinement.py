@@ -18,7 +18,7 @@ from typing import NamedTuple
 from seccomp.compiler import compile_profile
 from seccomp.profile import load
 from supervisor.link_records import CellLimits, Layer
-from supervisor.warden.cells.cell_folders import CellFolders
+from supervisor.warden.cells.bare_cell_folders import BareCellFolders
 from supervisor.warden.cells.code_mount import BundleCode, Bundles
 from supervisor.warden.cells.kill_boost import KillBoost
 from supervisor.warden.jail import _host_syscalls as sys_
@@ -28,7 +28,7 @@ from supervisor.warden.jail.device_nodes import own_devices
 from supervisor.warden.jail.host_names import HostNames
 from supervisor.warden.jail.probes import Finding
 from supervisor.warden.jail.tiers import REMEDIES, Tier
-from supervisor.warden.memory import memory_policy
+from supervisor.warden.memory import cell_memory_policy
 from supervisor.warden.memory.memory_guard import COUNTED, EVIDENCE, MemoryGuard
 from supervisor.warden.memory.open_files import OpenFilesGuard
 from supervisor.warden.supply.preload import ImportProfile
@@ -86,14 +86,14 @@ class Confinement:
         cgroups: Cgroups,
         findings: Mapping[str, Finding],
         bundles: Bundles,
-        cell_folders: CellFolders | None,
+        bare_cell_folders: BareCellFolders | None,
         readable: Mapping[str, Sequence[str]],
     ) -> None:
         self.tier = tier
         self.cgroups = cgroups
         self.kill_boost = KillBoost(cgroups)
         self.bundles = bundles
-        self.cell_folders = cell_folders
+        self.bare_cell_folders = bare_cell_folders
         self.readable = readable
         self._findings = findings
         machine = os.uname().machine
@@ -135,7 +135,7 @@ class Confinement:
         self._sweeper.submit(self.cgroups.drop, leaf)
 
     def close(self) -> None:
-        """At shutdown: wait for the last leaves to be removed, SWEEP_SECONDS at most."""
+        """Wait at the server's end until the last cgroups are removed, SWEEP_SECONDS at most."""
         try:
             self._sweeper.submit(int).result(SWEEP_SECONDS)
         except TimeoutError:
@@ -196,28 +196,28 @@ class Confinement:
             is_fresh=limits.is_fresh,
             names=self._names.files() if kind.network != "none" and self.has_namespaces else {},
         )
-        if self.cell_folders is None:
+        if self.bare_cell_folders is None:
             return tie
         return tie.replaced(
-            function_dir=str(self.cell_folders.function_dir(name, code, self.bundles)),
-            tmp_dir=str(self.cell_folders.tmp_dir(name)),
+            function_dir=str(self.bare_cell_folders.function_dir(name, code, self.bundles)),
+            tmp_dir=str(self.bare_cell_folders.tmp_dir(name)),
             readable=list(self.readable[kind.runtime]),
         )
 
     @property
     def bare_code(self) -> Path | None:
         """The folder of our worker code, for zygotes without a root of their own; None with namespaces."""
-        return None if self.cell_folders is None else self.cell_folders.code_dir
+        return None if self.bare_cell_folders is None else self.bare_cell_folders.code_dir
 
     def make_folders(self, name: str, uid: int) -> None:
         """Make a cell's folders, in tiers without namespaces."""
-        if self.cell_folders is not None:
-            self.cell_folders.make(name, uid)
+        if self.bare_cell_folders is not None:
+            self.bare_cell_folders.make(name, uid)
 
     def drop_folders(self, name: str) -> None:
         """Remove the folders of a cell that has been reaped."""
-        if self.cell_folders is not None:
-            self.cell_folders.drop(name)
+        if self.bare_cell_folders is not None:
+            self.bare_cell_folders.drop(name)
 
     def unproven(self, proof: Sequence[ProvenLayer]) -> list[str]:
         """The layers of this tier that a proof does not name."""
@@ -266,7 +266,7 @@ class Confinement:
 
 def budget_of(limits: CellLimits) -> Budget:
     """The cgroup limits of a function."""
-    kernel_bytes = memory_policy.kernel_bytes(limits.memory_bytes, limits.tmp_bytes)
+    kernel_bytes = cell_memory_policy.kernel_bytes(limits.memory_bytes, limits.tmp_bytes)
     return Budget(kernel_bytes, limits.processes, limits.cpu)
 
 

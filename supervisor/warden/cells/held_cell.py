@@ -143,7 +143,7 @@ class Cell:
         self._confine_when_all_is_here()
 
     def _confine_when_all_is_here(self) -> None:
-        """It runs and waits: put it into its cgroups, write its id maps, then let it build.
+        """Put a cell that runs and waits into its cgroups, write its id maps, then let it build.
 
         Cgroups come first, because pages are charged to the group of whoever touches them first.  Its parent
         writes the maps, because the cell's own /proc files may belong to the host's root.
@@ -251,12 +251,12 @@ class Cell:
         self._confinement.open_files.watch(self.name, opener)
 
     def returned(self, pipes: list[int]) -> None:
-        """A front handed the cell back with its pipe ends.  OSError when they cannot be had again."""
+        """Take the cell back from a front, with its pipe ends.  OSError when they cannot be kept."""
         self.pipes.take_back(pipes)
         self.state = next_state(self.state, CellEvent.RETURNED)
 
     def leased_again(self) -> None:
-        """Another front takes it, for the same version."""
+        """Note that another front has the cell now, for the same version."""
         self.state = next_state(self.state, CellEvent.LEASED_AGAIN)
 
     def signal(self, name: str) -> None:
@@ -287,7 +287,7 @@ class Cell:
         log.debug("cell %s was killed (%s) at %.6f", self.name, cause, time.perf_counter())
 
     def _tell(self, peak_bytes: int) -> None:
-        """Its memory is at its limit: its code gets a MemoryError, and it serves no call after this."""
+        """Raise a MemoryError in the cell, whose memory is at its limit; it serves no further call."""
         self._hooks.on_met(self, "memory", peak_bytes)
         with contextlib.suppress(LinkClosed):  # it is gone, and about to be reaped
             self._setup.send(setup_messages.SendSignal("memory"))
@@ -339,11 +339,11 @@ class Cell:
         return ending.replaced(peak_bytes=self._confinement.guard.peak(self.name, kills))
 
     def meter(self) -> Meter | None:
-        """What the kernel counts of it; None without a group."""
+        """The kernel's counters of the cell; None without a cgroup."""
         return Meter(self._leaf.folders) if self._leaf is not None else None
 
     def memory_bytes(self) -> int:
-        """What it has now, as far as was looked."""
+        """The memory of the cell at the last look."""
         return self._confinement.guard.used(self.name)
 
     def not_grown(self, reason: str) -> None:

@@ -125,7 +125,7 @@ class Accounts(Generic[R, C, H]):
         return self._spare.pop(cell.name)[1]
 
     def no_more_spare(self, cell: C) -> bool:
-        """A returned cell is not to be leased again.  False if it was not waiting for that."""
+        """Take a returned cell from those that may be leased again.  False if it was not among them."""
         return self._spare.pop(cell.name, None) is not None
 
     def spare_of(self, key: Key) -> list[C]:

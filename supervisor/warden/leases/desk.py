@@ -107,7 +107,7 @@ class Desk:
         return self.accounts.spaces_of(session)
 
     def join(self, sock: socket.socket, pidfd: int = -1) -> None:
-        """A new front worker's end, and a descriptor of its process."""
+        """Take in a new front worker: our end of its link, and a descriptor of its process."""
         session = Session(self, sock, pidfd)
         self.sessions.add(session)
         for message in self._news.values():
@@ -120,7 +120,7 @@ class Desk:
             session.tell(message)
 
     def left(self, session: Session) -> None:
-        """A front is gone: its calls are lost, so its cells die with it, and nobody waits for others."""
+        """Forget a front that is gone: kill its cells, whose calls are lost, and drop its requests."""
         self.sessions.discard(session)
         with contextlib.suppress(StepsFailed):  # the log has it, and the caller has more to do
             take_all_steps(
@@ -132,7 +132,7 @@ class Desk:
             )
 
     def heard(self, session: Session, message: object, descriptors: list[int]) -> None:
-        """One message of a front; its handler owns the descriptors.  Malformed."""
+        """Handle one message of a front; the handler owns the descriptors.  Malformed."""
         self.handlers[type(message)](session, message, descriptors)
 
     def _kill(self, session: Session, message: KillCell, _: list[int]) -> None:
@@ -208,7 +208,7 @@ class Desk:
         return max(holders, key=lambda other: len(self.accounts.held_by(other)))
 
     def _hope(self, request: Request, holder: Session) -> None:
-        """Another front may have one that it does not need; else this one starts its own a moment later."""
+        """Ask the other fronts for a spare instance; if none has one, start a new one a moment later."""
         ask = next(self._asks)
         self._hoping[ask] = request
         self._at_limit.append(request)
@@ -239,7 +239,7 @@ class Desk:
                 return
 
     def _serve(self, request: Request, cell: Cell | None, reason: str) -> None:
-        """A blank cell is here (or none can be): tie it and hand it over."""
+        """Tie the blank cell and hand it over; without a cell, refuse the request."""
         if request.is_answered or request.session.link.is_closed:
             self._give_up(request)  # nobody waits any more; the cell stays blank
             return
@@ -350,7 +350,7 @@ class Desk:
         self._drop(request)
 
     def _drop(self, request: Request) -> None:
-        """It gets no cell."""
+        """Forget a request that gets no cell."""
         request.answer()
         if request in self._at_limit:
             self._at_limit.remove(request)
@@ -361,7 +361,7 @@ class Desk:
         self._give_up(request)
 
     def met(self, cell: Cell, what: str, peak_bytes: int) -> None:
-        """It has met a limit, or has a new peak: its front decides.  A cell that nobody holds ends."""
+        """Tell the front that its cell met a limit, or has a new peak; end a cell that no front holds."""
         session = self.accounts.holder_of(cell.name)
         if session is not None:
             session.tell(LimitMet(cell.name, what, peak_bytes))
@@ -369,7 +369,7 @@ class Desk:
             self._drop_spare(cell)
 
     def ended(self, cell: Cell, ending: CellEnd) -> None:
-        """A cell has been reaped: its front hears why, its claim is free."""
+        """Remove a cell that has been reaped: tell its front why it ended, and free its place."""
         self.starts.ended(cell.name)
         session, request = self.accounts.ended(cell.name)
         if session is not None:
@@ -378,7 +378,7 @@ class Desk:
             self._retry_at_limit(request.key)
 
     def mend(self, alive: Container[str]) -> None:
-        """An error broke off the handling of an end: correct the book.  Only these cells live."""
+        """Correct the accounts after an error broke off the handling of an end; only these cells live."""
         for session, name in self.accounts.keep_only(alive):
             session.tell(CellEnded(name, CellEnd("exited")))
         self._at_limit.clear()
@@ -388,7 +388,7 @@ class Desk:
                 self._place(request)
 
     def close(self) -> None:
-        """At shutdown, after the fronts have gone."""
+        """Close all links at the server's end, after the fronts have gone."""
         for session in list(self.sessions):
             session.link.close()
         self._bundles.close()

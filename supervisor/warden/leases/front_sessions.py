@@ -24,7 +24,7 @@ class Owner(Protocol):
     """The desk, as far as a session needs it."""
 
     def heard(self, session: Session, message: object, descriptors: list[int]) -> None:
-        """A message of this front; the descriptors are the desk's.  Malformed."""
+        """Handle a message of this front; the desk owns the descriptors.  Malformed."""
 
     def left(self, session: Session) -> None:
         """The front's link is closed."""
@@ -55,7 +55,7 @@ class Request:
         session.waiting.add(self)
 
     def answer(self) -> None:
-        """It gets its one answer now, so its deadline ends."""
+        """Mark the request as answered, and end its deadline."""
         self.is_answered = True
         self.session.waiting.discard(self)
         if self.deadline is not None:
@@ -90,7 +90,7 @@ class Session:
             return False
 
     def let_go(self) -> None:
-        """Its link is closed.  A front that broke its protocol is killed, and gunicorn starts another."""
+        """Close the link.  A front that broke the protocol is killed, and gunicorn starts another."""
         pidfd, self._pidfd = self._pidfd, -1
         if self.link.fault:
             log.error("a front broke its protocol (%s): it is ended, and another starts", self.link.fault)

@@ -53,9 +53,9 @@ class SpaceShares:
         return fairness.in_turn(asking, self._held, self._passed)
 
     def one_more_waits(self) -> None:
-        """A lease begins to wait.
+        """Note that a lease begins to wait.
 
-        Ask a front for an idle cell if there is no room, and again while leases wait.
+        Where there is no room, a front is asked for an idle cell, and again while leases wait.
         """
         asking, coming = self.waiting_leases()
         if len(asking) > coming:

@@ -26,7 +26,7 @@ class StartStates:
         self._failed: OrderedDict[Key, tuple[int, str]] = OrderedDict()
 
     def heard(self, start: StartState, is_its_own: bool) -> None:
-        """A front's report.  ``is_its_own``: the front holds the cell that it names."""
+        """Take a front's report of a start.  ``is_its_own``: the front holds the cell that it names."""
         key = (start.space, start.name)
         if start.state == "importing":
             if is_its_own:  # else the cell has ended meanwhile

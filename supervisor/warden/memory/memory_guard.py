@@ -1,4 +1,4 @@
-"""The memory guard: looks at the memory of each running cell, and does what ``memory_policy`` decides.
+"""The memory guard: looks at the memory of each running cell, and does what ``cell_memory_policy`` decides.
 
 With a memory cgroup the kernel's events wake the guard, and a look costs microseconds.  Without one a thread
 reads the processes one by one.  Then the limit is soft: between two looks a function can take more, and the
@@ -18,13 +18,13 @@ from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from supervisor.function_limits import MIB
-from supervisor.warden.memory import memory_policy, process_memory
+from supervisor.warden.memory import cell_memory_policy, process_memory
+from supervisor.warden.memory.cell_memory_policy import MemoryVerdict, ProcessMemory, WatchedCell
 from supervisor.warden.memory.memory_meters import CountedMemory, Meter
-from supervisor.warden.memory.memory_policy import MemoryVerdict, ProcessMemory, WatchedCell
 
 log = logging.getLogger("cellblock.memory")
 
-EVIDENCE = f"looked at every {memory_policy.LOOK_EVERY_S:g} s, so a function may have more for a moment"
+EVIDENCE = f"looked at every {cell_memory_policy.LOOK_EVERY_S:g} s, so a function may have more for a moment"
 COUNTED = "the kernel counts what a cell's processes touch, and wakes the guard"
 EVENTS_AT_ONCE = 64
 NO_MEMORY = ProcessMemory(0, 0)
@@ -129,8 +129,8 @@ class MemoryGuard:
         if cell.base is None:  # the thread has not read it yet
             self._has_base(cell, process_memory.look_or_none(cell.pid, -1) or NO_MEMORY)
         cell.hooks, cell.tmp_bytes = hooks, tmp_bytes
-        cell.held_at = memory_policy.kernel_bytes(limit_bytes, tmp_bytes)
-        cell.watched = memory_policy.begin(limit_bytes, self._loop.time(), self.is_counted)
+        cell.held_at = cell_memory_policy.kernel_bytes(limit_bytes, tmp_bytes)
+        cell.watched = cell_memory_policy.begin(limit_bytes, self._loop.time(), self.is_counted)
         if isinstance(cell.base, CountedMemory):
             usage = cell.base.usage + limit_bytes
             cell.meter.slow_down_at(usage)
@@ -146,7 +146,7 @@ class MemoryGuard:
         """A front freezes an idle cell, or thaws it.  A frozen one is not looked at."""
         cell = self._cells.get(name)
         if cell is not None and cell.watched is not None:
-            cell.watched = memory_policy.frozen(cell.watched, is_frozen, self._loop.time())
+            cell.watched = cell_memory_policy.frozen(cell.watched, is_frozen, self._loop.time())
             self._look_later(cell, cell.watched.next_look)
 
     def used(self, name: str) -> int:
@@ -209,11 +209,11 @@ class MemoryGuard:
             now = self._loop.time()
             cell.meter.clear_event()
             cell.has_new_event = True
-            if now - cell.last_event > 2 * memory_policy.EVENT_MOST_S:
+            if now - cell.last_event > 2 * cell_memory_policy.EVENT_MOST_S:
                 cell.event_wait_s = 0.0
                 self._look(cell)
             else:
-                cell.event_wait_s = memory_policy.next_event_wait(cell.event_wait_s)
+                cell.event_wait_s = cell_memory_policy.next_event_wait(cell.event_wait_s)
                 cell.meter.disarm(self._epoll)
                 cell.is_disarmed = True
                 self._look_later(cell, now + cell.event_wait_s)
@@ -237,10 +237,10 @@ class MemoryGuard:
             if counted is not None:
                 in_tmp = self._in_tmp(cell, counted)
                 base = cell.base.anonymous + cell.base.shared
-                used = memory_policy.used_by_counters(counted.anonymous, counted.shared, in_tmp, base)
+                used = cell_memory_policy.used_by_counters(counted.anonymous, counted.shared, in_tmp, base)
                 cell.usage = counted.usage
                 cell.others = max(0, counted.usage - cell.base.usage - used)
-                top = cell.base.usage + cell.others + memory_policy.top_of(cell.watched)
+                top = cell.base.usage + cell.others + cell_memory_policy.top_of(cell.watched)
                 if top >= counted.usage:  # if lower, the write would make this loop reclaim pages
                     cell.meter.slow_down_at(top)
                 self._has_looked(cell, used)
@@ -249,8 +249,8 @@ class MemoryGuard:
             limit = cell.watched.limit_bytes
             self._read(
                 cell,
-                memory_policy.suspicious_from(base_look, limit),
-                lambda look: self._has_looked(cell, memory_policy.used_by_look(look, base_look, limit)),
+                cell_memory_policy.suspicious_from(base_look, limit),
+                lambda look: self._has_looked(cell, cell_memory_policy.used_by_look(look, base_look, limit)),
             )
 
     def _in_tmp(self, cell: _GuardedCell, counted: CountedMemory) -> int:
@@ -270,12 +270,12 @@ class MemoryGuard:
         if cell.watched is None or cell.has_ended:
             return
         now = self._loop.time()
-        cell.watched = memory_policy.after_look(cell.watched, used, now)
-        verdict = memory_policy.verdict(cell.watched, now)
+        cell.watched = cell_memory_policy.after_look(cell.watched, used, now)
+        verdict = cell_memory_policy.verdict(cell.watched, now)
         is_near = cell.usage + NEAR_LIMIT_BYTES >= cell.held_at
         excess = Excess.TOUCHED
         if is_near and cell.meter.is_held():
-            verdict = memory_policy.verdict_when_held(cell.watched, cell.is_lifted, now)
+            verdict = cell_memory_policy.verdict_when_held(cell.watched, cell.is_lifted, now)
             if used <= cell.watched.limit_bytes:
                 excess = Excess.HELD
             self._lift_later(cell)
@@ -290,14 +290,14 @@ class MemoryGuard:
     def _act(self, cell: _GuardedCell, verdict: MemoryVerdict, excess: Excess, now: float) -> None:
         assert cell.watched is not None
         peak = cell.watched.peak
-        if memory_policy.is_news(peak, cell.told_peak, cell.watched.limit_bytes):
+        if cell_memory_policy.is_news(peak, cell.told_peak, cell.watched.limit_bytes):
             cell.told_peak = peak
             cell.hooks.on_peak(peak)
         if verdict is MemoryVerdict.KILL:
             cell.watched = replace(cell.watched, is_frozen=True)  # no more looks
             cell.hooks.on_kill(peak, excess)
         elif verdict is MemoryVerdict.TELL:
-            cell.watched = memory_policy.told(cell.watched, now)
+            cell.watched = cell_memory_policy.told(cell.watched, now)
             cell.hooks.on_tell(peak)
 
     def _lift_later(self, cell: _GuardedCell) -> None:
@@ -309,10 +309,10 @@ class MemoryGuard:
         def lift() -> None:
             cell.is_lifted = True
             if not cell.has_ended:
-                cell.held_at += memory_policy.LIFT_BYTES
+                cell.held_at += cell_memory_policy.LIFT_BYTES
                 cell.meter.hold_at(cell.held_at)
 
-        self._loop.call_later(memory_policy.LIFT_AFTER_S, lift)
+        self._loop.call_later(cell_memory_policy.LIFT_AFTER_S, lift)
 
     # ---- the thread -------------------------------------------------------------------------
 
@@ -324,7 +324,7 @@ class MemoryGuard:
             if look is not None:
                 then(look)
             elif cell.watched is not None and not cell.has_ended:
-                self._look_later(cell, self._loop.time() + memory_policy.LOOK_EVERY_S)
+                self._look_later(cell, self._loop.time() + cell_memory_policy.LOOK_EVERY_S)
 
         self._in_thread(cell, lambda: process_memory.look_or_none(cell.pid, suspicious_from), looked)
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 import logging
 import os
 
-from supervisor.warden.memory.memory_policy import ProcessMemory
+from supervisor.warden.memory.cell_memory_policy import ProcessMemory
 
 log = logging.getLogger("cellblock.memory")
 

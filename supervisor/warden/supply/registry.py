@@ -168,7 +168,7 @@ class Registry:
         self._on_proof.pop(cell.name, lambda: None)()
 
     def _breach(self, reason: str) -> None:
-        """A system call succeeded that must not, so the tier does not hold: stop serving."""
+        """Stop serving: a system call succeeded that must not, so the tier does not hold."""
         if self._confinement.breach:
             return
         self._confinement.breach = reason

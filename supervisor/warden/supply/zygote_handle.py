@@ -260,7 +260,7 @@ class Zygote:
             process.kill()
 
     def ended(self, process: _Process) -> None:
-        """A process of ours was reaped."""
+        """Take note that one of this zygote's processes was reaped."""
         self._processes.remove(process)
         self.lost(process)
         if not any(other.number >= self._wanted_number for other in self._processes):
@@ -275,7 +275,7 @@ class Zygote:
         self._timer = asyncio.get_running_loop().call_later(delay, self._start)
 
     def rest(self) -> None:
-        """Nobody needs it: its processes end; ``start`` starts it again."""
+        """End the processes of a zygote that nobody needs; ``start`` starts it again."""
         self._is_resting = True
         self._forget_timer()
         for process in self._processes:

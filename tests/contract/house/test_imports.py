@@ -87,7 +87,7 @@ PURE = (
     "worker.zygote_messages", "worker.answer.response", "worker.answer.likely_mistakes",
     "worker.answer.json_body", "worker.answer.mistake",
     "supervisor.warden.cells.cell_states", "supervisor.warden.supply.blank_target",
-    "supervisor.warden.leases.fairness", "supervisor.warden.memory.memory_policy",
+    "supervisor.warden.leases.fairness", "supervisor.warden.memory.cell_memory_policy",
     "supervisor.warden.supply.recent_demand",
     "supervisor.front.pool.growth", "supervisor.front.pool.eviction", "supervisor.front.outcome.answers",
     "supervisor.front.functions.deployed_limits", "supervisor.function_limits",

@@ -24,7 +24,7 @@ PYTHON = {
 CTYPES = {
     "supervisor/warden/jail/_host_syscalls.py": "the trusted side's system calls",
     "worker/_syscalls.py": "the cell's side's system calls",
-    "supervisor/front/http/hardening.py": "two calls of prctl; the warden's wrapper is behind the wall",
+    "supervisor/front/http/process_confinement.py": "prctl, mallopt; the warden's wrapper is behind the wall",
     "seccomp/install.py": "seccomp(2)",
     "supervisor/runtimes/install.py": "asks the loader for libodbc.so.2; calls nothing in it",
 }

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from supervisor.front.http.connection import INBOX_MAX_BYTES, LINGER_BYTES
-from supervisor.front.http.connection_limits import ADDRESS_SHARE
+from supervisor.front.http.connection_counts import ADDRESS_SHARE
 from supervisor.front.http.message import FRAMING_RUN_BYTES, FRAMING_SLACK_BYTES
 from supervisor.front.http.request_head import HEAD_MAX_BYTES, HEADERS_MOST, REQUEST_LINE_MAX_BYTES
 from supervisor.front.http.worker import LINGER_SECONDS

@@ -73,7 +73,7 @@ def test_a_front_takes_no_default_for_a_setting_that_it_was_not_told() -> None:
     values = front_settings.for_a_new_front(Settings())
     del values["head_seconds"]
 
-    with pytest.raises(KeyError, match="head_seconds"):
+    with pytest.raises(ValueError, match="head_seconds"):
         front_settings.at_start(values)
 
 

@@ -8,8 +8,7 @@ from hypothesis import strategies as st
 
 from supervisor.errors import PlatformError
 from supervisor.front.http import request_head
-from supervisor.front.http.message import CUTS_MOST, Message
-from supervisor.front.http.pieces import END, piece_end, tail_of
+from supervisor.front.http.message import CUTS_MOST, END, Message, piece_end, tail_of
 
 
 def status_of(url: bytes, method: bytes = b"GET") -> int:

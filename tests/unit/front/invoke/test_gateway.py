@@ -92,7 +92,7 @@ class Front:
             find=self.find,
             values_of=self.values_of,
         )
-        reports = SimpleNamespace(begin=lambda *_: None, take=self.reports.append)
+        reports = SimpleNamespace(on_begin=None, take=self.reports.append)
         credentials = Credentials(hashlib.sha256(TOKEN.encode()).digest())
         self.gateway = Gateway(directory, credentials, reports, CallIds())  # type: ignore[arg-type]
 
@@ -159,6 +159,19 @@ def test_a_call_is_submitted_in_the_same_turn_with_one_look_up() -> None:
         front.gateway.report_ended()
         report = front.reports[0]
         assert (report.outcome, report.version, report.instance) == (Outcome.ANSWERED, 1, "-")
+
+    run(scenario)
+
+
+def test_a_call_whose_secrets_changed_meanwhile_waits_for_them_and_keeps_its_function() -> None:
+    async def scenario(front: Front) -> None:
+        front.values.clear()
+        _, call = front.call(BEARER)
+        pool = front.store[KEY].pool
+        assert pool.calls == []
+        await turns()
+        assert pool.calls == [call] and call.values.revision == 2
+        assert front.functions.looked_up == 1 and front.finds == 0
 
     run(scenario)
 

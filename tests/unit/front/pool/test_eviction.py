@@ -1,11 +1,13 @@
-"""Which instances make way when cells are scarce."""
+"""Which instances end after an idle time, and which make way when cells are scarce."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from supervisor.front.pool.eviction import Candidate, to_evict
+from supervisor.front.pool.eviction import Candidate, idle_too_long, to_evict
 
 instances = st.lists(
     st.builds(
@@ -26,6 +28,25 @@ def one(
     name: str, space: str, last_used: float, *, idle: bool = True, leaving: bool = False, kept: bool = False
 ) -> Candidate[str]:
     return Candidate(space, last_used, idle, leaving, kept, name)
+
+
+@dataclass
+class Held:
+    """An instance as ``idle_too_long`` sees it."""
+
+    last_used: float
+    load: int = 0
+
+
+def test_instances_idle_too_long_end_the_longest_idle_first_and_busy_ones_never() -> None:
+    old, older, fresh, busy = Held(2.0), Held(1.0), Held(9.0), Held(1.0, load=1)
+    assert idle_too_long([old, fresh, busy, older], 5.0, most=3) == [older, old]
+
+
+def test_those_that_the_function_keeps_stay_however_long_they_are_idle() -> None:
+    held = [Held(1.0), Held(2.0), Held(3.0)]
+    assert idle_too_long(held, 5.0, most=1) == [held[0]]
+    assert idle_too_long(held, 5.0, most=0) == idle_too_long(held, 5.0, most=-1) == []
 
 
 def test_of_idle_ones_the_space_that_has_most_gives_first_and_its_longest_idle_one() -> None:

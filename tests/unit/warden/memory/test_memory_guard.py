@@ -9,9 +9,9 @@ import sys
 from pathlib import Path
 
 from supervisor.warden.jail.cgroups import Budget, Cgroups, Leaf
+from supervisor.warden.memory.cell_memory_policy import LIFT_BYTES, kernel_bytes
 from supervisor.warden.memory.memory_guard import Excess, GuardHooks, MemoryGuard
 from supervisor.warden.memory.memory_meters import Meter
-from supervisor.warden.memory.memory_policy import LIFT_BYTES, kernel_bytes
 from tests.support.eventually import became, eventually
 from tests.support.patience import FACTOR
 from tests.unit.warden.conftest import Eater, Eating

@@ -1,4 +1,4 @@
-"""The limits of all cells together, from what the host has: of processes, memory and open files.
+"""The limits of all cells together: processes, memory and open files, from what the host has.
 
 Many functions, each within its own limits, can together use more than a host has.  So the group of all cells
 has limits too: a quarter of the host's processes and an eighth of its memory stay free.  No cgroup counts
@@ -27,7 +27,7 @@ UNLIMITED = 1 << 62
 
 
 @dataclass(frozen=True)
-class HostLimits:
+class HostResources:
     """What the host has, or the server's own group, whichever is less.  Threads count as processes."""
 
     processes: int
@@ -36,7 +36,7 @@ class HostLimits:
 
 
 @dataclass(frozen=True)
-class HostBudget:
+class ResourceBudget:
     """The limits of all cells together.  ``files`` is that of one instance, over all its processes."""
 
     processes: int
@@ -58,7 +58,7 @@ def _memory_total() -> int:
     return UNLIMITED
 
 
-def read_host(places: Mapping[str, CgroupFolder]) -> HostLimits:
+def read_host(places: Mapping[str, CgroupFolder]) -> HostResources:
     """Read what the host has.  ``places`` are the server's own groups (``cgroup_hierarchies.own_places``)."""
 
     def group(controller: str) -> int:
@@ -68,20 +68,20 @@ def read_host(places: Mapping[str, CgroupFolder]) -> HostLimits:
         )
 
     processes = min(_number("/proc/sys/kernel/pid_max"), _number("/proc/sys/kernel/threads-max"))
-    return HostLimits(
+    return HostResources(
         min(processes, group("pids")),
         _number("/proc/sys/fs/file-max"),
         min(_memory_total(), group("memory")),
     )
 
 
-def budget_for(settings: Settings, host: HostLimits) -> HostBudget:
+def budget_for(settings: Settings, host: HostResources) -> ResourceBudget:
     """The limits that the settings give; where they give none, all but what the host keeps."""
     processes = max(host.processes // 2, min(host.processes * 3 // 4, host.processes - PROCESSES_KEPT_LEAST))
     kept = max(MEMORY_KEPT_LEAST, host.memory_bytes // 8)
     memory = max(host.memory_bytes // 2, host.memory_bytes - kept)
     files = min(FILES_MOST, max(FILES_LEAST, host.files // FILES_SHARE))
-    return HostBudget(
+    return ResourceBudget(
         settings.cells_processes or processes,
         settings.cells_memory * MIB if settings.cells_memory else memory,
         settings.instance_files or files,

@@ -8,9 +8,9 @@ import pytest
 
 from supervisor.errors import ConfigurationError
 from supervisor.settings.declarations import Settings
-from supervisor.warden.admission import TIER_WORDS, admitted, is_loopback
 from supervisor.warden.jail.probes import Finding
 from supervisor.warden.jail.tiers import NEEDS, REMEDIES, Tier
+from supervisor.warden.start_check import TIER_WORDS, is_loopback, tier_to_serve_in
 
 ALL = frozenset(name for needs in NEEDS.values() for name in needs)
 LOOPBACK, OPEN = "127.0.0.1:8080", "0.0.0.0:8080"
@@ -45,16 +45,16 @@ def test_loopback_is_what_only_this_machine_can_connect_to(name: str, expected: 
 
 @pytest.mark.parametrize("tier", SERVED)
 def test_on_loopback_auto_takes_the_best_there_is(tier: Tier) -> None:
-    assert admitted(settings(LOOPBACK), host(tier)) is tier
+    assert tier_to_serve_in(settings(LOOPBACK), host(tier)) is tier
 
 
 @pytest.mark.parametrize("tier", Tier)
 def test_where_others_connect_auto_takes_namespaces_or_nothing(tier: Tier) -> None:
     if tier.has_namespaces:
-        assert admitted(settings(OPEN), host(tier)) is tier
+        assert tier_to_serve_in(settings(OPEN), host(tier)) is tier
         return
     with pytest.raises(ConfigurationError) as refusal:
-        admitted(settings(OPEN), host(tier))
+        tier_to_serve_in(settings(OPEN), host(tier))
     text = str(refusal.value)
     assert "needs tier A-user" in text
     assert f"gives {tier.value}" in text
@@ -68,10 +68,10 @@ def test_where_others_connect_auto_takes_namespaces_or_nothing(tier: Tier) -> No
 def test_a_named_tier_is_the_least_and_not_the_most(tier: Tier, least: Tier, bind: str) -> None:
     chosen = settings(bind, min_tier=least.value)
     if tier.strength >= least.strength:
-        assert admitted(chosen, host(tier)) is tier
+        assert tier_to_serve_in(chosen, host(tier)) is tier
         return
     with pytest.raises(ConfigurationError) as refusal:
-        admitted(chosen, host(tier))
+        tier_to_serve_in(chosen, host(tier))
     text = str(refusal.value)
     assert f"needs tier {least.value} (min_tier {least.value})" in text
     missing = [name for name in LACKS[tier] if name in NEEDS[least]]
@@ -81,18 +81,18 @@ def test_a_named_tier_is_the_least_and_not_the_most(tier: Tier, least: Tier, bin
 
 def test_a_host_that_gives_nothing_is_refused_on_loopback_with_the_way_to_try_things_out() -> None:
     with pytest.raises(ConfigurationError, match="--insecure-dev"):
-        admitted(settings(LOOPBACK), host(Tier.NONE))
+        tier_to_serve_in(settings(LOOPBACK), host(Tier.NONE))
 
 
 @pytest.mark.parametrize("tier", Tier)
 def test_insecure_dev_is_no_tier_whatever_the_host_gives(tier: Tier) -> None:
-    assert admitted(settings(LOOPBACK, insecure_dev=True), host(tier)) is Tier.NONE
+    assert tier_to_serve_in(settings(LOOPBACK, insecure_dev=True), host(tier)) is Tier.NONE
 
 
 @pytest.mark.parametrize("bind", [OPEN, "[::]:8080", "192.0.2.1:80", "example.org:80"])
 def test_insecure_dev_refuses_every_bind_but_loopback(bind: str) -> None:
     with pytest.raises(ConfigurationError) as refusal:
-        admitted(settings(bind, insecure_dev=True), host(Tier.A))
+        tier_to_serve_in(settings(bind, insecure_dev=True), host(Tier.A))
     assert "loopback only" in str(refusal.value)
     assert bind in str(refusal.value)
 

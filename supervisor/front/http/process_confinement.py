@@ -1,4 +1,4 @@
-"""Hardens a front's process before it reads a byte from the network.
+"""Confines a front's process before it reads a byte from the network.
 
 The launcher has already given it a root of its own, an ordinary user, no capability and ``no_new_privs``.
 The steps here are those that only the running process can take.

@@ -10,7 +10,7 @@ from urllib.parse import unquote
 
 from supervisor.errors import PlatformError
 from supervisor.front.http.connection import Connection
-from supervisor.front.http.idle_connections import Phase
+from supervisor.front.http.connection_waits import Phase
 from supervisor.front.http.request_head import RequestTarget
 from supervisor.front.outcome.answers import BODYLESS, Headers
 
@@ -31,7 +31,7 @@ OURS = frozenset({b"connection", b"keep-alive", b"transfer-encoding"})
 CHUNKED = (b"transfer-encoding", b"chunked")
 
 
-class Cycle:
+class ApiRequest:
     """One request, one task.  A RequestHandler of its connection."""
 
     shut_seconds = SHUT_SECONDS

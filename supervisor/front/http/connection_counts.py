@@ -1,4 +1,4 @@
-"""Bounds the connections of a front: their number and the bytes they hold, in all and per address.
+"""Counts the connections of a front and the bytes that they hold, in all and per address, up to a bound.
 
 Bounds per connection do not bound the front: a thousand callers may each send a whole body.
 ``supervisor.front.invoke.wrong_tokens.network_of`` says which addresses count together.
@@ -21,7 +21,7 @@ class AddressUse:
 
 
 @dataclass(slots=True)
-class ConnectionLimits:
+class ConnectionCounts:
     """Counts all connections of a front.  A connection itself tells its caller of a refusal."""
 
     connections_most: int

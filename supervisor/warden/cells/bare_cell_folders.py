@@ -35,7 +35,7 @@ def _is_open(path: Path) -> bool:
     return bool(path.stat().st_mode & 0o001)
 
 
-class CellFolders:
+class BareCellFolders:
     """The folders of all cells of one server."""
 
     def __init__(self, run_dir: Path, tier: Tier, children: Children) -> None:

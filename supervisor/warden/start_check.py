@@ -35,7 +35,7 @@ def is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-def admitted(settings: Settings, findings: Mapping[str, Finding]) -> Tier:
+def tier_to_serve_in(settings: Settings, findings: Mapping[str, Finding]) -> Tier:
     """The tier to serve in.  Raises ConfigurationError if it is below what the settings allow.
 
     ``min_tier`` is a lower bound: ``min_tier`` B on a host that gives A still serves in A.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from supervisor.front.http.idle_connections import (
+from supervisor.front.http.connection_waits import (
     ConnectionState,
     Observation,
     Phase,

@@ -9,8 +9,9 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from supervisor.warden.memory import memory_policy, process_memory
-from supervisor.warden.memory.memory_policy import (
+from supervisor.warden.memory import cell_memory_policy as policy
+from supervisor.warden.memory import process_memory
+from supervisor.warden.memory.cell_memory_policy import (
     AGAIN_BYTES,
     HEARING_S,
     LOOK_EVERY_S,
@@ -30,121 +31,121 @@ sizes = st.integers(0, 1 << 40)
 
 
 def begun(is_counted: bool = True) -> WatchedCell:
-    return memory_policy.begin(LIMIT, 0.0, is_counted)
+    return policy.begin(LIMIT, 0.0, is_counted)
 
 
 def with_mib(mebibytes: float, now: float = 1.0, watched: WatchedCell | None = None) -> WatchedCell:
-    return memory_policy.after_look(watched or begun(), int(mebibytes * MIB), now)
+    return policy.after_look(watched or begun(), int(mebibytes * MIB), now)
 
 
 def test_files_in_tmp_and_what_the_blank_cell_had_are_not_the_functions() -> None:
-    assert memory_policy.used_by_counters(90, 30, in_tmp=20, base=10) == 90
-    assert memory_policy.used_by_counters(90, 30, in_tmp=50, base=10) == 80  # deleted since it was counted
-    assert memory_policy.used_by_counters(5, 0, in_tmp=0, base=10) == 0
+    assert policy.used_by_counters(90, 30, in_tmp=20, base=10) == 90
+    assert policy.used_by_counters(90, 30, in_tmp=50, base=10) == 80  # deleted since it was counted
+    assert policy.used_by_counters(5, 0, in_tmp=0, base=10) == 0
 
 
 def test_where_processes_are_read_what_is_shared_with_the_zygote_is_not_the_functions() -> None:
-    assert memory_policy.used_by_look(ProcessMemory(140 * MIB, None), BASE, LIMIT) == 80 * MIB
-    assert memory_policy.used_by_look(ProcessMemory(900 * MIB, 90 * MIB), BASE, LIMIT) == 85 * MIB
+    assert policy.used_by_look(ProcessMemory(140 * MIB, None), BASE, LIMIT) == 80 * MIB
+    assert policy.used_by_look(ProcessMemory(900 * MIB, 90 * MIB), BASE, LIMIT) == 85 * MIB
 
 
 @given(sizes)
 def test_proportional_bytes_are_asked_for_whenever_they_could_be_too_many(resident_bytes: int) -> None:
-    if resident_bytes <= memory_policy.suspicious_from(BASE, LIMIT):
-        used = memory_policy.used_by_look(ProcessMemory(resident_bytes, None), BASE, LIMIT)
-        assert memory_policy.verdict(memory_policy.after_look(begun(), used, 1.0), 1.0) is MemoryVerdict.FINE
+    if resident_bytes <= policy.suspicious_from(BASE, LIMIT):
+        used = policy.used_by_look(ProcessMemory(resident_bytes, None), BASE, LIMIT)
+        assert policy.verdict(policy.after_look(begun(), used, 1.0), 1.0) is MemoryVerdict.FINE
 
 
 @given(st.lists(sizes, max_size=10))
 def test_the_peak_is_the_most_that_it_used(looks: list[int]) -> None:
     watched = begun()
     for number, used in enumerate(looks):
-        watched = memory_policy.after_look(watched, used, float(number))
+        watched = policy.after_look(watched, used, float(number))
     assert watched.peak == max([0, *looks])
 
 
 def test_at_its_limit_it_is_told_once_and_again_only_if_it_takes_more() -> None:
-    assert memory_policy.verdict(with_mib(100), 1.0) is MemoryVerdict.FINE
+    assert policy.verdict(with_mib(100), 1.0) is MemoryVerdict.FINE
     over = with_mib(101)
-    assert memory_policy.verdict(over, 1.0) is MemoryVerdict.TELL
-    told = memory_policy.told(over, 1.0)
+    assert policy.verdict(over, 1.0) is MemoryVerdict.TELL
+    told = policy.told(over, 1.0)
     assert told.has_met
     assert (
-        memory_policy.verdict(with_mib(104, 1.1, told), 9.0) is MemoryVerdict.FINE
+        policy.verdict(with_mib(104, 1.1, told), 9.0) is MemoryVerdict.FINE
     )  # it has caught it, and goes on
     more = 101 + AGAIN_BYTES / MIB
-    assert memory_policy.verdict(with_mib(more, 1.2, told), 1.2) is MemoryVerdict.TELL
+    assert policy.verdict(with_mib(more, 1.2, told), 1.2) is MemoryVerdict.TELL
     before_it_heard = with_mib(more, 1.01, told)
-    assert memory_policy.verdict(with_mib(more + 1, 1.2, before_it_heard), 1.2) is MemoryVerdict.FINE
+    assert policy.verdict(with_mib(more + 1, 1.2, before_it_heard), 1.2) is MemoryVerdict.FINE
 
 
 def test_who_gave_memory_back_is_told_anew_at_the_next_time() -> None:
-    told = memory_policy.told(with_mib(101), 1.0)
+    told = policy.told(with_mib(101), 1.0)
     again = with_mib(101, 3.0, with_mib(60, 2.0, told))
-    assert memory_policy.verdict(again, 3.0) is MemoryVerdict.TELL
+    assert policy.verdict(again, 3.0) is MemoryVerdict.TELL
 
 
 def test_above_the_slack_it_is_ended_unless_it_was_told_a_moment_ago() -> None:
     far = LIMIT + SLACK_BYTES + MIB
-    at_once = memory_policy.after_look(begun(), far, 1.0)
-    assert memory_policy.verdict(at_once, 1.0) is MemoryVerdict.TELL  # nobody could hear yet
-    told = memory_policy.told(at_once, 1.0)
-    assert memory_policy.verdict(told, 1.0 + HEARING_S / 2) is MemoryVerdict.FINE
-    assert memory_policy.verdict(told, 1.01 + HEARING_S) is MemoryVerdict.KILL
+    at_once = policy.after_look(begun(), far, 1.0)
+    assert policy.verdict(at_once, 1.0) is MemoryVerdict.TELL  # nobody could hear yet
+    told = policy.told(at_once, 1.0)
+    assert policy.verdict(told, 1.0 + HEARING_S / 2) is MemoryVerdict.FINE
+    assert policy.verdict(told, 1.01 + HEARING_S) is MemoryVerdict.KILL
 
 
 def test_who_is_held_by_the_kernel_hears_it_and_goes_on_once_and_who_holds_other_things_is_ended() -> None:
     held = with_mib(140)
-    assert memory_policy.verdict_when_held(held, False, 1.0) is MemoryVerdict.TELL
-    told = memory_policy.told(held, 1.0)
-    assert memory_policy.verdict_when_held(told, False, 1.0 + HEARING_S / 2) is MemoryVerdict.FINE
-    assert memory_policy.verdict_when_held(told, False, 1.01 + HEARING_S) is MemoryVerdict.TELL
-    assert memory_policy.verdict_when_held(told, True, 1.0) is MemoryVerdict.KILL
-    assert memory_policy.verdict_when_held(with_mib(90), False, 1.0) is MemoryVerdict.KILL
+    assert policy.verdict_when_held(held, False, 1.0) is MemoryVerdict.TELL
+    told = policy.told(held, 1.0)
+    assert policy.verdict_when_held(told, False, 1.0 + HEARING_S / 2) is MemoryVerdict.FINE
+    assert policy.verdict_when_held(told, False, 1.01 + HEARING_S) is MemoryVerdict.TELL
+    assert policy.verdict_when_held(told, True, 1.0) is MemoryVerdict.KILL
+    assert policy.verdict_when_held(with_mib(90), False, 1.0) is MemoryVerdict.KILL
 
 
 @given(st.integers(0, LIMIT), st.floats(0, 1e6))
 def test_a_function_within_its_limit_is_never_told_and_never_ended(used: int, now: float) -> None:
-    assert memory_policy.verdict(memory_policy.after_look(begun(), used, now), now) is MemoryVerdict.FINE
+    assert policy.verdict(policy.after_look(begun(), used, now), now) is MemoryVerdict.FINE
 
 
 @given(st.integers(0, 2 * LIMIT))
 def test_no_process_takes_the_room_that_is_left_before_the_next_look(used: int) -> None:
     watched = replace(begun(), used=2 * LIMIT)
-    seen = memory_policy.after_look(watched, used, 10.0)
+    seen = policy.after_look(watched, used, 10.0)
     if seen.has_met or abs(used - 2 * LIMIT) <= LIMIT >> 8:
         return
     pause = seen.next_look - 10.0
     assert pause + 1e-9 >= LOOK_SOON_S and pause <= LOOK_EVERY_S + 1e-9
     room = max(0, LIMIT - used)
-    assert pause <= max(LOOK_SOON_S, room / memory_policy.FASTEST_BYTES_PER_S) + 1e-9
+    assert pause <= max(LOOK_SOON_S, room / policy.FASTEST_BYTES_PER_S) + 1e-9
 
 
 def test_a_cell_that_does_not_change_is_looked_at_less_and_less_and_at_once_again_when_it_does() -> None:
-    watched = memory_policy.after_look(begun(is_counted=False), 10 * MIB, 0.0)
+    watched = policy.after_look(begun(is_counted=False), 10 * MIB, 0.0)
     waits = [watched.next_look]
     for _ in range(4):
         now = watched.next_look
-        watched = memory_policy.after_look(watched, 10 * MIB, now)
+        watched = policy.after_look(watched, 10 * MIB, now)
         waits.append(watched.next_look - now)
     assert waits == [LOOK_EVERY_S, 0.5, 1.0, LOOK_SELDOM_S, LOOK_SELDOM_S]
-    assert memory_policy.after_look(watched, 12 * MIB, 9.0).next_look == 9.0 + LOOK_EVERY_S
+    assert policy.after_look(watched, 12 * MIB, 9.0).next_look == 9.0 + LOOK_EVERY_S
 
 
 def test_a_front_hears_of_a_peak_in_a_bounded_number_of_steps() -> None:
     told = heard = 0
     for peak in range(0, LIMIT + 1, MIB // 4):
-        if memory_policy.is_news(peak, told, LIMIT):
+        if policy.is_news(peak, told, LIMIT):
             told, heard = peak, heard + 1
-    assert memory_policy.PEAK_STEPS - 1 <= heard <= memory_policy.PEAK_STEPS
+    assert policy.PEAK_STEPS - 1 <= heard <= policy.PEAK_STEPS
 
 
 def test_an_event_that_comes_again_and_again_is_heard_60_times_a_second() -> None:
     patience = 0.0
     for _ in range(10):
-        patience = memory_policy.next_event_wait(patience)
-    assert patience == memory_policy.EVENT_MOST_S
-    assert memory_policy.next_event_wait(0.0) == memory_policy.EVENT_LEAST_S
+        patience = policy.next_event_wait(patience)
+    assert patience == policy.EVENT_MOST_S
+    assert policy.next_event_wait(0.0) == policy.EVENT_LEAST_S
 
 
 def test_a_process_and_its_children_are_counted_and_what_they_share_once() -> None:

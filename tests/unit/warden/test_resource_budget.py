@@ -15,23 +15,22 @@ from hypothesis import strategies as st
 
 from supervisor.function_limits import MIB
 from supervisor.settings.declarations import Settings
-from supervisor.warden import audit
+from supervisor.warden import audit, resource_budget
 from supervisor.warden.jail.cgroup_hierarchies import CgroupFolder
-from supervisor.warden.memory import host_budget
-from supervisor.warden.memory.host_budget import HostLimits, budget_for, read_host
 from supervisor.warden.memory.open_files import FileOpener, OpenFilesGuard, count, open_in
+from supervisor.warden.resource_budget import HostResources, budget_for, read_host
 
-HOST = HostLimits(32_768, 2_470_938, 24 << 30)
+HOST = HostResources(32_768, 2_470_938, 24 << 30)
 
 
 @given(
     st.integers(300, 1 << 22), st.integers(20_000, 1 << 62), st.integers(1 << 30, 1 << 44),
 )  # fmt: skip
 def test_the_host_always_keeps_a_part(processes: int, files: int, memory: int) -> None:
-    most = budget_for(Settings(), HostLimits(processes, files, memory))
+    most = budget_for(Settings(), HostResources(processes, files, memory))
     assert 0 < most.processes < processes
-    assert 0 < most.memory_bytes <= memory - min(host_budget.MEMORY_KEPT_LEAST, memory // 2)
-    assert most.files <= max(host_budget.FILES_LEAST, files // host_budget.FILES_SHARE)
+    assert 0 < most.memory_bytes <= memory - min(resource_budget.MEMORY_KEPT_LEAST, memory // 2)
+    assert most.files <= max(resource_budget.FILES_LEAST, files // resource_budget.FILES_SHARE)
 
 
 def test_a_setting_is_taken_as_it_is() -> None:
@@ -48,7 +47,7 @@ def test_a_container_is_a_small_host(tmp_path: Path) -> None:
     assert read_host({"": CgroupFolder(str(tmp_path), 2)}).processes > 200
 
 
-def status(settings: Settings, host: HostLimits, pending: int) -> dict[str, str]:
+def status(settings: Settings, host: HostResources, pending: int) -> dict[str, str]:
     return {check.what: check.status for check in audit.budget_checks(settings, host, pending)}
 
 
@@ -59,7 +58,8 @@ def test_the_check_says_what_the_hosts_limits_allow() -> None:
     assert status(Settings(max_cells=256), HOST, 1000)["pending signals"] == audit.CAUTION
     assert status(Settings(max_cells=256), HOST, resource.RLIM_INFINITY)["pending signals"] == audit.PASS
     assert (
-        status(Settings(max_cells=256), HostLimits(400, 1 << 62, 1 << 34), 96_551)["max_cells"] == audit.FAIL
+        status(Settings(max_cells=256), HostResources(400, 1 << 62, 1 << 34), 96_551)["max_cells"]
+        == audit.FAIL
     )
     greedy = Settings(max_cells=8, cells_memory=1 << 20, cells_processes=40_000)
     found = status(greedy, HOST, 96_551)
@@ -68,7 +68,7 @@ def test_the_check_says_what_the_hosts_limits_allow() -> None:
 
 def test_every_line_that_is_not_pass_says_what_to_do() -> None:
     for check in audit.budget_checks(
-        Settings(max_cells=16_384, cells_memory=1 << 30), HostLimits(400, 1, 1 << 30), 64
+        Settings(max_cells=16_384, cells_memory=1 << 30), HostResources(400, 1, 1 << 30), 64
     ):
         assert check.status == audit.PASS or check.remedy
 
