@@ -12,7 +12,6 @@ import re
 import signal
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -93,6 +92,9 @@ def candidates(minor: int) -> Iterator[Path]:
 
 def probe(python: Path, timeout_s: float = PROBE_SECONDS) -> Interpreter | None:
     """What ``python`` says it is; ``None`` if it fails, takes ``timeout_s`` or cannot be a runtime."""
+    # Imported here, because a start, which probes nothing, would wait for it some ms.
+    import tempfile
+
     # The answer goes to a file: a process that a hanging shim started might hold a pipe open for ever.
     with tempfile.TemporaryFile() as answer:
         try:

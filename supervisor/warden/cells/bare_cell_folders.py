@@ -8,7 +8,6 @@ depth, and the warden walks no tree that a tenant could write.
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 from collections.abc import Iterable
 from pathlib import Path
@@ -39,6 +38,9 @@ class BareCellFolders:
     """The folders of all cells of one server."""
 
     def __init__(self, run_dir: Path, tier: Tier, children: Children) -> None:
+        # Imported here, because it would cost each start some ms, and most servers have namespaces.
+        import shutil
+
         self._tier = tier
         self._children = children
         self.code_dir = run_dir / "code"

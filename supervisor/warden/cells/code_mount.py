@@ -10,7 +10,6 @@ import contextlib
 import errno
 import logging
 import os
-import shutil
 import stat
 from dataclasses import dataclass
 from pathlib import Path
@@ -97,6 +96,9 @@ def copy_bundle(code: BundleCode, target: Path) -> None:
 
     Copies folders and regular files only.  No link is followed or made, and no pipe blocks the copy.
     """
+    # Imported here, because it would cost each start some ms, and most servers have namespaces.
+    from shutil import copyfileobj
+
     # An O_PATH descriptor cannot be listed: open the folder again through it.
     source = os.open(f"/proc/self/fd/{code.descriptor}", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
@@ -111,7 +113,7 @@ def copy_bundle(code: BundleCode, target: Path) -> None:
                     mode = os.fstat(opened).st_mode
                     if not stat.S_ISREG(mode):
                         raise OSError(errno.EINVAL, "a bundle has regular files only", name)
-                    shutil.copyfileobj(original, copy)
+                    copyfileobj(original, copy)
                 (target / folder / name).chmod(0o755 if mode & stat.S_IXUSR else 0o644)
     finally:
         os.close(source)
