@@ -126,7 +126,8 @@ found = tried(take)
 kept = []
 def take():
     lines = [line.split() for line in open("/proc/self/maps")]
-    largest = max({line[5] for line in lines if len(line) == 6 and line[5][0] == "/"}, key=os.path.getsize)
+    named = {line[5] for line in lines if len(line) == 6 and os.path.isfile(line[5])}
+    largest = max(named, key=os.path.getsize)
     with open(largest, "rb") as file:
         size = os.fstat(file.fileno()).st_size & -PAGE
         taken = 0
