@@ -22,8 +22,9 @@ from supervisor.front.api.error_answers import respond
 from supervisor.front.invoke.credential import Credentials, peer_of
 from supervisor.front.outcome.browser_headers import CSP_NOTHING, OF_THE_SERVER
 
-OPEN_PATHS = frozenset({"/healthz", "/readyz", "/openapi.json", "/docs"})
+OPEN_PATHS = frozenset({"/", "/healthz", "/readyz", "/openapi.json", "/docs"})
 OPEN_FOLDER = "/docs/"  # the scripts and styles of the page
+JSON_TYPE, MERGE_PATCH = "application/json", "application/merge-patch+json"
 BODY_MAX_BYTES = 1 << 20  # of every resource but functions: holds a value of 64 KiB, however it is escaped
 SLACK_BYTES = 1 << 20  # for what is beside the source in a function: env, description, options
 _WITH_SOURCE = re.compile(r"/spaces/[^/]*/functions(/[^/]*)?")
@@ -126,7 +127,9 @@ def _guarded(send: Send) -> Send:
 async def json_only(request: Request) -> None:
     """A dependency of every route: PlatformError 415 for a body that does not say it is JSON."""
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if media_type != "application/json" and request.method in ("POST", "PUT") and await request.body():
+    if request.method not in ("POST", "PUT", "PATCH") or media_type == JSON_TYPE:
+        return
+    if not (media_type == MERGE_PATCH and request.method == "PATCH") and await request.body():
         raise PlatformError(
             415, "cannot read the body: send JSON, with the header 'Content-Type: application/json'"
         )

@@ -28,6 +28,7 @@ CREATED: dict[int | str, dict[str, Any]] = {201: {"description": "Created"}}
 @router.get("/secrets")
 async def list_secrets(context: Given, space: SpaceIn) -> SecretList:
     """The names of a space's secrets, never their values."""
+    await context.blocking(context.store.require_space, space)
     found = await context.blocking(context.store.list_values, space, "secret")
     return SecretList(data=[SecretOut.of(value) for value in found])
 
@@ -53,6 +54,7 @@ async def delete_secret(context: Given, space: SpaceIn, name: ValueNameIn) -> No
 @router.get("/variables")
 async def list_variables(context: Given, space: SpaceIn) -> VariableList:
     """The variables of a space, with their values."""
+    await context.blocking(context.store.require_space, space)
     found = await context.blocking(context.store.list_values, space, "variable")
     return VariableList(data=[VariableOut.of(value) for value in found])
 
