@@ -14,7 +14,7 @@ NAME_MOST_CHARS = 128
 NEAR_MOST = 3
 # So few names are all shown where none of them is near.
 LISTED_MOST = 8
-# Of difflib: 0 shares nothing, 1 is equal.  ``wrokers`` and ``workers`` are 0.86, ``-s typo`` and ``demo`` 0.5.
+# Of difflib: 0 shares nothing, 1 is equal; ``wrokers`` and ``workers`` are 0.86, ``typo`` and ``demo`` 0.5.
 LIKENESS_LEAST = 0.6
 
 

@@ -1,4 +1,4 @@
-"""Completes ``/openapi.json`` with what has no route here, and serves ``/docs``, its page, to which ``/`` leads.
+"""Completes ``/openapi.json`` with what has no route here, and serves its page ``/docs``; ``/`` leads there.
 
 The credential, invoking and health are added: the gateway and the front's root answer them before the API.
 

@@ -38,7 +38,7 @@ router = APIRouter(prefix="/spaces/{space}/functions", tags=["functions"])
 SpaceIn = Annotated[Label, Path(description="the space")]
 NameIn = Annotated[Label, Path(description="the function")]
 CreateSpaceIn = Annotated[
-    bool, Query(description="false: a space that there is not is a 404; true: the function makes it")
+    bool, Query(description="false: a space that there is not is a 404; true: the request makes it")
 ]
 LimitIn = Annotated[int, Query(ge=1, le=PAGE_MAX, description="how many at most")]
 CursorIn = Annotated[str | None, Query(max_length=200, description="from a list's paging")]

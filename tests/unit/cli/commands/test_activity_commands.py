@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from supervisor.cli.commands.activity_commands import _write_view
-from supervisor.cli.rates import rates
+from supervisor.cli.watching.rates import rates
 
 HOSTILE = "\x1b]0;owned\x07\u202e[red]"
 
