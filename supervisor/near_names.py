@@ -16,16 +16,20 @@ NEAR_MOST = 3
 LISTED_MOST = 8
 # Of difflib: 0 shares nothing, 1 is equal; ``wrokers`` and ``workers`` are 0.86, ``typo`` and ``demo`` 0.5.
 LIKENESS_LEAST = 0.6
+BEHIND_MOST = 0.1  # the nearest: of ``timeout`` and ``async_timeout`` only the first is near ``timout``
 
 
 def near(name: str, known: Iterable[str]) -> list[str]:
     """The names most like ``name``, the nearest first; at most NEAR_MOST."""
     if len(name) > NAME_MOST_CHARS:
         return []
-    from difflib import get_close_matches  # here: most commands and requests need no hint
+    from difflib import SequenceMatcher, get_close_matches  # here: most commands and requests need no hint
 
-    compared = list(islice(known, COMPARED_MOST))
-    return get_close_matches(name, compared, NEAR_MOST, LIKENESS_LEAST)
+    found = get_close_matches(name, list(islice(known, COMPARED_MOST)), NEAR_MOST, LIKENESS_LEAST)
+    if not found:
+        return []
+    likeness = {one: SequenceMatcher(None, one, name).ratio() for one in found}
+    return [one for one in found if likeness[one] >= likeness[found[0]] - BEHIND_MOST]
 
 
 def hint(name: str, known: Iterable[str]) -> str:

@@ -32,6 +32,16 @@ _NAMES = tuple(each.name for each in fields(Settings))
 _CHECKED_AS: dict[str, Any] = {"admin_token": SecretStr | None, "defaults": Options}
 
 
+# How pydantic says what a setting takes, and how we say it.
+_PLAIN_WORDS = {
+    "Input should be a valid integer, unable to parse string as an integer": "it takes a whole number",
+    "Input should be a valid number, unable to parse string as a number": "it takes a number",
+    "Input should be": "it has to be",
+    "greater than or equal to": "at least",
+    "less than or equal to": "at most",
+}
+
+
 class _Sources(BaseSettings):
     model_config = SettingsConfigDict(
         env_prefix=PREFIX, env_nested_delimiter="__", extra="ignore", frozen=True
@@ -111,7 +121,10 @@ def validated(path: Path | None, given: dict[str, Any]) -> Settings:
             raise ConfigurationError(
                 f"cannot use setting {where}: there is none of that name" + (near and f"; {near}")
             ) from None
-        raise ConfigurationError(f"cannot use setting {where}: {first['msg']}") from None
+        why = str(first["msg"]).removeprefix("Value error, ")
+        for theirs, ours in _PLAIN_WORDS.items():
+            why = why.replace(theirs, ours)
+        raise ConfigurationError(f"cannot use setting {where}: {why}") from None
     except SettingsError as error:  # a variable that should be JSON
         raise ConfigurationError(
             f"cannot use the settings: {error}; "
