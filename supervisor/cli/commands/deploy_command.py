@@ -27,6 +27,21 @@ Source = Annotated[
         help="A .py file, a folder with a handler.py, a zip or a tar.", metavar="PATH", show_default=False
     ),
 ]
+Name = Annotated[
+    str | None,
+    typer.Option("--name", "-n", help="The function's name; else made of PATH.", metavar="NAME"),
+]
+Runtime = Annotated[
+    str | None,
+    typer.Option("--runtime", "-r", help="Such as python3.12; else the server's default.", metavar="RUNTIME"),
+]
+Description = Annotated[
+    str | None, typer.Option("--description", help="A sentence for people.", metavar="TEXT")
+]
+Env = Annotated[
+    list[str] | None,
+    typer.Option("--env", "-e", help="An environment variable; repeatable.", metavar="K=V"),
+]
 Setting = Annotated[
     list[str] | None,
     typer.Option("--set", help="An option: timeout, memory, public …; repeatable.", metavar="KEY=VALUE"),
@@ -46,23 +61,10 @@ Reset = Annotated[
 
 def deploy(
     path: Source,
-    name: Annotated[
-        str | None,
-        typer.Option("--name", "-n", help="The function's name; else made of PATH.", metavar="NAME"),
-    ] = None,
-    runtime: Annotated[
-        str | None,
-        typer.Option(
-            "--runtime", "-r", help="Such as python3.12; else the server's default.", metavar="RUNTIME"
-        ),
-    ] = None,
-    description: Annotated[
-        str | None, typer.Option("--description", help="A sentence for people.", metavar="TEXT")
-    ] = None,
-    env: Annotated[
-        list[str] | None,
-        typer.Option("--env", "-e", help="An environment variable; repeatable.", metavar="K=V"),
-    ] = None,
+    name: Name = None,
+    runtime: Runtime = None,
+    description: Description = None,
+    env: Env = None,
     settings: Setting = None,
     unset: Unset = None,
     unset_env: UnsetEnv = None,
@@ -94,17 +96,14 @@ def deploy(
     """
     bundle = read_bundle(path)
     chosen = name if name is not None else default_name(path)
+    base = source_of(bundle) | {"template": runtime, "description": description}
+    options, variables = arguments.options(settings or ()), arguments.pairs(env or (), "--env")
     wanted = Wanted(
-        source_of(bundle)
-        | {
-            key: value
-            for key, value in (("template", runtime), ("description", description))
-            if value is not None
-        },
-        arguments.options(settings or ()),
-        arguments.pairs(env or (), "--env"),
-        _unset(unset, "--unset", arguments.options(settings or ())),
-        _unset(unset_env, "--unset-env", arguments.pairs(env or (), "--env")),
+        {key: value for key, value in base.items() if value is not None},
+        options,
+        variables,
+        _unset(unset, "--unset", options),
+        _unset(unset_env, "--unset-env", variables),
         is_reset=reset,
         may_create_space=create_space,
     )

@@ -122,7 +122,7 @@ def _row(name: str, texts: Sequence[str], name_chars: int) -> str:
 
 
 def _keys(choice: Choice) -> str:
-    orders = "  ".join(
+    orders = " ".join(
         f"[{key} {word}]" if key == choice.order else f"{key} {word}" for key, (word, _) in ORDERS.items()
     )
     idle = "hide idle" if choice.shows_idle else "show idle"

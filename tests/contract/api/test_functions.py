@@ -180,8 +180,12 @@ def test_a_mistyped_name_is_refused_with_those_that_may_be_meant(api, hello):
     refused(api("DELETE", "/spaces/demo/variables/REGOIN"), 404, "did you mean 'REGION'?")
     wrong = refused(api("PATCH", HELLO, {"options": {"timout": 1}}), 422, "did you mean 'timeout'?")
     assert wrong["details"]["field"] == "options.timout"
-    refused(api("PATCH", HELLO, {"option": {}}), 422, "option: there is no such field; did you mean 'options'")
-    refused(api("PATCH", HELLO, {"options": {"memory": "256MB"}}), 422, "a whole number without a unit", "MiB")
+    refused(
+        api("PATCH", HELLO, {"option": {}}), 422, "option: there is no such field; did you mean 'options'"
+    )
+    refused(
+        api("PATCH", HELLO, {"options": {"memory": "256MB"}}), 422, "a whole number without a unit", "MiB"
+    )
 
 
 @pytest.mark.promise("S191")
