@@ -234,7 +234,6 @@ def test_a_deploy_of_what_exists_updates_it_with_what_was_given_and_nothing_else
     assert server.requests[2].json["env"] == {"A": "b=c", "OLD": None}
 
 
-@pytest.mark.promise("S191")
 def test_reset_leaves_only_what_is_given_and_the_same_again_is_told_as_unchanged(
     run: Run, server: HttpRecorder, tmp_path: Path
 ) -> None:

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from supervisor.cli import output
-from supervisor.cli.commands.resources import activity, require_space
+from supervisor.cli.commands.resources import activity, gaps, require_space
 from supervisor.cli.parameters import Json, Space, Token, Url, connect
-from supervisor.cli.watching.top_view import MIB, gaps
 
 if TYPE_CHECKING:
     from supervisor.cli.client.http_client import Client
 
+MIB = 1 << 20
 Everywhere = Annotated[bool, typer.Option("--all-spaces", "-A", help="Of every space.")]
 
 

@@ -5,6 +5,7 @@ They read a list to its end, remove some by name, and ask whether a space is the
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from supervisor.cli import output
@@ -71,6 +72,17 @@ def activity(client: Client, where: str) -> dict[str, Any]:
             raise refused(f"the server's answer to {where} has no {key}: it is another version")
     checked: dict[str, Any] = found
     return checked
+
+
+def gaps(now: Mapping[str, Any]) -> list[str]:
+    """What the figures leave out."""
+    missing, left_out = now.get("missing"), now.get("left_out")
+    found = []
+    if isinstance(missing, int) and missing:
+        found.append(f"{missing} fronts did not answer in time: theirs is not in it")
+    if isinstance(left_out, int) and left_out:
+        found.append(f"{left_out} rows were too many: name a space")
+    return found
 
 
 def as_object(answer: Any) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from supervisor.cli import output
-from supervisor.cli.commands.resources import activity, require_space
+from supervisor.cli.commands.resources import activity, gaps, require_space
 from supervisor.cli.parameters import Json, Space, Token, Url, connect
 from supervisor.cli.watching import top_view
 from supervisor.cli.watching.rates import FunctionRate, rates
@@ -151,7 +151,7 @@ def write_table(now: Mapping[str, Any], found: list[FunctionRate]) -> None:
         for one in found
     ]  # fmt: skip
     output.write_table(columns, rows, "no function has been called yet")
-    for gap in top_view.gaps(now):
+    for gap in gaps(now):
         output.fail_line(gap)
 
 

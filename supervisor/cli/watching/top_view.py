@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from supervisor.cli.commands.resources import gaps
 from supervisor.cli.output import as_text, cut, safe
 from supervisor.cli.watching.rates import FunctionRate
 
@@ -96,17 +97,6 @@ def summary(now: Mapping[str, Any], found: Sequence[FunctionRate]) -> str:
     total = sum(one.calls_per_s for one in found)
     text = f"{total:.1f} calls/s, {as_text(now.get('fronts'))} fronts" + (of_cells and f"; cells: {of_cells}")
     return safe(text)
-
-
-def gaps(now: Mapping[str, Any]) -> list[str]:
-    """What the figures leave out."""
-    missing, left_out = now.get("missing"), now.get("left_out")
-    found = []
-    if isinstance(missing, int) and missing:
-        found.append(f"{missing} fronts did not answer in time: theirs is not in it")
-    if isinstance(left_out, int) and left_out:
-        found.append(f"{left_out} rows were too many: name a space")
-    return found
 
 
 def milliseconds(value: float | None) -> str:

@@ -171,7 +171,6 @@ def test_a_space_that_there_is_not_is_a_404_with_the_near_names(api, hello):
     refused(api("GET", "/spaces/dmeo/functions"), 404, "no space")
 
 
-@pytest.mark.promise("S190")
 def test_a_mistyped_name_is_refused_with_those_that_may_be_meant(api, hello):
     deploy(api, "greet")
     refused(api("GET", "/spaces/demo/functions/helo"), 404, "did you mean 'hello'?")

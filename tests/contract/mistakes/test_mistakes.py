@@ -112,7 +112,7 @@ def test_a_mistake_costs_one_line_that_says_what_why_and_what_to_do(
     is_told(mistake, places, code, *capfd.readouterr())
 
 
-@pytest.mark.promise("S192")
+@pytest.mark.promise("S194")
 @pytest.mark.parametrize("mistake", STARTS, ids=lambda one: one.words)
 def test_a_server_that_cannot_start_says_so_in_one_line(
     mistake: Mistake, places: dict[str, str], folder: Path
