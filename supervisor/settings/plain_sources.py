@@ -21,13 +21,10 @@ from types import NoneType, UnionType
 from typing import Any, Literal, NamedTuple, get_args, get_origin, get_type_hints
 
 from supervisor.errors import ConfigurationError
-from supervisor.settings.declarations import PREFIX, Settings, host_and_port_of
+from supervisor.settings.declarations import PREFIX, Settings, host_and_port_of, is_no_setting
 
 _INTEGER = re.compile(r"[0-9]{1,15}")
 _NUMBER = re.compile(r"[0-9]{1,15}(?:\.[0-9]{1,15})?")
-# Of the command line, and the one that names the settings file.
-OTHER_VARIABLES = frozenset({"CELLBLOCK_URL", "CELLBLOCK_TOKEN", "CELLBLOCK_SPACE", "CELLBLOCK_CONFIG"})
-TEST_PREFIX = "CELLBLOCK_TEST_"  # left to whoever tests a server
 _TRUTH = {"true": True, "false": False}
 
 
@@ -39,11 +36,6 @@ class VariableText(NamedTuple):
     """The value of an environment's variable: it may spell a number or a truth value."""
 
     text: str
-
-
-def is_no_setting(variable: str) -> bool:
-    """Whether a variable that begins with PREFIX is meant for something else than the settings."""
-    return variable in OTHER_VARIABLES or variable.startswith(TEST_PREFIX)
 
 
 def load(config: Path | None = None, **given: Any) -> Settings:

@@ -24,8 +24,7 @@ from supervisor.errors import ConfigurationError
 from supervisor.function_limits import DEFAULT_CEILINGS
 from supervisor.function_options import Options
 from supervisor.near_names import hint
-from supervisor.settings.declarations import IS_LIVE, PREFIX, Settings, host_and_port_of
-from supervisor.settings.plain_sources import is_no_setting
+from supervisor.settings.declarations import IS_LIVE, PREFIX, Settings, host_and_port_of, is_no_setting
 
 _NAMES = tuple(each.name for each in fields(Settings))
 # Settings that pydantic checks as another type than ``Settings`` keeps them in.

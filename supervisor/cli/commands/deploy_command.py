@@ -81,8 +81,7 @@ def deploy(
     --env change what they name.  --unset and --unset-env take one away,
     --reset all that this command does not name.  What changed is printed.
 
-    A space that there is not is refused, because it may be mistyped;
-    --create-space makes it.
+    A space that there is not is refused; --create-space makes it.
 
     A folder is sent without __pycache__, .git, .venv and what its
     .cellblockignore lists (a file name pattern a line).
