@@ -40,7 +40,11 @@ class Wanted:
 
     def to_replace(self) -> dict[str, Any]:
         """The body of a PUT, which replaces all options and variables."""
-        return {**self.base, "options": dict(self.options), "env": dict(self.env)}
+        options = {
+            **dict.fromkeys(self.unset),
+            **self.options,
+        }  # null is the default, and its name is checked
+        return {**self.base, "options": options, "env": dict(self.env)}
 
     def to_merge(self) -> dict[str, Any]:
         """The body of a PATCH: what it names changes, null takes away, all else stays."""

@@ -22,6 +22,7 @@ def test_a_merge_names_only_what_changes_and_null_takes_away() -> None:
 
 def test_a_replacement_names_everything_and_a_creation_its_runtime() -> None:
     assert Wanted(BASE).to_replace() == BASE | {"options": {}, "env": {}}
+    assert Wanted(BASE, unset=("cpu",)).to_replace()["options"] == {"cpu": None}
     made = Wanted(BASE | {"description": "d"}, {"cpu": 1}, unset=("tmp",)).to_create("shop")
     assert made == BASE | {
         "name": "shop", "template": "python3-http", "description": "d", "options": {"tmp": None, "cpu": 1}
