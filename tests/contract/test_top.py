@@ -104,8 +104,7 @@ def terminal(server: Server) -> Iterator[Terminal]:
 def test_top_fits_80_by_24_obeys_its_keys_and_gives_the_terminal_back(terminal: Terminal) -> None:
     first = terminal.until(lambda screen: "calls/s" in screen[0])
     assert first[1].split()[0] == "FUNCTION" and first[-1].startswith("q quit")
-    terminal.type(b"\x1b[A")  # an arrow is no key of ours
-    terminal.type(b"i")
+    terminal.type(b"\x1b[A" + b"i")  # an arrow is no key of ours, and swallows none
     shown = terminal.until(lambda screen: "hide idle" in screen[-1])
     assert all(any(line.startswith(f"{SPACE}/top-shows-a-f") for line in shown) for _ in NAMES)
     terminal.type(b"n")

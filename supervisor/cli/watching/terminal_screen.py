@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import select
 import shutil
 import signal
@@ -23,6 +24,8 @@ HOME, CLEAR_LINE, CLEAR_BELOW = "\x1b[H", "\x1b[K", "\x1b[J"
 BOLD, PLAIN = "\x1b[1m", "\x1b[0m"
 HEAD_LINE = 1  # of a screen: the head of its table
 ENDING_SIGNALS = (signal.SIGTERM, signal.SIGHUP)
+# An arrow or a function key (ECMA-48's CSI, or SS3): it means nothing here, nor do its letters.
+ESCAPE_SEQUENCE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|O.)?")
 KEYS_MAX_BYTES = 64  # of one look: nobody types faster
 
 
@@ -74,8 +77,7 @@ class Screen:
         typed = os.read(sys.stdin.fileno(), KEYS_MAX_BYTES).decode("utf-8", "replace")
         if not typed:  # the terminal is gone
             raise KeyboardInterrupt
-        # An arrow or a function key is an escape sequence: it means nothing here, nor do its letters.
-        return "" if typed.startswith("\x1b") else typed
+        return ESCAPE_SEQUENCE.sub("", typed)
 
 
 def _write(text: str) -> None:

@@ -58,7 +58,6 @@ def test_two_credentials_are_nobodys(door):
 @pytest.mark.parametrize(
     "path",
     [
-        "/",
         "/nowhere",
         "/spaces",
         "/spaces/demo",
