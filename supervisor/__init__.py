@@ -7,7 +7,7 @@ Reading order: ``cli`` (the commands), ``settings``, ``warden`` (processes and c
 calls), ``store``, ``bundles``, ``logs``, ``runtimes``.  What they share: ``function_limits`` and
 ``function_options`` (a function's options), ``domains`` (origins), ``datagrams`` (messages between our
 processes), ``link_messages`` with ``link_records``, ``join_messages`` and ``front_start`` (what they say),
-``errors``, ``server_log``, ``signals``.
+``errors``, ``near_names`` (what a mistyped name may have meant), ``server_log``, ``signals``.
 """
 
 __version__ = "0.8.0"

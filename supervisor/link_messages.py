@@ -197,10 +197,13 @@ class ChangeDone(Record):
 
 
 class InstanceCount(Record):
-    """``failed_version`` is the one whose last start failed, 0 for none, and ``failed_reason`` why."""
+    """``ready_version`` is the one whose last start succeeded, ``failed_version`` the one whose last start
+    failed, for ``failed_reason``; 0 for none.
+    """
 
     ticket: Count
     replicas: Count
+    ready_version: Count
     failed_version: Count
     failed_reason: Reason
 

@@ -149,9 +149,15 @@ def main() -> None:
     fillers = _fill_small_blocks()  # noqa: F841 - kept
     if has_huge_pages:
         _keep_small_pages()
-    control.send(_packed(Ready(missing)))
+    try:
+        control.send(_packed(Ready(missing)))
+    except BrokenPipeError:
+        return  # the server could not start, and says why
     while True:
-        data, ancillary, _, _ = control.recvmsg(MESSAGE_MAX_BYTES, ANCILLARY_BYTES)
+        try:
+            data, ancillary, _, _ = control.recvmsg(MESSAGE_MAX_BYTES, ANCILLARY_BYTES)
+        except ConnectionResetError:
+            return  # the same, a moment later
         if not data:
             return
         descriptors = array("i")

@@ -6,5 +6,5 @@ Not here: what ``serve`` starts (``supervisor.warden``), and how ``runtimes`` in
 Reading order: ``__main__`` (the program), ``main`` (the commands), ``exits`` and ``command_errors`` (how a
 command ends), ``parameters`` (options that commands share), ``arguments`` (from text to values), ``client``
 (talking to a server), ``commands`` (a module a noun), ``serving`` (``cellblock serve``), ``output`` (tables
-and JSON), ``log_view`` (log entries on a terminal), ``rates`` (the figures of ``cellblock top``).
+and JSON), ``log_view`` (log entries on a terminal), ``watching`` (``cellblock top``).
 """

@@ -25,9 +25,19 @@ from supervisor.cli.commands.invoke_command import invoke
 from supervisor.cli.commands.layers_command import layers
 from supervisor.cli.commands.log_commands import logs
 from supervisor.cli.exits import ended
-from supervisor.cli.parameters import Json, Url, target
+from supervisor.cli.parameters import BEFORE, Json, Url, before_the_command, target
+from supervisor.cli.watching.top_command import top
 
 PROBE_SECONDS = 2.0  # short: ``version`` works without a server, too
+
+# How the command parser says what an option takes, and how we say it.
+_PLAIN_WORDS = {
+    "Value error, ": "",
+    "Input should be a valid integer, unable to parse string as an integer": "it takes a whole number",
+    "Input should be a valid number, unable to parse string as a number": "it takes a number",
+    "Input should be ": "it has to be ",
+    "Got unexpected extra argument(s) ": "Cannot take so many arguments: one too many is ",
+}
 
 _SERVER = "Run a server"
 _DEPLOYED = "Functions"
@@ -71,7 +81,9 @@ class LazyGroup(TyperGroup):
         """The command that ``args`` name."""
         if args and args[0] in LAZY:
             self.load(args[0])
-        return super().resolve_command(ctx, args)
+        found = super().resolve_command(ctx, args)
+        _refuse_useless(ctx, *found)
+        return found
 
     def load(self, name: str) -> None:
         """Put the real command in the place of its stand-in."""
@@ -80,8 +92,26 @@ class LazyGroup(TyperGroup):
         self.commands[name] = command
 
 
+def _refuse_useless(context: Any, name: str | None, command: Any, rest: Sequence[str]) -> None:
+    """CommandFailure for an option before a command that does not take it: silence would be a lie."""
+    path = [str(name)]
+    while isinstance(command, TyperGroup):
+        word = next((word for word in rest if word in command.commands), None)
+        if word is None:
+            return  # the group itself refuses what is no command
+        path.append(word)
+        command = command.commands[word]
+    taken = {parameter.name for parameter in command.params}
+    for parameter in context.command.params:
+        if parameter.name in BEFORE and context.params.get(parameter.name) and parameter.name not in taken:
+            raise usage(
+                f"cannot use {parameter.opts[0]}: cellblock {' '.join(path)} takes none; leave it out"
+            )
+
+
 app = typer.Typer(
     cls=LazyGroup,
+    callback=before_the_command,
     help="Host Python functions, each in a sandbox of its own: run a server, deploy, invoke.",
     epilog="Which server: --url and --token, else CELLBLOCK_URL and CELLBLOCK_TOKEN, else config.toml in the "
     "user's configuration directory.  Exit codes: 0 done, 1 refused, 2 wrong usage, 3 no server.",
@@ -97,7 +127,7 @@ def _stand_in() -> None:
 for _name, (_, _summary) in LAZY.items():
     app.command(_name, help=_summary, rich_help_panel=_SERVER)(_stand_in)
 app.command("layers", rich_help_panel=_SERVER)(layers)
-app.command("top", rich_help_panel=_SERVER)(activity_commands.top)
+app.command("top", rich_help_panel=_SERVER)(top)
 app.command("instances", rich_help_panel=_SERVER)(activity_commands.instances)
 app.command("renew", rich_help_panel=_SERVER)(activity_commands.renew)
 app.command("deploy", rich_help_panel=_DEPLOYED)(deploy)
@@ -138,13 +168,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return ended(lambda: _run(given))
 
 
+def _plain(message: str) -> str:
+    """A message of the command parser in plain words."""
+    for theirs, ours in _PLAIN_WORDS.items():
+        message = message.replace(theirs, ours)
+    return message
+
+
 def _run(given: Sequence[str]) -> Any:
     try:
         return get_command(app).main(given or ["--help"], prog_name="cellblock", standalone_mode=False)
     except typer.TyperException as error:  # wrong arguments
-        message = error.format_message().rstrip(".")
+        message = _plain(error.format_message().rstrip("."))
         if not message.strip():  # a group without a command, whose help was printed already
             return USAGE
-        raise usage(f"{message[:1].lower()}{message[1:]} (see --help)") from None
+        context = getattr(error, "ctx", None)
+        path = context.command_path if context is not None else "cellblock"
+        raise usage(f"{message[:1].lower()}{message[1:]}; see '{path} --help'") from None
     except typer.Abort:  # the end of input, or Ctrl-C, at a question
         raise KeyboardInterrupt from None

@@ -6,11 +6,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 from supervisor.front.telemetry.survey import Survey
 
 DEFAULT_TEMPLATE = "python3-http"  # a function's ``template`` that stands for the server's default runtime
+
+
+Status = Literal["Pending", "Building", "Running", "Failed"]
 
 
 @dataclass(frozen=True)
@@ -30,13 +33,27 @@ class BundleCheck:
 class Standing:
     """A function just now: its instances over all fronts, and those of them that answer.
 
-    The last start of ``failed_version`` failed for ``reason``; 0 where no start failed.
+    The last start of ``failed_version`` failed for ``reason``, that of ``ready_version`` succeeded; 0 for
+    none.
     """
 
     replicas: int = 0
     available_replicas: int = 0
     failed_version: int = 0
     reason: str = ""
+    ready_version: int = 0
+
+    def status_of(self, version: int, min_instances: int) -> tuple[Status, str | None]:
+        """The status of a function whose active version is ``version``, and the reason for it."""
+        if self.failed_version == version:
+            return "Failed", self.reason
+        if self.ready_version == version:
+            return "Running", None
+        if self.replicas:
+            return "Building", f"its first {self.replicas} instances start"
+        if min_instances:
+            return "Pending", f"none of the {min_instances} instances that min_instances keeps has started"
+        return "Running", None  # nobody has called it yet; the deploy has compiled it
 
 
 class ApiControl(Protocol):

@@ -83,9 +83,12 @@ class WardenControl:
         await self.function_changed(space, "")
 
     async def standing(self, space: str, name: str) -> Standing:
-        """The counted instances all answer, so both numbers are the same."""
-        replicas, version, reason = await self._warden.count(space, name)
-        return Standing(replicas, replicas, version, reason)
+        """As the warden has counted it: instances of a version that was never ready answer nothing yet."""
+        found = await self._warden.count(space, name)
+        available = found.replicas if found.ready_version else 0
+        return Standing(
+            found.replicas, available, found.failed_version, found.failed_reason, found.ready_version
+        )
 
     async def survey(self, space: str) -> Survey:
         """What goes on in all fronts; fronts that do not answer in time are counted as missing."""

@@ -202,10 +202,11 @@ class WardenLink:
         with contextlib.suppress(PlatformError):  # the warden is gone, and we are about to be
             self._tell(StartState(cell, *whose, state, reason[:REASON_MOST_CHARS]))
 
-    async def count(self, space: str, name: str) -> tuple[int, int, str]:
-        """Instances of a function over all fronts; the version whose last start failed (0: none), and why."""
+    async def count(self, space: str, name: str) -> InstanceCount:
+        """The instances of a function over all fronts, and how the last starts went."""
         answer, _ = await self._ask(CountRequest(space, name))
-        return answer.replicas, answer.failed_version, answer.failed_reason
+        counted: InstanceCount = answer
+        return counted
 
     async def renew(self) -> list[str]:
         """Have every zygote that runs replaced; the names of their runtimes."""

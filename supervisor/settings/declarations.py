@@ -25,6 +25,9 @@ from supervisor.server_log import LogFormat
 
 # The variables that settings may come from begin with it.
 PREFIX = "CELLBLOCK_"
+# Of the command line, and the one that names the settings file.
+OTHER_VARIABLES = frozenset({"CELLBLOCK_URL", "CELLBLOCK_TOKEN", "CELLBLOCK_SPACE", "CELLBLOCK_CONFIG"})
+TEST_PREFIX = "CELLBLOCK_TEST_"  # left to whoever tests a server
 # The one entry of a field's ``metadata`` that pydantic's ``Field`` does not take.
 IS_LIVE = "is_live"
 _NOTHING = object()
@@ -52,6 +55,11 @@ def _setting(
     if make is not None:
         return field(default_factory=make, repr=is_shown, metadata=metadata)
     return field(default=default, repr=is_shown, metadata=metadata)
+
+
+def is_no_setting(variable: str) -> bool:
+    """Whether a variable that begins with PREFIX is meant for something else than the settings."""
+    return variable in OTHER_VARIABLES or variable.startswith(TEST_PREFIX)
 
 
 def host_and_port_of(bind: str) -> tuple[str, int]:

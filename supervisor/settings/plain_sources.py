@@ -21,7 +21,7 @@ from types import NoneType, UnionType
 from typing import Any, Literal, NamedTuple, get_args, get_origin, get_type_hints
 
 from supervisor.errors import ConfigurationError
-from supervisor.settings.declarations import PREFIX, Settings, host_and_port_of
+from supervisor.settings.declarations import PREFIX, Settings, host_and_port_of, is_no_setting
 
 _INTEGER = re.compile(r"[0-9]{1,15}")
 _NUMBER = re.compile(r"[0-9]{1,15}(?:\.[0-9]{1,15})?")
@@ -71,6 +71,8 @@ def plain(path: Path | None, environment: Mapping[str, str], given: Mapping[str,
                 raise NotPlain
             if key in hints:
                 found[key] = VariableText(text)
+            elif not is_no_setting(name):
+                raise NotPlain
     found |= given
     if found.keys() - hints.keys():
         raise NotPlain

@@ -6,6 +6,7 @@ takes longer to import than the rest of a start.
 
 from __future__ import annotations
 
+import os
 from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import Any, get_type_hints
@@ -22,10 +23,22 @@ from pydantic_settings import (
 from supervisor.errors import ConfigurationError
 from supervisor.function_limits import DEFAULT_CEILINGS
 from supervisor.function_options import Options
-from supervisor.settings.declarations import IS_LIVE, PREFIX, Settings, host_and_port_of
+from supervisor.near_names import hint
+from supervisor.settings.declarations import IS_LIVE, PREFIX, Settings, host_and_port_of, is_no_setting
 
+_NAMES = tuple(each.name for each in fields(Settings))
 # Settings that pydantic checks as another type than ``Settings`` keeps them in.
 _CHECKED_AS: dict[str, Any] = {"admin_token": SecretStr | None, "defaults": Options}
+
+
+# How pydantic says what a setting takes, and how we say it.
+_PLAIN_WORDS = {
+    "Input should be a valid integer, unable to parse string as an integer": "it takes a whole number",
+    "Input should be a valid number, unable to parse string as a number": "it takes a number",
+    "Input should be": "it has to be",
+    "greater than or equal to": "at least",
+    "less than or equal to": "at most",
+}
 
 
 class _Sources(BaseSettings):
@@ -90,6 +103,7 @@ def validated(path: Path | None, given: dict[str, Any]) -> Settings:
 
     Raises ConfigurationError with one line that names the setting.
     """
+    _refuse_unknown_variables()
     try:
         if path is None:
             return _settings(Given(**given))
@@ -101,7 +115,15 @@ def validated(path: Path | None, given: dict[str, Any]) -> Settings:
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or "settings"
-        raise ConfigurationError(f"cannot use setting {where}: {first['msg']}") from None
+        if first["type"] == "extra_forbidden" and len(first["loc"]) == 1:
+            near = hint(where, _NAMES)
+            raise ConfigurationError(
+                f"cannot use setting {where}: there is none of that name" + (near and f"; {near}")
+            ) from None
+        why = str(first["msg"]).removeprefix("Value error, ")
+        for theirs, ours in _PLAIN_WORDS.items():
+            why = why.replace(theirs, ours)
+        raise ConfigurationError(f"cannot use setting {where}: {why}") from None
     except SettingsError as error:  # a variable that should be JSON
         raise ConfigurationError(
             f"cannot use the settings: {error}; "
@@ -109,6 +131,21 @@ def validated(path: Path | None, given: dict[str, Any]) -> Settings:
         ) from None
     except ValueError as error:  # a TOML syntax error
         raise ConfigurationError(f"cannot read the settings file {path}: {error}") from None
+
+
+def _refuse_unknown_variables() -> None:
+    """ConfigurationError for a variable with our prefix that no setting has: it would be obeyed by nobody."""
+    for variable in sorted(os.environ):
+        name = variable.upper()
+        key = name.removeprefix(PREFIX).lower().partition("__")[0]
+        if not name.startswith(PREFIX) or key in _NAMES or is_no_setting(name):
+            continue
+        near = hint(key, _NAMES)
+        raise ConfigurationError(
+            f"cannot use the variable {variable}: there is no setting {key}; "
+            + (near or "every one is in docs/settings.md")
+            + "; correct it or unset it"
+        )
 
 
 def _settings(found: Any) -> Settings:

@@ -1,4 +1,4 @@
-"""The queries of functions and their versions, each on the caller's connection.
+"""The queries of functions, their versions and their spaces, each on the caller's connection.
 
 No function here begins or ends a transaction; ``Store`` does.
 """
@@ -13,8 +13,12 @@ from sqlalchemy import exc
 from ulid import ULID
 
 from supervisor.errors import PlatformError, shown
+from supervisor.near_names import COMPARED_MOST, hint
 from supervisor.store.records import Content, Page, StaleWriteError, StoredFunction, Version
-from supervisor.store.schema import functions, versions
+from supervisor.store.schema import functions, space_values, versions
+
+# They exist from the first start on; another space exists while it has a function, a secret or a variable.
+SPACES_ALWAYS = ("default", "demo")
 
 _active = sa.select(
     functions.c.id,
@@ -30,9 +34,35 @@ _active = sa.select(
 )
 
 
-def not_found(space: str, name: str) -> PlatformError:
-    """The 404 for a function that the space does not have."""
-    return PlatformError(404, f"function not found: space {shown(space)} has no function {shown(name)}")
+def not_found(connection: sa.Connection, space: str, name: str) -> PlatformError:
+    """The 404 for a function that the space does not have, with the names that may be meant."""
+    if not has_space(connection, space):
+        return no_space(connection, space, "function not found")
+    names = sa.select(functions.c.name).where(functions.c.space == space).order_by(functions.c.name)
+    near = hint(name, connection.execute(names.limit(COMPARED_MOST)).scalars())
+    return PlatformError(
+        404,
+        f"function not found: space {shown(space)} has no function {shown(name)}; "
+        + (near or "'cellblock functions list' shows what it has"),
+    )
+
+
+def has_space(connection: sa.Connection, space: str) -> bool:
+    """Whether there is this space."""
+    return space in SPACES_ALWAYS or any(
+        connection.execute(sa.select(table.c.space).where(table.c.space == space).limit(1)).first()
+        for table in (functions, space_values)
+    )
+
+
+def no_space(connection: sa.Connection, space: str, what: str = "space not found") -> PlatformError:
+    """The 404 for a space that there is not, with the names that may be meant."""
+    known = set(SPACES_ALWAYS)
+    for table in (functions, space_values):
+        names = sa.select(table.c.space).distinct().order_by(table.c.space)
+        known.update(connection.execute(names.limit(COMPARED_MOST)).scalars())
+    near = hint(space, sorted(known))
+    return PlatformError(404, f"{what}: there is no space {shown(space)}" + (near and f"; {near}"))
 
 
 def find(connection: sa.Connection, space: str, name: str) -> StoredFunction | None:
@@ -81,7 +111,7 @@ def deploy(
     """
     found = find(connection, based_on.space, based_on.name)
     if found is None:
-        raise not_found(based_on.space, based_on.name)
+        raise not_found(connection, based_on.space, based_on.name)
     if (found.id, found.active.number) != (based_on.id, based_on.active.number):
         raise StaleWriteError
     if found.active.content == content:
@@ -115,7 +145,7 @@ def version_to_roll_back_to(
     """
     found = find(connection, space, name)
     if found is None:
-        raise not_found(space, name)
+        raise not_found(connection, space, name)
     query = sa.select(versions).where(versions.c.function_id == found.id)
     if number is None:
         query = query.where(versions.c.number < found.active.number)
@@ -141,7 +171,7 @@ def activate(
     """Make an existing version the active one; StaleWriteError as with deploy."""
     found = find(connection, based_on.space, based_on.name)
     if found is None:
-        raise not_found(based_on.space, based_on.name)
+        raise not_found(connection, based_on.space, based_on.name)
     if (found.id, found.active.number) != (based_on.id, based_on.active.number):
         raise StaleWriteError
     if version.number == found.active.number:
@@ -156,7 +186,7 @@ def delete(connection: sa.Connection, space: str, name: str) -> frozenset[str]:
     """Delete a function with all its versions; the digests that they named.  PlatformError 404."""
     identifier = connection.execute(sa.select(functions.c.id).where(*_is(space, name))).scalar_one_or_none()
     if identifier is None:
-        raise not_found(space, name)
+        raise not_found(connection, space, name)
     mine = versions.c.function_id == identifier
     digests = connection.execute(sa.select(versions.c.digest).where(mine).distinct()).scalars().all()
     connection.execute(versions.delete().where(mine))
@@ -189,7 +219,7 @@ def page_of_versions(
     """The newest ``limit`` versions, newest first, or those older than ``before``; PlatformError 404."""
     found = find(connection, space, name)
     if found is None:
-        raise not_found(space, name)
+        raise not_found(connection, space, name)
     query = sa.select(versions).where(versions.c.function_id == found.id)
     if before is not None:
         query = query.where(versions.c.number < before)

@@ -11,6 +11,8 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
+import sqlalchemy as sa
+
 from supervisor.store import database, function_queries, value_queries
 from supervisor.store.records import (
     Content,
@@ -54,10 +56,23 @@ class Store:
 
     def function(self, space: str, name: str) -> StoredFunction:
         """A function; PlatformError 404."""
-        found = self._db.read(lambda connection: function_queries.find(connection, space, name))
-        if found is None:
-            raise function_queries.not_found(space, name)
-        return found
+
+        def found(connection: sa.Connection) -> StoredFunction:
+            one = function_queries.find(connection, space, name)
+            if one is None:
+                raise function_queries.not_found(connection, space, name)
+            return one
+
+        return self._db.read(found)
+
+    def require_space(self, space: str) -> None:
+        """PlatformError 404, with the names that may be meant, if there is no such space."""
+
+        def required(connection: sa.Connection) -> None:
+            if not function_queries.has_space(connection, space):
+                raise function_queries.no_space(connection, space)
+
+        self._db.read(required)
 
     def has_function(self, space: str, name: str) -> bool:
         """Whether the space has this function."""
@@ -139,10 +154,14 @@ class Store:
 
     def value(self, space: str, kind: ValueKind, name: str) -> SpaceValue:
         """A secret without its value, or a variable with it; PlatformError 404."""
-        found = self._db.read(lambda connection: value_queries.get(connection, space, kind, name))
-        if found is None:
-            raise value_queries.not_found(space, kind, name)
-        sealed, updated_at = found
+
+        def found(connection: sa.Connection) -> tuple[bytes, datetime]:
+            one = value_queries.get(connection, space, kind, name)
+            if one is None:
+                raise value_queries.not_found(connection, space, kind, name)
+            return one
+
+        sealed, updated_at = self._db.read(found)
         return SpaceValue(name, updated_at, self._variable(space, kind, name, sealed))
 
     def list_values(self, space: str, kind: ValueKind) -> tuple[SpaceValue, ...]:

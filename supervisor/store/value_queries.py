@@ -10,6 +10,7 @@ from datetime import datetime
 import sqlalchemy as sa
 
 from supervisor.errors import PlatformError, shown
+from supervisor.near_names import hint
 from supervisor.store.records import ValueKind
 from supervisor.store.schema import space_values as table
 
@@ -17,9 +18,12 @@ SPACE_MAX_VALUES = 1000  # secrets and variables of a space together
 SPACE_MAX_BYTES = 512 * 1024  # of their names and values: every instance gets all of them
 
 
-def not_found(space: str, kind: ValueKind, name: str) -> PlatformError:
-    """The 404 for a value that the space does not have."""
-    return PlatformError(404, f"{kind} not found: space {shown(space)} has no {kind} {shown(name)}")
+def not_found(connection: sa.Connection, space: str, kind: ValueKind, name: str) -> PlatformError:
+    """The 404 for a value that the space does not have, with the names that may be meant."""
+    near = hint(name, (known for known, _, _ in listed(connection, space, kind)))
+    return PlatformError(
+        404, f"{kind} not found: space {shown(space)} has no {kind} {shown(name)}" + (near and f"; {near}")
+    )
 
 
 def put(
@@ -81,7 +85,7 @@ def listed(connection: sa.Connection, space: str, kind: ValueKind) -> list[tuple
 def delete(connection: sa.Connection, space: str, kind: ValueKind, name: str) -> None:
     """Delete a value; PlatformError 404."""
     if not connection.execute(table.delete().where(*_is(space, kind, name))).rowcount:
-        raise not_found(space, kind, name)
+        raise not_found(connection, space, kind, name)
 
 
 def _is(space: str, kind: ValueKind, name: str) -> tuple[sa.ColumnElement[bool], ...]:

@@ -120,4 +120,5 @@ def test_instances_lists_them_by_function(server: Server) -> None:
     assert [(one["space"], one["name"], one["calls"]) for one in found] == [(SPACE, "listed", 1)]
     text = command(server, "instances", "listed").stdout
     assert found[0]["instance"] in text and f"{SPACE}/listed" in text
-    assert command(server, "instances", "no-such").stdout == ""
+    typo = command(server, "instances", "listd")
+    assert (typo.returncode, typo.stdout) == (1, "") and "did you mean 'listed'?" in typo.stderr

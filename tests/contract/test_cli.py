@@ -43,6 +43,8 @@ FUNCTION = {
     "updated_at": "2026-11-06T11:04:52",
 }
 LIST = "/spaces/default/functions"
+NO_NEW_SPACE = "?create_space=false"  # a mistyped space is refused
+CREATE = LIST + NO_NEW_SPACE
 ONE = "/spaces/default/functions/hello"
 INVOKE = "/spaces/default/functions/hello/invoke"
 
@@ -160,7 +162,7 @@ def test_a_deploy_creates_a_function_and_says_how_to_call_it(
     run: Run, server: HttpRecorder, tmp_path: Path
 ) -> None:
     (tmp_path / "hello.py").write_text("x")
-    server.answer_json("POST", LIST, 201, FUNCTION)
+    server.answer_json("POST", CREATE, 201, FUNCTION)
 
     ended = run("deploy", "hello.py")
 
@@ -183,7 +185,7 @@ def test_a_deploy_that_is_warned_of_says_so_and_is_one_all_the_same(
     run: Run, server: HttpRecorder, tmp_path: Path
 ) -> None:
     handler(tmp_path / "hello")
-    server.answer_json("POST", LIST, 201, {**FUNCTION, "warnings": ["queue.py hides\x1b[31m it"]})
+    server.answer_json("POST", CREATE, 201, {**FUNCTION, "warnings": ["queue.py hides\x1b[31m it"]})
 
     ended = run("deploy", "hello")
 
@@ -195,7 +197,7 @@ def test_the_curl_line_of_a_deploy_calls_the_function_as_it_is_printed(
     run: Run, server: HttpRecorder, environment: dict[str, str], tmp_path: Path
 ) -> None:
     handler(tmp_path / "hello")
-    server.answer_json("POST", LIST, 201, FUNCTION)
+    server.answer_json("POST", CREATE, 201, FUNCTION)
     server.answer("POST", INVOKE, Answer(200, b"called"))
     curl = run("deploy", "hello").text.splitlines()[-1]
 
@@ -211,22 +213,45 @@ def test_a_deploy_of_what_exists_updates_it_with_what_was_given_and_nothing_else
     run: Run, server: HttpRecorder, tmp_path: Path
 ) -> None:
     handler(tmp_path / "hello")
-    server.answer("POST", LIST, refusal(409, "This function already exists"))
-    server.answer_json("PUT", ONE, 200, FUNCTION)
+    server.answer("POST", CREATE, refusal(409, "This function already exists"))
+    server.answer_json("GET", ONE, 200, FUNCTION | {"options": {"memory": 64}, "env": {"OLD": "1"}})
+    after = {"options": {"timeout": 2.5, "public": True}, "env": {"A": "b=c"}, "digest": "cd" * 32}
+    server.answer_json("PATCH", ONE, 200, FUNCTION | after)
 
-    ended = run("deploy", "hello", "--set", "timeout=2.5", "--set", "public=true", "--env", "A=b=c")
+    given = ("--set", "timeout=2.5", "--set", "public=true", "--env", "A=b=c")
+    ended = run("deploy", "hello", *given, "--unset", "memory", "--unset-env", "OLD")
 
     assert ended.code == 0
     assert ended.text.startswith("updated function hello")
-    assert [sent.method for sent in server.requests] == ["POST", "PUT"]
-    assert set(server.requests[1].json) == {"source", "env", "options"}
-    assert server.requests[1].json["options"] == {"timeout": 2.5, "public": True}
-    assert server.requests[1].json["env"] == {"A": "b=c"}
+    changed = (
+        "  changed: code; memory 64 → default; public default → true; timeout default → 2.5; "
+        "env A none → b=c; env OLD 1 → none"
+    )
+    assert ended.text.splitlines()[1] == changed
+    assert [sent.method for sent in server.requests] == ["POST", "GET", "PATCH"]
+    assert set(server.requests[2].json) == {"source", "env", "options"}
+    assert server.requests[2].json["options"] == {"timeout": 2.5, "public": True, "memory": None}
+    assert server.requests[2].json["env"] == {"A": "b=c", "OLD": None}
+
+
+def test_reset_leaves_only_what_is_given_and_the_same_again_is_told_as_unchanged(
+    run: Run, server: HttpRecorder, tmp_path: Path
+) -> None:
+    handler(tmp_path / "hello")
+    server.answer("POST", CREATE, refusal(409, "This function already exists"))
+    server.answer_json("GET", ONE, 200, FUNCTION)
+    server.answer_json("PUT", ONE, 200, FUNCTION)
+
+    ended = run("deploy", "hello", "--reset", "--set", "timeout=3")
+
+    assert server.requests[2].json["options"] == {"timeout": 3}
+    assert server.requests[2].json["env"] == {}
+    assert ended.text.startswith("unchanged: function hello") and "changed: code" not in ended.text
 
 
 def test_all_options_of_a_deploy_reach_the_server(run: Run, server: HttpRecorder, tmp_path: Path) -> None:
     handler(tmp_path / "hello")
-    server.answer_json("POST", "/spaces/demo/functions", 201, FUNCTION)
+    server.answer_json("POST", "/spaces/demo/functions?create_space=false", 201, FUNCTION)
 
     ended = run(
         *("deploy", "hello/handler.py", "--name", "other", "--space", "demo", "--runtime", "python3.12"),
@@ -246,7 +271,7 @@ def test_a_syntax_error_is_shown_with_its_file_and_line(
     run: Run, server: HttpRecorder, tmp_path: Path
 ) -> None:
     handler(tmp_path / "hello")
-    server.answer("POST", LIST, refusal(422, "SyntaxError: invalid syntax", {"line": 12}))
+    server.answer("POST", CREATE, refusal(422, "SyntaxError: invalid syntax", {"line": 12}))
 
     assert one_line(run("deploy", "hello"), 1) == (
         "cellblock: hello/handler.py:12: SyntaxError: invalid syntax\n"
@@ -257,7 +282,7 @@ def test_a_deploy_whose_connection_breaks_is_not_sent_again(
     run: Run, server: HttpRecorder, tmp_path: Path
 ) -> None:
     handler(tmp_path / "hello")
-    server.answer("POST", LIST, Answer(hang_up=True))
+    server.answer("POST", CREATE, Answer(hang_up=True))
 
     assert "may have happened" in one_line(run("deploy", "hello"), 3)
     assert len(server.requests) == 1
@@ -469,7 +494,7 @@ def test_code_that_cannot_be_written_or_read_is_one_line(run: Run, server: HttpR
 def test_a_secret_comes_from_the_argument_or_standard_input(
     run: Run, server: HttpRecorder, args: tuple[str, ...], stdin: bytes, value: str
 ) -> None:
-    server.answer("PUT", "/spaces/default/secrets/KEY", Answer(201))
+    server.answer("PUT", f"/spaces/default/secrets/KEY{NO_NEW_SPACE}", Answer(201))
 
     ended = run("secrets", "set", "KEY", *args, stdin=stdin)
 
@@ -480,7 +505,7 @@ def test_a_secret_comes_from_the_argument_or_standard_input(
 def test_a_secret_is_asked_for_on_a_terminal_and_not_shown(
     server: HttpRecorder, environment: dict[str, str]
 ) -> None:
-    server.answer("PUT", "/spaces/default/secrets/KEY", Answer(204))
+    server.answer("PUT", f"/spaces/default/secrets/KEY{NO_NEW_SPACE}", Answer(204))
 
     code, seen = on_a_terminal(
         environment, "secrets", "set", "KEY", asked=b"Value of KEY: ", typed=b"s3cret\n"
@@ -513,7 +538,7 @@ def test_a_secret_without_a_value_and_without_a_terminal_is_a_usage_error(
 def test_a_variable_is_json_where_it_can_be(
     run: Run, server: HttpRecorder, args: tuple[str, ...], value: object
 ) -> None:
-    server.answer("PUT", "/spaces/default/variables/LIMIT", Answer(204))
+    server.answer("PUT", f"/spaces/default/variables/LIMIT{NO_NEW_SPACE}", Answer(204))
 
     assert run("variables", "set", "LIMIT", *args).code == 0
     assert server.requests[0].json == {"value": value}

@@ -68,6 +68,18 @@ def bytecode(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("bytecode")
 
 
+@pytest.fixture(scope="module", autouse=True)
+def space(server: Server) -> Iterator[None]:
+    """The space is there while these tests run: the command refuses one that is not."""
+    keeps = {
+        "name": "keeps-the-space",
+        "source": {"code": base64.b64encode(b"def handle(req): ...").decode()},
+    }
+    assert server.client.post(f"/spaces/{SPACE}/functions", json=keeps).status_code == 201
+    yield
+    assert server.client.delete(f"/spaces/{SPACE}/functions/keeps-the-space").status_code == 204
+
+
 @pytest.fixture
 def run(server: Server, tmp_path: Path, bytecode: Path) -> Run:
     """``run(*words)``: the command in an empty folder, ended well unless ``code`` says otherwise."""

@@ -200,6 +200,11 @@ class Client:
         url = self.target.url
         if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.ProxyError):
             reason = str(error) or "no connection in time"
+            if "WRONG_VERSION_NUMBER" in reason or "RECORD_LAYER" in reason.upper().replace(" ", "_"):
+                return unreachable(
+                    f"cannot reach the server at {url}: it does not speak TLS there; "
+                    f"write http:{url.partition(':')[2]}"
+                )
             return unreachable(
                 f"cannot reach the server at {url}: {reason}; "
                 "start it with 'cellblock serve', or name another by --url or CELLBLOCK_URL"

@@ -13,11 +13,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from io import BytesIO
+from itertools import islice
 from pathlib import Path
 
 from supervisor.cli.arguments import bounded_file
 from supervisor.cli.command_errors import usage
 from supervisor.errors import shown
+from supervisor.near_names import COMPARED_MOST, near
 
 HANDLER = "handler.py"
 IGNORE_FILE = ".cellblockignore"
@@ -47,17 +49,30 @@ def read_bundle(path: Path) -> Bundle:
         mode = path.stat().st_mode
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not a file name"
-        raise usage(f"cannot deploy {path}: {reason}") from None
+        raise usage(f"cannot deploy {path}: {reason}{_near(path)}") from None
     if stat.S_ISDIR(mode):
         return Bundle(_zip(path), str(path / HANDLER))
     if not stat.S_ISREG(mode):
         raise usage(f"cannot deploy {path}: it is neither a file nor a folder")
     content = bounded_file(path, BUNDLE_MAX_BYTES)
+    if not content.strip():
+        raise usage(f"cannot deploy {path}: it is empty; write a function in it: def handle(req): ...")
     if _is_archive(content):
         return Bundle(content, f"{path}/{HANDLER}")
     if path.suffix != ".py":
         raise usage(f"cannot deploy {path}: give a .py file, a folder with a {HANDLER}, a zip or a tar")
     return Bundle(content, str(path))
+
+
+def _near(path: Path) -> str:
+    """``; did you mean …?`` with the names beside a path that is not there; else what a PATH is."""
+    try:
+        beside = sorted(one.name for one in islice(path.absolute().parent.iterdir(), COMPARED_MOST))
+    except (OSError, ValueError):
+        beside = []
+    if found := near(path.name, beside):
+        return f"; did you mean {' or '.join(shown(str(path.parent / name)) for name in found)}?"
+    return f"; give a .py file, a folder with a {HANDLER}, a zip or a tar"
 
 
 def default_name(path: Path) -> str:
@@ -89,7 +104,7 @@ def _is_archive(content: bytes) -> bool:
 
 def _zip(root: Path) -> bytes:
     if not (root / HANDLER).is_file():
-        raise usage(f"cannot deploy {root}: there is no {HANDLER} in it, which a bundle needs at its root")
+        raise usage(f"cannot deploy {root}: there is no {HANDLER} in it; a bundle needs one at its root")
     buffer = BytesIO()
     left = BUNDLE_MAX_BYTES
     has_handler = False

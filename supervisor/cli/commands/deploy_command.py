@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import base64
 import shlex
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from supervisor.cli import arguments, output
-from supervisor.cli.command_errors import refused
+from supervisor.cli.command_errors import refused, usage
 from supervisor.cli.commands.bundle_packing import Bundle, default_name, read_bundle
-from supervisor.cli.parameters import Json, Space, Token, Url, connect
+from supervisor.cli.commands.deploy_wishes import Wanted, changes
+from supervisor.cli.commands.resources import as_object, create_query
+from supervisor.cli.parameters import CreateSpace, Json, Space, Token, Url, connect
+from supervisor.errors import shown
 
 if TYPE_CHECKING:
     from supervisor.cli.client.http_client import Client
-
-DEFAULT_TEMPLATE = "python3-http"  # the server's default runtime
 
 Source = Annotated[
     Path,
@@ -25,32 +27,49 @@ Source = Annotated[
         help="A .py file, a folder with a handler.py, a zip or a tar.", metavar="PATH", show_default=False
     ),
 ]
+Name = Annotated[
+    str | None,
+    typer.Option("--name", "-n", help="The function's name; else made of PATH.", metavar="NAME"),
+]
+Runtime = Annotated[
+    str | None,
+    typer.Option("--runtime", "-r", help="Such as python3.12; else the server's default.", metavar="RUNTIME"),
+]
+Description = Annotated[
+    str | None, typer.Option("--description", help="A sentence for people.", metavar="TEXT")
+]
+Env = Annotated[
+    list[str] | None,
+    typer.Option("--env", "-e", help="An environment variable; repeatable.", metavar="K=V"),
+]
 Setting = Annotated[
     list[str] | None,
     typer.Option("--set", help="An option: timeout, memory, public …; repeatable.", metavar="KEY=VALUE"),
+]
+Unset = Annotated[
+    list[str] | None,
+    typer.Option("--unset", help="An option that takes its default again; repeatable.", metavar="KEY"),
+]
+UnsetEnv = Annotated[
+    list[str] | None,
+    typer.Option("--unset-env", help="An environment variable to remove; repeatable.", metavar="KEY"),
+]
+Reset = Annotated[
+    bool, typer.Option("--reset", help="No option and no environment variable but those given here.")
 ]
 
 
 def deploy(
     path: Source,
-    name: Annotated[
-        str | None,
-        typer.Option("--name", "-n", help="The function's name; else made of PATH.", metavar="NAME"),
-    ] = None,
-    runtime: Annotated[
-        str | None,
-        typer.Option(
-            "--runtime", "-r", help="Such as python3.12; else the server's default.", metavar="RUNTIME"
-        ),
-    ] = None,
-    description: Annotated[
-        str | None, typer.Option("--description", help="A sentence for people.", metavar="TEXT")
-    ] = None,
-    env: Annotated[
-        list[str] | None,
-        typer.Option("--env", "-e", help="An environment variable; repeatable.", metavar="K=V"),
-    ] = None,
+    name: Name = None,
+    runtime: Runtime = None,
+    description: Description = None,
+    env: Env = None,
     settings: Setting = None,
+    unset: Unset = None,
+    unset_env: UnsetEnv = None,
+    reset: Reset = False,
+    create_space: CreateSpace = False,
     space: Space = None,
     as_json: Json = False,
     url: Url = None,
@@ -58,8 +77,11 @@ def deploy(
 ) -> None:
     """Make a function of PATH, or a new version of it.
 
-    When the function exists, what is not given stays as it is; --env
-    replaces all environment variables there were, --set all options.
+    When the function exists, what is not given stays as it is: --set and
+    --env change what they name.  --unset and --unset-env take one away,
+    --reset all that this command does not name.  What changed is printed.
+
+    A space that there is not is refused; --create-space makes it.
 
     A folder is sent without __pycache__, .git, .venv and what its
     .cellblockignore lists (a file name pattern a line).
@@ -69,27 +91,43 @@ def deploy(
       cellblock deploy shop/
       cellblock deploy hello.py --name greet --set timeout=30
       cellblock deploy shop/ --runtime python3.12 --env REGION=eu
+      cellblock deploy shop/ --set memory=256 --unset timeout
     """
     bundle = read_bundle(path)
     chosen = name if name is not None else default_name(path)
-    wanted = source_of(bundle)
-    given: dict[str, Any] = {
-        "template": runtime,
-        "description": description,
-        "env": arguments.pairs(env, "--env") if env else None,
-        "options": arguments.options(settings) if settings else None,
-    }
-    wanted.update({key: value for key, value in given.items() if value is not None})
+    base = source_of(bundle) | {"template": runtime, "description": description}
+    options, variables = arguments.options(settings or ()), arguments.pairs(env or (), "--env")
+    wanted = Wanted(
+        {key: value for key, value in base.items() if value is not None},
+        options,
+        variables,
+        _unset(unset, "--unset", options),
+        _unset(unset_env, "--unset-env", variables),
+        is_reset=reset,
+        may_create_space=create_space,
+    )
     client = connect(url, token, space)
-    function, created = create_or_update(client, chosen, wanted, bundle)
+    before, function = create_or_update(client, chosen, wanted, bundle)
     address = client.in_space("functions", chosen, "invoke")
     warnings = function.get("warnings")
     for warning in warnings if isinstance(warnings, list) else ():
         output.fail_line(f"warning: {output.as_text(warning)}")
     if as_json:
-        output.write_json({"created": created, "url": address, "function": function})
+        changed = None if before is None else changes(before, function)
+        output.write_json(
+            {"created": before is None, "changed": changed, "url": address, "function": function}
+        )
     else:
-        _tell(client, chosen, function, created, address)
+        _tell(client, chosen, before, function, address)
+
+
+def _unset(names: list[str] | None, option: str, given: Mapping[str, Any]) -> tuple[str, ...]:
+    for name in names or ():
+        if not name or "=" in name:
+            raise usage(f"cannot use {option} {shown(name)}; write {option} KEY, without a value")
+        if name in given:
+            raise usage(f"cannot use {option} {name}: the same command sets it; leave one of the two out")
+    return tuple(names or ())
 
 
 def source_of(bundle: Bundle) -> dict[str, Any]:
@@ -98,41 +136,47 @@ def source_of(bundle: Bundle) -> dict[str, Any]:
 
 
 def create_or_update(
-    client: Client, name: str, wanted: dict[str, Any], bundle: Bundle
-) -> tuple[dict[str, Any], bool]:
-    """Deploy the function; its JSON, and whether it is new.
+    client: Client, name: str, wanted: Wanted, bundle: Bundle
+) -> tuple[dict[str, Any] | None, dict[str, Any]]:
+    """Deploy the function; its JSON before, None if it is new, and after.
 
-    ``wanted`` is the request's body without the name; what it leaves out stays as it was.  A syntax error is
-    reported with the line of the author's own file.  CommandFailure for everything that goes wrong.
+    A syntax error is reported with the line of the author's own file.  CommandFailure for everything that
+    goes wrong.
     """
     from supervisor.cli.client.http_client import DEPLOY_SECONDS, RequestRefused
 
     one = client.in_space("functions", name)  # comes first, because it refuses an empty name
+    before: dict[str, Any] | None = None
     try:
         try:
-            first = {"name": name, "template": DEFAULT_TEMPLATE, **wanted}
-            answer = client.send("POST", client.in_space("functions"), first, DEPLOY_SECONDS)
-            created = True
+            where = client.in_space("functions") + create_query(wanted.may_create_space)
+            answer = client.send("POST", where, wanted.to_create(name), DEPLOY_SECONDS)
         except RequestRefused as error:
             if error.status != 409:
                 raise
-            answer = client.send("PUT", one, wanted, DEPLOY_SECONDS)
-            created = False
+            before = as_object(client.get(one))
+            method, body = ("PUT", wanted.to_replace()) if wanted.is_reset else ("PATCH", wanted.to_merge())
+            answer = client.send(method, one, body, DEPLOY_SECONDS)
     except RequestRefused as error:
         line = error.details.get("line")
         if isinstance(line, int):
             raise refused(f"{bundle.handler}:{line}: {error.message}") from None
         raise
-    return (answer if isinstance(answer, dict) else {}), created
+    return before, as_object(answer)
 
 
-def _tell(client: Client, name: str, function: dict[str, Any], created: bool, address: str) -> None:
-    verb = "created" if created else "updated"
+def _tell(
+    client: Client, name: str, before: dict[str, Any] | None, function: dict[str, Any], address: str
+) -> None:
+    changed = [] if before is None else changes(before, function)
+    verb = "created" if before is None else "updated" if changed else "unchanged:"
     version = output.as_text(function.get("version"))
     template = output.as_text(function.get("template"))
     output.write_line(
         f"{verb} function {name} in space {client.target.space}: version {version}, runtime {template}"
     )
+    if changed:
+        output.write_line(f"  changed: {'; '.join(changed)}")
     output.write_line(f"  {address}")
     options = function.get("options")
     is_public = isinstance(options, dict) and options.get("public") is True

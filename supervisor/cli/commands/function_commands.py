@@ -13,10 +13,12 @@ import typer
 from supervisor.cli import output
 from supervisor.cli.command_errors import refused, usage
 from supervisor.cli.commands.resources import all_pages, as_object, remove_and_tell
-from supervisor.cli.parameters import Json, Space, Token, Url, connect
+from supervisor.cli.parameters import Json, Space, Token, Url, before_the_command, connect
 
 app = typer.Typer(
-    no_args_is_help=True, help="List, show and remove functions; go back to an earlier version."
+    no_args_is_help=True,
+    callback=before_the_command,
+    help="List, show and remove functions; go back to an earlier version.",
 )
 
 Name = Annotated[str, typer.Argument(help="The function.", metavar="NAME", show_default=False)]

@@ -179,7 +179,7 @@ def _write_log(response: httpx.Response) -> None:
 
 def _complaint(client: Client, name: str, response: httpx.Response, start: bytes) -> str:
     """One sentence about an answer of 400 or more: status, message and call."""
-    from supervisor.cli.client.http_client import envelope, retry_hint
+    from supervisor.cli.client.http_client import RequestRefused, envelope, retry_hint
 
     status = response.status_code
     is_own_answer = response.headers.get("x-invoked") == "true"
@@ -187,5 +187,11 @@ def _complaint(client: Client, name: str, response: httpx.Response, start: bytes
         return client.refusal(response, start).message
     message, _ = envelope(start)
     call = response.headers.get("x-call-id")
+    if status == 404 and not is_own_answer:
+        try:
+            # The API knows the names that may be meant; whoever calls is told none.
+            client.get(client.in_space("functions", name))
+        except RequestRefused as refusal:
+            message = refusal.message if refusal.status == 404 else message
     text = f"invoking {name} ended with {status}" + (f": {message}" if message else "")
     return text + (f" (call {call})" if call else "") + retry_hint(response)

@@ -1,7 +1,11 @@
-"""What several commands do alike with the server's resources: read a list to its end, remove some by name."""
+"""What several commands do alike with the server's resources.
+
+They read a list to its end, remove some by name, and ask whether a space is there and what goes on.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from supervisor.cli import output
@@ -47,6 +51,38 @@ def all_pages(client: Client, address: str) -> list[dict[str, Any]]:
             return found
         cursor = following
     raise refused(f"the list at {address} has more than {PAGES_MAX} pages; it does not seem to end")
+
+
+def require_space(client: Client) -> None:
+    """CommandFailure (refused), with the near names, if the server has no such space."""
+    client.get(client.in_space("functions"), {"limit": "1"})
+
+
+def create_query(may_create_space: bool) -> str:
+    """The end of an address that says whether a space that there is not may be made by the request."""
+    return "" if may_create_space else "?create_space=false"
+
+
+def activity(client: Client, where: str) -> dict[str, Any]:
+    """What goes on at a server, checked as far as commands read it."""
+    found = client.get(where)
+    for key in ("functions", "instances"):
+        rows = found.get(key) if isinstance(found, dict) else None
+        if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+            raise refused(f"the server's answer to {where} has no {key}: it is another version")
+    checked: dict[str, Any] = found
+    return checked
+
+
+def gaps(now: Mapping[str, Any]) -> list[str]:
+    """What the figures leave out."""
+    missing, left_out = now.get("missing"), now.get("left_out")
+    found = []
+    if isinstance(missing, int) and missing:
+        found.append(f"{missing} fronts did not answer in time: theirs is not in it")
+    if isinstance(left_out, int) and left_out:
+        found.append(f"{left_out} rows were too many: name a space")
+    return found
 
 
 def as_object(answer: Any) -> dict[str, Any]:

@@ -9,17 +9,21 @@ import typer
 
 from supervisor.cli import arguments, output
 from supervisor.cli.command_errors import usage
-from supervisor.cli.commands.resources import all_pages, remove_and_tell
-from supervisor.cli.parameters import Json, Space, Token, Url, connect
+from supervisor.cli.commands.resources import all_pages, create_query, remove_and_tell
+from supervisor.cli.parameters import CreateSpace, Json, Space, Token, Url, before_the_command, connect
 
 VALUE_MAX_BYTES = 64 * 1024  # the server's bound for one value
 INPUT_MAX_BYTES = VALUE_MAX_BYTES + 2  # with the line end that is cut off
 
 secrets = typer.Typer(
-    no_args_is_help=True, help="Set, list and remove a space's secrets; a secret is never shown again."
+    no_args_is_help=True,
+    callback=before_the_command,
+    help="Set, list and remove a space's secrets; a secret is never shown again.",
 )
 variables = typer.Typer(
-    no_args_is_help=True, help="Set, list and remove a space's variables: any JSON value."
+    no_args_is_help=True,
+    callback=before_the_command,
+    help="Set, list and remove a space's variables: any JSON value.",
 )
 
 Name = Annotated[str, typer.Argument(help="The name.", metavar="NAME", show_default=False)]
@@ -37,6 +41,7 @@ def set_secret(
             show_default=False,
         ),
     ] = None,
+    create_space: CreateSpace = False,
     space: Space = None,
     as_json: Json = False,
     url: Url = None,
@@ -63,7 +68,7 @@ def set_secret(
         text = typer.prompt(f"Value of {output.safe(name)}", hide_input=True, err=True)
     else:
         raise usage(f"a value for {name} is missing; give it as an argument, or - to read standard input")
-    client.send("PUT", address, {"value": text})
+    client.send("PUT", address + create_query(create_space), {"value": text})
     _tell_set("secret", name, client.target.space, as_json)
 
 
@@ -74,6 +79,7 @@ def set_variable(
         str, typer.Argument(help="JSON or text; - reads standard input.", metavar="VALUE", show_default=False)
     ],
     text: Annotated[bool, typer.Option("--text", help="Take VALUE as text even if it is JSON.")] = False,
+    create_space: CreateSpace = False,
     space: Space = None,
     as_json: Json = False,
     url: Url = None,
@@ -93,7 +99,9 @@ def set_variable(
     client = connect(url, token, space)
     address = client.in_space("variables", name)
     given = _standard_input("a variable") if value == "-" else value
-    client.send("PUT", address, {"value": given if text else _json_or_text(given)})
+    client.send(
+        "PUT", address + create_query(create_space), {"value": given if text else _json_or_text(given)}
+    )
     _tell_set("variable", name, client.target.space, as_json)
 
 

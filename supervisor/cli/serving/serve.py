@@ -42,8 +42,17 @@ def admin_token(settings: Settings) -> tuple[str, bool]:
         if len(token) < 16:
             raise ConfigurationError("setting admin_token: a token has at least 16 characters")
         return token, False
-    path = settings.data_dir / TOKEN_FILE
-    settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o755)
+    try:
+        return _kept_token(settings.data_dir / TOKEN_FILE)
+    except OSError as error:
+        raise ConfigurationError(
+            f"cannot use the data directory {settings.data_dir}: {error.strerror} at {error.filename}; "
+            "choose with --data-dir one that this user can make and write"
+        ) from None
+
+
+def _kept_token(path: Path) -> tuple[str, bool]:
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o755)
     try:
         token = path.read_text().strip()
     except FileNotFoundError:
@@ -92,13 +101,14 @@ def run(options: ServeOptions) -> None:
         log.warning("%s", warning)
     findings = probe_host()  # before any thread starts, because the probes fork
     tier = tier_to_serve_in(settings, findings)
+    # Before anything starts that would complain of our end: the data directory may be unusable.
+    token, is_new = admin_token(settings)
     first_zygotes = zygote_prestart.begin(launcher, settings, tier)
     # The warden's imports run while the first zygotes make theirs.
     import asyncio
 
     from supervisor.warden.warden import Warden
 
-    token, is_new = admin_token(settings)
     warden = Warden(
         settings, token, tier, findings, lambda: load(options.config, **given), front, first_zygotes
     )

@@ -21,6 +21,7 @@ from supervisor.cli.client.connection_config import DEFAULT_URL, ServerTarget, c
 from supervisor.cli.command_errors import INTERRUPTED, OK, UNREACHABLE, USAGE, CommandFailure, usage
 from supervisor.cli.commands.bundle_packing import HANDLER, default_name, read_bundle
 from supervisor.cli.commands.deploy_command import create_or_update, source_of
+from supervisor.cli.commands.deploy_wishes import Wanted
 from supervisor.cli.commands.resources import all_pages
 
 if TYPE_CHECKING:
@@ -75,9 +76,9 @@ def _welcome(target: ServerTarget, folder: Path) -> int:
 def _deploy(client: Client, path: Path, before: dict[object, object]) -> str:
     name = default_name(path)
     bundle = read_bundle(path)
-    function, created = create_or_update(client, name, source_of(bundle), bundle)
+    earlier, function = create_or_update(client, name, Wanted(source_of(bundle)), bundle)
     version = function.get("version")
-    if created:
+    if earlier is None:
         output.write_line(f"created function {name} in space {SPACE}")
     elif before.get(name) != version:
         output.write_line(f"updated function {name} in space {SPACE}: version {output.as_text(version)}")

@@ -4,7 +4,8 @@ Not here: invoking a function (``front.invoke``), and health (``front.health``).
 
 Reading order: ``gate`` (who enters), ``routes`` (a module a resource), ``context`` (what all routes use),
 ``deploys`` (what a deploy does), ``bundle_deletion``, ``streaming`` (answers of logs), ``schemas``,
-``json_value`` (what is valid), ``error_answers`` (the one shape of a refusal),
+``json_value`` (what is valid), ``error_answers`` (the one shape of a refusal), ``option_words`` (what an
+option takes),
 ``openapi`` (the description and its page).
 """
 

@@ -11,10 +11,11 @@ import base64
 import binascii
 import string
 from dataclasses import replace
+from typing import Any
 
 from supervisor.errors import PlatformError, shown
 from supervisor.front.api.context import Context
-from supervisor.front.api.schemas import FunctionChange, FunctionCreate
+from supervisor.front.api.schemas import FunctionChange, FunctionCreate, FunctionPatch, checked_env
 from supervisor.front.api_control import DEFAULT_TEMPLATE
 from supervisor.function_options import Options
 from supervisor.store import Content, StaleWriteError, StoredFunction
@@ -23,8 +24,15 @@ ATTEMPTS = 5  # each fails only because another deploy succeeded
 _NO_WHITESPACE = str.maketrans("", "", string.whitespace)  # base64(1) wraps its lines
 
 
-async def create(context: Context, space: str, wanted: FunctionCreate) -> StoredFunction:
-    """Create and deploy a function; PlatformError 409 if it exists, 413 or 422 if it is not valid."""
+async def create(
+    context: Context, space: str, wanted: FunctionCreate, *, may_create_space: bool = True
+) -> StoredFunction:
+    """Create and deploy a function; PlatformError 409 if it exists, 413 or 422 if it is not valid.
+
+    404 for a space that there is not, unless that may be created.
+    """
+    if not may_create_space:
+        await context.blocking(context.store.require_space, space)
     if await context.blocking(context.store.has_function, space, wanted.name):
         # Refused early, before the bundle is unpacked; the store decides again at the end.
         raise PlatformError(
@@ -51,7 +59,9 @@ async def create(context: Context, space: str, wanted: FunctionCreate) -> Stored
     return await context.to_its_end(commit())
 
 
-async def change(context: Context, space: str, name: str, wanted: FunctionChange) -> StoredFunction:
+async def change(
+    context: Context, space: str, name: str, wanted: FunctionChange | FunctionPatch
+) -> StoredFunction:
     """Deploy a change of a function; the same content again adds no version.
 
     PlatformError 404, 413 or 422; 409 if others kept changing it.
@@ -118,14 +128,37 @@ async def delete(context: Context, space: str, name: str) -> None:
     await context.to_its_end(commit())
 
 
-def _merged(before: Content, wanted: FunctionChange) -> Content:
+def _merged(before: Content, wanted: FunctionChange | FunctionPatch) -> Content:
+    if isinstance(wanted, FunctionPatch):
+        env, options = _patched_env(before.env, wanted), _patched_options(before.options, wanted)
+    else:
+        env = before.env if wanted.env is None else wanted.env
+        options = before.options if wanted.options is None else wanted.options.named()
     return Content(
         digest=before.digest,
         template=before.template if wanted.template is None else wanted.template,
         description=before.description if wanted.description is None else wanted.description,
-        env=before.env if wanted.env is None else wanted.env,
-        options=before.options if wanted.options is None else wanted.options.named(),
+        env=env,
+        options=options,
     )
+
+
+def _patched_options(before: dict[str, Any], wanted: FunctionPatch) -> dict[str, Any]:
+    """The options before, with those that the patch names: null takes one away, or with ``options`` all."""
+    if wanted.options is None:
+        return {} if "options" in wanted.model_fields_set else before
+    kept = {name: value for name, value in before.items() if name not in wanted.options.model_fields_set}
+    return kept | wanted.options.named()
+
+
+def _patched_env(before: dict[str, str], wanted: FunctionPatch) -> dict[str, str]:
+    if wanted.env is None:
+        return {} if "env" in wanted.model_fields_set else before
+    kept = {name: value for name, value in before.items() if name not in wanted.env}
+    try:
+        return checked_env(kept | {name: value for name, value in wanted.env.items() if value is not None})
+    except ValueError as error:
+        raise PlatformError(422, f"cannot accept env: {error}", {"field": "env"}) from None
 
 
 def _check_settings(context: Context, content: Content) -> None:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
-from typing import Any
+from typing import Any, get_type_hints
 
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
@@ -16,6 +16,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from supervisor.errors import PlatformError, shown
+from supervisor.front.api import option_words
+from supervisor.near_names import hint
 
 MAX_FIELDS = 20  # shown of a validation error; a person reads the first
 
@@ -48,9 +50,9 @@ def install(app: FastAPI, routes: Sequence[APIRoute]) -> None:
         assert isinstance(error, PlatformError)
         return respond(error)
 
-    async def invalid(_request: Request, error: Exception) -> Response:
+    async def invalid(request: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError)
-        return respond(_invalid(error))
+        return respond(_invalid(error, _body_of(request)))
 
     async def http(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
@@ -61,7 +63,14 @@ def install(app: FastAPI, routes: Sequence[APIRoute]) -> None:
     app.add_exception_handler(HTTPException, http)
 
 
-def _invalid(error: RequestValidationError) -> PlatformError:
+def _body_of(request: Request) -> tuple[str, ...]:
+    """The fields of the body that the request's route takes."""
+    endpoint = request.scope.get("endpoint")
+    body = get_type_hints(endpoint).get("body") if endpoint is not None else None
+    return tuple(getattr(body, "model_fields", ()))
+
+
+def _invalid(error: RequestValidationError, fields_of_body: Sequence[str]) -> PlatformError:
     """A 422 that names the field.  It never shows the value, which may be a secret."""
     found = error.errors()[:MAX_FIELDS]
     first = found[0]
@@ -72,7 +81,7 @@ def _invalid(error: RequestValidationError) -> PlatformError:
             f"cannot read the body: it is not JSON ({why} at character {first['loc'][-1]})",
             {"field": "body"},
         )
-    fields = [{"field": _field(one["loc"]), "message": _sentence(one["msg"])} for one in found]
+    fields = [{"field": _field(one["loc"]), "message": _sentence(one, fields_of_body)} for one in found]
     return PlatformError(
         422,
         f"cannot accept {fields[0]['field']}: {fields[0]['message']}",
@@ -87,8 +96,15 @@ def _field(location: Sequence[int | str]) -> str:
     return name if re.fullmatch(r"[\w.\[\]-]{1,120}", name, re.ASCII) else shown(name)
 
 
-def _sentence(message: str) -> str:
-    message = message.removeprefix("Value error, ")
+def _sentence(one: Mapping[str, Any], fields_of_body: Sequence[str]) -> str:
+    loc = one["loc"]
+    if one["type"] == "extra_forbidden":
+        known = {2: fields_of_body, 3: option_words.NAMES if loc[1] == "options" else ()}.get(len(loc), ())
+        near = hint(str(loc[-1]), known)
+        return "there is no such field" + (near and f"; {near}")
+    if loc[:2] == ("body", "options") and len(loc) > 2 and loc[2] in option_words.NAMES:
+        return option_words.sentence(str(loc[2]), one)
+    message = str(one["msg"]).removeprefix("Value error, ")
     return message[:1].lower() + message[1:]
 
 

@@ -22,8 +22,10 @@ from supervisor.front.api.error_answers import respond
 from supervisor.front.invoke.credential import Credentials, peer_of
 from supervisor.front.outcome.browser_headers import CSP_NOTHING, OF_THE_SERVER
 
-OPEN_PATHS = frozenset({"/healthz", "/readyz", "/openapi.json", "/docs"})
+OPEN_PATHS = frozenset({"/", "/healthz", "/readyz", "/openapi.json", "/docs"})
 OPEN_FOLDER = "/docs/"  # the scripts and styles of the page
+JSON_TYPE, MERGE_PATCH = "application/json", "application/merge-patch+json"
+MIB = 1 << 20
 BODY_MAX_BYTES = 1 << 20  # of every resource but functions: holds a value of 64 KiB, however it is escaped
 SLACK_BYTES = 1 << 20  # for what is beside the source in a function: env, description, options
 _WITH_SOURCE = re.compile(r"/spaces/[^/]*/functions(/[^/]*)?")
@@ -40,6 +42,7 @@ class Gate:
         """``source_max_bytes`` bounds a function's source before base64, ``body_seconds`` any body."""
         self._app = app
         self._credentials = credentials
+        self._source_bytes = source_max_bytes
         self._with_source_bytes = (source_max_bytes + 2) // 3 * 4 + SLACK_BYTES
         self._body_seconds = body_seconds
 
@@ -84,10 +87,12 @@ class Gate:
             raise await self._credentials.refusal(given[0] if given else None, peer_of(scope))
 
     def _bounded(self, scope: Scope, receive: Receive) -> Receive:
-        limit = self._with_source_bytes if _WITH_SOURCE.fullmatch(scope["path"]) else BODY_MAX_BYTES
+        has_source = _WITH_SOURCE.fullmatch(scope["path"]) is not None
+        limit = self._with_source_bytes if has_source else BODY_MAX_BYTES
+        too_large = _source_too_large(self._source_bytes) if has_source else _too_large(limit)
         declared = dict(scope["headers"]).get(b"content-length", b"")
         if declared.isdigit() and (len(declared) > 18 or int(declared) > limit):
-            raise _too_large(limit)
+            raise too_large
         deadline = asyncio.get_running_loop().time() + self._body_seconds
         used = 0
         complete = False
@@ -105,7 +110,7 @@ class Gate:
             used += len(message.get("body", b""))
             if used > limit:
                 # FastAPI lets only an HTTPException through while it reads a body.
-                raise HTTPException(413, _too_large(limit))
+                raise HTTPException(413, too_large)
             return message
 
         return bounded
@@ -126,7 +131,9 @@ def _guarded(send: Send) -> Send:
 async def json_only(request: Request) -> None:
     """A dependency of every route: PlatformError 415 for a body that does not say it is JSON."""
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if media_type != "application/json" and request.method in ("POST", "PUT") and await request.body():
+    if request.method not in ("POST", "PUT", "PATCH") or media_type == JSON_TYPE:
+        return
+    if not (media_type == MERGE_PATCH and request.method == "PATCH") and await request.body():
         raise PlatformError(
             415, "cannot read the body: send JSON, with the header 'Content-Type: application/json'"
         )
@@ -135,6 +142,15 @@ async def json_only(request: Request) -> None:
 def _too_large(limit: int) -> PlatformError:
     return PlatformError(
         413, f"The body is larger than the {limit} bytes that this resource takes", {"limit": limit}
+    )
+
+
+def _source_too_large(limit: int) -> PlatformError:
+    return PlatformError(
+        413,
+        f"The code is larger than the {limit / MIB:g} MiB that a bundle may have on this server; leave out "
+        "what the function does not need, or ask the operator to raise bundle_max_bytes",
+        {"limit": limit},
     )
 
 

@@ -1,4 +1,4 @@
-"""Completes ``/openapi.json`` with what has no route here, and serves its page ``/docs``.
+"""Completes ``/openapi.json`` with what has no route here, and serves its page ``/docs``; ``/`` leads there.
 
 The credential, invoking and health are added: the gateway and the front's root answer them before the API.
 
@@ -13,12 +13,18 @@ from typing import Any
 
 from fastapi import FastAPI
 from fastapi.openapi.docs import get_swagger_ui_html
-from starlette.responses import HTMLResponse
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
 
 from supervisor.front.api.routes.log_routes import LogEntry
 
 METHODS = ("get", "post", "put", "patch", "delete")
 SUMMARY = "Host other people's Python functions, each in its own sandboxed process."
+# What ``/`` says to whoever is no browser; a browser is led to the page.
+ENTRANCE = (
+    "Cellblock {version}: GET /docs shows every request to a browser, GET /openapi.json to a program; "
+    "'cellblock --help' is the command line.\n"
+)
 ASSETS = "/docs/assets"
 NONCE_BYTES = 16  # 128 bits, as CSP3 asks
 # The page's policy: swagger-ui styles its elements in place, and draws with data and blob images.
@@ -40,6 +46,12 @@ def install(app: FastAPI) -> None:
         return app.openapi_schema
 
     app.openapi = openapi  # type: ignore[method-assign]
+
+    @app.get("/", include_in_schema=False)
+    async def entrance(request: Request) -> Response:
+        if "text/html" in request.headers.get("accept", "").lower():
+            return RedirectResponse("/docs", status_code=303)
+        return PlainTextResponse(ENTRANCE.format(version=app.version))
 
     @app.get("/docs", include_in_schema=False)
     async def page() -> HTMLResponse:

@@ -5,18 +5,17 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchema, field_validator
 
 from supervisor.errors import shown
 from supervisor.front.api.json_value import HALF_A_PAIR, checked
-from supervisor.front.api_control import DEFAULT_TEMPLATE, Standing
+from supervisor.front.api_control import DEFAULT_TEMPLATE, Standing, Status
 from supervisor.function_limits import Limits
 from supervisor.function_options import Options
 from supervisor.store import SpaceValue, StoredFunction, Version
 
-Status = Literal["Pending", "Building", "Running", "Failed"]
 VALUE_MAX_BYTES = 64 * 1024
 ENV_MAX_ENTRIES = 100
 ENV_MAX_BYTES = 32 * 1024
@@ -57,7 +56,8 @@ def _text(value: str) -> str:
     return _unicode(value)
 
 
-def _env(value: dict[str, str]) -> dict[str, str]:
+def checked_env(value: dict[str, str]) -> dict[str, str]:
+    """The environment variables of a function; ValueError for those that a cell could not be given."""
     if len(value) > ENV_MAX_ENTRIES:
         raise ValueError(f"it has {len(value)} entries; at most {ENV_MAX_ENTRIES}")
     for name, text in value.items():
@@ -82,7 +82,8 @@ ValueName = Annotated[
     str, AfterValidator(_value_name), WithJsonSchema({"type": "string", "pattern": VALUE_NAME})
 ]
 Description = Annotated[str, AfterValidator(_text), Field(max_length=DESCRIPTION_MAX_CHARS)]
-Env = Annotated[dict[str, str], AfterValidator(_env)]
+Env = Annotated[dict[str, str], AfterValidator(checked_env)]
+EnvPatch = dict[str, str | None]  # as a whole it is checked once it is merged
 Template = Annotated[str, AfterValidator(_text), Field(min_length=1, max_length=64)]
 
 TEMPLATE = f"the runtime, such as python3.11; {DEFAULT_TEMPLATE} is the server's default one"
@@ -121,6 +122,20 @@ class FunctionChange(_In):
     description: Description | None = None
     env: Env | None = None
     options: Options | None = None
+    source: Source | None = Field(None, description=SOURCE)
+
+
+class FunctionPatch(_In):
+    """A change of a function by JSON Merge Patch (RFC 7396): what is absent stays.
+
+    Of ``options`` and ``env`` only the named members change, and null removes a member.
+    """
+
+    name: Label | None = Field(None, description="if given, the name in the path")
+    template: Template | None = Field(None, description=TEMPLATE)
+    description: Description | None = None
+    env: EnvPatch | None = Field(None, description="null: without any")
+    options: Options | None = Field(None, description="null: every option takes its default")
     source: Source | None = Field(None, description=SOURCE)
 
 
@@ -177,8 +192,12 @@ class FunctionOut(BaseModel):
     limits: Limits = Field(description="every option with the value in force")
     digest: str = Field(description="of the active version's bundle")
     version: int
-    status: Status = Field("Running", description="Failed while its instances cannot start")
-    status_reason: str | None = Field(None, description="why, where it has failed")
+    status: Status = Field(
+        description="Running: it takes calls, also with no instance yet. Pending: an instance that "
+        "min_instances keeps waits for room. Building: its first instances import it. "
+        "Failed: its instances cannot start."
+    )
+    status_reason: str | None = Field(description="why, for every status but Running")
     warnings: list[str] = Field(
         description="what is odd about the active version's bundle: a module that hides one of the standard "
         "library's, a sentence each"
@@ -193,7 +212,7 @@ class FunctionOut(BaseModel):
     ) -> Self:
         """From the store's record and what else is known."""
         content = function.active.content
-        has_failed = standing.failed_version == function.active.number
+        status, reason = standing.status_of(function.active.number, limits.min_instances)
         return cls(
             id=function.id,
             space=function.space,
@@ -206,8 +225,8 @@ class FunctionOut(BaseModel):
             digest=content.digest,
             version=function.active.number,
             warnings=list(warnings),
-            status="Failed" if has_failed else "Running",
-            status_reason=standing.reason if has_failed else None,
+            status=status,
+            status_reason=reason,
             metrics=Metrics(replicas=standing.replicas, available_replicas=standing.available_replicas),
             created_at=stamp(function.created_at),
             updated_at=stamp(function.updated_at),
@@ -309,5 +328,5 @@ class VariableList(BaseModel):
 
 
 def stamp(moment: datetime) -> str:
-    """A time as the API shows it: UTC, in seconds, without a zone."""
-    return moment.isoformat(timespec="seconds")
+    """A time of the store as the API shows it: RFC 3339 in UTC, to the second."""
+    return moment.isoformat(timespec="seconds") + "Z"

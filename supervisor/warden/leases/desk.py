@@ -151,7 +151,11 @@ class Desk:
 
     def _count(self, session: Session, message: CountRequest, _: list[int]) -> None:
         key = (message.space, message.name)
-        session.tell(InstanceCount(message.ticket, self.accounts.places(key), *self.starts.failed(key)))
+        session.tell(
+            InstanceCount(
+                message.ticket, self.accounts.places(key), self.starts.ready(key), *self.starts.failed(key)
+            )
+        )
 
     def _start(self, session: Session, message: StartState, _: list[int]) -> None:
         self.starts.heard(message, self.accounts.cell(session, message.cell) is not None)

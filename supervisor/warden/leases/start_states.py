@@ -13,8 +13,9 @@ from collections.abc import Callable, Iterable
 from supervisor.link_messages import StartState
 from supervisor.warden.leases.accounts import Key
 
-# How many functions with a failed start are remembered; beyond that the oldest is forgotten.
-FAILED_MOST = 10_000
+# How many functions are remembered whose last start failed, and as many whose last one succeeded; beyond that
+# the oldest is forgotten.
+REMEMBERED_MOST = 10_000
 
 
 class StartStates:
@@ -24,6 +25,7 @@ class StartStates:
         self._on_importing = on_importing
         self._importing: set[str] = set()
         self._failed: OrderedDict[Key, tuple[int, str]] = OrderedDict()
+        self._ready: OrderedDict[Key, int] = OrderedDict()
 
     def heard(self, start: StartState, is_its_own: bool) -> None:
         """Take a front's report of a start.  ``is_its_own``: the front holds the cell that it names."""
@@ -37,9 +39,14 @@ class StartStates:
         if start.state == "failed":
             self._failed.pop(key, None)
             self._failed[key] = (start.version, start.reason)
-            if len(self._failed) > FAILED_MOST:
+            if len(self._failed) > REMEMBERED_MOST:
                 self._failed.popitem(last=False)
-        elif self.failed(key)[0] == start.version:  # else the report is of a version that was replaced
+            return
+        self._ready.pop(key, None)
+        self._ready[key] = start.version
+        if len(self._ready) > REMEMBERED_MOST:
+            self._ready.popitem(last=False)
+        if self.failed(key)[0] == start.version:  # else the report is of a version that was replaced
             del self._failed[key]
 
     def ended(self, cell: str) -> None:
@@ -47,8 +54,9 @@ class StartStates:
         self._importing.discard(cell)
 
     def changed(self, space: str, name: str) -> None:
-        """Forget the failure of a function that was deployed anew or deleted."""
+        """Forget the starts of a function that was deployed anew or deleted."""
         self._failed.pop((space, name), None)
+        self._ready.pop((space, name), None)
 
     def is_importing(self, cells: Iterable[object]) -> bool:
         """Whether one of these cells is importing."""
@@ -57,3 +65,7 @@ class StartStates:
     def failed(self, key: Key) -> tuple[int, str]:
         """The version whose last start failed, and why; 0 and "" if none did."""
         return self._failed.get(key, (0, ""))
+
+    def ready(self, key: Key) -> int:
+        """The version that has been ready since it was deployed; 0 if none has."""
+        return self._ready.get(key, 0)

@@ -86,11 +86,19 @@ def test_the_docs_need_no_credential_and_nothing_from_elsewhere(api):
     assert '"validatorUrl": null' in page.text
 
 
+def test_the_root_leads_a_browser_to_the_docs_and_tells_others_where_they_are(api):
+    browser = api("GET", "/", headers={"Authorization": "none", "Accept": "text/html,*/*;q=0.8"})
+    assert (browser.status_code, browser.headers["location"]) == (303, "/docs")
+    other = api("GET", "/", headers={"Authorization": "none", "Accept": "*/*"})
+    assert (other.status_code, other.text.count("\n")) == (200, 1)
+    assert "/docs" in other.text and other.headers["content-type"].startswith("text/plain")
+
+
 def test_only_the_docs_and_the_description_are_open(api):
     """Health is answered before the API; here it is only not guarded."""
     for path in ("/openapi.json", "/docs"):
         assert api("GET", path, headers={"Authorization": "none"}).status_code == 200
-    for path in ("/docsx", "/openapi.jsonx", "/doc", "/redoc", "/docs../x", "//docs"):
+    for path in ("/docsx", "/openapi.jsonx", "/doc", "/redoc", "/docs../x", "/x"):
         refused(api("GET", path, headers={"Authorization": "none"}), 401)
     for path in ("/healthz", "/readyz"):
         refused(api("GET", path, headers={"Authorization": "none"}), 404)

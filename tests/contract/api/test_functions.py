@@ -31,8 +31,8 @@ def test_creating_a_function_answers_with_its_whole_description(api):
     assert re.fullmatch(r"[0-9a-f]{64}", made["digest"])
     for field in ("created_at", "updated_at"):
         moment = datetime.fromisoformat(made[field])
-        assert len(made[field]) == len("2020-11-06T11:04:51")
-        assert abs(moment - datetime.now(UTC).replace(tzinfo=None)) < timedelta(minutes=1)
+        assert len(made[field]) == len("2020-11-06T11:04:51Z")
+        assert abs(moment - datetime.now(UTC)) < timedelta(minutes=1)
     assert api("GET", HELLO).json() == made
 
 
@@ -55,9 +55,30 @@ def test_a_function_whose_last_start_failed_has_failed_with_the_reason_and_anoth
     assert (shown["status"], shown["status_reason"]) == ("Failed", "KeyError at line 3: 'x'")
     (listed,) = api("GET", "/spaces/demo/functions").json()["data"]
     assert listed == shown
-    api.control.running["demo", "hello"] = (1, 1, 2, "of another version")
+    api.control.running["demo", "hello"] = (1, 1, 2, "of another version", 1)
     shown = api("GET", HELLO).json()
     assert (shown["status"], shown["status_reason"]) == ("Running", None)
+
+
+@pytest.mark.promise("S189")
+def test_the_status_says_what_is_true_with_the_reason(api, hello, tmp_path):
+    def status(**function: Any) -> tuple[str, str]:
+        shown = api("PATCH", HELLO, function).json()
+        return shown["status"], shown["status_reason"] or ""
+
+    assert status() == ("Running", "")  # it takes calls, and the first one starts an instance
+    api.control.running["demo", "hello"] = (2, 0)
+    assert status() == ("Building", "its first 2 instances start")
+    api.control.running["demo", "hello"] = (0, 0)
+    kept, why = status(options={"min_instances": 1})
+    assert kept == "Pending" and "none of the 1 instances" in why
+    api.control.running["demo", "hello"] = (1, 1, 0, "", 2)
+    assert status() == ("Running", "")
+    api.control._runtimes = ("python3.13",)
+    api("PATCH", HELLO, {"template": "python3.13"})
+    api.control._runtimes = ("python3.11",)
+    failed = api("GET", HELLO).json()
+    assert failed["status"] == "Failed" and "no runtime python3.13" in failed["status_reason"]
 
 
 def test_a_name_that_is_taken_is_refused_and_nothing_changes(api, hello):
@@ -135,7 +156,52 @@ def test_functions_are_listed_by_name_in_pages_both_ways(api):
 def test_an_empty_space_has_an_empty_list(api):
     expected = {"data": [], "paging": {"next_cursor": None, "previous_cursor": None}}
     for kind in ("functions", "secrets", "variables"):
-        assert api("GET", f"/spaces/nobody/{kind}").json() == expected
+        assert api("GET", f"/spaces/default/{kind}").json() == expected
+
+
+@pytest.mark.promise("S190")
+def test_a_space_that_there_is_not_is_a_404_with_the_near_names(api, hello):
+    for path in ("functions", "functions/hello", "secrets", "variables", "logs"):
+        refused(api("GET", f"/spaces/dmeo/{path}"), 404, "no space 'dmeo'; did you mean 'demo'?")
+    refused(api("POST", "/spaces/dmeo/functions?create_space=false", body("x")), 404, "did you mean 'demo'?")
+    assert api("POST", "/spaces/dmeo/functions?create_space=true", body("x")).status_code == 201
+    assert api("POST", "/spaces/dmeo/functions?create_space=false", body("y")).status_code == 201
+    for name in ("x", "y"):
+        api("DELETE", f"/spaces/dmeo/functions/{name}")
+    refused(api("GET", "/spaces/dmeo/functions"), 404, "no space")
+
+
+def test_a_mistyped_name_is_refused_with_those_that_may_be_meant(api, hello):
+    deploy(api, "greet")
+    refused(api("GET", "/spaces/demo/functions/helo"), 404, "did you mean 'hello'?")
+    refused(api("DELETE", "/spaces/demo/functions/xyz"), 404, "there are: greet, hello")
+    api("PUT", "/spaces/demo/variables/REGION", {"value": 1})
+    refused(api("DELETE", "/spaces/demo/variables/REGOIN"), 404, "did you mean 'REGION'?")
+    wrong = refused(api("PATCH", HELLO, {"options": {"timout": 1}}), 422, "did you mean 'timeout'?")
+    assert wrong["details"]["field"] == "options.timout"
+    refused(
+        api("PATCH", HELLO, {"option": {}}), 422, "option: there is no such field; did you mean 'options'"
+    )
+    refused(
+        api("PATCH", HELLO, {"options": {"memory": "256MB"}}), 422, "a whole number without a unit", "MiB"
+    )
+
+
+@pytest.mark.promise("S191")
+def test_a_patch_merges_options_and_env_and_null_takes_one_away(api):
+    deploy(api, env={"A": "1", "B": "2"}, options={"timeout": 2, "public": True})
+    merged = api("PATCH", HELLO, {"options": {"memory": 256}, "env": {"B": None, "C": "3"}}).json()
+    assert merged["options"] == {"timeout": 2.0, "public": True, "memory": 256}
+    assert (merged["env"], merged["version"]) == ({"A": "1", "C": "3"}, 2)
+    headers = {"Content-Type": "application/merge-patch+json"}
+    unset = api("PATCH", HELLO, content=b'{"options": {"public": null}}', headers=headers).json()
+    assert unset["options"] == {"timeout": 2.0, "memory": 256}
+    assert api("PATCH", HELLO, {}).json() == unset
+    bare = api("PATCH", HELLO, {"options": None, "env": None}).json()
+    assert (bare["options"], bare["env"]) == ({}, {})
+    refused(api("PATCH", HELLO, {"env": {"LD_PRELOAD": "x"}}), 422, "LD_PRELOAD")
+    refused(api("PATCH", HELLO, {"options": {"min_instances": 11}}), 422, "min_instances")
+    refused(api("PUT", HELLO, content=b"{}", headers=headers), 415)
 
 
 def test_the_code_of_one_file_comes_back_as_that_file(api, hello):

@@ -58,7 +58,6 @@ def test_two_credentials_are_nobodys(door):
 @pytest.mark.parametrize(
     "path",
     [
-        "/",
         "/nowhere",
         "/spaces",
         "/spaces/demo",
@@ -79,8 +78,8 @@ def test_a_path_that_is_nothing_is_a_404(door, path):
     [
         ("PATCH", FUNCTIONS, "GET, POST"),
         ("DELETE", FUNCTIONS, "GET, POST"),
-        ("POST", HELLO, "DELETE, GET, PUT"),
-        ("OPTIONS", HELLO, "DELETE, GET, PUT"),
+        ("POST", HELLO, "DELETE, GET, PATCH, PUT"),
+        ("OPTIONS", HELLO, "DELETE, GET, PATCH, PUT"),
         ("PUT", f"{HELLO}/code", "GET"),
         ("GET", f"{HELLO}/rollback", "POST"),
         ("POST", f"{HELLO}/versions", "GET"),
@@ -88,7 +87,7 @@ def test_a_path_that_is_nothing_is_a_404(door, path):
         ("PATCH", "/spaces/demo/variables/x", "DELETE, GET, PUT"),
         ("POST", "/openapi.json", None),
         ("POST", "/docs", None),
-        ("BREW", HELLO, "DELETE, GET, PUT"),
+        ("BREW", HELLO, "DELETE, GET, PATCH, PUT"),
     ],
 )
 def test_another_method_is_a_405_that_names_those_there_are(door, method, path, allow):

@@ -157,3 +157,11 @@ def test_a_lowered_limit_is_a_504_that_names_it(server: Server, timed: str) -> N
 def test_time_that_a_call_uses_is_gone_from_what_remains(server: Server, timed: str) -> None:
     found = as_json(server.call(timed, content=b"0.1"))
     assert 95 <= found["had"] - found["left"] <= 1000
+
+
+def test_no_answer_names_the_software_that_made_it(server: Server, deploy: Deploy) -> None:
+    deploy("says-nothing-of-us", "def handle(req):\n    return {'headers': {'Server': 'mine'}}\n")
+    for path in ("/", "/healthz", "/nowhere", f"/spaces/{SPACE}/functions/says-nothing-of-us/invoke"):
+        answer = server.client.get(path)
+        assert "server" not in answer.headers, path
+        assert "gunicorn" not in str(answer.headers).lower()

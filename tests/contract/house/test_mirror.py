@@ -34,6 +34,7 @@ HELD_BY: dict[str, dict[str, str]] = {
         "api/error_answers.py": "contract/api/test_refusals.py",
         "api/gate.py": "contract/api/test_refusals.py",
         "api/json_value.py": "contract/api/test_values.py",
+        "api/option_words.py": "contract/api/test_functions.py",
         "api/openapi.py": "contract/api/test_description.py",
         "api/schemas.py": "contract/api/test_description.py",
         "api/streaming.py": "contract/logs/test_follow.py",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import dataclasses
 import json
 import re
 from typing import Annotated, TypeVar
@@ -13,6 +14,7 @@ from fastapi import APIRouter, Path, Query, Response
 from supervisor.errors import PlatformError
 from supervisor.front.api import deploys
 from supervisor.front.api.context import Context, Given
+from supervisor.front.api.gate import MERGE_PATCH
 from supervisor.front.api.schemas import (
     LABEL,
     PAGE_DEFAULT,
@@ -22,9 +24,11 @@ from supervisor.front.api.schemas import (
     FunctionCreate,
     FunctionList,
     FunctionOut,
+    FunctionPatch,
     Label,
     Paging,
 )
+from supervisor.front.api_control import DEFAULT_TEMPLATE
 from supervisor.store import StoredFunction
 
 T = TypeVar("T", str, int)
@@ -33,14 +37,19 @@ router = APIRouter(prefix="/spaces/{space}/functions", tags=["functions"])
 
 SpaceIn = Annotated[Label, Path(description="the space")]
 NameIn = Annotated[Label, Path(description="the function")]
+CreateSpaceIn = Annotated[
+    bool, Query(description="false: a space that there is not is a 404; true: the request makes it")
+]
 LimitIn = Annotated[int, Query(ge=1, le=PAGE_MAX, description="how many at most")]
 CursorIn = Annotated[str | None, Query(max_length=200, description="from a list's paging")]
 
 
 @router.post("", status_code=201)
-async def create_function(context: Given, space: SpaceIn, body: FunctionCreate) -> FunctionOut:
+async def create_function(
+    context: Given, space: SpaceIn, body: FunctionCreate, create_space: CreateSpaceIn = True
+) -> FunctionOut:
     """Create a function and deploy it as version 1."""
-    made = await deploys.create(context, space, body)
+    made = await deploys.create(context, space, body, may_create_space=create_space)
     context.tidy()
     return await described(context, made)
 
@@ -51,6 +60,7 @@ async def list_functions(
 ) -> FunctionList:
     """The functions of a space, by name."""
     side, name = read_cursor(cursor, str)
+    await context.blocking(context.store.require_space, space)
     page = await context.blocking(
         context.store.functions,
         space,
@@ -76,7 +86,25 @@ async def show_function(context: Given, space: SpaceIn, name: NameIn) -> Functio
 
 @router.put("/{name}")
 async def change_function(context: Given, space: SpaceIn, name: NameIn, body: FunctionChange) -> FunctionOut:
-    """Deploy a change as a new version; what is absent stays, and no change makes no version."""
+    """Deploy a change as a new version; what is absent stays, and no change makes no version.
+
+    What is given replaces the whole field: ``options`` and ``env`` too (PATCH merges them).
+    """
+    changed = await deploys.change(context, space, name, body)
+    context.tidy()
+    return await described(context, changed)
+
+
+@router.patch(
+    "/{name}",
+    openapi_extra={
+        "requestBody": {
+            "content": {MERGE_PATCH: {"schema": {"$ref": "#/components/schemas/FunctionPatch"}}},
+        }
+    },
+)
+async def patch_function(context: Given, space: SpaceIn, name: NameIn, body: FunctionPatch) -> FunctionOut:
+    """Deploy a change as PUT does, but merge ``options`` and ``env`` with what is there (RFC 7396)."""
     changed = await deploys.change(context, space, name, body)
     context.tidy()
     return await described(context, changed)
@@ -104,6 +132,9 @@ async def described(context: Context, function: StoredFunction) -> FunctionOut:
     """The function as the API shows it."""
     standing = await context.control.standing(function.space, function.name)
     content = function.active.content
+    if content.template not in (DEFAULT_TEMPLATE, *context.control.runtimes()):
+        why = f"this server has no runtime {content.template}; deploy with another, or have it installed"
+        standing = dataclasses.replace(standing, failed_version=function.active.number, reason=why)
     warnings = await context.warnings_of(content)
     return FunctionOut.of(function, context.limits_in_force(content.options), standing, warnings)
 

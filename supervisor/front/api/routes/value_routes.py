@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Path, Response
 
 from supervisor.front.api.context import Context, Given
-from supervisor.front.api.routes.function_routes import SpaceIn
+from supervisor.front.api.routes.function_routes import CreateSpaceIn, SpaceIn
 from supervisor.front.api.schemas import (
     SecretIn,
     SecretList,
@@ -28,6 +28,7 @@ CREATED: dict[int | str, dict[str, Any]] = {201: {"description": "Created"}}
 @router.get("/secrets")
 async def list_secrets(context: Given, space: SpaceIn) -> SecretList:
     """The names of a space's secrets, never their values."""
+    await context.blocking(context.store.require_space, space)
     found = await context.blocking(context.store.list_values, space, "secret")
     return SecretList(data=[SecretOut.of(value) for value in found])
 
@@ -39,8 +40,12 @@ async def show_secret(context: Given, space: SpaceIn, name: ValueNameIn) -> Secr
 
 
 @router.put("/secrets/{name}", status_code=204, response_class=Response, responses=CREATED)
-async def put_secret(context: Given, space: SpaceIn, name: ValueNameIn, body: SecretIn) -> Response:
+async def put_secret(
+    context: Given, space: SpaceIn, name: ValueNameIn, body: SecretIn, create_space: CreateSpaceIn = True
+) -> Response:
     """Set a secret; the next call sees it."""
+    if not create_space:
+        await context.blocking(context.store.require_space, space)
     return await _put(context, space, "secret", name, body.value)
 
 
@@ -53,6 +58,7 @@ async def delete_secret(context: Given, space: SpaceIn, name: ValueNameIn) -> No
 @router.get("/variables")
 async def list_variables(context: Given, space: SpaceIn) -> VariableList:
     """The variables of a space, with their values."""
+    await context.blocking(context.store.require_space, space)
     found = await context.blocking(context.store.list_values, space, "variable")
     return VariableList(data=[VariableOut.of(value) for value in found])
 
@@ -64,8 +70,12 @@ async def show_variable(context: Given, space: SpaceIn, name: ValueNameIn) -> Va
 
 
 @router.put("/variables/{name}", status_code=204, response_class=Response, responses=CREATED)
-async def put_variable(context: Given, space: SpaceIn, name: ValueNameIn, body: VariableIn) -> Response:
+async def put_variable(
+    context: Given, space: SpaceIn, name: ValueNameIn, body: VariableIn, create_space: CreateSpaceIn = True
+) -> Response:
     """Set a variable; the next call sees it."""
+    if not create_space:
+        await context.blocking(context.store.require_space, space)
     return await _put(context, space, "variable", name, body.value)
 
 

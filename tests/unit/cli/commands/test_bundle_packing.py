@@ -147,7 +147,10 @@ def refused(path: Path) -> str:
 
 
 def test_a_path_that_is_not_there_is_named(tmp_path: Path) -> None:
-    assert refused(tmp_path / "absent") == f"cannot deploy {tmp_path / 'absent'}: No such file or directory"
+    says = refused(tmp_path / "absent")
+    assert says.startswith(f"cannot deploy {tmp_path / 'absent'}: No such file or directory; give a .py file")
+    (tmp_path / "shop.py").write_text("def handle(req): ...")
+    assert refused(tmp_path / "shp.py").endswith(f"did you mean '{tmp_path / 'shop.py'}'?")
 
 
 def test_a_folder_without_a_handler_is_refused(tmp_path: Path) -> None:

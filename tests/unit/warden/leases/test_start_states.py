@@ -53,9 +53,22 @@ def test_a_failure_stays_until_a_start_works_or_the_function_changes() -> None:
         assert starts.failed(KEY) == (0, "")
 
 
+def test_the_version_that_was_ready_is_remembered_until_the_function_changes() -> None:
+    starts = StartStates(lambda _: None)
+    assert starts.ready(KEY) == 0
+    starts.heard(said("ready", version=3), True)
+    starts.heard(said("failed", version=3, reason="why"), True)
+    assert (starts.ready(KEY), starts.failed(KEY)) == (3, (3, "why"))
+    starts.changed(*KEY)
+    assert starts.ready(KEY) == 0
+
+
 def test_what_is_remembered_has_a_bound(monkeypatch: Any) -> None:
-    monkeypatch.setattr(module, "FAILED_MOST", 3)
+    monkeypatch.setattr(module, "REMEMBERED_MOST", 3)
     starts = StartStates(lambda _: None)
     for number in range(5):
         starts.heard(said("failed", reason="why").replaced(name=f"n{number}"), False)
     assert [starts.failed(("space", f"n{number}"))[1] for number in range(5)] == ["", "", "why", "why", "why"]
+    for number in range(5):
+        starts.heard(said("ready").replaced(name=f"n{number}"), False)
+    assert [starts.ready(("space", f"n{number}")) for number in range(5)] == [0, 0, 1, 1, 1]

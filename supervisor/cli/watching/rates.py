@@ -24,6 +24,11 @@ class FunctionRate:
     memory_bytes: int
     outcomes: Mapping[str, int]
 
+    @property
+    def failed(self) -> int:
+        """How many calls ended otherwise than by the function's answer, since the fronts began."""
+        return sum(number for word, number in self.outcomes.items() if word != "answered")
+
     def besides_answered(self) -> str:
         """The outcomes other than an answer, since the fronts began."""
         others = sorted((word, number) for word, number in self.outcomes.items() if word != "answered")

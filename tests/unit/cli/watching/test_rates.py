@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from supervisor.cli.rates import percentile, rates
+from supervisor.cli.watching.rates import percentile, rates
 
 
 def row(name: str, answered: int, **more: Any) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What ``cellblock top`` writes, whatever a server tells it."""
+"""What ``cellblock top`` writes into a pipe, whatever a server tells it."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from typing import Any
 
 import pytest
 
-from supervisor.cli.commands.activity_commands import _write_view
-from supervisor.cli.rates import rates
+from supervisor.cli.watching.rates import rates
+from supervisor.cli.watching.top_command import write_table
 
 HOSTILE = "\x1b]0;owned\x07\u202e[red]"
 
 
 def shown(functions: list[dict[str, Any]], capsys: pytest.CaptureFixture[str], **more: Any) -> str:
-    _write_view({"fronts": 1, **more}, rates([], functions, 1.0), False)
+    write_table({"fronts": 1, **more}, rates([], functions, 1.0))
     return capsys.readouterr().out
 
 
