@@ -55,9 +55,9 @@ def logged() -> set[tuple[str, str]]:
 
 
 def said() -> list[str]:
-    """The texts of the source without their values, the longest first: messages are made of them."""
+    """The clauses of the source's texts without values, the longest first: messages are made of them."""
     texts = [text for node in _nodes("supervisor", "worker") if (text := _text(node)) is not None]
-    parts = {part.strip() for text in texts for part in re.split(r"…|\{\}|%[-.\d]*[sdrgf]", text)}
+    parts = {part.strip() for text in texts for part in re.split(r"…|\{\}|%[-.\d]*[sdrgf]|[;:,] ", text)}
     return sorted((part for part in parts if len(part) >= FRAGMENT_LEAST), key=len, reverse=True)
 
 
