@@ -41,7 +41,7 @@ def import_parts() -> None:
 
 
 class Event:
-    """One HTTP request as a function sees it (CONTRACT.md section 1).
+    """One HTTP request as a function sees it (docs/functions.md).
 
     ``method`` str, ``body`` bytes, ``headers`` werkzeug Headers, ``query`` werkzeug
     ImmutableMultiDict, ``path`` str with a leading slash.

@@ -1,4 +1,4 @@
-"""The platform's refusals, in one envelope (CONTRACT.md section 2).
+"""The platform's refusals, in one envelope (docs/troubleshooting.md).
 
 A refusal says what is refused, why, and what to do.  It never carries a traceback of ours.  It shows values
 from outside with :func:`shown`, so that they are short and cannot break a line.

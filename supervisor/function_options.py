@@ -1,4 +1,4 @@
-"""What a tenant may name of a function's options (CONTRACT.md section 4), as pydantic checks it.
+"""What a tenant may name of a function's options (docs/settings.md), as pydantic checks it.
 
 The options with their bounds are those of ``supervisor.function_limits.Limits``.  An option that is not
 named takes the operator's default, and nothing passes the operator's ceiling: ``resolve`` there does both.

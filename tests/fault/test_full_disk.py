@@ -122,7 +122,7 @@ def handle(req):
 """
 
 
-@pytest.mark.promise("S69")
+@pytest.mark.promise("S48", "S69")
 def test_a_log_that_cannot_be_written_stops_no_call_is_counted_and_goes_on_by_itself(cramped: Server) -> None:
     cramped.deploy("chatty", CHATTY, max_instances=1)
     root = Path(f"/proc/{cramped.pid}/root{cramped.data_dir.resolve()}/front/logs")

@@ -1,4 +1,4 @@
-"""The one shape of every error (CONTRACT.md section 2), asserted by one function.
+"""The one shape of every error, asserted by one function.
 
 ``{"error": {"status", "message", "details"}}`` as ``application/json``, under the status it names, with
 ``X-Call-Id``, ``X-Duration-Seconds`` and ``Server-Timing``.  ``X-Invoked`` is there exactly when the

@@ -16,7 +16,7 @@ from supervisor.function_limits import ASYNC_CONCURRENCY, DEFAULT_CEILINGS, MIB,
 from supervisor.function_options import Options
 from tests.support.told import told
 
-# CONTRACT.md section 4, by hand.
+# docs/settings.md, by hand.
 CONTRACT = {
     "timeout": 10.0, "async_timeout": 300.0, "memory": 128, "cpu": 1.0, "processes": 64, "tmp": 64,
     "open_files": 256, "max_request": 16, "max_response": 16, "log_bytes": MIB, "log_lines": 10_000,

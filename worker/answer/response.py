@@ -1,4 +1,4 @@
-"""Turns what a handler returned into an HTTP answer (CONTRACT.md section 1), or names the mistake in it.
+"""Turns what a handler returned into an HTTP answer (docs/functions.md), or names the mistake in it.
 
 Pure: a value in; status, headers and body out.  The front checks everything again, because this code shares
 a process with the tenant's.  Here it is checked so that the author learns what is wrong.

@@ -1,4 +1,4 @@
-"""What a handler returns and what its caller gets for it: CONTRACT.md section 1, the table of cases."""
+"""What a handler returns and what its caller gets for it, case by case (docs/functions.md)."""
 
 from __future__ import annotations
 

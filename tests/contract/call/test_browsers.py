@@ -1,4 +1,4 @@
-"""A function's answers in a browser, where functions share the API's origin (CONTRACT.md section 2)."""
+"""A function's answers in a browser, where functions share the API's origin (docs/browsers.md)."""
 
 from __future__ import annotations
 

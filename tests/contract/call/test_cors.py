@@ -1,4 +1,4 @@
-"""Option ``cors``: what a page of another origin may do with a function (CONTRACT.md sections 2 and 4)."""
+"""Option ``cors``: what a page of another origin may do with a function (docs/browsers.md)."""
 
 from __future__ import annotations
 

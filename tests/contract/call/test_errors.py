@@ -1,4 +1,4 @@
-"""Every refusal and failure a caller can see: CONTRACT.md section 2, the table of statuses."""
+"""Every refusal and failure a caller can see, status by status (docs/troubleshooting.md)."""
 
 from __future__ import annotations
 

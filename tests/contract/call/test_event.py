@@ -1,4 +1,4 @@
-"""The Event that a handler gets: CONTRACT.md section 1, the table of attributes."""
+"""The Event that a handler gets, attribute by attribute (docs/functions.md)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``functions_domain``: a host for each function, and the API at none of them (CONTRACT.md section 2)."""
+"""``functions_domain``: a host for each function, and the API at none of them (docs/browsers.md)."""
 
 from __future__ import annotations
 

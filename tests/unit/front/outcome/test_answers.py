@@ -25,7 +25,7 @@ from supervisor.front.outcome.outcomes import Outcome
 from worker.answer.response import ContractError, answer_of
 from worker.wire import RemoteProtocolError
 
-# By hand from CONTRACT.md section 1, and what RFC 9110 adds to it.
+# By hand, from docs/functions.md and RFC 9110.
 PLATFORMS_OWN = ("Content-Length", "Transfer-Encoding", "X-Call-Id", "X-Invoked", "Connection", "Keep-Alive",
                  "Proxy-Authenticate", "Proxy-Authorization", "TE", "Trailer", "Upgrade",
                  "X-Duration-Seconds", "Server-Timing")  # fmt: skip

@@ -11,7 +11,7 @@ import pytest
 from supervisor.front.outcome.header_policy import TABLE, UNDERSCORE, Fate, fate_of, page_rows
 
 PAGE = (Path(__file__).parents[4] / "docs/browsers.md").read_text(encoding="utf-8")
-# By hand: what acts on more than the answer it is in (faults.md, W4, and what else there is of that kind).
+# By hand: what acts on more than the answer it is in.
 FURTHER = [
     "Service-Worker-Allowed", "Clear-Site-Data", "NEL", "Report-To", "Reporting-Endpoints",
     "Strict-Transport-Security", "Public-Key-Pins", "Expect-CT", "Origin-Agent-Cluster", "Alt-Svc",
