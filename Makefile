@@ -57,7 +57,7 @@ test-vm: setup $(STAMP)/test $(STAMP)/vm
 	@$(VENV)/bin/python tests/vm/run $(ARGS)
 
 check: setup $(STAMP)/test lint
-	$(VENV)/bin/python -m pytest tests/unit $(ARGS)
+	@$(VENV)/bin/python tests/run unit $(ARGS)
 
 lint: $(STAMP)/test
 	@$(VENV)/bin/ruff check --quiet .
