@@ -62,8 +62,9 @@ check: setup $(STAMP)/test lint
 lint: $(STAMP)/test
 	@$(VENV)/bin/ruff check --quiet .
 	@$(VENV)/bin/ruff format --quiet --check . || { echo 'run: $(VENV)/bin/ruff format .' >&2; exit 1; }
-	@$(VENV)/bin/mypy --no-error-summary
-	@$(VENV)/bin/python -m pytest --quiet --no-header tests/contract/house
+	@$(VENV)/bin/mypy --no-error-summary & types=$$!; \
+	$(VENV)/bin/python -m pytest --quiet --no-header tests/contract/house; rules=$$?; \
+	wait $$types && exit $$rules
 
 bench: setup $(STAMP)/bench
 	$(VENV)/bin/python bench/run $(ARGS)

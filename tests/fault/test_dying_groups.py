@@ -82,6 +82,7 @@ def require_counted(server: Server) -> None:
 
 @pytest.mark.promise("S91")
 def test_cells_that_read_pages_anew_leave_no_dying_groups_behind(small_server: MakeSmall) -> None:
+    """Slow for what the kernel does late: after each round its groups are looked at until they stay."""
     with small_server() as server:
         require_counted(server)
         server.deploy("evictor", EVICTOR)
