@@ -37,6 +37,7 @@ UNICODE_PATH_ID = 0x7075
 
 
 def zip_entries(source: bytes, budget: Budget) -> Iterator[ArchiveEntry]:
+    """The files and folders of a zip."""
     # zipfile makes an object of half a kilobyte for every 46 bytes that carry this signature: a
     # small upload would become gigabytes.  Zips inside the zip carry it too, hence the slack.
     if source.count(LISTED) > 4 * budget.limits.max_entries + 1000:
