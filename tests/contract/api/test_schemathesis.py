@@ -20,7 +20,8 @@ CONFIG = Path(__file__).with_name("schemathesis.toml")
 EXAMPLES_A_FEW, EXAMPLES_MANY = 3, 60
 # A run is the same each time, so that it fails in the change that broke it.
 SEED = 1
-DEADLINE_SECONDS = 110
+# A machine with nothing else to do takes a tenth of it.
+DEADLINE_SECONDS = 280
 
 
 def tried(
@@ -43,9 +44,10 @@ def tried(
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(300)
 @pytest.mark.promise("S196")
 def test_the_server_answers_as_its_description_says(make_server: MakeServer, tmp_path: Path) -> None:
-    """Takes 25 s: thirty operations, each with every odd value of each parameter and in sequences."""
+    """Slow for its 1,900 requests: each odd value of each parameter of 33 operations, and sequences."""
     done = tried(make_server, tmp_path, EXAMPLES_A_FEW, DEADLINE_SECONDS)
     assert done.returncode == 0, done.stdout
 
