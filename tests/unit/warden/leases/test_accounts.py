@@ -152,7 +152,7 @@ async def happen(host: ScriptedHost, ticket: int, event: tuple[Any, ...]) -> Non
 
 
 @pytest.mark.promise("S88")
-@settings(derandomize=True, deadline=None, max_examples=100, database=None)
+@settings(derandomize=True, deadline=None, max_examples=250, database=None)
 @given(st.lists(events, max_size=40))
 @example([("lease", 0, KEYS[0], "serve"), ("all go on",), ("die", 0, (40, 0), 0, -1)])
 @example([("lease", 0, KEYS[0], "serve"), ("all go on",), ("die", 0, (100, 0), 100, 3)])
