@@ -57,13 +57,14 @@ test-vm: setup $(STAMP)/test $(STAMP)/vm
 	@$(VENV)/bin/python tests/vm/run $(ARGS)
 
 check: setup $(STAMP)/test lint
-	$(VENV)/bin/python -m pytest tests/unit $(ARGS)
+	@$(VENV)/bin/python tests/run unit $(ARGS)
 
 lint: $(STAMP)/test
 	@$(VENV)/bin/ruff check --quiet .
 	@$(VENV)/bin/ruff format --quiet --check . || { echo 'run: $(VENV)/bin/ruff format .' >&2; exit 1; }
-	@$(VENV)/bin/mypy --no-error-summary
-	@$(VENV)/bin/python -m pytest --quiet --no-header tests/contract/house
+	@$(VENV)/bin/mypy --no-error-summary & types=$$!; \
+	$(VENV)/bin/python -m pytest --quiet --no-header tests/contract/house; rules=$$?; \
+	wait $$types && exit $$rules
 
 bench: setup $(STAMP)/bench
 	$(VENV)/bin/python bench/run $(ARGS)
@@ -98,6 +99,7 @@ $(STAMP)/test: $(STAMP)/server $(LOCKS)/test.txt
 	@deploy/debian curl python3-seccomp strace || true
 	@deploy/debian golang-go nginx-light nodejs || true
 	@deploy/debian chromium mosquitto || true
+	@deploy/debian postgresql linux-libc-dev || true
 	@touch $@
 
 $(STAMP)/vm: $(STAMP)/python

@@ -3,6 +3,7 @@
 Not here: deploying a bundle (``front.api.deploys``), deleting unused ones (``front.api.bundle_deletion``),
 and mounting one in a cell (``warden.cells.code_mount``).
 
-Reading order: ``archives`` (hostile bytes become files), ``bundle_store`` (content-addressed folders),
-``imported_names`` (what a bundle imports, as a hint), ``shadows`` (names that hide other modules).
+Reading order: ``archives`` (hostile bytes become files), ``unpacking_limits`` (what all forms keep to),
+``tar_reader`` and ``zip_reader`` (each checks before a library reads), ``bundle_store`` (content-addressed
+folders), ``imported_names`` (what a bundle imports, as a hint), ``shadows`` (names that hide other modules).
 """

@@ -30,6 +30,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from supervisor.bundles import archives
+from supervisor.bundles.unpacking_limits import BundleLimits
 from supervisor.errors import PlatformError
 
 COLLECT_AFTER_S = 3600.0  # longer than any deploy, and than an asynchronous call by the default ceiling
@@ -51,7 +52,7 @@ class BundleStore:
     ) -> None:
         """``max_bytes`` bounds an upload packed and unpacked; ``root`` is made if absent."""
         self.root = root
-        self.limits = archives.BundleLimits(max_bytes, max_entries)
+        self.limits = BundleLimits(max_bytes, max_entries)
         self._now = now
         root.mkdir(mode=FOLDER_MODE, exist_ok=True)
 
@@ -181,7 +182,7 @@ class BundleStore:
             os.close(descriptor)  # releases the lock
 
 
-def _unpack(source: bytes, folder: Path, limits: archives.BundleLimits) -> str:
+def _unpack(source: bytes, folder: Path, limits: BundleLimits) -> str:
     """Write the files of an upload below an empty folder of ours; the bundle's digest."""
     contents: dict[str, tuple[int, bytes]] = {}
     for entry in archives.entries(source, limits):

@@ -123,6 +123,7 @@ def echo(server: Server) -> Iterator[str]:
 
 
 def test_a_file_a_folder_and_an_archive_can_be_deployed_and_called(run: Run, tmp_path: Path) -> None:
+    """Slow for its commands: each is an interpreter that starts."""
     (tmp_path / "one-file.py").write_text("def handle(req):\n    return {'body': 'a file'}\n")
     folder = tmp_path / "a-folder"
     (folder / "lib").mkdir(parents=True)
@@ -210,6 +211,7 @@ def test_a_syntax_error_names_the_authors_own_file_and_line(run: Run, tmp_path: 
 
 
 def test_versions_are_made_listed_and_gone_back_to(run: Run, tmp_path: Path) -> None:
+    """Slow for its commands: each is an interpreter that starts."""
     path = tmp_path / "versioned.py"
     for number in (1, 2):
         path.write_text(f"def handle(req):\n    return {{'body': 'version {number}'}}\n")
@@ -251,6 +253,7 @@ def test_code_comes_back_as_it_was_deployed(run: Run, echo: str, tmp_path: Path)
 
 
 def test_secrets_and_variables_are_set_seen_listed_and_removed(run: Run, tmp_path: Path) -> None:
+    """Slow for its commands: each is an interpreter that starts."""
     (tmp_path / "reads.py").write_text(
         "from function import secrets, variables\n"
         "def handle(req):\n"

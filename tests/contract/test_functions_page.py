@@ -57,6 +57,7 @@ def space(server: Server) -> Iterator[None]:
 @pytest.mark.promise("S158")
 @pytest.mark.usefixtures("space")
 def test_the_transcripts_are_what_an_author_gets(server: Server, folder: Path) -> None:
+    """As slow as the page has commands: each is an interpreter that starts, and some deploy."""
     path = f"export PATH={BIN}:$PATH"
     for command, expected in commands_of(BLOCKS):
         assert_prints(expected, printed_by(command, folder, server.url, path, CELLBLOCK_TOKEN=TOKEN))

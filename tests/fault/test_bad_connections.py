@@ -176,7 +176,7 @@ def test_heads_that_are_written_a_byte_at_a_time_cost_nobody_else_a_call(unharme
 
 @pytest.fixture(scope="module")
 def impatient(small_server: MakeSmall) -> Iterator[Server]:
-    with small_server(workers=1, keepalive_seconds=1, unread_seconds=1) as running:
+    with small_server(workers=1, keepalive_seconds=1, head_seconds=2, unread_seconds=1) as running:
         running.deploy("hello", HELLO)
         running.deploy("large", f"def handle(req):\n    return {{'body': b'x' * {LARGE}}}\n")
         yield running

@@ -58,6 +58,7 @@ def checked(server: Server) -> dict[str, str]:
 def test_a_cell_whose_memory_is_counted_is_compared_and_nothing_is_said(
     small_server: MakeSmall, tmp_path: Path
 ) -> None:
+    """Slow for a copy of the server that proves itself first, and for a whole `cellblock check`."""
     python = weakened_tree(tmp_path, frozenset(), OFTEN, SAYS_SO, self_test=True)
     with small_server(python=python) as server:
         server.deploy("keeper", KEEPER, memory=256)

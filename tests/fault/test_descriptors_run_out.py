@@ -35,6 +35,7 @@ def single(small_server: MakeSmall) -> Iterator[Server]:
 
 @pytest.mark.parametrize("room", [0, 1, 3, 8])
 def test_a_warden_without_descriptors_starts_no_instance_and_then_does(single: Server, room: int) -> None:
+    """Slow for the looks at all that the server holds, before and after: each until it stays the same."""
     name = f"needs-one-{room}"
     single.deploy(name, HELLO, max_instances=1)
     before = settled(single)

@@ -32,6 +32,7 @@ def kept_all(server: Server, name: str, most: int, content: bytes = b"") -> bool
     return not {200, 502} & set(answers) and replicas(server, name) == most
 
 
+@pytest.mark.proof
 @pytest.mark.needs_root
 def test_control_with_books_as_they_were_both_take_all_places_and_another_space_gets_none(
     small_server: MakeSmall, tmp_path: Path

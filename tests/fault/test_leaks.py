@@ -56,6 +56,7 @@ def _left_by(rounds: int, server: Server) -> dict[str, int]:
 
 @pytest.mark.needs_root
 def test_rounds_of_mistakes_leave_nothing_behind(make_server: Callable[..., Server]) -> None:
+    """Slow for its rounds: a leak is seen by its growth."""
     assert _left_by(ROUNDS, make_server(workers=1, blank_cells=2)) == {}
 
 

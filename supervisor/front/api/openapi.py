@@ -16,7 +16,7 @@ from fastapi.openapi.docs import get_swagger_ui_html
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
 
-from supervisor.front.api.routes.log_routes import LogEntry
+from supervisor.front.api.routes.log_routes import LogEntry, LogEvent
 
 METHODS = ("get", "post", "put", "patch", "delete")
 SUMMARY = "Host other people's Python functions, each in its own sandboxed process."
@@ -33,6 +33,10 @@ CSP = (
     "img-src 'self' data: blob:; font-src 'self' data:; connect-src 'self'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
+# A time above 0 as ``front.invoke.request`` reads it.
+_AMOUNT = r"[0-9]{1,9}(\.[0-9]{1,9})?"
+TIMEOUT = rf"^(?=.*[1-9])({_AMOUNT}|\.[0-9]{{1,9}}|({_AMOUNT}(ms|us|s|m|h))+)$"
+TIMEOUT_MAX_CHARS = 100
 ENVELOPE = {"$ref": "#/components/schemas/ErrorEnvelope"}
 
 
@@ -74,8 +78,9 @@ def completed(schema: dict[str, Any]) -> dict[str, Any]:
         "bearer": {"type": "http", "scheme": "bearer", "description": "a token of this server"}
     }
     schema["security"] = [{"bearer": []}]
-    # No route returns it as its body: it is one line of a streamed answer.
-    schema["components"]["schemas"]["LogEntry"] = LogEntry.model_json_schema()
+    # No route returns them as its body: each is one line of a streamed answer.
+    for line in (LogEntry, LogEvent):
+        schema["components"]["schemas"][line.__name__] = line.model_json_schema()
     base = "/spaces/{space}/functions/{name}/invoke"
     schema["paths"][base] = {
         "parameters": _parameters("space", "name"),
@@ -120,7 +125,7 @@ def _invoke(method: str, suffix: str) -> dict[str, Any]:
                 "name": "X-Timeout",
                 "in": "header",
                 "description": "a shorter time limit for this call: seconds, or 1.5s",
-                "schema": {"type": "string"},
+                "schema": {"type": "string", "maxLength": TIMEOUT_MAX_CHARS, "pattern": TIMEOUT},
             },
             {
                 "name": "X-Cellblock-Logs",
@@ -160,6 +165,7 @@ _REFUSALS = {
     "401": "No credential, or one that is nobody's",
     "404": "No such function",
     "413": "The body is larger than the function takes",
+    "422": "X-Timeout is not a time above 0",
     "429": "More calls than the function takes at once, or more wrong tokens than an address may send",
     "500": "The function raised; details say what and where",
     "502": "The function crashed, was killed, or broke the contract",

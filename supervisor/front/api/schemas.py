@@ -81,10 +81,32 @@ Label = Annotated[str, AfterValidator(_label), WithJsonSchema({"type": "string",
 ValueName = Annotated[
     str, AfterValidator(_value_name), WithJsonSchema({"type": "string", "pattern": VALUE_NAME})
 ]
-Description = Annotated[str, AfterValidator(_text), Field(max_length=DESCRIPTION_MAX_CHARS)]
-Env = Annotated[dict[str, str], AfterValidator(checked_env)]
+# Strict readers of a schema know no other way to say that a NUL is refused.
+WITHOUT_NUL = r"^[^\u0000]*$"
+Description = Annotated[
+    str,
+    AfterValidator(_text),
+    Field(max_length=DESCRIPTION_MAX_CHARS, json_schema_extra={"pattern": WITHOUT_NUL}),
+]
+Env = Annotated[
+    dict[str, str],
+    AfterValidator(checked_env),
+    Field(
+        json_schema_extra={
+            "propertyNames": {"pattern": f"^(?!{'|'.join(ENV_RESERVED)}){ENV_NAME}$"},
+            "maxProperties": ENV_MAX_ENTRIES,
+            "additionalProperties": {"type": "string", "pattern": WITHOUT_NUL},
+        }
+    ),
+]
+Template = Annotated[
+    str,
+    AfterValidator(_text),
+    Field(min_length=1, max_length=64, json_schema_extra={"pattern": WITHOUT_NUL}),
+]
 EnvPatch = dict[str, str | None]  # as a whole it is checked once it is merged
-Template = Annotated[str, AfterValidator(_text), Field(min_length=1, max_length=64)]
+# Lines of base64(1) are wrapped: white space is left out before it is read.
+BASE64 = r"^\s*(([A-Za-z0-9+/]\s*){4})*(([A-Za-z0-9+/]\s*){2}(=\s*){2}|([A-Za-z0-9+/]\s*){3}=\s*)?$"
 
 TEMPLATE = f"the runtime, such as python3.11; {DEFAULT_TEMPLATE} is the server's default one"
 SOURCE = "the code; required to create"
@@ -100,6 +122,7 @@ class Source(_In):
     code: str = Field(
         min_length=1,
         description="base64 of a handler.py, or of a zip, tar or tar.gz with handler.py at its root",
+        json_schema_extra={"contentEncoding": "base64", "pattern": BASE64},
     )
 
 

@@ -243,8 +243,8 @@ class Cell:
 
     def _guard(self, limits: CellLimits) -> None:
         """Watch its memory and its files."""
-        if self._leaf is None:  # it has ended
-            return
+        if self._leaf is None:
+            return  # it has ended
         hooks = memory_guard.GuardHooks(self._tell, self._has_too_much, self._has_peak, self._met_processes)
         self._confinement.guard.watch(self.name, limits.memory_bytes, limits.tmp_bytes, hooks)
         opener = FileOpener(limits.open_files * limits.processes, self._leaf.members, self._has_most_files)

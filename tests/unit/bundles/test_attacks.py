@@ -10,7 +10,7 @@ import zipfile
 
 import pytest
 
-from supervisor.bundles import archives
+from supervisor.bundles import archives, unpacking_limits, zip_reader
 from supervisor.errors import PlatformError
 from tests.support.packing import CODE, member, packed_both_ways, tarred, tarred_gz, zipped
 from tests.support.unpacking import HANDLER, MAX_BYTES, MAX_ENTRIES, refusal
@@ -212,7 +212,7 @@ def test_a_bomb_by_entries_is_refused(store, form):
 
 def test_a_directory_of_a_million_entries_is_refused_before_it_is_parsed(store, monkeypatch):
     source = zipped(HANDLER)[:4] + b"PK\x01\x02" * 10_000
-    monkeypatch.setattr(archives.zipfile, "ZipFile", lambda *_: pytest.fail("parsed"))
+    monkeypatch.setattr(zip_reader.zipfile, "ZipFile", lambda *_: pytest.fail("parsed"))
     assert refusal(store, source).status == 413
 
 
@@ -261,8 +261,8 @@ def test_a_compression_that_can_ask_for_much_memory_is_refused(store, method):
 
 
 def test_an_upload_that_takes_too_long_is_refused():
-    clock = iter([0.0, *[archives.TIME_LIMIT_S + 1] * 100])
-    limits = archives.BundleLimits(MAX_BYTES, MAX_ENTRIES)
+    clock = iter([0.0, *[unpacking_limits.TIME_LIMIT_S + 1] * 100])
+    limits = unpacking_limits.BundleLimits(MAX_BYTES, MAX_ENTRIES)
     with pytest.raises(PlatformError, match="longer than") as caught:
         list(archives.entries(zipped(HANDLER), limits, lambda: next(clock)))
     assert caught.value.status == 422

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import base64
 import dataclasses
-import json
 import re
-from typing import Annotated, TypeVar
+from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, Response
+from pydantic import WithJsonSchema
 
 from supervisor.errors import PlatformError
 from supervisor.front.api import deploys
@@ -31,7 +31,9 @@ from supervisor.front.api.schemas import (
 from supervisor.front.api_control import DEFAULT_TEMPLATE
 from supervisor.store import StoredFunction
 
-T = TypeVar("T", str, int)
+# The key after which, or before which, a page begins; a number has few enough digits for any database.
+FUNCTION_CURSOR = rf"^(after|before)\.{LABEL.strip('^$')}$"
+VERSION_CURSOR = r"^before\.[1-9][0-9]{0,8}$"
 
 router = APIRouter(prefix="/spaces/{space}/functions", tags=["functions"])
 
@@ -41,7 +43,10 @@ CreateSpaceIn = Annotated[
     bool, Query(description="false: a space that there is not is a 404; true: the request makes it")
 ]
 LimitIn = Annotated[int, Query(ge=1, le=PAGE_MAX, description="how many at most")]
-CursorIn = Annotated[str | None, Query(max_length=200, description="from a list's paging")]
+CursorIn = Annotated[
+    Annotated[str, WithJsonSchema({"type": "string", "pattern": FUNCTION_CURSOR})] | None,
+    Query(description="from a list's paging"),
+]
 
 
 @router.post("", status_code=201)
@@ -59,7 +64,7 @@ async def list_functions(
     context: Given, space: SpaceIn, limit: LimitIn = PAGE_DEFAULT, cursor: CursorIn = None
 ) -> FunctionList:
     """The functions of a space, by name."""
-    side, name = read_cursor(cursor, str)
+    side, name = read_cursor(cursor, FUNCTION_CURSOR)
     await context.blocking(context.store.require_space, space)
     page = await context.blocking(
         context.store.functions,
@@ -140,27 +145,19 @@ async def described(context: Context, function: StoredFunction) -> FunctionOut:
 
 
 def cursor_to(side: str, key: str | int) -> str:
-    """A cursor, opaque so that callers do not build on what is in it."""
-    return base64.urlsafe_b64encode(json.dumps([side, key]).encode()).decode().rstrip("=")
+    """A cursor.  Callers pass it on as it came."""
+    return f"{side}.{key}"
 
 
-def read_cursor(cursor: str | None, kind: type[T]) -> tuple[str, T | None]:
+def read_cursor(cursor: str | None, form: str) -> tuple[str, str | None]:
     """The side (after or before) and the key of a cursor; PlatformError 422 for text that is no cursor."""
     if cursor is None:
         return "after", None
-    try:
-        match json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))):
-            case ["after" | "before" as side, key] if type(key) is kind and _is_plain(key):
-                return side, key
-    except ValueError:  # not base64, or not JSON: refused below, like JSON of another shape
-        pass
-    raise PlatformError(
-        422,
-        "cannot accept cursor: take it from the paging of a list, or leave it out to begin",
-        {"field": "cursor"},
-    )
-
-
-def _is_plain(key: str | int) -> bool:
-    # A key that no cursor of ours has may trouble a database: a NUL, half a surrogate, a long number.
-    return re.fullmatch(LABEL, key) is not None if isinstance(key, str) else 0 < key < 1 << 31
+    if re.fullmatch(form.strip("^$"), cursor) is None:
+        raise PlatformError(
+            422,
+            "cannot accept cursor: take it from the paging of a list, or leave it out to begin",
+            {"field": "cursor"},
+        )
+    side, _, key = cursor.partition(".")
+    return side, key

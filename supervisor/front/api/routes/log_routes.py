@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Header, Request, Response
 from fastapi import Query as InQuery
@@ -26,6 +26,14 @@ from supervisor.logs.record_encoding import ORIGIN_MAX_CHARS
 TAIL_DEFAULT = 100
 RESUME = "Last-Event-ID"
 
+# What ``moment`` takes of the years of people who read logs, and of each February 29 days.
+_DAY = (
+    r"(197[1-9]|19[89][0-9]|2[01][0-9]{2})-((0[13578]|1[02])-(0[1-9]|[12][0-9]|3[01])"
+    r"|(0[469]|11)-(0[1-9]|[12][0-9]|30)|02-(0[1-9]|1[0-9]|2[0-9]))"
+)
+_CLOCK = r"([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]{1,9})?([Zz]|[+-]([01][0-9]|2[0-3]):[0-5][0-9])"
+MOMENT = rf"^(([0-9]{{1,9}}(ms|s|m|h|d))+|{_DAY}[Tt ]{_CLOCK})$"
+
 router = APIRouter(tags=["logs"])
 
 
@@ -37,10 +45,14 @@ class LogQuery(BaseModel):
     since: str | None = Field(
         None,
         max_length=MOMENT_MAX_CHARS,
+        json_schema_extra={"pattern": MOMENT},
         description="not before: RFC 3339, or how long ago, such as 90s, 10m, 1h30m, 2d",
     )
     until: str | None = Field(
-        None, max_length=MOMENT_MAX_CHARS, description="not after: as since; not with follow"
+        None,
+        max_length=MOMENT_MAX_CHARS,
+        json_schema_extra={"pattern": MOMENT},
+        description="not after: as since; not with follow",
     )
     tail: int | None = Field(
         None,
@@ -79,6 +91,15 @@ class LogEntry(BaseModel):
     text: str = Field(description="what was written; a traceback is one entry")
 
 
+class LogEvent(BaseModel):
+    """A line of NDJSON that is no entry: it has an ``event``, and what that event says."""
+
+    model_config = ConfigDict(extra="allow")
+
+    event: Literal["gap", "position", "more", "short", "end"]
+    cursor: str | None = Field(None, description="to go on from: of position and more")
+
+
 QueryIn = Annotated[LogQuery, InQuery()]
 ResumeIn = Annotated[
     str | None, Header(alias=RESUME, description="the id of the last event that was had; wins over cursor")
@@ -88,7 +109,15 @@ _RESPONSES: dict[int | str, dict[str, Any]] = {
         "description": "Entries, oldest first. What has an event (in NDJSON a field, in Server-Sent Events "
         "the event's name) is none: gap, position, more, short, end.",
         "content": {
-            MEDIA_TYPES["ndjson"]: {"schema": {"$ref": "#/components/schemas/LogEntry"}},
+            MEDIA_TYPES["ndjson"]: {
+                "schema": {
+                    "description": "any number of lines, each of them JSON of one of these",
+                    "anyOf": [
+                        {"$ref": "#/components/schemas/LogEntry"},
+                        {"$ref": "#/components/schemas/LogEvent"},
+                    ],
+                }
+            },
             MEDIA_TYPES["sse"]: {"schema": {"type": "string"}},
         },
     }

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+from pydantic import WithJsonSchema
 
 from supervisor.front.api import deploys
 from supervisor.front.api.context import Given
 from supervisor.front.api.routes.function_routes import (
-    CursorIn,
+    VERSION_CURSOR,
     LimitIn,
     NameIn,
     SpaceIn,
@@ -20,12 +23,23 @@ from supervisor.front.api.schemas import PAGE_DEFAULT, FunctionOut, Paging, Roll
 router = APIRouter(prefix="/spaces/{space}/functions/{name}", tags=["functions"])
 
 
+VersionCursorIn = Annotated[
+    Annotated[str, WithJsonSchema({"type": "string", "pattern": VERSION_CURSOR})] | None,
+    Query(description="from a list's paging"),
+]
+
+
 @router.get("/versions")
 async def list_versions(
-    context: Given, space: SpaceIn, name: NameIn, limit: LimitIn = PAGE_DEFAULT, cursor: CursorIn = None
+    context: Given,
+    space: SpaceIn,
+    name: NameIn,
+    limit: LimitIn = PAGE_DEFAULT,
+    cursor: VersionCursorIn = None,
 ) -> VersionList:
     """The versions of a function, the newest first."""
-    _, before = read_cursor(cursor, int)
+    _, key = read_cursor(cursor, VERSION_CURSOR)
+    before = None if key is None else int(key)
     function, page = await context.blocking(context.store.versions, space, name, limit, before=before)
     items = page.items
     return VersionList(

@@ -27,7 +27,7 @@ MOST_CELLS = 16_384  # supervisor.settings.declarations: the bound of max_cells
 MOST_ID = (1 << 32) - 2  # the highest that a process can have; the next one means "leave it"
 
 
-@settings(derandomize=True, deadline=None, max_examples=200, database=None)
+@settings(derandomize=True, deadline=None, max_examples=50, database=None)
 @given(st.text(st.characters(exclude_characters="\0/", codec="utf-8"), min_size=1, max_size=30))
 def test_every_data_directory_has_a_block_of_its_own_range(name: str) -> None:
     first = first_id(Path("/srv") / name, None)
