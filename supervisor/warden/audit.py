@@ -299,7 +299,7 @@ def _runtimes(settings: Settings, _: Mapping[str, Finding]) -> list[AuditLine]:
     except ConfigurationError as error:
         return [AuditLine(FAIL, "runtimes", "none", str(error))]
     if not found:
-        return [AuditLine(FAIL, "runtimes", "none", "run: cellblock runtimes install")]
+        return [AuditLine(FAIL, "runtimes", "none", "run once: cellblock setup")]
     return [AuditLine(PASS, "runtimes", ", ".join(runtime.name for runtime in found))]
 
 

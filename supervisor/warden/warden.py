@@ -143,12 +143,21 @@ class Warden:
         runtimes = load_runtimes(settings.runtimes_dir, settings.default_runtime)
         if not runtimes:
             raise ConfigurationError(
-                f"no runtime is installed in {settings.runtimes_dir}; run: cellblock runtimes install"
+                f"no runtime is installed in {settings.runtimes_dir}; run once: cellblock setup"
             )
         return runtimes
 
     def prepare_data_dir(self) -> None:
-        """Make the folders of the data directory, with the right owners.  Idempotent."""
+        """Make the folders of the data directory, with the right owners.  Idempotent.  ConfigurationError."""
+        try:
+            self._make_folders()
+        except OSError as error:
+            raise ConfigurationError(
+                f"cannot use {self._settings.data_dir}: {error.strerror}: {error.filename}; give the server a folder "
+                "that it may write (in a container a volume), and as root CAP_CHOWN and CAP_DAC_OVERRIDE"
+            ) from None
+
+    def _make_folders(self) -> None:
         data_dir, front_dir = self._settings.data_dir, self._settings.front_dir
         if not data_dir.exists():
             data_dir.mkdir(parents=True)

@@ -1,4 +1,4 @@
-"""A server that is pid 1, with the ids that a container gives it: as an engine starts it, without an engine."""
+"""A server that is pid 1, with the ids that a container gives it, but without an engine."""
 
 from __future__ import annotations
 

@@ -67,8 +67,9 @@ def front_ids(user: str | None, mapped: Sequence[range]) -> tuple[int, int]:
         return os.geteuid(), os.getegid()
     if id_maps.count(mapped) < id_maps.LEAST_IDS:
         raise ConfigurationError(
-            f"cannot serve as root of a user namespace with the ids {id_maps.shown(mapped)}: {id_maps.LEAST_IDS} "
-            "are needed beside root's; give it a range (/etc/subuid and /etc/subgid), or start as an ordinary user"
+            f"cannot serve as root of a user namespace with the ids {id_maps.shown(mapped)}: "
+            f"{id_maps.LEAST_IDS} are needed beside root's; give it a range (/etc/subuid and /etc/subgid), "
+            "or start as an ordinary user"
         )
     uid, gid = _front_ids_by_name(user, mapped)
     if not id_maps.has(mapped, uid, uid) or not id_maps.has(mapped, gid, gid):

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from supervisor import signals
+from supervisor.errors import ConfigurationError
 from supervisor.warden.jail import _host_syscalls as sys_
 from supervisor.warden.jail import id_maps, private_root
 
@@ -213,8 +214,11 @@ def _heard(child: _Child, seconds: float, most: int) -> bytes:
     os.close(child.read)
     try:
         os.kill(child.pid, signal.SIGKILL)
-    finally:
-        os.waitpid(child.pid, 0)
+    except PermissionError:  # it became another user, and root without this right is an odd container's
+        raise ConfigurationError(
+            "cannot try this host: no right to end a process of another user; give the server CAP_KILL"
+        ) from None
+    os.waitpid(child.pid, 0)
     return text
 
 
