@@ -16,13 +16,13 @@ RUN python3 -m venv /opt/cellblock
 ENV PATH=/opt/cellblock/bin:$PATH UV_HTTP_TIMEOUT=120 UV_LINK_MODE=copy
 COPY deploy/locks deploy/locks
 COPY supervisor/runtimes/locks supervisor/runtimes/locks
-RUN UV_DEFAULT_INDEX=${PIP_INDEX_URL:-https://pypi.org/simple} && export UV_DEFAULT_INDEX \
+RUN if [ -n "$PIP_INDEX_URL" ]; then export UV_DEFAULT_INDEX="$PIP_INDEX_URL"; fi \
  && python -m pip install --no-cache-dir --quiet --require-hashes --no-deps -r deploy/locks/uv.txt \
  && uv pip install --no-cache --python /opt/cellblock/bin/python --compile-bytecode --no-deps \
       --build-constraints supervisor/runtimes/locks/build.txt --require-hashes -r deploy/locks/server.txt
 COPY . .
 # The functions' libraries are a layer of their own: they are most of the image, and change least.
-RUN UV_DEFAULT_INDEX=${PIP_INDEX_URL:-https://pypi.org/simple} && export UV_DEFAULT_INDEX \
+RUN if [ -n "$PIP_INDEX_URL" ]; then export UV_DEFAULT_INDEX="$PIP_INDEX_URL"; fi \
  && uv pip install --no-cache --quiet --python /opt/cellblock/bin/python --compile-bytecode --no-deps \
       --build-constraints supervisor/runtimes/locks/build.txt . \
  && cellblock runtimes install python3.11 \

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import itertools
 import os
 import re
 from collections.abc import Iterator
@@ -38,7 +39,7 @@ def options_of(title: str) -> list[str]:
     (command,) = re.findall(r"```sh\npodman run (.*?)```", section, re.DOTALL)
     words = command.replace("\\\n", " ").split()
     options: list[str] = []
-    for option, value in zip(words, words[1:], strict=False):
+    for option, value in itertools.pairwise(words):
         if option in ("--cap-drop", "--cap-add", "--security-opt"):
             options += [option, value.replace("seccomp=seccomp/", f"seccomp={ROOT}/seccomp/")]
         elif option == "--volume" and value.startswith("/sys/"):

@@ -29,7 +29,7 @@ class Engine:
 
     def __init__(self, user: str | None, folder: Path) -> None:
         """``folder`` is for the engine's own configuration."""
-        # crun refuses hosts that have both versions of cgroups, and some hosts have other limits than podman's.
+        # crun refuses hosts with both versions of cgroups, and a host's limits may be below podman's.
         runtime = ["--runtime", "runc"] if Path("/sys/fs/cgroup/unified").is_dir() else []
         configuration = folder / "containers.conf"
         configuration.write_text("[containers]\ndefault_ulimits = []\n")
@@ -95,7 +95,9 @@ class Container:
     def layers(self) -> dict[str, str]:
         """Layer → status; the tier by its name."""
         found = self.client.get("/healthz?verbose").json()["layers"]
-        return {each["layer"]: each["evidence"] if each["layer"] == "tier" else each["status"] for each in found}
+        return {
+            each["layer"]: each["evidence"] if each["layer"] == "tier" else each["status"] for each in found
+        }
 
     def stop(self) -> int:
         """SIGTERM to pid 1; its exit code."""

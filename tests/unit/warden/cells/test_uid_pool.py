@@ -116,7 +116,7 @@ def test_a_front_user_that_the_namespace_lacks_is_refused_in_words(monkeypatch: 
 @pytest.mark.needs_root
 @pytest.mark.parametrize("mapped", [(), (range(1, LEAST_IDS),)])
 def test_a_root_without_ids_is_refused_in_words(mapped: tuple[range, ...]) -> None:
-    with pytest.raises(ConfigurationError, match="give it a range .* or start as an ordinary user"):
+    with pytest.raises(ConfigurationError, match=r"give it a range .* or start as an ordinary user"):
         front_ids(None, mapped)
 
 
