@@ -153,8 +153,9 @@ class Warden:
             self._make_folders()
         except OSError as error:
             raise ConfigurationError(
-                f"cannot use {self._settings.data_dir}: {error.strerror}: {error.filename}; give the server a "
-                "folder that it may write (in a container a volume), as root with CAP_CHOWN and CAP_DAC_OVERRIDE"
+                f"cannot use {self._settings.data_dir}: {error.strerror}: {error.filename}; give the server "
+                "a folder that it may write (in a container a volume), as root with CAP_CHOWN and "
+                "CAP_DAC_OVERRIDE"
             ) from None
 
     def _make_folders(self) -> None:

@@ -6,6 +6,8 @@ import base64
 import itertools
 import os
 import re
+import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -47,20 +49,26 @@ def options_of(title: str) -> list[str]:
     return options
 
 
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """A folder that other users reach: pytest's own is closed to them."""
+    folder = Path(tempfile.mkdtemp())
+    yield folder
+    shutil.rmtree(folder)
+
+
 @pytest.fixture(params=["rootful", "rootful, the shortest", "rootless", "user namespace"])
-def container(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[str, Container]]:
+def container(request: pytest.FixtureRequest, open_folder: Path) -> Iterator[tuple[str, Container]]:
     user = None
     if request.param == "rootless":
         user = os.environ.get("ROOTLESS_USER")
         if user is None:
             pytest.skip("ROOTLESS_USER names no user with subordinate ids")
-    engine = Engine(user, tmp_path)
+    engine = Engine(user, open_folder)
     if user is not None:
-        archive = tmp_path / "image.tar"
-        Engine(None, tmp_path).run("save", "--quiet", "--output", str(archive), IMAGE)
+        archive = open_folder / "image.tar"
+        Engine(None, open_folder).run("save", "--quiet", "--output", str(archive), IMAGE)
         archive.chmod(0o644)
-        for folder in (tmp_path, *tmp_path.parents[:2]):
-            folder.chmod(folder.stat().st_mode | 0o011)
         engine.run("load", "--quiet", "--input", str(archive))
     options = {
         "rootful": lambda: options_of("Run as root"),

@@ -19,6 +19,7 @@ SOURCES = ("supervisor", "worker", "function", "seccomp", "examples", "deploy")
 SOURCE_FILES = ("pyproject.toml", "README.md", "LICENSE")
 # For the build tools to come from the registry, on a machine under load.
 BUILD_SECONDS = 100.0
+INSTALL_SECONDS = 300.0
 
 
 def build_wheel(folder: Path) -> Path:
@@ -45,6 +46,15 @@ def uv(*arguments: str) -> None:
         timeout=BUILD_SECONDS,
     )
     assert done.returncode == 0, done.stderr
+
+
+def clean_environment(folder: Path, python: str, wheel: Path) -> Path:
+    """A new environment of that Python with pip, and the wheel with all that it depends on; its ``bin``."""
+    subprocess.run([python, "-m", "venv", str(folder)], check=True, timeout=BUILD_SECONDS)
+    pip = [str(folder / "bin/pip"), "install", "--quiet", str(wheel)]
+    done = subprocess.run(pip, capture_output=True, text=True, timeout=INSTALL_SECONDS)
+    assert done.returncode == 0, done.stderr
+    return folder / "bin"
 
 
 def environment_beside_ours(folder: Path, wheel: Path) -> Path:
