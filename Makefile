@@ -5,6 +5,8 @@
 BIND ?= 127.0.0.1:8080
 DATA_DIR ?= .cellblock
 
+IMAGE ?= localhost/cellblock:latest
+
 VENV := .venv
 STAMP := $(VENV)/.stamp
 BENCH_VENV := .venv-bench
@@ -26,13 +28,15 @@ endif
 # uv's patience with one silent connection, seconds.
 export UV_HTTP_TIMEOUT ?= 120
 
-.PHONY: help setup run test test-vm proof check lint bench locks clean
+.PHONY: help setup run test test-vm image test-image proof check lint bench locks clean
 
 help:
 	@echo 'make run     install what is missing, then serve examples/ on $(BIND)'
 	@echo 'make test    install what the tests need, then lint, type-check and test'
 	@echo 'make proof   the long proofs: thousands of kills, floods and rounds (ARGS=... goes to pytest)'
 	@echo 'make test-vm run the escape tests under another kernel, in qemu (ARGS=... goes to tests/vm/run)'
+	@echo 'make image   build the container image $(IMAGE) with podman (BASE=... names another Debian 12)'
+	@echo 'make test-image  serve from that image, rootful and as ROOTLESS_USER; part of make proof'
 	@echo 'make setup   make the command $(VENV)/bin/cellblock and the runtimes'
 	@echo 'make check   lint and unit tests: the quick round before a commit'
 	@echo 'make lint    format, rules of the source, types'
@@ -49,8 +53,15 @@ test: setup $(STAMP)/test lint
 	@$(VENV)/bin/python tests/run $(ARGS)
 
 # What a promise rests on is tried by a faster test in `make test`; these try it many times over.
-proof: setup $(STAMP)/test
+proof: setup $(STAMP)/test image
 	$(VENV)/bin/python -m pytest -m proof $(ARGS)
+
+image:
+	@deploy/image $(IMAGE)
+
+# docs/containers.md has the date of its last run.
+test-image: setup $(STAMP)/test image
+	IMAGE=$(IMAGE) $(VENV)/bin/python -m pytest -m proof tests/contract/test_image.py $(ARGS)
 
 # Debian's kernel has cgroup v2 and Landlock, which the machine at hand may lack; also without root.
 test-vm: setup $(STAMP)/test $(STAMP)/vm

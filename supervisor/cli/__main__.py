@@ -10,10 +10,15 @@ import gc
 import sys
 
 WITHOUT_A_SERVER = ("--help", "-h")
+OF_A_HOST = (["serve"], ["check"])
 
 
 def main() -> int:
     """Run the command that the process's arguments name; the exit code."""
+    if sys.argv[1:2] in OF_A_HOST:
+        from supervisor.warden.jail import id_maps
+
+        id_maps.leave_a_root_without_ids()
     if sys.argv[1:2] == ["serve"] and not set(WITHOUT_A_SERVER) & set(sys.argv):
         # The objects that imports make stay for good: collections would walk them in vain.
         gc.disable()

@@ -66,9 +66,18 @@ def _load_runtimes() -> Any:
     return get_group(runtimes)
 
 
+def _load_setup() -> Any:
+    from supervisor.runtimes.runtime_commands import setup
+
+    alone = typer.Typer(add_completion=False)
+    alone.command("setup")(setup)
+    return get_command(alone)
+
+
 # Commands of the server's side: their modules are imported when they are called, not for `cellblock --help`.
 LAZY = {
     "serve": (_load_serve, "Start a server in the foreground."),
+    "setup": (_load_setup, "Fetch the functions' libraries, once, before the first start."),
     "check": (_load_check, "Audit this host for a server."),
     "runtimes": (_load_runtimes, "Install and list the functions' Python environments."),
 }

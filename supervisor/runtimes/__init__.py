@@ -8,7 +8,7 @@ Not here: starting an interpreter (``warden.launch``), and the libraries that a 
 
 Reading order: ``interpreters`` (finds them), ``runtime_record`` (what is installed), ``install`` (installs
 the libraries of ``locks``), ``font_cache`` (matplotlib's fonts, made with them), ``runtime_commands``
-(``cellblock runtimes``).  A server needs only the names that are imported here.
+(``cellblock setup`` and ``cellblock runtimes``).  A server needs only the names that are imported here.
 """
 
 from supervisor.runtimes.runtime_record import RUNTIME_NAMES, Runtime, load_runtimes

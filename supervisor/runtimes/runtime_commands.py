@@ -1,4 +1,4 @@
-"""``cellblock runtimes``: install and list the runtimes of this machine."""
+"""``cellblock setup`` and ``cellblock runtimes``: install and list the runtimes of this machine."""
 
 from __future__ import annotations
 
@@ -14,6 +14,9 @@ from supervisor.runtimes.install import install_runtime, missing_system_library
 from supervisor.runtimes.interpreters import discover_interpreters, own_runtime_name
 from supervisor.runtimes.runtime_record import RUNTIME_NAMES, read_record, runtime_of
 from supervisor.settings import plain_sources
+
+# Below the environment's own folder, where pyproject.toml has a wheel put them.
+EXAMPLES_FOLDER = "share/cellblock/examples"
 
 app = typer.Typer(no_args_is_help=True, help="Install and list what functions run on.")
 
@@ -60,6 +63,28 @@ def install(
     caution = missing_system_library() if in_full else None
     if caution:
         typer.echo(f"caution: {caution}", err=True)
+
+
+def setup(
+    config: Config = None,
+) -> None:
+    """Fetch what a server needs beside its package: the default runtime's libraries, some 130 MB, once.
+
+    It says what it does on stderr, takes a minute or so, and does nothing where all is there already.  The
+    folder is the setting runtimes_dir.
+
+    Example: cellblock setup && cellblock serve
+    """
+    settings = plain_sources.load(config)
+    install([settings.default_runtime or own_runtime_name()], config=config)
+    folder = _examples()
+    typer.echo(f"next: cellblock serve{f' --examples {folder}' if folder else ''}", err=True)
+
+
+def _examples() -> Path | None:
+    """The examples that came with the package, if any did."""
+    folder = Path(sys.prefix, EXAMPLES_FOLDER)
+    return folder if folder.is_dir() else None
 
 
 @app.command("list")

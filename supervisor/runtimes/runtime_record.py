@@ -165,7 +165,6 @@ def load_runtimes(runtimes_dir: Path, default: str | None = None) -> tuple[Runti
             found.append(runtime)
     if not found or found[0].name != wanted:
         raise ConfigurationError(
-            f"the default runtime {wanted} is not installed in {runtimes_dir}; "
-            "run: cellblock runtimes install"
+            f"the default runtime {wanted} is not installed in {runtimes_dir}; run once: cellblock setup"
         )
     return tuple(found)

@@ -21,7 +21,7 @@ from supervisor.settings.declarations import Settings
 from supervisor.warden import resource_budget, start_check
 from supervisor.warden.cells import uid_pool
 from supervisor.warden.descriptor_limit import DESCRIPTORS_BESIDES, DESCRIPTORS_PER_CELL
-from supervisor.warden.jail import metadata_routes, tiers
+from supervisor.warden.jail import id_maps, metadata_routes, tiers
 from supervisor.warden.jail.cgroup_hierarchies import CgroupFolder, read_own_places
 from supervisor.warden.jail.cgroups import CONTROLLERS, group_name
 from supervisor.warden.jail.probes import Finding
@@ -279,8 +279,13 @@ def _user_ids(settings: Settings, findings: Mapping[str, Finding]) -> list[Audit
 
     if not findings["root"].works:
         return []
-    first = uid_pool.first_id(settings.data_dir, settings.cell_uid_base)
-    last = first + settings.max_cells * uid_pool.IDS_PER_CELL - 1
+    mapped = id_maps.read()
+    try:
+        front, _ = uid_pool.front_ids(settings.user, mapped)
+        ids = uid_pool.cell_ids(settings.data_dir, settings.cell_uid_base, front, mapped)
+    except ConfigurationError as error:
+        return [AuditLine(FAIL, "user ids", id_maps.shown(mapped), str(error))]
+    first, last = ids[0], min(ids[-1], ids[0] + settings.max_cells * uid_pool.IDS_PER_CELL - 1)
     taken = sorted(entry.pw_name for entry in pwd.getpwall() if first <= entry.pw_uid <= last)
     if taken:
         remedy = "set cell_uid_base to a block of ids that nobody has"
@@ -294,7 +299,7 @@ def _runtimes(settings: Settings, _: Mapping[str, Finding]) -> list[AuditLine]:
     except ConfigurationError as error:
         return [AuditLine(FAIL, "runtimes", "none", str(error))]
     if not found:
-        return [AuditLine(FAIL, "runtimes", "none", "run: cellblock runtimes install")]
+        return [AuditLine(FAIL, "runtimes", "none", "run once: cellblock setup")]
     return [AuditLine(PASS, "runtimes", ", ".join(runtime.name for runtime in found))]
 
 

@@ -40,6 +40,7 @@ from supervisor.warden.descriptor_limit import raise_descriptor_limit
 from supervisor.warden.fronts import Fronts
 from supervisor.warden.jail import _host_syscalls as sys_
 from supervisor.warden.jail import cgroups as cgroups_
+from supervisor.warden.jail import id_maps
 from supervisor.warden.jail.cgroup_hierarchies import read_own_places
 from supervisor.warden.jail.cgroups import Cgroups
 from supervisor.warden.jail.probes import Finding
@@ -131,7 +132,8 @@ class Warden:
         self._findings = findings
         self._token_digest = hashlib.sha256(admin_token.encode()).hexdigest()
         self.runtimes = self._installed(settings)
-        self.front_uid, self.front_gid = uid_pool.front_ids(settings.user)
+        self._mapped = id_maps.read()
+        self.front_uid, self.front_gid = uid_pool.front_ids(settings.user, self._mapped)
         self._is_ready = asyncio.Event()
         self._stop = asyncio.Event()
         self.address = ("", 0)
@@ -141,12 +143,22 @@ class Warden:
         runtimes = load_runtimes(settings.runtimes_dir, settings.default_runtime)
         if not runtimes:
             raise ConfigurationError(
-                f"no runtime is installed in {settings.runtimes_dir}; run: cellblock runtimes install"
+                f"no runtime is installed in {settings.runtimes_dir}; run once: cellblock setup"
             )
         return runtimes
 
     def prepare_data_dir(self) -> None:
-        """Make the folders of the data directory, with the right owners.  Idempotent."""
+        """Make the folders of the data directory, with the right owners.  Idempotent.  ConfigurationError."""
+        try:
+            self._make_folders()
+        except OSError as error:
+            raise ConfigurationError(
+                f"cannot use {self._settings.data_dir}: {error.strerror}: {error.filename}; give the server "
+                "a folder that it may write (in a container a volume), as root with CAP_CHOWN and "
+                "CAP_DAC_OVERRIDE"
+            ) from None
+
+    def _make_folders(self) -> None:
         data_dir, front_dir = self._settings.data_dir, self._settings.front_dir
         if not data_dir.exists():
             data_dir.mkdir(parents=True)
@@ -249,7 +261,7 @@ class Warden:
 
     def _make_registry(self, desk: Desk, confinement: Confinement, children: Children) -> Registry:
         settings = self._settings
-        first_id = uid_pool.first_id(settings.data_dir, settings.cell_uid_base)
+        ids = self._cell_ids()
 
         def layers_changed() -> None:
             desk.publish(Layers(confinement.layers()))
@@ -263,7 +275,7 @@ class Warden:
             huge_pages=settings.huge_pages,
             blank_cells=settings.blank_cells,
             blank_most=settings.blank_cells_most,
-            slots=uid_pool.UidPool(first_id, settings.max_cells),
+            slots=uid_pool.UidPool(ids, settings.max_cells),
             confinement=confinement,
             children=children,
             shares=desk.shares,
@@ -273,6 +285,21 @@ class Warden:
             on_change=lambda: self._look_if_ready(desk),
             on_layers=layers_changed,
         )
+
+    def _cell_ids(self) -> range:
+        """The user ids of the cells; in tiers where cells share the server's, only their number counts."""
+        settings = self._settings
+        if self._tier not in (Tier.A, Tier.B):
+            return range(uid_pool.RANGE_FIRST, uid_pool.RANGE_FIRST + uid_pool.BLOCK_IDS)
+        ids = uid_pool.cell_ids(settings.data_dir, settings.cell_uid_base, self.front_uid, self._mapped)
+        room = len(ids) // uid_pool.IDS_PER_CELL
+        if room < settings.max_cells:
+            log.warning(
+                "%d cells at once, not max_cells (%d): this user namespace has no more user ids",
+                room,
+                settings.max_cells,
+            )
+        return ids
 
     def _settings_reload(self, desk: Desk, registry: Registry, confinement: Confinement) -> SettingsReload:
         def changed(settings: Settings, runtimes: tuple[Runtime, ...]) -> None:

@@ -183,7 +183,7 @@ def test_095_the_warden_kills_cells_by_pidfd_only() -> None:
 
 
 def test_096_a_pair_of_ids_is_nobodys_until_its_owner_is_gone() -> None:
-    slots = UidPool(5000, 2)
+    slots = UidPool(range(5000, 6000), 2)
     first, second = slots.take(), slots.take()
     assert not set(slots.ids(first)) & set(slots.ids(second))
     assert slots.free == 0

@@ -130,7 +130,7 @@ def test_a_breach_in_a_running_server_ends_all_serving_and_is_published(tmp_path
         Change(
             "supervisor/warden/cells/confinement.py",
             f'outsider=2 if __import__("os").path.exists({str(switch)!r}) else os.getpid(),',
-            old="outsider=os.getpid(),",
+            old="outsider=os.getpid() if is_unlike else zygote,",
         ),
     )
     settings = {"runtimes_dir": only_default_runtime(tmp_path), "preload": "[]"}

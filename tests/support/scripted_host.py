@@ -200,7 +200,7 @@ class ScriptedHost:
         wanted = (RUNTIME, preloaded_names(ImportProfile.OWN, ()), False, None)
         self.children = Children({wanted: PrestartedZygote(ZYGOTE_PID, ours)})
         self.desk = Desk(confinement.bundles, QUEUE_SECONDS, DEFAULT_CEILINGS)
-        self.slots = UidPool(100_000, most)
+        self.slots = UidPool(range(100_000, 200_000), most)
         self.registry = Registry(
             (RUNTIME,), preload=(), huge_pages=False, blank_cells=1, blank_most=0, slots=self.slots,
             confinement=confinement, children=self.children, shares=self.desk.shares,

@@ -37,12 +37,15 @@ class Server:
         workers: int = 2,
         *,
         python: Path | None = None,
+        command: Path | None = None,
         uid: int | None = None,
         environment: dict[str, str] | None = None,
         wrap: Sequence[str] = (),
         **settings: Any,
     ) -> None:
         """``python`` is another interpreter than this one, ``uid`` a user to start it as.
+
+        ``command`` is an installed program ``cellblock``, to run instead of this checkout.
 
         ``wrap`` are the words of a program that becomes the server.
         With ``uid`` 0 it stays root, and what it needs can be reached by every user: see ``as_user``.
@@ -62,8 +65,8 @@ class Server:
         for name, value in settings.items():
             if value is not None:  # else it is the file's to say
                 environment[f"CELLBLOCK_{name.upper()}"] = str(value)
-        command = [str(python or sys.executable), "-m", "supervisor.cli", "serve"]
-        command += ["--data-dir", str(data_dir)]
+        program = [str(command)] if command else [str(python or sys.executable), "-m", "supervisor.cli"]
+        words = [*program, "serve", "--data-dir", str(data_dir)]
         if uid is not None:
             data_dir.mkdir()
             os.chown(data_dir, uid, uid)
@@ -72,10 +75,12 @@ class Server:
             if python:
                 paths.append(str(python.parents[2]))
                 environment["PYTHONPATH"] = str(REPOSITORY)  # after the working folder: for as_user only
-            command = [sys.executable, "-m", "tests.support.as_user", str(uid), *paths, "--", *command]
+            if command:
+                paths += [str(command.parents[1]), str((command.parent / "python").resolve().parents[1])]
+            words = [sys.executable, "-m", "tests.support.as_user", str(uid), *paths, "--", *words]
         with self.log_path.open("ab") as log:
             self.process = subprocess.Popen(
-                [*wrap, *command, "--bind", "127.0.0.1:0", "--workers", str(workers)],
+                [*wrap, *words, "--bind", "127.0.0.1:0", "--workers", str(workers)],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=log,

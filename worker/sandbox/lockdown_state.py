@@ -56,8 +56,8 @@ class Materials:
         self.parent_pid = 1
         # The limit of the worker's private memory, the zygote's share included; known with the tie.
         self.data_bytes = 0
-        # Linux 6.3 and later, and only for root.  Looked for now, before a step hides the file.
-        self.has_memfd_knob = self.has_own_ids and os.path.exists(MEMFD_KNOB)
+        # Linux 6.3 and later, and only for the host's root.  Looked for now, before a step hides the file.
+        self.has_memfd_knob = self.has_own_ids and os.access(MEMFD_KNOB, os.W_OK)
         # What the warden publishes: (layer, "enforced", "degraded" or "absent", evidence or reason).
         self.proof: List[Tuple[str, str, str]] = []
 

@@ -44,6 +44,9 @@ PROFILES = {"none": "cell", "host": "cell-network"}
 # Without namespaces cells get no sockets at all: Landlock does not restrict the paths of Unix sockets yet.
 BARE_PROFILE = "cell-bare"
 
+# In its own pid namespace: pid 1 and the worker, which proves the lock-down before there are more.
+PIDS_OF_A_BLANK_CELL = 2
+
 NAMESPACES = ("user", "mnt", "pid", "net", "ipc", "uts", "cgroup")
 
 # The layers that a cell's proof has to name.  A missing one means that a step was left out: a breach.
@@ -143,14 +146,17 @@ class Confinement:
         self._sweeper.shutdown(cancel_futures=True)
         self._waiter.shutdown()
 
-    def surroundings(self, kind: CellKind, devices: int) -> Surroundings:
+    def surroundings(self, kind: CellKind, devices: int, zygote: int) -> Surroundings:
         """What a cell of this kind is told before it has a function.
 
-        ``devices`` is the device number of its own device nodes' file system, 0 without one.
+        ``devices`` is the device number of its own device nodes' file system, 0 without one; ``zygote`` is
+        the pid of its zygote.
         """
+        # In a container our own pid may be one that a process of the cell has too, which it can signal.
+        is_unlike = os.getpid() > PIDS_OF_A_BLANK_CELL or not self.has_namespaces
         return Surroundings(
             filter=self._programs[kind.network],
-            outsider=os.getpid(),
+            outsider=os.getpid() if is_unlike else zygote,
             namespaces=self._namespaces,
             keyring=self._keyring,
             guards_metadata=kind.network != "none" and self._guards_metadata(),

@@ -104,7 +104,7 @@ class Cell:
     def grow(self, zygote: Zygote, children: Children) -> None:
         """Make its cgroup leaf, then ask the zygote for a process around five new pipes."""
         self._began = time.perf_counter()
-        self.zygote_number = zygote.number
+        self.zygote_number, self._zygote_pid = zygote.number, zygote.pid
         self._leaf = self._confinement.cgroups.leaf(self.name)
         # In a thread, while the zygote clones: the loop has other cells to serve.
         self._confinement.warm_up().add_done_callback(lambda _: self._groups_are_warm())
@@ -162,7 +162,8 @@ class Cell:
             devices = self._confinement.devices()
             own = os.fstat(devices[0]).st_dev if devices else 0
             try:
-                self._setup.send(self._confinement.surroundings(self.kind, own), devices)
+                told = self._confinement.surroundings(self.kind, own, self._zygote_pid)
+                self._setup.send(told, devices)
             finally:
                 for descriptor in devices:
                     os.close(descriptor)

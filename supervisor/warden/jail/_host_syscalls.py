@@ -104,15 +104,18 @@ def drop_bounding_set(keeps: Collection[int]) -> None:
             prctl(PR_CAPBSET_DROP, capability)
 
 
-def enter_user_namespace(more: int = 0) -> None:
+def enter_user_namespace(more: int = 0, inner: tuple[int, int] | None = None) -> None:
     """Enter a new user namespace, in which an ordinary user has every right over what it makes there.
 
-    ``more`` are flags of further namespaces.  Only with one thread.  Safe because: our own id is mapped to
-    itself, and setgroups is denied first, as the kernel demands of an unprivileged process.
+    ``more`` are flags of further namespaces, ``inner`` our user and group id there; None keeps the numbers.
+    Only with one thread.  Safe because: our own id alone is mapped, and setgroups is denied first, as the
+    kernel demands of an unprivileged process.
     """
     uid, gid = os.geteuid(), os.getegid()
+    user, group = inner or (uid, gid)
     unshare(CLONE_NEWUSER | more)
-    for name, text in (("setgroups", "deny"), ("uid_map", f"{uid} {uid} 1"), ("gid_map", f"{gid} {gid} 1")):
+    maps = (("setgroups", "deny"), ("uid_map", f"{user} {uid} 1"), ("gid_map", f"{group} {gid} 1"))
+    for name, text in maps:
         with open(f"/proc/self/{name}", "w") as file:
             file.write(text)
 

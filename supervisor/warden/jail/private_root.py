@@ -6,6 +6,7 @@ we build in may hide sources.
 
 # No ``from __future__ import annotations``: ``launcher.LAUNCH`` reads those of Root.
 
+import contextlib
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -173,9 +174,22 @@ def _open_trees(root: Root) -> dict[str, tuple[int, bool]]:
             attributes = sys_.MOUNT_ATTR_NOSUID | sys_.MOUNT_ATTR_NOEXEC  # not NODEV: it is a device
             trees[device] = (_tree(device, attributes), False)
     if root.with_proc:
-        # Unmasked, or the kernel would refuse a cell a /proc of its own.
+        uncover_proc()
         trees["/proc"] = (_tree("/proc", 0), True)
     return trees
+
+
+def uncover_proc() -> None:
+    """Remove what a container's engine mounted over parts of /proc, in this mount namespace of our own.
+
+    Where a part is covered, the kernel refuses a cell a /proc of its own.  An ordinary user has no right to
+    this: what was mounted before its namespace stays, and the probe ``proc`` has told that already.
+    """
+    lines = Path("/proc/self/mountinfo").read_text().splitlines()
+    places = [line.split(" ")[4] for line in lines]
+    for place in reversed([place for place in places if place.startswith("/proc/")]):  # the last is on top
+        with contextlib.suppress(OSError):
+            sys_.umount_detached(place)
 
 
 def _copied(path: str) -> bytes | None:

@@ -19,7 +19,9 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from supervisor import signals
+from supervisor.errors import ConfigurationError
 from supervisor.warden.jail import _host_syscalls as sys_
+from supervisor.warden.jail import id_maps, private_root
 
 # A probe is a few system calls; on a loaded machine a namespace takes some milliseconds.
 PROBE_SECONDS = 10.0
@@ -31,7 +33,7 @@ ALL_NAMESPACES = (
     | sys_.CLONE_NEWUTS | sys_.CLONE_NEWCGROUP
 )  # fmt: skip
 SECCOMP_ANSWERS = {"kill": 0x80000000, "errno": 0x00050000, "log": 0x7FFC0000}
-# Any id that is not ours will do; the fronts never get this one.
+# Any ids that are not ours will do; the fronts never get these.
 FOREIGN_ID = 1_899_999_999
 
 
@@ -76,7 +78,11 @@ def _mount_and_attach() -> str:
 
 
 def _proc() -> str:
-    # The kernel refuses this where a part of /proc is masked, as container engines do.
+    # The kernel refuses this where a part of /proc is covered, as container engines do; root can uncover it.
+    with contextlib.suppress(PermissionError):
+        sys_.unshare(sys_.CLONE_NEWNS)
+        sys_.mount("none", "/", "none", sys_.MS_REC | sys_.MS_PRIVATE)
+        private_root.uncover_proc()
     sys_.unshare(sys_.CLONE_NEWUSER | sys_.CLONE_NEWNS | sys_.CLONE_NEWPID)
     pid = os.fork()
     if pid == 0:
@@ -92,8 +98,22 @@ def _proc() -> str:
     return "mounted with subset=pid in a new pid namespace"
 
 
+def _some_foreign_id() -> int:
+    """An id that is mapped here, and so is the next; OSError where too few are mapped for a server."""
+    ids = id_maps.read()
+    if id_maps.has(ids, FOREIGN_ID, FOREIGN_ID + 1):
+        return FOREIGN_ID
+    if id_maps.count(ids) < id_maps.LEAST_IDS:
+        raise PermissionError(
+            errno.EPERM,
+            f"the user namespace has the ids {id_maps.shown(ids)}; {id_maps.LEAST_IDS} are needed",
+        )
+    return max(ids, key=len)[-2]
+
+
 def _foreign_ids() -> str:
     """The right to map foreign ids, which tier A needs to give each cell two ids of its own."""
+    foreign = _some_foreign_id()
     read, write = os.pipe()
     pid = os.fork()
     if pid == 0:
@@ -109,7 +129,7 @@ def _foreign_ids() -> str:
             raise PermissionError(errno.EPERM, "no user namespace")
         # This writes to the child's own namespace, which ends with it.
         with open(f"/proc/{pid}/uid_map", "w") as file:
-            file.write(f"0 {FOREIGN_ID} 1\n1000 {FOREIGN_ID + 1} 1\n")
+            file.write(f"0 {foreign} 1\n1000 {foreign + 1} 1\n")
         return "two foreign ids mapped"
     finally:
         os.kill(pid, signal.SIGKILL)
@@ -118,9 +138,10 @@ def _foreign_ids() -> str:
 
 def _foreign_processes() -> str:
     """The right to change to a foreign user id, which tier B needs for its workers."""
+    foreign = _some_foreign_id()
     os.setgroups([])
-    os.setresgid(FOREIGN_ID, FOREIGN_ID, FOREIGN_ID)
-    os.setresuid(FOREIGN_ID, FOREIGN_ID, FOREIGN_ID)
+    os.setresgid(foreign, foreign, foreign)
+    os.setresuid(foreign, foreign, foreign)
     return "changed to a foreign id"
 
 
@@ -193,8 +214,11 @@ def _heard(child: _Child, seconds: float, most: int) -> bytes:
     os.close(child.read)
     try:
         os.kill(child.pid, signal.SIGKILL)
-    finally:
-        os.waitpid(child.pid, 0)
+    except PermissionError:  # it became another user, and root without this right is an odd container's
+        raise ConfigurationError(
+            "cannot try this host: no right to end a process of another user; give the server CAP_KILL"
+        ) from None
+    os.waitpid(child.pid, 0)
     return text
 
 

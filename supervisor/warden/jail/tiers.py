@@ -59,7 +59,8 @@ REMEDIES: dict[str, str] = {
     "mounts": "let user namespaces mount: on Ubuntu set kernel.apparmor_restrict_unprivileged_userns = 0, "
     "or give the server an AppArmor profile with userns; in a container use seccomp/container.json",
     "mounts-as-root": "give a container CAP_SYS_ADMIN and seccomp/container.json",
-    "proc": "unmask /proc: --security-opt systempaths=unconfined, or procMount: Unmasked in Kubernetes",
+    "proc": "give a container CAP_SYS_ADMIN, or unmask /proc: --security-opt systempaths=unconfined, "
+    "in podman unmask=ALL, procMount: Unmasked in Kubernetes",
     "foreign-ids": "give the server CAP_SETUID and CAP_SETGID",
     "seccomp": "use a kernel with CONFIG_SECCOMP_FILTER, 4.14 or later",
     "pidfd": "use a kernel of 5.12 or later",

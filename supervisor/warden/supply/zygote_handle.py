@@ -225,6 +225,11 @@ class Zygote:
         return self.current.number if self.current is not None else 0
 
     @property
+    def pid(self) -> int:
+        """The process that clones now; 0 where there is none."""
+        return self.current.pid if self.current is not None else 0
+
+    @property
     def is_ready(self) -> bool:
         """Whether a spawn would be answered now."""
         return self.current is not None

@@ -232,7 +232,7 @@ def test_a_runtime_that_lost_its_interpreter_or_libraries_is_left_out(tmp_path):
 @pytest.mark.parametrize("default", [None, "python3.9", "python2.7", "../x"])
 def test_a_default_runtime_that_is_not_there_is_refused_with_what_to_do(tmp_path, default):
     known = default in (None, "python3.9")
-    expected = "run: cellblock runtimes install" if known else "known are python3.9"
+    expected = "run once: cellblock setup" if known else "known are python3.9"
     with pytest.raises(ConfigurationError, match=expected):
         load_runtimes(tmp_path, default)
 

@@ -1,0 +1,109 @@
+"""The image that ``make image`` builds, run with the options of docs/containers.md and no others."""
+
+from __future__ import annotations
+
+import base64
+import itertools
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.engine import IMAGE, Container, Engine, has_podman
+
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs/containers.md").read_text()
+SOURCE = b"""
+import os
+import numpy
+
+def handle(req):
+    return {"body": {"user": os.getuid(), "pid": os.getpid(), "sum": int(numpy.arange(5).sum())}}
+"""
+# What no host gives.
+NEVER = {"file-locks", "page-cache"}
+COMPILERS = ("cc", "gcc", "g++", "c++", "clang", "make", "ld", "as", "cargo", "go")
+
+pytestmark = [
+    pytest.mark.proof,
+    pytest.mark.timeout(300),
+    pytest.mark.skipif(not has_podman(), reason="needs podman and root"),
+]
+
+
+def options_of(title: str) -> list[str]:
+    """The options of the command below that title of the page, without those that every test gives itself."""
+    section = PAGE.split(f"## {title}\n")[1].split("\n## ")[0]
+    (command,) = re.findall(r"```sh\npodman run (.*?)```", section, re.DOTALL)
+    words = command.replace("\\\n", " ").split()
+    options: list[str] = []
+    for option, value in itertools.pairwise(words):
+        if option in ("--cap-drop", "--cap-add", "--security-opt"):
+            options += [option, value.replace("seccomp=seccomp/", f"seccomp={ROOT}/seccomp/")]
+        elif option == "--volume" and value.startswith("/sys/"):
+            options += [option, value]
+    return options
+
+
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """A folder that other users reach: pytest's own is closed to them."""
+    folder = Path(tempfile.mkdtemp())
+    yield folder
+    shutil.rmtree(folder)
+
+
+@pytest.fixture(params=["rootful", "rootful, the shortest", "rootless", "user namespace"])
+def container(request: pytest.FixtureRequest, open_folder: Path) -> Iterator[tuple[str, Container]]:
+    user = None
+    if request.param == "rootless":
+        user = os.environ.get("ROOTLESS_USER")
+        if user is None:
+            pytest.skip("ROOTLESS_USER names no user with subordinate ids")
+    engine = Engine(user, open_folder)
+    if user is not None:
+        archive = open_folder / "image.tar"
+        Engine(None, open_folder).run("save", "--quiet", "--output", str(archive), IMAGE)
+        archive.chmod(0o644)
+        engine.run("load", "--quiet", "--input", str(archive))
+    options = {
+        "rootful": lambda: options_of("Run as root"),
+        "rootful, the shortest": lambda: ["--cap-add", "SYS_ADMIN"],
+        "rootless": lambda: options_of("Run as an ordinary user"),
+        "user namespace": lambda: ["--cap-add", "SYS_ADMIN", "--uidmap", "0:300000:5000"],
+    }[request.param]()
+    made = Container(engine, options)
+    try:
+        yield request.param, made
+    finally:
+        made.remove()
+
+
+def test_it_serves_as_pid_1_in_tier_a_read_only_and_ends_when_it_is_told(
+    container: tuple[str, Container],
+) -> None:
+    kind, served = container
+    body = {"name": "sum", "source": {"code": base64.b64encode(SOURCE).decode()}}
+    assert served.client.post("/spaces/default/functions", json=body).status_code == 201
+    answer = served.client.post("/spaces/default/functions/sum/invoke")
+    assert answer.json() == {"user": 1000, "pid": 2, "sum": 10}
+    layers = served.layers()
+    assert layers.pop("tier") == "A"
+    if kind == "rootful":
+        assert {name for name, status in layers.items() if status != "enforced"} == NEVER
+    assert served.stop() == 0
+
+
+def test_no_compiler_is_in_it(tmp_path: Path) -> None:
+    look = f"for name in {' '.join(COMPILERS)}; do command -v $name; done; true"
+    assert Engine(None, tmp_path).run("run", "--rm", IMAGE, "sh", "-c", look) == ""
+
+
+def test_the_page_says_its_size(tmp_path: Path) -> None:
+    size = int(Engine(None, tmp_path).run("image", "inspect", "--format", "{{.Size}}", IMAGE))
+    (said,) = re.findall(r"(\d\.\d\d) GB", PAGE)
+    assert abs(size / 1e9 - float(said)) < 0.05
