@@ -4,7 +4,7 @@
 
 from typing import Annotated, Any
 
-from worker.message_fields import DictBound, ListBound, PatternBound, PlainBound, Record, TextBound
+from worker.message_fields import DictBound, ListBound, PlainBound, Record, TextBound
 
 SETTINGS_MOST = 200
 # A setting is a number, a text, or options by their names.
@@ -16,5 +16,4 @@ class FrontStart(Record):
     """``settings`` are those of ``settings.front_settings``; ``runtimes`` has the default one first."""
 
     settings: Annotated[dict[str, Any], DictBound(TextBound(64), PlainBound(SETTING_LEVELS), SETTINGS_MOST)]
-    admin_token_sha256: Annotated[str, PatternBound("[0-9a-f]{64}")]
     runtimes: Annotated[list[str], ListBound(TextBound(64), RUNTIMES_MOST)]

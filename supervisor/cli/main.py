@@ -50,6 +50,12 @@ def _load_check() -> Any:
     return get_command(alone)
 
 
+def _load_token() -> Any:
+    from supervisor.cli.commands.token_command import app as token
+
+    return get_group(token)
+
+
 def _load_runtimes() -> Any:
     from supervisor.runtimes.runtime_commands import app as runtimes
 
@@ -59,7 +65,8 @@ def _load_runtimes() -> Any:
 # Commands of the server's side: their modules are imported when they are called, not for `cellblock --help`.
 LAZY = {
     "serve": (_load_serve, "Start a server in the foreground."),
-    "check": (_load_check, "Audit this host for a server."),
+    "check": (_load_check, "Audit this host for a server, with a deploy and a call."),
+    "token": (_load_token, "Replace the administrator's token."),
     "runtimes": (_load_runtimes, "Install and list the functions' Python environments."),
 }
 

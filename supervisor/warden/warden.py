@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import fcntl
-import hashlib
 import logging
 import os
 import resource
@@ -30,6 +29,7 @@ from supervisor.runtimes import Runtime, load_runtimes
 from supervisor.settings import front_settings
 from supervisor.settings.declarations import Settings
 from supervisor.warden import fronts as fronts_
+from supervisor.warden.admin_token import AdminToken, TokenRounds
 from supervisor.warden.cells import uid_pool
 from supervisor.warden.cells.cell_folders import CellFolders
 from supervisor.warden.cells.code_mount import Bundles
@@ -53,6 +53,7 @@ from supervisor.warden.processes import Children
 from supervisor.warden.reload import SettingsReload
 from supervisor.warden.supply.registry import Registry
 from supervisor.warden.survey_rounds import Surveys
+from supervisor.warden.token_rotation import write_pid
 
 log = logging.getLogger("cellblock.warden")
 
@@ -113,7 +114,7 @@ class Warden:
     def __init__(
         self,
         settings: Settings,
-        admin_token: str,
+        token: AdminToken,
         tier: Tier,
         findings: Mapping[str, Finding],
         read_settings: Callable[[], Settings],
@@ -129,7 +130,7 @@ class Warden:
         self._settings = settings = within_the_host(settings)
         self._tier = tier
         self._findings = findings
-        self._token_digest = hashlib.sha256(admin_token.encode()).hexdigest()
+        self._token = token
         self.runtimes = self._installed(settings)
         self.front_uid, self.front_gid = uid_pool.front_ids(settings.user)
         self._is_ready = asyncio.Event()
@@ -177,6 +178,10 @@ class Warden:
             raise ConfigurationError(
                 f"cannot serve: another server uses {data_dir}; stop it, or choose another --data-dir"
             ) from None
+        try:
+            write_pid(data_dir)
+        except OSError as error:  # a full disk stops no server
+            log.warning("cellblock token rotate will not find this server: %s", error)
 
     async def run(self, on_ready: OnReady) -> None:
         """Serve until SIGTERM or SIGINT.  ``on_ready`` runs once, when the first call can be served."""
@@ -280,11 +285,14 @@ class Warden:
             if confinement.cell_folders is not None:
                 confinement.readable = confinement.cell_folders.readable_by(runtimes)
 
+        # Before the settings are told: a front answers once it has heard those.
+        tokens = TokenRounds(self._settings.data_dir, self._token, desk)
         return SettingsReload(
             self._given,
             self._read_settings,
             desk,
             registry,
+            tokens,
             within_the_host=within_the_host,
             raise_limit=raise_descriptor_limit,
             on_change=changed,
@@ -342,7 +350,6 @@ class Warden:
         settings = self._settings
         start = FrontStart(
             front_settings.for_a_new_front(settings),
-            self._token_digest,
             [runtime.name for runtime in self.runtimes],
         )
         mounts = self._findings["mounts-as-root" if os.geteuid() == 0 else "mounts"]

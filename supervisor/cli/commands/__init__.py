@@ -4,5 +4,5 @@ Not here: ``cellblock serve`` (``cli.serving``) and ``cellblock runtimes`` (``su
 
 Reading order: ``deploy_command`` and ``bundle_packing`` (what it sends), ``invoke_command``,
 ``function_commands``, ``value_commands``, ``resources`` (what both do alike), ``log_commands``,
-``activity_commands``, ``layers_command``, ``check_command``.
+``activity_commands``, ``layers_command``, ``check_command``, ``token_command``.
 """
