@@ -76,7 +76,12 @@ def _mount_and_attach() -> str:
 
 
 def _proc() -> str:
-    # The kernel refuses this where a part of /proc is masked, as container engines do.
+    # The kernel refuses this where a part of /proc is masked, as container engines do.  Root's zygotes have a
+    # /proc of their own, which is not (``private_root``).
+    with contextlib.suppress(OSError):
+        sys_.unshare(sys_.CLONE_NEWNS)
+        sys_.mount("none", "/", "none", sys_.MS_REC | sys_.MS_PRIVATE)
+        sys_.mount("proc", "/proc", "proc", sys_.MS_NOSUID)
     sys_.unshare(sys_.CLONE_NEWUSER | sys_.CLONE_NEWNS | sys_.CLONE_NEWPID)
     pid = os.fork()
     if pid == 0:
