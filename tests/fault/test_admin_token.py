@@ -88,7 +88,7 @@ def test_a_rotated_token_is_known_to_every_front_when_the_command_ends_and_the_o
         assert stat.S_IMODE((served.data_dir / TOKEN_FILE).stat().st_mode) == 0o600
 
 
-@pytest.mark.promise("S179")
+@pytest.mark.promise("T90")
 def test_who_calls_on_an_open_connection_is_refused_from_then_on(served: OwnToken) -> None:
     old = served.token
     with httpx.Client(base_url=served.url, headers={"Authorization": f"Bearer {old}"}, timeout=30) as client:
@@ -97,7 +97,6 @@ def test_who_calls_on_an_open_connection_is_refused_from_then_on(served: OwnToke
         assert client.get(LIST).status_code in (401, 429)
 
 
-@pytest.mark.promise("S179")
 def test_a_token_that_an_operator_writes_is_taken_at_sighup_and_a_bad_one_is_not(served: OwnToken) -> None:
     old, file = served.token, served.data_dir / TOKEN_FILE
     file.write_text("too short\n")
@@ -113,7 +112,6 @@ def test_a_token_that_an_operator_writes_is_taken_at_sighup_and_a_bad_one_is_not
     assert own not in served.log and old not in served.log
 
 
-@pytest.mark.promise("S179")
 def test_a_front_that_starts_after_a_rotation_knows_the_new_token_only(served: OwnToken) -> None:
     from tests.support.processes import fronts_of
 
@@ -189,7 +187,6 @@ def test_a_start_whose_output_is_kept_says_where_the_token_lies_and_never_what_i
     assert token not in rest and token not in server.log
 
 
-@pytest.mark.promise("S180")
 def test_a_terminal_shows_the_token_once_and_the_second_start_not_at_all(
     tmp_path: Path, one_runtime: Path
 ) -> None:

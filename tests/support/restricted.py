@@ -175,6 +175,7 @@ RESTRICTIONS: dict[str, Callable[[Path], object]] = {
     "LimitCORE": lambda _: limit(resource.RLIMIT_CORE, 0),
     "LimitAS": lambda _: limit(resource.RLIMIT_AS, 1 << 30),
     "LimitDATA": lambda _: limit(resource.RLIMIT_DATA, 1 << 30),
+    "what is in no table": lambda _: refused("pivot_root"),
     "what our unit keeps": kept_hardening,
 }
 

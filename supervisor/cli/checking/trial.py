@@ -34,6 +34,9 @@ START_SECONDS = 60.0
 DEPLOY_SECONDS = 30.0
 STOP_SECONDS = 15.0
 READY = "cellblock: ready on "
+# What cannot be started is tried again and again, and each time is an error in the log.
+ERRORS_MOST = 3
+LOOK_EVERY_S = 0.5
 LOG_MOST_BYTES = 1 << 20
 LINE_MOST_CHARS = 400
 
@@ -99,7 +102,7 @@ def _perform(settings: Settings, config: Path | None, data_dir: Path, log: IO[by
     )
     try:
         assert server.stdout is not None
-        client = Client(ServerTarget(_url_of(server.stdout.fileno()), token, "check"))
+        client = Client(ServerTarget(_url_of(server.stdout.fileno(), log), token, "check"))
         source = {"code": base64.b64encode(HANDLER).decode()}
         _deploy_and_call(client, {"name": "check", "source": source})
     finally:
@@ -118,12 +121,12 @@ def _deploy_and_call(client: Client, function: dict[str, object]) -> None:
         raise TrialFailed(f"the call was answered {response.status_code}: {answer[:LINE_MOST_CHARS]}")
 
 
-def _url_of(stdout: int) -> str:
+def _url_of(stdout: int, log: IO[bytes]) -> str:
     """The server's address, once it says that it is ready."""
     deadline = time.monotonic() + START_SECONDS
     text = b""
     while (left := deadline - time.monotonic()) > 0:
-        readable, _, _ = select.select([stdout], [], [], left)
+        readable, _, _ = select.select([stdout], [], [], min(left, LOOK_EVERY_S))
         data = os.read(stdout, 4096) if readable else b""
         if readable and not data:
             raise TrialFailed("the server ended before it was ready")
@@ -131,6 +134,8 @@ def _url_of(stdout: int) -> str:
         for line in text.decode(errors="replace").splitlines(keepends=True):
             if line.startswith(READY) and line.endswith("\n"):
                 return line[len(READY) :].strip()
+        if sum(" ERROR " in line for line in _lines(log)) >= ERRORS_MOST:
+            raise TrialFailed("the server cannot start its processes")
     raise TrialFailed(f"the server was not ready within {START_SECONDS:g} s")
 
 
@@ -147,9 +152,13 @@ def _stop(server: subprocess.Popen[bytes]) -> None:
 
 def _last_words(log: IO[bytes]) -> str:
     """The last error of its log, without the time; else the last line."""
-    log.seek(0)
-    lines = log.read(LOG_MOST_BYTES).decode(errors="replace").split("\n")
-    said = [line.strip() for line in lines if line.strip()]
+    said = _lines(log)
     errors = [line for line in said if " ERROR " in line or line.startswith("cellblock: ")]
     last = (errors or said or [""])[-1]
     return last.partition(" ERROR ")[2][:LINE_MOST_CHARS] or last[:LINE_MOST_CHARS]
+
+
+def _lines(log: IO[bytes]) -> list[str]:
+    """The log so far; the server writes at the end of the same file, so its place is never moved."""
+    text = os.pread(log.fileno(), LOG_MOST_BYTES, 0).decode(errors="replace")
+    return [line.strip() for line in text.split("\n") if line.strip()]

@@ -38,6 +38,8 @@ CAUSES = (
     ("LimitCORE", {"process limits"}, True, "LimitCORE="),
 )  # fmt: skip
 
+BESIDES = {"nothing", "what is in no table", "what our unit keeps"}
+
 pytestmark = pytest.mark.needs_root  # who can take rights away from a process, one by one
 
 
@@ -86,7 +88,6 @@ def test_a_directive_that_breaks_a_server_is_found_and_named(
     assert directive in named, named
 
 
-@pytest.mark.promise("S177")
 def test_a_group_without_room_for_processes_is_found(tmp_path: Path) -> None:
     command = [sys.executable, "-c", PRINTS, str(tmp_path)]
     with pids_group("check") as group:
@@ -97,7 +98,6 @@ def test_a_group_without_room_for_processes_is_found(tmp_path: Path) -> None:
         assert not is_stopped and "tasks" not in lines
 
 
-@pytest.mark.promise("S178")
 def test_the_hardening_that_our_unit_keeps_restricts_no_server(
     found: dict[str, Found], free: dict[str, list[str]]
 ) -> None:
@@ -110,4 +110,4 @@ def test_the_hardening_that_our_unit_keeps_restricts_no_server(
 def test_every_row_of_the_table_is_caused_by_one_of_these_and_every_cause_is_made() -> None:
     caused = {what for _, whats, _, _ in CAUSES for what in whats}
     assert {row.what for row in TABLE} == caused | {"tasks"}  # which needs a cgroup: see below
-    assert {each[0] for each in CAUSES} == set(RESTRICTIONS) - {"nothing", "what our unit keeps"}
+    assert {each[0] for each in CAUSES} == set(RESTRICTIONS) - BESIDES
