@@ -33,6 +33,8 @@ BODY, ANSWER = "skcolb", "blocks"
 START_SECONDS = 60.0
 DEPLOY_SECONDS = 30.0
 STOP_SECONDS = 15.0
+# Where this package is, so that the server is of the same version.
+OWN_CODE = str(Path(__file__).resolve().parents[3])
 READY = "cellblock: ready on "
 # What cannot be started is tried again and again, and each time is an error in the log.
 ERRORS_MOST = 3
@@ -97,7 +99,11 @@ def _perform(settings: Settings, config: Path | None, data_dir: Path, log: IO[by
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=log,
-        env={**os.environ, **{PREFIX + name: value for name, value in variables.items()}},
+        env={
+            **os.environ,
+            **{PREFIX + name: value for name, value in variables.items()},
+            "PYTHONPATH": OWN_CODE,
+        },
         start_new_session=True,
     )
     try:
@@ -151,10 +157,10 @@ def _stop(server: subprocess.Popen[bytes]) -> None:
 
 
 def _last_words(log: IO[bytes]) -> str:
-    """The last error of its log, without the time; else the last line."""
+    """The first error of its log, which the others follow from, without the time; else the last line."""
     said = _lines(log)
     errors = [line for line in said if " ERROR " in line or line.startswith("cellblock: ")]
-    last = (errors or said or [""])[-1]
+    last = errors[0] if errors else said[-1] if said else ""
     return last.partition(" ERROR ")[2][:LINE_MOST_CHARS] or last[:LINE_MOST_CHARS]
 
 

@@ -36,7 +36,7 @@ def test_under_the_hardening_of_our_unit_a_function_is_deployed_and_answers(
     exit_code, lines = checked("what our unit keeps", tmp_path, one_runtime)
 
     last = lines["deploy and call"]
-    assert (exit_code, last["status"]) == (0, "PASS"), lines
+    assert (exit_code, last["status"]) == (0, "PASS"), [x for x in lines.values() if x["status"] == "FAIL"]
     assert (lines["tier"]["status"], lines["tier"]["found"]) == ("PASS", "A")
     assert list(tmp_path.iterdir()) == [], "the scratch data directory is left"
 
