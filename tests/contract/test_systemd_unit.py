@@ -23,8 +23,14 @@ STEP_SECONDS = 120
 PACKAGES = "systemd,systemd-sysv,dbus,python3,python3-venv,ca-certificates,make,git,curl,libodbc2"
 # Variables by which a machine reaches its package registries, and the folders that pip is told of.
 OF_REGISTRIES = ("PIP_", "SSL_", "REQUESTS_", "CURL_")
-CLIENT = "cd /opt/cellblock && export CELLBLOCK_TOKEN=$(cat /var/lib/cellblock/admin-token) && "
-SLOW = "import time\\ndef handle(req):\\n    time.sleep(1)\\n    return {'body': 'slow'}\\n"
+CLIENT = "cd /opt/cellblock; export CELLBLOCK_TOKEN=$(cat /var/lib/cellblock/admin-token); "
+SLOW = "import time\\ndef handle(req):\\n    time.sleep(3)\\n    return {'body': 'slow'}\\n"
+
+# Returns once the call runs; steps() has the deadline.
+UNTIL_IT_RUNS = (
+    'until curl -sH "Authorization: Bearer $CELLBLOCK_TOKEN" http://127.0.0.1:8080/activity '
+    "| grep -Eq '\"running\": ?[1-9]'; do sleep 0.1; done"
+)
 
 Run = Callable[[str], str]
 
@@ -126,12 +132,12 @@ def test_the_unit_serves_reloads_drains_restarts_and_upgrades_on_a_real_systemd(
     assert re.search(r"PASS +deploy and call", said), said
     # Reload under load: the same process, and the call is answered.
     before = machine(pid)
-    assert machine(f"{cellblock} invoke slow & systemctl reload cellblock; wait") == "slow"
+    assert machine(f"{cellblock} invoke slow & {UNTIL_IT_RUNS}; systemctl reload cellblock; wait") == "slow"
     assert machine(pid) == before
     assert "settings were read again" in machine("journalctl -u cellblock -o cat")
     machine("cd /opt/cellblock && .venv/bin/cellblock token rotate --data-dir /var/lib/cellblock")
     # Stop under load: the call that runs is answered.
-    assert machine(f"{cellblock} invoke slow & sleep 0.4; systemctl stop cellblock; wait") == "slow"
+    assert machine(f"{cellblock} invoke slow & {UNTIL_IT_RUNS}; systemctl stop cellblock; wait") == "slow"
     assert "inactive" in machine("systemctl is-active cellblock || true")
     # Crash: systemd starts it again, with what was deployed.
     machine("systemctl start cellblock")
