@@ -4,7 +4,7 @@
 
 from typing import Annotated, Any
 
-from worker.message_fields import DictBound, ListBound, PatternBound, PlainBound, Record, TextBound
+from worker.message_fields import DictBound, ListBound, PlainBound, Record, TextBound
 
 SETTINGS_MOST = 200
 # A setting is a number, a text, or options by their names.
@@ -20,5 +20,4 @@ class FrontStart(Record):
     """
 
     settings: Annotated[dict[str, Any], DictBound(TextBound(64), PlainBound(SETTING_LEVELS), SETTINGS_MOST)]
-    admin_token_sha256: Annotated[str, PatternBound("[0-9a-f]{64}")]
     runtimes: Annotated[list[str], ListBound(TextBound(64), RUNTIMES_MOST)]

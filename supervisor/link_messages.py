@@ -128,6 +128,12 @@ class ChangeKnown(Record):
     epoch: Count
 
 
+class TokenKnown(Record):
+    """To TokenTold: this front knows the administrator by that token alone."""
+
+    epoch: Count
+
+
 class CountRequest(Record):
     """How many instances a function has, and whether it starts: the answer is InstanceCount."""
 
@@ -289,6 +295,13 @@ class SettingsTold(Record):
     settings: Annotated[dict[str, Any], front_settings.AFTER_CHANGE]
 
 
+class TokenTold(Record):
+    """The administrator's token, by its digest; any other is void from now on.  TokenKnown answers."""
+
+    epoch: Count
+    sha256: Annotated[str, PatternBound("[0-9a-f]{64}")]
+
+
 class SurveyAsked(Record):
     """Tell what there is of a space's functions ("": of all), as SurveyRows."""
 
@@ -309,6 +322,7 @@ LINK = MessageTable(
     TableRow(TO_WARDEN, "none", NoSpare),
     TableRow(TO_WARDEN, "changed", ChangeRequest),
     TableRow(TO_WARDEN, "ack", ChangeKnown),
+    TableRow(TO_WARDEN, "token", TokenKnown),
     TableRow(TO_WARDEN, "count", CountRequest),
     TableRow(TO_WARDEN, "start", StartState),
     TableRow(TO_WARDEN, "renew", RenewRequest),
@@ -329,5 +343,6 @@ LINK = MessageTable(
     TableRow(TO_FRONT, "room", MakeRoom),
     TableRow(TO_FRONT, "layers", Layers),
     TableRow(TO_FRONT, "settings", SettingsTold),
+    TableRow(TO_FRONT, "token", TokenTold),
     TableRow(TO_FRONT, "survey", SurveyAsked),
 )

@@ -149,15 +149,21 @@ def main() -> None:
     fillers = _fill_small_blocks()  # noqa: F841 - kept
     if has_huge_pages:
         _keep_small_pages()
+    zygote = os.getpid()
     try:
         control.send(_packed(Ready(missing)))
-    except BrokenPipeError:
-        return  # the server could not start, and says why
+        _serve(control)
+    except ConnectionError:
+        if os.getpid() != zygote:
+            raise
+    # The warden has hung up, and nobody hears what libraries would say at the interpreter's end.
+    os._exit(0)
+
+
+def _serve(control: socket.socket) -> None:
+    """Clone a cell for each message until the warden hangs up."""
     while True:
-        try:
-            data, ancillary, _, _ = control.recvmsg(MESSAGE_MAX_BYTES, ANCILLARY_BYTES)
-        except ConnectionResetError:
-            return  # the same, a moment later
+        data, ancillary, _, _ = control.recvmsg(MESSAGE_MAX_BYTES, ANCILLARY_BYTES)
         if not data:
             return
         descriptors = array("i")

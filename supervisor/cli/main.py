@@ -60,6 +60,12 @@ def _load_check() -> Any:
     return get_command(alone)
 
 
+def _load_token() -> Any:
+    from supervisor.cli.commands.token_command import app as token
+
+    return get_group(token)
+
+
 def _load_runtimes() -> Any:
     from supervisor.runtimes.runtime_commands import app as runtimes
 
@@ -78,7 +84,8 @@ def _load_setup() -> Any:
 LAZY = {
     "serve": (_load_serve, "Start a server in the foreground."),
     "setup": (_load_setup, "Fetch the functions' libraries, once, before the first start."),
-    "check": (_load_check, "Audit this host for a server."),
+    "check": (_load_check, "Audit this host for a server, with a deploy and a call."),
+    "token": (_load_token, "Replace the administrator's token."),
     "runtimes": (_load_runtimes, "Install and list the functions' Python environments."),
 }
 

@@ -62,7 +62,6 @@ class FrontConfig:
     control_fd: int
     listen_fd: int
     settings: FrontSettings
-    admin_token_sha256: bytes
     runtimes: tuple[str, ...]
 
     @classmethod
@@ -72,7 +71,6 @@ class FrontConfig:
             control_fd,
             listen_fd,
             front_settings.at_start(start.settings),
-            bytes.fromhex(start.admin_token_sha256),
             tuple(start.runtimes),
         )
 
@@ -161,7 +159,7 @@ class Application:
         """Make the link, the directory, the gateway and the API on the loop that runs."""
         config, settings = self._config, self._config.settings
         assert self.warden_socket is not None, "no link to the warden"
-        credentials = Credentials(config.admin_token_sha256)
+        credentials = Credentials()
         sealer = Sealer(load_or_create_key(settings.front_dir / KEY_NAME))
         lookups = open_lookups(config.store_url, sealer)
         warden = WardenLink(self.warden_socket, settings.queue_seconds, self._warden_lost)
@@ -187,6 +185,7 @@ class Application:
             config.store_url, sealer, bundles, control, credentials, subscriptions, lambda: self.settings
         )
         warden.on_settings = self._told
+        warden.on_token = self._token_told
         answer_tail = AnswerTail(recorder, credentials)
         parts = _Parts(
             warden,
@@ -219,6 +218,12 @@ class Application:
         self._parts.warden.retune(settings.queue_seconds)
         self._parts.api.retune(settings)
         self._parts.directory.retune(settings)
+
+    def _token_told(self, digest: bytes) -> None:
+        """Know the administrator by this token alone; who follows a log by the old one has to come again."""
+        assert self._parts is not None
+        if self._parts.credentials.replace(digest):
+            self._parts.subscriptions.end_all()
 
     def leave(self) -> None:
         """End the drain: refuse the calls that still wait, and end those that still run."""

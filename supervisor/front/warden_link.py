@@ -53,6 +53,8 @@ from supervisor.link_messages import (
     SurveyRows,
     TicketAnswer,
     Ticketed,
+    TokenKnown,
+    TokenTold,
 )
 from supervisor.link_records import REASON_MOST_CHARS, CellEnd, FrontRow, InstanceHistory, Layer, Row
 
@@ -136,6 +138,7 @@ class WardenLink:
         self.on_spare: Callable[[str, str], bool] = lambda space, name: False
         self.on_survey: Callable[[str], tuple[Sequence[FrontRow], int]] = lambda space: ([], 0)
         self.on_settings: Callable[[dict[str, Any]], None] = lambda values: None
+        self.on_token: Callable[[bytes], None] = lambda digest: None
         self._handlers: dict[type, Callable[[Any, list[int]], None]] = {
             Leased: self._answered,
             LeaseRefusal: self._answered,
@@ -152,6 +155,7 @@ class WardenLink:
             MakeRoom: lambda message, _: self.on_reclaim(message.space, "", message.number),
             Layers: self._layers_told,
             SettingsTold: self._settings_told,
+            TokenTold: self._token_told,
             SurveyAsked: self._survey_asked,
         }
 
@@ -282,6 +286,10 @@ class WardenLink:
     def _settings_told(self, told: SettingsTold, _: list[int]) -> None:
         self.on_settings(told.settings)
         self.is_told.set()
+
+    def _token_told(self, told: TokenTold, _: list[int]) -> None:
+        self.on_token(bytes.fromhex(told.sha256))
+        self._tell(TokenKnown(told.epoch))
 
     def _survey_asked(self, asked: SurveyAsked, _: list[int]) -> None:
         rows, left_out = self.on_survey(asked.space)

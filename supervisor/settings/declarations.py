@@ -250,6 +250,7 @@ class Settings(SharedSettings):
     admin_token: str | None = _setting(
         None,
         is_shown=False,
+        is_live=True,
         description="the administrator's bearer token; generated once and kept in data_dir if not given",
     )
     user: str | None = _setting(

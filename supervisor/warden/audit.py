@@ -1,7 +1,8 @@
 """``cellblock check``: audits the host item by item, with a remedy for each shortcoming.
 
-It reads and tries things, and writes nothing.  PASS: as it should be.  CAUTION: the server works, but weaker
-than it could be.  FAIL: ``cellblock serve`` would refuse to start, or cells would not be contained.
+It reads and tries things, and writes nothing; ``supervisor.cli.checking`` performs a deploy and a call.
+PASS: as it should be.  CAUTION: the server works, but weaker than it could be.  FAIL: ``cellblock serve``
+would refuse to start, or cells would not be contained.
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ FRESH_KERNEL = (6, 1)
 LANDLOCK_USED_ABI = 6
 # RLIMIT_SIGPENDING of a cell, as worker.sandbox.rlimits sets it.
 PENDING_OF_A_CELL = 32
+CGROUP_DIRECTIVES = "Delegate=yes and without ProtectControlGroups=, such as deploy/cellblock.service"
 # One comparison costs milliseconds for each process of a cell.
 CELLS_COMPARED_MOST = 16
 
@@ -119,7 +121,7 @@ def _cgroups(_: Settings, __: Mapping[str, Finding]) -> list[AuditLine]:
     checks = []
     for controller in CONTROLLERS:
         works, found = controller_state(controller, places.get(controller) or places.get(""))
-        remedy = "" if works else "run the server as a unit with Delegate=yes (deploy/cellblock.service)"
+        remedy = "" if works else f"run the server as a unit with {CGROUP_DIRECTIVES}"
         checks.append(AuditLine(PASS if works else CAUTION, f"cgroup {controller}", found, remedy))
     return checks
 

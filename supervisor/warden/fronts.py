@@ -71,7 +71,7 @@ def front_launch_of(front_dir: Path, uid: int, gid: int, start: FrontStart, has_
     return Launch([PROGRAM], dict(FRONT_ENVIRONMENT), root, uid, gid, os.getpid(), has_root=has_root)
 
 
-def _parent_and_start_time(pid: int) -> tuple[int, int]:
+def parent_and_start_time(pid: int) -> tuple[int, int]:
     """A process's parent pid and start time.  Pid and start time together identify a process."""
     try:
         words = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
@@ -174,7 +174,7 @@ class Fronts:
         except (OSError, ValueError):  # the process has ended, or is in a pid namespace that we cannot see
             return -1
         # The open pidfd keeps the pid from being reused while we look.
-        parent, began = _parent_and_start_time(pid)
+        parent, began = parent_and_start_time(pid)
         if parent != self.pid or (pid, began) in self._have_joined:
             os.close(pidfd)
             return -1

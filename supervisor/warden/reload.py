@@ -14,6 +14,7 @@ from supervisor.link_messages import RenewRequest, RenewStarted, SettingsTold
 from supervisor.runtimes import Runtime, load_runtimes
 from supervisor.settings import front_settings, reloading
 from supervisor.settings.declarations import Settings
+from supervisor.warden.admin_token import TokenRounds
 from supervisor.warden.leases.desk import Desk
 from supervisor.warden.leases.front_sessions import Session
 from supervisor.warden.supply.registry import Registry
@@ -30,6 +31,7 @@ class SettingsReload:
         read: Callable[[], Settings],
         desk: Desk,
         registry: Registry,
+        tokens: TokenRounds,
         *,
         within_the_host: Callable[[Settings], Settings],
         raise_limit: Callable[[int], None],
@@ -43,6 +45,7 @@ class SettingsReload:
         self._read = read
         self._desk = desk
         self._registry = registry
+        self._tokens = tokens
         self._within_the_host = within_the_host
         self._raise_limit = raise_limit
         self._on_change = on_change
@@ -50,7 +53,11 @@ class SettingsReload:
         desk.publish(self._message())
 
     def reload(self) -> None:
-        """Read everything again.  Invalid settings are logged, never raised."""
+        """Read everything again.  Invalid settings are logged, never raised, and leave no old token valid."""
+        self._apply()
+        self._tokens.read(self._settings)
+
+    def _apply(self) -> None:
         try:
             change = reloading.between(self._settings, self._read())
             settings = self._within_the_host(change.settings)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import fcntl
-import hashlib
 import logging
 import os
 import resource
@@ -31,6 +30,7 @@ from supervisor.settings import front_settings
 from supervisor.settings.declarations import Settings
 from supervisor.warden import fronts as fronts_
 from supervisor.warden import resource_budget
+from supervisor.warden.admin_token import AdminToken, TokenRounds
 from supervisor.warden.cells import uid_pool
 from supervisor.warden.cells.bare_cell_folders import BareCellFolders
 from supervisor.warden.cells.code_mount import Bundles
@@ -54,6 +54,7 @@ from supervisor.warden.processes import Children
 from supervisor.warden.reload import SettingsReload
 from supervisor.warden.supply.registry import Registry
 from supervisor.warden.survey_rounds import Surveys
+from supervisor.warden.token_rotation import write_pid
 
 log = logging.getLogger("cellblock.warden")
 
@@ -114,7 +115,7 @@ class Warden:
     def __init__(
         self,
         settings: Settings,
-        admin_token: str,
+        token: AdminToken,
         tier: Tier,
         findings: Mapping[str, Finding],
         read_settings: Callable[[], Settings],
@@ -130,7 +131,7 @@ class Warden:
         self._settings = settings = within_the_host(settings)
         self._tier = tier
         self._findings = findings
-        self._token_digest = hashlib.sha256(admin_token.encode()).hexdigest()
+        self._token = token
         self.runtimes = self._installed(settings)
         self._mapped = id_maps.read()
         self.front_uid, self.front_gid = uid_pool.front_ids(settings.user, self._mapped)
@@ -189,6 +190,10 @@ class Warden:
             raise ConfigurationError(
                 f"cannot serve: another server uses {data_dir}; stop it, or choose another --data-dir"
             ) from None
+        try:
+            write_pid(data_dir)
+        except OSError as error:  # a full disk stops no server
+            log.warning("cellblock token rotate will not find this server: %s", error)
 
     async def run(self, on_ready: OnReady) -> None:
         """Serve until SIGTERM or SIGINT.  ``on_ready`` runs once, when the first call can be served."""
@@ -307,11 +312,14 @@ class Warden:
             if confinement.bare_cell_folders is not None:
                 confinement.readable = confinement.bare_cell_folders.readable_by(runtimes)
 
+        # Before the settings are told: a front answers once it has heard those.
+        tokens = TokenRounds(self._settings.data_dir, self._token, desk)
         return SettingsReload(
             self._given,
             self._read_settings,
             desk,
             registry,
+            tokens,
             within_the_host=within_the_host,
             raise_limit=raise_descriptor_limit,
             on_change=changed,
@@ -369,7 +377,6 @@ class Warden:
         settings = self._settings
         start = FrontStart(
             front_settings.for_a_new_front(settings),
-            self._token_digest,
             [runtime.name for runtime in self.runtimes],
         )
         mounts = self._findings["mounts-as-root" if os.geteuid() == 0 else "mounts"]

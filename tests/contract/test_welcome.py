@@ -37,9 +37,11 @@ def welcome(*arguments: object, token: str = TOKEN) -> subprocess.CompletedProce
     )
 
 
-def typed(*lines: str) -> subprocess.CompletedProcess[str]:
+def typed(*lines: str, token: str = "") -> subprocess.CompletedProcess[str]:
     """What a person gets who types these lines in the checkout, with a terminal's bare environment."""
     variables = {name: value for name, value in os.environ.items() if not name.startswith("CELLBLOCK_")}
+    if token:
+        variables["CELLBLOCK_TOKEN"] = token
     return subprocess.run(
         ["sh", "-euc", "\n".join(lines)],
         cwd=REPOSITORY,
@@ -76,10 +78,15 @@ def one_line(ended: subprocess.CompletedProcess[str], code: int) -> str:
 
 
 @pytest.mark.promise("S41")
-def test_every_example_is_deployed_and_the_printed_commands_work_as_they_stand(demo: Server) -> None:
-    ended = welcome(demo.url, EXAMPLES)
+def test_every_example_is_deployed_and_the_printed_commands_work_as_they_stand(
+    demo: Server, tmp_path: Path
+) -> None:
+    token_file = tmp_path / "it's the token"
+    token_file.write_text(f"{TOKEN}\n")
+    ended = welcome(demo.url, EXAMPLES, token_file)
 
     assert (ended.returncode, ended.stderr) == (0, "")
+    assert TOKEN not in ended.stdout
     assert sorted(versions(demo)) == NAMES
     lines = ended.stdout.splitlines()
     assert lines[: len(NAMES)] == [f"created function {name} in space demo" for name in NAMES]
@@ -88,6 +95,18 @@ def test_every_example_is_deployed_and_the_printed_commands_work_as_they_stand(d
     (export,) = [line for line in lines if line.startswith("  export ")]
     invoke = lines[lines.index(export) + 1]
     assert json.loads(typed(export.strip(), invoke.strip()).stdout) == {"message": "Hello, Ada!"}
+
+
+def test_where_a_setting_has_the_token_what_to_type_takes_it_from_the_variable(
+    demo: Server, tmp_path: Path
+) -> None:
+    example(tmp_path / "one")
+
+    ended = welcome(demo.url, tmp_path)
+
+    assert TOKEN not in ended.stdout
+    (curl,) = [line for line in ended.stdout.splitlines() if line.startswith("  curl ")]
+    assert typed(curl.strip() + " -sS", token=TOKEN).stdout == "one"
 
 
 def test_a_second_start_makes_no_new_version_and_says_again_what_to_type(demo: Server) -> None:

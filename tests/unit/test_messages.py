@@ -274,7 +274,7 @@ def handled_in(path: str, name: str) -> set[str]:
 ENDS = {
     "warden-link": (LINK, DO, "handlers", (
         "supervisor/warden/leases/desk.py", "supervisor/warden/survey_rounds.py",
-        "supervisor/warden/reload.py",
+        "supervisor/warden/reload.py", "supervisor/warden/admin_token.py",
     )),
     "front": (LINK, IS, "_handlers", ("supervisor/front/warden_link.py",)),
     "warden-spawn": (ZYGOTE, IS, "handlers", ("supervisor/warden/supply/zygote_handle.py",)),

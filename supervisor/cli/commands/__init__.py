@@ -6,5 +6,5 @@ Not here: ``cellblock serve`` (``cli.serving``), ``cellblock top`` (``cli.watchi
 Reading order: ``deploy_command``, ``bundle_packing`` and ``deploy_wishes`` (what it sends and what
 it changed), ``invoke_command``,
 ``function_commands``, ``value_commands``, ``resources`` (what both do alike), ``log_commands``,
-``activity_commands``, ``layers_command``, ``check_command``.
+``activity_commands``, ``layers_command``, ``check_command``, ``token_command``.
 """

@@ -1,7 +1,8 @@
-"""Deploys the examples: a process that ``cellblock serve --examples DIR`` starts with URL and DIR when ready.
+"""Deploys the examples: ``cellblock serve --examples DIR`` starts it with URL, DIR and the token's file.
 
 It deploys each folder of DIR that has a handler.py into the space ``demo``, through the code of
-``cellblock deploy``, and prints what to type next.  CELLBLOCK_TOKEN has the token.  An example that is
+``cellblock deploy``, and prints what to type next.  CELLBLOCK_TOKEN has the token, which is never
+printed: what to type reads the file, or CELLBLOCK_TOKEN where a setting has the token.  An example that is
 deployed already stays as it is; a changed one becomes a new version.
 """
 
@@ -37,19 +38,21 @@ ANYWHERE = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104 - translated, n
 
 def main(arguments: Sequence[str]) -> int:
     """Deploy and print; the exit code (``supervisor.cli.command_errors``)."""
-    if len(arguments) != 2:
-        output.fail_line("usage: CELLBLOCK_TOKEN=TOKEN python -m supervisor.cli.serving.welcome URL DIR")
+    if len(arguments) not in (2, 3):
+        output.fail_line(
+            "usage: CELLBLOCK_TOKEN=TOKEN python -m supervisor.cli.serving.welcome URL DIR [TOKEN_FILE]"
+        )
         return USAGE
     try:
         target = ServerTarget(_reachable(checked_url(arguments[0])), _token(), SPACE)
-        return _welcome(target, Path(arguments[1]))
+        return _welcome(target, Path(arguments[1]), Path(arguments[2]) if len(arguments) == 3 else None)
     except CommandFailure as error:
         return _end(error)
     except KeyboardInterrupt:  # the Ctrl-C that ends the server reaches this process too
         return INTERRUPTED
 
 
-def _welcome(target: ServerTarget, folder: Path) -> int:
+def _welcome(target: ServerTarget, folder: Path, token_file: Path | None) -> int:
     from supervisor.cli.client.http_client import Client
 
     client = Client(target)
@@ -67,7 +70,7 @@ def _welcome(target: ServerTarget, folder: Path) -> int:
             if worst == UNREACHABLE:
                 return worst  # the others would fail alike
     if deployed:
-        for line in _what_to_type(client, FIRST if FIRST in deployed else deployed[0]):
+        for line in _what_to_type(client, FIRST if FIRST in deployed else deployed[0], token_file):
             output.write_line(line)
         sys.stdout.flush()
     return worst
@@ -97,21 +100,24 @@ def _examples(folder: Path) -> list[Path]:
     return found
 
 
-def _what_to_type(client: Client, name: str) -> tuple[str, ...]:
+def _what_to_type(client: Client, name: str, token_file: Path | None) -> tuple[str, ...]:
     """Two commands that call ``name``, ready to type, and where to read on."""
     target = client.target
     body = shlex.quote(FIRST_BODY if name == FIRST else OTHER_BODY)
-    credential = shlex.quote(f"Authorization: Bearer {target.token}")
+    # The shell reads the file: what a terminal shows is kept longer than one thinks.
+    secret = f"$(cat {shlex.quote(_as_typed(token_file))})" if token_file else "$CELLBLOCK_TOKEN"
+    export = f"export CELLBLOCK_TOKEN={secret}" if token_file else "export CELLBLOCK_TOKEN  # the admin token"
+    where = client.in_space("functions", name, "invoke")
     url = "" if target.url == DEFAULT_URL else f" --url {target.url}"
     return (
         "",
         f"Call {name}:",
         "",
-        f"  curl -H {credential} -d {body} {client.in_space('functions', name, 'invoke')}",
+        f'  curl -H "Authorization: Bearer {secret}" -d {body} {where}',
         "",
         "or with the command, which also deploys functions of yours (see cellblock deploy --help):",
         "",
-        f"  export CELLBLOCK_TOKEN={shlex.quote(target.token or '')}",
+        f"  {export}",
         f"  {_command()} invoke {name} --space {SPACE} -d {body}{url}",
         "",
         f"All requests are described at {client.url('docs')}; Ctrl-C stops the server.",
@@ -122,9 +128,13 @@ def _command() -> str:
     """The command ``cellblock`` as one can type it in the server's working directory."""
     if shutil.which("cellblock"):
         return "cellblock"
-    beside = Path(sys.executable).with_name("cellblock")
+    return shlex.quote(_as_typed(Path(sys.executable).with_name("cellblock")))
+
+
+def _as_typed(path: Path) -> str:
+    """A path as short as one can type it in the server's working directory."""
     here = Path.cwd()
-    return shlex.quote(str(beside.relative_to(here) if beside.is_relative_to(here) else beside))
+    return str(path.relative_to(here) if path.is_relative_to(here) else path)
 
 
 def _reachable(url: str) -> str:

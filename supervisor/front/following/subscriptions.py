@@ -180,6 +180,10 @@ class Subscriptions:
     def drain(self) -> None:
         """End all subscriptions, as the server does; their followers go on at another one."""
         self._is_draining = True
+        self.end_all()
+
+    def end_all(self) -> None:
+        """End those of now; a follower may come again with a token that is known."""
         for subscription in self._by_reader.values():
             subscription.end("draining")
 

@@ -36,14 +36,22 @@ ADMIN = Principal("admin")
 
 
 class Credentials:
-    """Knows the administrator's token by its digest only."""
+    """Knows the administrator's token by its digest only, and nobody before it was told that."""
 
-    def __init__(self, admin_token_sha256: bytes) -> None:
+    def __init__(self, admin_token_sha256: bytes = b"") -> None:
         self._admin = admin_token_sha256
         self._last_known = b""
         self._wrong_tokens = WrongTokens()
         self._slowed = 0
         self._minute: asyncio.TimerHandle | None = None
+
+    def replace(self, admin_token_sha256: bytes) -> bool:
+        """Know this token from now on, and no other; whether another one was known before."""
+        before, self._admin = self._admin, admin_token_sha256
+        if before == self._admin:
+            return False
+        self._last_known = b""
+        return bool(before)
 
     def principal(self, authorization: bytes | None) -> Principal | None:
         """The principal that an ``Authorization`` header's value belongs to; None for a wrong one."""

@@ -174,8 +174,13 @@ def _open_trees(root: Root) -> dict[str, tuple[int, bool]]:
             attributes = sys_.MOUNT_ATTR_NOSUID | sys_.MOUNT_ATTR_NOEXEC  # not NODEV: it is a device
             trees[device] = (_tree(device, attributes), False)
     if root.with_proc:
-        uncover_proc()
-        trees["/proc"] = (_tree("/proc", 0), True)
+        # Whole, or the kernel would refuse a cell a /proc of its own: a new one, where the host's is covered
+        # in part by a unit's directives or a container's engine.
+        try:
+            trees["/proc"] = (sys_.detached("proc", {}, 0), True)
+        except OSError:  # not root of the host: the kernel asks whether the one that is there is whole
+            uncover_proc()
+            trees["/proc"] = (_tree("/proc", 0), True)
     return trees
 
 

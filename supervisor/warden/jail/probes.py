@@ -78,11 +78,15 @@ def _mount_and_attach() -> str:
 
 
 def _proc() -> str:
-    # The kernel refuses this where a part of /proc is covered, as container engines do; root can uncover it.
-    with contextlib.suppress(PermissionError):
+    # The kernel refuses this where a part of /proc is covered, as container engines do.  Root's zygotes have
+    # a /proc of their own, which is not, or uncover it (``private_root``).
+    with contextlib.suppress(OSError):
         sys_.unshare(sys_.CLONE_NEWNS)
         sys_.mount("none", "/", "none", sys_.MS_REC | sys_.MS_PRIVATE)
-        private_root.uncover_proc()
+        try:
+            sys_.mount("proc", "/proc", "proc", sys_.MS_NOSUID)
+        except OSError:
+            private_root.uncover_proc()
     sys_.unshare(sys_.CLONE_NEWUSER | sys_.CLONE_NEWNS | sys_.CLONE_NEWPID)
     pid = os.fork()
     if pid == 0:
@@ -176,9 +180,13 @@ PROBES: dict[str, Callable[[], str]] = {
 
 def probe(name: str, attempt: Callable[[], str]) -> Finding:
     """Run one probe in a child.  A child that hangs or dies makes a negative finding."""
-    text = _heard(_child(lambda: _text_of(attempt)), PROBE_SECONDS, EVIDENCE_MAX_BYTES)
+    child = _child(lambda: _text_of(attempt))
+    text, status = _heard(child, PROBE_SECONDS, EVIDENCE_MAX_BYTES)
     if not text:
-        return Finding(name, False, "the probe died or did not end")
+        # A filter such as a unit's SystemCallFilter= answers with SIGSYS; SIGKILL is ours, at the deadline.
+        by = os.WTERMSIG(status) if os.WIFSIGNALED(status) else signal.SIGKILL
+        died = "died or did not end" if by == signal.SIGKILL else f"died of {signals.name_of(by)}"
+        return Finding(name, False, f"the probe {died}")
     return Finding(name, text[:1] == b"+", text[1:].decode(errors="replace"))
 
 
@@ -200,8 +208,8 @@ def _child(work: Callable[[], bytes]) -> _Child:
     return _Child(pid, read)
 
 
-def _heard(child: _Child, seconds: float, most: int) -> bytes:
-    """What the child wrote within this time; empty if it died or hung.  Kills and reaps the child."""
+def _heard(child: _Child, seconds: float, most: int) -> tuple[bytes, int]:
+    """What the child wrote within this time, empty if it died or hung; its status.  Kills and reaps it."""
     deadline = time.monotonic() + seconds
     text = b""
     os.set_blocking(child.read, False)
@@ -218,8 +226,8 @@ def _heard(child: _Child, seconds: float, most: int) -> bytes:
         raise ConfigurationError(
             "cannot try this host: no right to end a process of another user; give the server CAP_KILL"
         ) from None
-    os.waitpid(child.pid, 0)
-    return text
+    _, status = os.waitpid(child.pid, 0)
+    return text, status
 
 
 def _readable(descriptor: int) -> Callable[[float], bool]:
@@ -255,7 +263,7 @@ def begin() -> None:
 
 def probe_host() -> dict[str, Finding]:
     """Every finding by name: from the child that ``begin`` started, or from new ones, which takes 30 ms."""
-    text = _heard(_begun.pop(), PROBE_SECONDS * len(PROBES), ALL_MAX_BYTES) if _begun else b""
+    text = _heard(_begun.pop(), PROBE_SECONDS * len(PROBES), ALL_MAX_BYTES)[0] if _begun else b""
     findings = [Finding(**each) for each in json.loads(text)] if text else _all()
     found = {finding.name: finding for finding in findings}
     for abi in (3, 6):

@@ -68,7 +68,11 @@ WALLS: dict[str, tuple[str, ...]] = {
     # The command line is a client like any other; ``serve`` starts a server, ``check`` tries what it would.
     "supervisor.cli": ("supervisor.front", "supervisor.warden", "supervisor.store"),
     "supervisor.cli.__main__": ("supervisor.front", "supervisor.store"),
+    "supervisor.cli.checking.attempts": ("supervisor.front", "supervisor.store"),
+    "supervisor.cli.checking.restrictions": ("supervisor.front", "supervisor.store"),
+    "supervisor.cli.checking.trial": ("supervisor.front", "supervisor.store"),
     "supervisor.cli.commands.check_command": ("supervisor.front", "supervisor.store"),
+    "supervisor.cli.commands.token_command": ("supervisor.front", "supervisor.store"),
     "supervisor.cli.serving.serve": ("supervisor.front", "supervisor.store"),
     "supervisor.settings": ROOMS,
     "supervisor.bundles": ROOMS,
