@@ -13,8 +13,14 @@ RUNTIMES_MOST = 100
 
 
 class FrontStart(Record):
-    """``settings`` are those of ``settings.front_settings``; ``runtimes`` has the default one first."""
+    """``settings`` are those of ``settings.front_settings``; ``runtimes`` has the default one first.
+
+    ``metrics_token_sha256`` is "" where only the administrator's token opens ``/metrics``; ``tier`` is for
+    people.
+    """
 
     settings: Annotated[dict[str, Any], DictBound(TextBound(64), PlainBound(SETTING_LEVELS), SETTINGS_MOST)]
     admin_token_sha256: Annotated[str, PatternBound("[0-9a-f]{64}")]
+    metrics_token_sha256: Annotated[str, PatternBound("([0-9a-f]{64})?")]
     runtimes: Annotated[list[str], ListBound(TextBound(64), RUNTIMES_MOST)]
+    tier: Annotated[str, TextBound(16)] = ""

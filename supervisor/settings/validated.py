@@ -6,6 +6,7 @@ takes longer to import than the rest of a start.
 
 from __future__ import annotations
 
+import ipaddress
 from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import Any, get_type_hints
@@ -25,7 +26,8 @@ from supervisor.function_options import Options
 from supervisor.settings.declarations import IS_LIVE, PREFIX, Settings, host_and_port_of
 
 # Settings that pydantic checks as another type than ``Settings`` keeps them in.
-_CHECKED_AS: dict[str, Any] = {"admin_token": SecretStr | None, "defaults": Options}
+_SECRETS = ("admin_token", "metrics_token")
+_CHECKED_AS: dict[str, Any] = {**dict.fromkeys(_SECRETS, SecretStr | None), "defaults": Options}
 
 
 class _Sources(BaseSettings):
@@ -61,6 +63,12 @@ def _ceilings(value: dict[str, Any]) -> dict[str, Any]:
     return {**DEFAULT_CEILINGS, **Options(**value).named()}
 
 
+def _networks(value: tuple[str, ...]) -> tuple[str, ...]:
+    for one in value:
+        ipaddress.ip_network(one)  # says itself what is wrong
+    return value
+
+
 def _fields() -> dict[str, Any]:
     hints = get_type_hints(Settings)
     found = {}
@@ -79,6 +87,7 @@ Given: type[BaseSettings] = create_model(
     __base__=_Sources,
     __validators__={
         "check_bind": field_validator("bind")(_bind),
+        "check_proxies": field_validator("trusted_proxies")(_networks),
         "check_ceilings": field_validator("ceilings", mode="after")(_ceilings),
     },
     **_fields(),
@@ -113,7 +122,8 @@ def validated(path: Path | None, given: dict[str, Any]) -> Settings:
 
 def _settings(found: Any) -> Settings:
     values = {each.name: getattr(found, each.name) for each in fields(Settings)}
-    token = values["admin_token"]
-    values["admin_token"] = token.get_secret_value() if token is not None else None
+    for name in _SECRETS:
+        token = values[name]
+        values[name] = token.get_secret_value() if token is not None else None
     values["defaults"] = values["defaults"].named()
     return Settings(**values)

@@ -49,6 +49,7 @@ from supervisor.warden.launch.zygote_prestart import PrestartedZygote, ZygoteKey
 from supervisor.warden.leases.desk import Desk
 from supervisor.warden.memory import host_budget
 from supervisor.warden.memory.counter_check import CounterCheck
+from supervisor.warden.metrics.metric_rounds import CellsMost, MetricRounds
 from supervisor.warden.processes import Children
 from supervisor.warden.reload import SettingsReload
 from supervisor.warden.supply.registry import Registry
@@ -58,6 +59,7 @@ log = logging.getLogger("cellblock.warden")
 
 # At shutdown: how long to wait for killed cells to be reaped, while the kernel frees their memory.
 REAP_SECONDS = 5.0
+METRICS_TOKEN_LEAST_CHARS = 16  # as of the administrator's: nobody guesses it
 # From readiness until the other zygotes and spare cells start: the first calls get the processor first.
 SETTLE_S = 0.25
 
@@ -92,6 +94,16 @@ def _real_folder(path: Path, mode: int) -> None:
 
 
 OnReady = Callable[[], Awaitable[None]]
+
+
+def _digest_of_metrics_token(token: str | None) -> str:
+    if token is None:
+        return ""
+    if len(token) < METRICS_TOKEN_LEAST_CHARS:
+        raise ConfigurationError(
+            f"cannot use setting metrics_token: a token has at least {METRICS_TOKEN_LEAST_CHARS} characters"
+        )
+    return hashlib.sha256(token.encode()).hexdigest()
 
 
 def harden(tier: Tier) -> None:
@@ -130,11 +142,14 @@ class Warden:
         self._tier = tier
         self._findings = findings
         self._token_digest = hashlib.sha256(admin_token.encode()).hexdigest()
+        self._metrics_digest = _digest_of_metrics_token(settings.metrics_token)
         self.runtimes = self._installed(settings)
         self.front_uid, self.front_gid = uid_pool.front_ids(settings.user)
         self._is_ready = asyncio.Event()
         self._stop = asyncio.Event()
         self.address = ("", 0)
+        self._cells_memory_bytes = 0
+        self._metrics: MetricRounds | None = None
 
     @staticmethod
     def _installed(settings: Settings) -> tuple[Runtime, ...]:
@@ -198,7 +213,8 @@ class Warden:
         children.release_first()
         registry.prove()
         settings_reload = self._settings_reload(desk, registry, confinement)
-        Surveys(desk, registry)
+        self._metrics = MetricRounds(desk, registry, self._cells_most, settings.metrics_functions)
+        Surveys(desk, registry, self._metrics)
         counter_check = CounterCheck(lambda: list(registry.cells.values()))
         counter_check.start()
 
@@ -308,7 +324,11 @@ class Warden:
         cgroups = Cgroups(cgroups_.group_name(self._settings.data_dir), places, own_pids)
         most = host_budget.budget_for(self._settings, host_budget.read_host(places))
         cgroups.limit_all_cells(most.processes, most.memory_bytes)
+        self._cells_memory_bytes = most.memory_bytes
         return cgroups
+
+    def _cells_most(self) -> CellsMost:
+        return CellsMost(self._settings.max_cells, self._cells_memory_bytes)
 
     async def _until_stopped(self, on_ready: OnReady) -> None:
         stopped = asyncio.ensure_future(self._stop.wait())
@@ -330,6 +350,8 @@ class Warden:
 
     def _cell_ended(self, desk: Desk, cell: Cell, ending: CellEnd) -> None:
         desk.ended(cell, ending)
+        if self._metrics is not None:  # else the server has just begun
+            self._metrics.cell_ended(ending)
         if ending.cause == "exited" and ending.signal:
             log.info("cell %s was ended by %s", cell.name, signals.name_of(ending.signal))
 
@@ -343,7 +365,9 @@ class Warden:
         start = FrontStart(
             front_settings.for_a_new_front(settings),
             self._token_digest,
+            self._metrics_digest,
             [runtime.name for runtime in self.runtimes],
+            self._tier.value,
         )
         mounts = self._findings["mounts-as-root" if os.geteuid() == 0 else "mounts"]
         front_dir = settings.front_dir.resolve()
