@@ -223,6 +223,7 @@ class Application:
             numbers,
             request_log,
         )
+
         def metric_rows() -> Iterable[MetricRow]:
             parts.gateway.report_ended()  # what was answered is counted, whoever asks next
             return itertools.chain(directory.call_metrics.rows(), numbers.rows())

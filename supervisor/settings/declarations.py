@@ -27,6 +27,7 @@ from supervisor.server_log import LogFormat
 PREFIX = "CELLBLOCK_"
 # The one entry of a field's ``metadata`` that pydantic's ``Field`` does not take.
 IS_LIVE = "is_live"
+TOKEN_LEAST_CHARS = 16  # nobody guesses it
 _NOTHING = object()
 
 
@@ -261,6 +262,7 @@ class Settings(SharedSettings):
     metrics_token: str | None = _setting(
         None,
         is_shown=False,
+        min_length=TOKEN_LEAST_CHARS,
         description="a bearer token that opens `/metrics` and nothing else; the administrator's opens it too",
     )
     metrics_functions: int = _setting(

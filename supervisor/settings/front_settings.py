@@ -47,7 +47,8 @@ def at_start(values: Mapping[str, Any]) -> FrontSettings:
     KeyError for a setting that is missing: no default takes its place.
     """
     told = {name: values[name] for name in FIELDS}
-    return FrontSettings(**{**told, "data_dir": Path(told["data_dir"])})
+    own_types = {"data_dir": Path(told["data_dir"]), "trusted_proxies": tuple(told["trusted_proxies"])}
+    return FrontSettings(**{**told, **own_types})
 
 
 def after_change(settings: FrontSettings, values: Mapping[str, Any]) -> FrontSettings:

@@ -23,7 +23,7 @@ from pydantic_settings import (
 from supervisor.errors import ConfigurationError
 from supervisor.function_limits import DEFAULT_CEILINGS
 from supervisor.function_options import Options
-from supervisor.settings.declarations import IS_LIVE, PREFIX, Settings, host_and_port_of
+from supervisor.settings.declarations import IS_LIVE, PREFIX, TOKEN_LEAST_CHARS, Settings, host_and_port_of
 
 # Settings that pydantic checks as another type than ``Settings`` keeps them in.
 _SECRETS = ("admin_token", "metrics_token")
@@ -63,6 +63,12 @@ def _ceilings(value: dict[str, Any]) -> dict[str, Any]:
     return {**DEFAULT_CEILINGS, **Options(**value).named()}
 
 
+def _metrics_token(value: Any) -> Any:
+    if isinstance(value, str) and len(value) < TOKEN_LEAST_CHARS:  # in words that fit a token
+        raise ValueError(f"a token has at least {TOKEN_LEAST_CHARS} characters")
+    return value
+
+
 def _networks(value: tuple[str, ...]) -> tuple[str, ...]:
     for one in value:
         ipaddress.ip_network(one)  # says itself what is wrong
@@ -87,6 +93,7 @@ Given: type[BaseSettings] = create_model(
     __base__=_Sources,
     __validators__={
         "check_bind": field_validator("bind")(_bind),
+        "check_metrics_token": field_validator("metrics_token", mode="before")(_metrics_token),
         "check_proxies": field_validator("trusted_proxies")(_networks),
         "check_ceilings": field_validator("ceilings", mode="after")(_ceilings),
     },

@@ -75,7 +75,7 @@ class Lookups:
 
     def look(self) -> None:
         """Read anything, to see that the store can be read."""
-        self._reader.rows(_ANYTHING)
+        self._reader.look(_ANYTHING)
 
     def deployment(self, space: str, name: str) -> Deployment | None:
         """The active version of a function, ``None`` when there is no such function."""

@@ -59,7 +59,6 @@ log = logging.getLogger("cellblock.warden")
 
 # At shutdown: how long to wait for killed cells to be reaped, while the kernel frees their memory.
 REAP_SECONDS = 5.0
-METRICS_TOKEN_LEAST_CHARS = 16  # as of the administrator's: nobody guesses it
 # From readiness until the other zygotes and spare cells start: the first calls get the processor first.
 SETTLE_S = 0.25
 
@@ -94,16 +93,6 @@ def _real_folder(path: Path, mode: int) -> None:
 
 
 OnReady = Callable[[], Awaitable[None]]
-
-
-def _digest_of_metrics_token(token: str | None) -> str:
-    if token is None:
-        return ""
-    if len(token) < METRICS_TOKEN_LEAST_CHARS:
-        raise ConfigurationError(
-            f"cannot use setting metrics_token: a token has at least {METRICS_TOKEN_LEAST_CHARS} characters"
-        )
-    return hashlib.sha256(token.encode()).hexdigest()
 
 
 def harden(tier: Tier) -> None:
@@ -142,7 +131,8 @@ class Warden:
         self._tier = tier
         self._findings = findings
         self._token_digest = hashlib.sha256(admin_token.encode()).hexdigest()
-        self._metrics_digest = _digest_of_metrics_token(settings.metrics_token)
+        token = settings.metrics_token
+        self._metrics_digest = hashlib.sha256(token.encode()).hexdigest() if token is not None else ""
         self.runtimes = self._installed(settings)
         self.front_uid, self.front_gid = uid_pool.front_ids(settings.user)
         self._is_ready = asyncio.Event()

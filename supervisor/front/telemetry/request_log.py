@@ -75,7 +75,7 @@ class Callers:
             return peer
         # From here on the bytes are hostile.
         words = b",".join(value for name, value in headers if name == FORWARDED).decode("latin-1")
-        for word in words.rsplit(",", HOPS_MOST)[:0:-1] + words.split(",", 1)[:1]:
+        for word in reversed(words.rsplit(",", HOPS_MOST)[-HOPS_MOST:]):
             found = address_of(word)
             if found is None:
                 break
