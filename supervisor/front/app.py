@@ -111,6 +111,11 @@ class _Parts:
     numbers: FrontNumbers
     request_log: RequestLog | None
 
+    def metric_rows(self) -> Iterable[MetricRow]:
+        """What ``/metrics`` shows of this front."""
+        self.gateway.report_ended()  # what was answered is counted, whoever asks next
+        return itertools.chain(self.directory.call_metrics.rows(), self.numbers.rows())
+
     def close(self) -> None:
         """Close the store, for both of its users; blocks."""
         self.lookups.close()
@@ -223,19 +228,8 @@ class Application:
             numbers,
             request_log,
         )
-
-        def metric_rows() -> Iterable[MetricRow]:
-            parts.gateway.report_ended()  # what was answered is counted, whoever asks next
-            return itertools.chain(directory.call_metrics.rows(), numbers.rows())
-
-        warden.on_metrics = metric_rows
-        # The objects of the start stay for good.  Without this each full collection walks all of them: tens
-        # of milliseconds in which no call moves.
-        gc.collect()
-        gc.freeze()
-        # A call makes a few dozen objects and drops them at once; by default the collector would look for
-        # cycles every ten calls.
-        gc.set_threshold(10_000, 20, 20)
+        warden.on_metrics = parts.metric_rows
+        _keep_for_good()
         return parts
 
     def _told(self, values: dict[str, Any]) -> None:
@@ -310,6 +304,16 @@ class Application:
             await send(message)
 
         await parts.api(scope, receive, stamped)
+
+
+def _keep_for_good() -> None:
+    """Take the objects of the start, which stay, out of the collector's sight."""
+    # Without this each full collection walks all of them: tens of milliseconds in which no call moves.
+    gc.collect()
+    gc.freeze()
+    # A call makes a few dozen objects and drops them at once; by default the collector would look for cycles
+    # every ten calls.
+    gc.set_threshold(10_000, 20, 20)
 
 
 def _request_log_of(settings: FrontSettings, credentials: Credentials) -> RequestLog | None:
