@@ -4,7 +4,7 @@
 
 from typing import Annotated, Any
 
-from worker.message_fields import DictBound, ListBound, PlainBound, Record, TextBound
+from worker.message_fields import DictBound, ListBound, PatternBound, PlainBound, Record, TextBound
 
 SETTINGS_MOST = 200
 # A setting is a number, a text, or options by their names.
@@ -13,11 +13,14 @@ RUNTIMES_MOST = 100
 
 
 class FrontStart(Record):
-    """``runtimes`` has the default one first.
+    """``runtimes`` has the default one first; ``tier`` is for people.
 
     ``settings.front_settings.at_start`` checks each of the settings.  Their bounds are not here, because the
     standby of a zygote reads this table too and would import all declarations for them.
+    ``metrics_token_sha256`` is "" where only the administrator's token opens ``/metrics``.
     """
 
     settings: Annotated[dict[str, Any], DictBound(TextBound(64), PlainBound(SETTING_LEVELS), SETTINGS_MOST)]
+    metrics_token_sha256: Annotated[str, PatternBound("([0-9a-f]{64})?")]
     runtimes: Annotated[list[str], ListBound(TextBound(64), RUNTIMES_MOST)]
+    tier: Annotated[str, TextBound(16)] = ""

@@ -17,6 +17,7 @@ from supervisor.bundles.imported_names import NAME_MOST_CHARS, NAMES_MOST
 from supervisor.front_start import RUNTIMES_MOST
 from supervisor.link_records import (
     AtLeastOne,
+    CallsRow,
     Cause,
     CellEnd,
     CellLimits,
@@ -30,6 +31,7 @@ from supervisor.link_records import (
     Label,
     LabelOrAll,
     Layer,
+    NumberRow,
     Pid,
     Reason,
     Row,
@@ -55,6 +57,9 @@ LAYERS_MOST = 100
 # Rows of a page.
 ROWS_MOST = 4096
 _RUNTIME = PatternBound(r"[a-z0-9.-]{1,64}")
+# What a survey is for: ``/activity`` (a row for each function, instance and cell) or ``/metrics``.
+_Purpose = Annotated[str, WordBound("activity", "metrics")]
+_FRONT_ROWS = (FunctionRow, InstanceRow, CallsRow, NumberRow)
 
 
 # ---- a front says -----------------------------------------------------------------------------
@@ -164,6 +169,7 @@ class SurveyRequest(Record):
 
     space: LabelOrAll
     ticket: Count = 0
+    purpose: _Purpose = "activity"
 
 
 class SurveyRows(Record):
@@ -171,7 +177,7 @@ class SurveyRows(Record):
 
     number: Count
     front: Pid
-    rows: Annotated[Sequence[FrontRow], ListBound(RowBound(FunctionRow, InstanceRow), ROWS_MOST)]
+    rows: Annotated[Sequence[FrontRow], ListBound(RowBound(*_FRONT_ROWS), ROWS_MOST)]
     is_last: bool
     left_out: Count
 
@@ -226,7 +232,7 @@ class SurveyPage(Record):
 
     ticket: Count
     front: Pid
-    rows: Annotated[Sequence[Row], ListBound(RowBound(FunctionRow, InstanceRow, CellRow), ROWS_MOST)]
+    rows: Annotated[Sequence[Row], ListBound(RowBound(*_FRONT_ROWS, CellRow), ROWS_MOST)]
 
 
 class SurveyDone(Record):
@@ -307,6 +313,7 @@ class SurveyAsked(Record):
 
     number: Count
     space: LabelOrAll
+    purpose: _Purpose = "activity"
 
 
 # What a front waits for, by its ticket.

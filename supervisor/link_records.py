@@ -24,6 +24,8 @@ REASON_MOST_CHARS = 1000
 WORDS_MOST_CHARS = 4096
 # What one field of a row may hold: a histogram has fewer buckets.
 INNER_MOST = 256
+# Status codes that one function's calls are told apart by: from 100 to 599.
+CODES_MOST = 500
 _LABEL = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
 COUNT_BOUND = IntBound()
 SHORT_BOUND = PatternBound(r"[\x20-\x7e]{0,100}")
@@ -121,5 +123,45 @@ class CellRow(NamedTuple):
     memory_bytes: Count
 
 
-FrontRow = FunctionRow | InstanceRow
+class CallsRow(NamedTuple):
+    """What the calls of a function came to, for ``/metrics``.
+
+    From a front: since it was last asked.  From the warden: since the server began, over all fronts.
+    ``outcomes`` and ``codes`` are numbers of calls; ``durations``, ``queues`` and ``starts`` are histograms,
+    a number for each bucket, and the seconds of all.  The rest is as it is now; instances and their memory
+    are the warden's to tell.
+    """
+
+    kind: Annotated[str, WordBound("calls")]
+    space: Short
+    name: Short
+    outcomes: Annotated[dict[str, int], DictBound(SHORT_BOUND, COUNT_BOUND, INNER_MOST)]
+    codes: Annotated[dict[str, int], DictBound(SHORT_BOUND, COUNT_BOUND, CODES_MOST)]
+    durations: Annotated[list[int], ListBound(COUNT_BOUND, INNER_MOST)]
+    duration_s: Annotated[float, RealBound()]
+    queues: Annotated[list[int], ListBound(COUNT_BOUND, INNER_MOST)]
+    queue_s: Annotated[float, RealBound()]
+    starts: Annotated[list[int], ListBound(COUNT_BOUND, INNER_MOST)]
+    start_s: Annotated[float, RealBound()]
+    running: Count = 0
+    waiting: Count = 0
+    instances: Count = 0
+    memory_bytes: Count = 0
+
+
+class NumberRow(NamedTuple):
+    """One number for ``/metrics``, with the value of its one label, "" for none.
+
+    ``is_count``: it only grows; a front says by how much since it was last asked.
+    """
+
+    kind: Annotated[str, WordBound("number")]
+    name: Short
+    label: Short
+    value: Annotated[float, RealBound()]
+    is_count: bool
+
+
+MetricRow = CallsRow | NumberRow
+FrontRow = FunctionRow | InstanceRow | CallsRow | NumberRow
 Row = FrontRow | CellRow

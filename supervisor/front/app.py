@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import itertools
 import logging
 import os
 import signal
 import socket
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -31,17 +32,23 @@ from supervisor.front.logs.log_deletion import LogSweeper
 from supervisor.front.logs.recorder import Recorder
 from supervisor.front.outcome import answers, cors, refusals
 from supervisor.front.outcome.reports import Reports
+from supervisor.front.readiness import Readiness
 from supervisor.front.telemetry import forwarding
+from supervisor.front.telemetry.metrics import scrape
+from supervisor.front.telemetry.metrics.front_numbers import FrontNumbers, LoopLag
+from supervisor.front.telemetry.metrics.scrape import Scrapes
 from supervisor.front.warden_control import WardenControl
 from supervisor.front.warden_link import WardenLink
 from supervisor.front_start import FrontStart
+from supervisor.link_records import MetricRow
 from supervisor.logs import Retention
 from supervisor.settings import front_settings
 from supervisor.settings.front_settings import FrontSettings
-from supervisor.store import Lookups, Sealer, load_or_create_key, open_lookups
+from supervisor.store import Lookups, Sealer, errors_so_far, load_or_create_key, open_lookups
 
 if TYPE_CHECKING:
     from supervisor.front.telemetry.otlp_exporter import Exporter
+    from supervisor.front.telemetry.request_log import RequestLog
 
 log = logging.getLogger("cellblock.front")
 
@@ -62,7 +69,9 @@ class FrontConfig:
     control_fd: int
     listen_fd: int
     settings: FrontSettings
+    metrics_token_sha256: bytes
     runtimes: tuple[str, ...]
+    tier: str
 
     @classmethod
     def of(cls, start: FrontStart, control_fd: int, listen_fd: int) -> FrontConfig:
@@ -71,7 +80,9 @@ class FrontConfig:
             control_fd,
             listen_fd,
             front_settings.at_start(start.settings),
+            bytes.fromhex(start.metrics_token_sha256),
             tuple(start.runtimes),
+            start.tier,
         )
 
     @property
@@ -93,6 +104,15 @@ class _Parts:
     subscriptions: Subscriptions
     api: LazyApi
     lookups: Lookups
+    readiness: Readiness
+    scrapes: Scrapes
+    numbers: FrontNumbers
+    request_log: RequestLog | None
+
+    def metric_rows(self) -> Iterable[MetricRow]:
+        """What ``/metrics`` shows of this front."""
+        self.gateway.report_ended()  # what was answered is counted, whoever asks next
+        return itertools.chain(self.directory.call_metrics.rows(), self.numbers.rows())
 
     def close(self) -> None:
         """Close the store, for both of its users; blocks."""
@@ -129,6 +149,7 @@ class Application:
     def drain(self) -> None:
         """Tell answers that follow a log that the server ends; others finish by themselves."""
         if self._parts is not None:
+            self._parts.readiness.is_draining = True
             self._parts.subscriptions.drain()
 
     async def start(self) -> None:
@@ -150,6 +171,8 @@ class Application:
         await self._parts.directory.finish()
         if self._reports is not None:
             self._reports.flush()
+        if self._parts.request_log is not None:
+            await self._parts.request_log.close()
         await self._parts.recorder.close()
         if self._exporter is not None:
             await asyncio.to_thread(self._exporter.close)
@@ -159,7 +182,7 @@ class Application:
         """Make the link, the directory, the gateway and the API on the loop that runs."""
         config, settings = self._config, self._config.settings
         assert self.warden_socket is not None, "no link to the warden"
-        credentials = Credentials()
+        credentials = Credentials(metrics_token_sha256=config.metrics_token_sha256)
         sealer = Sealer(load_or_create_key(settings.front_dir / KEY_NAME))
         lookups = open_lookups(config.store_url, sealer)
         warden = WardenLink(self.warden_socket, settings.queue_seconds, self._warden_lost)
@@ -187,24 +210,25 @@ class Application:
         warden.on_settings = self._told
         warden.on_token = self._token_told
         answer_tail = AnswerTail(recorder, credentials)
+        request_log = _request_log_of(settings, credentials)
+        numbers = FrontNumbers(LoopLag(asyncio.get_running_loop()), _counts(recorder, exporter, request_log))
         parts = _Parts(
             warden,
             credentials,
             directory,
-            Gateway(directory, credentials, reports, self.call_ids, answer_tail.beside),
+            Gateway(directory, credentials, reports, self.call_ids, answer_tail.beside, request_log),
             recorder,
             LogSweeper(settings.logs_dir, kept, lambda: _known(lookups)),
             subscriptions,
             api,
             lookups,
+            Readiness(warden, lookups, settings.front_dir),
+            Scrapes(warden, credentials, config.tier),
+            numbers,
+            request_log,
         )
-        # The objects of the start stay for good.  Without this each full collection walks all of them: tens
-        # of milliseconds in which no call moves.
-        gc.collect()
-        gc.freeze()
-        # A call makes a few dozen objects and drops them at once; by default the collector would look for
-        # cycles every ten calls.
-        gc.set_threshold(10_000, 20, 20)
+        warden.on_metrics = parts.metric_rows
+        _keep_for_good()
         return parts
 
     def _told(self, values: dict[str, Any]) -> None:
@@ -241,16 +265,35 @@ class Application:
         assert self._parts is not None, "a request before the start"
         started = time.perf_counter()
         call_id = self.call_ids.of(scope["headers"])
+        status = 0
+
+        async def watched(message: dict[str, Any]) -> None:
+            nonlocal status
+            status = message.get("status", status)
+            await send(message)
+
+        try:
+            await self._answer(scope, receive, watched, call_id, started)
+        finally:
+            self._parts.numbers.requests[status] += 1
+            if self._parts.request_log is not None:
+                self._parts.request_log.request(scope, call_id, status, time.perf_counter() - started)
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send, call_id: str, started: float) -> None:
+        parts = self._parts
+        assert parts is not None
         asked = self.recognise(scope["raw_path"], scope["headers"])
         answer = option = None
         if asked is not None and scope["method"] == "HEAD":
             answer = answers.refused(refusals.not_a_method("HEAD"))
-            option = await self._parts.gateway.cors_of(asked, scope["headers"])
+            option = await parts.gateway.cors_of(asked, scope["headers"])
         elif self._domain is not None and self._domain.is_of(scope["headers"]):
             # No function has this host, and the API is not here: functions' pages would share its origin.
             answer = answers.refused(origins.nobody())
         elif scope["path"] in health.PATHS:
-            answer = await health.health(scope, self._parts.warden, self._parts.credentials)
+            answer = await health.health(scope, parts.warden, parts.credentials, parts.readiness)
+        elif scope["path"] == scrape.PATH:
+            answer = await parts.scrapes.answer(scope)
         if answer is not None:
             headers = answer.complete(answers.stamps(call_id, time.perf_counter() - started), asked)
             if option is not None:
@@ -265,7 +308,40 @@ class Application:
                 message = {**message, "headers": [*message.get("headers", ()), *stamps]}
             await send(message)
 
-        await self._parts.api(scope, receive, stamped)
+        await parts.api(scope, receive, stamped)
+
+
+def _keep_for_good() -> None:
+    """Take the objects of the start, which stay, out of the collector's sight."""
+    # Without this each full collection walks all of them: tens of milliseconds in which no call moves.
+    gc.collect()
+    gc.freeze()
+    # A call makes a few dozen objects and drops them at once; by default the collector would look for cycles
+    # every ten calls.
+    gc.set_threshold(10_000, 20, 20)
+
+
+def _request_log_of(settings: FrontSettings, credentials: Credentials) -> RequestLog | None:
+    if settings.request_log == "off":
+        return None
+    # Imported here, for most servers have no use for it.
+    from supervisor.front.telemetry import request_log
+
+    return request_log.log_of(settings, credentials)
+
+
+def _counts(
+    recorder: Recorder, exporter: Exporter | None, request_log: RequestLog | None
+) -> dict[tuple[str, str], Callable[[], int]]:
+    """What ``/metrics`` counts besides calls, by metric and label."""
+    return {
+        ("cellblock_log_records_kept_total", ""): lambda: recorder.kept,
+        ("cellblock_log_records_dropped_total", "limit"): lambda: recorder.above_limits,
+        ("cellblock_log_records_dropped_total", "disk"): lambda: recorder.dropped,
+        ("cellblock_export_dropped_total", ""): lambda: exporter.dropped if exporter else 0,
+        ("cellblock_request_log_dropped_total", ""): lambda: request_log.dropped if request_log else 0,
+        ("cellblock_store_errors_total", ""): errors_so_far,
+    }
 
 
 def _retention(settings: FrontSettings) -> Retention:

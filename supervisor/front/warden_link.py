@@ -11,7 +11,7 @@ import itertools
 import logging
 import os
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -56,7 +56,15 @@ from supervisor.link_messages import (
     TokenKnown,
     TokenTold,
 )
-from supervisor.link_records import REASON_MOST_CHARS, CellEnd, FrontRow, InstanceHistory, Layer, Row
+from supervisor.link_records import (
+    REASON_MOST_CHARS,
+    CellEnd,
+    FrontRow,
+    InstanceHistory,
+    Layer,
+    MetricRow,
+    Row,
+)
 
 log = logging.getLogger("cellblock.front")
 
@@ -137,6 +145,7 @@ class WardenLink:
         self.on_reclaim: Callable[[str, str, int], None] = lambda space, name, number: None
         self.on_spare: Callable[[str, str], bool] = lambda space, name: False
         self.on_survey: Callable[[str], tuple[Sequence[FrontRow], int]] = lambda space: ([], 0)
+        self.on_metrics: Callable[[], Iterable[MetricRow]] = lambda: ()
         self.on_settings: Callable[[dict[str, Any]], None] = lambda values: None
         self.on_token: Callable[[bytes], None] = lambda digest: None
         self._handlers: dict[type, Callable[[Any, list[int]], None]] = {
@@ -218,12 +227,12 @@ class WardenLink:
         runtimes: list[str] = answer.runtimes
         return runtimes
 
-    async def survey(self, space: str) -> tuple[SurveyDone, list[Page]]:
+    async def survey(self, space: str, purpose: str = "activity") -> tuple[SurveyDone, list[Page]]:
         """What every front told of the space's functions ("" for all), and the last word of the warden."""
         ticket = next(self._tickets)
         rows = self._pages[ticket] = []
         try:
-            last, _ = await self._ask(SurveyRequest(space), ticket)
+            last, _ = await self._ask(SurveyRequest(space, 0, purpose), ticket)
         finally:
             del self._pages[ticket]
         return last, rows
@@ -292,10 +301,21 @@ class WardenLink:
         self._tell(TokenKnown(told.epoch))
 
     def _survey_asked(self, asked: SurveyAsked, _: list[int]) -> None:
+        if asked.purpose == "metrics":
+            self._tell_metrics(asked.number, pages(self.on_metrics()))
+            return
         rows, left_out = self.on_survey(asked.space)
         for page in pages(rows):
             self._tell(SurveyRows(asked.number, os.getpid(), page, False, 0))
         self._tell(SurveyRows(asked.number, os.getpid(), [], True, left_out))
+
+    def _tell_metrics(self, number: int, left: Iterator[list[MetricRow]]) -> None:
+        """A page a turn of the loop: calls go on in between."""
+        page = next(left, None)
+        with contextlib.suppress(PlatformError):  # the warden is gone, and we are about to be
+            self._tell(SurveyRows(number, os.getpid(), page or [], page is None, 0))
+            if page is not None:
+                asyncio.get_running_loop().call_soon(self._tell_metrics, number, left)
 
     def _lost(self) -> None:
         if self._link.fault:

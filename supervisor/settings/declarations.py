@@ -30,6 +30,7 @@ OTHER_VARIABLES = frozenset({"CELLBLOCK_URL", "CELLBLOCK_TOKEN", "CELLBLOCK_SPAC
 TEST_PREFIX = "CELLBLOCK_TEST_"  # left to whoever tests a server
 # The one entry of a field's ``metadata`` that pydantic's ``Field`` does not take.
 IS_LIVE = "is_live"
+TOKEN_LEAST_CHARS = 16  # nobody guesses it
 _NOTHING = object()
 
 
@@ -199,6 +200,20 @@ class SharedSettings:
     call_reports: bool = _setting(
         False, description="write a line for each call to the server's stderr: what it took and how it ended"
     )
+    request_log: Literal["off", "stderr", "file"] = _setting(
+        "off",
+        description="a line of JSON for each request: to the server's stderr, or to files below data_dir",
+    )
+    request_log_max_bytes: int = _setting(
+        64 << 20,
+        ge=1 << 20,
+        le=1 << 40,
+        description="what `request_log = file` keeps, the latest, bytes",
+    )
+    trusted_proxies: tuple[str, ...] = _setting(
+        (),
+        description="addresses or networks of proxies whose X-Forwarded-For the request log believes",
+    )
     function_logs: bool = _setting(
         False,
         is_live=True,
@@ -252,6 +267,18 @@ class Settings(SharedSettings):
         is_shown=False,
         is_live=True,
         description="the administrator's bearer token; generated once and kept in data_dir if not given",
+    )
+    metrics_token: str | None = _setting(
+        None,
+        is_shown=False,
+        min_length=TOKEN_LEAST_CHARS,
+        description="a bearer token that opens `/metrics` and nothing else; the administrator's opens it too",
+    )
+    metrics_functions: int = _setting(
+        200,
+        ge=0,
+        le=10_000,
+        description="functions that `/metrics` tells apart; the calls of all others are added up",
     )
     user: str | None = _setting(
         None,

@@ -132,7 +132,7 @@ def _bound_of(hint: Any, declared: Mapping[str, Any]) -> Bound:
     if get_origin(hint) is dict:
         key, item = get_args(hint)
         return _options() if item is Any else DictBound(_bound_of(key, {}), _bound_of(item, {}), LENGTH_MOST)
-    if get_origin(hint) is list:
+    if get_origin(hint) in (list, tuple):
         return ListBound(_bound_of(get_args(hint)[0], {}), LENGTH_MOST)
     raise TypeError(f"no bound for {hint}")
 

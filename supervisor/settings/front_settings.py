@@ -52,7 +52,8 @@ def at_start(values: Mapping[str, Any]) -> FrontSettings:
     ValueError for one that is not as it is declared, or missing: no default takes its place.
     """
     told = AT_START.read(values)
-    return FrontSettings(**{**told, "data_dir": Path(told["data_dir"])})
+    own_types = {"data_dir": Path(told["data_dir"]), "trusted_proxies": tuple(told["trusted_proxies"])}
+    return FrontSettings(**{**told, **own_types})
 
 
 def after_change(settings: FrontSettings, values: Mapping[str, Any]) -> FrontSettings:

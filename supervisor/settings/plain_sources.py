@@ -97,6 +97,7 @@ def plain_value(hint: Any, bounds: Mapping[str, Any], given: Any) -> Any:
         and ("ge" not in bounds or value >= bounds["ge"])
         and ("gt" not in bounds or value > bounds["gt"])
         and ("le" not in bounds or value <= bounds["le"])
+        and ("min_length" not in bounds or len(value) >= bounds["min_length"])
         and ("max_length" not in bounds or len(value) <= bounds["max_length"])
     )
     if not is_within:

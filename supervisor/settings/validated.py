@@ -6,6 +6,7 @@ takes longer to import than the rest of a start.
 
 from __future__ import annotations
 
+import ipaddress
 import os
 from dataclasses import MISSING, fields
 from pathlib import Path
@@ -24,11 +25,19 @@ from supervisor.errors import ConfigurationError
 from supervisor.function_limits import DEFAULT_CEILINGS
 from supervisor.function_options import Options
 from supervisor.near_names import hint
-from supervisor.settings.declarations import IS_LIVE, PREFIX, Settings, host_and_port_of, is_no_setting
+from supervisor.settings.declarations import (
+    IS_LIVE,
+    PREFIX,
+    TOKEN_LEAST_CHARS,
+    Settings,
+    host_and_port_of,
+    is_no_setting,
+)
 
 _NAMES = tuple(each.name for each in fields(Settings))
 # Settings that pydantic checks as another type than ``Settings`` keeps them in.
-_CHECKED_AS: dict[str, Any] = {"admin_token": SecretStr | None, "defaults": Options}
+_SECRETS = ("admin_token", "metrics_token")
+_CHECKED_AS: dict[str, Any] = {**dict.fromkeys(_SECRETS, SecretStr | None), "defaults": Options}
 
 
 # How pydantic says what a setting takes, and how we say it.
@@ -74,6 +83,18 @@ def _ceilings(value: dict[str, Any]) -> dict[str, Any]:
     return {**DEFAULT_CEILINGS, **Options(**value).named()}
 
 
+def _metrics_token(value: Any) -> Any:
+    if isinstance(value, str) and len(value) < TOKEN_LEAST_CHARS:  # in words that fit a token
+        raise ValueError(f"a token has at least {TOKEN_LEAST_CHARS} characters")
+    return value
+
+
+def _networks(value: tuple[str, ...]) -> tuple[str, ...]:
+    for one in value:
+        ipaddress.ip_network(one)  # says itself what is wrong
+    return value
+
+
 def _fields() -> dict[str, Any]:
     hints = get_type_hints(Settings)
     found = {}
@@ -92,6 +113,8 @@ Given: type[BaseSettings] = create_model(
     __base__=_Sources,
     __validators__={
         "check_bind": field_validator("bind")(_bind),
+        "check_metrics_token": field_validator("metrics_token", mode="before")(_metrics_token),
+        "check_proxies": field_validator("trusted_proxies")(_networks),
         "check_ceilings": field_validator("ceilings", mode="after")(_ceilings),
     },
     **_fields(),
@@ -150,7 +173,8 @@ def _refuse_unknown_variables() -> None:
 
 def _settings(found: Any) -> Settings:
     values = {each.name: getattr(found, each.name) for each in fields(Settings)}
-    token = values["admin_token"]
-    values["admin_token"] = token.get_secret_value() if token is not None else None
+    for name in _SECRETS:
+        token = values[name]
+        values[name] = token.get_secret_value() if token is not None else None
     values["defaults"] = values["defaults"].named()
     return Settings(**values)

@@ -12,6 +12,7 @@ revisions in ``migrations``.
 This package imports no SQLAlchemy: import ``Store`` from ``supervisor.store.store``.
 """
 
+from supervisor.store.deadline_retries import errors_so_far
 from supervisor.store.lookups import Lookups, open_lookups
 from supervisor.store.migrate import migrate
 from supervisor.store.records import (
@@ -41,6 +42,7 @@ __all__ = [
     "StoredFunction",
     "ValueKind",
     "Version",
+    "errors_so_far",
     "load_or_create_key",
     "migrate",
     "open_lookups",

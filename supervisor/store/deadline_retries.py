@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import random
 import sqlite3
+import threading
 import time
 from collections.abc import Callable
 from typing import TypeVar
@@ -31,6 +32,26 @@ T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 
+class _Errors:
+    """Questions of this process that failed, from any thread."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self.number = 0
+
+    def count(self) -> None:
+        with self._lock:
+            self.number += 1
+
+
+_errors = _Errors()
+
+
+def errors_so_far() -> int:
+    """How many questions of this process to its stores failed or took too long."""
+    return _errors.number
+
+
 def until_done(
     work: Callable[[], T], failures: tuple[type[Exception], ...], but: type[Exception] | tuple[()] = ()
 ) -> T:
@@ -47,9 +68,11 @@ def until_done(
             raise
         except failures as error:
             if not lost_to_another(error):
+                _errors.count()
                 log.error("cannot use the store: %s", error)
                 raise _unavailable("cannot be used just now") from error
             if time.monotonic() + backoff_s > deadline:
+                _errors.count()
                 log.error("gave up on the store after %.0f s: %s", DEADLINE_S, error)
                 raise _unavailable("is busy") from error
         # Jitter: two fronts that collided once do not collide again in step.

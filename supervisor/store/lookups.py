@@ -28,6 +28,7 @@ _DEPLOYMENT = (
 )
 _OPTIONS = f"SELECT functions.space, functions.name, versions.options {_ACTIVE}"
 _VALUES = "SELECT kind, name, sealed FROM space_values WHERE space = ?"
+_ANYTHING = "SELECT id FROM functions LIMIT 1"
 _ANY_VALUE = "SELECT space, kind, name, sealed FROM space_values LIMIT 1"
 
 
@@ -71,6 +72,10 @@ class Lookups:
                 raise ConfigurationError(
                     f"{error}; restore the sealing.key that belongs to this store"
                 ) from None
+
+    def look(self) -> None:
+        """Read anything, to see that the store can be read."""
+        self._reader.look(_ANYTHING)
 
     def deployment(self, space: str, name: str) -> Deployment | None:
         """The active version of a function, ``None`` when there is no such function."""

@@ -43,6 +43,16 @@ class PlainReader:
         text = self.driver.statement(statement)
         return self._ask(lambda connection: connection.execute(text, parameters).fetchall())
 
+    def look(self, statement: str) -> None:
+        """Ask over a new connection: an old one may answer from memory what is gone; PlatformError 503."""
+        text = self.driver.statement(statement)
+
+        def once() -> None:
+            with contextlib.closing(self.driver.connect()) as connection:
+                connection.execute(text, ()).fetchall()
+
+        deadline_retries.until_done(once, self.driver.errors)
+
     def revision(self) -> str | None:
         """The revision of the store's schema, None for a store without tables; PlatformError 503."""
         if not self._ask(self.driver.has_schema):

@@ -30,7 +30,7 @@ from supervisor.settings import front_settings
 from supervisor.settings.declarations import Settings
 from supervisor.warden import fronts as fronts_
 from supervisor.warden import resource_budget
-from supervisor.warden.admin_token import AdminToken, TokenRounds
+from supervisor.warden.admin_token import AdminToken, TokenRounds, digest_of
 from supervisor.warden.cells import uid_pool
 from supervisor.warden.cells.bare_cell_folders import BareCellFolders
 from supervisor.warden.cells.code_mount import Bundles
@@ -50,6 +50,7 @@ from supervisor.warden.launch.launcher import Launch
 from supervisor.warden.launch.zygote_prestart import PrestartedZygote, ZygoteKey
 from supervisor.warden.leases.desk import Desk
 from supervisor.warden.memory.counter_check import CounterCheck
+from supervisor.warden.metrics.metric_rounds import CellsMost, MetricRounds
 from supervisor.warden.processes import Children
 from supervisor.warden.reload import SettingsReload
 from supervisor.warden.supply.registry import Registry
@@ -132,12 +133,16 @@ class Warden:
         self._tier = tier
         self._findings = findings
         self._token = token
+        secret = settings.metrics_token
+        self._metrics_digest = digest_of(secret) if secret is not None else ""
         self.runtimes = self._installed(settings)
         self._mapped = id_maps.read()
         self.front_uid, self.front_gid = uid_pool.front_ids(settings.user, self._mapped)
         self._is_ready = asyncio.Event()
         self._stop = asyncio.Event()
         self.address = ("", 0)
+        self._cells_memory_bytes = 0
+        self._metrics: MetricRounds | None = None
 
     @staticmethod
     def _installed(settings: Settings) -> tuple[Runtime, ...]:
@@ -215,7 +220,8 @@ class Warden:
         children.release_first()
         registry.prove()
         settings_reload = self._settings_reload(desk, registry, confinement)
-        Surveys(desk, registry)
+        self._metrics = MetricRounds(desk, registry, self._cells_most, settings.metrics_functions)
+        Surveys(desk, registry, self._metrics)
         counter_check = CounterCheck(lambda: list(registry.cells.values()))
         counter_check.start()
 
@@ -343,7 +349,11 @@ class Warden:
         cgroups = Cgroups(cgroups_.group_name(self._settings.data_dir), places, own_pids)
         most = resource_budget.budget_for(self._settings, resource_budget.read_host(places))
         cgroups.limit_all_cells(most.processes, most.memory_bytes)
+        self._cells_memory_bytes = most.memory_bytes
         return cgroups
+
+    def _cells_most(self) -> CellsMost:
+        return CellsMost(self._settings.max_cells, self._cells_memory_bytes)
 
     async def _until_stopped(self, on_ready: OnReady) -> None:
         stopped = asyncio.ensure_future(self._stop.wait())
@@ -365,6 +375,8 @@ class Warden:
 
     def _cell_ended(self, desk: Desk, cell: Cell, ending: CellEnd) -> None:
         desk.ended(cell, ending)
+        if self._metrics is not None:  # else the server has just begun
+            self._metrics.cell_ended(ending)
         if ending.cause == "exited" and ending.signal:
             log.info("cell %s was ended by %s", cell.name, signals.name_of(ending.signal))
 
@@ -377,7 +389,9 @@ class Warden:
         settings = self._settings
         start = FrontStart(
             front_settings.for_a_new_front(settings),
+            self._metrics_digest,
             [runtime.name for runtime in self.runtimes],
+            self._tier.value,
         )
         mounts = self._findings["mounts-as-root" if os.geteuid() == 0 else "mounts"]
         front_dir = settings.front_dir.resolve()

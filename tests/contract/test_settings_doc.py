@@ -24,6 +24,7 @@ FOUND_OUT = {
     "runtimes_dir": "`share/cellblock/runtimes` in the server's environment",
     "defaults": "none named",
     "otlp_headers": "none",
+    "trusted_proxies": "none",
     "ceilings": "the column *ceiling* below",
 }
 # Options that are stored and shown and that nothing acts on yet.

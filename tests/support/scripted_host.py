@@ -32,6 +32,7 @@ from supervisor.warden.jail.tiers import Tier
 from supervisor.warden.launch.zygote_prestart import PrestartedZygote
 from supervisor.warden.leases import accounts, desk, space_shares
 from supervisor.warden.leases.desk import Desk
+from supervisor.warden.metrics.metric_rounds import CellsMost, MetricRounds
 from supervisor.warden.processes import Children
 from supervisor.warden.supply import registry, roll
 from supervisor.warden.supply.preload import ImportProfile, preloaded_names
@@ -208,7 +209,9 @@ class ScriptedHost:
             on_change=lambda: None, on_layers=lambda: None,
         )  # fmt: skip
         self.desk.registry = self.registry
-        Surveys(self.desk, self.registry)
+        Surveys(
+            self.desk, self.registry, MetricRounds(self.desk, self.registry, lambda: CellsMost(16, 0), 10)
+        )
         datagrams.send(self._zygote, ZYGOTE.encode(Ready([])))
 
     # ---- the host's side --------------------------------------------------------------------

@@ -25,6 +25,7 @@ from supervisor.front.pool.eviction import Candidate, to_evict
 from supervisor.front.pool.instance import Instance
 from supervisor.front.pool.pool import SWEEP_SECONDS, Pool
 from supervisor.front.telemetry.call_counters import CallCounters
+from supervisor.front.telemetry.metrics.call_metrics import CallMetrics
 from supervisor.front.warden_link import DRAINED, Ending, WardenLink
 from supervisor.function_limits import LAST_SECONDS
 from supervisor.settings.front_settings import FrontSettings
@@ -60,6 +61,7 @@ class Directory:
         self._recorder = recorder
         self.functions: dict[FunctionKey, FunctionEntry] = {}
         self.call_counters = CallCounters(self.functions)
+        self.call_metrics = CallMetrics(self.functions)
         self._space_values = SpaceValuesTable(store)
         self.values = self._space_values.known  # the gateway looks here first
         self.public = PublicFunctions()

@@ -36,10 +36,12 @@ ADMIN = Principal("admin")
 
 
 class Credentials:
-    """Knows the administrator's token by its digest only, and nobody before it was told that."""
+    """Knows the tokens by their digests only, and no administrator before it was told the token's."""
 
-    def __init__(self, admin_token_sha256: bytes = b"") -> None:
+    def __init__(self, admin_token_sha256: bytes = b"", metrics_token_sha256: bytes = b"") -> None:
+        """``metrics_token_sha256`` is b"" where there is no such token."""
         self._admin = admin_token_sha256
+        self._metrics = metrics_token_sha256
         self._last_known = b""
         self._wrong_tokens = WrongTokens()
         self._slowed = 0
@@ -69,6 +71,15 @@ class Credentials:
             return None
         self._last_known = authorization
         return ADMIN
+
+    def may_scrape(self, authorization: bytes) -> bool:
+        """Whether an ``Authorization`` header's value opens ``/metrics``."""
+        if self.principal(authorization) is not None:
+            return True
+        scheme, _, token = authorization.partition(b" ")
+        if not self._metrics or scheme.lower() != b"bearer" or len(token) > TOKEN_MAX_BYTES:
+            return False
+        return hmac.compare_digest(hashlib.sha256(token.strip()).digest(), self._metrics)
 
     async def refusal(self, authorization: bytes | None, peer: str, why: str = WHY) -> PlatformError:
         """The refusal of a request without a known credential; only a bearer token counts as a guess."""

@@ -14,6 +14,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
+from typing import Protocol
 
 from supervisor.errors import PlatformError
 from supervisor.front.functions.directory import Directory
@@ -40,6 +41,13 @@ REPORT_SECONDS = 0.002
 Step = Callable[[HttpCall], None]
 
 
+class CallLog(Protocol):
+    """The request log, as calls are written to it."""
+
+    def call(self, call: HttpCall, outcome: Outcome, status: int, at: float, seconds: float) -> None:
+        """Take an invocation that has ended."""
+
+
 class Gateway:
     """Takes invocations through their steps."""
 
@@ -50,8 +58,10 @@ class Gateway:
         reports: Reports,
         call_ids: CallIds,
         beside: Callable[[HttpCall], Beside | None] = lambda call: None,
+        request_log: CallLog | None = None,
     ) -> None:
         """``beside`` makes the headers of a call that asks for its log."""
+        self._request_log = request_log
         self._directory = directory
         self._credentials = credentials
         self._reports = reports
@@ -315,9 +325,14 @@ class Gateway:
     def report_ended(self) -> None:
         """Report the calls that have ended; also when the front ends."""
         ended, self._unreported = self._unreported, []
+        directory = self._directory
         for call, outcome, status, told, at, total_s in ended:
             space, name = call.asked.space, call.asked.name
-            self._directory.call_counters.ended(space, name, outcome, total_s)
+            directory.call_counters.ended(space, name, outcome, total_s)
+            spent = (total_s, call.queue_s, call.init_s)
+            directory.call_metrics.ended((space, name), outcome, status, call.version, spent)
+            if self._request_log is not None:
+                self._request_log.call(call, outcome, status, at, total_s)
             instance = call.instance.cell if call.instance is not None else "-"
             whose = (space, name, call.version, instance, call.call_id)
             times = (total_s, call.queue_s, call.init_s, call.execution_s, call.cpu_us / 1e6)

@@ -164,6 +164,8 @@ class LineStamper:
             f"{caps.dropped} log lines were dropped: "
             f"the call's limit is {self._max_lines} lines, {self._max_bytes} bytes"
         )
+        if self._journal is not None:
+            self._journal.dropped(caps.dropped)
         caps.dropped = 0
         log.warning("%s %s: %s", self._origin, call_id or "-", text)
         self.say("warning", text, call_id)

@@ -41,6 +41,8 @@ class Recorder:
         ``limits`` say what is kept.  Logs are deleted by the segment, so segments are small beside them.
         """
         self.root = root
+        # Lines above the limits of their functions, which never came here.
+        self.above_limits = 0
         self._writer = Writer(
             root,
             segment_bytes=min(SEGMENT_BYTES, limits.function_bytes // SEGMENTS_LEAST),
@@ -57,6 +59,11 @@ class Recorder:
     def dropped(self) -> int:
         """How many records found no room, since the front began."""
         return self._writer.dropped
+
+    @property
+    def kept(self) -> int:
+        """How many records found room, since the front began."""
+        return self._writer.kept
 
     def take(self, record: Record) -> None:
         """Record a line."""
@@ -126,9 +133,14 @@ class Journal:
 
     def __init__(self, recorder: Recorder, space: str, name: str, version: int, instance: str) -> None:
         self._take = recorder.take
+        self._recorder = recorder
         self._whose = (space, name, version, instance)
 
     def add(self, call_id: str, stream: Stream, level: Level, text: str, is_failures: bool = False) -> None:
         """Record one line or entry now; ``call_id`` is "" where no single call can be named."""
         when = time.time_ns()
         self._take(Record(*self._whose, call_id, when, stream, level, text, "", 0, is_failures))
+
+    def dropped(self, lines: int) -> None:
+        """Count lines that were above the function's limits."""
+        self._recorder.above_limits += lines

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from supervisor.front.telemetry.call_counters import upper_ms
-from supervisor.link_records import CellRow, InstanceRow, Row
+from supervisor.link_records import CellRow, FunctionRow, InstanceRow, Row
 
 
 @dataclass
@@ -71,7 +71,7 @@ def merged(pages: Iterable[tuple[int, Sequence[Row]]]) -> Survey:
                 survey.cells[row.state] += 1
             elif isinstance(row, InstanceRow):
                 survey.instances.append(InstanceActivity(row.cell, front, *row[2:]))
-            else:
+            elif isinstance(row, FunctionRow):
                 found = functions.setdefault((row.space, row.name), FunctionActivity(row.space, row.name))
                 found.version = max(found.version, row.version)
                 found.running += row.running

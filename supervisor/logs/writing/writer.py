@@ -95,7 +95,7 @@ class Writer:
         self._dirty: OrderedDict[_Key, _Lane] = OrderedDict()
         self._opened: OrderedDict[int, SegmentWriter] = OrderedDict()  # the thread's alone
         self._bytes = 0
-        self._dropped = 0
+        self._dropped = self._taken = 0
         self._rounds = 0
         self._is_in_round = False
         self._is_fresh = False
@@ -111,12 +111,19 @@ class Writer:
         with self._lock:
             return self._dropped
 
+    @property
+    def kept(self) -> int:
+        """Records of all functions that were taken and not dropped, ever."""
+        with self._lock:
+            return self._taken - self._dropped
+
     def append(self, records: Sequence[Record]) -> None:
         """Take records to be written; those without room are dropped and counted.
 
         ValueError for an impossible space or name, which the API refuses before.
         """
         with self._lock:
+            self._taken += len(records)
             for key, group in groupby(records, _lane_of):
                 lane = self._lane(key)
                 before = lane.backlog.dropped
@@ -130,6 +137,7 @@ class Writer:
         Each is its time and the ``rest`` of ``record_encoding.encode_report``.  ValueError.
         """
         with self._lock:
+            self._taken += len(reports)
             lane = self._lane((space, name, "reports"))
             before = lane.backlog.dropped
             self._bytes += lane.backlog.add_reports(reports, self._room("reports"))

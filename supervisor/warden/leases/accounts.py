@@ -83,6 +83,11 @@ class Accounts(Generic[R, C, H]):
         """The function's places: names of cells, and requests."""
         return list(self._places.get(key, ()))
 
+    def function_of(self, name: str) -> Key | None:
+        """The function that a cell belongs to; None for a blank one."""
+        request = self._tied.get(name)
+        return request.key if request is not None else None
+
     def no_more_counted(self, name: str) -> Key | None:
         """Free the place of a cell that is about to end.  Returns its function if it had a place."""
         request = self._tied.get(name)

@@ -10,6 +10,7 @@ import os
 import signal
 import socket
 from collections import Counter
+from pathlib import Path
 from typing import Protocol
 
 from supervisor.datagrams import Link, LinkClosed
@@ -77,6 +78,13 @@ class Session:
     def spaces(self) -> Counter[str]:
         """How many cells of each space it holds."""
         return self._desk.spaces_of(self)
+
+    def pid(self) -> int:
+        """The pid of its process; -1 where it is not known, or has ended."""
+        if self._pidfd < 0:
+            return -1
+        told = Path(f"/proc/self/fdinfo/{self._pidfd}").read_text()
+        return int(told.partition("\nPid:")[2].split(maxsplit=1)[0])
 
     def tell(self, message: object, descriptors: list[int] | None = None) -> bool:
         """Send; False when the front is gone, which its closing link has already told the desk.

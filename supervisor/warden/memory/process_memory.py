@@ -19,6 +19,7 @@ log = logging.getLogger("cellblock.memory")
 # More than any function may have.  Of a larger tree only these count.
 TREE_PROCESSES_MOST = 4096
 READ_BYTES = 1 << 16
+PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 # Fields of /proc/PID/smaps_rollup that divide each page by the number of processes that share it.  So a page
 # that a function's processes share counts once, and one that all cells share with the zygote hardly counts.
 PROPORTIONAL = (b"Pss_Anon:", b"Pss_Shmem:", b"SwapPss:")
@@ -39,6 +40,14 @@ def _read(path: str) -> bytes:
         return b""
     finally:
         os.close(descriptor)
+
+
+def server_process_bytes(pid: int) -> int:
+    """The resident memory of a process of ours, of this one with 0; 0 for one that has ended."""
+    if pid < 0:
+        return 0
+    fields = _read(f"/proc/{pid or 'self'}/statm").split()
+    return int(fields[1]) * PAGE_BYTES if fields else 0
 
 
 def blindness() -> str:

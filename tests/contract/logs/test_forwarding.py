@@ -98,7 +98,7 @@ def test_records_and_a_span_for_each_call_reach_a_collector_and_the_callers_trac
 
 def test_a_front_can_look_for_a_collector_by_its_name_and_only_then(tmp_path: Path) -> None:
     for endpoint in (None, "http://collector.example:4318"):
-        launch = front_launch_of(tmp_path, 1000, 1000, FrontStart({"otlp_endpoint": endpoint}, []), True)
+        launch = front_launch_of(tmp_path, 1000, 1000, FrontStart({"otlp_endpoint": endpoint}, "", []), True)
         for name in TO_FIND_NAMES:
             if Path(name).exists():
                 assert (launch.root.files.get(name) == Path(name).read_text()) == (endpoint is not None)

@@ -303,3 +303,19 @@ def test_whatever_is_found_plain_in_a_variable_is_what_the_library_finds(name: s
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv(variable, value)
         assert found == validated(None, {})
+
+
+def test_a_proxy_that_is_no_address_is_refused_and_networks_are_taken() -> None:
+    assert load(trusted_proxies=("127.0.0.1", "10.0.0.0/8", "::1")).trusted_proxies[1] == "10.0.0.0/8"
+    said = refusal(trusted_proxies=("127.0.0.1", "the-proxy"))
+    assert "trusted_proxies" in said and "'the-proxy' does not appear to be" in said
+
+
+def test_neither_token_is_in_what_the_settings_show() -> None:
+    settings = load(admin_token="hunter2-hunter2", metrics_token="hunter3-hunter3-hunter3")
+    assert "hunter" not in repr(settings)
+
+
+def test_a_token_for_metrics_that_can_be_guessed_is_refused_without_being_shown() -> None:
+    said = refusal(metrics_token="short-s3cret")
+    assert "metrics_token" in said and "a token has at least 16 characters" in said and "s3cret" not in said

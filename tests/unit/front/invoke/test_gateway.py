@@ -89,6 +89,7 @@ class Front:
             public=SimpleNamespace(may_be=lambda key: True),
             activity=SimpleNamespace(ended=lambda *_: None),
             call_counters=SimpleNamespace(ended=lambda *_: None),
+            call_metrics=SimpleNamespace(ended=lambda *_: None),
             find=self.find,
             values_of=self.values_of,
         )

@@ -433,7 +433,7 @@ FLOODS: dict[str, Callable[[int], dict[str, Any]]] = {
     "changed": lambda number: {"do": "changed", "ticket": number, "space": "flood", "name": ""},
     "ack": lambda number: {"do": "ack", "epoch": number},
     "count": lambda number: {"do": "count", "ticket": number, "space": "flood", "name": "f"},
-    "survey": lambda number: {"do": "survey", "ticket": number, "space": ""},
+    "survey": lambda number: {"do": "survey", "ticket": number, "space": "", "purpose": "activity"},
     "none": lambda number: {"do": "none", "ask": number},
 }
 

@@ -1,0 +1,192 @@
+"""A line of JSON for each request, for whoever has to say later who asked what (``request_log``).
+
+Lines are gathered for a moment and written by a thread: no call waits for a disk.  What finds no room is
+dropped, counted and told.  A path is written without its query, which may hold a secret.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from functools import lru_cache
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from typing import Any
+
+from supervisor.front.invoke.credential import Credentials, peer_of
+from supervisor.front.invoke.http_call import HttpCall
+from supervisor.front.outcome.answers import Headers
+from supervisor.front.outcome.outcomes import Outcome
+from supervisor.front.outcome.reports import now
+from supervisor.front.telemetry.request_files import RequestFiles
+from supervisor.server_log import Complaint, timestamp_of
+from supervisor.settings.front_settings import FrontSettings
+
+log = logging.getLogger("cellblock.front")
+
+FLUSH_SECONDS = 0.1
+# More lines in that time, or while a disk does not take them, are only counted: some MiB.
+PENDING_MOST = 10_000
+# A path may be as long as a request's head; this much of it says what was asked.
+PATH_MOST_CHARS = 1024
+# Proxies between a caller and us, and so many of their words are looked at.
+HOPS_MOST = 32
+FORWARDED = b"x-forwarded-for"
+
+Address = IPv4Address | IPv6Address
+Network = IPv4Network | IPv6Network
+
+
+def address_of(text: str) -> Address | None:
+    """The address in one word of X-Forwarded-For, which may have a port; None for anything else."""
+    text = text.strip()
+    if text.startswith("["):
+        text = text[1:].partition("]")[0]
+    elif text.count(":") == 1:
+        text = text.partition(":")[0]
+    try:
+        found = ip_address(text)
+    except ValueError:
+        return None
+    return (found.ipv4_mapped if isinstance(found, IPv6Address) else None) or found
+
+
+class Callers:
+    """Who a request is from, as far as the proxies in between are trusted."""
+
+    def __init__(self, trusted: Iterable[str]) -> None:
+        self._trusted: tuple[Network, ...] = tuple(map(ip_network, trusted))
+        # Most connections come from few addresses.
+        self._is_trusted = lru_cache(maxsize=1024)(self._is_in_a_network)
+
+    def _is_in_a_network(self, text: str) -> bool:
+        found = address_of(text)
+        return found is not None and any(found in network for network in self._trusted)
+
+    def address(self, peer: str, headers: Headers) -> str:
+        """The first address, seen from here, that is no proxy of ours.
+
+        Each proxy appends whom it was asked by, so the words are read from the right: what stands left of an
+        address that we do not trust may be that caller's invention.
+        """
+        if not self._trusted or not self._is_trusted(peer):
+            return peer
+        # From here on the bytes are hostile.
+        words = b",".join(value for name, value in headers if name == FORWARDED).decode("latin-1")
+        for word in reversed(words.rsplit(",", HOPS_MOST)[-HOPS_MOST:]):
+            found = address_of(word)
+            if found is None:
+                break
+            peer = str(found)
+            if not self._is_trusted(peer):
+                break
+        return peer
+
+
+class RequestLog:
+    """One front's."""
+
+    def __init__(self, callers: Callers, write: Callable[[bytes], None], credentials: Credentials) -> None:
+        """``write`` blocks; OSError."""
+        self._callers = callers
+        self._write = write
+        self._credentials = credentials
+        self._pending: list[dict[str, Any]] = []
+        self._writing: asyncio.Task[None] | None = None
+        self._complaint = Complaint(log)
+        self.dropped = 0
+
+    def call(self, call: HttpCall, outcome: Outcome, status: int, at: float, seconds: float) -> None:
+        """Take an invocation that has ended."""
+        asked = call.asked
+        path = (asked.tail or b"").decode("latin-1")
+        if asked.domain is None:
+            path = f"/spaces/{asked.space}/functions/{asked.name}/invoke{path}"
+        self._take(
+            at=at,
+            address=self._callers.address(call.connection.peer, call.headers),
+            credential="admin" if call.is_known else None,
+            method=call.method,
+            path=path,
+            status=status,
+            outcome=outcome.value,
+            seconds=seconds,
+            call_id=call.call_id,
+            function=f"{asked.space}/{asked.name}"[:PATH_MOST_CHARS],
+        )
+
+    def request(self, scope: dict[str, Any], call_id: str, status: int, seconds: float) -> None:
+        """Take any other request, once it was answered; ``status`` is 0 if its caller was gone before."""
+        given = [value for name, value in scope["headers"] if name == b"authorization"]
+        whose = self._credentials.principal(given[0]) if len(given) == 1 else None
+        self._take(
+            at=now(),
+            address=self._callers.address(peer_of(scope), scope["headers"]),
+            credential=whose.name if whose is not None else None,
+            method=scope["method"],
+            path=scope["raw_path"].decode("latin-1"),
+            status=status,
+            outcome=None,
+            seconds=seconds,
+            call_id=call_id,
+            function=None,
+        )
+
+    def _take(self, *, at: float, path: str, seconds: float, **rest: Any) -> None:
+        if len(self._pending) >= PENDING_MOST:
+            self._lost(1, "more requests than can be written")
+            return
+        self._pending.append(
+            {
+                "timestamp": timestamp_of(at),
+                "logger": "cellblock.request",
+                **rest,
+                "path": path[:PATH_MOST_CHARS],
+                "duration_s": round(seconds, 6),
+            }
+        )
+        if self._writing is None:
+            self._writing = asyncio.get_running_loop().create_task(self._write_soon())
+
+    async def _write_soon(self) -> None:
+        while self._pending:
+            await asyncio.sleep(FLUSH_SECONDS)
+            await self._write_now()
+        self._writing = None
+
+    async def _write_now(self) -> None:
+        batch, self._pending = self._pending, []
+        try:
+            await asyncio.to_thread(self._write_lines, batch)
+        except OSError as error:
+            self._lost(len(batch), str(error))
+
+    def _write_lines(self, batch: Sequence[dict[str, Any]]) -> None:
+        self._write("".join(json.dumps(entry) + "\n" for entry in batch).encode())
+
+    def _lost(self, lines: int, why: str) -> None:
+        self.dropped += lines
+        self._complaint.warn("the request log loses lines: %s; %d so far", why, self.dropped)
+
+    async def close(self) -> None:
+        """Write what waits."""
+        if self._writing is not None:
+            self._writing.cancel()
+        if self._pending:
+            await self._write_now()
+
+
+def log_of(settings: FrontSettings, credentials: Credentials) -> RequestLog:
+    """The request log of the settings, which is not off."""
+    callers = Callers(settings.trusted_proxies)
+    if settings.request_log == "stderr":
+        return RequestLog(callers, _to_stderr, credentials)
+    files = RequestFiles(settings.front_dir / "requests", settings.request_log_max_bytes)
+    return RequestLog(callers, files.write, credentials)
+
+
+def _to_stderr(data: bytes) -> None:
+    sys.stderr.write(data.decode())
+    sys.stderr.flush()
