@@ -134,6 +134,16 @@ def entries(
         found = _tar(io.BytesIO(source), budget)
     else:
         found = _text(source, budget)
+    yield from _checked(found, budget)
+
+
+def entries_of_tar(stream: io.RawIOBase, limits: BundleLimits) -> Iterator[ArchiveEntry]:
+    """The files and folders of a tar that is read as it is needed; else like ``entries``."""
+    budget = _Budget(limits, time.monotonic)
+    yield from _checked(_tar(stream, budget), budget)
+
+
+def _checked(found: Iterator[ArchiveEntry], budget: _Budget) -> Iterator[ArchiveEntry]:
     with _damage_refused():
         yield from found
     kind = budget.kinds.get("handler.py")

@@ -175,7 +175,10 @@ class Application:
 
         self._reports = reports = forwarding.ForwardingReports(settings, recorder.take_reports, exporter)
         bundles = BundleStore(
-            settings.front_dir / "bundles", settings.bundle_max_bytes, settings.bundle_max_entries
+            settings.front_dir / "bundles",
+            settings.bundle_max_bytes,
+            settings.bundle_max_entries,
+            pieces_of=lookups.pieces_of,
         )
         directory = Directory(
             lookups, settings, warden, lambda template: control.runtime_of(template), bundles, recorder

@@ -95,6 +95,6 @@ def main(start: FrontStart, descriptors: Sequence[int]) -> None:
     config = FrontConfig.of(start, *descriptors)
     server_log.configure(config.settings.log_level, config.settings.log_format)
     logging.getLogger("alembic").setLevel(logging.WARNING)
-    migrate(config.store_url)
+    migrate(config.store_url, config.settings.front_dir / "bundles")
     load_or_create_key(config.settings.front_dir / KEY_NAME)  # once, before the workers race for it
     FrontServer(config).run()

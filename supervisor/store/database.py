@@ -24,6 +24,8 @@ from supervisor.store.drivers import Postgres, Sqlite, driver_of, unreadable
 
 _READ_ONLY = "cellblock_read_only"
 _ALONE = 0x63656C6C  # any number; all servers that share a PostgreSQL use the same
+_INCREMENTAL = 2  # of PRAGMA auto_vacuum
+_STEP_PAGES = 256  # 1 MiB: as long as others wait for a step of give_back_space
 # An sqlite3.Error comes from _prepare_sqlite, where SQLAlchemy does not wrap it.
 _FAILURES = (exc.DBAPIError, exc.TimeoutError, sqlite3.Error)
 
@@ -55,6 +57,41 @@ class Database:
 
         # A serialisable transaction would see the tables as they were before it waited for the lock.
         return self._run(locked, {"isolation_level": "READ COMMITTED"})
+
+    def give_back_space(self) -> None:
+        """Make an SQLite file smaller by what was deleted, step by step; PostgreSQL sees to that itself."""
+        if self.engine.dialect.name != "sqlite":
+            return
+
+        def step(connection: sa.Connection) -> int:
+            left: int = connection.exec_driver_sql("PRAGMA freelist_count").scalar_one()
+            # It frees a page for each row that is fetched.
+            connection.exec_driver_sql(f"PRAGMA incremental_vacuum({_STEP_PAGES})").fetchall()
+            return left - int(connection.exec_driver_sql("PRAGMA freelist_count").scalar_one())
+
+        while self.write(step):
+            continue
+
+    def make_shrinkable(self) -> None:
+        """Have ``give_back_space`` work, in an SQLite file that is new or was made by an older server.
+
+        It rewrites the file, which then holds no bundles yet: some kilobytes.
+        """
+        if self.engine.dialect.name != "sqlite":
+            return
+
+        def rewrite() -> None:
+            connection = self.engine.raw_connection()
+            try:
+                cursor = connection.cursor()
+                if cursor.execute("PRAGMA auto_vacuum").fetchone()[0] != _INCREMENTAL:
+                    cursor.execute(f"PRAGMA auto_vacuum={_INCREMENTAL}")
+                    cursor.execute("VACUUM")
+                cursor.close()
+            finally:
+                connection.close()
+
+        deadline_retries.until_done(rewrite, _FAILURES)
 
     def close(self) -> None:
         """Close the connections."""

@@ -20,7 +20,7 @@ from supervisor.store import deadline_retries
 class DriverConnection(Protocol):
     """A connection of either driver; each statement is a transaction of its own."""
 
-    def execute(self, statement: str, parameters: tuple[str, ...] = ..., /) -> Any:
+    def execute(self, statement: str, parameters: tuple[str | int, ...] = ..., /) -> Any:
         """A cursor with the rows."""
 
     def close(self) -> None:

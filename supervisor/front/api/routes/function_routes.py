@@ -41,7 +41,6 @@ CursorIn = Annotated[str | None, Query(max_length=200, description="from a list'
 async def create_function(context: Given, space: SpaceIn, body: FunctionCreate) -> FunctionOut:
     """Create a function and deploy it as version 1."""
     made = await deploys.create(context, space, body)
-    context.tidy()
     return await described(context, made)
 
 
@@ -78,7 +77,6 @@ async def show_function(context: Given, space: SpaceIn, name: NameIn) -> Functio
 async def change_function(context: Given, space: SpaceIn, name: NameIn, body: FunctionChange) -> FunctionOut:
     """Deploy a change as a new version; what is absent stays, and no change makes no version."""
     changed = await deploys.change(context, space, name, body)
-    context.tidy()
     return await described(context, changed)
 
 
@@ -86,7 +84,6 @@ async def change_function(context: Given, space: SpaceIn, name: NameIn, body: Fu
 async def delete_function(context: Given, space: SpaceIn, name: NameIn) -> None:
     """Delete a function with all its versions.  Calls that run already finish."""
     await deploys.delete(context, space, name)
-    context.tidy()
 
 
 @router.get("/{name}/code")
