@@ -50,6 +50,22 @@ def _load_check() -> Any:
     return get_command(alone)
 
 
+def _load_backup() -> Any:
+    from supervisor.cli.commands.backup_commands import backup
+
+    alone = typer.Typer(add_completion=False)
+    alone.command("backup")(backup)
+    return get_command(alone)
+
+
+def _load_restore() -> Any:
+    from supervisor.cli.commands.backup_commands import restore
+
+    alone = typer.Typer(add_completion=False)
+    alone.command("restore")(restore)
+    return get_command(alone)
+
+
 def _load_runtimes() -> Any:
     from supervisor.runtimes.runtime_commands import app as runtimes
 
@@ -60,6 +76,8 @@ def _load_runtimes() -> Any:
 LAZY = {
     "serve": (_load_serve, "Start a server in the foreground."),
     "check": (_load_check, "Audit this host for a server."),
+    "backup": (_load_backup, "Write all that the server keeps to one file, while it serves."),
+    "restore": (_load_restore, "Make a data directory of a backup."),
     "runtimes": (_load_runtimes, "Install and list the functions' Python environments."),
 }
 

@@ -15,13 +15,13 @@ from gunicorn.app.base import BaseApplication
 from gunicorn.glogging import Logger
 
 from supervisor import datagrams, server_log
-from supervisor.front.app import KEY_NAME, Application, FrontConfig
+from supervisor.front.app import Application, FrontConfig
 from supervisor.front.http import hardening
 from supervisor.front.http.worker import FrontWorker
 from supervisor.front_start import FrontStart
 from supervisor.join_messages import CONTROL, Join
 from supervisor.store import migrate
-from supervisor.store.sealing import load_or_create_key
+from supervisor.store.sealing import KEY_NAME, load_or_create_key
 
 # gunicorn kills a worker whose event loop does not turn for this long.
 HEARTBEAT_SECONDS = 30

@@ -13,7 +13,8 @@ A Database belongs to the process that opened it; open another one after a fork.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
@@ -57,6 +58,19 @@ class Database:
 
         # A serialisable transaction would see the tables as they were before it waited for the lock.
         return self._run(locked, {"isolation_level": "READ COMMITTED"})
+
+    @contextmanager
+    def snapshot(self) -> Iterator[sa.Connection]:
+        """A connection that sees the store as it is at the first question, while others write."""
+        options: dict[str, Any] = (
+            {_READ_ONLY: True}
+            if self.engine.dialect.name == "sqlite"
+            else {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
+        )
+        with self.engine.connect() as connection:
+            connection.execution_options(**options)
+            with connection.begin():
+                yield connection
 
     def give_back_space(self) -> None:
         """Make an SQLite file smaller by what was deleted, step by step; PostgreSQL sees to that itself."""

@@ -16,6 +16,8 @@ from urllib.parse import quote
 from supervisor.errors import ConfigurationError
 from supervisor.store import deadline_retries
 
+DATABASE_NAME = "cellblock.db"  # of the embedded store, in the fronts' folder
+
 
 class DriverConnection(Protocol):
     """A connection of either driver; each statement is a transaction of its own."""
