@@ -50,6 +50,15 @@ def open_lookups(url: str, sealer: Sealer) -> Lookups:
     return lookups
 
 
+def holds_values(url: str) -> bool:
+    """Whether a store has secrets or variables, which need the key that sealed them; PlatformError 503."""
+    reader = PlainReader(driver_of(url))
+    try:
+        return bool(reader.rows(_ANY_VALUE))
+    finally:
+        reader.close()
+
+
 class Lookups:
     """The active versions of functions, and the values of spaces; PlatformError 503 from any method.
 

@@ -59,7 +59,6 @@ def test_all_bundles_can_be_deleted_while_the_server_serves(server: Server) -> N
     assert server.call("later").text == "later"
 
 
-@pytest.mark.promise("S159")
 def test_an_instance_whose_code_was_deleted_makes_way_for_one_that_has_it(server: Server) -> None:
     """What it has not imported yet it can import no more, so it must not go on."""
     lazy = HANDLER.replace(b'"/end"', b'"/begin"').replace(b"os._exit(3)", b'return {"body": "began"}')
@@ -72,7 +71,6 @@ def test_an_instance_whose_code_was_deleted_makes_way_for_one_that_has_it(server
     eventually(lambda: server.call("lazy").text == "lazy")
 
 
-@pytest.mark.promise("S159")
 @pytest.mark.parametrize("part", ["handler.py", "parts"])
 def test_a_bundle_of_which_a_part_was_deleted_is_whole_at_the_next_start(server: Server, part: str) -> None:
     digest = server.deploy("partly", package(f"partly {part}"))["digest"]

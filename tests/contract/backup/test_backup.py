@@ -87,7 +87,6 @@ def same(restored: Path, data: Path, tmp_path: Path) -> None:
         lookups.close()
 
 
-@pytest.mark.promise("S160")
 def test_a_data_directory_is_made_of_a_backup_and_the_key_kept_elsewhere(
     data: Path, file: Path, tmp_path: Path
 ) -> None:
@@ -149,7 +148,6 @@ def test_a_damaged_backup_is_refused_whichever_byte_it_is(file: Path, tmp_path: 
     assert not (tmp_path / "data/front").exists()
 
 
-@pytest.mark.promise("S161")
 def test_a_backup_of_a_newer_version_is_refused(file: Path, tmp_path: Path) -> None:
     newer = tmp_path / "newer"
     at = len(backup_file.MAGIC)
@@ -165,7 +163,6 @@ def test_a_backup_of_a_newer_version_is_refused(file: Path, tmp_path: Path) -> N
     assert "restore it with that version" in said
 
 
-@pytest.mark.promise("S161")
 def test_what_cannot_be_backed_up_or_restored_is_one_line(data: Path, file: Path, tmp_path: Path) -> None:
     refused(run("backup", tmp_path / "b", "--data-dir", tmp_path / "no"), "cannot find a store")
     refused(run("backup", file, "--data-dir", data), "it exists")
@@ -175,7 +172,7 @@ def test_what_cannot_be_backed_up_or_restored_is_one_line(data: Path, file: Path
     assert sorted(path.name for path in tmp_path.iterdir()) == []
 
 
-@pytest.mark.promise("S160")
+@pytest.mark.promise("S163")
 def test_a_kill_during_either_leaves_nothing_half_made(data: Path, file: Path, tmp_path: Path) -> None:
     """Each write and each sync is a place to be killed at; some of them are tried."""
     killer = (
@@ -217,7 +214,6 @@ def test_a_bundle_that_no_version_names_stays_out(data: Path, tmp_path: Path) ->
     assert (done.header.rows["bundles"], done.header.rows["bundle_pieces"]) == (2, 5)
 
 
-@pytest.mark.promise("S160")
 def test_a_backup_of_postgresql_is_one_snapshot_in_the_same_file(tmp_path: Path, postgresql: str) -> None:
     migrate(postgresql)
     store = open_store(postgresql, Sealer(KEY))

@@ -81,7 +81,7 @@ def test_a_server_serves_the_data_of_a_released_version(
         assert server.stop() == 0
 
 
-@pytest.mark.promise("S162")
+@pytest.mark.promise("S166")
 def test_a_downgrade_is_refused_with_what_to_do(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/cellblock.db"
     migrate(url)
