@@ -27,6 +27,7 @@ _READ_ONLY = "cellblock_read_only"
 _ALONE = 0x63656C6C  # any number; all servers that share a PostgreSQL use the same
 _INCREMENTAL = 2  # of PRAGMA auto_vacuum
 _STEP_PAGES = 256  # 1 MiB: as long as others wait for a step of give_back_space
+_STEPS_MOST = 1 << 16  # 64 GiB; a bound, because others may free pages meanwhile
 # An sqlite3.Error comes from _prepare_sqlite, where SQLAlchemy does not wrap it.
 _FAILURES = (exc.DBAPIError, exc.TimeoutError, sqlite3.Error)
 
@@ -77,14 +78,21 @@ class Database:
         if self.engine.dialect.name != "sqlite":
             return
 
-        def step(connection: sa.Connection) -> int:
-            left: int = connection.exec_driver_sql("PRAGMA freelist_count").scalar_one()
-            # It frees a page for each row that is fetched.
-            connection.exec_driver_sql(f"PRAGMA incremental_vacuum({_STEP_PAGES})").fetchall()
-            return left - int(connection.exec_driver_sql("PRAGMA freelist_count").scalar_one())
+        def step() -> bool:
+            connection = self.engine.raw_connection()
+            try:
+                cursor = connection.cursor()
+                # It frees a page for each step of the statement, and only a script is stepped to its end.
+                cursor.executescript(f"PRAGMA incremental_vacuum({_STEP_PAGES})")
+                left: int = cursor.execute("PRAGMA freelist_count").fetchone()[0]
+                cursor.close()
+                return left > 0
+            finally:
+                connection.close()
 
-        while self.write(step):
-            continue
+        for _ in range(_STEPS_MOST):
+            if not deadline_retries.until_done(step, _FAILURES):
+                return
 
     def make_shrinkable(self) -> None:
         """Have ``give_back_space`` work, in an SQLite file that is new or was made by an older server.
