@@ -47,7 +47,7 @@ def run(tmp_path: Path, scenario: Callable[[Directory, Functions], Awaitable[Non
         (tmp_path / "bundles").mkdir(exist_ok=True)
         bundles = BundleStore(tmp_path / "bundles", 1 << 20, 100)
         bundles.path("0" * 64).mkdir()
-        whole(bundles.path("0" * 64))
+        mark_whole(bundles.path("0" * 64))
         directory = Directory(
             store,  # type: ignore[arg-type]
             told(),
