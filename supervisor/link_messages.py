@@ -194,10 +194,13 @@ class Leased(Record):
 
 
 class LeaseRefusal(Record):
-    """No cell.  ``is_importing``: another front has all instances that there may be, and imports one."""
+    """No cell.  ``code``: its bundle is not whole on disk.
+
+    ``is_importing``: another front has all instances that there may be, and imports one.
+    """
 
     ticket: Count
-    reason: Annotated[str, WordBound("limit", "capacity", "broken")]
+    reason: Annotated[str, WordBound("limit", "capacity", "broken", "code")]
     message: Words
     is_importing: bool
 

@@ -28,6 +28,7 @@ from supervisor.bundles.unpacking_limits import (
     ArchiveEntry,
     Budget,
     BundleLimits,
+    ByteStream,
     damage_refused,
     refuse,
     refuse_bytes,
@@ -58,6 +59,16 @@ def entries(
         found = tar_entries(io.BytesIO(source), budget)
     else:
         found = _text(source, budget)
+    yield from _checked(found, budget)
+
+
+def entries_of_tar(stream: ByteStream, limits: BundleLimits) -> Iterator[ArchiveEntry]:
+    """The files and folders of a tar that is read as it is needed; else like ``entries``."""
+    budget = Budget(limits, time.monotonic)
+    yield from _checked(tar_entries(stream, budget), budget)
+
+
+def _checked(found: Iterator[ArchiveEntry], budget: Budget) -> Iterator[ArchiveEntry]:
     with damage_refused():
         yield from found
     kind = budget.kinds.get("handler.py")

@@ -24,6 +24,7 @@ from supervisor.bundles.unpacking_limits import (
     FORMS,
     ArchiveEntry,
     Budget,
+    ByteStream,
     chunks_of,
     clean,
     refuse,
@@ -63,7 +64,7 @@ PAX_SIZE, PAX_SPARSE = b"size", b"GNU.sparse."
 class CheckedTar(io.RawIOBase):
     """The bytes of a tar, each header checked before it is handed out; PlatformError for what is wrong."""
 
-    def __init__(self, inner: io.BufferedIOBase, budget: Budget) -> None:
+    def __init__(self, inner: ByteStream, budget: Budget) -> None:
         self.members = 0  # headers of files, folders and what else there is
         self._inner = inner
         self._budget = budget
@@ -190,7 +191,7 @@ def _check_pax(content: bytes) -> None:
         at = end
 
 
-def tar_entries(stream: io.BufferedIOBase, budget: Budget) -> Iterator[ArchiveEntry]:
+def tar_entries(stream: ByteStream, budget: Budget) -> Iterator[ArchiveEntry]:
     """The files and folders of a tar, whose bytes ``stream`` gives."""
     checked = CheckedTar(stream, budget)
     seen = 0

@@ -11,7 +11,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import IO, Any, NoReturn
+from typing import IO, Any, NoReturn, Protocol
 
 from supervisor.errors import PlatformError, shown
 
@@ -38,6 +38,13 @@ _DAMAGE = (
     KeyError,
     OverflowError,
 )
+
+
+class ByteStream(Protocol):
+    """What an archive is read from; ``read`` may give fewer bytes than asked for, and none at the end."""
+
+    def read(self, size: int, /) -> bytes:
+        """At most ``size`` bytes."""
 
 
 @dataclass(frozen=True)

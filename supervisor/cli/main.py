@@ -66,6 +66,22 @@ def _load_token() -> Any:
     return get_group(token)
 
 
+def _load_backup() -> Any:
+    from supervisor.cli.commands.backup_commands import backup
+
+    alone = typer.Typer(add_completion=False)
+    alone.command("backup")(backup)
+    return get_command(alone)
+
+
+def _load_restore() -> Any:
+    from supervisor.cli.commands.backup_commands import restore
+
+    alone = typer.Typer(add_completion=False)
+    alone.command("restore")(restore)
+    return get_command(alone)
+
+
 def _load_runtimes() -> Any:
     from supervisor.runtimes.runtime_commands import app as runtimes
 
@@ -86,6 +102,8 @@ LAZY = {
     "setup": (_load_setup, "Fetch the functions' libraries, once, before the first start."),
     "check": (_load_check, "Audit this host for a server, with a deploy and a call."),
     "token": (_load_token, "Replace the administrator's token."),
+    "backup": (_load_backup, "Write all that the server keeps to one file, while it serves."),
+    "restore": (_load_restore, "Make a data directory of a backup."),
     "runtimes": (_load_runtimes, "Install and list the functions' Python environments."),
 }
 

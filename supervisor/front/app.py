@@ -45,6 +45,8 @@ from supervisor.logs import Retention
 from supervisor.settings import front_settings
 from supervisor.settings.front_settings import FrontSettings
 from supervisor.store import Lookups, Sealer, errors_so_far, load_or_create_key, open_lookups
+from supervisor.store.drivers import DATABASE_NAME
+from supervisor.store.sealing import KEY_NAME
 
 if TYPE_CHECKING:
     from supervisor.front.telemetry.otlp_exporter import Exporter
@@ -56,8 +58,6 @@ Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 
-DATABASE_NAME = "cellblock.db"
-KEY_NAME = "sealing.key"
 # The warden tells the settings when the link opens.  This much later it is stuck, and calls go on without.
 TOLD_SECONDS = 5.0
 
@@ -196,7 +196,10 @@ class Application:
 
         self._reports = reports = forwarding.ForwardingReports(settings, recorder.take_reports, exporter)
         bundles = BundleStore(
-            settings.front_dir / "bundles", settings.bundle_max_bytes, settings.bundle_max_entries
+            settings.front_dir / "bundles",
+            settings.bundle_max_bytes,
+            settings.bundle_max_entries,
+            pieces_of=lookups.pieces_of,
         )
         directory = Directory(
             lookups, settings, warden, lambda template: control.runtime_of(template), bundles, recorder

@@ -20,6 +20,8 @@ from supervisor.store import Sealer
 
 # Without a request the import begins this late: the calls that a restart made wait were answered by then.
 AHEAD_SECONDS = 3.0
+# So often it is looked whether it is time to tidy (``api.bundle_deletion``).
+TIDY_LOOK_S = 60.0
 
 
 class LazyApi:
@@ -78,7 +80,13 @@ class LazyApi:
         # In a thread, because calls go on meanwhile.
         self._app = await asyncio.to_thread(_build, settings=self._settings(), **self._parts)
         self.retune(self._settings())
+        self._tidy()
         gc.freeze()  # the API stays for good, like all that the start made
+
+    def _tidy(self) -> None:
+        """Have what nothing needs any more deleted now and then, whether there are requests or not."""
+        self._app.state.context.tidy()
+        self._loop.call_later(TIDY_LOOK_S, self._tidy)
 
 
 def _build(store_url: str, sealer: Sealer, **parts: Any) -> Any:

@@ -15,13 +15,15 @@ from gunicorn.app.base import BaseApplication
 from gunicorn.glogging import Logger
 
 from supervisor import datagrams, server_log
-from supervisor.front.app import KEY_NAME, Application, FrontConfig
+from supervisor.errors import ConfigurationError
+from supervisor.front.app import Application, FrontConfig
 from supervisor.front.http import process_confinement
 from supervisor.front.http.worker import FrontWorker
 from supervisor.front_start import FrontStart
 from supervisor.join_messages import CONTROL, Join
 from supervisor.store import migrate
-from supervisor.store.sealing import load_or_create_key
+from supervisor.store.lookups import holds_values
+from supervisor.store.sealing import KEY_NAME, load_or_create_key
 
 # gunicorn kills a worker whose event loop does not turn for this long.
 HEARTBEAT_SECONDS = 30
@@ -95,6 +97,12 @@ def main(start: FrontStart, descriptors: Sequence[int]) -> None:
     config = FrontConfig.of(start, *descriptors)
     server_log.configure(config.settings.log_level, config.settings.log_format)
     logging.getLogger("alembic").setLevel(logging.WARNING)
-    migrate(config.store_url)
-    load_or_create_key(config.settings.front_dir / KEY_NAME)  # once, before the workers race for it
+    migrate(config.store_url, config.settings.front_dir / "bundles")
+    key = config.settings.front_dir / KEY_NAME
+    if not key.exists() and holds_values(config.store_url):
+        # A key that is made now would be another one, and could be taken for the one that is missing.
+        raise ConfigurationError(
+            f"cannot open the store: its secrets and variables need their sealing key; put it at {key}"
+        )
+    load_or_create_key(key)  # once, before the workers race for it
     FrontServer(config).run()

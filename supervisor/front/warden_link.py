@@ -80,7 +80,7 @@ DRAINED = "drained"  # the cause of ours that ends calls which outlast the drain
 
 
 class LeaseRefused(PlatformError):
-    """503; the warden gave no cell, for ``reason``: limit, capacity or broken.
+    """503; the warden gave no cell, for ``reason``: limit, capacity, broken or code.
 
     ``is_importing``: other fronts have all instances that there may be, and one of them imports.
     """
@@ -142,6 +142,7 @@ class WardenLink:
         self.on_ended: Callable[[str, Ending], None] = lambda cell, ending: None
         self.on_met: Callable[[str, str, int], None] = lambda cell, what, peak_bytes: None
         self.on_changed: Callable[[str, str], None] = lambda space, name: None
+        self.on_code_lost: Callable[[str, str], bool] = lambda space, name: False
         self.on_reclaim: Callable[[str, str, int], None] = lambda space, name, number: None
         self.on_spare: Callable[[str, str], bool] = lambda space, name: False
         self.on_survey: Callable[[str], tuple[Sequence[FrontRow], int]] = lambda space: ([], 0)

@@ -184,6 +184,13 @@ class SharedSettings:
     bundle_max_entries: int = _setting(
         10_000, ge=1, le=1_000_000, description="files and folders of a bundle"
     )
+    versions_kept: int = _setting(
+        20,
+        ge=1,
+        le=10_000,
+        is_live=True,
+        description="versions kept of each function, the newest, and the active one however old",
+    )
     log_level: Literal["debug", "info", "warning", "error"] = _setting(
         "info", is_live=True, description="the server's own log"
     )

@@ -1,13 +1,13 @@
-"""The store: functions, versions, secrets and variables, in SQLite or PostgreSQL.
+"""The store: functions, versions, their code, secrets and variables, in SQLite or PostgreSQL.
 
-Not here: the code of functions (``supervisor.bundles``), and what a front remembers of the store
+Not here: code on disk (``supervisor.bundles``), and what a front remembers of the store
 (``front.functions``).
 
 Reading order: ``records`` (what comes out), ``schema`` (the tables), ``store`` (each question and change one
 transaction), ``function_queries`` and ``value_queries`` (their statements), ``database`` (transactions by
 SQLAlchemy).  A call asks through ``lookups`` instead, which goes by ``plain_reads`` and ``drivers`` and needs
 no SQLAlchemy.  Both ways share ``deadline_retries`` and ``sealing``.  ``migrate`` makes the tables, from the
-revisions in ``migrations``.
+revisions in ``migrations``.  ``code`` keeps bundles, ``backup`` makes files of stores and stores of files.
 
 This package imports no SQLAlchemy: import ``Store`` from ``supervisor.store.store``.
 """

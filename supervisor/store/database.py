@@ -13,7 +13,8 @@ A Database belongs to the process that opened it; open another one after a fork.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
@@ -24,6 +25,9 @@ from supervisor.store.drivers import Postgres, Sqlite, driver_of, unreadable
 
 _READ_ONLY = "cellblock_read_only"
 _ALONE = 0x63656C6C  # any number; all servers that share a PostgreSQL use the same
+_INCREMENTAL = 2  # of PRAGMA auto_vacuum
+_STEP_PAGES = 256  # 1 MiB: as long as others wait for a step of give_back_space
+_STEPS_MOST = 1 << 16  # 64 GiB; a bound, because others may free pages meanwhile
 # An sqlite3.Error comes from _prepare_sqlite, where SQLAlchemy does not wrap it.
 _FAILURES = (exc.DBAPIError, exc.TimeoutError, sqlite3.Error)
 
@@ -55,6 +59,61 @@ class Database:
 
         # A serialisable transaction would see the tables as they were before it waited for the lock.
         return self._run(locked, {"isolation_level": "READ COMMITTED"})
+
+    @contextmanager
+    def snapshot(self) -> Iterator[sa.Connection]:
+        """A connection that sees the store as it is at the first question, while others write."""
+        options: dict[str, Any] = (
+            {_READ_ONLY: True}
+            if self.engine.dialect.name == "sqlite"
+            else {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
+        )
+        with self.engine.connect() as connection:
+            connection.execution_options(**options)
+            with connection.begin():
+                yield connection
+
+    def give_back_space(self) -> None:
+        """Make an SQLite file smaller by what was deleted, step by step; PostgreSQL sees to that itself."""
+        if self.engine.dialect.name != "sqlite":
+            return
+
+        def step() -> bool:
+            connection = self.engine.raw_connection()
+            try:
+                cursor = connection.cursor()
+                # It frees a page for each step of the statement, and only a script is stepped to its end.
+                cursor.executescript(f"PRAGMA incremental_vacuum({_STEP_PAGES})")
+                left: int = cursor.execute("PRAGMA freelist_count").fetchone()[0]
+                cursor.close()
+                return left > 0
+            finally:
+                connection.close()
+
+        for _ in range(_STEPS_MOST):
+            if not deadline_retries.until_done(step, _FAILURES):
+                return
+
+    def make_shrinkable(self) -> None:
+        """Have ``give_back_space`` work, in an SQLite file that is new or was made by an older server.
+
+        It rewrites the file, which then holds no bundles yet: some kilobytes.
+        """
+        if self.engine.dialect.name != "sqlite":
+            return
+
+        def rewrite() -> None:
+            connection = self.engine.raw_connection()
+            try:
+                cursor = connection.cursor()
+                if cursor.execute("PRAGMA auto_vacuum").fetchone()[0] != _INCREMENTAL:
+                    cursor.execute(f"PRAGMA auto_vacuum={_INCREMENTAL}")
+                    cursor.execute("VACUUM")
+                cursor.close()
+            finally:
+                connection.close()
+
+        deadline_retries.until_done(rewrite, _FAILURES)
 
     def close(self) -> None:
         """Close the connections."""

@@ -26,6 +26,7 @@ BACKOFF_MAX_S = 0.25
 
 # https://www.postgresql.org/docs/current/errcodes-appendix.html
 _SERIALISATION_FAILURE = frozenset({"40001", "40P01", "55P03"})
+_DISK_FULL = "53100"
 _SQLITE_LOST = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
 
 T = TypeVar("T")
@@ -55,8 +56,9 @@ def errors_so_far() -> int:
 def until_done(
     work: Callable[[], T], failures: tuple[type[Exception], ...], but: type[Exception] | tuple[()] = ()
 ) -> T:
-    """The result of ``work``; PlatformError 503 when the database cannot be used, or is busy for DEADLINE_S.
+    """The result of ``work``.
 
+    PlatformError 503 when the database cannot be used, or is busy for DEADLINE_S; 507 when its disk is full.
     ``failures`` are the exceptions of the database.  ``but`` is one of them that goes through to the caller.
     """
     deadline = time.monotonic() + DEADLINE_S
@@ -70,6 +72,10 @@ def until_done(
             if not lost_to_another(error):
                 _errors.count()
                 log.error("cannot use the store: %s", error)
+                if _is_full(error):
+                    raise PlatformError(
+                        507, "The server's disk is full, so nothing can be stored; tell its operator"
+                    ) from error
                 raise _unavailable("cannot be used just now") from error
             if time.monotonic() + backoff_s > deadline:
                 _errors.count()
@@ -87,6 +93,13 @@ def lost_to_another(error: BaseException) -> bool:
         # The low byte is the primary code; the other bytes tell BUSY_SNAPSHOT and the like apart.
         return getattr(original, "sqlite_errorcode", 0) & 0xFF in _SQLITE_LOST
     return getattr(original, "sqlstate", None) in _SERIALISATION_FAILURE
+
+
+def _is_full(error: BaseException) -> bool:
+    original = getattr(error, "orig", None) or error
+    if isinstance(original, sqlite3.OperationalError):
+        return getattr(original, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_FULL
+    return getattr(original, "sqlstate", None) == _DISK_FULL
 
 
 def cannot_open(error: PlatformError) -> ConfigurationError:

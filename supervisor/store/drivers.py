@@ -16,11 +16,13 @@ from urllib.parse import quote
 from supervisor.errors import ConfigurationError
 from supervisor.store import deadline_retries
 
+DATABASE_NAME = "cellblock.db"  # of the embedded store, in the fronts' folder
+
 
 class DriverConnection(Protocol):
     """A connection of either driver; each statement is a transaction of its own."""
 
-    def execute(self, statement: str, parameters: tuple[str, ...] = ..., /) -> Any:
+    def execute(self, statement: str, parameters: tuple[str | int, ...] = ..., /) -> Any:
         """A cursor with the rows."""
 
     def close(self) -> None:

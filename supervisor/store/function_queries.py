@@ -102,12 +102,12 @@ def create(
 
 
 def deploy(
-    connection: sa.Connection, based_on: StoredFunction, content: Content, now: datetime
+    connection: sa.Connection, based_on: StoredFunction, content: Content, now: datetime, kept: int
 ) -> tuple[StoredFunction, bool]:
     """Make ``content`` the active version; the function, and whether a version was added.
 
-    The active version's content again adds none.  StaleWriteError when the function has changed since
-    ``based_on``, which the content was merged and checked with.
+    The active version's content again adds none.  ``kept`` versions stay, the newest.  StaleWriteError when
+    the function has changed since ``based_on``, which the content was merged and checked with.
     """
     found = find(connection, based_on.space, based_on.name)
     if found is None:
@@ -128,6 +128,7 @@ def deploy(
         .where(functions.c.id == found.id)
         .values(active=number, last_number=number, updated_at=now)
     )
+    forget_old(connection, found.id, kept)
     return (
         StoredFunction(
             found.id, found.space, found.name, Version(number, content, now), found.created_at, now
@@ -152,7 +153,8 @@ def version_to_roll_back_to(
         row = connection.execute(query.order_by(versions.c.number.desc()).limit(1)).one_or_none()
         if row is None:
             raise PlatformError(
-                409, f"cannot roll back {shown(name)}: version {found.active.number} is its first"
+                409,
+                f"cannot roll back {shown(name)}: version {found.active.number} is the oldest that it has",
             )
     else:
         row = connection.execute(query.where(versions.c.number == number)).one_or_none()
@@ -176,6 +178,9 @@ def activate(
         raise StaleWriteError
     if version.number == found.active.number:
         return found
+    mine = (versions.c.function_id == found.id) & (versions.c.number == version.number)
+    if connection.execute(sa.select(versions.c.number).where(mine)).first() is None:
+        raise StaleWriteError  # it was old, and is no longer kept
     connection.execute(
         functions.update().where(functions.c.id == found.id).values(active=version.number, updated_at=now)
     )
@@ -192,6 +197,29 @@ def delete(connection: sa.Connection, space: str, name: str) -> frozenset[str]:
     connection.execute(versions.delete().where(mine))
     connection.execute(functions.delete().where(functions.c.id == identifier))
     return frozenset(digests)
+
+
+def forget_old(connection: sa.Connection, identifier: str, kept: int) -> None:
+    """Delete a function's versions but the newest ``kept``, and the active one, however old."""
+    mine = versions.c.function_id == identifier
+    newest = (
+        sa.select(versions.c.number)
+        .where(mine)
+        .order_by(versions.c.number.desc())
+        .limit(kept)
+        .scalar_subquery()
+    )
+    active = sa.select(functions.c.active).where(functions.c.id == identifier).scalar_subquery()
+    connection.execute(
+        versions.delete().where(mine, versions.c.number.not_in(newest), versions.c.number != active)
+    )
+
+
+def with_too_many(connection: sa.Connection, kept: int) -> tuple[str, ...]:
+    """The ids of the functions that have more than ``kept`` versions."""
+    counted = sa.select(versions.c.function_id).group_by(versions.c.function_id)
+    found = counted.having(sa.func.count() > kept)
+    return tuple(connection.execute(found).scalars())
 
 
 def page(

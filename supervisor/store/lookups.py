@@ -8,7 +8,7 @@ store go through ``store``.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from supervisor.errors import ConfigurationError, PlatformError
@@ -29,6 +29,8 @@ _DEPLOYMENT = (
 _OPTIONS = f"SELECT functions.space, functions.name, versions.options {_ACTIVE}"
 _VALUES = "SELECT kind, name, sealed FROM space_values WHERE space = ?"
 _ANYTHING = "SELECT id FROM functions LIMIT 1"
+_BUNDLE = "SELECT upload, pieces FROM bundles WHERE digest = ?"
+_PIECE = "SELECT content FROM bundle_pieces WHERE upload = ? AND number = ?"
 _ANY_VALUE = "SELECT space, kind, name, sealed FROM space_values LIMIT 1"
 
 
@@ -47,6 +49,15 @@ def open_lookups(url: str, sealer: Sealer) -> Lookups:
         lookups.close()
         raise
     return lookups
+
+
+def holds_values(url: str) -> bool:
+    """Whether a store has secrets or variables, which need the key that sealed them; PlatformError 503."""
+    reader = PlainReader(driver_of(url))
+    try:
+        return bool(reader.rows(_ANY_VALUE))
+    finally:
+        reader.close()
 
 
 class Lookups:
@@ -106,3 +117,16 @@ class Lookups:
         for kind, name, sealed in self._reader.rows(_VALUES, space):
             found[kind][name] = self._sealer.open_value(sealed, space=space, kind=kind, name=name)
         return SpaceValues(found["secret"], found["variable"])
+
+    def pieces_of(self, digest: str) -> Iterator[bytes] | None:
+        """The pieces of a bundle, each read when it is asked for; None if the store has no such bundle.
+
+        One that is deleted meanwhile ends early, and its reader finds that something is missing.
+        """
+        for upload, number in self._reader.rows(_BUNDLE, digest):
+            return (
+                bytes(content)
+                for index in range(number)
+                for (content,) in self._reader.rows(_PIECE, upload, index)
+            )
+        return None

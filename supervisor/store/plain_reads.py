@@ -38,7 +38,7 @@ class PlainReader:
                 connection.close()
             self._idle.put(None)
 
-    def rows(self, statement: str, *parameters: str) -> list[tuple[Any, ...]]:
+    def rows(self, statement: str, *parameters: str | int) -> list[tuple[Any, ...]]:
         """The rows of one statement, which has ``?`` for its parameters; PlatformError 503."""
         text = self.driver.statement(statement)
         return self._ask(lambda connection: connection.execute(text, parameters).fetchall())

@@ -3,7 +3,9 @@
 Rule 1: a row of ``versions`` is never changed; deploying adds one, rolling back changes
 ``functions.active``.
 Rule 2: ``functions.last_number`` only grows, so that a version's number is never given twice.
-Rule 3: a secret or variable is stored in ``space_values.sealed`` only; no column holds its plain text.
+Rule 3: a bundle's pieces are committed before the row of ``bundles`` that names them; neither ever changes.
+Pieces that no row names are those of an upload that goes on, or that was cut off.
+Rule 4: a secret or variable is stored in ``space_values.sealed`` only; no column holds its plain text.
 
 The migrations in ``migrations/versions`` make these tables; a test compares the two.
 """
@@ -60,4 +62,24 @@ space_values = sa.Table(
     sa.Column("sealed", sa.LargeBinary, nullable=False),
     sa.Column("size", sa.Integer, nullable=False),  # bytes of the name and of the value before sealing
     sa.Column("updated_at", sa.DateTime, nullable=False),
+)
+
+bundles = sa.Table(
+    "bundles",
+    metadata,
+    sa.Column("digest", sa.String(64), primary_key=True),
+    sa.Column("upload", sa.String(26), nullable=False),  # a ULID: says when it began
+    sa.Column("pieces", sa.Integer, nullable=False),
+    sa.Column("size", sa.BigInteger, nullable=False),  # bytes of all pieces
+    # When it was deployed last, or the last function with it was deleted; UTC.
+    sa.Column("used_at", sa.DateTime, nullable=False),
+    sa.UniqueConstraint("upload"),
+)
+
+bundle_pieces = sa.Table(
+    "bundle_pieces",
+    metadata,
+    sa.Column("upload", sa.String(26), primary_key=True),
+    sa.Column("number", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("content", sa.LargeBinary, nullable=False),
 )

@@ -20,6 +20,7 @@ from supervisor.errors import ConfigurationError, PlatformError
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+KEY_NAME = "sealing.key"
 KEY_BYTES = 32
 NONCE_BYTES = 12
 FORMAT = b"\x01"
@@ -92,13 +93,14 @@ def load_or_create_key(path: Path) -> bytes:
     """
     for _ in range(2):  # twice, because another process may make it between our look and our link
         try:
-            return _load(path)
+            return load_key(path)
         except FileNotFoundError:
             _create(path)
-    return _load(path)
+    return load_key(path)
 
 
-def _load(path: Path) -> bytes:
+def load_key(path: Path) -> bytes:
+    """The key in the file; FileNotFoundError, and ConfigurationError as in ``load_or_create_key``."""
     try:
         # NONBLOCK: a named pipe in its place must not hang the start.
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)

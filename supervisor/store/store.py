@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import sqlalchemy as sa
 
 from supervisor.store import database, function_queries, value_queries
+from supervisor.store.code import bundle_queries, bundle_uploads
 from supervisor.store.records import (
     Content,
     Page,
@@ -38,7 +40,7 @@ def open_store(url: str, sealer: Sealer) -> Store:
 
 
 class Store:
-    """Functions, their versions, and the secrets and variables of spaces.
+    """Functions, their versions and bundles, and the secrets and variables of spaces.
 
     PlatformError 503 from any method when the database cannot be used within its deadline.
     """
@@ -93,14 +95,18 @@ class Store:
             lambda connection: function_queries.create(connection, space, name, content, now)
         )
 
-    def deploy(self, based_on: StoredFunction, content: Content) -> tuple[StoredFunction, bool]:
+    def deploy(
+        self, based_on: StoredFunction, content: Content, versions_kept: int
+    ) -> tuple[StoredFunction, bool]:
         """Make ``content`` the active version; the function, and whether a version was added for it.
 
-        ``based_on`` is the function that the content was merged and checked with: StaleWriteError when it
-        has changed since, PlatformError 404 when it is gone.
+        Of its versions the newest ``versions_kept`` stay.  ``based_on`` is the function that the content was
+        merged and checked with: StaleWriteError when it has changed since, PlatformError 404 when it is gone.
         """
         now = self._now()
-        return self._db.write(lambda connection: function_queries.deploy(connection, based_on, content, now))
+        return self._db.write(
+            lambda connection: function_queries.deploy(connection, based_on, content, now, versions_kept)
+        )
 
     def version_to_roll_back_to(
         self, space: str, name: str, number: int | None
@@ -122,7 +128,15 @@ class Store:
 
     def delete_function(self, space: str, name: str) -> frozenset[str]:
         """Delete a function with all its versions; the digests that they named.  PlatformError 404."""
-        return self._db.write(lambda connection: function_queries.delete(connection, space, name))
+        now = self._now()
+
+        def delete(connection: Any) -> frozenset[str]:
+            digests = function_queries.delete(connection, space, name)
+            for digest in sorted(digests):  # a deploy of the same code may be about to be committed
+                bundle_queries.touch(connection, digest, now)
+            return digests
+
+        return self._db.write(delete)
 
     def versions(
         self, space: str, name: str, limit: int, *, before: int | None = None
@@ -135,6 +149,32 @@ class Store:
     def digests(self) -> frozenset[str]:
         """The digest of every bundle that a version names."""
         return self._db.read(function_queries.digests)
+
+    # Bundles
+
+    def put_bundle(self, digest: str, pack: Callable[[Callable[[bytes], None]], None]) -> None:
+        """Keep a bundle, unless it is there; ``pack`` gives its pieces.  A version may name it afterwards.
+
+        PlatformError 507 when the disk is full.
+        """
+        bundle_uploads.put_bundle(self._db, digest, pack, self._now())
+
+    def tidy(self, versions_kept: int, unused_s: float) -> tuple[str, ...]:
+        """Delete what nothing needs: old versions, bundles that none names, pieces of broken uploads.
+
+        A bundle and a piece stay until they were not used for ``unused_s``.  Returns the bundles' digests.
+        """
+        too_many = partial(function_queries.with_too_many, kept=versions_kept)
+        for identifier in self._db.read(too_many):
+            self._db.write(partial(function_queries.forget_old, identifier=identifier, kept=versions_kept))
+        before = self._now() - timedelta(seconds=unused_s)
+        deleted = self._db.write(partial(bundle_queries.delete_unused, before=before))
+        uploads = self._db.read(partial(bundle_queries.unnamed_uploads, before=before))
+        for upload in uploads:  # a transaction each, because one may have gigabytes
+            self._db.write(partial(bundle_queries.delete_pieces, upload=upload))
+        if uploads:
+            self._db.give_back_space()
+        return deleted
 
     # Secrets and variables
 

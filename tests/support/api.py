@@ -45,7 +45,10 @@ class Front:
         self.store: Store = open_store(url, sealer)
         self.lookups = open_lookups(url, sealer)
         self.bundles = BundleStore(
-            folder / "bundles", self.settings.bundle_max_bytes, self.settings.bundle_max_entries
+            folder / "bundles",
+            self.settings.bundle_max_bytes,
+            self.settings.bundle_max_entries,
+            pieces_of=self.lookups.pieces_of,
         )
         self.control = FakeControl(self.bundles)
         self.app = build_api(

@@ -19,6 +19,7 @@ from types import FrameType
 from typing import Any
 
 from supervisor import datagrams
+from supervisor.bundles.whole_mark import WHOLE_MTIME
 from supervisor.datagrams import Plain, pair
 from supervisor.function_limits import DEFAULT_CEILINGS
 from supervisor.link_messages import LINK, TO_FRONT, CellEnded, Leased, LeaseRefusal
@@ -342,9 +343,15 @@ def error_at_line(number: int) -> Iterator[Callable[[], bool]]:
         sys.settrace(before)
 
 
+def whole(bundle: Path) -> None:
+    """Mark the folder of a bundle as its front does when nothing of it is missing."""
+    os.utime(bundle, (0, WHOLE_MTIME))
+
+
 def unconfined(folder: Path) -> Confinement:
     """A confinement without namespaces and cgroups, with one bundle."""
     (folder / DIGEST).mkdir()
+    whole(folder / DIGEST)
     return Confinement(Tier.NONE, Cgroups("scripted", {}), {}, Bundles(folder, as_mounts=False), None, {})
 
 

@@ -1,4 +1,4 @@
-"""Removes bundles that no version names any more."""
+"""Removes what nothing names any more: old versions, and bundles in the store and on disk."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import logging
 import time
 from collections.abc import Callable
 
-from supervisor.bundles.bundle_store import BundleStore
+from supervisor.bundles.bundle_store import COLLECT_AFTER_S, BundleStore
 from supervisor.errors import PlatformError
 from supervisor.store.store import Store
 
@@ -14,8 +14,9 @@ EVERY_S = 600.0  # a bundle is kept for an hour at least, so looking more often 
 log = logging.getLogger(__name__)
 
 
-def collect_bundles(store: Store, bundles: BundleStore) -> tuple[str, ...]:
-    """Remove the bundles that no version names; returns their digests.  Blocks."""
+def collect_bundles(store: Store, bundles: BundleStore, versions_kept: int) -> tuple[str, ...]:
+    """Remove old versions, and the bundles that no version names; returns the digests on disk.  Blocks."""
+    store.tidy(versions_kept, COLLECT_AFTER_S)
     # In this order: the bundle of a version that is added meanwhile was touched meanwhile, and is kept.
     in_use = store.digests()
     return bundles.collect(in_use)
@@ -24,9 +25,17 @@ def collect_bundles(store: Store, bundles: BundleStore) -> tuple[str, ...]:
 class BundleDeletion:
     """Removes unused bundles every EVERY_S at most; the first time EVERY_S after the process started."""
 
-    def __init__(self, store: Store, bundles: BundleStore, now: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        store: Store,
+        bundles: BundleStore,
+        versions_kept: Callable[[], int],
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """``versions_kept()`` is the setting in force."""
         self._store = store
         self._bundles = bundles
+        self._versions_kept = versions_kept
         self._now = now
         self._last = now()
 
@@ -41,7 +50,7 @@ class BundleDeletion:
     def collect(self) -> None:
         """Remove unused bundles; a failure is logged, and the next time tries again."""
         try:
-            removed = collect_bundles(self._store, self._bundles)
+            removed = collect_bundles(self._store, self._bundles, self._versions_kept())
         except (OSError, PlatformError) as error:
             log.warning("cannot collect unused bundles: %s", error)
             return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Coroutine
 from typing import Annotated, Any, ParamSpec, TypeVar, cast
 
@@ -11,6 +12,7 @@ from starlette.concurrency import run_in_threadpool
 
 from supervisor.bundles.bundle_store import BundleStore
 from supervisor.bundles.shadows import warnings_of
+from supervisor.errors import PlatformError
 from supervisor.front.api.bundle_deletion import BundleDeletion
 from supervisor.front.api_control import ApiControl
 from supervisor.front.following.log_pages import ReadingThreads
@@ -21,6 +23,8 @@ from supervisor.function_options import Options
 from supervisor.settings.front_settings import FrontSettings
 from supervisor.store import Content
 from supervisor.store.store import Store
+
+log = logging.getLogger(__name__)
 
 # Versions whose warnings are remembered; a bundle never changes.
 WARNINGS_KEPT = 2000
@@ -46,7 +50,7 @@ class Context:
         self.bundles = bundles
         self.settings = settings
         self.control = control
-        self._bundle_deletion = BundleDeletion(store, bundles)
+        self._bundle_deletion = BundleDeletion(store, bundles, lambda: self.settings.versions_kept)
         self._running: set[asyncio.Task[Any]] = set()
         self._warnings: dict[tuple[str, str], tuple[str, ...]] = {}
 
@@ -78,11 +82,20 @@ class Context:
         if known is None:
             runtimes = self.control.runtimes()
             runtime = content.template if content.template in runtimes else runtimes[0]
-            known = await self.blocking(warnings_of, self.bundles.path(content.digest), runtime)
+            known = await self.blocking(self._looked_at, content.digest, runtime)
+            if known is None:
+                return ()
             if len(self._warnings) >= WARNINGS_KEPT:
                 self._warnings.clear()
             self._warnings[key] = known
         return known
+
+    def _looked_at(self, digest: str, runtime: str) -> tuple[str, ...] | None:
+        try:
+            return warnings_of(self.bundles.ensure(digest), runtime)
+        except PlatformError as error:  # a list of functions shows the others, and this one without warnings
+            log.warning("cannot look at bundle %s: %s", digest, error.message)
+            return None
 
     def _start(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
         task = asyncio.create_task(work)

@@ -11,6 +11,7 @@ import base64
 import binascii
 import string
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from supervisor.errors import PlatformError, shown
@@ -50,6 +51,7 @@ async def create(
     _check_settings(context, content)
     content = replace(content, digest=await context.blocking(_add, context, wanted.source.code))
     await _check_bundle(context, content)
+    await _keep_bundle(context, content.digest)
 
     async def commit() -> StoredFunction:
         made = await context.blocking(context.store.create_function, space, wanted.name, content)
@@ -83,10 +85,15 @@ async def change(
             content = replace(content, digest=digest)
         before = found.active.content
         if (content.template, content.digest) != (before.template, before.digest):
+            if wanted.source is None:
+                await context.blocking(context.bundles.ensure, content.digest)
             await _check_bundle(context, content)
+        if wanted.source is not None:
+            await _keep_bundle(context, content.digest)
 
         async def commit(found: StoredFunction = found, content: Content = content) -> StoredFunction:
-            changed, _ = await context.blocking(context.store.deploy, found, content)
+            kept = context.settings.versions_kept
+            changed, _ = await context.blocking(context.store.deploy, found, content, kept)
             # Announced even if nothing changed: a caller may repeat a PUT whose announcement failed.
             await context.control.function_changed(space, name)
             return changed
@@ -193,6 +200,11 @@ async def _check_bundle(context: Context, content: Content) -> None:
             f"cannot use the bundle: {check.message}",
             {} if check.line is None else {"line": check.line},
         )
+
+
+async def _keep_bundle(context: Context, digest: str) -> None:
+    """Have the bundle in the store, before a version names it.  The folder on disk is only a cache."""
+    await context.blocking(context.store.put_bundle, digest, partial(context.bundles.pack, digest))
 
 
 def _contended(name: str) -> PlatformError:

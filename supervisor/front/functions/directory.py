@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Coroutine
 from typing import Any
 
 from supervisor.bundles.bundle_store import BundleStore
 from supervisor.bundles.imported_names import imports_of
+from supervisor.errors import PlatformError
 from supervisor.front.functions.deployed_limits import limits_in_force
 from supervisor.front.functions.function_entry import FunctionEntry, entry_of
 from supervisor.front.functions.public_functions import PublicFunctions
@@ -37,6 +38,10 @@ log = logging.getLogger("cellblock.front")
 UNKNOWN_MAX = 10_000
 # An instance that was idle for so long may go to another front that has a call for it.
 SPARE_AFTER_S = 1.0
+# So often a front looks whether the code of its instances is still on disk: a system call for each function.
+CODE_LOOK_S = 5.0
+# Code that is lost so often between two sweeps is lost whatever we do, and its calls fail.
+CODE_LOST_MOST = 5
 # At the server's end: from the warden's kill of the instances that still leave to its word on that.
 FINISH_SLACK_S = 0.5
 
@@ -76,6 +81,7 @@ class Directory:
         # Called after a function was deleted.
         self.on_deleted: Callable[[str, str], None] = lambda space, name: None
         warden.on_changed = self.changed
+        warden.on_code_lost = self._code_lost
         warden.on_reclaim = self._reclaim
         warden.on_spare = self._spare
         warden.on_ended = self._ended
@@ -83,6 +89,8 @@ class Directory:
         warden.on_survey = lambda space: self.call_counters.rows(space, self._loop.time())
         self._loop = asyncio.get_running_loop()
         self._sweeper = self._loop.call_later(SWEEP_SECONDS, self._sweep)
+        self._codes_lost = Counter[FunctionKey]()
+        self._code_looked_at = self._loop.time()
 
     # ---- functions --------------------------------------------------------------------------
 
@@ -115,9 +123,9 @@ class Directory:
         self.public.found(key, function.limits.public)
 
     def _read(self, key: FunctionKey) -> tuple[Deployment | None, tuple[str, ...]]:
-        """The function's active version and the modules that it imports; blocks."""
+        """The function's active version, whose code is on disk then, and the modules it imports; blocks."""
         deployment = self._store.deployment(*key)
-        return deployment, imports_of(self._bundles.path(deployment.digest)) if deployment else ()
+        return deployment, imports_of(self._bundles.ensure(deployment.digest)) if deployment else ()
 
     def _entry(self, deployment: Deployment, imports: tuple[str, ...]) -> FunctionEntry:
         if self._recorder is not None:
@@ -185,6 +193,29 @@ class Directory:
             self._retired.add(function.pool)
         self._in_background(self._start_kept([key]))
 
+    def _code_lost(self, space: str, name: str) -> bool:
+        """Somebody deleted the function's code on disk: its instances are replaced by ones that have it.
+
+        The next look-up has it brought back.  False if that did not help CODE_LOST_MOST times just now.
+        """
+        self._codes_lost[(space, name)] += 1
+        if self._codes_lost[(space, name)] > CODE_LOST_MOST:
+            return False
+        log.warning("the code of %s/%s is brought back from the store: it was deleted on disk", space, name)
+        self.changed(space, name)
+        self._in_background(self._warden.changed(space, name))
+        return True
+
+    async def _look_at_code(self) -> None:
+        """Find the functions with instances whose code was deleted."""
+        running = {key: entry.deployment.digest for key, entry in self.functions.items() if entry.instances}
+
+        def lost() -> list[FunctionKey]:
+            return [key for key, digest in running.items() if not self._bundles.exists(digest)]
+
+        for key in await asyncio.to_thread(lost):
+            self._code_lost(*key)
+
     async def forget_logs(self, space: str, name: str) -> None:
         """Delete the log of a function that was deleted; its calls that still run log nothing more."""
         self.on_deleted(space, name)
@@ -211,7 +242,11 @@ class Directory:
 
     async def _start_kept(self, keys: list[FunctionKey]) -> None:
         for key in keys:
-            function = await self.find(*key)
+            try:
+                function = await self.find(*key)
+            except PlatformError as error:
+                log.error("%s/%s cannot be kept ready: %s", *key, error.message)
+                continue
             if function is None:
                 await self.forget_logs(*key)
             elif function.limits.min_instances:
@@ -284,5 +319,9 @@ class Directory:
             function.pool.look_after(now - self._settings.freeze_seconds, function.allowance)
             if function.limits.min_instances:
                 function.pool.keep()
+        self._codes_lost.clear()
+        if now - self._code_looked_at >= CODE_LOOK_S:
+            self._code_looked_at = now
+            self._in_background(self._look_at_code())
         self._retired = {pool for pool in self._retired if pool.instances or pool.leaving}
         self._sweeper = self._loop.call_later(SWEEP_SECONDS, self._sweep)

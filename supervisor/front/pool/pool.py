@@ -205,6 +205,8 @@ class Pool:
         try:
             lease = await self._warden.lease(request)
         except LeaseRefused as refused:
+            if refused.reason == "code" and self._warden.on_code_lost(*self.identity.whose[:2]):
+                return  # this pool is retired now
             if request.mode != "keep":
                 self._refused(refused)
             return

@@ -14,6 +14,7 @@ import stat
 from dataclasses import dataclass
 from pathlib import Path
 
+from supervisor.bundles.whole_mark import WHOLE_MTIME
 from supervisor.warden.jail import _host_syscalls as sys_
 
 log = logging.getLogger("cellblock.code")
@@ -49,12 +50,15 @@ class Bundles:
             nothing.mkdir(mode=0o555, exist_ok=True)
             self._nothing = os.open(nothing, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         self._as_mounts = as_mounts
+        self._descriptor = self._opened()
+
+    def _opened(self) -> int:
         # The only path of the fronts that is ever opened; bundles are opened relative to this descriptor.
-        self._descriptor = os.open(folder, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        return os.open(self.folder, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
 
     def open(self, digest: str) -> BundleCode:
-        """Open the bundle with that digest.  Raises OSError if it is missing."""
-        directory_fd = sys_.open_beneath(self._descriptor, digest)
+        """Open the bundle with that digest.  Raises FileNotFoundError if it is not whole, else OSError."""
+        directory_fd = self._whole(digest)
         if not self._as_mounts:
             return BundleCode(directory_fd, digest)
         try:
@@ -73,6 +77,20 @@ class Bundles:
             os.close(tree)
             raise
         return BundleCode(tree, digest)
+
+    def _whole(self, digest: str) -> int:
+        """Open the bundle's folder, to which nothing was done since its front made it."""
+        try:
+            directory_fd = sys_.open_beneath(self._descriptor, digest)
+        except FileNotFoundError:
+            # Somebody may have deleted the folder of all bundles, and a front have made another.
+            descriptor, self._descriptor = self._descriptor, self._opened()
+            os.close(descriptor)
+            directory_fd = sys_.open_beneath(self._descriptor, digest)
+        if int(os.fstat(directory_fd).st_mtime) != WHOLE_MTIME:
+            os.close(directory_fd)
+            raise FileNotFoundError(errno.ENOENT, "a part of it was deleted", digest)
+        return directory_fd
 
     def close(self) -> None:
         """Close the folder, at shutdown."""

@@ -261,6 +261,9 @@ class Desk:
     def _tie(self, request: Request, cell: Cell) -> None:
         try:
             code = self._bundles.open(request.digest)
+        except FileNotFoundError as error:
+            self._refuse(request, "code", f"its code is not on disk: {error.strerror}")
+            return
         except OSError as error:
             self._refuse(request, "broken", f"its code cannot be opened: {error}")
             return

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import shutil
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -99,29 +100,37 @@ def test_a_store_that_is_away_is_a_503_with_retry_after(api, hello, monkeypatch)
     assert response.headers["retry-after"] == "1"
 
 
-def test_a_bundle_that_is_missing_on_disk_is_a_500_that_says_so(api, hello):
-    folder = api.bundles.path(hello["digest"])
-    folder.rename(folder.with_name("elsewhere"))
+def test_a_bundle_that_is_missing_on_disk_comes_from_the_store(api, hello):
+    before = api("GET", f"{HELLO}/code").json()
+    shutil.rmtree(api.bundles.root)
+    assert api("GET", f"{HELLO}/code").json() == before
+    assert api.bundles.exists(hello["digest"])
+
+
+def test_a_bundle_that_is_missing_in_the_store_too_is_a_500_that_says_so(api, hello):
+    shutil.rmtree(api.bundles.root)
+    api.bundles._pieces_of = lambda digest: None
     refused(api("GET", f"{HELLO}/code"), 500, "missing on the server")
+    assert api("GET", HELLO).json()["warnings"] == []
 
 
 def test_the_bundles_of_a_deleted_function_are_collected_but_not_at_once(api, hello):
     used = deploy(api, "other", OTHER_CODE)["digest"]
     api("DELETE", HELLO)
-    assert collect_bundles(api.store, api.bundles) == ()
+    assert collect_bundles(api.store, api.bundles, 20) == ()
     api.bundles._now = lambda: datetime.now(UTC).timestamp() + 3601
-    assert collect_bundles(api.store, api.bundles) == (hello["digest"],)
+    assert collect_bundles(api.store, api.bundles, 20) == (hello["digest"],)
     assert (api.bundles.exists(hello["digest"]), api.bundles.exists(used)) == (False, True)
 
 
 def test_housekeeping_is_due_now_and_then_and_survives_a_failure(api, monkeypatch, caplog):
     now = [0.0]
-    housekeeping = BundleDeletion(api.store, api.bundles, lambda: now[0])
+    housekeeping = BundleDeletion(api.store, api.bundles, lambda: 20, lambda: now[0])
     assert not housekeeping.is_due()
     now[0] = EVERY_S
     assert (housekeeping.is_due(), housekeeping.is_due()) == (True, False)
     housekeeping.collect()
-    monkeypatch.setattr(api.bundles, "root", Path("/nonexistent"))
+    monkeypatch.setattr(api.bundles, "root", Path("/dev/null/bundles"))
     with caplog.at_level(logging.WARNING):
         housekeeping.collect()
     assert "cannot collect" in caplog.text

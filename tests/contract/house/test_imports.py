@@ -73,6 +73,8 @@ WALLS: dict[str, tuple[str, ...]] = {
     "supervisor.cli.checking.trial": ("supervisor.front", "supervisor.store"),
     "supervisor.cli.commands.check_command": ("supervisor.front", "supervisor.store"),
     "supervisor.cli.commands.token_command": ("supervisor.front", "supervisor.store"),
+    # It reads and makes the files of a data directory, and asks no server.
+    "supervisor.cli.commands.backup_commands": ("supervisor.front", "supervisor.warden"),
     "supervisor.cli.serving.serve": ("supervisor.front", "supervisor.store"),
     "supervisor.settings": ROOMS,
     "supervisor.bundles": ROOMS,

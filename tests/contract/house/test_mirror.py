@@ -125,6 +125,12 @@ HELD_BY: dict[str, dict[str, str]] = {
     "supervisor/store": {
         "deadline_retries.py": "unit/store/test_store.py",
         "drivers.py": "unit/store/test_database.py",
+        "backup/backing_up.py": "contract/backup/test_backup.py",
+        "backup/backup_file.py": "contract/backup/test_backup.py",
+        "backup/restoring.py": "contract/backup/test_backup.py",
+        "backup/sealed_key.py": "contract/backup/test_backup.py",
+        "code/bundle_queries.py": "unit/store/code/test_bundle_uploads.py",
+        "code/takeover.py": "contract/backup/test_upgrade.py",
         "migrate.py": "unit/store/test_database.py",
         "plain_reads.py": "unit/store/test_lookups.py",
         "records.py": "unit/store/test_function_queries.py",

@@ -35,7 +35,7 @@ def test_what_the_store_writes_the_lookups_read(store, lookups):
         ("demo", "hello", content.options),
         ("other", "hello", SECOND.options),
     ]
-    store.deploy(made, SECOND)
+    store.deploy(made, SECOND, 20)
     assert lookups.deployment("demo", "hello").digest == SECOND.digest
     store.delete_function("demo", "hello")
     assert lookups.deployment("demo", "hello") is None
@@ -59,7 +59,7 @@ def test_every_answer_is_of_one_moment_while_another_process_writes(url, store, 
         f"store = open_store(sys.argv[1], Sealer({KEY!r}))\n"
         f"for n in range(2, {WRITES + 1}):\n"
         "    content = Content(f'{n:064x}', 'python3-http', '', {'N': str(n)}, {})\n"
-        "    store.deploy(store.function('demo', 'hello'), content)\n"
+        "    store.deploy(store.function('demo', 'hello'), content, 20)\n"
         "store.close()\n"
     )
     seen: list[list[int]] = [[], []]

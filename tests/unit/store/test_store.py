@@ -22,7 +22,7 @@ def test_deploys_from_many_fronts_at_once_give_each_its_own_version(opened):
         def deploy() -> int:
             while True:
                 try:
-                    return store.deploy(store.function("demo", "hello"), content)[0].active.number
+                    return store.deploy(store.function("demo", "hello"), content, 20)[0].active.number
                 except StaleWriteError:
                     continue
 

@@ -55,7 +55,6 @@ async def create_function(
 ) -> FunctionOut:
     """Create a function and deploy it as version 1."""
     made = await deploys.create(context, space, body, may_create_space=create_space)
-    context.tidy()
     return await described(context, made)
 
 
@@ -96,7 +95,6 @@ async def change_function(context: Given, space: SpaceIn, name: NameIn, body: Fu
     What is given replaces the whole field: ``options`` and ``env`` too (PATCH merges them).
     """
     changed = await deploys.change(context, space, name, body)
-    context.tidy()
     return await described(context, changed)
 
 
@@ -111,7 +109,6 @@ async def change_function(context: Given, space: SpaceIn, name: NameIn, body: Fu
 async def patch_function(context: Given, space: SpaceIn, name: NameIn, body: FunctionPatch) -> FunctionOut:
     """Deploy a change as PUT does, but merge ``options`` and ``env`` with what is there (RFC 7396)."""
     changed = await deploys.change(context, space, name, body)
-    context.tidy()
     return await described(context, changed)
 
 
@@ -119,7 +116,6 @@ async def patch_function(context: Given, space: SpaceIn, name: NameIn, body: Fun
 async def delete_function(context: Given, space: SpaceIn, name: NameIn) -> None:
     """Delete a function with all its versions.  Calls that run already finish."""
     await deploys.delete(context, space, name)
-    context.tidy()
 
 
 @router.get("/{name}/code")

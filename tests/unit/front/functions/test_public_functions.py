@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,6 +14,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from supervisor.bundles.bundle_store import BundleStore
+from supervisor.bundles.whole_mark import WHOLE_MTIME
 from supervisor.front.functions.directory import Directory
 from supervisor.front.functions.public_functions import PublicFunctions
 from supervisor.store import Deployment, FunctionKey
@@ -46,6 +48,8 @@ def run(tmp_path: Path, scenario: Callable[[Directory, Functions], Awaitable[Non
         store = Functions()
         (tmp_path / "bundles").mkdir(exist_ok=True)
         bundles = BundleStore(tmp_path / "bundles", 1 << 20, 100)
+        bundles.path("0" * 64).mkdir()
+        os.utime(bundles.path("0" * 64), (0, WHOLE_MTIME))  # nothing of it is missing
         directory = Directory(
             store,  # type: ignore[arg-type]
             told(),

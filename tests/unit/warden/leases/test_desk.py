@@ -41,6 +41,7 @@ from tests.support.scripted_host import (
     dead_process,
     lease,
     unconfined,
+    whole,
 )
 from worker.message_fields import fields_of
 from worker.message_table import Malformed, MessageTable, TableRow
@@ -575,6 +576,7 @@ def test_where_openat2_is_not_there_a_bundle_is_opened_part_by_part(
 ) -> None:
     (tmp_path / DIGEST).mkdir()
     monkeypatch.setattr(sys_, "_NR_OPENAT2", 999)  # ENOSYS, as RestrictSUIDSGID answers
+    whole(tmp_path / DIGEST)
     bundles = Bundles(tmp_path, as_mounts=False)
     bundles.open(DIGEST).close()
     (tmp_path / ("cd" * 32)).symlink_to(tmp_path / DIGEST)
@@ -594,6 +596,7 @@ def test_control_a_plain_open_follows_the_link(tmp_path: Path) -> None:
 def test_a_pipe_in_a_bundle_that_is_copied_is_an_error_at_once(tmp_path: Path) -> None:
     (tmp_path / DIGEST).mkdir()
     os.mkfifo(tmp_path / DIGEST / "handler.py")
+    whole(tmp_path / DIGEST)
     bundles = Bundles(tmp_path, as_mounts=False)
     code = bundles.open(DIGEST)
     (tmp_path / "copy").mkdir()
@@ -611,6 +614,7 @@ def test_of_the_modes_of_a_bundle_that_is_copied_whether_a_file_can_be_executed_
     for name, mode in (("bin/tool", 0o4711), ("handler.py", 0o2666)):
         (tmp_path / DIGEST / name).write_bytes(b"")
         (tmp_path / DIGEST / name).chmod(mode)
+    whole(tmp_path / DIGEST)
     bundles = Bundles(tmp_path, as_mounts=False)
     code = bundles.open(DIGEST)
     (tmp_path / "copy").mkdir()

@@ -14,7 +14,7 @@ from supervisor.warden.cells.code_mount import Bundles, copy_bundle
 from supervisor.warden.cells.confinement import Confinement
 from supervisor.warden.leases.accounts import Accounts
 from tests.support.eventually import eventually
-from tests.support.scripted_host import DIGEST, Clock, ScriptedHost, dead_process, unconfined
+from tests.support.scripted_host import DIGEST, Clock, ScriptedHost, dead_process, unconfined, whole
 from tests.unit.warden.leases.test_desk import leased
 
 NEVER_WAITS = os.O_NONBLOCK
@@ -62,6 +62,7 @@ def test_control_a_copy_that_waits_and_takes_any_file_takes_what_a_pipe_says_whe
     (tmp_path / DIGEST).mkdir()
     pipe = tmp_path / DIGEST / "handler.py"
     os.mkfifo(pipe)
+    whole(tmp_path / DIGEST)
     bundles = Bundles(tmp_path, as_mounts=False)
     code = bundles.open(DIGEST)
     (tmp_path / "copy").mkdir()

@@ -1,0 +1,193 @@
+"""A file becomes a data directory: ``front/`` gets its name when all that is in it is whole and on disk.
+
+A run that was killed leaves ``.restoring/`` in the data directory, which the next one removes.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+from typing import IO, Any
+
+import sqlalchemy as sa
+from sqlalchemy import exc
+
+from supervisor.errors import ConfigurationError, PlatformError, shown
+from supervisor.store import database
+from supervisor.store.backup import backup_file
+from supervisor.store.backup.backup_file import Header, Progress
+from supervisor.store.drivers import DATABASE_NAME
+from supervisor.store.lookups import open_lookups
+from supervisor.store.migrate import knows, make_tables, migrate
+from supervisor.store.sealing import KEY_NAME, Sealer
+
+UNFINISHED = ".restoring"
+# What a file system of its own brings along.
+NOTHING = frozenset({UNFINISHED, "lost+found"})
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+@dataclass(frozen=True)
+class Restored:
+    """What was restored.  ``needs_key``: the data directory lacks the key of its secrets and variables."""
+
+    header: Header
+    needs_key: bool
+
+
+# The sealing key for a backup that has this key under a passphrase, or None (bytes: as it is in the file).
+KeySource = Callable[[Header, bytes | None], bytes | None]
+
+
+def restore(source: Path, front_dir: Path, key_source: KeySource, progress: Progress) -> Restored:
+    """Make ``front_dir``, in an empty data directory, of a backup.
+
+    ConfigurationError for what cannot be used; nothing is made then.
+    """
+    try:
+        file = source.open("rb")
+    except OSError as error:
+        raise ConfigurationError(f"cannot read the backup {source}: {error.strerror}") from None
+    with file:
+        header = _readable(file, source, progress)
+        key = key_source(header, _key_frame(file, source))
+        with _empty(front_dir.parent) as unfinished:
+            try:
+                return _restore(file, source, unfinished, front_dir, header, key, progress)
+            except OSError as error:
+                raise ConfigurationError(f"cannot restore into {front_dir}: {error.strerror}") from None
+
+
+def _readable(file: IO[bytes], source: Path, progress: Progress) -> Header:
+    header = backup_file.verified(file, source, progress)
+    if not knows(header.schema):
+        raise ConfigurationError(
+            f"cannot restore {source}: cellblock {shown(header.server)} made it, with schema "
+            f"{shown(header.schema)}, which this version does not know; restore it with that version"
+        )
+    return header
+
+
+def _key_frame(file: IO[bytes], source: Path) -> bytes | None:
+    for frame in backup_file.frames(file, source, lambda done, of: None):
+        if frame.kind == backup_file.KEY:
+            return frame.payload
+        if frame.kind == backup_file.ROWS:
+            break  # the key comes before them
+    return None
+
+
+@contextmanager
+def _empty(data_dir: Path) -> Iterator[Path]:
+    """A place in the data directory, which is made if missing, is ours alone meanwhile, and is empty."""
+    try:
+        data_dir.mkdir(mode=0o755, exist_ok=True)
+        descriptor = os.open(data_dir, _FOLDER)
+    except OSError as error:
+        raise ConfigurationError(f"cannot restore into {data_dir}: {error.strerror}") from None
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)  # a server holds it, too
+        except BlockingIOError:
+            raise ConfigurationError(
+                f"cannot restore into {data_dir}: a server or another restore uses it; choose another "
+                "--data-dir"
+            ) from None
+        others = sorted({path.name for path in data_dir.iterdir()} - NOTHING)
+        if others:
+            raise ConfigurationError(
+                f"cannot restore into {data_dir}: it is not empty ({shown(others[0])} is in it); choose an "
+                "empty --data-dir"
+            )
+        unfinished = data_dir / UNFINISHED
+        if unfinished.exists():
+            shutil.rmtree(unfinished)
+        try:
+            yield unfinished
+        finally:
+            shutil.rmtree(unfinished, ignore_errors=True)  # it is gone when it was renamed
+    finally:
+        os.close(descriptor)
+
+
+def _restore(
+    file: IO[bytes],
+    source: Path,
+    unfinished: Path,
+    front_dir: Path,
+    header: Header,
+    key: bytes | None,
+    progress: Progress,
+) -> Restored:
+    unfinished.mkdir(mode=0o700)
+    store = unfinished / DATABASE_NAME
+    os.close(os.open(store, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+    url = f"sqlite:///{store}"
+    make_tables(url, header.schema)
+    _fill(url, file, source, header, progress)
+    migrate(url)
+    if key is not None:
+        (unfinished / KEY_NAME).touch(0o600)
+        (unfinished / KEY_NAME).write_bytes(key)
+        open_lookups(url, Sealer(key)).close()  # whether it opens what was sealed
+    (unfinished / "bundles").mkdir(mode=0o755)
+    for path in (*sorted(unfinished.iterdir()), unfinished):
+        _sync(path)
+    unfinished.rename(front_dir)
+    _sync(front_dir.parent)
+    return Restored(header, key is None and bool(header.rows.get("space_values")))
+
+
+def _fill(url: str, file: IO[bytes], source: Path, header: Header, progress: Progress) -> None:
+    store = database.connect(url)
+    counted = dict.fromkeys(header.rows, 0)
+    try:
+        tables = sa.MetaData()
+        tables.reflect(store.engine)
+        for frame in backup_file.frames(file, source, progress):
+            if frame.kind == backup_file.ROWS:
+                name, columns, rows = backup_file.read_rows(frame)
+                table = tables.tables[name]
+                given = [_typed(table, columns, row) for row in rows]
+                store.write(partial(_insert, table=table, rows=given))
+                counted[name] += len(rows)
+    except PlatformError as error:
+        raise ConfigurationError(f"cannot restore {source}: {error.message}") from error
+    except (exc.SQLAlchemyError, KeyError, ValueError, TypeError) as error:
+        raise backup_file.damaged(source, f"its rows do not fit ({type(error).__name__})") from error
+    finally:
+        store.close()
+    if counted != header.rows:
+        raise backup_file.damaged(source, "rows are missing")
+
+
+def _insert(connection: sa.Connection, table: sa.Table, rows: list[dict[str, Any]]) -> None:
+    connection.execute(table.insert(), rows)
+
+
+def _typed(table: sa.Table, columns: list[str], row: list[Any]) -> dict[str, Any]:
+    """A row with the values that this database wants."""
+    typed = dict(zip(columns, row, strict=True))
+    for column in table.columns:
+        value = typed[column.name]
+        if isinstance(column.type, sa.DateTime) and value is not None:
+            typed[column.name] = datetime.fromisoformat(value)
+        elif isinstance(column.type, sa.JSON) and value is not None:
+            typed[column.name] = json.loads(value)
+    return typed
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
