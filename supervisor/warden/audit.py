@@ -19,15 +19,15 @@ from supervisor.errors import ConfigurationError
 from supervisor.function_limits import MIB, Limits
 from supervisor.runtimes import load_runtimes
 from supervisor.settings.declarations import Settings
-from supervisor.warden import resource_budget, start_check
 from supervisor.warden.cells import uid_pool
-from supervisor.warden.descriptor_limit import DESCRIPTORS_BESIDES, DESCRIPTORS_PER_CELL
 from supervisor.warden.jail import id_maps, metadata_routes, tiers
 from supervisor.warden.jail.cgroup_hierarchies import CgroupFolder, read_own_places
 from supervisor.warden.jail.cgroups import CONTROLLERS, group_name
 from supervisor.warden.jail.probes import Finding
 from supervisor.warden.memory import counter_check
 from supervisor.warden.memory.memory_meters import Meter
+from supervisor.warden.startup import resource_budget, start_check
+from supervisor.warden.startup.descriptor_limit import DESCRIPTORS_BESIDES, DESCRIPTORS_PER_CELL
 
 PASS, CAUTION, FAIL = "PASS", "CAUTION", "FAIL"
 # Has mount_setattr and move_mount for detached trees, and pidfds.

@@ -7,17 +7,13 @@ signal set on it, and cells also notice when the warden's end of their set-up so
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import fcntl
 import logging
 import os
 import resource
 import signal
 import socket
-import stat
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
-from pathlib import Path
 
 from supervisor import signals
 from supervisor.errors import ConfigurationError
@@ -29,14 +25,12 @@ from supervisor.runtimes import Runtime, load_runtimes
 from supervisor.settings import front_settings
 from supervisor.settings.declarations import Settings
 from supervisor.warden import fronts as fronts_
-from supervisor.warden import resource_budget
 from supervisor.warden.admin_token import AdminToken, TokenRounds, digest_of
 from supervisor.warden.cells import uid_pool
 from supervisor.warden.cells.bare_cell_folders import BareCellFolders
 from supervisor.warden.cells.code_mount import Bundles
 from supervisor.warden.cells.confinement import Confinement
 from supervisor.warden.cells.held_cell import Cell
-from supervisor.warden.descriptor_limit import raise_descriptor_limit
 from supervisor.warden.fronts import Fronts
 from supervisor.warden.jail import _host_syscalls as sys_
 from supervisor.warden.jail import cgroups as cgroups_
@@ -53,9 +47,10 @@ from supervisor.warden.memory.counter_check import CounterCheck
 from supervisor.warden.metrics.metric_rounds import CellsMost, MetricRounds
 from supervisor.warden.processes import Children
 from supervisor.warden.reload import SettingsReload
+from supervisor.warden.startup import data_dir, resource_budget
+from supervisor.warden.startup.descriptor_limit import raise_descriptor_limit
 from supervisor.warden.supply.registry import Registry
 from supervisor.warden.survey_rounds import Surveys
-from supervisor.warden.token_rotation import write_pid
 
 log = logging.getLogger("cellblock.warden")
 
@@ -79,19 +74,6 @@ def within_the_host(settings: Settings) -> Settings:
     if hard != resource.RLIM_INFINITY:
         ceilings["open_files"] = min(ceilings["open_files"], hard)
     return replace(settings, ceilings=ceilings)
-
-
-def _real_folder(path: Path, mode: int) -> None:
-    """Make the folder if it is missing.
-
-    Raises ConfigurationError for a link or a file, which a front can make.
-    """
-    with contextlib.suppress(FileExistsError):
-        path.mkdir(mode=mode)
-    if not stat.S_ISDIR(path.lstat().st_mode):
-        raise ConfigurationError(
-            f"cannot serve: {path} is no folder, or a link to one; find out who made it so, and remove it"
-        )
 
 
 OnReady = Callable[[], Awaitable[None]]
@@ -153,53 +135,6 @@ class Warden:
             )
         return runtimes
 
-    def prepare_data_dir(self) -> None:
-        """Make the folders of the data directory, with the right owners.  Idempotent.  ConfigurationError."""
-        try:
-            self._make_folders()
-        except OSError as error:
-            raise ConfigurationError(
-                f"cannot use {self._settings.data_dir}: {error.strerror}: {error.filename}; give the server "
-                "a folder that it may write (in a container a volume), as root with CAP_CHOWN and "
-                "CAP_DAC_OVERRIDE"
-            ) from None
-
-    def _make_folders(self) -> None:
-        data_dir, front_dir = self._settings.data_dir, self._settings.front_dir
-        if not data_dir.exists():
-            data_dir.mkdir(parents=True)
-            data_dir.chmod(0o755)  # despite the umask; the private files in it have modes of their own
-        self._lock(data_dir)
-        front_dir.mkdir(exist_ok=True, mode=0o700)
-        _real_folder(front_dir / "bundles", 0o755)
-        owner = front_dir.stat().st_uid
-        if owner != self.front_uid:
-            # The operator changed the setting ``user``: hand over what the old fronts owned, and nothing
-            # else.
-            for _, folders, files, descriptor in os.fwalk(front_dir):
-                for name in (".", *folders, *files):
-                    if os.stat(name, dir_fd=descriptor, follow_symlinks=False).st_uid == owner:
-                        to = (self.front_uid, self.front_gid)
-                        os.chown(name, *to, dir_fd=descriptor, follow_symlinks=False)
-
-    def _lock(self, data_dir: Path) -> None:
-        """Lock the data directory.
-
-        So a second server refuses to start, and leftovers in it are a dead server's.  The kernel releases the
-        lock when this process ends, in whatever way.
-        """
-        self._data_fd = os.open(data_dir, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            fcntl.flock(self._data_fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise ConfigurationError(
-                f"cannot serve: another server uses {data_dir}; stop it, or choose another --data-dir"
-            ) from None
-        try:
-            write_pid(data_dir)
-        except OSError as error:  # a full disk stops no server
-            log.warning("cellblock token rotate will not find this server: %s", error)
-
     async def run(self, on_ready: OnReady) -> None:
         """Serve until SIGTERM or SIGINT.  ``on_ready`` runs once, when the first call can be served."""
         settings = self._settings
@@ -207,7 +142,7 @@ class Warden:
         had_terminal = has_terminal()
         harden(self._tier)
         raise_descriptor_limit(settings.max_cells)
-        self.prepare_data_dir()
+        self._data_fd = data_dir.prepare(settings, self.front_uid, self.front_gid)
         listener = self._listen()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop.set)

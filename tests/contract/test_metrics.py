@@ -80,7 +80,7 @@ def value(samples: Samples, name: str, **labels: str) -> float:
     return sum(number for given, number in samples.get(name, ()) if labels.items() <= given.items())
 
 
-@pytest.mark.promise("S169")
+@pytest.mark.promise("S167")
 def test_a_scrape_of_any_front_is_the_sum_over_all(watched: Server) -> None:
     watched.deploy("hello", HELLO)
     watched.deploy("raises", RAISES)
@@ -125,7 +125,7 @@ def test_calls_that_run_and_wait_are_shown_while_they_do(watched: Server) -> Non
     assert running_and_waiting() == (0, 0)
 
 
-@pytest.mark.promise("S170")
+@pytest.mark.promise("S168")
 def test_functions_above_the_most_are_one_series(watched: Server) -> None:
     for number in range(FUNCTIONS_MOST + 2):
         watched.deploy(f"many-{number}", HELLO)
@@ -136,7 +136,7 @@ def test_functions_above_the_most_are_one_series(watched: Server) -> None:
     assert value(found, "cellblock_calls_total", space="-", function="other", outcome="answered") >= 2
 
 
-@pytest.mark.promise("S171")
+@pytest.mark.promise("S169")
 def test_the_token_of_metrics_opens_metrics_and_nothing_else(watched: Server) -> None:
     theirs = {"Authorization": f"Bearer {METRICS_TOKEN}"}
     for headers, status in ((theirs, 200), (dict(watched.client.headers), 200), ({}, 401),
@@ -157,7 +157,7 @@ def test_the_token_of_metrics_opens_metrics_and_nothing_else(watched: Server) ->
     assert METRICS_TOKEN not in watched.log
 
 
-@pytest.mark.promise("S172")
+@pytest.mark.promise("S170")
 def test_no_counter_goes_backwards_when_a_front_dies(make_server: MakeServer) -> None:
     server = make_server(metrics_token=METRICS_TOKEN)
     server.deploy("hello", HELLO)
@@ -224,7 +224,7 @@ def test_the_page_names_the_ends_of_the_buckets() -> None:
     assert tuple(numbers + [float(one) for one in re.findall(r"[\d.]+", in_s)]) == BOUNDS_S
 
 
-@pytest.mark.promise("S173")
+@pytest.mark.promise("S171")
 def test_a_scrape_has_every_metric_of_the_page_with_its_labels_and_no_other(watched: Server) -> None:
     watched.deploy("hello", HELLO)
     watched.deploy("chatters", CHATTERS, log_lines=1)
@@ -310,7 +310,7 @@ def mistakes_of(expression: str, labels_of: dict[str, set[str]]) -> list[str]:
     return found + [f"no label {label}" for label in grouped - used]
 
 
-@pytest.mark.promise("S174")
+@pytest.mark.promise("S172")
 def test_alerts_and_dashboard_ask_only_for_what_a_server_exports(watched: Server) -> None:
     watched.deploy("hello", HELLO)
     watched.call("hello")
@@ -354,7 +354,7 @@ def lines_of(server: Server) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
 
-@pytest.mark.promise("S175")
+@pytest.mark.promise("S173")
 def test_the_request_log_says_who_asked_for_what_and_no_secret(watched: Server) -> None:
     watched.deploy("hello", HELLO)
     call = watched.call("hello", "/a%20b", params={"code": "203", "key": "s3cret"}, headers=PROXIED)
@@ -398,7 +398,7 @@ def test_without_the_setting_no_request_is_logged_and_with_stderr_each_is(
 # ---- readiness ------------------------------------------------------------------------------------------
 
 
-@pytest.mark.promise("S176")
+@pytest.mark.promise("S174")
 def test_readyz_says_what_fails_and_the_server_goes_on_with_what_it_knows(make_server: MakeServer) -> None:
     server = make_server(workers=1, metrics_token=METRICS_TOKEN)
     server.deploy("hello", HELLO)

@@ -100,7 +100,7 @@ def terminal(server: Server) -> Iterator[Terminal]:
         assert server.client.delete(f"/spaces/{SPACE}/functions/{name}").status_code == 204
 
 
-@pytest.mark.promise("S193")
+@pytest.mark.promise("S189")
 def test_top_fits_80_by_24_obeys_its_keys_and_gives_the_terminal_back(terminal: Terminal) -> None:
     first = terminal.until(lambda screen: "calls/s" in screen[0])
     assert first[1].split()[0] == "FUNCTION" and first[-1].startswith("q quit")

@@ -56,7 +56,7 @@ def run(programs: Path, *command: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-@pytest.mark.promise("S185")
+@pytest.mark.promise("S183")
 def test_each_file_of_our_packages_and_each_example_is_in_the_wheel(wheel: Path) -> None:
     inside = {PurePosixPath(name) for name in zipfile.ZipFile(wheel).namelist()}
     ours = [path for name in PACKAGES for path in (ROOT / name).rglob("*") if path.is_file()]
@@ -79,7 +79,7 @@ def test_the_command_of_the_wheel_knows_its_version(programs: Path) -> None:
     assert done.stdout.splitlines()[0] == f"cellblock {__version__}", done.stderr
 
 
-@pytest.mark.promise("S186")
+@pytest.mark.promise("S184")
 def test_serve_before_setup_says_in_one_line_what_to_do(programs: Path, tmp_path: Path) -> None:
     done = run(programs, "cellblock", "serve", "--data-dir", str(tmp_path / "data"), "--bind", "127.0.0.1:0")
     folder = programs.parent / "share/cellblock/runtimes"

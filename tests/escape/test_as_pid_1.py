@@ -29,7 +29,7 @@ def ids_of(count: int) -> str:
     return f"0:{FIRST_OUTSIDE}:{count}"
 
 
-@pytest.mark.promise("S183")
+@pytest.mark.promise("S181")
 @pytest.mark.promise("T91")
 @pytest.mark.parametrize(
     ("ids", "proc", "tier", "cells_own"),

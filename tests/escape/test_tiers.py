@@ -22,7 +22,7 @@ import pytest
 from supervisor.warden.cells.confinement import PROVEN
 from supervisor.warden.jail._host_syscalls import landlock_abi
 from supervisor.warden.jail.tiers import REMEDIES, Tier
-from supervisor.warden.start_check import TIER_WORDS
+from supervisor.warden.startup.start_check import TIER_WORDS
 from tests.escape.attacks import bare
 from tests.escape.canaries import PLACE, Canaries
 from tests.escape.conftest import Target

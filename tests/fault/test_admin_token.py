@@ -70,7 +70,7 @@ def rotate(data_dir: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
-@pytest.mark.promise("S179")
+@pytest.mark.promise("S177")
 def test_a_rotated_token_is_known_to_every_front_when_the_command_ends_and_the_old_one_to_none(
     served: OwnToken,
 ) -> None:
@@ -171,7 +171,7 @@ def in_force_token(served: OwnToken) -> str:
     return served.token if digest_of(served.token) == digest else ""
 
 
-@pytest.mark.promise("S180")
+@pytest.mark.promise("S178")
 def test_a_start_whose_output_is_kept_says_where_the_token_lies_and_never_what_it_is(
     tmp_path: Path, one_runtime: Path
 ) -> None:

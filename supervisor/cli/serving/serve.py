@@ -21,7 +21,7 @@ from supervisor.domains import judged
 from supervisor.settings.plain_sources import load
 from supervisor.warden.jail.probes import probe_host
 from supervisor.warden.launch import front_standby, zygote_prestart, zygote_standby
-from supervisor.warden.start_check import TIER_WORDS, tier_to_serve_in
+from supervisor.warden.startup.start_check import TIER_WORDS, tier_to_serve_in
 
 log = logging.getLogger("cellblock.server")
 

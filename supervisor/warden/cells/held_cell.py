@@ -43,10 +43,8 @@ SEEN = f"a soft limit on this host: {memory_guard.EVIDENCE}"
 
 # From the request to the zygote until the cell is blank; ten times what a loaded machine needs.
 GROW_SECONDS = 15.0
-
 # From the tie to the cell's proof; a few milliseconds when nothing is wrong.
 TIE_SECONDS = 15.0
-
 NAMESPACED_SIGNALS = frozenset({"freeze", "thaw"})
 
 # The cell's inner ids; worker.sandbox.lockdown becomes them in this order.

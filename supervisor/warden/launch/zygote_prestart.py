@@ -13,10 +13,10 @@ from pathlib import Path
 
 from supervisor.runtimes import Runtime, load_runtimes
 from supervisor.settings.declarations import Settings
-from supervisor.warden.descriptor_limit import raise_descriptor_limit
 from supervisor.warden.jail.tiers import Tier
 from supervisor.warden.launch.zygote_launch import zygote_launch_of
 from supervisor.warden.launch.zygote_standby import ZygoteStandby
+from supervisor.warden.startup.descriptor_limit import raise_descriptor_limit
 from supervisor.warden.supply.preload import ImportProfile, preloaded_names
 
 # What a zygote is launched with: runtime, preloaded modules, huge pages, code folder for cells without

@@ -56,7 +56,6 @@ log = logging.getLogger("cellblock.leases")
 
 # For so long a cell that a front returned waits for another front: it had calls a moment ago, more may come.
 SPARE_SECONDS = 5.0
-
 # How long a lease waits for another front to return an instance that it does not need.
 SPARE_ASK_S = 0.02
 

@@ -60,7 +60,7 @@ def test_a_function_whose_last_start_failed_has_failed_with_the_reason_and_anoth
     assert (shown["status"], shown["status_reason"]) == ("Running", None)
 
 
-@pytest.mark.promise("S189")
+@pytest.mark.promise("S185")
 def test_the_status_says_what_is_true_with_the_reason(api, hello, tmp_path):
     def status(**function: Any) -> tuple[str, str]:
         shown = api("PATCH", HELLO, function).json()
@@ -159,7 +159,7 @@ def test_an_empty_space_has_an_empty_list(api):
         assert api("GET", f"/spaces/default/{kind}").json() == expected
 
 
-@pytest.mark.promise("S190")
+@pytest.mark.promise("S186")
 def test_a_space_that_there_is_not_is_a_404_with_the_near_names(api, hello):
     for path in ("functions", "functions/hello", "secrets", "variables", "logs"):
         refused(api("GET", f"/spaces/dmeo/{path}"), 404, "no space 'dmeo'; did you mean 'demo'?")
@@ -187,7 +187,7 @@ def test_a_mistyped_name_is_refused_with_those_that_may_be_meant(api, hello):
     )
 
 
-@pytest.mark.promise("S191")
+@pytest.mark.promise("S187")
 def test_a_patch_merges_options_and_env_and_null_takes_one_away(api):
     deploy(api, env={"A": "1", "B": "2"}, options={"timeout": 2, "public": True})
     merged = api("PATCH", HELLO, {"options": {"memory": 256}, "env": {"B": None, "C": "3"}}).json()

@@ -87,7 +87,7 @@ HELD_BY: dict[str, dict[str, str]] = {
     "supervisor/warden": {
         "all_steps.py": "fault/test_drain.py",
         "change_rounds.py": "unit/warden/leases/test_desk.py",
-        "descriptor_limit.py": "contract/limits/test_descriptors.py",
+        "startup/descriptor_limit.py": "contract/limits/test_descriptors.py",
         "fronts.py": "fault/test_processes_that_die.py",
         "processes.py": "fault/test_processes_that_die.py",
         "admin_token.py": "fault/test_admin_token.py",
@@ -114,7 +114,7 @@ HELD_BY: dict[str, dict[str, str]] = {
         "leases/pipe_ends.py": "unit/warden/leases/test_desk.py",
         "leases/lease_ceilings.py": "unit/warden/leases/test_desk.py",
         "leases/space_shares.py": "contract/call/test_fair_shares.py",
-        "memory/open_files.py": "unit/warden/test_resource_budget.py",
+        "memory/open_files.py": "unit/warden/startup/test_resource_budget.py",
         "memory/process_memory.py": "unit/warden/memory/test_cell_memory_policy.py",
         "metrics/metric_rounds.py": "contract/test_metrics.py",
         "supply/registry.py": "unit/warden/leases/test_accounts.py",

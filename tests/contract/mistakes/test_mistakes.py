@@ -94,7 +94,7 @@ def test_the_table_has_60_mistakes_and_no_two_alike() -> None:
     assert len(made) == len(set(made)) >= 60
 
 
-@pytest.mark.promise("S192")
+@pytest.mark.promise("S188")
 @pytest.mark.parametrize("mistake", IN_PROCESS, ids=lambda one: " ".join((one.words, *one.variables)))
 def test_a_mistake_costs_one_line_that_says_what_why_and_what_to_do(
     mistake: Mistake,
@@ -112,7 +112,7 @@ def test_a_mistake_costs_one_line_that_says_what_why_and_what_to_do(
     is_told(mistake, places, code, *capfd.readouterr())
 
 
-@pytest.mark.promise("S194")
+@pytest.mark.promise("S190")
 @pytest.mark.parametrize("mistake", STARTS, ids=lambda one: one.words)
 def test_a_server_that_cannot_start_says_so_in_one_line(
     mistake: Mistake, places: dict[str, str], folder: Path

@@ -15,8 +15,8 @@ from supervisor.function_limits import MIB, Limits
 from supervisor.logs.writing.writer import BUFFER_MAX_BYTES
 from supervisor.settings.declarations import Settings
 from supervisor.warden.cells.uid_pool import IDS_PER_CELL
-from supervisor.warden.descriptor_limit import DESCRIPTORS_BESIDES, DESCRIPTORS_PER_CELL
-from supervisor.warden.resource_budget import UNLIMITED, HostLimits, budget_for
+from supervisor.warden.startup.descriptor_limit import DESCRIPTORS_BESIDES, DESCRIPTORS_PER_CELL
+from supervisor.warden.startup.resource_budget import UNLIMITED, HostLimits, budget_for
 from tests.conftest import MakeServer
 from tests.support.log_words import is_said, logged, matches, said
 from tests.support.server import TOKEN

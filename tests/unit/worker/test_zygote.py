@@ -33,7 +33,7 @@ def test_the_workers_own_modules_that_a_zygote_imports_ahead_exist() -> None:
 
 
 @on_every_runtime
-@pytest.mark.promise("S182")
+@pytest.mark.promise("S180")
 def test_a_zygote_whose_warden_has_hung_up_ends_without_a_word(runtime_name: str, tmp_path: Path) -> None:
     """Its traceback reached the operator's terminal, in the form of a function's log entries (O14)."""
     runtime = runtime_or_skip(runtime_name)

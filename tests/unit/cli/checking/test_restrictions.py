@@ -67,7 +67,7 @@ def free(found: dict[str, Found]) -> dict[str, list[str]]:
     return lines
 
 
-@pytest.mark.promise("S177")
+@pytest.mark.promise("S175")
 @pytest.mark.parametrize(
     ("restriction", "whats", "is_fatal", "directive"), CAUSES, ids=[each[0] for each in CAUSES]
 )

@@ -29,7 +29,7 @@ def checked(restriction: str, data_dir: Path, runtimes_dir: Path) -> tuple[int, 
     return ended.returncode, {line["what"]: line for line in json.loads(ended.stdout)}
 
 
-@pytest.mark.promise("S178")
+@pytest.mark.promise("S176")
 def test_under_the_hardening_of_our_unit_a_function_is_deployed_and_answers(
     tmp_path: Path, one_runtime: Path
 ) -> None:

@@ -11,7 +11,7 @@ import pytest
 from supervisor.cli.serving.notify import VARIABLE, Notifier
 
 
-@pytest.mark.promise("S181")
+@pytest.mark.promise("S179")
 @pytest.mark.parametrize("is_abstract", [False, True])
 def test_states_arrive_in_one_datagram_and_no_child_inherits_the_socket(
     is_abstract: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -62,7 +62,7 @@ def test_a_configured_first_id_is_taken_as_it_is() -> None:
     assert cell_ids(Path("/srv/a"), 300_000, DEFAULT_UID, A_HOST)[0] == 300_000
 
 
-@pytest.mark.promise("S184")
+@pytest.mark.promise("S182")
 @settings(derandomize=True, deadline=None, max_examples=200, database=None)
 @given(
     st.lists(st.integers(0, 100_000), min_size=2, max_size=6, unique=True),

@@ -10,7 +10,7 @@ from supervisor.errors import ConfigurationError
 from supervisor.settings.declarations import Settings
 from supervisor.warden.jail.probes import Finding
 from supervisor.warden.jail.tiers import NEEDS, REMEDIES, Tier
-from supervisor.warden.start_check import TIER_WORDS, is_loopback, tier_to_serve_in
+from supervisor.warden.startup.start_check import TIER_WORDS, is_loopback, tier_to_serve_in
 
 ALL = frozenset(name for needs in NEEDS.values() for name in needs)
 LOOPBACK, OPEN = "127.0.0.1:8080", "0.0.0.0:8080"

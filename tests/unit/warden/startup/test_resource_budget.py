@@ -15,10 +15,11 @@ from hypothesis import strategies as st
 
 from supervisor.function_limits import MIB
 from supervisor.settings.declarations import Settings
-from supervisor.warden import audit, resource_budget
+from supervisor.warden import audit
 from supervisor.warden.jail.cgroup_hierarchies import CgroupFolder
 from supervisor.warden.memory.open_files import FileOpener, OpenFilesGuard, count, open_in
-from supervisor.warden.resource_budget import HostResources, budget_for, read_host
+from supervisor.warden.startup import resource_budget
+from supervisor.warden.startup.resource_budget import HostResources, budget_for, read_host
 
 HOST = HostResources(32_768, 2_470_938, 24 << 30)
 
