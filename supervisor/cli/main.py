@@ -53,7 +53,7 @@ def _load_serve() -> Any:
 
 
 def _load_check() -> Any:
-    from supervisor.cli.commands.check_command import check
+    from supervisor.cli.checking.check_command import check
 
     alone = typer.Typer(add_completion=False)
     alone.command("check")(check)

@@ -1,12 +1,12 @@
-"""The commands of ``cellblock``, a module a noun: most ask a server, ``check`` audits this host.
+"""The commands of ``cellblock``, a module a noun: most ask a server.
 
 ``backup`` and ``restore`` work on a data directory.
 
-Not here: ``cellblock serve`` (``cli.serving``), ``cellblock top`` (``cli.watching``) and
-``cellblock runtimes`` (``supervisor.runtimes``).
+Not here: ``cellblock serve`` (``cli.serving``), ``cellblock check`` (``cli.checking``), ``cellblock top``
+(``cli.watching``) and ``cellblock runtimes`` (``supervisor.runtimes``).
 
 Reading order: ``deploy_command``, ``bundle_packing`` and ``deploy_wishes`` (what it sends and what
 it changed), ``invoke_command``,
 ``function_commands``, ``value_commands``, ``resources`` (what both do alike), ``log_commands``,
-``activity_commands``, ``layers_command``, ``check_command``, ``token_command``, ``backup_commands``.
+``activity_commands``, ``layers_command``, ``token_command``, ``backup_commands``.
 """

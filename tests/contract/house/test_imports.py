@@ -71,7 +71,7 @@ WALLS: dict[str, tuple[str, ...]] = {
     "supervisor.cli.checking.attempts": ("supervisor.front", "supervisor.store"),
     "supervisor.cli.checking.restrictions": ("supervisor.front", "supervisor.store"),
     "supervisor.cli.checking.trial": ("supervisor.front", "supervisor.store"),
-    "supervisor.cli.commands.check_command": ("supervisor.front", "supervisor.store"),
+    "supervisor.cli.checking.check_command": ("supervisor.front", "supervisor.store"),
     "supervisor.cli.commands.token_command": ("supervisor.front", "supervisor.store"),
     # It reads and makes the files of a data directory, and asks no server.
     "supervisor.cli.commands.backup_commands": ("supervisor.front", "supervisor.warden"),

@@ -87,6 +87,7 @@ HELD_BY: dict[str, dict[str, str]] = {
     "supervisor/warden": {
         "all_steps.py": "fault/test_drain.py",
         "change_rounds.py": "unit/warden/leases/test_desk.py",
+        "startup/data_dir.py": "fault/test_restart.py",
         "startup/descriptor_limit.py": "contract/limits/test_descriptors.py",
         "fronts.py": "fault/test_processes_that_die.py",
         "processes.py": "fault/test_processes_that_die.py",
