@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import os
 import socket
+import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -19,11 +20,13 @@ from supervisor.errors import ConfigurationError
 from supervisor.front.app import Application, FrontConfig
 from supervisor.front.http import process_confinement
 from supervisor.front.http.worker import FrontWorker
-from supervisor.front_start import FrontStart
+from supervisor.front_start import UNUSABLE, FrontStart
 from supervisor.join_messages import CONTROL, Join
 from supervisor.store import migrate
 from supervisor.store.lookups import holds_values
 from supervisor.store.sealing import KEY_NAME, load_or_create_key
+
+log = logging.getLogger("cellblock.front")
 
 # gunicorn kills a worker whose event loop does not turn for this long.
 HEARTBEAT_SECONDS = 30
@@ -97,6 +100,16 @@ def main(start: FrontStart, descriptors: Sequence[int]) -> None:
     config = FrontConfig.of(start, *descriptors)
     server_log.configure(config.settings.log_level, config.settings.log_format)
     logging.getLogger("alembic").setLevel(logging.WARNING)
+    try:
+        _open_store(config)
+    except ConfigurationError as error:
+        log.critical("%s", error)
+        sys.exit(UNUSABLE)
+    FrontServer(config).run()
+
+
+def _open_store(config: FrontConfig) -> None:
+    """Migrate the store and find its key.  ConfigurationError."""
     migrate(config.store_url, config.settings.front_dir / "bundles")
     key = config.settings.front_dir / KEY_NAME
     if not key.exists() and holds_values(config.store_url):
@@ -105,4 +118,3 @@ def main(start: FrontStart, descriptors: Sequence[int]) -> None:
             f"cannot open the store: its secrets and variables need their sealing key; put it at {key}"
         )
     load_or_create_key(key)  # once, before the workers race for it
-    FrontServer(config).run()

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from supervisor.datagrams import Link, discard, pair
-from supervisor.front_start import FrontStart
+from supervisor.front_start import UNUSABLE, FrontStart
 from supervisor.function_limits import LAST_SECONDS
 from supervisor.join_messages import CONTROL, TO_WARDEN, Join
 from supervisor.warden.jail.private_root import system_root
@@ -90,16 +90,19 @@ class Fronts:
         listener: socket.socket,
         launch: Callable[[], tuple[Launch, FrontStart]],
         on_join: Callable[[socket.socket, int], None],
+        on_unusable: Callable[[], None],
         first: FrontStandby,
     ) -> None:
         """``launch()`` gives a launch and what to start with; ``first`` is the process to use first.
 
-        ``on_join(socket, pidfd)`` is called for each worker that joins.
+        ``on_join(socket, pidfd)`` is called for each worker that joins.  ``on_unusable()`` is called instead
+        of a restart if gunicorn says, before any worker has joined, that the data directory cannot be used.
         """
         self._children = children
         self._listener = listener
         self._launch = launch
         self._on_join = on_join
+        self._on_unusable = on_unusable
         self._failures = 0
         self._is_stopping = False
         self._link: Link | None = None
@@ -187,6 +190,9 @@ class Fronts:
         self._link.close()
         if self._is_stopping:
             self.gone.set()
+            return
+        if status == UNUSABLE << 8 and not self._have_joined:
+            self._on_unusable()
             return
         self._failures += 1
         delay = blank_target.backoff(self._failures)

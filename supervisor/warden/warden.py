@@ -124,6 +124,7 @@ class Warden:
         self._stop = asyncio.Event()
         self.address = ("", 0)
         self._cells_memory_bytes = 0
+        self._is_unusable = False
         self._metrics: MetricRounds | None = None
 
     @staticmethod
@@ -177,6 +178,7 @@ class Warden:
             listener=listener,
             launch=self._front_launch,
             on_join=joined,
+            on_unusable=self._cannot_serve,
             first=self._front,
         )
         try:
@@ -194,6 +196,12 @@ class Warden:
             cgroups.close()
         if confinement.breach:
             raise ConfigurationError(f"cannot serve: this host does not hold a cell: {confinement.breach}")
+        if self._is_unusable:
+            raise ConfigurationError("cannot serve: the store cannot be used; the line above says why")
+
+    def _cannot_serve(self) -> None:
+        self._is_unusable = True
+        self._stop.set()
 
     def _listen(self) -> socket.socket:
         try:

@@ -6,6 +6,8 @@
 from __future__ import annotations
 
 import sqlite3
+import subprocess
+import sys
 import tarfile
 from pathlib import Path
 
@@ -93,6 +95,26 @@ def test_a_downgrade_is_refused_with_what_to_do(tmp_path: Path) -> None:
     for words in ("a newer server wrote it", "9999", "start that version again", "restore a backup"):
         assert words in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.slow
+def test_a_server_that_may_not_use_its_store_ends_and_says_why_once(tmp_path: Path) -> None:
+    """Fronts that can only fail again were started again and again, and the server never ended."""
+    (tmp_path / "front").mkdir()
+    migrate(f"sqlite:///{tmp_path}/front/cellblock.db")
+    with sqlite3.connect(tmp_path / "front/cellblock.db") as newer:
+        newer.execute("UPDATE alembic_version SET version_num = '9999'")
+    newer.close()
+    ended = subprocess.run(
+        [sys.executable, "-m", "supervisor.cli", "serve", "--data-dir", tmp_path, "--bind", "127.0.0.1:0"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert ended.returncode == 2, ended.stderr
+    assert ended.stderr.count("a newer server wrote it") == 1
+    assert "Traceback" not in ended.stderr
+    assert ended.stderr.splitlines()[-1].endswith("the line above says why")
 
 
 def test_a_bundle_that_is_damaged_on_disk_is_named_and_the_others_are_taken_over(
