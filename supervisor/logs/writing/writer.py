@@ -104,6 +104,7 @@ class Writer:
         self._closing = False
         self._complaint = Complaint(log)
         self._thread: threading.Thread | None = None
+        self._is_late = False  # the thread could not be started, and the log has it
 
     @property
     def dropped(self) -> int:
@@ -153,8 +154,15 @@ class Writer:
         if (self._thread is None or not self._thread.is_alive()) and not self._closing and self._dirty:
             # A daemon thread, so that a disk that hangs does not keep the process from ending.  Should a
             # mistake of ours end it, it begins again: what it had in hand is lost, but not all that follows.
-            self._thread = threading.Thread(target=self._run, name="logs", daemon=True)
-            self._thread.start()
+            thread = threading.Thread(target=self._run, name="logs", daemon=True)
+            try:
+                thread.start()
+            except RuntimeError as error:  # the host has no process left: the next record tries again
+                if not self._is_late:
+                    log.warning("cannot write functions' logs yet: %s; what waits is written later", error)
+                self._is_late = True
+            else:
+                self._thread, self._is_late = thread, False
 
     def dropped_of(self, space: str, name: str) -> int:
         """Records of one function that were dropped since its first record in this process."""

@@ -16,7 +16,7 @@ from supervisor.logs.writing.writer import BUFFER_MAX_BYTES
 from supervisor.settings.declarations import Settings
 from supervisor.warden.cells.uid_pool import IDS_PER_CELL
 from supervisor.warden.startup.descriptor_limit import DESCRIPTORS_BESIDES, DESCRIPTORS_PER_CELL
-from supervisor.warden.startup.resource_budget import UNLIMITED, HostLimits, budget_for
+from supervisor.warden.startup.resource_budget import UNLIMITED, HostResources, budget_for
 from tests.conftest import MakeServer
 from tests.support.log_words import is_said, logged, matches, said
 from tests.support.server import TOKEN
@@ -114,7 +114,7 @@ FORMULAS: dict[str, Callable[[], int]] = {
     "log_total_max_bytes": lambda: SETTINGS.log_total_max_bytes // MIB,
     "bundle_max_bytes": lambda: SETTINGS.bundle_max_bytes // MIB,
     "cells_memory": lambda: (
-        budget_for(SETTINGS, HostLimits(UNLIMITED, UNLIMITED, 8192 * MIB)).memory_bytes // MIB
+        budget_for(SETTINGS, HostResources(UNLIMITED, UNLIMITED, 8192 * MIB)).memory_bytes // MIB
     ),
 }
 

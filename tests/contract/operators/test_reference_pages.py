@@ -19,10 +19,10 @@ NO_WORDS_OF_OURS = {"… at line …: …"}
 UNTOLD = {Outcome.ANSWERED, Outcome.CANCELLED}
 # Rooms whose names are English words for what is in them, or those of others' things.
 NO_NOUNS = {
-    "answer", "api", "capture", "cli", "client", "commands", "fresh", "following", "function", "functions",
-    "http", "imports", "invoke", "jail", "launch", "logs", "memory", "migrations", "reading", "routes",
-    "sandbox", "serve", "serving", "settings", "standins", "supervisor", "supply", "swx", "auth",
-    "telemetry", "versions", "writing", "seccomp",
+    "answer", "api", "auth", "capture", "checking", "cli", "client", "code", "commands", "following",
+    "fresh", "function", "functions", "http", "imports", "invoke", "jail", "launch", "logs", "memory",
+    "metrics", "migrations", "reading", "routes", "sandbox", "seccomp", "serve", "serving", "settings",
+    "standins", "startup", "supervisor", "supply", "swx", "telemetry", "versions", "watching", "writing",
 }  # fmt: skip
 
 

@@ -70,6 +70,22 @@ def test_processes_that_write_the_same_function_at_once_lose_nothing_while_it_is
     assert in_order == sorted(in_order)
 
 
+def test_what_comes_while_no_thread_can_be_started_is_written_later(writer, tmp_path, monkeypatch, caplog):
+    """The error went to whoever appended, on the loop of a front."""
+
+    def refuse(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as short:
+        short.setattr(threading.Thread, "start", refuse)
+        writer.append([record("first", START_NS)])
+        writer.append([record("second", START_NS + 1)])
+    assert caplog.text.count("cannot write functions' logs yet: can't start new thread") == 1
+    writer.append([record("third", START_NS + 2)])
+    assert writer.flush()
+    assert [one.text for one in everything(tmp_path)] == ["first", "second", "third"]
+
+
 def test_what_a_killed_process_had_written_stays_and_a_new_one_goes_on(writer, tmp_path):
     with started("until_killed", str(tmp_path)) as process:
         assert json.loads(process.stdout.readline()) == {"written": True}
