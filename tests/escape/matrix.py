@@ -1,6 +1,6 @@
 """docs/attacks.md: what the attack suite saw, case by tier, written by the suite itself.
 
-``CELLBLOCK_WRITE_MATRIX=1 pytest tests/escape/test_attacks.py`` writes the page; every other run of the
+``CELLBLOCK_TEST_WRITE_MATRIX=1 pytest tests/escape/test_attacks.py`` writes the page; every other run of the
 whole file compares what it saw with it.
 """
 
@@ -15,7 +15,7 @@ from tests.escape.attack import Attack
 PAGE = Path(__file__).parents[2] / "docs/attacks.md"
 # What follows such a heading is another suite's, which compares it.
 OTHERS = "\n## "
-VARIABLE = "CELLBLOCK_WRITE_MATRIX"
+VARIABLE = "CELLBLOCK_TEST_WRITE_MATRIX"
 TIERS = ("A", "A-user")
 HEAD = """# Attacks
 

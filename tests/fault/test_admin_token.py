@@ -21,10 +21,10 @@ import pytest
 from supervisor.warden.admin_token import IN_FORCE_FILE, TOKEN_FILE
 from tests.fault.conftest import HELLO
 from tests.support.eventually import eventually
-from tests.support.server import REPOSITORY, SPACE, Server
+from tests.support.server import REPOSITORY, Server
 
 COMMAND_SECONDS = 60
-LIST = f"/spaces/{SPACE}/functions"
+LIST = "/spaces/default/functions"
 
 
 class OwnToken(Server):

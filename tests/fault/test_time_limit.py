@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from tests.support.eventually import eventually
 from tests.support.processes import descendants_of
 from tests.support.server import Server
 
@@ -45,8 +46,9 @@ def test_a_call_that_does_not_end_is_ended_at_its_limit(server: Server, name: st
     assert error["details"]["limit_s"] == 0.4
     assert 0.4 <= took < 5.0
     # The 504 is sent after the warden has reaped the cell: nothing of it is left to run.
-    served_by = {pid for pid in set(descendants_of(server.pid)) - before if _is_busy(pid)}
-    assert not served_by
+    busy = {pid for pid in set(descendants_of(server.pid)) - before if _is_busy(pid)}
+    # A cell that is being made is busy too, and soon is not; what is stuck stays so.
+    eventually(lambda: not any(map(_is_busy, busy)))
 
 
 def _is_busy(pid: int) -> bool:

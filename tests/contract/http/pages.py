@@ -1,6 +1,6 @@
 """What of the table stands in documents: ``docs/http.md`` for operators, ``docs/attacks.md`` for reviewers.
 
-``CELLBLOCK_WRITE_MATRIX=1 pytest tests/contract/http/test_table.py`` writes both from what that run saw;
+``CELLBLOCK_TEST_WRITE_MATRIX=1 pytest tests/contract/http/test_table.py`` writes both from what that run saw;
 every other run compares what it sees with them.
 """
 
@@ -20,7 +20,7 @@ from tests.contract.http.rows import OK, SMUGGLED_TARGET, Drip, End, Outcome, Ro
 from tests.support.settings import default_of
 
 REPOSITORY = Path(__file__).parents[3]
-VARIABLE = "CELLBLOCK_WRITE_MATRIX"
+VARIABLE = "CELLBLOCK_TEST_WRITE_MATRIX"
 HTTP_PAGE = REPOSITORY / "docs/http.md"
 BOUNDS_HEADING = "\n## Bounds\n"
 HTTP_HEADING = "\n## Every request that is tried\n"
