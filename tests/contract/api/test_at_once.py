@@ -56,13 +56,16 @@ def test_two_fields_changed_at_once_both_arrive(api, hello, monkeypatch):
     original = api.store.deploy
     interfered = []
 
-    def deploy_late(based_on: Any, content: Any) -> Any:
+    def deploy_late(based_on: Any, content: Any, *kept: int) -> Any:
         if not interfered:
             interfered.append(True)
             api.store.__class__.deploy(
-                api.store, based_on, type(content)(**{**vars(based_on.active.content), "env": {"A": "1"}})
+                api.store,
+                based_on,
+                type(content)(**{**vars(based_on.active.content), "env": {"A": "1"}}),
+                *kept,
             )
-        return original(based_on, content)
+        return original(based_on, content, *kept)
 
     monkeypatch.setattr(api.store, "deploy", deploy_late)
     changed = api("PUT", HELLO, {"description": "new"}).json()

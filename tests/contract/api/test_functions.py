@@ -301,7 +301,7 @@ def test_versions_come_in_pages(api, hello):
 
 
 def test_rolling_back_to_nothing_is_refused(api, hello):
-    refused(api("POST", f"{HELLO}/rollback"), 409, "first")
+    refused(api("POST", f"{HELLO}/rollback"), 409, "oldest")
     refused(api("POST", f"{HELLO}/rollback", {"version": 9}), 404, "version 9")
     refused(api("POST", f"{HELLO}/rollback", {"version": 0}), 422, "version")
     refused(api("POST", f"{HELLO}/rollback", {"version": 1 << 70}), 422, "version")
