@@ -7,6 +7,7 @@ run is told by ``tests.support.transcripts``.
 from __future__ import annotations
 
 import os
+import pty
 import re
 import select
 import shlex
@@ -72,29 +73,29 @@ def line_of_make_run(data_dir: Path) -> list[str]:
 @pytest.fixture(scope="module")
 def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Started]:
     folder = tmp_path_factory.mktemp("readme")
+    # A terminal, as a reader has one: the token is printed nowhere else.
+    screen, terminal = pty.openpty()
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(
             line_of_make_run(folder / ".cellblock"),
             cwd=REPOSITORY,
             env=environment(),
             stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
+            stdout=terminal,
             stderr=log,
         )
+    os.close(terminal)
     try:
-        text = _until(process, LAST_LINE)
+        text = _until(screen, LAST_LINE)
         url = re.findall(r"^cellblock: ready on (\S+)$", text, flags=re.MULTILINE)[0]
         yield Started(text, url, (folder / ".cellblock/admin-token").read_text().strip())
     finally:
         process.send_signal(signal.SIGTERM)
-        assert process.stdout is not None
-        process.stdout.close()
         assert process.wait(STOP_SECONDS) == 0, (folder / "log").read_text()
+        os.close(screen)
 
 
-def _until(process: subprocess.Popen[bytes], end: str) -> str:
-    assert process.stdout is not None
-    descriptor = process.stdout.fileno()
+def _until(descriptor: int, end: str) -> str:
     deadline = time.monotonic() + READY_SECONDS
     text = b""
     while end not in text.decode(errors="replace"):
@@ -102,7 +103,7 @@ def _until(process: subprocess.Popen[bytes], end: str) -> str:
         data = os.read(descriptor, 65536) if readable else b""
         assert data, f"the server did not say {end!r}: {text.decode()}"
         text += data
-    return text.decode()
+    return text.decode().replace("\r\n", "\n")
 
 
 @pytest.fixture(scope="module")

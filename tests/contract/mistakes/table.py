@@ -160,7 +160,7 @@ NAMES_MISTAKEN = (
     refused("functions rm mistaken-helo", "did you mean 'mistaken-hello'?"),
     refused("functions versions mistaken-helo", "did you mean 'mistaken-hello'?"),
     refused("functions rollback mistaken-hello 7", "no version 7", "versions"),
-    refused("functions rollback mistaken-hello", "version 1 is its first"),
+    refused("functions rollback mistaken-hello", "version 1 is the oldest that it has"),
     refused("code mistaken-helo", "did you mean 'mistaken-hello'?"),
     refused("logs mistaken-helo", "did you mean 'mistaken-hello'?"),
     refused("instances mistaken-helo", "did you mean 'mistaken-hello'?"),
@@ -216,7 +216,7 @@ STARTS = (
     usage("serve --data-dir /proc/x", "data directory /proc/x", "--data-dir"),
     usage("serve --data-dir hello.py", "data directory", "--data-dir"),
     usage("serve --data-dir data --bind 127.0.0.1:{port}", "Address already in use", "--bind"),
-    usage("serve --data-dir data --runtimes-dir absent", "not installed", "cellblock runtimes install"),
+    usage("serve --data-dir data --runtimes-dir absent", "not installed", "cellblock setup"),
     usage("serve --worker 2", "no such option: --worker", "--workers"),
 )
 
