@@ -71,7 +71,7 @@ def until_done(
         except failures as error:
             if not lost_to_another(error):
                 _errors.count()
-                log.error("cannot use the store: %s", error)
+                log.error("cannot use the store: %s", _words_of(error))
                 if _is_full(error):
                     raise PlatformError(
                         507, "The server's disk is full, so nothing can be stored; tell its operator"
@@ -79,11 +79,16 @@ def until_done(
                 raise _unavailable("cannot be used just now") from error
             if time.monotonic() + backoff_s > deadline:
                 _errors.count()
-                log.error("gave up on the store after %.0f s: %s", DEADLINE_S, error)
+                log.error("gave up on the store after %.0f s: %s", DEADLINE_S, _words_of(error))
                 raise _unavailable("is busy") from error
         # Jitter: two fronts that collided once do not collide again in step.
         time.sleep(backoff_s * random.uniform(0.5, 1))  # noqa: S311 - nothing secret about it
         backoff_s = min(backoff_s * 2, BACKOFF_MAX_S)
+
+
+def _words_of(error: Exception) -> str:
+    """What the database said, in one line: SQLAlchemy adds its statement, and an address on the web."""
+    return " ".join(str(getattr(error, "orig", None) or error).split())
 
 
 def lost_to_another(error: BaseException) -> bool:

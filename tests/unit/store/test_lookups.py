@@ -11,8 +11,9 @@ from dataclasses import replace
 
 import psycopg
 import pytest
+import sqlalchemy as sa
 
-from supervisor.errors import ConfigurationError
+from supervisor.errors import ConfigurationError, PlatformError
 from supervisor.store import Sealer, deadline_retries, migrate, open_lookups
 from supervisor.store.drivers import driver_of
 from supervisor.store.plain_reads import PlainReader
@@ -218,3 +219,13 @@ def test_a_connection_that_the_server_ended_costs_nobody_an_error(server):
 def test_a_server_that_is_not_there_is_named(tmp_path):
     with pytest.raises(ConfigurationError, match=r"cannot open the store: .*nowhere"):
         open_lookups(f"postgresql://cellblock@/db?host={tmp_path}/nowhere", Sealer(KEY))
+
+
+def test_what_the_database_says_is_one_line_of_the_log_and_nothing_of_the_librarys(caplog):
+    def fail() -> None:
+        raise sa.exc.OperationalError("SELECT 1", {}, Exception("disk I/O\nerror"))
+
+    with pytest.raises(PlatformError):
+        deadline_retries.until_done(fail, (sa.exc.OperationalError,))
+    (said,) = [entry.getMessage() for entry in caplog.records]
+    assert said == "cannot use the store: disk I/O error"
