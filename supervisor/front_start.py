@@ -2,7 +2,6 @@
 
 # No ``from __future__ import annotations``: the table of ``standby_messages`` reads the annotations.
 
-import os
 from typing import Annotated, Any
 
 from worker.message_fields import DictBound, ListBound, PatternBound, PlainBound, Record, TextBound
@@ -11,7 +10,7 @@ SETTINGS_MOST = 200
 # A setting is a number, a text, or options by their names.
 SETTING_LEVELS = 4
 # gunicorn's exit code when a start can only fail again: somebody has to change the data directory first.
-UNUSABLE = os.EX_CONFIG
+UNUSABLE = 78  # EX_CONFIG of sysexits.h
 RUNTIMES_MOST = 100
 
 

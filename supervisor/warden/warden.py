@@ -194,8 +194,11 @@ class Warden:
             listener.close()
             confinement.close()
             cgroups.close()
-        if confinement.breach:
-            raise ConfigurationError(f"cannot serve: this host does not hold a cell: {confinement.breach}")
+        self._say_why_it_never_served(confinement.breach)
+
+    def _say_why_it_never_served(self, breach: str) -> None:
+        if breach:
+            raise ConfigurationError(f"cannot serve: this host does not hold a cell: {breach}")
         if self._is_unusable:
             raise ConfigurationError("cannot serve: the store cannot be used; the line above says why")
 
