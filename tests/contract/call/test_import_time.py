@@ -146,7 +146,8 @@ def test_an_import_that_raises_is_told_to_all_who_wait_for_it_and_is_the_status_
     impatient.deploy("raises", SHORT)
     assert shown(impatient, "raises")["status"] == "Running"
     assert alone(impatient, "raises").text == "here"
-    assert shown(impatient, "raises")["status"] == "Running"
+    # Its front tells the warden that the instance is ready while it answers.
+    eventually(lambda: shown(impatient, "raises")["status"] == "Running")
 
 
 def test_a_function_is_running_again_once_an_import_of_it_works(impatient: Server) -> None:
