@@ -254,9 +254,10 @@ def test_children_are_judged_together_and_the_report_has_their_peak(server: Serv
     for number, seconds in enumerate(KEPT_SECONDS, 1):
         assert server.call(large, content=f"4 40 {seconds}".encode()).text == "lived"
         eventually(lambda number=number: len(peaks()) == number)
-        if max(peaks()) >= 150:
+        if max(peaks()) >= 140:
             break
-    assert 150 <= max(peaks()) <= 200
+    # What the cell had as it was blank does not count: of the first cells of a server that is some MiB more.
+    assert 140 <= max(peaks()) <= 200
 
 
 HOLDS = """
