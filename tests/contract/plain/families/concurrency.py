@@ -34,10 +34,12 @@ PROGRAMS: dict[str, str | Program] = {
                 return {"body": {"squares": list(pool.map(lambda n: n * n, range(5)))}}
     """,
     "an exception in an executor's task comes out where it is asked for": """
-        from concurrent.futures import ThreadPoolExecutor
+        from concurrent.futures import ThreadPoolExecutor, wait
         def handle(req):
             with ThreadPoolExecutor(1) as pool:
-                return pool.submit(int, "x").result()
+                asked = pool.submit(int, "x")
+                wait([asked])
+                return asked.result()
     """,
     "a thread made at import works for every call": Program(
         """
