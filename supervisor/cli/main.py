@@ -9,7 +9,7 @@ traceback is a defect of ours.
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import typer
@@ -44,20 +44,23 @@ _DEPLOYED = "Functions"
 _SPACE = "Values"
 
 
+def _alone(name: str, command: Callable[..., Any]) -> Any:
+    """A command that is a function, as click wants it."""
+    alone = typer.Typer(add_completion=False)
+    alone.command(name)(command)
+    return get_command(alone)
+
+
 def _load_serve() -> Any:
     from supervisor.cli.serving.serve_command import serve
 
-    alone = typer.Typer(add_completion=False)
-    alone.command("serve")(serve)
-    return get_command(alone)
+    return _alone("serve", serve)
 
 
 def _load_check() -> Any:
     from supervisor.cli.checking.check_command import check
 
-    alone = typer.Typer(add_completion=False)
-    alone.command("check")(check)
-    return get_command(alone)
+    return _alone("check", check)
 
 
 def _load_token() -> Any:
@@ -69,17 +72,13 @@ def _load_token() -> Any:
 def _load_backup() -> Any:
     from supervisor.cli.commands.backup_commands import backup
 
-    alone = typer.Typer(add_completion=False)
-    alone.command("backup")(backup)
-    return get_command(alone)
+    return _alone("backup", backup)
 
 
 def _load_restore() -> Any:
     from supervisor.cli.commands.backup_commands import restore
 
-    alone = typer.Typer(add_completion=False)
-    alone.command("restore")(restore)
-    return get_command(alone)
+    return _alone("restore", restore)
 
 
 def _load_runtimes() -> Any:
@@ -91,9 +90,7 @@ def _load_runtimes() -> Any:
 def _load_setup() -> Any:
     from supervisor.runtimes.runtime_commands import setup
 
-    alone = typer.Typer(add_completion=False)
-    alone.command("setup")(setup)
-    return get_command(alone)
+    return _alone("setup", setup)
 
 
 # Commands of the server's side: their modules are imported when they are called, not for `cellblock --help`.

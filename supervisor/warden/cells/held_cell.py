@@ -34,19 +34,16 @@ from worker.wire import EXIT_OUT_OF_MEMORY
 from worker.zygote_messages import Spawn
 
 log = logging.getLogger("cellblock.cell")
-
 # What a caller is told of a memory limit: what was counted, and how.
 TOUCHED = "in all of its processes together, without its files in /tmp"
 HELD = "and with its files in /tmp, its pipes and sockets it had all that the kernel lets it have"
 OF_ALL = "and the host has no more for all functions together"
 SEEN = f"a soft limit on this host: {memory_guard.EVIDENCE}"
-
 # From the request to the zygote until the cell is blank; ten times what a loaded machine needs.
 GROW_SECONDS = 15.0
 # From the tie to the cell's proof; a few milliseconds when nothing is wrong.
 TIE_SECONDS = 15.0
 NAMESPACED_SIGNALS = frozenset({"freeze", "thaw"})
-
 # The cell's inner ids; worker.sandbox.lockdown becomes them in this order.
 INNER_ROOT, INNER_TENANT = 0, 1000
 
@@ -241,13 +238,16 @@ class Cell:
         self._deadline = self._not_after(TIE_SECONDS, "it had not proven its lock-down")
 
     def _guard(self, limits: CellLimits) -> None:
-        """Watch its memory and its files."""
+        """Watch its memory and its files, unless it has ended."""
         if self._leaf is None:
-            return  # it has ended
+            return
         hooks = memory_guard.GuardHooks(self._tell, self._has_too_much, self._has_peak, self._met_processes)
-        self._confinement.guard.watch(self.name, limits.memory_bytes, limits.tmp_bytes, hooks)
         opener = FileOpener(limits.open_files * limits.processes, self._leaf.members, self._has_most_files)
-        self._confinement.open_files.watch(self.name, opener)
+        try:
+            self._confinement.guard.watch(self.name, limits.memory_bytes, limits.tmp_bytes, hooks)
+            self._confinement.open_files.watch(self.name, opener)
+        except Exception as error:  # whatever it was, no function runs that nobody watches
+            self.kill("not started", f"it cannot be watched: {error}")
 
     def returned(self, pipes: list[int]) -> None:
         """Take the cell back from a front, with its pipe ends.  OSError when they cannot be kept."""

@@ -32,6 +32,7 @@ from supervisor.warden.cells.confinement import Confinement
 from supervisor.warden.cells.held_cell import Cell
 from supervisor.warden.jail import _host_syscalls as sys_
 from supervisor.warden.leases import desk, lease_ceilings, pipe_ends
+from supervisor.warden.memory.memory_guard import MemoryGuard
 from tests.support.scripted_host import (
     DIGEST,
     TIE,
@@ -654,3 +655,27 @@ def test_control_without_the_budget_of_a_turn_everything_that_waits_is_taken_in_
     assert taken <= 2 < said
     taken, said = taken_in_a_turn(60.0)
     assert taken == said
+
+
+def test_a_cell_that_nobody_can_watch_ends(on_a_host: OnAHost, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The guards begin after the cell was lent: an error there must not leave it running unwatched."""
+
+    def refuse(*_: Any) -> None:
+        raise RuntimeError("no memory for the books")
+
+    async def scenario(host: ScriptedHost) -> None:
+        front = host.join()
+        name = await leased(host, front)
+        assert host.registry.cells[name].state.value == "leased"
+        monkeypatch.setattr(MemoryGuard, "watch", refuse)
+        front.asked[2] = KEY
+        front.send(lease(2, KEY, 4))
+        for _ in range(6):
+            await host.advance(0.05)
+            for cell in list(host.cells):
+                cell.go_on()
+        (unwatched,) = set(front.held) - {name}
+        assert host.registry.cells[unwatched].state.value == "dying"
+        assert host.registry.cells[name].state.value == "leased"
+
+    on_a_host(scenario)
