@@ -23,6 +23,7 @@ from supervisor.link_records import (
     CellLimits,
     CellName,
     CellRow,
+    ChangeKind,
     Count,
     FrontRow,
     FunctionRow,
@@ -120,10 +121,11 @@ class NoSpare(Record):
 
 
 class ChangeRequest(Record):
-    """A function (or, ``name`` "", a space's values) changed: ChangeDone comes once every front knows."""
+    """Something in the store changed: ChangeDone comes once every front knows."""
 
+    what: ChangeKind
     space: Label
-    name: LabelOrAll
+    name: LabelOrAll  # "" where the change is not one function's
     ticket: Count = 0
 
 
@@ -263,9 +265,10 @@ class LimitMet(Record):
 
 
 class Changed(Record):
-    """A function (or, ``name`` "", a space's values) changed; the answer is ChangeKnown."""
+    """Something in the store changed; the answer is ChangeKnown."""
 
     epoch: Count
+    what: ChangeKind
     space: Label
     name: LabelOrAll
 

@@ -12,7 +12,8 @@ from supervisor.front.telemetry.survey import Survey
 
 DEFAULT_TEMPLATE = "python3-http"  # a function's ``template`` that stands for the server's default runtime
 
-
+# What fronts remember besides functions and values (``link_records.ChangeKind``).
+ChangeKind = Literal["space", "credentials", "quotas"]
 Status = Literal["Pending", "Building", "Running", "Failed"]
 
 
@@ -73,6 +74,10 @@ class ApiControl(Protocol):
 
     async def values_changed(self, space: str) -> None:
         """Return once every front will hand the space's new secrets and variables to the next call."""
+        ...
+
+    async def changed(self, what: ChangeKind, space: str) -> None:
+        """Return once every front has forgotten what it knew of this kind of the space."""
         ...
 
     async def standing(self, space: str, name: str) -> Standing:

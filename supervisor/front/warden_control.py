@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from supervisor.front.api_control import DEFAULT_TEMPLATE, BundleCheck, Standing
+from supervisor.front.api_control import DEFAULT_TEMPLATE, BundleCheck, ChangeKind, Standing
 from supervisor.front.functions.directory import Directory
 from supervisor.front.outcome.lost_calls import StartFailed, StartLate
 from supervisor.front.pool.cell.init_frame import init_frame
@@ -71,7 +71,7 @@ class WardenControl:
     async def function_changed(self, space: str, name: str) -> None:
         """Announce that a function was deployed or deleted: here first, then to every other front."""
         self._directory.changed(space, name)
-        await self._warden.changed(space, name)
+        await self._warden.changed("function", space, name)
 
     async def function_deleted(self, space: str, name: str) -> None:
         """Announce it, and delete the function's log in this front; other fronts do so themselves."""
@@ -79,8 +79,15 @@ class WardenControl:
         await self._directory.forget_logs(space, name)
 
     async def values_changed(self, space: str) -> None:
-        """Announce that secrets or variables changed, in the same way, by the empty name."""
-        await self.function_changed(space, "")
+        """Announce that secrets or variables changed, in the same way."""
+        self._directory.values_changed(space)
+        await self._warden.changed("values", space)
+
+    async def changed(self, what: ChangeKind, space: str) -> None:
+        """Announce a change of another kind, in the same way."""
+        if handler := self._warden.on_changed.get(what):
+            handler(space, "")
+        await self._warden.changed(what, space)
 
     async def standing(self, space: str, name: str) -> Standing:
         """As the warden has counted it: instances of a version that was never ready answer nothing yet."""

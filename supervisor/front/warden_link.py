@@ -141,7 +141,8 @@ class WardenLink:
         # Wired by the front before the first message can arrive.
         self.on_ended: Callable[[str, Ending], None] = lambda cell, ending: None
         self.on_met: Callable[[str, str, int], None] = lambda cell, what, peak_bytes: None
-        self.on_changed: Callable[[str, str], None] = lambda space, name: None
+        # By what changed; called with the space, and the function's name or "".
+        self.on_changed: dict[str, Callable[[str, str], None]] = {}
         self.on_code_lost: Callable[[str, str], bool] = lambda space, name: False
         self.on_reclaim: Callable[[str, str, int], None] = lambda space, name, number: None
         self.on_spare: Callable[[str, str], bool] = lambda space, name: False
@@ -207,9 +208,9 @@ class WardenLink:
         """Return an idle cell with copies of our pipe ends; the caller closes its own."""
         self._tell(ReturnCell(cell, memory), pipes)
 
-    async def changed(self, space: str, name: str) -> None:
-        """Return once the other fronts know that a function (or, name "", a space's values) changed."""
-        await self._ask(ChangeRequest(space, name))
+    async def changed(self, what: str, space: str, name: str = "") -> None:
+        """Return once the other fronts know that something of a space changed."""
+        await self._ask(ChangeRequest(what, space, name))
 
     def start(self, cell: str, whose: tuple[str, str, int], state: str, reason: str = "") -> None:
         """How a start goes: ``importing``, ``ready`` or ``failed``; ``whose``: space, name, version."""
@@ -283,7 +284,8 @@ class WardenLink:
             self._pages[page.ticket].append((page.front, page.rows))
 
     def _changed(self, change: Changed, _: list[int]) -> None:
-        self.on_changed(change.space, change.name)
+        if handler := self.on_changed.get(change.what):
+            handler(change.space, change.name)
         self._tell(ChangeKnown(change.epoch))
 
     def _spare_wanted(self, wanted: SpareWanted, _: list[int]) -> None:

@@ -7,7 +7,8 @@ Reading order: ``records`` (what comes out), ``schema`` (the tables), ``store`` 
 transaction), ``function_queries`` and ``value_queries`` (their statements), ``database`` (transactions by
 SQLAlchemy).  A call asks through ``lookups`` instead, which goes by ``plain_reads`` and ``drivers`` and needs
 no SQLAlchemy.  Both ways share ``deadline_retries`` and ``sealing``.  ``migrate`` makes the tables, from the
-revisions in ``migrations``.  ``code`` keeps bundles, ``backup`` makes files of stores and stores of files.
+revisions in ``migrations``.  ``code`` keeps bundles, ``backup`` makes files of stores and stores of files;
+``tenants`` has the audit.
 
 This package imports no SQLAlchemy: import ``Store`` from ``supervisor.store.store``.
 """
@@ -16,6 +17,7 @@ from supervisor.store.deadline_retries import errors_so_far
 from supervisor.store.lookups import Lookups, open_lookups
 from supervisor.store.migrate import migrate
 from supervisor.store.records import (
+    Actor,
     Content,
     Deployment,
     FunctionKey,
@@ -30,6 +32,7 @@ from supervisor.store.records import (
 from supervisor.store.sealing import Sealer, load_or_create_key
 
 __all__ = [
+    "Actor",
     "Content",
     "Deployment",
     "FunctionKey",

@@ -17,7 +17,7 @@ from supervisor.store.plain_reads import PlainReader
 if TYPE_CHECKING:
     import sqlalchemy as sa
 
-HEAD = "0003"
+HEAD = "0008"
 # It has the tables of bundles; the next one says that what lay in a folder is in them.
 WITH_BUNDLES = "0002"
 MIGRATIONS = Path(__file__).parent / "migrations"

@@ -58,6 +58,17 @@ class Deployment:
 
 
 @dataclass(frozen=True)
+class Actor:
+    """Who changes something: ``name`` is "admin", or the kind and id of a credential; "server" is ours.
+
+    ``address`` is that of the caller, "" where there is none.
+    """
+
+    name: str
+    address: str = ""
+
+
+@dataclass(frozen=True)
 class Page(Generic[T]):
     """A part of a list, in order, and whether there is more on either side."""
 

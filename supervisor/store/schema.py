@@ -64,6 +64,32 @@ space_values = sa.Table(
     sa.Column("updated_at", sa.DateTime, nullable=False),
 )
 
+# A space is there while its row is, and nothing of a space is without one.
+spaces = sa.Table(
+    "spaces",
+    metadata,
+    sa.Column("name", sa.String(63), primary_key=True),
+    sa.Column("title", sa.String(200), nullable=False),
+    sa.Column("suspended", sa.Boolean, nullable=False),
+    sa.Column("created_at", sa.DateTime, nullable=False),
+    sa.Column("updated_at", sa.DateTime, nullable=False),
+)
+
+# Rows are only added, and deleted when they are old.  None has a value of a tenant's.
+audit = sa.Table(
+    "audit",
+    metadata,
+    sa.Column("id", sa.String(26), primary_key=True),  # a ULID: in order of time
+    sa.Column("at", sa.DateTime, nullable=False),
+    sa.Column("space", sa.String(63), nullable=True),  # None: the whole server
+    sa.Column("actor", sa.String(100), nullable=False),
+    sa.Column("address", sa.String(64), nullable=False),
+    sa.Column("action", sa.String(40), nullable=False),  # such as function.update
+    sa.Column("target", sa.String(200), nullable=False),
+    sa.Column("details", sa.JSON, nullable=False),
+    sa.Index("ix_audit_space_id", "space", "id"),
+)
+
 bundles = sa.Table(
     "bundles",
     metadata,

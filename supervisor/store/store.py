@@ -7,7 +7,7 @@ a Store at once.  It belongs to the process that opened it.  Calls of functions 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
@@ -17,6 +17,7 @@ import sqlalchemy as sa
 from supervisor.store import database, function_queries, value_queries
 from supervisor.store.code import bundle_queries, bundle_uploads
 from supervisor.store.records import (
+    Actor,
     Content,
     Page,
     SpaceValue,
@@ -25,6 +26,9 @@ from supervisor.store.records import (
     Version,
 )
 from supervisor.store.sealing import Sealer
+from supervisor.store.tenants import audit_queries
+
+SERVER = Actor("server")
 
 
 def _utc_now() -> datetime:
@@ -45,10 +49,21 @@ class Store:
     PlatformError 503 from any method when the database cannot be used within its deadline.
     """
 
-    def __init__(self, db: database.Database, sealer: Sealer, now: Callable[[], datetime] = _utc_now) -> None:
+    def __init__(
+        self,
+        db: database.Database,
+        sealer: Sealer,
+        now: Callable[[], datetime] = _utc_now,
+        actor: Actor = SERVER,
+    ) -> None:
         self._db = db
         self._sealer = sealer
         self._now = now
+        self._actor = actor
+
+    def acting_for(self, actor: Actor) -> Store:
+        """The same store, whose changes are ``actor``'s in the audit."""
+        return Store(self._db, self._sealer, self._now, actor)
 
     def close(self) -> None:
         """Close the connections."""
@@ -91,9 +106,13 @@ class Store:
     def create_function(self, space: str, name: str, content: Content) -> StoredFunction:
         """A new function at version 1; PlatformError 409 when there is one of that name."""
         now = self._now()
-        return self._db.write(
-            lambda connection: function_queries.create(connection, space, name, content, now)
-        )
+
+        def create(connection: sa.Connection) -> StoredFunction:
+            made = function_queries.create(connection, space, name, content, now)
+            self._audit(connection, now, space, "function.create", name, {"version": 1})
+            return made
+
+        return self._db.write(create)
 
     def deploy(
         self, based_on: StoredFunction, content: Content, versions_kept: int
@@ -104,9 +123,15 @@ class Store:
         merged and checked with: StaleWriteError when it has changed since, PlatformError 404 when it is gone.
         """
         now = self._now()
-        return self._db.write(
-            lambda connection: function_queries.deploy(connection, based_on, content, now, versions_kept)
-        )
+
+        def deploy(connection: sa.Connection) -> tuple[StoredFunction, bool]:
+            made, is_new = function_queries.deploy(connection, based_on, content, now, versions_kept)
+            if is_new:
+                number = {"version": made.active.number}
+                self._audit(connection, now, made.space, "function.update", made.name, number)
+            return made, is_new
+
+        return self._db.write(deploy)
 
     def version_to_roll_back_to(
         self, space: str, name: str, number: int | None
@@ -122,9 +147,14 @@ class Store:
     def activate(self, based_on: StoredFunction, version: Version) -> StoredFunction:
         """Make an existing version the active one; StaleWriteError and 404 as with deploy."""
         now = self._now()
-        return self._db.write(
-            lambda connection: function_queries.activate(connection, based_on, version, now)
-        )
+
+        def activate(connection: sa.Connection) -> StoredFunction:
+            made = function_queries.activate(connection, based_on, version, now)
+            number = {"version": version.number}
+            self._audit(connection, now, made.space, "function.activate", made.name, number)
+            return made
+
+        return self._db.write(activate)
 
     def delete_function(self, space: str, name: str) -> frozenset[str]:
         """Delete a function with all its versions; the digests that they named.  PlatformError 404."""
@@ -134,6 +164,7 @@ class Store:
             digests = function_queries.delete(connection, space, name)
             for digest in sorted(digests):  # a deploy of the same code may be about to be committed
                 bundle_queries.touch(connection, digest, now)
+            self._audit(connection, now, space, "function.delete", name)
             return digests
 
         return self._db.write(delete)
@@ -188,9 +219,13 @@ class Store:
         sealed = self._sealer.seal(plain, space=space, kind=kind, name=name)
         size = len(plain) + len(name)
         now = self._now()
-        return self._db.write(
-            lambda connection: value_queries.put(connection, space, kind, name, sealed, size, now)
-        )
+
+        def put(connection: sa.Connection) -> bool:
+            is_new = value_queries.put(connection, space, kind, name, sealed, size, now)
+            self._audit(connection, now, space, f"{kind}.update", name)
+            return is_new
+
+        return self._db.write(put)
 
     def value(self, space: str, kind: ValueKind, name: str) -> SpaceValue:
         """A secret without its value, or a variable with it; PlatformError 404."""
@@ -214,7 +249,26 @@ class Store:
 
     def delete_value(self, space: str, kind: ValueKind, name: str) -> None:
         """Delete a value; PlatformError 404."""
-        self._db.write(lambda connection: value_queries.delete(connection, space, kind, name))
+        now = self._now()
+
+        def delete(connection: sa.Connection) -> None:
+            value_queries.delete(connection, space, kind, name)
+            self._audit(connection, now, space, f"{kind}.delete", name)
+
+        self._db.write(delete)
+
+    def _audit(
+        self,
+        connection: sa.Connection,
+        now: datetime,
+        space: str,
+        action: str,
+        target: str,
+        details: Mapping[str, Any] | None = None,
+    ) -> None:
+        audit_queries.add(
+            connection, self._actor, now, space=space, action=action, target=target, details=details
+        )
 
     def _variable(self, space: str, kind: ValueKind, name: str, sealed: bytes) -> Any:
         if kind == "secret":  # write-only: nothing shows one again

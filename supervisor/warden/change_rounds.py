@@ -1,4 +1,4 @@
-"""Changes of functions and values: a front that made one goes on when every other front knows of it."""
+"""Changes of the store that fronts must hear of: who made one goes on when all the others know of it."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class Changes:
         others = {other for other in self._fronts if other is not asking}
         deadline = asyncio.get_running_loop().call_later(ACK_SECONDS, lambda: self._give_up(epoch))
         self._unacked[epoch] = (set(others), asking, change.ticket, deadline)
-        told = Changed(epoch, change.space, change.name)
+        told = Changed(epoch, change.what, change.space, change.name)
         for other in others:
             other.tell(told)
         self.acknowledged(asking, epoch)

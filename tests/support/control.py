@@ -53,6 +53,11 @@ class FakeControl:
         self._reach()
         self.told.append(("values", space))
 
+    async def changed(self, what: str, space: str) -> None:
+        """Kept in ``told``."""
+        self._reach()
+        self.told.append((what, space))
+
     async def standing(self, space: str, name: str) -> Standing:
         """What ``running`` says, else none."""
         return Standing(*self.running.get((space, name), (0, 0)))

@@ -18,11 +18,13 @@ from supervisor.front.api_control import ApiControl
 from supervisor.front.following.log_pages import ReadingThreads
 from supervisor.front.following.subscriptions import Subscriptions
 from supervisor.front.functions.deployed_limits import limits_in_force
+from supervisor.front.invoke.credential import peer_of
 from supervisor.function_limits import Limits, resolve
 from supervisor.function_options import Options
 from supervisor.settings.front_settings import FrontSettings
-from supervisor.store import Content
+from supervisor.store import Actor, Content
 from supervisor.store.store import Store
+from supervisor.tenancy.principal import Principal
 
 log = logging.getLogger(__name__)
 
@@ -109,3 +111,13 @@ def _context(request: Request) -> Context:
 
 
 Given = Annotated[Context, Depends(_context)]
+
+
+def _acting(request: Request) -> Store:
+    principal = cast(Principal, request.state.principal)
+    store = cast(Context, request.app.state.context).store
+    return store.acting_for(Actor(principal.name, peer_of(request.scope)))
+
+
+# The store, for changes: each leaves a line in the audit that names the caller.
+Acting = Annotated[Store, Depends(_acting)]

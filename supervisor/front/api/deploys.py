@@ -2,7 +2,7 @@
 
 A change is merged with the active version, checked as a whole, and stored only if that version is still the
 active one; otherwise it is merged and checked again.  So two deploys at once give two versions in some order,
-each of them checked, and never an unchecked mixture.
+each of them checked, and never an unchecked mixture.  A ``store`` that is given acts for the caller.
 """
 
 from __future__ import annotations
@@ -20,13 +20,14 @@ from supervisor.front.api.schemas import FunctionChange, FunctionCreate, Functio
 from supervisor.front.api_control import DEFAULT_TEMPLATE
 from supervisor.function_options import Options
 from supervisor.store import Content, StaleWriteError, StoredFunction
+from supervisor.store.store import Store
 
 ATTEMPTS = 5  # each fails only because another deploy succeeded
 _NO_WHITESPACE = str.maketrans("", "", string.whitespace)  # base64(1) wraps its lines
 
 
 async def create(
-    context: Context, space: str, wanted: FunctionCreate, *, may_create_space: bool = True
+    context: Context, store: Store, space: str, wanted: FunctionCreate, *, may_create_space: bool = True
 ) -> StoredFunction:
     """Create and deploy a function; PlatformError 409 if it exists, 413 or 422 if it is not valid.
 
@@ -54,7 +55,7 @@ async def create(
     await _keep_bundle(context, content.digest)
 
     async def commit() -> StoredFunction:
-        made = await context.blocking(context.store.create_function, space, wanted.name, content)
+        made = await context.blocking(store.create_function, space, wanted.name, content)
         await context.control.function_changed(space, wanted.name)
         return made
 
@@ -62,7 +63,7 @@ async def create(
 
 
 async def change(
-    context: Context, space: str, name: str, wanted: FunctionChange | FunctionPatch
+    context: Context, store: Store, space: str, name: str, wanted: FunctionChange | FunctionPatch
 ) -> StoredFunction:
     """Deploy a change of a function; the same content again adds no version.
 
@@ -93,7 +94,7 @@ async def change(
 
         async def commit(found: StoredFunction = found, content: Content = content) -> StoredFunction:
             kept = context.settings.versions_kept
-            changed, _ = await context.blocking(context.store.deploy, found, content, kept)
+            changed, _ = await context.blocking(store.deploy, found, content, kept)
             # Announced even if nothing changed: a caller may repeat a PUT whose announcement failed.
             await context.control.function_changed(space, name)
             return changed
@@ -105,14 +106,16 @@ async def change(
     raise _contended(name)
 
 
-async def roll_back(context: Context, space: str, name: str, number: int | None) -> StoredFunction:
+async def roll_back(
+    context: Context, store: Store, space: str, name: str, number: int | None
+) -> StoredFunction:
     """Make an earlier version the active one; PlatformError 404, 409, or 422 if it cannot run here now."""
     for _ in range(ATTEMPTS):
         found, version = await context.blocking(context.store.version_to_roll_back_to, space, name, number)
         _check_settings(context, version.content)
 
         async def commit(found: StoredFunction = found) -> StoredFunction:
-            changed = await context.blocking(context.store.activate, found, version)  # noqa: B023
+            changed = await context.blocking(store.activate, found, version)  # noqa: B023
             await context.control.function_changed(space, name)
             return changed
 
@@ -123,11 +126,11 @@ async def roll_back(context: Context, space: str, name: str, number: int | None)
     raise _contended(name)
 
 
-async def delete(context: Context, space: str, name: str) -> None:
+async def delete(context: Context, store: Store, space: str, name: str) -> None:
     """Delete a function and all its versions; PlatformError 404."""
 
     async def commit() -> None:
-        digests = await context.blocking(context.store.delete_function, space, name)
+        digests = await context.blocking(store.delete_function, space, name)
         # Its calls may still run, so its bundles are kept for a while from now.
         await context.blocking(context.bundles.touch, digests)
         await context.control.function_deleted(space, name)

@@ -83,8 +83,10 @@ class Gate:
             return
         given = [value for name, value in scope["headers"] if name == b"authorization"]
         # Two credentials are refused: a server in between may have checked the other one.
-        if len(given) != 1 or self._credentials.principal(given[0]) is None:
+        principal = self._credentials.principal(given[0]) if len(given) == 1 else None
+        if principal is None:
             raise await self._credentials.refusal(given[0] if given else None, peer_of(scope))
+        scope.setdefault("state", {})["principal"] = principal
 
     def _bounded(self, scope: Scope, receive: Receive) -> Receive:
         has_source = _WITH_SOURCE.fullmatch(scope["path"]) is not None

@@ -80,7 +80,8 @@ class Directory:
         self._is_leaving = False
         # Called after a function was deleted.
         self.on_deleted: Callable[[str, str], None] = lambda space, name: None
-        warden.on_changed = self.changed
+        warden.on_changed["function"] = self.changed
+        warden.on_changed["values"] = self.values_changed
         warden.on_code_lost = self._code_lost
         warden.on_reclaim = self._reclaim
         warden.on_spare = self._spare
@@ -179,10 +180,7 @@ class Directory:
     # ---- changes ----------------------------------------------------------------------------
 
     def changed(self, space: str, name: str) -> None:
-        """Forget a function (or, with name "", the space's values): it changed in the store."""
-        if not name:
-            self._space_values.changed(space)
-            return
+        """Forget a function: it changed in the store."""
         key = (space, name)
         self._generation[key] = self._generation.get(key, 0) + 1
         self.public.changed(key)
@@ -192,6 +190,10 @@ class Directory:
             function.pool.retire()
             self._retired.add(function.pool)
         self._in_background(self._start_kept([key]))
+
+    def values_changed(self, space: str, name: str = "") -> None:
+        """Forget the secrets and variables of a space: they changed in the store."""
+        self._space_values.changed(space)
 
     def _code_lost(self, space: str, name: str) -> bool:
         """Somebody deleted the function's code on disk: its instances are replaced by ones that have it.
@@ -203,7 +205,7 @@ class Directory:
             return False
         log.warning("the code of %s/%s is brought back from the store: it was deleted on disk", space, name)
         self.changed(space, name)
-        self._in_background(self._warden.changed(space, name))
+        self._in_background(self._warden.changed("function", space, name))
         return True
 
     async def _look_at_code(self) -> None:

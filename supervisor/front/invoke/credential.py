@@ -8,11 +8,11 @@ import hmac
 import logging
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from supervisor.errors import PlatformError
 from supervisor.front.invoke.wrong_tokens import LINE_EVERY_S, WrongTokens
+from supervisor.tenancy.principal import ADMIN, Principal
 
 log = logging.getLogger("cellblock.front")
 
@@ -23,16 +23,6 @@ SLOWED_S = 1.0
 # This many refusals wait at once, a few KiB each; the others come at once, and tell a guesser no more.
 SLOWED_MOST = 256
 WHY = "send the header 'Authorization: Bearer <token>' with a token of this server"
-
-
-@dataclass(frozen=True)
-class Principal:
-    """A caller whose credential was recognised."""
-
-    name: str
-
-
-ADMIN = Principal("admin")
 
 
 class Credentials:

@@ -67,6 +67,7 @@ def test_two_fields_changed_at_once_both_arrive(api, hello, monkeypatch):
             )
         return original(based_on, content, *kept)
 
+    monkeypatch.setattr(api.store, "acting_for", lambda actor: api.store)
     monkeypatch.setattr(api.store, "deploy", deploy_late)
     changed = api("PUT", HELLO, {"description": "new"}).json()
     assert (changed["description"], changed["env"], changed["version"]) == ("new", {"A": "1"}, 3)
@@ -76,6 +77,7 @@ def test_a_change_that_loses_every_time_ends_as_a_409(api, hello, monkeypatch):
     def always_late(*_: Any) -> Any:
         raise StaleWriteError
 
+    monkeypatch.setattr(api.store, "acting_for", lambda actor: api.store)
     monkeypatch.setattr(api.store, "deploy", always_late)
     refused(api("PUT", HELLO, {"description": "new"}), 409, f"{deploys.ATTEMPTS} times")
 

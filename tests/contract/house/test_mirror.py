@@ -124,6 +124,7 @@ HELD_BY: dict[str, dict[str, str]] = {
         "supply/zygote_handle.py": "fault/test_processes_that_die.py",
     },
     "supervisor/store": {
+        "tenants/audit_queries.py": "unit/store/test_store.py",
         "deadline_retries.py": "unit/store/test_store.py",
         "drivers.py": "unit/store/test_database.py",
         "backup/backing_up.py": "contract/backup/test_backup.py",

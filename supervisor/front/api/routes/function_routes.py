@@ -13,7 +13,7 @@ from pydantic import WithJsonSchema
 
 from supervisor.errors import PlatformError
 from supervisor.front.api import deploys
-from supervisor.front.api.context import Context, Given
+from supervisor.front.api.context import Acting, Context, Given
 from supervisor.front.api.gate import MERGE_PATCH
 from supervisor.front.api.schemas import (
     LABEL,
@@ -51,10 +51,14 @@ CursorIn = Annotated[
 
 @router.post("", status_code=201)
 async def create_function(
-    context: Given, space: SpaceIn, body: FunctionCreate, create_space: CreateSpaceIn = True
+    context: Given,
+    acting: Acting,
+    space: SpaceIn,
+    body: FunctionCreate,
+    create_space: CreateSpaceIn = True,
 ) -> FunctionOut:
     """Create a function and deploy it as version 1."""
-    made = await deploys.create(context, space, body, may_create_space=create_space)
+    made = await deploys.create(context, acting, space, body, may_create_space=create_space)
     return await described(context, made)
 
 
@@ -89,12 +93,14 @@ async def show_function(context: Given, space: SpaceIn, name: NameIn) -> Functio
 
 
 @router.put("/{name}")
-async def change_function(context: Given, space: SpaceIn, name: NameIn, body: FunctionChange) -> FunctionOut:
+async def change_function(
+    context: Given, acting: Acting, space: SpaceIn, name: NameIn, body: FunctionChange
+) -> FunctionOut:
     """Deploy a change as a new version; what is absent stays, and no change makes no version.
 
     What is given replaces the whole field: ``options`` and ``env`` too (PATCH merges them).
     """
-    changed = await deploys.change(context, space, name, body)
+    changed = await deploys.change(context, acting, space, name, body)
     return await described(context, changed)
 
 
@@ -106,16 +112,18 @@ async def change_function(context: Given, space: SpaceIn, name: NameIn, body: Fu
         }
     },
 )
-async def patch_function(context: Given, space: SpaceIn, name: NameIn, body: FunctionPatch) -> FunctionOut:
+async def patch_function(
+    context: Given, acting: Acting, space: SpaceIn, name: NameIn, body: FunctionPatch
+) -> FunctionOut:
     """Deploy a change as PUT does, but merge ``options`` and ``env`` with what is there (RFC 7396)."""
-    changed = await deploys.change(context, space, name, body)
+    changed = await deploys.change(context, acting, space, name, body)
     return await described(context, changed)
 
 
 @router.delete("/{name}", status_code=204, response_class=Response)
-async def delete_function(context: Given, space: SpaceIn, name: NameIn) -> None:
+async def delete_function(context: Given, acting: Acting, space: SpaceIn, name: NameIn) -> None:
     """Delete a function with all its versions.  Calls that run already finish."""
-    await deploys.delete(context, space, name)
+    await deploys.delete(context, acting, space, name)
 
 
 @router.get("/{name}/code")

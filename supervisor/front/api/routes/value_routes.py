@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Response
 
-from supervisor.front.api.context import Context, Given
+from supervisor.front.api.context import Acting, Context, Given
 from supervisor.front.api.routes.function_routes import CreateSpaceIn, SpaceIn
 from supervisor.front.api.schemas import (
     SecretIn,
@@ -18,6 +18,7 @@ from supervisor.front.api.schemas import (
     VariableOut,
 )
 from supervisor.store import ValueKind
+from supervisor.store.store import Store
 
 router = APIRouter(prefix="/spaces/{space}", tags=["values"])
 
@@ -41,18 +42,23 @@ async def show_secret(context: Given, space: SpaceIn, name: ValueNameIn) -> Secr
 
 @router.put("/secrets/{name}", status_code=204, response_class=Response, responses=CREATED)
 async def put_secret(
-    context: Given, space: SpaceIn, name: ValueNameIn, body: SecretIn, create_space: CreateSpaceIn = True
+    context: Given,
+    acting: Acting,
+    space: SpaceIn,
+    name: ValueNameIn,
+    body: SecretIn,
+    create_space: CreateSpaceIn = True,
 ) -> Response:
     """Set a secret; the next call sees it."""
     if not create_space:
         await context.blocking(context.store.require_space, space)
-    return await _put(context, space, "secret", name, body.value)
+    return await _put(context, acting, space, "secret", name, body.value)
 
 
 @router.delete("/secrets/{name}", status_code=204, response_class=Response)
-async def delete_secret(context: Given, space: SpaceIn, name: ValueNameIn) -> None:
+async def delete_secret(context: Given, acting: Acting, space: SpaceIn, name: ValueNameIn) -> None:
     """Delete a secret."""
-    await _delete(context, space, "secret", name)
+    await _delete(context, acting, space, "secret", name)
 
 
 @router.get("/variables")
@@ -71,32 +77,39 @@ async def show_variable(context: Given, space: SpaceIn, name: ValueNameIn) -> Va
 
 @router.put("/variables/{name}", status_code=204, response_class=Response, responses=CREATED)
 async def put_variable(
-    context: Given, space: SpaceIn, name: ValueNameIn, body: VariableIn, create_space: CreateSpaceIn = True
+    context: Given,
+    acting: Acting,
+    space: SpaceIn,
+    name: ValueNameIn,
+    body: VariableIn,
+    create_space: CreateSpaceIn = True,
 ) -> Response:
     """Set a variable; the next call sees it."""
     if not create_space:
         await context.blocking(context.store.require_space, space)
-    return await _put(context, space, "variable", name, body.value)
+    return await _put(context, acting, space, "variable", name, body.value)
 
 
 @router.delete("/variables/{name}", status_code=204, response_class=Response)
-async def delete_variable(context: Given, space: SpaceIn, name: ValueNameIn) -> None:
+async def delete_variable(context: Given, acting: Acting, space: SpaceIn, name: ValueNameIn) -> None:
     """Delete a variable."""
-    await _delete(context, space, "variable", name)
+    await _delete(context, acting, space, "variable", name)
 
 
-async def _put(context: Context, space: str, kind: ValueKind, name: str, value: Any) -> Response:
+async def _put(
+    context: Context, store: Store, space: str, kind: ValueKind, name: str, value: Any
+) -> Response:
     async def commit() -> bool:
-        made = await context.blocking(context.store.put_value, space, kind, name, value)
+        made = await context.blocking(store.put_value, space, kind, name, value)
         await context.control.values_changed(space)
         return made
 
     return Response(status_code=201 if await context.to_its_end(commit()) else 204)
 
 
-async def _delete(context: Context, space: str, kind: ValueKind, name: str) -> None:
+async def _delete(context: Context, store: Store, space: str, kind: ValueKind, name: str) -> None:
     async def commit() -> None:
-        await context.blocking(context.store.delete_value, space, kind, name)
+        await context.blocking(store.delete_value, space, kind, name)
         await context.control.values_changed(space)
 
     await context.to_its_end(commit())

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Query
 from pydantic import WithJsonSchema
 
 from supervisor.front.api import deploys
-from supervisor.front.api.context import Given
+from supervisor.front.api.context import Acting, Given
 from supervisor.front.api.routes.function_routes import (
     VERSION_CURSOR,
     LimitIn,
@@ -50,8 +50,8 @@ async def list_versions(
 
 @router.post("/rollback")
 async def roll_back(
-    context: Given, space: SpaceIn, name: NameIn, body: Rollback | None = None
+    context: Given, acting: Acting, space: SpaceIn, name: NameIn, body: Rollback | None = None
 ) -> FunctionOut:
     """Make an earlier version the active one; nothing is built again."""
     number = None if body is None else body.version
-    return await described(context, await deploys.roll_back(context, space, name, number))
+    return await described(context, await deploys.roll_back(context, acting, space, name, number))

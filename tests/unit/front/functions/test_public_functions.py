@@ -53,7 +53,7 @@ def run(tmp_path: Path, scenario: Callable[[Directory, Functions], Awaitable[Non
         directory = Directory(
             store,  # type: ignore[arg-type]
             told(),
-            SimpleNamespace(),  # type: ignore[arg-type]
+            SimpleNamespace(on_changed={}),  # type: ignore[arg-type]
             lambda _: "python3.11",
             bundles,
         )

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from supervisor.front.invoke.credential import ADMIN, TOKEN_MAX_BYTES, Credentials, unauthenticated
+from supervisor.front.invoke.credential import TOKEN_MAX_BYTES, Credentials, unauthenticated
+from supervisor.tenancy.principal import ADMIN
 
 TOKEN = b"correct-horse-battery"
 

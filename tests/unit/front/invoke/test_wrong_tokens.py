@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from supervisor.front.invoke import credential
-from supervisor.front.invoke.credential import ADMIN, Credentials
+from supervisor.front.invoke.credential import Credentials
 from supervisor.front.invoke.wrong_tokens import (
     ADDRESSES_MOST,
     BURST,
@@ -21,6 +21,7 @@ from supervisor.front.invoke.wrong_tokens import (
     WrongTokens,
     network_of,
 )
+from supervisor.tenancy.principal import ADMIN
 
 HERE, THERE = "192.0.2.1", "192.0.2.2"
 
