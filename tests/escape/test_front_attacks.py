@@ -52,7 +52,8 @@ async def _survey(self, space):
         while time.monotonic() < until:
             try:
                 for _ in range(100):
-                    sock.send(msgpack.packb({"do": "changed", "what": "values", "ticket": 10**7, "space": "x", "name": ""}))
+                    change = {"what": "values", "ticket": 10**7, "space": "x", "name": ""}
+                    sock.send(msgpack.packb({"do": "changed", **change}))
                     sock.send(msgpack.packb({"do": "kill", "cell": "a" * 10, "cause": "released"}))
             except BlockingIOError:
                 await asyncio.sleep(0)

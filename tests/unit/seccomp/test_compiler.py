@@ -153,6 +153,7 @@ def as_json(profile: Profile) -> rules.Json:
     }
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None)
 @given(st.data(), profiles(), st.sampled_from(MACHINES))
 def test_any_profile_is_compiled_to_what_it_says(data: st.DataObject, profile: Profile, machine: str) -> None:

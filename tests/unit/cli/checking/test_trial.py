@@ -29,6 +29,7 @@ def checked(restriction: str, data_dir: Path, runtimes_dir: Path) -> tuple[int, 
     return ended.returncode, {line["what"]: line for line in json.loads(ended.stdout)}
 
 
+@pytest.mark.slow
 @pytest.mark.promise("S176")
 def test_under_the_hardening_of_our_unit_a_function_is_deployed_and_answers(
     tmp_path: Path, one_runtime: Path
@@ -41,6 +42,7 @@ def test_under_the_hardening_of_our_unit_a_function_is_deployed_and_answers(
     assert list(tmp_path.iterdir()) == [], "the scratch data directory is left"
 
 
+@pytest.mark.slow
 def test_what_is_in_no_table_fails_with_the_servers_own_words(tmp_path: Path, one_runtime: Path) -> None:
     exit_code, lines = checked("what is in no table", tmp_path, one_runtime)
 

@@ -151,6 +151,7 @@ async def happen(host: ScriptedHost, ticket: int, event: tuple[Any, ...]) -> Non
     await host.settle()
 
 
+@pytest.mark.slow
 @pytest.mark.promise("S88")
 @settings(derandomize=True, deadline=None, max_examples=250, database=None)
 @given(st.lists(events, max_size=40))
@@ -191,6 +192,7 @@ def test_whatever_happens_in_whatever_order_places_are_those_of_living_cells(
     on_a_host(scenario, has_errors=any(event[0] == "die" and event[-1] >= 0 for event in happens))
 
 
+@pytest.mark.slow
 def test_an_error_at_any_line_of_an_end_costs_no_place_and_no_other_end(on_a_host: Host) -> None:
     """Line by line, until the end has no more lines: another front waits for the place meanwhile."""
     reached = [True]

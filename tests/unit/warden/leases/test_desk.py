@@ -508,6 +508,7 @@ def test_a_flood_of_one_front_leaves_the_others_their_turns(on_a_host: OnAHost, 
     st.sampled_from([*(row for row in LINK.rows if row.direction == TO_WARDEN), None]),
     st.integers(0, 8),
 )
+@pytest.mark.slow
 def test_whatever_is_sent_is_checked_without_another_error(
     value: Any, row: TableRow | None, descriptors: int
 ) -> None:

@@ -150,6 +150,7 @@ LOOPS = (
 )
 
 
+@pytest.mark.slow
 @on_every_runtime
 def test_on_every_python_an_exception_from_outside_is_caught_where_the_code_stands(runtime_name: str) -> None:
     assert run_in(runtime_or_skip(runtime_name), DRIVER) == []
