@@ -184,7 +184,7 @@ class DictBound(Bound):
 
 
 class PlainBound(Bound):
-    """Any value that JSON has, at most ``deep`` levels of it: for what another check of ours is about."""
+    """Any value that JSON has, at most ``deep`` levels of it; another check looks at what it says."""
 
     def __init__(self, deep: int) -> None:
         self.deep = deep

@@ -313,7 +313,7 @@ class Cell:
                 signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
 
     def _reaped(self, status: int) -> None:
-        """Pid 1 is gone, and with it the cell: why is a question, that it ended is none."""
+        """Pid 1 has been reaped, so the cell has ended; find out why."""
         take_all_steps(
             f"cell {self.name}",
             self._setup.drain_now,  # "exited" may still be on its way
@@ -346,7 +346,7 @@ class Cell:
         return self._confinement.guard.used(self.name)
 
     def not_grown(self, reason: str) -> None:
-        """There was no asking the zygote: this cell never was."""
+        """Bury a cell whose process the zygote could not be asked for."""
         self._ended(CellEnd("not started", reason=reason))
 
     def _ended(self, ending: CellEnd) -> None:
