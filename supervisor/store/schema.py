@@ -109,9 +109,12 @@ app_secrets = sa.Table(
     metadata,
     sa.Column("digest", sa.String(64), primary_key=True),
     sa.Column(
-        "client_id", sa.String(26), sa.ForeignKey("apps.client_id", ondelete="CASCADE"),
-        nullable=False, index=True,
-    ),  # fmt: skip
+        "client_id",
+        sa.String(26),
+        sa.ForeignKey("apps.client_id", ondelete="CASCADE"),
+        nullable=False,
+        index=True,
+    ),
     sa.Column("created_at", sa.DateTime, nullable=False),
     sa.Column("expires_at", sa.DateTime, nullable=True),  # of one that a rotation has replaced
 )

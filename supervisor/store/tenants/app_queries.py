@@ -22,9 +22,7 @@ TOKENS_MOST = 10_000
 _NOBODYS = "0" * 64
 
 
-def create(
-    connection: sa.Connection, space: str, name: str, grant: Grant, digest: str, now: datetime
-) -> App:
+def create(connection: sa.Connection, space: str, name: str, grant: Grant, digest: str, now: datetime) -> App:
     """A new app with its first secret; PlatformError 409 for a name that is taken, 422 for one too many."""
     credential_rows.check_room(connection, apps, space, name, "app")
     app = App(str(ULID()), space, name, grant, now)
@@ -66,7 +64,7 @@ def rotate(
     app = find(connection, space, client_id)
     of_app = app_secrets.c.client_id == client_id
     # The one that a rotation before this has replaced ends now, or secrets would become many.
-    ended = of_app & (app_secrets.c.expires_at.is_not(None) | sa.literal(overlap <= timedelta(0)))
+    ended = of_app & app_secrets.c.expires_at.is_not(None) if overlap else of_app
     connection.execute(app_secrets.delete().where(ended))
     connection.execute(app_secrets.update().where(of_app).values(expires_at=now + overlap))
     _add_secret(connection, client_id, digest, now)
@@ -92,9 +90,13 @@ def issue(
     """Keep an access token of an app; PlatformError 429 if the app has too many that have not expired."""
     of_app = access_tokens.c.client_id == app.client_id
     connection.execute(access_tokens.delete().where(of_app, access_tokens.c.expires_at <= now))
-    live = connection.execute(sa.select(sa.func.count()).select_from(access_tokens).where(of_app)).scalar_one()
+    live = connection.execute(
+        sa.select(sa.func.count()).select_from(access_tokens).where(of_app)
+    ).scalar_one()
     if live >= TOKENS_MOST:
-        first = connection.execute(sa.select(sa.func.min(access_tokens.c.expires_at)).where(of_app)).scalar_one()
+        first = connection.execute(
+            sa.select(sa.func.min(access_tokens.c.expires_at)).where(of_app)
+        ).scalar_one()
         raise PlatformError(
             429,
             f"the app has {TOKENS_MOST} access tokens that have not expired; use one until it expires",

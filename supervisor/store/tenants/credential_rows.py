@@ -41,7 +41,8 @@ def check_room(connection: sa.Connection, table: sa.Table, space: str, name: str
     of_space = table.c.space == space
     if connection.execute(sa.select(table.c.name).where(of_space, table.c.name == name)).first():
         raise PlatformError(
-            409, f"cannot make {what} {shown(name)}: space {shown(space)} has one of that name; choose another"
+            409,
+            f"cannot make {what} {shown(name)}: space {shown(space)} has one of that name; choose another",
         )
     number = connection.execute(sa.select(sa.func.count()).select_from(table).where(of_space)).scalar_one()
     if number >= CREDENTIALS_MOST:

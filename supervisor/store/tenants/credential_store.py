@@ -78,18 +78,14 @@ class CredentialStore:
     def authenticated(self, client_id: str, secret: bytes) -> App | None:
         """The app with this id and secret, None for anything else."""
         now, digest = self._now(), stored_digest(secret)
-        return self._db.read(
-            lambda connection: app_queries.authenticated(connection, client_id, digest, now)
-        )
+        return self._db.read(lambda connection: app_queries.authenticated(connection, client_id, digest, now))
 
     def issue_token(self, app: App, scopes: Sequence[str]) -> str:
         """A new access token of an app, for ACCESS_TOKEN_SECONDS; PlatformError 429."""
         token, now = minted("tok"), self._now()
         digest = stored_digest(token.encode())
         until = now + timedelta(seconds=ACCESS_TOKEN_SECONDS)
-        self._db.write(
-            lambda connection: app_queries.issue(connection, app, scopes, digest, until, now)
-        )
+        self._db.write(lambda connection: app_queries.issue(connection, app, scopes, digest, until, now))
         return token
 
     def revoke_token(self, app: App, token: bytes) -> bool:

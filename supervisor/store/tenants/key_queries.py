@@ -42,9 +42,7 @@ def page_of_keys(
     connection: sa.Connection, space: str, limit: int, after: str | None, before: str | None
 ) -> Page[SpaceKey]:
     """At most ``limit`` keys of a space in the order they were made."""
-    return credential_rows.page(
-        connection, space_keys, space_keys.c.id, space, limit, after, before, _key
-    )
+    return credential_rows.page(connection, space_keys, space_keys.c.id, space, limit, after, before, _key)
 
 
 def delete_key(connection: sa.Connection, space: str, identifier: str) -> SpaceKey:

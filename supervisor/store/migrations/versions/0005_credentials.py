@@ -56,7 +56,7 @@ def upgrade() -> None:
     op.bulk_insert(revisions, [{"kind": "credentials", "number": 0}])
 
 
-def _granted() -> tuple[sa.Column, ...]:
+def _granted() -> tuple[sa.schema.SchemaItem, ...]:
     return (
         sa.Column("space", sa.String(63), nullable=False),
         sa.Column("name", sa.String(63), nullable=False),
