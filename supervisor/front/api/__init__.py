@@ -90,6 +90,7 @@ def build_api(
     ):
         app.include_router(router)
         routes += [route for route in router.routes if isinstance(route, APIRoute)]
+    app.state.routes = routes
     error_answers.install(app, routes)
     openapi.install(app)
     app.add_middleware(
