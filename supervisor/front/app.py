@@ -25,6 +25,7 @@ from supervisor.front.functions.directory import Directory
 from supervisor.front.invoke import origins
 from supervisor.front.invoke.call_ids import CallIds
 from supervisor.front.invoke.credential import Credentials
+from supervisor.front.invoke.credential_watch import CredentialWatch
 from supervisor.front.invoke.gateway import Gateway
 from supervisor.front.invoke.http_call import HttpCall
 from supervisor.front.lazy_api import LazyApi
@@ -108,6 +109,7 @@ class _Parts:
     scrapes: Scrapes
     numbers: FrontNumbers
     request_log: RequestLog | None
+    credential_watch: CredentialWatch | None
 
     def metric_rows(self) -> Iterable[MetricRow]:
         """What ``/metrics`` shows of this front."""
@@ -163,11 +165,15 @@ class Application:
         except TimeoutError:
             log.error("the warden did not tell its settings within %.0f s", TOLD_SECONDS)
         self._parts.directory.begin_to_keep()
+        if self._parts.credential_watch is not None:
+            self._parts.credential_watch.begin()
 
     async def stop(self) -> None:
         """Write what is not written yet, and close what is open: no request comes any more."""
         assert self._parts is not None
         self._parts.gateway.report_ended()
+        if self._parts.credential_watch is not None:
+            self._parts.credential_watch.end()
         await self._parts.directory.finish()
         if self._reports is not None:
             self._reports.flush()
@@ -182,9 +188,11 @@ class Application:
         """Make the link, the directory, the gateway and the API on the loop that runs."""
         config, settings = self._config, self._config.settings
         assert self.warden_socket is not None, "no link to the warden"
-        credentials = Credentials(metrics_token_sha256=config.metrics_token_sha256)
         sealer = Sealer(load_or_create_key(settings.front_dir / KEY_NAME))
         lookups = open_lookups(config.store_url, sealer)
+        credentials = Credentials(
+            metrics_token_sha256=config.metrics_token_sha256, source=lookups.credentials
+        )
         warden = WardenLink(self.warden_socket, settings.queue_seconds, self._warden_lost)
         kept = _retention(settings)
         self._exporter = exporter = forwarding.exporter_of(settings)
@@ -212,7 +220,9 @@ class Application:
         )
         warden.on_settings = self._told
         warden.on_token = self._token_told
-        answer_tail = AnswerTail(recorder, credentials)
+        warden.on_changed["credentials"] = self._credentials_changed
+        credentials.on_wrong = api.note_refused
+        answer_tail = AnswerTail(recorder)
         request_log = _request_log_of(settings, credentials)
         numbers = FrontNumbers(LoopLag(asyncio.get_running_loop()), _counts(recorder, exporter, request_log))
         parts = _Parts(
@@ -229,10 +239,24 @@ class Application:
             Scrapes(warden, credentials, config.tier),
             numbers,
             request_log,
+            self._watch_of(lookups, credentials),
         )
         warden.on_metrics = parts.metric_rows
         _keep_for_good()
         return parts
+
+    def _watch_of(self, lookups: Lookups, credentials: Credentials) -> CredentialWatch | None:
+        """What hears of credentials that other servers take back; None where there are none."""
+        if not lookups.credentials.is_shared or credentials.lookups is None:
+            return None
+        lease = lambda: self.settings.credential_lease  # noqa: E731
+        return CredentialWatch(lookups.credentials.revision, credentials.lookups, lease)
+
+    def _credentials_changed(self, space: str, _name: str) -> None:
+        """Forget the credentials of a space; who follows a log there has to come again."""
+        assert self._parts is not None and self._parts.credentials.lookups is not None
+        self._parts.credentials.lookups.changed(space)
+        self._parts.subscriptions.end_space(space)
 
     def _told(self, values: dict[str, Any]) -> None:
         """Take the warden's settings, at the start and whenever they change."""

@@ -39,9 +39,12 @@ async def health(
     if _is_verbose(scope["query_string"]):
         # Only the administrator learns how the cells are contained; everybody else, that they are.
         given = dict(scope["headers"]).get(b"authorization")
-        if credentials.principal(given) is None:
-            why = "the layers are shown to the administrator"
-            return answers.refused(await credentials.refusal(given, peer_of(scope), why))
+        try:
+            await credentials.require_admin(
+                given, peer_of(scope), "the layers are shown to the administrator"
+            )
+        except PlatformError as refusal:
+            return answers.refused(refusal)
         state["layers"] = [layer.as_json() for layer in warden.layers]
     return _as_json(503 if is_breached else 200, state)
 

@@ -8,15 +8,19 @@ from __future__ import annotations
 
 import asyncio
 import gc
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from supervisor.bundles.bundle_store import BundleStore
+from supervisor.errors import PlatformError
 from supervisor.front.api_control import ApiControl
 from supervisor.front.following.subscriptions import Subscriptions
 from supervisor.front.invoke.credential import Credentials
 from supervisor.settings.front_settings import FrontSettings
 from supervisor.store import Sealer
+
+log = logging.getLogger("cellblock.front")
 
 # Without a request the import begins this late: the calls that a restart made wait were answered by then.
 AHEAD_SECONDS = 3.0
@@ -49,6 +53,7 @@ class LazyApi:
         self._settings = settings
         self._app: Any = None
         self._making: asyncio.Task[None] | None = None
+        self._noting: asyncio.Task[None] | None = None
         self._loop = asyncio.get_running_loop()
         self._loop.call_later(AHEAD_SECONDS, self._begin)
 
@@ -63,6 +68,21 @@ class LazyApi:
         """Put other settings in force."""
         if self._app is not None:
             self._app.state.context.settings = settings
+
+    def note_refused(self, refused: Mapping[str, int]) -> None:
+        """Have wrong credentials noted in the audit: how many came from where within a minute."""
+        if refused:
+            # Kept, because the loop itself keeps only a weak reference; the last one is long done.
+            self._noting = self._loop.create_task(self._note(refused))
+
+    async def _note(self, refused: Mapping[str, int]) -> None:
+        if self._app is None:
+            await asyncio.shield(self._begin())
+        store = self._app.state.context.store
+        try:
+            await asyncio.to_thread(store.credentials.note_refused, refused)
+        except PlatformError as error:
+            log.error("wrong tokens are not in the audit: %s", error)
 
     def close(self) -> None:
         """Close the API's store, if it was opened; blocks."""

@@ -142,6 +142,14 @@ class SharedSettings:
         is_live=True,
         description="age at which an instance makes way for a new one, seconds",
     )
+    credential_lease: float = _setting(
+        60.0,
+        ge=5,
+        le=86_400,
+        is_live=True,
+        description="how long a server that cannot reach a shared store trusts the keys and tokens that it "
+        "knows, seconds",
+    )
     head_seconds: float = _setting(
         15.0, gt=0, le=3600, description="longest wait for a caller to send a request's head, seconds"
     )

@@ -9,6 +9,7 @@ import json
 import os
 import re
 import sqlite3
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import quote
@@ -33,6 +34,7 @@ class Driver(Protocol):
     """One of the two databases."""
 
     errors: tuple[type[Exception], ...]
+    is_shared: bool  # other servers may write to it
 
     def make_file(self) -> None:
         """Make a private file for a new store, if the database is a file; ConfigurationError."""
@@ -49,6 +51,9 @@ class Driver(Protocol):
     def json(self, value: Any) -> Any:
         """The value of a column of JSON."""
 
+    def moment(self, value: Any) -> datetime:
+        """The value of a column of times."""
+
     def has_schema(self, connection: DriverConnection) -> bool:
         """Whether a migration has made the tables and left the database in its mode."""
 
@@ -57,6 +62,7 @@ class Sqlite:
     """A file in WAL mode: readers wait for no writer."""
 
     errors: tuple[type[Exception], ...] = (sqlite3.Error,)
+    is_shared = False
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -91,6 +97,10 @@ class Sqlite:
         """See ``Driver``."""
         return json.loads(value)
 
+    def moment(self, value: Any) -> datetime:
+        """See ``Driver``."""
+        return datetime.fromisoformat(value)
+
     def has_schema(self, connection: DriverConnection) -> bool:
         """See ``Driver``."""
         query = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'alembic_version'"
@@ -107,6 +117,8 @@ class Sqlite:
 
 class Postgres:
     """A PostgreSQL server, by the URI that psycopg reads."""
+
+    is_shared = True
 
     def __init__(self, uri: str) -> None:
         """ConfigurationError when psycopg is not installed, or cannot read ``uri``."""
@@ -152,6 +164,11 @@ class Postgres:
     def json(self, value: Any) -> Any:
         """See ``Driver``: psycopg has decoded it already."""
         return value
+
+    def moment(self, value: Any) -> datetime:
+        """See ``Driver``: so it has times."""
+        found: datetime = value
+        return found
 
     def has_schema(self, connection: DriverConnection) -> bool:
         """See ``Driver``."""

@@ -17,6 +17,7 @@ from supervisor.store.drivers import driver_of
 from supervisor.store.plain_reads import PlainReader
 from supervisor.store.records import Deployment, SpaceValues
 from supervisor.store.sealing import Sealer, SealingError
+from supervisor.store.tenants.credential_lookups import CredentialLookups
 
 _ACTIVE = (
     "FROM functions JOIN versions"
@@ -63,12 +64,15 @@ def holds_values(url: str) -> bool:
 class Lookups:
     """The active versions of functions, and the values of spaces; PlatformError 503 from any method.
 
+    ``credentials`` says whose a key or a token is.
+
     Like its PlainReader it blocks, serves many threads at once, and belongs to the process that opened it.
     """
 
     def __init__(self, reader: PlainReader, sealer: Sealer) -> None:
         self._reader = reader
         self._sealer = sealer
+        self.credentials = CredentialLookups(reader)
 
     def close(self) -> None:
         """Close the connections."""

@@ -90,6 +90,70 @@ audit = sa.Table(
     sa.Index("ix_audit_space_id", "space", "id"),
 )
 
+# Credentials of spaces: ``functions`` is the list of those that one is bound to, empty for every function.
+apps = sa.Table(
+    "apps",
+    metadata,
+    sa.Column("client_id", sa.String(26), primary_key=True),
+    sa.Column("space", sa.String(63), nullable=False),
+    sa.Column("name", sa.String(63), nullable=False),
+    sa.Column("scopes", sa.JSON, nullable=False),
+    sa.Column("functions", sa.JSON, nullable=False),
+    sa.Column("created_at", sa.DateTime, nullable=False),
+    sa.UniqueConstraint("space", "name"),
+)
+
+# Of secrets, tokens and keys there is the digest only (``supervisor.tenancy.token_format``).
+app_secrets = sa.Table(
+    "app_secrets",
+    metadata,
+    sa.Column("digest", sa.String(64), primary_key=True),
+    sa.Column(
+        "client_id",
+        sa.String(26),
+        sa.ForeignKey("apps.client_id", ondelete="CASCADE"),
+        nullable=False,
+        index=True,
+    ),
+    sa.Column("created_at", sa.DateTime, nullable=False),
+    sa.Column("expires_at", sa.DateTime, nullable=True),  # of one that a rotation has replaced
+)
+
+access_tokens = sa.Table(
+    "access_tokens",
+    metadata,
+    sa.Column("digest", sa.String(64), primary_key=True),
+    sa.Column(
+        "client_id", sa.String(26), sa.ForeignKey("apps.client_id", ondelete="CASCADE"), nullable=False
+    ),
+    sa.Column("created_at", sa.DateTime, nullable=False),
+    sa.Column("scopes", sa.JSON, nullable=False),
+    sa.Column("expires_at", sa.DateTime, nullable=False),
+    sa.Index("ix_access_tokens_client_id_expires_at", "client_id", "expires_at"),
+)
+
+space_keys = sa.Table(
+    "space_keys",
+    metadata,
+    sa.Column("id", sa.String(26), primary_key=True),
+    sa.Column("space", sa.String(63), nullable=False),
+    sa.Column("name", sa.String(63), nullable=False),
+    sa.Column("scopes", sa.JSON, nullable=False),
+    sa.Column("functions", sa.JSON, nullable=False),
+    sa.Column("created_at", sa.DateTime, nullable=False),
+    sa.Column("digest", sa.String(64), nullable=False, unique=True),
+    sa.Column("expires_at", sa.DateTime, nullable=True),
+    sa.UniqueConstraint("space", "name"),
+)
+
+# How often something was taken back: another server that sees a new number forgets what it remembers.
+revisions = sa.Table(
+    "revisions",
+    metadata,
+    sa.Column("kind", sa.String(16), primary_key=True),
+    sa.Column("number", sa.BigInteger, nullable=False),
+)
+
 bundles = sa.Table(
     "bundles",
     metadata,

@@ -27,6 +27,7 @@ from supervisor.store.records import (
 )
 from supervisor.store.sealing import Sealer
 from supervisor.store.tenants import audit_queries
+from supervisor.store.tenants.credential_store import CredentialStore
 
 SERVER = Actor("server")
 
@@ -60,6 +61,7 @@ class Store:
         self._sealer = sealer
         self._now = now
         self._actor = actor
+        self.credentials = CredentialStore(db, now, actor)
 
     def acting_for(self, actor: Actor) -> Store:
         """The same store, whose changes are ``actor``'s in the audit."""

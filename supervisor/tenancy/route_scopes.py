@@ -1,7 +1,8 @@
 """The scope that each route needs: the API's description, the command line's help and a test share it.
 
 A route is named as its handler is.  ``ADMINISTRATOR`` is no scope: no credential of a space has it.
-``ANY`` is enough credential of any kind, and the answer shows only what its holder may see.
+``ANY`` is enough credential of any kind, and the answer shows only what its holder may see.  ``CLIENT`` takes
+no token, but an app's client id and secret.
 """
 
 from __future__ import annotations
@@ -11,6 +12,9 @@ from types import MappingProxyType
 
 ADMINISTRATOR = "administrator"
 ANY = "any"
+CLIENT = "client"
+# Calling a function is no route of the API; the gateway asks for this.
+INVOKE = "function.invoke"
 
 ROUTE_SCOPES: Mapping[str, str] = MappingProxyType(
     {
@@ -37,8 +41,28 @@ ROUTE_SCOPES: Mapping[str, str] = MappingProxyType(
         "read_logs": "log.read",
         "read_space_logs": "log.read",
         "show_activity_of_space": "space.read",
+        # credentials
+        "create_app": "space.admin",
+        "list_apps": "space.admin",
+        "delete_app": "space.admin",
+        "rotate_app": "space.admin",
+        "create_key": "space.admin",
+        "list_keys": "space.admin",
+        "delete_key": "space.admin",
+        "whoami": ANY,
+        "issue_token": CLIENT,
+        "revoke_token": CLIENT,
         # the server
         "show_activity": ADMINISTRATOR,
         "renew_zygotes": ADMINISTRATOR,
     }
 )
+
+
+def needs(scope: str) -> str:
+    """What a row says, as a sentence."""
+    return {
+        ADMINISTRATOR: "For the administrator alone.",
+        ANY: "Needs any credential.",
+        CLIENT: "Needs an app's client id and secret.",
+    }.get(scope, f"Needs the scope {scope}.")

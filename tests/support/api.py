@@ -51,12 +51,17 @@ class Front:
             pieces_of=self.lookups.pieces_of,
         )
         self.control = FakeControl(self.bundles)
+        self.credentials = Credentials(
+            hashlib.sha256(TOKEN.encode()).digest(), source=self.lookups.credentials
+        )
+        assert self.credentials.lookups is not None
+        self.control.on_changed["credentials"] = self.credentials.lookups.changed
         self.app = build_api(
             store=self.store,
             bundles=self.bundles,
             settings=self.settings,
             control=self.control,
-            credentials=Credentials(hashlib.sha256(TOKEN.encode()).digest()),
+            credentials=self.credentials,
             subscriptions=Subscriptions(self.settings.logs_dir),
         )
         self._runner = runner

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Callable
 from typing import Any
 
 from supervisor.bundles.bundle_store import BundleStore
@@ -22,6 +23,8 @@ class FakeControl:
         # What a ``Standing`` is made of.
         self.running: dict[tuple[str, str], tuple[Any, ...]] = {}
         self.fails = False
+        # What the front itself does on hearing of a change.
+        self.on_changed: dict[str, Callable[[str], None]] = {}
 
     async def check_bundle(self, template: str, digest: str) -> BundleCheck:
         """The syntax and the entry point of handler.py, by parsing it and never running it."""
@@ -57,6 +60,8 @@ class FakeControl:
         """Kept in ``told``."""
         self._reach()
         self.told.append((what, space))
+        if handler := self.on_changed.get(what):
+            handler(space)
 
     async def standing(self, space: str, name: str) -> Standing:
         """What ``running`` says, else none."""

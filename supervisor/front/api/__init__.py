@@ -2,7 +2,8 @@
 
 Not here: invoking a function (``front.invoke``), and health (``front.health``).
 
-Reading order: ``gate`` (who enters), ``routes`` (a module a resource), ``context`` (what all routes use),
+Reading order: ``gate`` (who enters), ``routes`` (a module a resource),
+``credentials`` (apps, keys and tokens), ``context`` (what all routes use),
 ``deploys`` (what a deploy does), ``bundle_deletion``, ``streaming`` (answers of logs), ``schemas``,
 ``json_value`` (what is valid), ``error_answers`` (the one shape of a refusal), ``option_words`` (what an
 option takes),
@@ -20,6 +21,7 @@ from supervisor.bundles.bundle_store import BundleStore
 from supervisor.front.api import error_answers, openapi
 from supervisor.front.api.bundle_deletion import collect_bundles
 from supervisor.front.api.context import Context
+from supervisor.front.api.credentials import app_routes, key_routes, oauth_routes, whoami_route
 from supervisor.front.api.gate import Gate, json_only
 from supervisor.front.api.routes import (
     function_routes,
@@ -67,7 +69,12 @@ def build_api(
         generate_unique_id_function=lambda route: route.name,
     )
     app.state.context = Context(
-        store=store, bundles=bundles, settings=settings, control=control, subscriptions=subscriptions
+        store=store,
+        bundles=bundles,
+        settings=settings,
+        control=control,
+        credentials=credentials,
+        subscriptions=subscriptions,
     )
     routes: list[APIRoute] = []
     for router in (
@@ -76,14 +83,20 @@ def build_api(
         value_routes.router,
         operator_routes.router,
         log_routes.router,
+        app_routes.router,
+        key_routes.router,
+        whoami_route.router,
+        oauth_routes.router,
     ):
         app.include_router(router)
         routes += [route for route in router.routes if isinstance(route, APIRoute)]
+    app.state.routes = routes
     error_answers.install(app, routes)
     openapi.install(app)
     app.add_middleware(
         Gate,
         credentials=credentials,
+        routes=routes,
         source_max_bytes=settings.bundle_max_bytes,
         body_seconds=settings.body_seconds,
     )

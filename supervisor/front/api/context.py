@@ -18,7 +18,7 @@ from supervisor.front.api_control import ApiControl
 from supervisor.front.following.log_pages import ReadingThreads
 from supervisor.front.following.subscriptions import Subscriptions
 from supervisor.front.functions.deployed_limits import limits_in_force
-from supervisor.front.invoke.credential import peer_of
+from supervisor.front.invoke.credential import Credentials, peer_of
 from supervisor.function_limits import Limits, resolve
 from supervisor.function_options import Options
 from supervisor.settings.front_settings import FrontSettings
@@ -44,9 +44,11 @@ class Context:
         bundles: BundleStore,
         settings: FrontSettings,
         control: ApiControl,
+        credentials: Credentials,
         subscriptions: Subscriptions,
     ) -> None:
         self.store = store
+        self.credentials = credentials
         self.subscriptions = subscriptions
         self.reads = ReadingThreads(settings.logs_dir)
         self.bundles = bundles

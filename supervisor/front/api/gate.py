@@ -1,8 +1,10 @@
-"""The gate of the API: checks the credential, bounds body and time, and answers what nothing else answers.
+"""The gate of the API: who may enter, how large and slow a body may be, and what nothing else answers.
 
-It is pure ASGI around FastAPI, so a caller without a credential is refused before a byte of its body is read,
-and a body is counted while it is read.  Every answer gets headers that keep pages of other origins, above all
-functions' pages, from framing, opening, embedding or sniffing it.
+It is pure ASGI around FastAPI, so a caller who may not do this is refused before a byte of its body is read,
+and a body is counted while it is read.  This is the one place that asks ``ROUTE_SCOPES``.
+
+Every answer gets headers that keep pages of other origins, above all functions' pages, from framing, opening,
+embedding or sniffing it.
 """
 
 from __future__ import annotations
@@ -10,10 +12,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-from collections.abc import MutableMapping
+from collections.abc import MutableMapping, Sequence
 
 from fastapi import HTTPException
+from fastapi.routing import APIRoute
 from starlette.requests import Request
+from starlette.routing import Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from ulid import ULID
 
@@ -21,8 +25,15 @@ from supervisor.errors import PlatformError
 from supervisor.front.api.error_answers import respond
 from supervisor.front.invoke.credential import Credentials, peer_of
 from supervisor.front.outcome.browser_headers import CSP_NOTHING, OF_THE_SERVER
+from supervisor.tenancy import permissions
+from supervisor.tenancy.principal import Principal
+from supervisor.tenancy.route_scopes import ADMINISTRATOR, ROUTE_SCOPES
+from supervisor.tenancy.scopes import NARROWED
 
-OPEN_PATHS = frozenset({"/", "/healthz", "/readyz", "/openapi.json", "/docs"})
+# The last two ask for the credentials of an app themselves (``credentials.oauth_routes``).
+OPEN_PATHS = frozenset(
+    {"/", "/healthz", "/readyz", "/openapi.json", "/docs", "/oauth2/token", "/oauth2/revoke"}
+)
 OPEN_FOLDER = "/docs/"  # the scripts and styles of the page
 JSON_TYPE, MERGE_PATCH = "application/json", "application/merge-patch+json"
 MIB = 1 << 20
@@ -37,11 +48,18 @@ class Gate:
     """Checks a request's credential, bounds its body, and answers 500 for a bug of ours."""
 
     def __init__(
-        self, app: ASGIApp, *, credentials: Credentials, source_max_bytes: int, body_seconds: float
+        self,
+        app: ASGIApp,
+        *,
+        credentials: Credentials,
+        routes: Sequence[APIRoute],
+        source_max_bytes: int,
+        body_seconds: float,
     ) -> None:
         """``source_max_bytes`` bounds a function's source before base64, ``body_seconds`` any body."""
         self._app = app
         self._credentials = credentials
+        self._routes = routes
         self._source_bytes = source_max_bytes
         self._with_source_bytes = (source_max_bytes + 2) // 3 * 4 + SLACK_BYTES
         self._body_seconds = body_seconds
@@ -83,10 +101,24 @@ class Gate:
             return
         given = [value for name, value in scope["headers"] if name == b"authorization"]
         # Two credentials are refused: a server in between may have checked the other one.
-        principal = self._credentials.principal(given[0]) if len(given) == 1 else None
+        header = given[0] if len(given) == 1 else None
+        principal = await self._credentials.recognised(header, peer_of(scope))
         if principal is None:
             raise await self._credentials.refusal(given[0] if given else None, peer_of(scope))
         scope.setdefault("state", {})["principal"] = principal
+        if not principal.is_admin:
+            self._check_scope(scope, principal)
+
+    def _check_scope(self, scope: Scope, principal: Principal) -> None:
+        for route in self._routes:
+            match, found = route.matches(scope)
+            if match is Match.FULL:
+                given = found["path_params"]
+                needed = ROUTE_SCOPES.get(route.name, ADMINISTRATOR)
+                function = given.get("name") if needed in NARROWED else None
+                permissions.require(principal, needed, given.get("space"), function)
+                return
+        # What is no route is the same 404 or 405 for everybody.
 
     def _bounded(self, scope: Scope, receive: Receive) -> Receive:
         has_source = _WITH_SOURCE.fullmatch(scope["path"]) is not None
@@ -133,7 +165,8 @@ def _guarded(send: Send) -> Send:
 async def json_only(request: Request) -> None:
     """A dependency of every route: PlatformError 415 for a body that does not say it is JSON."""
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if request.method not in ("POST", "PUT", "PATCH") or media_type == JSON_TYPE:
+    is_form = request.url.path in OPEN_PATHS  # RFC 6749 says form, and has errors of its own
+    if request.method not in ("POST", "PUT", "PATCH") or media_type == JSON_TYPE or is_form:
         return
     if not (media_type == MERGE_PATCH and request.method == "PATCH") and await request.body():
         raise PlatformError(

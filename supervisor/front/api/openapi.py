@@ -17,7 +17,22 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
 
 from supervisor.front.api.routes.log_routes import LogEntry, LogEvent
+from supervisor.tenancy.route_scopes import INVOKE, ROUTE_SCOPES, needs
+from supervisor.tenancy.scopes import SCOPES
 
+_SCHEMES = {
+    "bearer": {
+        "type": "http",
+        "scheme": "bearer",
+        "description": "the administrator's token, a key of a space, or an access token of an app",
+    },
+    "oauth2": {
+        "type": "oauth2",
+        "description": "the access token of an app, as bearer token",
+        "flows": {"clientCredentials": {"tokenUrl": "/oauth2/token", "scopes": dict(SCOPES)}},
+    },
+    "client": {"type": "http", "scheme": "basic", "description": "client id and secret of an app"},
+}
 METHODS = ("get", "post", "put", "patch", "delete")
 SUMMARY = "Host other people's Python functions, each in its own sandboxed process."
 # What ``/`` says to whoever is no browser; a browser is led to the page.
@@ -74,10 +89,11 @@ def install(app: FastAPI) -> None:
 
 def completed(schema: dict[str, Any]) -> dict[str, Any]:
     """The document of the routes, with the rest of the server added."""
-    schema["components"]["securitySchemes"] = {
-        "bearer": {"type": "http", "scheme": "bearer", "description": "a token of this server"}
-    }
+    schema["components"]["securitySchemes"] = _SCHEMES
     schema["security"] = [{"bearer": []}]
+    for item in schema["paths"].values():
+        for operation in item.values():
+            _say_scope(operation, ROUTE_SCOPES[operation["operationId"]])
     # No route returns them as its body: each is one line of a streamed answer.
     for line in (LogEntry, LogEvent):
         schema["components"]["schemas"][line.__name__] = line.model_json_schema()
@@ -93,6 +109,15 @@ def completed(schema: dict[str, Any]) -> dict[str, Any]:
     for path, summary in (("/healthz", "Whether the server is alive"), ("/readyz", "Whether it takes calls")):
         schema["paths"][path] = {"get": _health(path.strip("/"), summary)}
     return schema
+
+
+def _say_scope(operation: dict[str, Any], scope: str) -> None:
+    """Say which scope an operation needs, to programs (``x-scope``) and to readers."""
+    operation["x-scope"] = scope
+    if scope in SCOPES:
+        operation["security"] = [{"bearer": []}, {"oauth2": [scope]}]
+    said = operation.get("description", "")
+    operation["description"] = f"{said}\n\n{needs(scope)}".strip()
 
 
 def _parameters(*names: str) -> list[dict[str, Any]]:
@@ -120,6 +145,9 @@ def _invoke(method: str, suffix: str) -> dict[str, Any]:
         "description": "The body, headers and query reach the function as they are. An answer of the "
         "function has the header X-Invoked; every other answer is the server's own, in the error envelope.",
         "operationId": f"invoke_{method}{suffix}",
+        "x-scope": INVOKE,
+        # The last: a function with the option public needs no credential.
+        "security": [{"bearer": []}, {"oauth2": [INVOKE]}, {}],
         "parameters": [
             {
                 "name": "X-Timeout",
@@ -163,7 +191,8 @@ def _invoke(method: str, suffix: str) -> dict[str, Any]:
 
 _REFUSALS = {
     "401": "No credential, or one that is nobody's",
-    "404": "No such function",
+    "403": "The credential may not call this function",
+    "404": "No such function, or another space's",
     "413": "The body is larger than the function takes",
     "422": "X-Timeout is not a time above 0",
     "429": "More calls than the function takes at once, or more wrong tokens than an address may send",

@@ -14,7 +14,6 @@ from collections.abc import Iterable
 
 from supervisor.errors import PlatformError
 from supervisor.front.following.log_pages import ReadingThreads
-from supervisor.front.invoke.credential import Credentials
 from supervisor.front.invoke.http_call import Beside, HttpCall
 from supervisor.front.logs.recorder import Recorder
 from supervisor.front.outcome.answers import Headers
@@ -40,16 +39,14 @@ SLACK_S = 2.0
 class AnswerTail:
     """Makes the header for calls of one front."""
 
-    def __init__(self, recorder: Recorder, credentials: Credentials) -> None:
+    def __init__(self, recorder: Recorder) -> None:
         self._recorder = recorder
-        self._credentials = credentials
         self._reading = ReadingThreads(recorder.root)
         self._waiting = 0
 
     def beside(self, request: HttpCall) -> Beside | None:
-        """The function that adds the header to an answer; None for a caller without a credential."""
-        given = [value for name, value in request.headers if name == b"authorization"]
-        if len(given) != 1 or self._credentials.principal(given[0]) is None:
+        """The function that adds the header to an answer; None for a caller who may not read the log."""
+        if request.principal is None or not request.principal.may("log.read", request.asked.name):
             return None
         space, name = request.asked.space, request.asked.name
         started = time.monotonic()

@@ -8,6 +8,7 @@ slowly loses records, knows it, and slows nobody else.
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections import Counter, deque
 from pathlib import Path
@@ -46,6 +47,7 @@ class Subscription:
         self.size = 0
         self.cursor = cursor or ""
         self.active_at = time.monotonic()  # when a piece was last taken
+        self.until = math.inf  # of time.monotonic(): when the follower's credential expires
         self._pieces: deque[Piece] = deque()
         self._waiter: asyncio.Future[None] | None = None
         self._owner = owner
@@ -99,6 +101,8 @@ class Subscription:
 
     def look(self, now: float) -> None:
         """Keep a silent connection alive.  ``connection_waits`` ends one that takes nothing, as any other."""
+        if now >= self.until:
+            self.end("draining")
         if self._waiter is not None:
             self.reader.is_ready = self._owner.size < ALL_MAX_BYTES
             if now - self.active_at >= KEEP_ALIVE_S and self.cursor:
@@ -176,6 +180,12 @@ class Subscriptions:
         for subscription in self._by_reader.values():
             if subscription.wanted[:2] == (space, name):
                 subscription.end("deleted")
+
+    def end_space(self, space: str) -> None:
+        """End those of a space; who still has a credential of it comes again."""
+        for subscription in self._by_reader.values():
+            if subscription.wanted.space == space:
+                subscription.end("draining")
 
     def drain(self) -> None:
         """End all subscriptions, as the server does; their followers go on at another one."""

@@ -14,6 +14,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Protocol
 
 from supervisor.errors import PlatformError
@@ -29,6 +30,10 @@ from supervisor.front.outcome.lost_calls import CallFailed
 from supervisor.front.outcome.outcomes import Outcome
 from supervisor.front.outcome.reports import Report, Reports, now
 from supervisor.front.pool.pool import Retired
+from supervisor.tenancy import permissions
+from supervisor.tenancy.principal import Principal
+from supervisor.tenancy.route_scopes import INVOKE
+from supervisor.tenancy.token_format import is_ours
 from worker import wire
 
 log = logging.getLogger("cellblock.front")
@@ -94,8 +99,6 @@ class Gateway:
         """Begin a call whose head has come."""
         call.gateway = self
         call.call_id = self._call_ids.of(call.headers)
-        if request.ASKS_FOR_LOGS in call.headers:
-            call.beside = self._beside(call)
         self._step(call, self._parse)
 
     # ---- 2. the request is sorted -----------------------------------------------------------------------
@@ -107,15 +110,50 @@ class Gateway:
     # ---- 3. the caller is recognised, the function is found ---------------------------------------------
 
     def _recognise(self, call: HttpCall) -> None:
-        call.is_known = self._credentials.principal(call.authorization) is not None
-        if call.is_known:
-            # A credential that is not ours may be the function's: only one that was consumed is removed.
-            call.event_headers = request.without_credential(call.event_headers)
+        principal = self._credentials.principal(call.authorization)
+        if principal is not None:
+            self._enter(call, principal)
+        elif call.authorization is not None and is_ours(call.authorization):
+            self._keep(self._loop.create_task(self._recognise_in_store(call)))
         elif not self._directory.public.may_be((call.asked.space, call.asked.name)):
             # The same answer in the same time, whether the function exists or not: nobody looks it up.
             self._turn_away(call)
-            return
+        else:
+            # A credential that is not ours may be the function's.
+            self._find(call, self._admit)
+
+    def _enter(self, call: HttpCall, principal: Principal) -> None:
+        """Go on for a caller who is known, if it may call the function."""
+        call.principal = principal
+        if principal.space is not None:
+            if principal.space != call.asked.space:
+                # The same answer in the same time, whatever there is in another space.
+                raise refusals.not_found(call.asked.space, call.asked.name)
+            if not principal.may(INVOKE, call.asked.name):
+                raise permissions.lacking(principal, INVOKE)
+        call.is_known = True
+        call.event_headers = request.without_credential(call.event_headers)
+        if request.ASKS_FOR_LOGS in call.headers:
+            call.beside = self._beside(call)
         self._find(call, self._admit)
+
+    async def _recognise_in_store(self, call: HttpCall) -> None:
+        """Look up a credential of ours that this front does not know: no function ever sees one."""
+        try:
+            principal = await self._credentials.recognised(call.authorization, call.connection.peer)
+        except PlatformError as error:
+            call.unchecked = error
+            call.event_headers = request.without_credential(call.event_headers)
+            is_worth_a_look = self._directory.public.may_be((call.asked.space, call.asked.name))
+            then = partial(self._find, then=self._admit) if is_worth_a_look else self._turn_away
+        except Exception as error:  # the door has the answer to it
+            if not call.is_closed:
+                self._fail(call, error)
+            return
+        else:
+            then = partial(self._enter, principal=principal) if principal is not None else self._turn_away
+        if not call.is_closed:
+            self._step(call, then)
 
     def _find(self, call: HttpCall, then: Step) -> None:
         """Find the function's active version: in memory, or in a task in the store."""
@@ -146,6 +184,8 @@ class Gateway:
                 self._step(call, then)
 
     def _turn_away(self, call: HttpCall) -> None:
+        if call.unchecked is not None:
+            raise call.unchecked
         self._keep(self._loop.create_task(self._refuse_stranger(call)))
 
     async def _refuse_stranger(self, call: HttpCall) -> None:

@@ -1,4 +1,4 @@
-"""Counts wrong tokens per address.  Pure; the time is an argument.
+"""Counts wrong tokens per address, and wrong secrets per app.  Pure; the time is an argument.
 
 An address may be wrong BURST times at once and then once each EVERY_S.  IPv6 addresses count by their /64,
 which is what one customer has.  A caller with a right token is never counted and never refused, because many
@@ -13,6 +13,7 @@ from __future__ import annotations
 import ipaddress
 import math
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass
 
 # A console with an old token makes a dozen requests at once, a script in a loop one a second.
@@ -32,33 +33,42 @@ class _Count:
     left: float  # what is left of BURST at time ``at``
     at: float
     untold: int = 0
+    unaudited: int = 0
     told_at: float = -math.inf
 
 
 class WrongTokens:
     """The counts of one front."""
 
-    def __init__(self) -> None:
+    def __init__(self, key_of: Callable[[str], str] | None = None) -> None:
+        """``key_of`` says what counts together: by default the addresses of one network."""
+        self._key_of = key_of or network_of
         self._counts: OrderedDict[str, _Count] = OrderedDict()
 
     def count(self, address: str, now: float) -> float:
         """Count a wrong token; 0, or above the limit the seconds until the next one is within it."""
-        key = network_of(address)
+        key = self._key_of(address)
         count = self._counts.pop(key, None) or _Count(BURST, now)
         self._counts[key] = count
         if len(self._counts) > ADDRESSES_MOST:
             self._counts.popitem(last=False)
-        count.left = min(BURST, count.left + (now - count.at) / EVERY_S)
+        count.left = _left(count, now)
         count.at = now
         count.untold += 1
+        count.unaudited += 1
         if count.left >= 1:
             count.left -= 1
             return 0.0
         return (1 - count.left) * EVERY_S
 
+    def is_above(self, address: str, now: float) -> bool:
+        """Whether the next wrong token from there will be above the limit."""
+        count = self._counts.get(self._key_of(address))
+        return count is not None and _left(count, now) < 1
+
     def line(self, address: str, now: float) -> str:
         """The log line about an address above the limit, "" if it had one not long ago."""
-        key = network_of(address)
+        key = self._key_of(address)
         count = self._counts[key]
         if now - count.told_at < LINE_EVERY_S:
             return ""
@@ -78,6 +88,21 @@ class WrongTokens:
         for _, count in told:
             count.untold = 0
         return lines
+
+    def taken(self) -> dict[str, int]:
+        """The numbers since the last time, for the audit: LINES_MOST addresses, and one sum of the others."""
+        found = sorted(self._counts.items(), key=lambda pair: -pair[1].unaudited)
+        numbers = {key: count.unaudited for key, count in found[:LINES_MOST] if count.unaudited}
+        rest = sum(count.unaudited for _, count in found[LINES_MOST:])
+        if rest:
+            numbers["other addresses"] = rest
+        for count in self._counts.values():
+            count.unaudited = 0
+        return numbers
+
+
+def _left(count: _Count, now: float) -> float:
+    return min(BURST, count.left + (now - count.at) / EVERY_S)
 
 
 def _tokens(number: int) -> str:

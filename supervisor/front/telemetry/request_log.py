@@ -107,7 +107,7 @@ class RequestLog:
         self._take(
             at=at,
             address=self._callers.address(call.connection.peer, call.headers),
-            credential="admin" if call.is_known else None,
+            credential=call.principal.name if call.principal is not None else None,
             method=call.method,
             path=path,
             status=status,
@@ -119,8 +119,10 @@ class RequestLog:
 
     def request(self, scope: dict[str, Any], call_id: str, status: int, seconds: float) -> None:
         """Take any other request, once it was answered; ``status`` is 0 if its caller was gone before."""
+        whose = scope.get("state", {}).get("principal")  # the gate of the API has recognised it
         given = [value for name, value in scope["headers"] if name == b"authorization"]
-        whose = self._credentials.principal(given[0]) if len(given) == 1 else None
+        if whose is None and len(given) == 1:
+            whose = self._credentials.principal(given[0])
         self._take(
             at=now(),
             address=self._callers.address(peer_of(scope), scope["headers"]),

@@ -38,9 +38,12 @@ class Scrapes:
             return answers.refused(error)
         given = [value for name, value in scope["headers"] if name == b"authorization"]
         # Two credentials are refused: a server in between may have checked the other one.
-        if len(given) != 1 or not self._credentials.may_scrape(given[0]):
-            header = given[0] if given else None
-            return answers.refused(await self._credentials.refusal(header, peer_of(scope), WHY))
+        header = given[0] if len(given) == 1 else None
+        if header is None or not self._credentials.is_for_metrics(header):
+            try:
+                await self._credentials.require_admin(header, peer_of(scope), WHY)
+            except PlatformError as refusal:
+                return answers.refused(refusal)
         if self._running is None or self._running.done():
             self._running = asyncio.get_running_loop().create_task(self._text())
         try:
