@@ -37,6 +37,12 @@ ROUTE_SCOPES: Mapping[str, str] = MappingProxyType(
         "read_logs": "log.read",
         "read_space_logs": "log.read",
         "show_activity_of_space": "space.read",
+        # quotas and usage
+        "show_quotas": "space.read",
+        "put_quotas": ADMINISTRATOR,
+        "show_usage": "space.read",
+        "show_all_usage": ADMINISTRATOR,
+        "list_closed_spaces": ADMINISTRATOR,
         # the server
         "show_activity": ADMINISTRATOR,
         "renew_zygotes": ADMINISTRATOR,

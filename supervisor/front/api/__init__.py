@@ -25,12 +25,15 @@ from supervisor.front.api.routes import (
     function_routes,
     log_routes,
     operator_routes,
+    quota_routes,
+    usage_routes,
     value_routes,
     version_routes,
 )
 from supervisor.front.api_control import ApiControl
 from supervisor.front.following.subscriptions import Subscriptions
 from supervisor.front.invoke.credential import Credentials
+from supervisor.front.quotas.quota_table import QuotaTable
 from supervisor.settings.front_settings import FrontSettings
 from supervisor.store.store import Store
 
@@ -45,8 +48,11 @@ def build_api(
     control: ApiControl,
     credentials: Credentials,
     subscriptions: Subscriptions,
+    quotas: QuotaTable | None = None,
 ) -> FastAPI:
     """The API as an ASGI application; it closes nothing that it is given.
+
+    ``quotas`` is what counts calls, if anything does.
 
     It answers everything but invoking and health, which the front answers before it.
     """
@@ -67,13 +73,20 @@ def build_api(
         generate_unique_id_function=lambda route: route.name,
     )
     app.state.context = Context(
-        store=store, bundles=bundles, settings=settings, control=control, subscriptions=subscriptions
+        store=store,
+        bundles=bundles,
+        settings=settings,
+        control=control,
+        subscriptions=subscriptions,
+        quotas=quotas,
     )
     routes: list[APIRoute] = []
     for router in (
         function_routes.router,
         version_routes.router,
         value_routes.router,
+        quota_routes.router,
+        usage_routes.router,
         operator_routes.router,
         log_routes.router,
     ):
