@@ -47,6 +47,20 @@ class RollingSum:
         self._current[self._slot] = self._round | min(self._own, AMOUNT_MOST)
         return part
 
+    def spend_one(self, now: float) -> int:
+        """Spend 1; what all fronts have spent with it.  As ``add`` and ``total``, in one step."""
+        part = int(now / self.part_s)
+        if part != self._part:
+            self._turn(part)
+        round_ = self._round
+        self._own = own = self._own + 1
+        self._current[self._slot] = round_ | own
+        total = self._earlier
+        for word in self._current:
+            if (amount := word - round_) > 0 and amount <= AMOUNT_MOST:
+                total += amount
+        return total
+
     def put(self, part: int, amount: int) -> None:
         """Have this slot's front have spent ``amount`` in a part that is over or goes on."""
         self._ring[part % RING_WORDS * self._slots + self._slot] = word_of(part, amount)

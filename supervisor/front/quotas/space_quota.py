@@ -50,8 +50,9 @@ class SpaceQuota:
     """One per space with quotas; ``tell`` changes the limits and keeps the counters."""
 
     __slots__ = (
-        "_calls", "_concurrent", "_cpu", "_cpu_ms", "_cpu_us", "_log", "_logs", "_page", "_per_minute",
-        "_place", "_policy", "_row", "_running", "_spent", "_tag", "id", "limits", "refused", "running",
+        "_calls", "_concurrent", "_cpu", "_cpu_ms", "_cpu_us", "_left", "_log", "_logs", "_page",
+        "_per_minute", "_place", "_policy", "_row", "_running", "_spent", "_tag", "id", "limits",
+        "refused", "running",
     )  # fmt: skip
 
     def __init__(
@@ -81,6 +82,7 @@ class SpaceQuota:
         self.limits = dict(limits)
         self._concurrent = limits.get(CONCURRENT_CALLS)
         self._per_minute = limits.get(CALLS_PER_MINUTE)
+        self._left = self._per_minute or 0
         cpu_s = limits.get(CPU_SECONDS_PER_HOUR)
         self._cpu_ms = None if cpu_s is None else cpu_s * MS
         self._log = limits.get(LOG_BYTES_PER_DAY)
@@ -102,8 +104,8 @@ class SpaceQuota:
             )
         if self._per_minute is not None:
             now = time.monotonic()
-            self._calls.add(1, now)
-            if self._calls.total(now) > self._per_minute:
+            left = self._left = self._per_minute - self._calls.spend_one(now)
+            if left < 0:
                 self._calls.add(-1, now)
                 self.give_back()
                 return self._over_rate(self._per_minute, now)
@@ -124,13 +126,13 @@ class SpaceQuota:
             self._spent(space, CPU_SECONDS_PER_HOUR, self._cpu.add(ms, time.time()), ms)
 
     def headers(self) -> Headers:
-        """RateLimit and RateLimit-Policy of an answer, as draft-ietf-httpapi-ratelimit-headers has them."""
-        limit = self._per_minute
-        if limit is None:
+        """RateLimit and RateLimit-Policy of an answer, as draft-ietf-httpapi-ratelimit-headers has them.
+
+        What is left is as of the last call that this front admitted; within a minute all of it is back.
+        """
+        if self._per_minute is None:
             return self._policy
-        left = max(0, limit - self._calls.total(time.monotonic()))
-        window_s = QUOTAS[CALLS_PER_MINUTE].window_s
-        return [*self._policy, (b"ratelimit", b'"calls_per_minute";r=%d;t=%d' % (left, window_s))]
+        return [*self._policy, (b"ratelimit", b'"calls_per_minute";r=%d;t=60' % max(0, self._left))]
 
     # ---- log lines ----------------------------------------------------------------------------------
 
