@@ -31,6 +31,7 @@ from supervisor.front.invoke.http_call import HttpCall
 from supervisor.front.lazy_api import LazyApi
 from supervisor.front.logs.log_deletion import LogSweeper
 from supervisor.front.logs.recorder import Recorder
+from supervisor.front.metering import Counters, Metering
 from supervisor.front.outcome import answers, cors, refusals
 from supervisor.front.outcome.reports import Reports
 from supervisor.front.readiness import Readiness
@@ -110,6 +111,7 @@ class _Parts:
     numbers: FrontNumbers
     request_log: RequestLog | None
     credential_watch: CredentialWatch | None
+    metering: Metering
 
     def metric_rows(self) -> Iterable[MetricRow]:
         """What ``/metrics`` shows of this front."""
@@ -138,6 +140,8 @@ class Application:
         self._reports: Reports | None = None
         self._exporter: Exporter | None = None
         self.warden_socket: socket.socket | None = None
+        # The counters of quotas that all fronts share, and this front's slot of them.
+        self.counters: Counters | None = None
         domain, reach = config.settings.functions_domain, config.settings.functions_reach
         self._domain = origins.Domain(domain, reach) if domain is not None else None
         self.recognise = self._domain.recognise if self._domain else origins.recognise_path
@@ -180,6 +184,7 @@ class Application:
         if self._parts.request_log is not None:
             await self._parts.request_log.close()
         await self._parts.recorder.close()
+        await self._parts.metering.flush.close()
         if self._exporter is not None:
             await asyncio.to_thread(self._exporter.close)
         await asyncio.to_thread(self._parts.close)
@@ -212,11 +217,26 @@ class Application:
         directory = Directory(
             lookups, settings, warden, lambda template: control.runtime_of(template), bundles, recorder
         )
+        metering = Metering(
+            lookups,
+            warden,
+            recorder,
+            self.counters,
+            config.store_url,
+            lambda: self.settings.usage_keep_seconds,
+        )
         subscriptions = Subscriptions(settings.logs_dir)
         directory.on_deleted = subscriptions.deleted
         control = WardenControl(directory, warden, config.runtimes)
         api = LazyApi(
-            config.store_url, sealer, bundles, control, credentials, subscriptions, lambda: self.settings
+            config.store_url,
+            sealer,
+            bundles,
+            control,
+            credentials,
+            subscriptions,
+            metering.quotas,
+            lambda: self.settings,
         )
         warden.on_settings = self._told
         warden.on_token = self._token_told
@@ -224,12 +244,22 @@ class Application:
         credentials.on_wrong = api.note_refused
         answer_tail = AnswerTail(recorder)
         request_log = _request_log_of(settings, credentials)
-        numbers = FrontNumbers(LoopLag(asyncio.get_running_loop()), _counts(recorder, exporter, request_log))
+        counts = _counts(recorder, exporter, request_log) | metering.counts()
+        numbers = FrontNumbers(LoopLag(asyncio.get_running_loop()), counts)
         parts = _Parts(
             warden,
             credentials,
             directory,
-            Gateway(directory, credentials, reports, self.call_ids, answer_tail.beside, request_log),
+            Gateway(
+                directory,
+                credentials,
+                reports,
+                self.call_ids,
+                metering.quotas,
+                metering.usage,
+                answer_tail.beside,
+                request_log,
+            ),
             recorder,
             LogSweeper(settings.logs_dir, kept, lambda: _known(lookups)),
             subscriptions,
@@ -240,6 +270,7 @@ class Application:
             numbers,
             request_log,
             self._watch_of(lookups, credentials),
+            metering,
         )
         warden.on_metrics = parts.metric_rows
         _keep_for_good()

@@ -17,6 +17,7 @@ from supervisor.errors import PlatformError
 from supervisor.front.api_control import ApiControl
 from supervisor.front.following.subscriptions import Subscriptions
 from supervisor.front.invoke.credential import Credentials
+from supervisor.front.quotas.quota_table import QuotaTable
 from supervisor.settings.front_settings import FrontSettings
 from supervisor.store import Sealer
 
@@ -39,6 +40,7 @@ class LazyApi:
         control: ApiControl,
         credentials: Credentials,
         subscriptions: Subscriptions,
+        quotas: QuotaTable,
         settings: Callable[[], FrontSettings],
     ) -> None:
         """``settings()`` gives the settings in force."""
@@ -49,6 +51,7 @@ class LazyApi:
             "control": control,
             "credentials": credentials,
             "subscriptions": subscriptions,
+            "quotas": quotas,
         }
         self._settings = settings
         self._app: Any = None

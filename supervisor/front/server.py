@@ -20,6 +20,8 @@ from supervisor.errors import ConfigurationError
 from supervisor.front.app import Application, FrontConfig
 from supervisor.front.http import process_confinement
 from supervisor.front.http.worker import FrontWorker
+from supervisor.front.quotas import spent_before
+from supervisor.front.quotas.counter_page import CounterSlots
 from supervisor.front_start import UNUSABLE, FrontStart
 from supervisor.join_messages import CONTROL, Join
 from supervisor.store import migrate
@@ -51,6 +53,9 @@ class FrontServer(BaseApplication):  # type: ignore[misc]
     def __init__(self, config: FrontConfig) -> None:
         self._config = config
         self._application = Application(config)
+        # Before the first fork, so that every front has the same page.
+        self._slots = CounterSlots(config.settings.workers)
+        spent_before.remember(self._slots, config.store_url)
         super().__init__()
 
     def load_config(self) -> None:
@@ -71,13 +76,23 @@ class FrontServer(BaseApplication):  # type: ignore[misc]
             "loglevel": "warning",
             **({"logger_class": JsonLog} if settings.log_format == "json" else {}),
             "proc_name": "cellblock-front",
+            "pre_fork": self._pre_fork,
             "post_fork": self._post_fork,
+            "child_exit": self._child_exit,
         }.items():
             self.cfg.set(name, value)
 
     def load(self) -> Application:
         """The application; made before the fork, started after it."""
         return self._application
+
+    def _pre_fork(self, arbiter: Any, worker: Any) -> None:
+        """Give a worker that is about to be forked its slot of the counters."""
+        worker.counter_slot = self._slots.take()
+
+    def _child_exit(self, arbiter: Any, worker: Any) -> None:
+        """Take it back: the calls that a dead front ran run no more."""
+        self._slots.give_back(worker.counter_slot)
 
     def _post_fork(self, arbiter: Any, worker: Any) -> None:
         """Die with the master, and bring the warden a link of this worker's own."""
@@ -88,6 +103,10 @@ class FrontServer(BaseApplication):  # type: ignore[misc]
         with control, theirs:
             datagrams.send(control, CONTROL.encode(Join(os.getpid())), [theirs.fileno()])
         self._application.warden_socket = ours
+        if worker.counter_slot is None:
+            log.error("there are more fronts than counters: this one's calls count for no other front")
+        else:
+            self._application.counters = (self._slots.page, worker.counter_slot)
 
 
 def main(start: FrontStart, descriptors: Sequence[int]) -> None:

@@ -199,6 +199,18 @@ class SharedSettings:
         is_live=True,
         description="versions kept of each function, the newest, and the active one however old",
     )
+    space_quotas: dict[str, int] = _setting(
+        make=dict,
+        is_live=True,
+        description="quotas that a new space has, by their names; see docs/quotas.md",
+    )
+    usage_keep_seconds: float = _setting(
+        400 * 86_400.0,
+        ge=86_400,
+        le=1e9,
+        is_live=True,
+        description="age at which the usage of functions is deleted, seconds",
+    )
     log_level: Literal["debug", "info", "warning", "error"] = _setting(
         "info", is_live=True, description="the server's own log"
     )

@@ -33,6 +33,7 @@ from supervisor.settings.declarations import (
     host_and_port_of,
     is_no_setting,
 )
+from supervisor.tenancy.quota_names import checked_limits
 
 _NAMES = tuple(each.name for each in fields(Settings))
 # Settings that pydantic checks as another type than ``Settings`` keeps them in.
@@ -83,6 +84,10 @@ def _ceilings(value: dict[str, Any]) -> dict[str, Any]:
     return {**DEFAULT_CEILINGS, **Options(**value).named()}
 
 
+def _space_quotas(value: dict[str, int]) -> dict[str, int]:
+    return checked_limits(value)
+
+
 def _metrics_token(value: Any) -> Any:
     if isinstance(value, str) and len(value) < TOKEN_LEAST_CHARS:  # in words that fit a token
         raise ValueError(f"a token has at least {TOKEN_LEAST_CHARS} characters")
@@ -115,6 +120,7 @@ Given: type[BaseSettings] = create_model(
         "check_bind": field_validator("bind")(_bind),
         "check_metrics_token": field_validator("metrics_token", mode="before")(_metrics_token),
         "check_proxies": field_validator("trusted_proxies")(_networks),
+        "check_space_quotas": field_validator("space_quotas")(_space_quotas),
         "check_ceilings": field_validator("ceilings", mode="after")(_ceilings),
     },
     **_fields(),

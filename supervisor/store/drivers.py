@@ -1,4 +1,4 @@
-"""Reading by the database's own driver: all differences between SQLite and PostgreSQL that a reader sees.
+"""The database's own driver: all differences between SQLite and PostgreSQL that its users see.
 
 SQLAlchemy is not imported, because that takes longer than the rest of a start; ``lookups`` says who waits.
 """
@@ -35,12 +35,16 @@ class Driver(Protocol):
 
     errors: tuple[type[Exception], ...]
     is_shared: bool  # other servers may write to it
+    begin: str  # begins a transaction that writes
 
     def make_file(self) -> None:
         """Make a private file for a new store, if the database is a file; ConfigurationError."""
 
     def connect(self) -> DriverConnection:
         """A new read-only connection; one of ``errors``."""
+
+    def connect_to_write(self) -> DriverConnection:
+        """A new connection that may write, for transactions that the caller begins; one of ``errors``."""
 
     def is_alive(self, connection: DriverConnection) -> bool:
         """Whether an idle connection can still be used."""
@@ -63,6 +67,7 @@ class Sqlite:
 
     errors: tuple[type[Exception], ...] = (sqlite3.Error,)
     is_shared = False
+    begin = "BEGIN IMMEDIATE"
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -77,8 +82,17 @@ class Sqlite:
 
     def connect(self) -> DriverConnection:
         """See ``Driver``.  Threads may use it one after the other."""
+        return self._open("ro")
+
+    def connect_to_write(self) -> DriverConnection:
+        """See ``Driver``."""
+        connection = self._open("rw")
+        connection.execute("PRAGMA synchronous=FULL")  # as in ``database``
+        return connection
+
+    def _open(self, mode: str) -> sqlite3.Connection:
         return sqlite3.connect(
-            f"file:{quote(str(self.path))}?mode=ro",
+            f"file:{quote(str(self.path))}?mode={mode}",
             uri=True,
             timeout=deadline_retries.SQLITE_BUSY_S,
             isolation_level=None,
@@ -135,6 +149,7 @@ class Postgres:
             raise unreadable() from None
         self.uri = uri
         self.errors: tuple[type[Exception], ...] = (psycopg.Error,)
+        self.begin = "BEGIN"
         self._connect = psycopg.connect
 
     def make_file(self) -> None:
@@ -142,11 +157,18 @@ class Postgres:
 
     def connect(self) -> DriverConnection:
         """See ``Driver``."""
+        return self._open("-c default_transaction_read_only=on")
+
+    def connect_to_write(self) -> DriverConnection:
+        """See ``Driver``."""
+        return self._open("")
+
+    def _open(self, more: str) -> DriverConnection:
         return self._connect(
             self.uri,
             autocommit=True,
             connect_timeout=deadline_retries.CONNECT_S,
-            options=f"{deadline_retries.limits_of_postgres()} -c default_transaction_read_only=on",
+            options=f"{deadline_retries.limits_of_postgres()} {more}",
         )
 
     def is_alive(self, connection: DriverConnection) -> bool:

@@ -215,13 +215,6 @@ def forget_old(connection: sa.Connection, identifier: str, kept: int) -> None:
     )
 
 
-def with_too_many(connection: sa.Connection, kept: int) -> tuple[str, ...]:
-    """The ids of the functions that have more than ``kept`` versions."""
-    counted = sa.select(versions.c.function_id).group_by(versions.c.function_id)
-    found = counted.having(sa.func.count() > kept)
-    return tuple(connection.execute(found).scalars())
-
-
 def page(
     connection: sa.Connection, space: str, limit: int, after: str | None, before: str | None
 ) -> Page[StoredFunction]:

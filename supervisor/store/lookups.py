@@ -15,7 +15,7 @@ from supervisor.errors import ConfigurationError, PlatformError
 from supervisor.store import deadline_retries
 from supervisor.store.drivers import driver_of
 from supervisor.store.plain_reads import PlainReader
-from supervisor.store.records import Deployment, SpaceValues
+from supervisor.store.records import Deployment, QuotasOfSpace, SpaceValues
 from supervisor.store.sealing import Sealer, SealingError
 from supervisor.store.tenants.credential_lookups import CredentialLookups
 
@@ -29,6 +29,7 @@ _DEPLOYMENT = (
 )
 _OPTIONS = f"SELECT functions.space, functions.name, versions.options {_ACTIVE}"
 _VALUES = "SELECT kind, name, sealed FROM space_values WHERE space = ?"
+_QUOTAS = "SELECT id, counter_row, limits FROM space_quotas WHERE space = ?"
 _ANYTHING = "SELECT id FROM functions LIMIT 1"
 _BUNDLE = "SELECT upload, pieces FROM bundles WHERE digest = ?"
 _PIECE = "SELECT content FROM bundle_pieces WHERE upload = ? AND number = ?"
@@ -121,6 +122,12 @@ class Lookups:
         for kind, name, sealed in self._reader.rows(_VALUES, space):
             found[kind][name] = self._sealer.open_value(sealed, space=space, kind=kind, name=name)
         return SpaceValues(found["secret"], found["variable"])
+
+    def quotas(self, space: str) -> QuotasOfSpace | None:
+        """The quotas of a space, None if it has none."""
+        for identifier, row, limits in self._reader.rows(_QUOTAS, space):
+            return QuotasOfSpace(space, identifier, row, self._reader.driver.json(limits))
+        return None
 
     def pieces_of(self, digest: str) -> Iterator[bytes] | None:
         """The pieces of a bundle, each read when it is asked for; None if the store has no such bundle.

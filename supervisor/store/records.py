@@ -94,5 +94,60 @@ class SpaceValues:
     variables: dict[str, Any] = field(repr=False)
 
 
+@dataclass(frozen=True)
+class QuotasOfSpace:
+    """The quotas of a space by their names; ``row`` is its row of the fronts' counters.
+
+    ``id`` is another one once the quotas were removed and set again.
+    """
+
+    space: str
+    id: str
+    row: int
+    limits: dict[str, int]
+
+
+@dataclass(frozen=True)
+class StoredNow:
+    """What a space holds."""
+
+    functions: int
+    bytes: int
+
+
+@dataclass(frozen=True)
+class UsageOfDay:
+    """What one function, or a whole space, used on a day.
+
+    ``bytes_stored`` is the most that its code had on that day; ``memory_byte_s`` adds up the highest memory
+    of each call's instance times the duration of its run.
+    """
+
+    space: str
+    day: str
+    function: str
+    outcomes: dict[str, int]
+    cpu_us: int
+    memory_byte_s: int
+    bytes_in: int
+    bytes_out: int
+    bytes_logged: int
+    bytes_stored: int
+
+
+@dataclass(frozen=True)
+class ClosedSpace:
+    """What a space that was deleted has used in all; ``usage.bytes_stored`` adds up its days.
+
+    Its days are "" if it has used nothing.
+    """
+
+    id: str
+    closed_at: datetime
+    first_day: str
+    last_day: str
+    usage: UsageOfDay
+
+
 class StaleWriteError(Exception):
     """The function has changed since it was read: read it, merge and write again."""

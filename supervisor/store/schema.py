@@ -173,3 +173,67 @@ bundle_pieces = sa.Table(
     sa.Column("number", sa.Integer, primary_key=True, autoincrement=False),
     sa.Column("content", sa.LargeBinary, nullable=False),
 )
+
+# No row: the space has no quota.
+space_quotas = sa.Table(
+    "space_quotas",
+    metadata,
+    sa.Column("space", sa.String(63), primary_key=True),
+    sa.Column("id", sa.String(26), nullable=False),  # a ULID: another one after the quotas were removed
+    sa.Column("counter_row", sa.Integer, nullable=False),  # its row of the fronts' counters
+    sa.Column("limits", sa.JSON, nullable=False),  # by the names of ``tenancy.quota_names``
+    sa.Column("updated_at", sa.DateTime, nullable=False),
+    sa.UniqueConstraint("counter_row"),
+)
+
+# What was spent of the quotas whose window outlasts a restart, by parts of the window.
+quota_spent = sa.Table(
+    "quota_spent",
+    metadata,
+    sa.Column("space", sa.String(63), primary_key=True),
+    sa.Column("quota", sa.String(32), primary_key=True),
+    sa.Column("part", sa.BigInteger, primary_key=True, autoincrement=False),  # of the time since 1970
+    sa.Column("amount", sa.BigInteger, nullable=False),
+)
+
+AMOUNTS = ("calls", "cpu_us", "memory_byte_s", "bytes_in", "bytes_out", "bytes_logged", "bytes_stored")
+
+
+def _amounts() -> list[sa.Column[int]]:
+    return [sa.Column(name, sa.BigInteger, nullable=False) for name in AMOUNTS]
+
+
+# What the calls of one outcome took on a day.  Outcome "" is no call's: what was logged, and stored at most.
+# Function "*" stands for all that were too many to tell apart.
+usage_days = sa.Table(
+    "usage_days",
+    metadata,
+    sa.Column("space", sa.String(63), primary_key=True),
+    sa.Column("day", sa.String(10), primary_key=True),  # UTC, such as 2026-12-01
+    sa.Column("function", sa.String(63), primary_key=True),
+    sa.Column("outcome", sa.String(16), primary_key=True),
+    *_amounts(),
+    sa.Index(None, "day"),
+)
+
+# The last batch of increments that each front has written: one whose commit was in doubt is not added twice.
+usage_batches = sa.Table(
+    "usage_batches",
+    metadata,
+    sa.Column("front", sa.String(26), primary_key=True),  # a ULID of one process
+    sa.Column("number", sa.BigInteger, nullable=False),
+    sa.Column("day", sa.String(10), nullable=False),
+)
+
+# What a space that was deleted has used in all; ``bytes_stored`` adds up its days.
+closed_spaces = sa.Table(
+    "closed_spaces",
+    metadata,
+    sa.Column("id", sa.String(26), primary_key=True),  # a ULID: in order of time
+    sa.Column("space", sa.String(63), nullable=False),
+    sa.Column("closed_at", sa.DateTime, nullable=False),
+    sa.Column("first_day", sa.String(10), nullable=False),  # "" for both days: it used nothing
+    sa.Column("last_day", sa.String(10), nullable=False),
+    sa.Column("outcomes", sa.JSON, nullable=False),  # calls by outcome
+    *_amounts(),
+)

@@ -26,8 +26,10 @@ from supervisor.store.records import (
     Version,
 )
 from supervisor.store.sealing import Sealer
-from supervisor.store.tenants import audit_queries
+from supervisor.store.tenants import audit_queries, quota_queries
 from supervisor.store.tenants.credential_store import CredentialStore
+from supervisor.store.tenants.quota_store import QuotaStore
+from supervisor.store.tenants.usage_store import UsageStore
 
 SERVER = Actor("server")
 
@@ -62,6 +64,8 @@ class Store:
         self._now = now
         self._actor = actor
         self.credentials = CredentialStore(db, now, actor)
+        self.quotas = QuotaStore(db, now, actor)
+        self.usage = UsageStore(db)
 
     def acting_for(self, actor: Actor) -> Store:
         """The same store, whose changes are ``actor``'s in the audit."""
@@ -110,7 +114,10 @@ class Store:
         now = self._now()
 
         def create(connection: sa.Connection) -> StoredFunction:
+            bytes_before = quota_queries.bytes_before(connection, space)
             made = function_queries.create(connection, space, name, content, now)
+            quota_queries.check_functions(connection, space)
+            quota_queries.check_stored(connection, space, bytes_before)
             self._audit(connection, now, space, "function.create", name, {"version": 1})
             return made
 
@@ -127,8 +134,12 @@ class Store:
         now = self._now()
 
         def deploy(connection: sa.Connection) -> tuple[StoredFunction, bool]:
-            made, is_new = function_queries.deploy(connection, based_on, content, now, versions_kept)
+            space = based_on.space
+            bytes_before = quota_queries.bytes_before(connection, space)
+            kept = quota_queries.versions_kept(connection, space, versions_kept)
+            made, is_new = function_queries.deploy(connection, based_on, content, now, kept)
             if is_new:
+                quota_queries.check_stored(connection, space, bytes_before)
                 number = {"version": made.active.number}
                 self._audit(connection, now, made.space, "function.update", made.name, number)
             return made, is_new
@@ -197,9 +208,9 @@ class Store:
 
         A bundle and a piece stay until they were not used for ``unused_s``.  Returns the bundles' digests.
         """
-        too_many = partial(function_queries.with_too_many, kept=versions_kept)
-        for identifier in self._db.read(too_many):
-            self._db.write(partial(function_queries.forget_old, identifier=identifier, kept=versions_kept))
+        too_many = partial(quota_queries.kept_by_function, kept=versions_kept)
+        for identifier, kept in self._db.read(too_many).items():
+            self._db.write(partial(function_queries.forget_old, identifier=identifier, kept=kept))
         before = self._now() - timedelta(seconds=unused_s)
         deleted = self._db.write(partial(bundle_queries.delete_unused, before=before))
         uploads = self._db.read(partial(bundle_queries.unnamed_uploads, before=before))

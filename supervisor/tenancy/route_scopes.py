@@ -52,6 +52,12 @@ ROUTE_SCOPES: Mapping[str, str] = MappingProxyType(
         "whoami": ANY,
         "issue_token": CLIENT,
         "revoke_token": CLIENT,
+        # quotas and usage
+        "show_quotas": "space.read",
+        "put_quotas": ADMINISTRATOR,
+        "show_usage": "space.read",
+        "show_all_usage": ADMINISTRATOR,
+        "list_closed_spaces": ADMINISTRATOR,
         # the server
         "show_activity": ADMINISTRATOR,
         "renew_zygotes": ADMINISTRATOR,

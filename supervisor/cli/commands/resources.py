@@ -35,12 +35,13 @@ def remove_and_tell(kind: str, names: list[str], client: Client, as_json: bool) 
         output.write_line(f"removed from space {client.target.space}: {', '.join(removed)}")
 
 
-def all_pages(client: Client, address: str) -> list[dict[str, Any]]:
+def all_pages(client: Client, address: str, query: Mapping[str, str] | None = None) -> list[dict[str, Any]]:
     """The objects of every page of a list, in the server's order."""
+    given = dict(query or {})
     found: list[dict[str, Any]] = []
     cursor: str | None = None
     for _ in range(PAGES_MAX):
-        page = as_object(client.get(address, {"cursor": cursor} if cursor else None))
+        page = as_object(client.get(address, given | ({"cursor": cursor} if cursor else {}) or None))
         entries = page.get("data")
         if not isinstance(entries, list):
             raise _not_ours(address)

@@ -27,12 +27,15 @@ from supervisor.front.api.routes import (
     function_routes,
     log_routes,
     operator_routes,
+    quota_routes,
+    usage_routes,
     value_routes,
     version_routes,
 )
 from supervisor.front.api_control import ApiControl
 from supervisor.front.following.subscriptions import Subscriptions
 from supervisor.front.invoke.credential import Credentials
+from supervisor.front.quotas.quota_table import QuotaTable
 from supervisor.settings.front_settings import FrontSettings
 from supervisor.store.store import Store
 
@@ -47,8 +50,11 @@ def build_api(
     control: ApiControl,
     credentials: Credentials,
     subscriptions: Subscriptions,
+    quotas: QuotaTable | None = None,
 ) -> FastAPI:
     """The API as an ASGI application; it closes nothing that it is given.
+
+    ``quotas`` is what counts calls, if anything does.
 
     It answers everything but invoking and health, which the front answers before it.
     """
@@ -75,12 +81,15 @@ def build_api(
         control=control,
         credentials=credentials,
         subscriptions=subscriptions,
+        quotas=quotas,
     )
     routes: list[APIRoute] = []
     for router in (
         function_routes.router,
         version_routes.router,
         value_routes.router,
+        quota_routes.router,
+        usage_routes.router,
         operator_routes.router,
         log_routes.router,
         app_routes.router,

@@ -19,6 +19,7 @@ from supervisor.front.following.log_pages import ReadingThreads
 from supervisor.front.following.subscriptions import Subscriptions
 from supervisor.front.functions.deployed_limits import limits_in_force
 from supervisor.front.invoke.credential import Credentials, peer_of
+from supervisor.front.quotas.quota_table import QuotaTable
 from supervisor.function_limits import Limits, resolve
 from supervisor.function_options import Options
 from supervisor.settings.front_settings import FrontSettings
@@ -46,7 +47,9 @@ class Context:
         control: ApiControl,
         credentials: Credentials,
         subscriptions: Subscriptions,
+        quotas: QuotaTable | None = None,
     ) -> None:
+        self._quotas = quotas
         self.store = store
         self.credentials = credentials
         self.subscriptions = subscriptions
@@ -61,6 +64,10 @@ class Context:
     async def blocking(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run ``work``, which blocks, in a thread."""
         return await run_in_threadpool(work, *args, **kwargs)
+
+    async def quotas_used(self, space: str) -> dict[str, int]:
+        """What a space has spent of the quotas that calls and log lines spend."""
+        return {} if self._quotas is None else await self._quotas.used(space)
 
     async def to_its_end(self, work: Coroutine[Any, Any, T]) -> T:
         """Run ``work`` to its end even if the caller hangs up, so that what is stored is also announced."""

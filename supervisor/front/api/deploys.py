@@ -42,6 +42,7 @@ async def create(
             f"This function already exists: {shown(wanted.name)} in space {shown(space)}; "
             "change it with PUT, or choose another name",
         )
+    await context.blocking(context.store.quotas.check_room, space, True)
     content = Content(
         digest="",
         template=wanted.template,

@@ -30,6 +30,8 @@ from supervisor.front.outcome.lost_calls import CallFailed
 from supervisor.front.outcome.outcomes import Outcome
 from supervisor.front.outcome.reports import Report, Reports, now
 from supervisor.front.pool.pool import Retired
+from supervisor.front.quotas.quota_table import QuotaTable
+from supervisor.front.usage.usage_book import UsageBook, cpu_us_of
 from supervisor.tenancy import permissions
 from supervisor.tenancy.principal import Principal
 from supervisor.tenancy.route_scopes import INVOKE
@@ -62,6 +64,8 @@ class Gateway:
         credentials: Credentials,
         reports: Reports,
         call_ids: CallIds,
+        quotas: QuotaTable,
+        usage: UsageBook,
         beside: Callable[[HttpCall], Beside | None] = lambda call: None,
         request_log: CallLog | None = None,
     ) -> None:
@@ -71,10 +75,12 @@ class Gateway:
         self._credentials = credentials
         self._reports = reports
         self._call_ids = call_ids
+        self._quotas = quotas
+        self._usage = usage
         self._beside = beside
         self._tasks: set[asyncio.Task[None]] = set()
-        # Calls that have ended: outcome, status, the platform's message, the time of day, seconds in all.
-        self._unreported: list[tuple[HttpCall, Outcome, int, str, float, float]] = []
+        # Calls that have ended: outcome, status, the platform's message, time of day, seconds, bytes out.
+        self._unreported: list[tuple[HttpCall, Outcome, int, str, float, float, int]] = []
         self._is_report_due = False
         self._loop = asyncio.get_running_loop()
 
@@ -176,6 +182,7 @@ class Gateway:
                 call.function = await self._directory.find(call.asked.space, call.asked.name)
             if call.function is not None:
                 await self._directory.values_of(call.asked.space)
+                await self._quotas.of(call.asked.space)
         except Exception as error:  # the door has the answer to it
             if not call.is_closed:
                 self._fail(call, error)
@@ -203,6 +210,15 @@ class Gateway:
         if function is None:
             raise refusals.not_found(call.asked.space, call.asked.name)
         call.cors = function.cors
+        try:
+            quota = self._quotas.known[call.asked.space]
+        except KeyError:  # no call of the space has come since its quotas changed
+            self._look_up(call, self._admit)
+            return
+        if quota is not None:
+            if (refusal := quota.take()) is not None:
+                raise refusal
+            call.quota = quota
         call.timeout_s = request.timeout_of(call.timeout, function.limits.timeout)
         if not call.has_body:
             self._encode(call)
@@ -282,6 +298,9 @@ class Gateway:
         total_s = time.perf_counter() - call.started
         stamps = answers.stamps(call.call_id, total_s, call.queue_s, call.init_s, call.execution_s)
         headers = answer.complete(stamps, call.asked)
+        if call.quota is not None:
+            call.quota.give_back()
+            headers += call.quota.headers()
         if call.cors is not None:
             headers = cors.dressed(headers, call.cors, call.method, call.headers)
         if call.beside is None:
@@ -289,7 +308,7 @@ class Gateway:
         else:
             self._keep(self._loop.create_task(self._reply_beside(call, answer, headers)))
         if answer.outcome is not None:
-            self._report(call, answer.outcome, answer.status, answer.told)
+            self._report(call, answer.outcome, answer.status, answer.told, len(answer.body))
 
     async def _reply_beside(self, call: HttpCall, answer: Answer, headers: Headers) -> None:
         assert call.beside is not None
@@ -342,7 +361,9 @@ class Gateway:
             call.leave()
             call.pool.hang_up(call)
             call.settle(time.perf_counter())
-        self._report(call, Outcome.CANCELLED, 0, "")
+        if call.quota is not None:
+            call.quota.give_back()
+        self._report(call, Outcome.CANCELLED, 0, "", 0)
 
     def _keep(self, task: asyncio.Task[None]) -> None:
         self._tasks.add(task)
@@ -350,10 +371,10 @@ class Gateway:
 
     # ---- the report -------------------------------------------------------------------------------------
 
-    def _report(self, call: HttpCall, outcome: Outcome, status: int, told: str) -> None:
+    def _report(self, call: HttpCall, outcome: Outcome, status: int, told: str, bytes_out: int) -> None:
         """Report soon, while the next call's cell works: now the caller's next request would wait for it."""
         total_s = time.perf_counter() - call.started
-        self._unreported.append((call, outcome, status, told, now(), total_s))
+        self._unreported.append((call, outcome, status, told, now(), total_s, bytes_out))
         if not self._is_report_due:
             self._is_report_due = True
             self._loop.call_later(REPORT_SECONDS, self._report_due)
@@ -366,14 +387,27 @@ class Gateway:
         """Report the calls that have ended; also when the front ends."""
         ended, self._unreported = self._unreported, []
         directory = self._directory
-        for call, outcome, status, told, at, total_s in ended:
+        for call, outcome, status, told, at, total_s, bytes_out in ended:
             space, name = call.asked.space, call.asked.name
             directory.call_counters.ended(space, name, outcome, total_s)
             spent = (total_s, call.queue_s, call.init_s)
             directory.call_metrics.ended((space, name), outcome, status, call.version, spent)
+            self._use(call, outcome, at, bytes_out)
             if self._request_log is not None:
                 self._request_log.call(call, outcome, status, at, total_s)
             instance = call.instance.cell if call.instance is not None else "-"
             whose = (space, name, call.version, instance, call.call_id)
             times = (total_s, call.queue_s, call.init_s, call.execution_s, call.cpu_us / 1e6)
             self._reports.take(Report(at, *whose, outcome, status, *times, call.peak_bytes, told))
+
+    def _use(self, call: HttpCall, outcome: Outcome, at: float, bytes_out: int) -> None:
+        """Count what a call took: as usage, and for the space's quota of processor time."""
+        whose = (call.asked.space, call.asked.name)
+        function = call.function or self._directory.functions.get(whose)
+        if function is None:
+            return  # callers may invent names without end
+        cpu_us = cpu_us_of(call.cpu_us, call.execution_s)
+        took = (cpu_us, call.execution_s, call.peak_bytes, function.limits.memory)
+        self._usage.ended(whose, outcome.value, at, took, (len(call.body), bytes_out))
+        if call.quota is not None:
+            call.quota.ended(cpu_us, call.asked.space)

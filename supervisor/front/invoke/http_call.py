@@ -17,6 +17,7 @@ from supervisor.front.outcome.answers import Headers
 from supervisor.front.outcome.cors import Cors
 from supervisor.front.pool.cell.pending_call import PendingCall
 from supervisor.front.pool.pool import Pool
+from supervisor.front.quotas.space_quota import SpaceQuota
 from supervisor.tenancy.principal import Principal
 
 # A caller that has shut its sending side gets its answer if the answer comes within this time.
@@ -62,6 +63,7 @@ class HttpCall(PendingCall):
 
     ``request.parse`` sets ``path``, ``query``, ``event_headers`` and the fields beside them.  ``cors`` is the
     option of the function, once that was looked up.  ``pool`` is set while the call waits or runs.
+    ``quota`` is set once the call was admitted in a space with quotas.
     ``is_closed``: the call was answered, or its caller is gone.  ``version`` is 0 until the call is queued.
     ``is_known``: ``principal`` may call the function.  ``unchecked`` is why a credential could not be looked
     up.
@@ -70,7 +72,8 @@ class HttpCall(PendingCall):
     __slots__ = (
         "asked", "authorization", "beside", "body_max_bytes", "connection", "content_length", "cors",
         "event_headers", "function", "gateway", "has_body", "headers", "is_closed", "is_known", "lookups",
-        "method", "path", "pool", "principal", "query", "query_string", "timeout", "unchecked", "version",
+        "method", "path", "pool", "principal", "query", "query_string", "quota", "timeout", "unchecked",
+        "version",
     )  # fmt: skip
 
     shut_seconds = SHUT_SECONDS
@@ -98,6 +101,7 @@ class HttpCall(PendingCall):
         self.pool: Pool | None = None
         self.principal: Principal | None = None
         self.unchecked: PlatformError | None = None
+        self.quota: SpaceQuota | None = None
         self.body_max_bytes = self.version = self.lookups = 0
         self.is_closed = self.is_known = False
 

@@ -50,6 +50,8 @@ class Recorder:
             other_segment_bytes=min(OTHER_SEGMENT_BYTES, limits.reports_bytes // SEGMENTS_LEAST),
         )
         self._pending: list[Record] = []
+        # Whether a line of a function is kept: gives it, another entry in its place, or None.
+        self.admit: Callable[[Record], Record | None] = lambda record: record
         # Functions that were deleted, whose calls may still run; their logs are gone already.
         self._gone: OrderedDict[tuple[str, str], None] = OrderedDict()
         self._timer: asyncio.TimerHandle | None = None
@@ -65,15 +67,21 @@ class Recorder:
         """How many records found room, since the front began."""
         return self._writer.kept
 
-    def take(self, record: Record) -> None:
-        """Record a line."""
+    def take(self, record: Record) -> Record | None:
+        """Record a line; what was recorded, None for nothing."""
         if self._gone and record[:2] in self._gone:
-            return
+            return record  # kept nowhere, and exported as before
+        if record.stream != "platform":
+            admitted = self.admit(record)
+            if admitted is None:
+                return None
+            record = admitted
         self._pending.append(record)
         if len(self._pending) >= PENDING_MOST:
             self.flush()
         elif self._timer is None:
             self._timer = self._loop.call_later(FLUSH_SECONDS, self.flush)
+        return record
 
     def take_reports(self, reports: Sequence[Report]) -> None:
         """Record a batch of calls that have ended, at once."""

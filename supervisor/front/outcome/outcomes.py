@@ -44,6 +44,7 @@ class Outcome(enum.Enum):
     REFUSED = "refused"
     QUEUE = "queue"
     CONCURRENCY = "concurrency"
+    QUOTA = "quota"
     CAPACITY = "capacity"
     BROKEN = "broken"
     BREACHED = "breached"
@@ -112,6 +113,9 @@ TABLE: dict[Outcome, Classification] = {
     ),
     Outcome.CONCURRENCY: Classification(
         Blame.OPERATOR, (429,), "warning", "all instances that the function may have stayed busy"
+    ),
+    Outcome.QUOTA: Classification(
+        Blame.CALLER, (429,), "info", "a quota of the space was spent; nothing of the function has run"
     ),
     Outcome.CAPACITY: Classification(Blame.OPERATOR, (503,), "warning", "no instance was ready in time"),
     Outcome.BROKEN: Classification(

@@ -5,6 +5,8 @@ The answers of calls whose instance failed are in ``lost_calls``.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from supervisor.errors import PlatformError, shown
 
 METHODS = ("DELETE", "GET", "PATCH", "POST", "PUT")
@@ -75,6 +77,19 @@ def no_place(waited_s: float, instances: int) -> PlatformError:
         f"no instance of the function was ready within {waited}; try again",
         {"reason": "capacity"},
         {"Retry-After": "2"},
+    )
+
+
+def over_quota(
+    quota: str, limit: int, used: int, retry_s: int, resets_in_s: int | None, headers: Mapping[str, str]
+) -> PlatformError:
+    """429; a quota of the space is spent.  ``resets_in_s`` is None where nobody knows when."""
+    return PlatformError(
+        429,
+        f"the space's quota {quota} is spent: {used} of {limit}; "
+        f"try again in {retry_s} s, or ask the operator for more",
+        {"reason": "quota", "quota": quota, "limit": limit, "used": used, "resets_in_s": resets_in_s},
+        {"Retry-After": str(retry_s), **headers},
     )
 
 

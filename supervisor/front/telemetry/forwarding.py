@@ -39,10 +39,12 @@ class ExportingRecorder(Recorder):
         super().__init__(root, limits)
         self._exporter = exporter
 
-    def take(self, record: Record) -> None:
-        """Record a line, and export it."""
-        super().take(record)
-        self._exporter.record(record)
+    def take(self, record: Record) -> Record | None:
+        """Record a line, and export what was recorded."""
+        recorded = super().take(record)
+        if recorded is not None:
+            self._exporter.record(recorded)
+        return recorded
 
     def take_reports(self, reports: Sequence[Report]) -> None:
         """Record a batch of calls that have ended, and export those that left no record."""

@@ -50,6 +50,7 @@ MEMORY = "cellblock_function_memory_bytes"
 BUILD = "cellblock_build_info"
 FRONTS = "cellblock_fronts"
 LAYERS = "cellblock_layers"
+QUOTA_REFUSALS = "cellblock_quota_refusals_total"
 
 METRICS: tuple[MetricMeaning, ...] = (
     _counter(CALLS, (*OF_A_FUNCTION, "outcome"), "calls that have ended, by outcome"),
@@ -84,6 +85,9 @@ METRICS: tuple[MetricMeaning, ...] = (
         "cellblock_log_records_dropped_total",
         ("why",),
         "lines that were not: above the function's `limit`, or the `disk` was full or too slow",
+    ),
+    _counter(
+        QUOTA_REFUSALS, ("quota",), "calls and log lines that a quota of their space refused, by the quota"
     ),
     _counter("cellblock_export_dropped_total", (), "records and spans that the collector did not get"),
     _counter("cellblock_request_log_dropped_total", (), "lines of the request log that were lost"),

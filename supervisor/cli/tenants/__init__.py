@@ -1,0 +1,6 @@
+"""The commands about spaces as tenants: what they may use, and what they used.
+
+Not here: their functions and values (``cli.commands``).
+
+Reading order: ``quota_commands``, ``usage_command``.
+"""
