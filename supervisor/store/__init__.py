@@ -30,6 +30,7 @@ from supervisor.store.records import (
     StoredFunction,
     ValueKind,
     Version,
+    WantedAlias,
 )
 from supervisor.store.sealing import Sealer, load_or_create_key
 
@@ -49,6 +50,7 @@ __all__ = [
     "StoredFunction",
     "ValueKind",
     "Version",
+    "WantedAlias",
     "errors_so_far",
     "load_or_create_key",
     "migrate",

@@ -181,14 +181,21 @@ def version_to_roll_back_to(
                 f"cannot roll back {shown(name)}: version {found.active.number} is the oldest that it has",
             )
     else:
-        row = connection.execute(query.where(versions.c.number == number)).one_or_none()
-        if row is None:
-            raise PlatformError(
-                404,
-                f"version not found: {shown(name)} has no version {number}; "
-                f"GET /spaces/{space}/functions/{name}/versions lists what it has",
-            )
+        if (one := version(connection, found, number)) is not None:
+            return found, one
+        raise PlatformError(
+            404,
+            f"version not found: {shown(name)} has no version {number}; "
+            f"GET /spaces/{space}/functions/{name}/versions lists what it has",
+        )
     return found, _version(row)
+
+
+def version(connection: sa.Connection, function: StoredFunction, number: int) -> Version | None:
+    """A version of a function by its number."""
+    mine = (versions.c.function_id == function.id) & (versions.c.number == number)
+    row = connection.execute(_versions.where(mine)).one_or_none()
+    return None if row is None else _version(row)
 
 
 def activate(

@@ -34,7 +34,7 @@ class Version:
 
 
 @dataclass(frozen=True)
-class Alias:
+class WantedAlias:
     """A name that is called, and whose version may change: ``NAME@prod``.
 
     ``share`` of its calls, in hundredths of a percent, go to the version ``canary``; 0 without one.
@@ -44,17 +44,19 @@ class Alias:
     version: int
     canary: int | None
     share: int
+
+
+@dataclass(frozen=True)
+class Alias(WantedAlias):
+    """An alias as it is stored."""
+
     updated_at: datetime
 
 
 @dataclass(frozen=True)
-class CalledAlias:
+class CalledAlias(WantedAlias):
     """What a front needs of an alias; ``options`` are those of its one or two versions, by number."""
 
-    name: str
-    version: int
-    canary: int | None
-    share: int
     options: Mapping[int, Mapping[str, Any]]
 
 

@@ -5,8 +5,8 @@ Without ``functions_domain`` there is one origin, which all functions share with
 further hosts are the API's, where functions have their paths as before.  Names of functions and spaces are
 host labels as they are (``front.api.schemas.LABEL``), so a name needs no encoding in a host.
 
-In a path ``NAME@ALIAS`` and ``NAME@7`` name a version.  A host names no version: its origin is the function's,
-whose cookies and pages all versions would share.
+In a path ``NAME@ALIAS`` and ``NAME@7`` name a version.  A host names none: what follows a name there would
+have to be part of its label, which has 63 characters in all and may hold any name already.
 """
 
 from __future__ import annotations

@@ -26,8 +26,8 @@ ALLOW_HEADERS = (
     b"X-Timeout"
 )
 EXPOSE_HEADERS = (
-    b"*, X-Call-Id, X-Invoked, X-Duration-Seconds, X-Function-Version, Server-Timing, Retry-After, Location, WWW-Authenticate, "
-    b"Idempotent-Replay, X-Cellblock-Log-Tail"
+    b"*, X-Call-Id, X-Invoked, X-Duration-Seconds, X-Function-Version, Server-Timing, Retry-After, Location, "
+    b"WWW-Authenticate, Idempotent-Replay, X-Cellblock-Log-Tail"
 )
 _REPLACED = b"access-control-"
 _PREFLIGHT_METHOD = b"access-control-request-method"

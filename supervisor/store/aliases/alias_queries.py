@@ -10,8 +10,8 @@ import sqlalchemy as sa
 
 from supervisor.errors import PlatformError, shown
 from supervisor.near_names import hint
-from supervisor.store.records import Alias
-from supervisor.store.schema import aliases, versions
+from supervisor.store.records import Alias, WantedAlias
+from supervisor.store.schema import aliases
 
 # Each is a pool of instances, and a front remembers all of a function that is called.
 ALIASES_MOST = 50
@@ -35,22 +35,17 @@ def named_versions(function_id: str) -> sa.Select[Any]:
     )
 
 
-def require_versions(
-    connection: sa.Connection, function_id: str, name: str, numbers: Iterable[tuple[str, int]]
-) -> None:
-    """PlatformError 422 for a number, given by its field, of which the function has no version."""
-    for field, number in numbers:
-        mine = (versions.c.function_id == function_id) & (versions.c.number == number)
-        if connection.execute(sa.select(versions.c.number).where(mine)).first() is None:
-            raise PlatformError(
-                422,
-                f"cannot accept {field}: {shown(name)} has no version {number}; "
-                f"'cellblock versions {name}' lists what it has",
-                {"field": field},
-            )
+def no_version(field: str, name: str, number: int) -> PlatformError:
+    """The 422 for a number in a field of the body, of which the function has no version."""
+    return PlatformError(
+        422,
+        f"cannot accept {field}: {shown(name)} has no version {number}; "
+        f"'cellblock versions {name}' lists what it has",
+        {"field": field},
+    )
 
 
-def put(connection: sa.Connection, function_id: str, wanted: Alias, now: datetime) -> None:
+def put(connection: sa.Connection, function_id: str, wanted: WantedAlias, now: datetime) -> None:
     """Make the alias, or replace it; PlatformError 422 when the function has ALIASES_MOST others."""
     mine = (aliases.c.function_id == function_id) & (aliases.c.name == wanted.name)
     row = {"number": wanted.version, "canary": wanted.canary, "share": wanted.share, "updated_at": now}

@@ -6,7 +6,7 @@ precondition that does not hold.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -15,10 +15,11 @@ import sqlalchemy as sa
 from supervisor.store import function_queries
 from supervisor.store.aliases import alias_queries, label_queries
 from supervisor.store.database import Database
-from supervisor.store.records import Actor, Alias, StoredFunction, Version
+from supervisor.store.records import Actor, Alias, StoredFunction, Version, WantedAlias
 from supervisor.store.tenants import audit_queries
 
-CheckAlias = Callable[[StoredFunction, Alias | None], None]
+# The function, the alias as it is, and the versions that it shall name.
+CheckAlias = Callable[[StoredFunction, Alias | None, Sequence[Version]], None]
 CheckVersion = Callable[[StoredFunction, Version], None]
 
 
@@ -48,7 +49,7 @@ class AliasStore:
         raise alias_queries.not_found(name, alias, known)
 
     def put(
-        self, space: str, name: str, wanted: Alias, check: CheckAlias
+        self, space: str, name: str, wanted: WantedAlias, check: CheckAlias
     ) -> tuple[StoredFunction, Alias, bool]:
         """Make or replace an alias; the function, the alias, and whether it is new.
 
@@ -59,11 +60,13 @@ class AliasStore:
         def put(connection: sa.Connection) -> tuple[StoredFunction, Alias, bool]:
             function = _function(connection, space, name)
             before = _named(connection, function, wanted.name)
-            check(function, before)
-            numbers = [("version", wanted.version)]
-            if wanted.canary is not None:
-                numbers.append(("canary.version", wanted.canary))
-            alias_queries.require_versions(connection, function.id, name, numbers)
+            numbers = [("version", wanted.version), ("canary.version", wanted.canary)]
+            versions = [
+                _version(connection, function, field, number)
+                for field, number in numbers
+                if number is not None
+            ]
+            check(function, before, versions)
             made = Alias(wanted.name, wanted.version, wanted.canary, wanted.share, now)
             alias_queries.put(connection, function.id, made, now)
             details = {"version": wanted.version, "canary": wanted.canary, "share": wanted.share / 100}
@@ -82,7 +85,7 @@ class AliasStore:
             if before is None:
                 known = alias_queries.of_function(connection, function.id)
                 raise alias_queries.not_found(name, alias, known)
-            check(function, before)
+            check(function, before, ())
             alias_queries.delete(connection, function.id, alias)
             self._audit(connection, now, space, "alias.delete", f"{name}@{alias}", {})
 
@@ -138,6 +141,13 @@ def _function(connection: sa.Connection, space: str, name: str) -> StoredFunctio
     found = function_queries.find(connection, space, name)
     if found is None:
         raise function_queries.not_found(connection, space, name)
+    return found
+
+
+def _version(connection: sa.Connection, function: StoredFunction, field: str, number: int) -> Version:
+    found = function_queries.version(connection, function, number)
+    if found is None:
+        raise alias_queries.no_version(field, function.name, number)
     return found
 
 
