@@ -142,10 +142,11 @@ class TokenKnown(Record):
 
 
 class CountRequest(Record):
-    """How many instances a function has, and whether it starts: the answer is InstanceCount."""
+    """How many instances a version has, and whether it starts: the answer is InstanceCount."""
 
     space: Label
     name: Label
+    version: Count
     ticket: Count = 0
 
 
@@ -214,8 +215,8 @@ class ChangeDone(Record):
 
 
 class InstanceCount(Record):
-    """``ready_version`` is the one whose last start succeeded, ``failed_version`` the one whose last start
-    failed, for ``failed_reason``; 0 for none.
+    """``ready_version`` is the version that was asked for if a start of it succeeded, ``failed_version`` if
+    its last start failed, for ``failed_reason``; else 0.
     """
 
     ticket: Count
@@ -279,13 +280,15 @@ class SpareWanted(Record):
     ask: Count
     space: Label
     name: Label
+    version: Count
 
 
 class ReturnIdle(Record):
-    """Another front may have no more instances of this function: return an idle one, now or soon."""
+    """Another front may have no more instances of this version: return an idle one, now or soon."""
 
     space: Label
     name: Label
+    version: Count
 
 
 class MakeRoom(Record):

@@ -32,10 +32,10 @@ class BundleCheck:
 
 @dataclass(frozen=True)
 class Standing:
-    """A function just now: its instances over all fronts, and those of them that answer.
+    """A version just now: its instances over all fronts, and those of them that answer.
 
-    The last start of ``failed_version`` failed for ``reason``, that of ``ready_version`` succeeded; 0 for
-    none.
+    ``failed_version`` is its number if its last start failed, for ``reason``; ``ready_version`` is its number
+    if one succeeded; else 0.
     """
 
     replicas: int = 0
@@ -45,7 +45,7 @@ class Standing:
     ready_version: int = 0
 
     def status_of(self, version: int, min_instances: int) -> tuple[Status, str | None]:
-        """The status of a function whose active version is ``version``, and the reason for it."""
+        """The status of ``version``, and the reason for it."""
         if self.failed_version == version:
             return "Failed", self.reason
         if self.ready_version == version:
@@ -80,8 +80,8 @@ class ApiControl(Protocol):
         """Return once every front has forgotten what it knew of this kind of the space."""
         ...
 
-    async def standing(self, space: str, name: str) -> Standing:
-        """The instances of a function over all fronts, and its last failed start."""
+    async def standing(self, space: str, name: str, version: int) -> Standing:
+        """The instances of a version over all fronts, and its last failed start."""
         ...
 
     async def survey(self, space: str) -> Survey:

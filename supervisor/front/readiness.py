@@ -73,7 +73,7 @@ class Readiness:
 
     async def _warden_problem(self) -> Problem | None:
         try:
-            await asyncio.wait_for(self._warden.count("-", "-"), PATIENCE_S)
+            await asyncio.wait_for(self._warden.count("-", "-", 0), PATIENCE_S)
         except (TimeoutError, PlatformError):
             why = f"the warden did not answer within {PATIENCE_S:g} s: no new instance can start"
             return Problem("warden", why, True)

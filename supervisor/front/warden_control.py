@@ -89,9 +89,9 @@ class WardenControl:
             handler(space, "")
         await self._warden.changed(what, space)
 
-    async def standing(self, space: str, name: str) -> Standing:
+    async def standing(self, space: str, name: str, version: int) -> Standing:
         """As the warden has counted it: instances of a version that was never ready answer nothing yet."""
-        found = await self._warden.count(space, name)
+        found = await self._warden.count(space, name, version)
         available = found.replicas if found.ready_version else 0
         return Standing(
             found.replicas, available, found.failed_version, found.failed_reason, found.ready_version

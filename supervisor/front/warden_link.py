@@ -144,8 +144,10 @@ class WardenLink:
         # By what changed; called with the space, and the function's name or "".
         self.on_changed: dict[str, Callable[[str, str], None]] = {}
         self.on_code_lost: Callable[[str, str], bool] = lambda space, name: False
-        self.on_reclaim: Callable[[str, str, int], None] = lambda space, name, number: None
-        self.on_spare: Callable[[str, str], bool] = lambda space, name: False
+        # Of one version: space, name and number.
+        self.on_return: Callable[[str, str, int], None] = lambda space, name, version: None
+        self.on_spare: Callable[[str, str, int], bool] = lambda space, name, version: False
+        self.on_reclaim: Callable[[str, int], None] = lambda space, number: None
         self.on_survey: Callable[[str], tuple[Sequence[FrontRow], int]] = lambda space: ([], 0)
         self.on_metrics: Callable[[], Iterable[MetricRow]] = lambda: ()
         self.on_settings: Callable[[dict[str, Any]], None] = lambda values: None
@@ -162,8 +164,8 @@ class WardenLink:
             LimitMet: lambda message, _: self.on_met(message.cell, message.what, message.peak_bytes),
             Changed: self._changed,
             SpareWanted: self._spare_wanted,
-            ReturnIdle: lambda message, _: self.on_reclaim(message.space, message.name, 1),
-            MakeRoom: lambda message, _: self.on_reclaim(message.space, "", message.number),
+            ReturnIdle: lambda message, _: self.on_return(message.space, message.name, message.version),
+            MakeRoom: lambda message, _: self.on_reclaim(message.space, message.number),
             Layers: self._layers_told,
             SettingsTold: self._settings_told,
             TokenTold: self._token_told,
@@ -217,9 +219,9 @@ class WardenLink:
         with contextlib.suppress(PlatformError):  # the warden is gone, and we are about to be
             self._tell(StartState(cell, *whose, state, reason[:REASON_MOST_CHARS]))
 
-    async def count(self, space: str, name: str) -> InstanceCount:
-        """The instances of a function over all fronts, and how the last starts went."""
-        answer, _ = await self._ask(CountRequest(space, name))
+    async def count(self, space: str, name: str, version: int) -> InstanceCount:
+        """The instances of a version over all fronts, and how the last starts went."""
+        answer, _ = await self._ask(CountRequest(space, name, version))
         counted: InstanceCount = answer
         return counted
 
@@ -289,7 +291,7 @@ class WardenLink:
         self._tell(ChangeKnown(change.epoch))
 
     def _spare_wanted(self, wanted: SpareWanted, _: list[int]) -> None:
-        if not self.on_spare(wanted.space, wanted.name):
+        if not self.on_spare(wanted.space, wanted.name, wanted.version):
             self._tell(NoSpare(wanted.ask))
 
     def _layers_told(self, told: Layers, _: list[int]) -> None:

@@ -8,7 +8,7 @@ transaction), ``function_queries`` and ``value_queries`` (their statements), ``d
 SQLAlchemy).  A call asks through ``lookups`` instead, which goes by ``plain_reads`` and ``drivers`` and needs
 no SQLAlchemy.  Both ways share ``deadline_retries`` and ``sealing``.  ``migrate`` makes the tables, from the
 revisions in ``migrations``.  ``code`` keeps bundles, ``backup`` makes files of stores and stores of files;
-``tenants`` has the audit.
+``tenants`` has the audit, ``aliases`` the names of versions.
 
 This package imports no SQLAlchemy: import ``Store`` from ``supervisor.store.store``.
 """
@@ -18,6 +18,8 @@ from supervisor.store.lookups import Lookups, open_lookups
 from supervisor.store.migrate import migrate
 from supervisor.store.records import (
     Actor,
+    Alias,
+    CalledAlias,
     Content,
     Deployment,
     FunctionKey,
@@ -29,11 +31,14 @@ from supervisor.store.records import (
     StoredFunction,
     ValueKind,
     Version,
+    WantedAlias,
 )
 from supervisor.store.sealing import Sealer, load_or_create_key
 
 __all__ = [
     "Actor",
+    "Alias",
+    "CalledAlias",
     "Content",
     "Deployment",
     "FunctionKey",
@@ -47,6 +52,7 @@ __all__ = [
     "StoredFunction",
     "ValueKind",
     "Version",
+    "WantedAlias",
     "errors_so_far",
     "load_or_create_key",
     "migrate",

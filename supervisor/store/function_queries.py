@@ -5,6 +5,8 @@ No function here begins or ends a transaction; ``Store`` does.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -14,12 +16,19 @@ from ulid import ULID
 
 from supervisor.errors import PlatformError, shown
 from supervisor.near_names import COMPARED_MOST, hint
+from supervisor.store.aliases import alias_queries, label_queries
 from supervisor.store.records import Content, Page, StaleWriteError, StoredFunction, Version
-from supervisor.store.schema import functions, space_values, versions
+from supervisor.store.schema import functions, space_values, version_labels, versions
 
 # They exist from the first start on; another space exists while it has a function, a secret or a variable.
 SPACES_ALWAYS = ("default", "demo")
 
+_LABELLED = (version_labels.c.function_id == versions.c.function_id) & (
+    version_labels.c.number == versions.c.number
+)
+_versions = sa.select(versions, version_labels.c.label).select_from(
+    versions.outerjoin(version_labels, _LABELLED)
+)
 _active = sa.select(
     functions.c.id,
     functions.c.space,
@@ -27,10 +36,11 @@ _active = sa.select(
     functions.c.created_at.label("function_created_at"),
     functions.c.updated_at,
     versions,
-).join_from(
-    functions,
-    versions,
-    (versions.c.function_id == functions.c.id) & (versions.c.number == functions.c.active),
+    version_labels.c.label,
+).select_from(
+    functions.join(
+        versions, (versions.c.function_id == functions.c.id) & (versions.c.number == functions.c.active)
+    ).outerjoin(version_labels, _LABELLED)
 )
 
 
@@ -72,7 +82,12 @@ def find(connection: sa.Connection, space: str, name: str) -> StoredFunction | N
 
 
 def create(
-    connection: sa.Connection, space: str, name: str, content: Content, now: datetime
+    connection: sa.Connection,
+    space: str,
+    name: str,
+    content: Content,
+    now: datetime,
+    label: str | None = None,
 ) -> StoredFunction:
     """A new function with version 1; PlatformError 409 when the name is taken."""
     taken = PlatformError(
@@ -98,16 +113,24 @@ def create(
     except exc.IntegrityError:  # another server committed it since we looked
         raise taken from None
     _insert_version(connection, identifier, 1, content, now)
-    return StoredFunction(identifier, space, name, Version(1, content, now), now, now)
+    if label is not None:
+        label_queries.put(connection, identifier, name, 1, label)
+    return StoredFunction(identifier, space, name, Version(1, content, now, label), now, now)
 
 
 def deploy(
-    connection: sa.Connection, based_on: StoredFunction, content: Content, now: datetime, kept: int
+    connection: sa.Connection,
+    based_on: StoredFunction,
+    content: Content,
+    now: datetime,
+    kept: int,
+    label: str | None = None,
 ) -> tuple[StoredFunction, bool]:
     """Make ``content`` the active version; the function, and whether a version was added.
 
-    The active version's content again adds none.  ``kept`` versions stay, the newest.  StaleWriteError when
-    the function has changed since ``based_on``, which the content was merged and checked with.
+    The active version's content again adds none, but gives that version the label.  ``kept`` versions stay,
+    the newest.  StaleWriteError when the function has changed since ``based_on``, which the content was
+    merged and checked with.
     """
     found = find(connection, based_on.space, based_on.name)
     if found is None:
@@ -115,6 +138,9 @@ def deploy(
     if (found.id, found.active.number) != (based_on.id, based_on.active.number):
         raise StaleWriteError
     if found.active.content == content:
+        if label is not None:
+            label_queries.put(connection, found.id, found.name, found.active.number, label)
+            found = replace(found, active=replace(found.active, label=label))
         return found, False
     number = (
         1
@@ -128,13 +154,11 @@ def deploy(
         .where(functions.c.id == found.id)
         .values(active=number, last_number=number, updated_at=now)
     )
+    if label is not None:
+        label_queries.put(connection, found.id, found.name, number, label)
     forget_old(connection, found.id, kept)
-    return (
-        StoredFunction(
-            found.id, found.space, found.name, Version(number, content, now), found.created_at, now
-        ),
-        True,
-    )
+    made = Version(number, content, now, label)
+    return StoredFunction(found.id, found.space, found.name, made, found.created_at, now), True
 
 
 def version_to_roll_back_to(
@@ -147,7 +171,7 @@ def version_to_roll_back_to(
     found = find(connection, space, name)
     if found is None:
         raise not_found(connection, space, name)
-    query = sa.select(versions).where(versions.c.function_id == found.id)
+    query = _versions.where(versions.c.function_id == found.id)
     if number is None:
         query = query.where(versions.c.number < found.active.number)
         row = connection.execute(query.order_by(versions.c.number.desc()).limit(1)).one_or_none()
@@ -157,14 +181,21 @@ def version_to_roll_back_to(
                 f"cannot roll back {shown(name)}: version {found.active.number} is the oldest that it has",
             )
     else:
-        row = connection.execute(query.where(versions.c.number == number)).one_or_none()
-        if row is None:
-            raise PlatformError(
-                404,
-                f"version not found: {shown(name)} has no version {number}; "
-                f"GET /spaces/{space}/functions/{name}/versions lists what it has",
-            )
+        if (one := version(connection, found, number)) is not None:
+            return found, one
+        raise PlatformError(
+            404,
+            f"version not found: {shown(name)} has no version {number}; "
+            f"GET /spaces/{space}/functions/{name}/versions lists what it has",
+        )
     return found, _version(row)
+
+
+def version(connection: sa.Connection, function: StoredFunction, number: int) -> Version | None:
+    """A version of a function by its number."""
+    mine = (versions.c.function_id == function.id) & (versions.c.number == number)
+    row = connection.execute(_versions.where(mine)).one_or_none()
+    return None if row is None else _version(row)
 
 
 def activate(
@@ -187,20 +218,30 @@ def activate(
     return StoredFunction(found.id, found.space, found.name, version, found.created_at, now)
 
 
-def delete(connection: sa.Connection, space: str, name: str) -> frozenset[str]:
-    """Delete a function with all its versions; the digests that they named.  PlatformError 404."""
-    identifier = connection.execute(sa.select(functions.c.id).where(*_is(space, name))).scalar_one_or_none()
-    if identifier is None:
+def delete(
+    connection: sa.Connection, space: str, name: str, check: Callable[[StoredFunction], None] | None = None
+) -> frozenset[str]:
+    """Delete a function with all its versions and their names; the digests that the versions named.
+
+    PlatformError 404.  ``check`` looks at the function first, and may raise.
+    """
+    found = find(connection, space, name)
+    if found is None:
         raise not_found(connection, space, name)
+    if check is not None:
+        check(found)
+    identifier = found.id
     mine = versions.c.function_id == identifier
     digests = connection.execute(sa.select(versions.c.digest).where(mine).distinct()).scalars().all()
+    alias_queries.delete_all(connection, identifier)
+    connection.execute(version_labels.delete().where(version_labels.c.function_id == identifier))
     connection.execute(versions.delete().where(mine))
     connection.execute(functions.delete().where(functions.c.id == identifier))
     return frozenset(digests)
 
 
 def forget_old(connection: sa.Connection, identifier: str, kept: int) -> None:
-    """Delete a function's versions but the newest ``kept``, and the active one, however old."""
+    """Delete a function's versions but the newest ``kept``, the active one, and those of aliases."""
     mine = versions.c.function_id == identifier
     newest = (
         sa.select(versions.c.number)
@@ -211,7 +252,12 @@ def forget_old(connection: sa.Connection, identifier: str, kept: int) -> None:
     )
     active = sa.select(functions.c.active).where(functions.c.id == identifier).scalar_subquery()
     connection.execute(
-        versions.delete().where(mine, versions.c.number.not_in(newest), versions.c.number != active)
+        versions.delete().where(
+            mine,
+            versions.c.number.not_in(newest),
+            versions.c.number != active,
+            versions.c.number.not_in(alias_queries.named_versions(identifier)),
+        )
     )
 
 
@@ -241,7 +287,7 @@ def page_of_versions(
     found = find(connection, space, name)
     if found is None:
         raise not_found(connection, space, name)
-    query = sa.select(versions).where(versions.c.function_id == found.id)
+    query = _versions.where(versions.c.function_id == found.id)
     if before is not None:
         query = query.where(versions.c.number < before)
     rows = connection.execute(query.order_by(versions.c.number.desc()).limit(limit + 1)).all()
@@ -277,7 +323,7 @@ def _insert_version(
 
 def _version(row: sa.Row[Any]) -> Version:
     content = Content(row.digest, row.template, row.description, row.env, row.options)
-    return Version(row.number, content, row.created_at)
+    return Version(row.number, content, row.created_at, row.label)
 
 
 def _function(row: sa.Row[Any]) -> StoredFunction:

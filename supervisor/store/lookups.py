@@ -15,7 +15,7 @@ from supervisor.errors import ConfigurationError, PlatformError
 from supervisor.store import deadline_retries
 from supervisor.store.drivers import driver_of
 from supervisor.store.plain_reads import PlainReader
-from supervisor.store.records import Deployment, QuotasOfSpace, SpaceValues
+from supervisor.store.records import CalledAlias, Deployment, FunctionKey, QuotasOfSpace, SpaceValues
 from supervisor.store.sealing import Sealer, SealingError
 from supervisor.store.tenants.credential_lookups import CredentialLookups
 
@@ -23,10 +23,23 @@ _ACTIVE = (
     "FROM functions JOIN versions"
     " ON versions.function_id = functions.id AND versions.number = functions.active"
 )
-_DEPLOYMENT = (
+_COLUMNS = (
     "SELECT functions.id, versions.number, versions.digest, versions.template, versions.env, versions.options"
-    f" {_ACTIVE} WHERE functions.space = ? AND functions.name = ?"
 )
+_DEPLOYMENT = f"{_COLUMNS} {_ACTIVE} WHERE functions.space = ? AND functions.name = ?"
+_DEPLOYMENT_OF = (
+    f"{_COLUMNS} FROM functions JOIN versions ON versions.function_id = functions.id"
+    " WHERE functions.space = ? AND functions.name = ? AND versions.number = ?"
+)
+# A row for each version that an alias names.
+_ALIASED = (
+    "SELECT functions.space, functions.name, aliases.name, aliases.number, aliases.canary, aliases.share,"
+    " versions.number, versions.options"
+    " FROM aliases JOIN functions ON functions.id = aliases.function_id"
+    " JOIN versions ON versions.function_id = aliases.function_id"
+    " AND (versions.number = aliases.number OR versions.number = aliases.canary)"
+)
+_ALIASED_OF = f"{_ALIASED} WHERE functions.space = ? AND functions.name = ?"
 _OPTIONS = f"SELECT functions.space, functions.name, versions.options {_ACTIVE}"
 _VALUES = "SELECT kind, name, sealed FROM space_values WHERE space = ?"
 _QUOTAS = "SELECT id, counter_row, limits FROM space_quotas WHERE space = ?"
@@ -95,7 +108,32 @@ class Lookups:
 
     def deployment(self, space: str, name: str) -> Deployment | None:
         """The active version of a function, ``None`` when there is no such function."""
-        for identifier, number, digest, template, env, options in self._reader.rows(_DEPLOYMENT, space, name):
+        return self._deployment(space, name, self._reader.rows(_DEPLOYMENT, space, name))
+
+    def deployment_of(self, space: str, name: str, number: int) -> Deployment | None:
+        """A version of a function by its number, ``None`` when there is no such version."""
+        return self._deployment(space, name, self._reader.rows(_DEPLOYMENT_OF, space, name, number))
+
+    def aliases(self, space: str, name: str) -> tuple[CalledAlias, ...]:
+        """The aliases of a function."""
+        found = self._aliases(self._reader.rows(_ALIASED_OF, space, name))
+        return tuple(alias for _, alias in found)
+
+    def all_aliases(self) -> tuple[tuple[FunctionKey, CalledAlias], ...]:
+        """The aliases of every function, each with that function's space and name."""
+        return self._aliases(self._reader.rows(_ALIASED))
+
+    def _aliases(self, rows: list[tuple[Any, ...]]) -> tuple[tuple[FunctionKey, CalledAlias], ...]:
+        options: dict[tuple[Any, ...], dict[int, Mapping[str, Any]]] = {}
+        for *alias, number, stored in rows:
+            options.setdefault(tuple(alias), {})[number] = self._reader.driver.json(stored)
+        return tuple(
+            ((space, function), CalledAlias(name, version, canary, share, found))
+            for (space, function, name, version, canary, share), found in options.items()
+        )
+
+    def _deployment(self, space: str, name: str, rows: list[tuple[Any, ...]]) -> Deployment | None:
+        for identifier, number, digest, template, env, options in rows:
             return Deployment(
                 function_id=identifier,
                 space=space,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Generic, Literal, TypeVar
@@ -29,6 +30,34 @@ class Version:
     number: int
     content: Content
     created_at: datetime
+    label: str | None = None
+
+
+@dataclass(frozen=True)
+class WantedAlias:
+    """A name that is called, and whose version may change: ``NAME@prod``.
+
+    ``share`` of its calls, in hundredths of a percent, go to the version ``canary``; 0 without one.
+    """
+
+    name: str
+    version: int
+    canary: int | None
+    share: int
+
+
+@dataclass(frozen=True)
+class Alias(WantedAlias):
+    """An alias as it is stored."""
+
+    updated_at: datetime
+
+
+@dataclass(frozen=True)
+class CalledAlias(WantedAlias):
+    """What a front needs of an alias; ``options`` are those of its one or two versions, by number."""
+
+    options: Mapping[int, Mapping[str, Any]]
 
 
 @dataclass(frozen=True)

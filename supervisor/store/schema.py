@@ -53,6 +53,40 @@ versions = sa.Table(
     sa.Column("created_at", sa.DateTime, nullable=False),
 )
 
+
+def _of_a_version(table: str, column: str, ondelete: str | None = None) -> sa.ForeignKeyConstraint:
+    return sa.ForeignKeyConstraint(
+        ["function_id", column],
+        ["versions.function_id", "versions.number"],
+        name=f"fk_{table}_{column}_versions",
+        ondelete=ondelete,
+    )
+
+
+version_labels = sa.Table(
+    "version_labels",
+    metadata,
+    sa.Column("function_id", sa.String(26), primary_key=True),
+    sa.Column("number", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("label", sa.String(64), nullable=False),
+    sa.UniqueConstraint("function_id", "label"),
+    _of_a_version("version_labels", "number", "CASCADE"),
+)
+
+# A version that an alias names cannot be deleted.
+aliases = sa.Table(
+    "aliases",
+    metadata,
+    sa.Column("function_id", sa.String(26), primary_key=True),
+    sa.Column("name", sa.String(63), primary_key=True),
+    sa.Column("number", sa.Integer, nullable=False),
+    sa.Column("canary", sa.Integer, nullable=True),
+    sa.Column("share", sa.Integer, nullable=False),  # of the canary, in hundredths of a percent
+    sa.Column("updated_at", sa.DateTime, nullable=False),
+    _of_a_version("aliases", "number"),
+    _of_a_version("aliases", "canary"),
+)
+
 space_values = sa.Table(
     "space_values",
     metadata,

@@ -15,6 +15,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from supervisor.store import database, function_queries, value_queries
+from supervisor.store.aliases.alias_store import AliasStore
 from supervisor.store.code import bundle_queries, bundle_uploads
 from supervisor.store.records import (
     Actor,
@@ -66,6 +67,7 @@ class Store:
         self.credentials = CredentialStore(db, now, actor)
         self.quotas = QuotaStore(db, now, actor)
         self.usage = UsageStore(db)
+        self.aliases = AliasStore(db, now, actor)  # and the labels of versions
 
     def acting_for(self, actor: Actor) -> Store:
         """The same store, whose changes are ``actor``'s in the audit."""
@@ -109,13 +111,15 @@ class Store:
             lambda connection: function_queries.page(connection, space, limit, after, before)
         )
 
-    def create_function(self, space: str, name: str, content: Content) -> StoredFunction:
+    def create_function(
+        self, space: str, name: str, content: Content, label: str | None = None
+    ) -> StoredFunction:
         """A new function at version 1; PlatformError 409 when there is one of that name."""
         now = self._now()
 
         def create(connection: sa.Connection) -> StoredFunction:
             bytes_before = quota_queries.bytes_before(connection, space)
-            made = function_queries.create(connection, space, name, content, now)
+            made = function_queries.create(connection, space, name, content, now, label)
             quota_queries.check_functions(connection, space)
             quota_queries.check_stored(connection, space, bytes_before)
             self._audit(connection, now, space, "function.create", name, {"version": 1})
@@ -124,12 +128,13 @@ class Store:
         return self._db.write(create)
 
     def deploy(
-        self, based_on: StoredFunction, content: Content, versions_kept: int
+        self, based_on: StoredFunction, content: Content, versions_kept: int, label: str | None = None
     ) -> tuple[StoredFunction, bool]:
         """Make ``content`` the active version; the function, and whether a version was added for it.
 
-        Of its versions the newest ``versions_kept`` stay.  ``based_on`` is the function that the content was
-        merged and checked with: StaleWriteError when it has changed since, PlatformError 404 when it is gone.
+        Of its versions the newest ``versions_kept`` stay, and those that aliases name.  ``based_on`` is the
+        function that the content was merged and checked with: StaleWriteError when it has changed since,
+        PlatformError 404 when it is gone.
         """
         now = self._now()
 
@@ -137,7 +142,7 @@ class Store:
             space = based_on.space
             bytes_before = quota_queries.bytes_before(connection, space)
             kept = quota_queries.versions_kept(connection, space, versions_kept)
-            made, is_new = function_queries.deploy(connection, based_on, content, now, kept)
+            made, is_new = function_queries.deploy(connection, based_on, content, now, kept, label)
             if is_new:
                 quota_queries.check_stored(connection, space, bytes_before)
                 number = {"version": made.active.number}
@@ -169,12 +174,17 @@ class Store:
 
         return self._db.write(activate)
 
-    def delete_function(self, space: str, name: str) -> frozenset[str]:
-        """Delete a function with all its versions; the digests that they named.  PlatformError 404."""
+    def delete_function(
+        self, space: str, name: str, check: Callable[[StoredFunction], None] | None = None
+    ) -> frozenset[str]:
+        """Delete a function with all its versions; the digests that they named.  PlatformError 404.
+
+        ``check`` looks at the function in the same transaction, and may raise.
+        """
         now = self._now()
 
         def delete(connection: Any) -> frozenset[str]:
-            digests = function_queries.delete(connection, space, name)
+            digests = function_queries.delete(connection, space, name, check)
             for digest in sorted(digests):  # a deploy of the same code may be about to be committed
                 bundle_queries.touch(connection, digest, now)
             self._audit(connection, now, space, "function.delete", name)

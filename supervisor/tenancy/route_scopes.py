@@ -28,6 +28,13 @@ ROUTE_SCOPES: Mapping[str, str] = MappingProxyType(
         "show_code": "function.read",
         "list_versions": "function.read",
         "roll_back": "function.update",
+        "show_version": "function.read",
+        "put_label": "function.update",
+        "delete_label": "function.update",
+        "list_aliases": "function.read",
+        "show_alias": "function.read",
+        "put_alias": "function.update",
+        "delete_alias": "function.update",
         # secrets and variables
         "list_secrets": "secret.read",
         "show_secret": "secret.read",

@@ -4,10 +4,9 @@ Not here: invoking a function (``front.invoke``), and health (``front.health``).
 
 Reading order: ``gate`` (who enters), ``routes`` (a module a resource),
 ``credentials`` (apps, keys and tokens), ``context`` (what all routes use),
-``deploys`` (what a deploy does), ``bundle_deletion``, ``streaming`` (answers of logs), ``schemas``,
-``json_value`` (what is valid), ``error_answers`` (the one shape of a refusal), ``option_words`` (what an
-option takes),
-``openapi`` (the description and its page).
+``deploys`` (what a deploy does), ``versions`` (labels, aliases and ``If-Match``), ``bundle_deletion``,
+``streaming`` (answers of logs), ``schemas``, ``json_value`` (what is valid), ``error_answers`` (the one shape
+of a refusal), ``option_words`` (what an option takes), ``openapi`` (the description and its page).
 """
 
 from __future__ import annotations
@@ -24,6 +23,7 @@ from supervisor.front.api.context import Context
 from supervisor.front.api.credentials import app_routes, key_routes, oauth_routes, whoami_route
 from supervisor.front.api.gate import Gate, json_only
 from supervisor.front.api.routes import (
+    alias_routes,
     function_routes,
     log_routes,
     operator_routes,
@@ -87,6 +87,7 @@ def build_api(
     for router in (
         function_routes.router,
         version_routes.router,
+        alias_routes.router,
         value_routes.router,
         quota_routes.router,
         usage_routes.router,

@@ -1,8 +1,10 @@
 """Deploys: check everything, store it, then tell every front.
 
 A change is merged with the active version, checked as a whole, and stored only if that version is still the
-active one; otherwise it is merged and checked again.  So two deploys at once give two versions in some order,
-each of them checked, and never an unchecked mixture.  A ``store`` that is given acts for the caller.
+active one; otherwise it is merged and checked again.  So two changes at once give two versions in some order,
+each of them checked, and never an unchecked mixture.  But of two deploys of code at once one wins: the other
+is refused, because its author has not seen the code that it would replace.  A ``store`` that is given acts
+for the caller.
 """
 
 from __future__ import annotations
@@ -16,7 +18,8 @@ from typing import Any
 
 from supervisor.errors import PlatformError, shown
 from supervisor.front.api.context import Context
-from supervisor.front.api.schemas import FunctionChange, FunctionCreate, FunctionPatch, checked_env
+from supervisor.front.api.schemas import FunctionChange, FunctionCreate, FunctionPatch, checked_env, stamp
+from supervisor.front.api.versions.preconditions import ANY_STATE, Precondition, function_tag
 from supervisor.front.api_control import DEFAULT_TEMPLATE
 from supervisor.function_options import Options
 from supervisor.store import Content, StaleWriteError, StoredFunction
@@ -50,13 +53,13 @@ async def create(
         env=wanted.env,
         options=wanted.options.named(),
     )
-    _check_settings(context, content)
+    check_settings(context, content)
     content = replace(content, digest=await context.blocking(_add, context, wanted.source.code))
     await _check_bundle(context, content)
     await _keep_bundle(context, content.digest)
 
     async def commit() -> StoredFunction:
-        made = await context.blocking(store.create_function, space, wanted.name, content)
+        made = await context.blocking(store.create_function, space, wanted.name, content, wanted.label)
         await context.control.function_changed(space, wanted.name)
         return made
 
@@ -64,11 +67,16 @@ async def create(
 
 
 async def change(
-    context: Context, store: Store, space: str, name: str, wanted: FunctionChange | FunctionPatch
-) -> StoredFunction:
-    """Deploy a change of a function; the same content again adds no version.
+    context: Context,
+    store: Store,
+    space: str,
+    name: str,
+    wanted: FunctionChange | FunctionPatch,
+    precondition: Precondition = ANY_STATE,
+) -> tuple[StoredFunction, bool]:
+    """Deploy a change; the function, and whether a version was made of it: the same content makes none.
 
-    PlatformError 404, 413 or 422; 409 if others kept changing it.
+    PlatformError 404, 412, 413 or 422; 409 if another deploy of code won, or others kept changing it.
     """
     if wanted.name not in (None, name):
         raise PlatformError(
@@ -77,13 +85,18 @@ async def change(
             {"field": "name"},
         )
     digest: str | None = None
+    seen = ""
     for _ in range(ATTEMPTS):
         found = await context.blocking(context.store.function, space, name)
+        _check_state(precondition, found)
         content = _merged(found.active.content, wanted)
-        _check_settings(context, content)
+        check_settings(context, content)
         if wanted.source is not None:
             if digest is None:  # once, however often it is merged
                 digest = await context.blocking(_add, context, wanted.source.code)
+                seen = found.active.content.digest
+            elif found.active.content.digest not in (seen, digest):
+                raise await _lost(context, found)
             content = replace(content, digest=digest)
         before = found.active.content
         if (content.template, content.digest) != (before.template, before.digest):
@@ -93,9 +106,11 @@ async def change(
         if wanted.source is not None:
             await _keep_bundle(context, content.digest)
 
-        async def commit(found: StoredFunction = found, content: Content = content) -> StoredFunction:
+        async def commit(
+            found: StoredFunction = found, content: Content = content
+        ) -> tuple[StoredFunction, bool]:
             kept = context.settings.versions_kept
-            changed, _ = await context.blocking(store.deploy, found, content, kept)
+            changed = await context.blocking(store.deploy, found, content, kept, wanted.label)
             # Announced even if nothing changed: a caller may repeat a PUT whose announcement failed.
             await context.control.function_changed(space, name)
             return changed
@@ -108,12 +123,21 @@ async def change(
 
 
 async def roll_back(
-    context: Context, store: Store, space: str, name: str, number: int | None
+    context: Context,
+    store: Store,
+    space: str,
+    name: str,
+    number: int | None,
+    precondition: Precondition = ANY_STATE,
 ) -> StoredFunction:
-    """Make an earlier version the active one; PlatformError 404, 409, or 422 if it cannot run here now."""
+    """Make an earlier version the active one.
+
+    PlatformError 404, 409, 412, or 422 if it cannot run here now.
+    """
     for _ in range(ATTEMPTS):
         found, version = await context.blocking(context.store.version_to_roll_back_to, space, name, number)
-        _check_settings(context, version.content)
+        _check_state(precondition, found)
+        check_settings(context, version.content)
 
         async def commit(found: StoredFunction = found) -> StoredFunction:
             changed = await context.blocking(store.activate, found, version)  # noqa: B023
@@ -127,11 +151,14 @@ async def roll_back(
     raise _contended(name)
 
 
-async def delete(context: Context, store: Store, space: str, name: str) -> None:
-    """Delete a function and all its versions; PlatformError 404."""
+async def delete(
+    context: Context, store: Store, space: str, name: str, precondition: Precondition = ANY_STATE
+) -> None:
+    """Delete a function, all its versions and their names; PlatformError 404 or 412."""
 
     async def commit() -> None:
-        digests = await context.blocking(store.delete_function, space, name)
+        check = partial(_check_state, precondition)
+        digests = await context.blocking(store.delete_function, space, name, check)
         # Its calls may still run, so its bundles are kept for a while from now.
         await context.blocking(context.bundles.touch, digests)
         await context.control.function_deleted(space, name)
@@ -172,7 +199,13 @@ def _patched_env(before: dict[str, str], wanted: FunctionPatch) -> dict[str, str
         raise PlatformError(422, f"cannot accept env: {error}", {"field": "env"}) from None
 
 
-def _check_settings(context: Context, content: Content) -> None:
+def _check_state(precondition: Precondition, found: StoredFunction) -> None:
+    what = f"function {shown(found.name)} is at version {found.active.number} now"
+    precondition.check(function_tag(found), what)
+
+
+def check_settings(context: Context, content: Content) -> None:
+    """PlatformError 422 if a version with this content could not run here now."""
     known = context.control.runtimes()
     if content.template != DEFAULT_TEMPLATE and content.template not in known:
         choices = ", ".join((DEFAULT_TEMPLATE, *known))
@@ -209,6 +242,26 @@ async def _check_bundle(context: Context, content: Content) -> None:
 async def _keep_bundle(context: Context, digest: str) -> None:
     """Have the bundle in the store, before a version names it.  The folder on disk is only a cache."""
     await context.blocking(context.store.put_bundle, digest, partial(context.bundles.pack, digest))
+
+
+async def _lost(context: Context, winner: StoredFunction) -> PlatformError:
+    """409 for a deploy of code that began before another one was stored, and would undo that one unseen."""
+    active = winner.active
+    by = await context.blocking(context.store.aliases.deployed_by, winner.space, winner.name, active.number)
+    at = stamp(winner.updated_at)
+    return PlatformError(
+        409,
+        f"another deploy of {shown(winner.name)} was quicker: version {active.number} is active now, by "
+        f"{by or 'somebody'} at {at}; look at it, and deploy again if yours shall replace it",
+        {
+            "version": active.number,
+            "label": active.label,
+            "digest": active.content.digest,
+            "by": by,
+            "at": at,
+        },
+        {"ETag": function_tag(winner)},
+    )
 
 
 def _contended(name: str) -> PlatformError:

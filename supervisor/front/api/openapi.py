@@ -123,7 +123,7 @@ def _say_scope(operation: dict[str, Any], scope: str) -> None:
 def _parameters(*names: str) -> list[dict[str, Any]]:
     about = {
         "space": "the space",
-        "name": "the function",
+        "name": "the function, or FUNCTION@ALIAS or FUNCTION@VERSION for one of its versions",
         "path": "any further path, slashes and all; the function sees it as req.path",
     }
     return [
@@ -162,6 +162,12 @@ def _invoke(method: str, suffix: str) -> dict[str, Any]:
                 "schema": {"type": "string", "enum": ["tail"]},
             },
             {
+                "name": "X-Canary-Key",
+                "in": "header",
+                "description": "of an alias with a canary: the same key gets the same version",
+                "schema": {"type": "string"},
+            },
+            {
                 "name": "X-Call-Id",
                 "in": "header",
                 "description": "an id of the caller's own for this call",
@@ -174,6 +180,10 @@ def _invoke(method: str, suffix: str) -> dict[str, Any]:
                 "headers": {
                     "X-Invoked": {"description": "true: the function answered", "schema": {"type": "string"}},
                     "X-Call-Id": {"description": "the id of the call", "schema": {"type": "string"}},
+                    "X-Function-Version": {
+                        "description": "of FUNCTION@ALIAS and FUNCTION@VERSION: the version that served it",
+                        "schema": {"type": "string"},
+                    },
                     "X-Cellblock-Log-Tail": {
                         "description": "with X-Cellblock-Logs: tail and a credential; base64 of UTF-8",
                         "schema": {"type": "string"},

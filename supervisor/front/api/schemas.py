@@ -11,10 +11,11 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchem
 
 from supervisor.errors import shown
 from supervisor.front.api.json_value import HALF_A_PAIR, checked
+from supervisor.front.api.versions.version_names import VersionLabel
 from supervisor.front.api_control import DEFAULT_TEMPLATE, Standing, Status
 from supervisor.function_limits import Limits
 from supervisor.function_options import Options
-from supervisor.store import SpaceValue, StoredFunction, Version
+from supervisor.store import Alias, SpaceValue, StoredFunction, Version
 
 VALUE_MAX_BYTES = 64 * 1024
 ENV_MAX_ENTRIES = 100
@@ -110,6 +111,7 @@ BASE64 = r"^\s*(([A-Za-z0-9+/]\s*){4})*(([A-Za-z0-9+/]\s*){2}(=\s*){2}|([A-Za-z0
 
 TEMPLATE = f"the runtime, such as python3.11; {DEFAULT_TEMPLATE} is the server's default one"
 SOURCE = "the code; required to create"
+LABELLED = "of the version that this makes, or of the active one if nothing changes; unique in the function"
 
 
 class _In(BaseModel):
@@ -135,6 +137,7 @@ class FunctionCreate(_In):
     env: Env = Field(default_factory=dict, description="environment variables of the function")
     options: Options = Field(default_factory=Options, description="limits; what is absent is the default")
     source: Source = Field(description=SOURCE)
+    label: VersionLabel | None = Field(None, description=LABELLED)
 
 
 class FunctionChange(_In):
@@ -146,6 +149,7 @@ class FunctionChange(_In):
     env: Env | None = None
     options: Options | None = None
     source: Source | None = Field(None, description=SOURCE)
+    label: VersionLabel | None = Field(None, description=LABELLED)
 
 
 class FunctionPatch(_In):
@@ -160,6 +164,7 @@ class FunctionPatch(_In):
     env: EnvPatch | None = Field(None, description="null: without any")
     options: Options | None = Field(None, description="null: every option takes its default")
     source: Source | None = Field(None, description=SOURCE)
+    label: VersionLabel | None = Field(None, description=LABELLED)
 
 
 class Rollback(_In):
@@ -215,6 +220,7 @@ class FunctionOut(BaseModel):
     limits: Limits = Field(description="every option with the value in force")
     digest: str = Field(description="of the active version's bundle")
     version: int
+    label: str | None = Field(description="of the version")
     status: Status = Field(
         description="Running: it takes calls, also with no instance yet. Pending: an instance that "
         "min_instances keeps waits for room. Building: its first instances import it. "
@@ -247,6 +253,7 @@ class FunctionOut(BaseModel):
             limits=limits,
             digest=content.digest,
             version=function.active.number,
+            label=function.active.label,
             warnings=list(warnings),
             status=status,
             status_reason=reason,
@@ -254,6 +261,14 @@ class FunctionOut(BaseModel):
             created_at=stamp(function.created_at),
             updated_at=stamp(function.updated_at),
         )
+
+
+class DeployedOut(FunctionOut):
+    """A function after a change of it."""
+
+    unchanged: bool = Field(
+        False, description="true: the active version had this content already, and no version was made"
+    )
 
 
 class Paging(BaseModel):
@@ -280,6 +295,7 @@ class VersionOut(BaseModel):
     """An immutable version."""
 
     version: int
+    label: str | None
     digest: str
     template: str
     description: str
@@ -287,13 +303,15 @@ class VersionOut(BaseModel):
     options: dict[str, Any]
     created_at: str
     active: bool
+    aliases: list[str] = Field(description="the aliases that name it, also for a share of their calls")
 
     @classmethod
-    def of(cls, version: Version, active: int) -> Self:
-        """From the store's record; ``active`` is the number of the active version."""
+    def of(cls, version: Version, active: int, aliases: Sequence[Alias]) -> Self:
+        """From the store's record; ``active`` is the active version's number, ``aliases`` the function's."""
         content = version.content
         return cls(
             version=version.number,
+            label=version.label,
             digest=content.digest,
             template=content.template,
             description=content.description,
@@ -301,6 +319,7 @@ class VersionOut(BaseModel):
             options=content.options,
             created_at=stamp(version.created_at),
             active=version.number == active,
+            aliases=[each.name for each in aliases if version.number in (each.version, each.canary)],
         )
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
 from supervisor.function_limits import DEFAULTS, FILES, Limits, open_files_within, resolve
 from supervisor.settings.front_settings import FrontSettings
+from supervisor.store import CalledAlias
 
 
 def limits_in_force(named: dict[str, Any], settings: FrontSettings) -> Limits:
@@ -31,3 +33,17 @@ def limits_in_force(named: dict[str, Any], settings: FrontSettings) -> Limits:
     if minimum is None:
         return limits
     return replace(limits, min_instances=min(minimum, limits.max_instances))
+
+
+def public_aliases(aliases: Iterable[CalledAlias], settings: FrontSettings) -> list[str]:
+    """The names of the aliases that lead to a public version."""
+    return [alias.name for alias in aliases if any(limits.public for limits in _limits_of(alias, settings))]
+
+
+def keeps_instances(alias: CalledAlias, settings: FrontSettings) -> bool:
+    """Whether a version that the alias names has ``min_instances``."""
+    return any(limits.min_instances for limits in _limits_of(alias, settings))
+
+
+def _limits_of(alias: CalledAlias, settings: FrontSettings) -> list[Limits]:
+    return [limits_in_force(dict(options), settings) for options in alias.options.values()]

@@ -9,17 +9,20 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable
+from functools import partial
 from typing import Any
 
 from supervisor.bundles.bundle_store import BundleStore
 from supervisor.bundles.imported_names import imports_of
 from supervisor.errors import PlatformError
-from supervisor.front.functions.deployed_limits import limits_in_force
+from supervisor.front.functions.deployed_limits import keeps_instances, limits_in_force, public_aliases
 from supervisor.front.functions.function_entry import FunctionEntry, entry_of
 from supervisor.front.functions.public_functions import PublicFunctions
 from supervisor.front.functions.single_flight import SingleFlight
 from supervisor.front.functions.space_values import EncodedValues, SpaceValuesTable
+from supervisor.front.functions.traffic import Traffic
+from supervisor.front.functions.version_table import VersionTable
 from supervisor.front.logs.recorder import Recorder
 from supervisor.front.outcome import refusals
 from supervisor.front.pool.eviction import Candidate, to_evict
@@ -30,7 +33,7 @@ from supervisor.front.telemetry.metrics.call_metrics import CallMetrics
 from supervisor.front.warden_link import DRAINED, Ending, WardenLink
 from supervisor.function_limits import LAST_SECONDS
 from supervisor.settings.front_settings import FrontSettings
-from supervisor.store import Deployment, FunctionKey, Lookups
+from supervisor.store import CalledAlias, Deployment, FunctionKey, Lookups
 
 log = logging.getLogger("cellblock.front")
 
@@ -64,14 +67,16 @@ class Directory:
         self._runtime_of = runtime_of
         self._bundles = bundles
         self._recorder = recorder
+        # The active versions; those, and what aliases and numbers name, are in ``versions``.
         self.functions: dict[FunctionKey, FunctionEntry] = {}
-        self.call_counters = CallCounters(self.functions)
-        self.call_metrics = CallMetrics(self.functions)
+        self.versions = VersionTable()
+        self.call_counters = CallCounters(self.functions, self.versions.of)
+        self.call_metrics = CallMetrics(self.functions, self.versions.of)
         self._space_values = SpaceValuesTable(store)
         self.values = self._space_values.known  # the gateway looks here first
         self.public = PublicFunctions()
         self._unknown: OrderedDict[FunctionKey, None] = OrderedDict()
-        self._lookups = SingleFlight[FunctionKey]()
+        self._lookups = SingleFlight[tuple[str, str, int]]()  # of a version, or 0 for the active one
         # Pools of versions that were replaced and still finish calls: their instances must hear how they end.
         self._retired: set[Pool] = set()
         self._adopted: set[Instance] = set()  # instances of no pool
@@ -83,6 +88,7 @@ class Directory:
         warden.on_changed["function"] = self.changed
         warden.on_changed["values"] = self.values_changed
         warden.on_code_lost = self._code_lost
+        warden.on_return = self._return
         warden.on_reclaim = self._reclaim
         warden.on_spare = self._spare
         warden.on_ended = self._ended
@@ -106,29 +112,76 @@ class Directory:
                 return found
             if key in self._unknown:
                 return None
-            await self._lookups.of(key, lambda: self._look_up(key))
+            await self._lookups.of((*key, 0), lambda: self._look_up(key))
+
+    async def traffic(self, space: str, name: str, qualifier: str) -> Traffic[FunctionEntry] | None:
+        """What an alias or a version's number leads to; None when there is none of that name."""
+        key = (space, name)
+        while True:
+            if await self.find(*key) is None:
+                return None
+            found = self.versions.traffic.get(key, {}).get(qualifier)
+            numbers = self.versions.numbers_of(key, qualifier)
+            if found is not None or not numbers:
+                return found
+            entries = [self.versions.entry(key, number) for number in numbers]
+            for number, entry in zip(numbers, entries, strict=True):
+                if entry is None:
+                    await self._lookups.of((*key, number), partial(self._look_up_version, key, number))
+            there = [entry for entry in entries if entry is not None]
+            if len(there) == len(numbers):
+                return self.versions.lead(key, qualifier, there)
+
+    async def _look_up_version(self, key: FunctionKey, number: int) -> None:
+        generation = self._generation.get(key, 0)
+        deployment, imports = await asyncio.to_thread(
+            self._with_imports, lambda: self._store.deployment_of(*key, number)
+        )
+        if generation != self._generation.get(key, 0):
+            return
+        if deployment is None:
+            self.versions.is_absent(key, number)
+            return
+        # Only what an alias names keeps instances for nobody's call.
+        self.versions.add(key, self._entry(deployment, imports, number in self.versions.named(key)))
 
     async def _look_up(self, key: FunctionKey) -> None:
         generation = self._generation.get(key, 0)
-        deployment, imports = await asyncio.to_thread(self._read, key)
+        aliases: tuple[CalledAlias, ...] = ()
+
+        def read() -> Deployment | None:
+            nonlocal aliases
+            aliases = self._store.aliases(*key)
+            return self._store.deployment(*key)
+
+        deployment, imports = await asyncio.to_thread(self._with_imports, read)
         if generation != self._generation.get(key, 0):
             return  # it changed meanwhile: whoever waits has it read again
         if deployment is None:
+            self._retire(self.versions.forget(key))
             self.public.found(key, False)
             self.call_counters.forget(*key)
             self._unknown[key] = None
             if len(self._unknown) > UNKNOWN_MAX:
                 self._unknown.popitem(last=False)
             return
-        self.functions[key] = function = self._entry(deployment, imports)
-        self.public.found(key, function.limits.public)
+        function = self.versions.entry(key, deployment.version)
+        if function is None or function.deployment.function_id != deployment.function_id:
+            function = self._entry(deployment, imports)
+        self.functions[key] = function
+        self._retire(self.versions.settle(key, function, aliases))
+        self.public.found(key, function.limits.public, public_aliases(aliases, self._settings))
 
-    def _read(self, key: FunctionKey) -> tuple[Deployment | None, tuple[str, ...]]:
-        """The function's active version, whose code is on disk then, and the modules it imports; blocks."""
-        deployment = self._store.deployment(*key)
+    def _with_imports(
+        self, read: Callable[[], Deployment | None]
+    ) -> tuple[Deployment | None, tuple[str, ...]]:
+        """A version, whose code is on disk then, and the modules it imports; blocks."""
+        deployment = read()
         return deployment, imports_of(self._bundles.ensure(deployment.digest)) if deployment else ()
 
-    def _entry(self, deployment: Deployment, imports: tuple[str, ...]) -> FunctionEntry:
+    def _entry(
+        self, deployment: Deployment, imports: tuple[str, ...], is_named: bool = True
+    ) -> FunctionEntry:
         if self._recorder is not None:
             self._recorder.know(deployment.space, deployment.name)
         return entry_of(
@@ -139,16 +192,17 @@ class Directory:
             warden=self._warden,
             values_of=self._space_values.of,
             recorder=self._recorder,
+            is_named=is_named,
         )
 
     def retune(self, settings: FrontSettings) -> None:
         """Take other settings; a function whose limits they change gets new instances."""
         before, self._settings = self._settings, settings
-        for key, function in list(self.functions.items()):
-            after = self._entry(function.deployment, function.imports)
+        for key, function in self.versions.all():
+            after = self._entry(function.deployment, function.imports, function.is_named)
             is_same = (after.limits, after.pool.identity) == (function.limits, function.pool.identity)
             if not is_same or settings.text_content_type != before.text_content_type:
-                self.changed(*key)
+                self._forget(key)
                 continue
             function.allowance = after.allowance
             for name in ("queue_seconds", "queue_depth", "init_seconds"):
@@ -158,9 +212,8 @@ class Directory:
     def leave(self) -> None:
         """End everything, for the server ends now: waiting calls are refused, running ones are killed."""
         self._is_leaving = True
-        for function in self.functions.values():
-            function.pool.retire()
-            self._retired.add(function.pool)
+        for key, _ in self.versions.all():
+            self._retire(self.versions.forget(key))
         self.functions.clear()
         for pool in self._retired:
             for instance in list(pool.instances):
@@ -180,16 +233,25 @@ class Directory:
     # ---- changes ----------------------------------------------------------------------------
 
     def changed(self, space: str, name: str) -> None:
-        """Forget a function: it changed in the store."""
-        key = (space, name)
+        """Forget a function and where its aliases lead: it changed in the store."""
+        self._forget((space, name), self.versions.changed)
+
+    def _forget(
+        self,
+        key: FunctionKey,
+        versions: Callable[[FunctionKey], list[FunctionEntry]] | None = None,
+    ) -> None:
         self._generation[key] = self._generation.get(key, 0) + 1
         self.public.changed(key)
         self._unknown.pop(key, None)
-        function = self.functions.pop(key, None)
-        if function is not None:
-            function.pool.retire()
-            self._retired.add(function.pool)
+        self.functions.pop(key, None)
+        self._retire((versions or self.versions.forget)(key))
         self._in_background(self._start_kept([key]))
+
+    def _retire(self, entries: Iterable[FunctionEntry]) -> None:
+        for entry in entries:
+            entry.pool.retire()
+            self._retired.add(entry.pool)
 
     def values_changed(self, space: str, name: str = "") -> None:
         """Forget the secrets and variables of a space: they changed in the store."""
@@ -204,16 +266,16 @@ class Directory:
         if self._codes_lost[(space, name)] > CODE_LOST_MOST:
             return False
         log.warning("the code of %s/%s is brought back from the store: it was deleted on disk", space, name)
-        self.changed(space, name)
+        self._forget((space, name))
         self._in_background(self._warden.changed("function", space, name))
         return True
 
     async def _look_at_code(self) -> None:
         """Find the functions with instances whose code was deleted."""
-        running = {key: entry.deployment.digest for key, entry in self.functions.items() if entry.instances}
+        running = [(key, entry.deployment.digest) for key, entry in self.versions.all() if entry.instances]
 
-        def lost() -> list[FunctionKey]:
-            return [key for key, digest in running.items() if not self._bundles.exists(digest)]
+        def lost() -> set[FunctionKey]:
+            return {key for key, digest in running if not self._bundles.exists(digest)}
 
         for key in await asyncio.to_thread(lost):
             self._code_lost(*key)
@@ -237,30 +299,38 @@ class Directory:
     async def _keep_all(self) -> None:
         """Find every function that keeps instances, called or not, and every public one."""
         begun = self.public.begin()
-        rows = await asyncio.to_thread(self._store.options)
+        rows, aliases = await asyncio.to_thread(lambda: (self._store.options(), self._store.all_aliases()))
         limits = {(row[0], row[1]): limits_in_force(dict(row[2]), self._settings) for row in rows}
-        self.public.read(begun, (key for key, limit in limits.items() if limit.public))
-        await self._start_kept([key for key, limit in limits.items() if limit.min_instances])
+        public = [(*key, name) for key, alias in aliases for name in public_aliases([alias], self._settings)]
+        self.public.read(begun, (key for key, limit in limits.items() if limit.public), public)
+        kept = [key for key, limit in limits.items() if limit.min_instances]
+        kept += [key for key, alias in aliases if keeps_instances(alias, self._settings)]
+        await self._start_kept(list(dict.fromkeys(kept)))
 
     async def _start_kept(self, keys: list[FunctionKey]) -> None:
         for key in keys:
             try:
                 function = await self.find(*key)
+                for alias in list(self.versions.aliases(key).values()):
+                    if keeps_instances(alias, self._settings):
+                        await self.traffic(*key, alias.name)
             except PlatformError as error:
                 log.error("%s/%s cannot be kept ready: %s", *key, error.message)
                 continue
             if function is None:
                 await self.forget_logs(*key)
-            elif function.limits.min_instances:
-                function.pool.keep()
+            for entry in list(self.versions.of(key)):
+                if entry.limits.min_instances:
+                    entry.pool.keep()
 
-    def _reclaim(self, space: str, name: str, number: int) -> None:
-        """The warden wants an instance of one function handed over or, without a name, ``number`` cells."""
-        if name:
-            function = self.functions.get((space, name))
-            if function is not None:
-                function.pool.reclaim()
-            return
+    def _return(self, space: str, name: str, version: int) -> None:
+        """The warden wants an instance of a version handed over to another front."""
+        function = self.versions.entry((space, name), version)
+        if function is not None:
+            function.pool.reclaim()
+
+    def _reclaim(self, space: str, number: int) -> None:
+        """The warden wants ``number`` cells back, of a space or ("") of any."""
         candidates = [
             Candidate(
                 key[0],
@@ -270,7 +340,7 @@ class Directory:
                 is_kept=len(function.pool.instances) <= function.limits.min_instances,
                 what=(function.pool, each),
             )
-            for key, function in self.functions.items()
+            for key, function in self.versions.all()
             for each in function.pool.serving
         ]
         for pool in self._all_pools():
@@ -280,14 +350,14 @@ class Directory:
             instance.hurry()
             pool.make_way(instance, "released")
 
-    def _spare(self, space: str, name: str) -> bool:
+    def _spare(self, space: str, name: str, version: int) -> bool:
         """Hand an instance that was idle for a while to another front, which has a call for it and none."""
-        function = self.functions.get((space, name))
+        function = self.versions.entry((space, name), version)
         return function is not None and function.pool.hand_back_idle(self._loop.time() - SPARE_AFTER_S)
 
     def _all_pools(self) -> tuple[Pool, ...]:
         """The pools of all versions here, replaced ones too while they have instances."""
-        return (*(function.pool for function in self.functions.values()), *self._retired)
+        return (*(function.pool for _, function in self.versions.all()), *self._retired)
 
     def adopt(self, instance: Instance) -> None:
         """Have an instance of no pool told how it ends."""
@@ -316,7 +386,7 @@ class Directory:
 
     def _sweep(self) -> None:
         now = self._loop.time()
-        for function in self.functions.values():
+        for _, function in self.versions.all():
             function.pool.evict_idle()
             function.pool.look_after(now - self._settings.freeze_seconds, function.allowance)
             if function.limits.min_instances:

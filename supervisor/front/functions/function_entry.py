@@ -1,8 +1,9 @@
-"""One row of the directory: a function's active version, its limits, and the pool of its instances."""
+"""One row of the directory: a version of a function, its limits, and the pool of its instances."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection
+from dataclasses import replace
 
 from supervisor.front.functions.deployed_limits import limits_in_force
 from supervisor.front.functions.space_values import EncodedValues
@@ -21,7 +22,7 @@ from supervisor.store import Deployment
 
 
 class FunctionEntry:
-    """What a front knows of a deployed function."""
+    """What a front knows of a version that is called."""
 
     def __init__(
         self,
@@ -30,18 +31,21 @@ class FunctionEntry:
         limits: Limits,
         pool: Pool,
         allowance: recycling.Allowance,
+        is_named: bool = True,
     ) -> None:
+        """``is_named``: it is the active version, or one that an alias names."""
         self.deployment = deployment
         self.imports = imports
         self.limits = limits
         self.pool = pool
         self.allowance = allowance
+        self.is_named = is_named
         self.cors = cors.of_option(limits.cors)
         self.request_max_bytes = limits.max_request * MIB
 
     @property
     def version(self) -> int:
-        """The number of the active version."""
+        """The number of the version."""
         return self.deployment.version
 
     @property
@@ -64,12 +68,15 @@ def entry_of(
     warden: WardenLink,
     values_of: Callable[[str], Awaitable[EncodedValues]],
     recorder: Recorder | None,
+    is_named: bool,
 ) -> FunctionEntry:
     """The entry of a version that was read from the store, with a pool that is still empty.
 
     ``imports`` are the modules that its bundle imports; ``recorder`` keeps its log, if there is one.
     """
     limits = limits_in_force(deployment.options, settings)
+    if not is_named:  # it is called by its number, now and then
+        limits = replace(limits, min_instances=0)
     identity = InstanceIdentity(
         deployment.space,
         deployment.name,
@@ -108,4 +115,4 @@ def entry_of(
         init_seconds=settings.init_seconds,
     )
     allowance = recycling.Allowance(settings.recycle_calls, settings.recycle_seconds)
-    return FunctionEntry(deployment, imports, limits, pool, allowance)
+    return FunctionEntry(deployment, imports, limits, pool, allowance, is_named)

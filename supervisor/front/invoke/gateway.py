@@ -19,6 +19,7 @@ from typing import Protocol
 
 from supervisor.errors import PlatformError
 from supervisor.front.functions.directory import Directory
+from supervisor.front.functions.function_entry import FunctionEntry
 from supervisor.front.invoke import request
 from supervisor.front.invoke.call_ids import CallIds
 from supervisor.front.invoke.credential import Credentials
@@ -121,7 +122,7 @@ class Gateway:
             self._enter(call, principal)
         elif call.authorization is not None and is_ours(call.authorization):
             self._keep(self._loop.create_task(self._recognise_in_store(call)))
-        elif not self._directory.public.may_be((call.asked.space, call.asked.name)):
+        elif not self._may_be_public(call.asked):
             # The same answer in the same time, whether the function exists or not: nobody looks it up.
             self._turn_away(call)
         else:
@@ -150,7 +151,7 @@ class Gateway:
         except PlatformError as error:
             call.unchecked = error
             call.event_headers = request.without_credential(call.event_headers)
-            is_worth_a_look = self._directory.public.may_be((call.asked.space, call.asked.name))
+            is_worth_a_look = self._may_be_public(call.asked)
             then = partial(self._find, then=self._admit) if is_worth_a_look else self._turn_away
         except Exception as error:  # the door has the answer to it
             if not call.is_closed:
@@ -161,9 +162,19 @@ class Gateway:
         if not call.is_closed:
             self._step(call, then)
 
+    def _may_be_public(self, asked: Asked) -> bool:
+        public, key = self._directory.public, (asked.space, asked.name)
+        return public.may_be_alias(key, asked.qualifier) if asked.qualifier else public.may_be(key)
+
     def _find(self, call: HttpCall, then: Step) -> None:
-        """Find the function's active version: in memory, or in a task in the store."""
-        call.function = self._directory.functions.get((call.asked.space, call.asked.name))
+        """Find the version that serves the call: in memory, or in a task in the store."""
+        asked = call.asked
+        if asked.qualifier:
+            known = self._directory.versions.traffic.get((asked.space, asked.name))
+            traffic = known.get(asked.qualifier) if known is not None else None
+            call.function = traffic.choose(call.headers) if traffic is not None else None
+        else:
+            call.function = self._directory.functions.get((asked.space, asked.name))
         if call.function is not None:
             then(call)
         else:
@@ -179,7 +190,7 @@ class Gateway:
         """Have the function, unless the call has it, and its space's values in memory; then go on."""
         try:
             if call.function is None:
-                call.function = await self._directory.find(call.asked.space, call.asked.name)
+                call.function = await self._version_for(call)
             if call.function is not None:
                 await self._directory.values_of(call.asked.space)
                 await self._quotas.of(call.asked.space)
@@ -189,6 +200,13 @@ class Gateway:
         else:
             if not call.is_closed:
                 self._step(call, then)
+
+    async def _version_for(self, call: HttpCall) -> FunctionEntry | None:
+        asked = call.asked
+        if not asked.qualifier:
+            return await self._directory.find(asked.space, asked.name)
+        traffic = await self._directory.traffic(asked.space, asked.name, asked.qualifier)
+        return traffic.choose(call.headers) if traffic is not None else None
 
     def _turn_away(self, call: HttpCall) -> None:
         if call.unchecked is not None:
@@ -208,7 +226,7 @@ class Gateway:
             self._turn_away(call)
             return
         if function is None:
-            raise refusals.not_found(call.asked.space, call.asked.name)
+            raise self._not_found(call.asked)
         call.cors = function.cors
         try:
             quota = self._quotas.known[call.asked.space]
@@ -227,6 +245,12 @@ class Gateway:
         else:
             call.want_body(function.request_max_bytes)
 
+    def _not_found(self, asked: Asked) -> PlatformError:
+        key = (asked.space, asked.name)
+        if asked.qualifier and key in self._directory.functions:
+            return refusals.no_version(asked.name, asked.qualifier, self._directory.versions.aliases(key))
+        return refusals.not_found(*key)
+
     def body_arrived(self, call: HttpCall) -> None:
         """Go on with a call whose whole body has come."""
         if not call.is_closed:
@@ -236,7 +260,7 @@ class Gateway:
 
     def _encode(self, call: HttpCall) -> None:
         if call.function is None:
-            raise refusals.deleted(call.asked.name)
+            raise refusals.deleted(call.asked.called)
         values = self._directory.values.get(call.asked.space)
         if values is None:
             self._look_up(call, self._encode)
@@ -297,6 +321,8 @@ class Gateway:
         call.frame = None  # with the body, while the call waits for its report
         total_s = time.perf_counter() - call.started
         stamps = answers.stamps(call.call_id, total_s, call.queue_s, call.init_s, call.execution_s)
+        if call.asked.qualifier and call.version:
+            stamps.append((b"x-function-version", b"%d" % call.version))
         headers = answer.complete(stamps, call.asked)
         if call.quota is not None:
             call.quota.give_back()
@@ -344,7 +370,11 @@ class Gateway:
         A caller from any other origin learns nothing: for it the function may as well not exist.
         """
         try:
-            function = await self._directory.find(asked.space, asked.name)
+            if asked.qualifier:  # a preflight has no key, and asks for any version
+                traffic = await self._directory.traffic(asked.space, asked.name, asked.qualifier)
+                function = traffic.main if traffic is not None else None
+            else:
+                function = await self._directory.find(asked.space, asked.name)
         except PlatformError as leaving:
             log.info("a page cannot read a refusal: %s", leaving)
             return None

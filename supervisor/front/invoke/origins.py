@@ -4,6 +4,9 @@ Without ``functions_domain`` there is one origin, which all functions share with
 ``NAME.SPACE.DOMAIN`` is a function's own origin, every other host below the domain is nobody's, and all
 further hosts are the API's, where functions have their paths as before.  Names of functions and spaces are
 host labels as they are (``front.api.schemas.LABEL``), so a name needs no encoding in a host.
+
+In a path ``NAME@ALIAS`` and ``NAME@7`` name a version.  A host names none: what follows a name there would
+have to be part of its label, which has 63 characters in all and may hold any name already.
 """
 
 from __future__ import annotations
@@ -15,20 +18,28 @@ from supervisor.front.outcome import cookies
 from supervisor.front.outcome.browser_headers import OF_APART, OF_SHARED, Headers
 
 INVOKE = re.compile(rb"/spaces/([^/]{1,300})/functions/([^/]{1,300})/invoke(/.*)?", re.DOTALL)
+# Of ``NAME@``: no alias is called so.
+NO_QUALIFIER = "@"
 LABEL = re.compile(rb"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 
 
 class Asked:
     """The function that a request is for; ``domain`` is None at the origin that all functions share.
 
-    ``tail`` is the raw path as the function sees it, or None.
+    ``called`` is its name as it was written.  ``qualifier`` is what that has after the ``@``: an alias or the
+    number of a version; "" asks for the active one.  ``tail`` is the raw path as the function sees it, or
+    None.
     """
 
-    __slots__ = ("domain", "name", "space", "tail")
+    __slots__ = ("called", "domain", "name", "qualifier", "space", "tail")
 
     def __init__(self, space: bytes, name: bytes, tail: bytes | None, domain: Domain | None = None) -> None:
         self.space = space.decode("latin-1")
-        self.name = name.decode("latin-1")
+        self.name = self.called = name.decode("latin-1")
+        self.qualifier = ""
+        if b"@" in name or b"%40" in name:
+            self.name, _, qualifier = self.called.replace("%40", "@", 1).partition("@")
+            self.qualifier = qualifier or NO_QUALIFIER
         self.tail = tail
         self.domain = domain
 
@@ -42,7 +53,7 @@ class Asked:
         """The path that the function's cookies are kept to; None at an origin of its own."""
         if self.domain is not None:
             return None
-        return f"/spaces/{self.space}/functions/{self.name}/invoke".encode("latin-1")
+        return f"/spaces/{self.space}/functions/{self.called}/invoke".encode("latin-1")
 
     def trusted_cookies(self, cookie: str) -> str | None:
         """The part of a ``Cookie`` header that the function may take for its own; None for no part."""

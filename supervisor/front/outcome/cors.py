@@ -22,11 +22,12 @@ PREFLIGHT_SECONDS = 600
 VARY = (b"vary", b"Origin")
 # The star stands for all headers but Authorization.  Old browsers take it literally, so some are named too.
 ALLOW_HEADERS = (
-    b"*, Authorization, Content-Type, Idempotency-Key, Prefer, X-Call-Id, X-Cellblock-Logs, X-Timeout"
+    b"*, Authorization, Content-Type, Idempotency-Key, Prefer, X-Call-Id, X-Canary-Key, X-Cellblock-Logs, "
+    b"X-Timeout"
 )
 EXPOSE_HEADERS = (
-    b"*, X-Call-Id, X-Invoked, X-Duration-Seconds, Server-Timing, Retry-After, Location, WWW-Authenticate, "
-    b"Idempotent-Replay, X-Cellblock-Log-Tail"
+    b"*, X-Call-Id, X-Invoked, X-Duration-Seconds, X-Function-Version, Server-Timing, Retry-After, Location, "
+    b"WWW-Authenticate, Idempotent-Replay, X-Cellblock-Log-Tail"
 )
 _REPLACED = b"access-control-"
 _PREFLIGHT_METHOD = b"access-control-request-method"

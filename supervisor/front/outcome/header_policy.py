@@ -40,7 +40,14 @@ TABLE = (
     ),
     HeaderRule(
         Fate.DROP,
-        ("x-call-id", "x-invoked", "x-duration-seconds", "server-timing", "x-cellblock-*"),
+        (
+            "x-call-id",
+            "x-invoked",
+            "x-duration-seconds",
+            "x-function-version",
+            "server-timing",
+            "x-cellblock-*",
+        ),
         "is the platform's own word",
     ),
     HeaderRule(

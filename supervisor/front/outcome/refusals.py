@@ -5,9 +5,10 @@ The answers of calls whose instance failed are in ``lost_calls``.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from supervisor.errors import PlatformError, shown
+from supervisor.near_names import hint
 
 METHODS = ("DELETE", "GET", "PATCH", "POST", "PUT")
 
@@ -29,6 +30,16 @@ def not_found(space: str, name: str) -> PlatformError:
         404,
         f"function not found: space {space!r} has no function {name!r}; "
         "deploy it or look at the list of functions",
+    )
+
+
+def no_version(name: str, qualifier: str, aliases: Iterable[str]) -> PlatformError:
+    """404 of a function that has no such alias and no such version, with the names that may be meant."""
+    near = hint(qualifier, list(aliases))
+    return PlatformError(
+        404,
+        f"version not found: function {name!r} has no alias or version {shown(qualifier)}; "
+        + (near or "set the alias, or look at its aliases and versions"),
     )
 
 

@@ -7,7 +7,7 @@ so a duration that is read from it is at most a fifth too high.
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Protocol
 
 from supervisor.front.outcome.outcomes import Outcome
@@ -57,11 +57,11 @@ class CountedInstance(Protocol):
 
 
 class CountedFunction(Protocol):
-    """What a survey asks of a deployed function."""
+    """What a survey asks of a version of a function."""
 
     @property
     def version(self) -> int:
-        """The number of the active version."""
+        """The number of the version."""
 
     @property
     def waiting(self) -> int:
@@ -85,9 +85,17 @@ class Tally:
 class CallCounters:
     """One front's counts, of the functions that it knows or knew."""
 
-    def __init__(self, functions: Mapping[FunctionKey, CountedFunction]) -> None:
-        """``functions`` are those that exist; calls to other names are not counted."""
+    def __init__(
+        self,
+        functions: Mapping[FunctionKey, CountedFunction],
+        versions_of: Callable[[FunctionKey], Iterable[CountedFunction]] | None = None,
+    ) -> None:
+        """``functions`` are those that exist; calls to other names are not counted.
+
+        ``versions_of`` gives all versions of one that are called, the active one among them.
+        """
         self._functions = functions
+        self._versions_of = versions_of or (lambda key: [functions[key]] if key in functions else [])
         self._tallies: dict[FunctionKey, Tally] = {}
 
     def ended(self, space: str, name: str, outcome: Outcome, seconds: float) -> None:
@@ -118,21 +126,22 @@ class CallCounters:
                 left_out += 1
                 continue
             function = self._functions.get(key)
-            functions.append(_function_row(key, function, self._tallies.get(key)))
-            held = sorted(function.instances, key=lambda one: one.cell) if function else []
+            versions = list(self._versions_of(key))
+            active = function.version if function else 0
+            functions.append(_function_row(key, active, versions, self._tallies.get(key)))
+            held = [(each, version.version) for version in versions for each in version.instances]
+            held.sort(key=lambda one: one[0].cell)
             left_out += max(0, len(held) - (ROWS_MOST - len(instances)))
-            version = function.version if function else 0
-            for instance in held[: ROWS_MOST - len(instances)]:
-                instances.append(_instance_row(key, version, instance, now))
+            for instance, number in held[: ROWS_MOST - len(instances)]:
+                instances.append(_instance_row(key, number, instance, now))
         return functions + instances, left_out
 
 
-def _function_row(key: FunctionKey, function: CountedFunction | None, tally: Tally | None) -> FunctionRow:
-    running = waiting = version = 0
-    if function is not None:
-        version = function.version
-        running = sum(instance.load for instance in function.instances)
-        waiting = function.waiting
+def _function_row(
+    key: FunctionKey, version: int, versions: Sequence[CountedFunction], tally: Tally | None
+) -> FunctionRow:
+    running = sum(instance.load for each in versions for instance in each.instances)
+    waiting = sum(each.waiting for each in versions)
     outcomes = {outcome.value: number for outcome, number in tally.outcomes.items()} if tally else {}
     return FunctionRow("function", *key, version, outcomes, running, waiting, list(_filled(tally)))
 

@@ -46,6 +46,7 @@ class Query:
     instance: str | None = None
     q: str | None = None
     reports: bool = False
+    versions: frozenset[int] | None = None
 
     def __post_init__(self) -> None:
         for name in ("since", "until"):
@@ -119,6 +120,7 @@ class Selection:
             and (query.stream is None or record.stream == query.stream)
             and (query.call_id is None or record.call_id == query.call_id)
             and (query.instance is None or record.instance == query.instance)
+            and (query.versions is None or record.version in query.versions)
             and (query.since is None or record.timestamp >= query.since)
             and (query.until is None or record.timestamp <= query.until)
             and (not query.q or query.q in record.text)

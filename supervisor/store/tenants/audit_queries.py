@@ -14,6 +14,9 @@ from supervisor.store.schema import audit
 
 # Names and addresses are shorter; what is longer is cut, for no change is refused for its line.
 ACTOR_MOST, ADDRESS_MOST, TARGET_MOST = 100, 64, 200
+# So many of a function's last lines are looked through for who deployed a version.
+LINES_LOOKED_AT = 100
+_DEPLOYS = ("function.create", "function.update", "function.activate")
 
 
 def add(
@@ -42,3 +45,15 @@ def add(
             details=dict(details or {}),
         )
     )
+
+
+def deployer(connection: sa.Connection, space: str, name: str, number: int) -> str | None:
+    """Who made version ``number`` of a function the active one last; None if no line is left of it."""
+    query = (
+        sa.select(audit.c.actor, audit.c.details)
+        .where(audit.c.space == space, audit.c.target == name, audit.c.action.in_(_DEPLOYS))
+        .order_by(audit.c.id.desc())
+        .limit(LINES_LOOKED_AT)
+    )
+    rows = connection.execute(query)
+    return next((actor for actor, details in rows if details.get("version") == number), None)

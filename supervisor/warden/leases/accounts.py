@@ -1,6 +1,7 @@
-"""Who holds which cell, and how many places each function has taken: pure accounts, no I/O and no clock.
+"""Who holds which cell, and how many places each version has taken: pure accounts, no I/O and no clock.
 
-A *place* counts against a function's ``max_instances``.  A request takes it before there is a cell.  It
+A *place* counts against a version's ``max_instances``: of a function with aliases several versions live at
+once, each with options of its own.  A request takes it before there is a cell.  It
 passes to the cell that the request gets, and is free again when that cell has been reaped.
 
 Rule 1: places are entries in a set, never a number that goes up and down.  So it does no harm to enter or
@@ -15,11 +16,11 @@ from collections import Counter
 from collections.abc import Container
 from typing import Any, Generic, Protocol, TypeVar
 
-Key = tuple[str, str]
+Key = tuple[str, str, int]  # space, function and version
 
 
 class AccountedRequest(Protocol):
-    """A request for a cell, as far as the accounts use it.  ``key`` is its function's space and name."""
+    """A request for a cell, as far as the accounts use it.  ``key`` says of which version."""
 
     key: Key
     is_answered: bool
@@ -40,7 +41,7 @@ class Accounts(Generic[R, C, H]):
     """``R`` are requests, ``C`` cells, ``H`` the fronts that hold cells."""
 
     def __init__(self) -> None:
-        # Function → its places: requests, and names of cells.
+        # Version → its places: requests, and names of cells.
         self._places: dict[Key, set[Any]] = {}
         self._tied: dict[str, R] = {}
         self._holder: dict[str, H] = {}
@@ -71,25 +72,30 @@ class Accounts(Generic[R, C, H]):
         return True
 
     def places(self, key: Key) -> int:
-        """How many places this function has taken."""
+        """How many places this version has taken."""
         return len(self._places.get(key, ()))
 
     def holders(self, key: Key) -> list[H]:
-        """The fronts that hold cells of this function."""
+        """The fronts that hold cells of this version."""
         names = [entry for entry in self._places.get(key, ()) if entry in self._holder]
         return list(dict.fromkeys(self._holder[name] for name in names))
 
     def names(self, key: Key) -> list[Any]:
-        """The function's places: names of cells, and requests."""
+        """The version's places: names of cells, and requests."""
         return list(self._places.get(key, ()))
 
-    def function_of(self, name: str) -> Key | None:
-        """The function that a cell belongs to; None for a blank one."""
+    @property
+    def living(self) -> Container[Key]:
+        """The versions that have taken places."""
+        return self._places
+
+    def function_of(self, name: str) -> tuple[str, str] | None:
+        """Space and name of the function that a cell belongs to; None for a blank one."""
         request = self._tied.get(name)
-        return request.key if request is not None else None
+        return request.key[:2] if request is not None else None
 
     def no_more_counted(self, name: str) -> Key | None:
-        """Free the place of a cell that is about to end.  Returns its function if it had a place."""
+        """Free the place of a cell that is about to end.  Returns its version's key if it had a place."""
         request = self._tied.get(name)
         if request is None or not self._free_place(request.key, name):
             return None
@@ -98,7 +104,7 @@ class Accounts(Generic[R, C, H]):
     # ---- cells ------------------------------------------------------------------------------
 
     def tie(self, cell: C, request: R) -> None:
-        """The cell belongs to the request's function from now on, and takes over the request's place."""
+        """The cell belongs to the request's version from now on, and takes over the request's place."""
         self._tied[cell.name] = request
         self.of_space[request.key[0]] += 1
         if self._free_place(request.key, request):

@@ -64,7 +64,7 @@ SPARE_ASK_S = 0.02
 WAITING_MOST = 4096
 
 # What two requests must have in common to be given each other's cell.
-SAME_VERSION = ("key", "digest", "version", "tie")
+SAME_VERSION = ("key", "digest", "tie")
 
 
 class Desk:
@@ -145,16 +145,13 @@ class Desk:
             cell.signal(message.name)
 
     def _changed(self, session: Session, message: ChangeRequest, _: list[int]) -> None:
-        self.starts.changed(message.space, message.name)
+        self.starts.changed(message.space, message.name, self.accounts.living)
         self._changes.announce(session, message)
 
     def _count(self, session: Session, message: CountRequest, _: list[int]) -> None:
-        key = (message.space, message.name)
-        session.tell(
-            InstanceCount(
-                message.ticket, self.accounts.places(key), self.starts.ready(key), *self.starts.failed(key)
-            )
-        )
+        key = (message.space, message.name, message.version)
+        starts = (self.starts.ready(key), *self.starts.failed(key))
+        session.tell(InstanceCount(message.ticket, self.accounts.places(key), *starts))
 
     def _start(self, session: Session, message: StartState, _: list[int]) -> None:
         self.starts.heard(message, self.accounts.cell(session, message.cell) is not None)
@@ -225,7 +222,7 @@ class Desk:
             self._place(request, hopes=False)
 
     def _is_importing(self, key: Key) -> None:
-        """Tell the fronts that wait for an instance of this function: they decide how long they wait."""
+        """Tell the fronts that wait for an instance of this version: they decide how long they wait."""
         hoping = self._hoping.values()
         for request in [one for one in self._at_limit if one.key == key and one not in hoping]:
             self._refuse(request, "limit", "all instances are in use or importing", is_importing=True)
@@ -326,7 +323,7 @@ class Desk:
             cell.kill("released")
 
     def _take_spare(self, request: Request) -> bool:
-        """Lease a returned cell of the same version again; those of other versions end now."""
+        """Lease a returned cell of the version again; one that was tied to other limits ends now."""
         for cell in self.accounts.spare_of(request.key):
             if cell.state is not CellState.RETURNED:
                 continue  # it was killed as it waited, and is about to be reaped

@@ -40,9 +40,8 @@ class Request:
     def __init__(self, session: Session, asked: LeaseRequest) -> None:
         self.session = session
         self.ticket = asked.ticket
-        self.key: Key = (asked.space, asked.name)
+        self.key: Key = (asked.space, asked.name, asked.version)
         self.digest = asked.digest
-        self.version = asked.version
         self.is_check = asked.mode == "check"
         # For nobody's call: it waits for no other instance, and takes none away.
         self.is_keep = asked.mode == "keep"

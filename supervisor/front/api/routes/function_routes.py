@@ -20,6 +20,7 @@ from supervisor.front.api.schemas import (
     PAGE_DEFAULT,
     PAGE_MAX,
     Code,
+    DeployedOut,
     FunctionChange,
     FunctionCreate,
     FunctionList,
@@ -28,6 +29,9 @@ from supervisor.front.api.schemas import (
     Label,
     Paging,
 )
+from supervisor.front.api.versions.called_versions import called_version
+from supervisor.front.api.versions.preconditions import IfMatch, function_tag
+from supervisor.front.api.versions.version_names import CalledName
 from supervisor.front.api_control import DEFAULT_TEMPLATE
 from supervisor.store import StoredFunction
 
@@ -39,6 +43,7 @@ router = APIRouter(prefix="/spaces/{space}/functions", tags=["functions"])
 
 SpaceIn = Annotated[Label, Path(description="the space")]
 NameIn = Annotated[Label, Path(description="the function")]
+CalledIn = Annotated[CalledName, Path(description="the function, or FUNCTION@ALIAS or FUNCTION@VERSION")]
 CreateSpaceIn = Annotated[
     bool, Query(description="false: a space that there is not is a 404; true: the request makes it")
 ]
@@ -53,12 +58,14 @@ CursorIn = Annotated[
 async def create_function(
     context: Given,
     acting: Acting,
+    response: Response,
     space: SpaceIn,
     body: FunctionCreate,
     create_space: CreateSpaceIn = True,
 ) -> FunctionOut:
     """Create a function and deploy it as version 1."""
     made = await deploys.create(context, acting, space, body, may_create_space=create_space)
+    response.headers["ETag"] = function_tag(made)
     return await described(context, made)
 
 
@@ -87,21 +94,30 @@ async def list_functions(
 
 
 @router.get("/{name}")
-async def show_function(context: Given, space: SpaceIn, name: NameIn) -> FunctionOut:
-    """A function with its active version."""
-    return await described(context, await context.blocking(context.store.function, space, name))
+async def show_function(context: Given, response: Response, space: SpaceIn, name: CalledIn) -> FunctionOut:
+    """A function with its active version, or with the one that an alias or a number names."""
+    function, _ = await context.blocking(called_version, context.store, space, name)
+    response.headers["ETag"] = function_tag(function)
+    return await described(context, function)
 
 
 @router.put("/{name}")
 async def change_function(
-    context: Given, acting: Acting, space: SpaceIn, name: NameIn, body: FunctionChange
-) -> FunctionOut:
+    context: Given,
+    acting: Acting,
+    response: Response,
+    space: SpaceIn,
+    name: NameIn,
+    body: FunctionChange,
+    if_match: IfMatch,
+) -> DeployedOut:
     """Deploy a change as a new version; what is absent stays, and no change makes no version.
 
-    What is given replaces the whole field: ``options`` and ``env`` too (PATCH merges them).
+    What is given replaces the whole field: ``options`` and ``env`` too (PATCH merges them).  Of two deploys
+    of code at once the loser is a 409 that names the winner.
     """
-    changed = await deploys.change(context, acting, space, name, body)
-    return await described(context, changed)
+    changed = await deploys.change(context, acting, space, name, body, if_match)
+    return await _deployed(context, response, *changed)
 
 
 @router.patch(
@@ -113,33 +129,49 @@ async def change_function(
     },
 )
 async def patch_function(
-    context: Given, acting: Acting, space: SpaceIn, name: NameIn, body: FunctionPatch
-) -> FunctionOut:
+    context: Given,
+    acting: Acting,
+    response: Response,
+    space: SpaceIn,
+    name: NameIn,
+    body: FunctionPatch,
+    if_match: IfMatch,
+) -> DeployedOut:
     """Deploy a change as PUT does, but merge ``options`` and ``env`` with what is there (RFC 7396)."""
-    changed = await deploys.change(context, acting, space, name, body)
-    return await described(context, changed)
+    changed = await deploys.change(context, acting, space, name, body, if_match)
+    return await _deployed(context, response, *changed)
 
 
 @router.delete("/{name}", status_code=204, response_class=Response)
-async def delete_function(context: Given, acting: Acting, space: SpaceIn, name: NameIn) -> None:
-    """Delete a function with all its versions.  Calls that run already finish."""
-    await deploys.delete(context, acting, space, name)
+async def delete_function(
+    context: Given, acting: Acting, space: SpaceIn, name: NameIn, if_match: IfMatch
+) -> None:
+    """Delete a function with all its versions and aliases.  Calls that run already finish."""
+    await deploys.delete(context, acting, space, name, if_match)
 
 
 @router.get("/{name}/code")
-async def show_code(context: Given, space: SpaceIn, name: NameIn) -> Code:
-    """The code of the active version."""
+async def show_code(context: Given, space: SpaceIn, name: CalledIn) -> Code:
+    """The code of the active version, or of the one that an alias or a number names."""
 
     def read() -> str:
-        function = context.store.function(space, name)
+        function, _ = called_version(context.store, space, name)
         return base64.b64encode(context.bundles.code(function.active.content.digest)).decode()
 
     return Code(code=await context.blocking(read))
 
 
+async def _deployed(
+    context: Context, response: Response, function: StoredFunction, is_new: bool
+) -> DeployedOut:
+    response.headers["ETag"] = function_tag(function)
+    shown = await described(context, function)
+    return DeployedOut(**shown.model_dump(), unchanged=not is_new)
+
+
 async def described(context: Context, function: StoredFunction) -> FunctionOut:
     """The function as the API shows it."""
-    standing = await context.control.standing(function.space, function.name)
+    standing = await context.control.standing(function.space, function.name, function.active.number)
     content = function.active.content
     if content.template not in (DEFAULT_TEMPLATE, *context.control.runtimes()):
         why = f"this server has no runtime {content.template}; deploy with another, or have it installed"

@@ -12,7 +12,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from supervisor.errors import PlatformError
 from supervisor.front.api import streaming
 from supervisor.front.api.context import Context, Given
-from supervisor.front.api.routes.function_routes import NameIn, SpaceIn
+from supervisor.front.api.routes.function_routes import CalledIn, SpaceIn
+from supervisor.front.api.versions.called_versions import called_version
 from supervisor.front.following.follower_thread import FollowRequest
 from supervisor.front.following.log_formats import FORMATS, MEDIA_TYPES, Form
 from supervisor.front.following.log_pages import Pages
@@ -134,13 +135,13 @@ async def read_logs(
     context: Given,
     request: Request,
     space: SpaceIn,
-    name: NameIn,
+    name: CalledIn,
     query: QueryIn,
     last_event_id: ResumeIn = None,
 ) -> Response:
-    """Read a function's logs, and follow them."""
-    await context.blocking(context.store.function, space, name)
-    return await _answer(context, request, space, name, query, last_event_id)
+    """Read a function's logs, and follow them; of an alias those of the versions that it names now."""
+    function, versions = await context.blocking(called_version, context.store, space, name)
+    return await _answer(context, request, space, function.name, query, last_event_id, versions)
 
 
 @router.get("/spaces/{space}/logs", responses=_RESPONSES, response_class=Response, response_model=None)
@@ -153,10 +154,17 @@ async def read_space_logs(
 
 
 async def _answer(
-    context: Context, request: Request, space: str, name: str | None, asked: LogQuery, resumed: str | None
+    context: Context,
+    request: Request,
+    space: str,
+    name: str | None,
+    asked: LogQuery,
+    resumed: str | None,
+    versions: frozenset[int] | None = None,
 ) -> Response:
     form: Form = "sse" if MEDIA_TYPES["sse"] in request.headers.get("accept", "").lower() else "ndjson"
     query, cursor = _checked(request, asked, resumed)
+    query = dataclasses.replace(query, versions=versions)
     if asked.follow:
         context.subscriptions.check_room(space)
         history: list[bytes] = []

@@ -8,7 +8,7 @@ and a bisection or two.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Protocol
 
 from supervisor.front.outcome.outcomes import Outcome
@@ -35,7 +35,7 @@ class LoadedInstance(Protocol):
 
 
 class CalledFunction(Protocol):
-    """What is asked of a deployed function."""
+    """What is asked of a version of a function."""
 
     @property
     def waiting(self) -> int:
@@ -65,9 +65,17 @@ class CallTally:
 class CallMetrics:
     """One front's."""
 
-    def __init__(self, functions: Mapping[FunctionKey, CalledFunction]) -> None:
-        """``functions`` are those that exist; callers may invent other names without end."""
+    def __init__(
+        self,
+        functions: Mapping[FunctionKey, CalledFunction],
+        versions_of: Callable[[FunctionKey], Iterable[CalledFunction]] | None = None,
+    ) -> None:
+        """``functions`` are those that exist; callers may invent other names without end.
+
+        ``versions_of`` gives all versions of one that are called, the active one among them.
+        """
         self._functions = functions
+        self._versions_of = versions_of or (lambda key: [functions[key]])
         self._tallies: dict[FunctionKey, CallTally] = {}
 
     def ended(
@@ -104,11 +112,13 @@ class CallMetrics:
     def rows(self) -> Iterator[CallsRow]:
         """What the calls came to since the last time, and how many run and wait now."""
         tallies, self._tallies = self._tallies, {}
-        for key, function in list(self._functions.items()):
-            running = sum(instance.load for instance in function.instances)
+        for key in list(self._functions):
+            versions = list(self._versions_of(key))
+            running = sum(instance.load for each in versions for instance in each.instances)
+            waiting = sum(each.waiting for each in versions)
             tally = tallies.pop(key, None)
-            if tally is not None or running or function.waiting:
-                yield _row(key, tally or CallTally(), running, function.waiting)
+            if tally is not None or running or waiting:
+                yield _row(key, tally or CallTally(), running, waiting)
         for key, tally in tallies.items():
             yield _row(key, tally, 0, 0)
 
