@@ -25,6 +25,7 @@ from supervisor.front.api.routes import (
     function_routes,
     log_routes,
     operator_routes,
+    sealing_routes,
     value_routes,
     version_routes,
 )
@@ -75,6 +76,7 @@ def build_api(
         version_routes.router,
         value_routes.router,
         operator_routes.router,
+        sealing_routes.router,
         log_routes.router,
     ):
         app.include_router(router)
