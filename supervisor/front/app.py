@@ -46,9 +46,9 @@ from supervisor.link_records import MetricRow
 from supervisor.logs import Retention
 from supervisor.settings import front_settings
 from supervisor.settings.front_settings import FrontSettings
-from supervisor.store import Lookups, Sealer, errors_so_far, load_or_create_key, open_lookups
+from supervisor.store import Lookups, Sealer, errors_so_far, open_lookups
 from supervisor.store.drivers import DATABASE_NAME
-from supervisor.store.sealing import KEY_NAME
+from supervisor.store.sealing_keys.key_file import KEY_NAME, KeyFile
 
 if TYPE_CHECKING:
     from supervisor.front.telemetry.otlp_exporter import Exporter
@@ -193,12 +193,14 @@ class Application:
         """Make the link, the directory, the gateway and the API on the loop that runs."""
         config, settings = self._config, self._config.settings
         assert self.warden_socket is not None, "no link to the warden"
-        sealer = Sealer(load_or_create_key(settings.front_dir / KEY_NAME))
+        key_file = KeyFile(settings.front_dir / KEY_NAME)
+        sealer = Sealer(key_file.load_or_create(), key_file.newer)
         lookups = open_lookups(config.store_url, sealer)
         credentials = Credentials(
             metrics_token_sha256=config.metrics_token_sha256, source=lookups.credentials
         )
         warden = WardenLink(self.warden_socket, settings.queue_seconds, self._warden_lost)
+        warden.on_changed["sealing"] = lambda space, name: sealer.refresh()
         kept = _retention(settings)
         self._exporter = exporter = forwarding.exporter_of(settings)
         recorder = (

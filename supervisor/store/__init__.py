@@ -8,7 +8,7 @@ transaction), ``function_queries`` and ``value_queries`` (their statements), ``d
 SQLAlchemy).  A call asks through ``lookups`` instead, which goes by ``plain_reads`` and ``drivers`` and needs
 no SQLAlchemy.  Both ways share ``deadline_retries`` and ``sealing``.  ``migrate`` makes the tables, from the
 revisions in ``migrations``.  ``code`` keeps bundles, ``backup`` makes files of stores and stores of files;
-``tenants`` has the audit, ``aliases`` the names of versions.
+``tenants`` has the audit, ``aliases`` the names of versions, ``sealing_keys`` the keys.
 
 This package imports no SQLAlchemy: import ``Store`` from ``supervisor.store.store``.
 """
@@ -17,8 +17,10 @@ from supervisor.store.deadline_retries import errors_so_far
 from supervisor.store.lookups import Lookups, open_lookups
 from supervisor.store.migrate import migrate
 from supervisor.store.records import (
+    UNCHANGED,
     Actor,
     Alias,
+    Allowed,
     CalledAlias,
     Content,
     Deployment,
@@ -29,15 +31,19 @@ from supervisor.store.records import (
     SpaceValues,
     StaleWriteError,
     StoredFunction,
+    Unchanged,
     ValueKind,
     Version,
     WantedAlias,
 )
-from supervisor.store.sealing import Sealer, load_or_create_key
+from supervisor.store.sealing import Sealer
+from supervisor.store.sealing_keys.key_file import load_or_create_key
 
 __all__ = [
+    "UNCHANGED",
     "Actor",
     "Alias",
+    "Allowed",
     "CalledAlias",
     "Content",
     "Deployment",
@@ -50,6 +56,7 @@ __all__ = [
     "SpaceValues",
     "StaleWriteError",
     "StoredFunction",
+    "Unchanged",
     "ValueKind",
     "Version",
     "WantedAlias",

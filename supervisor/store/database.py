@@ -130,6 +130,16 @@ class Database:
         return deadline_retries.until_done(once, _FAILURES, but=exc.IntegrityError)
 
 
+def lock_table(connection: sa.Connection, table: sa.Table, *, keeps_writers_out: bool) -> None:
+    """Hold a table to the end of the transaction: as one of its writers, or with none beside.
+
+    It has to come first: what a transaction sees is as of the lock then.  SQLite has one writer anyway.
+    """
+    if connection.dialect.name != "sqlite":
+        mode = "SHARE" if keeps_writers_out else "ROW EXCLUSIVE"
+        connection.exec_driver_sql(f"LOCK TABLE {table.name} IN {mode} MODE")
+
+
 def connect(url: str) -> Database:
     """A Database for a URL of SQLite (a file) or PostgreSQL; ConfigurationError otherwise."""
     driver = driver_of(url)

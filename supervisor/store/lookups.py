@@ -16,7 +16,7 @@ from supervisor.store import deadline_retries
 from supervisor.store.drivers import driver_of
 from supervisor.store.plain_reads import PlainReader
 from supervisor.store.records import CalledAlias, Deployment, FunctionKey, QuotasOfSpace, SpaceValues
-from supervisor.store.sealing import Sealer, SealingError
+from supervisor.store.sealing import Sealer, SealingError, read_again
 from supervisor.store.tenants.credential_lookups import CredentialLookups
 
 _ACTIVE = (
@@ -41,12 +41,14 @@ _ALIASED = (
 )
 _ALIASED_OF = f"{_ALIASED} WHERE functions.space = ? AND functions.name = ?"
 _OPTIONS = f"SELECT functions.space, functions.name, versions.options {_ACTIVE}"
-_VALUES = "SELECT kind, name, sealed FROM space_values WHERE space = ?"
 _QUOTAS = "SELECT id, counter_row, limits FROM space_quotas WHERE space = ?"
+_VALUES = "SELECT kind, name, sealed, functions FROM space_values WHERE space = ?"
 _ANYTHING = "SELECT id FROM functions LIMIT 1"
 _BUNDLE = "SELECT upload, pieces FROM bundles WHERE digest = ?"
 _PIECE = "SELECT content FROM bundle_pieces WHERE upload = ? AND number = ?"
 _ANY_VALUE = "SELECT space, kind, name, sealed FROM space_values LIMIT 1"
+_KEYS = "SELECT DISTINCT sealed_by FROM space_values"
+_BEFORE_KEYS_HAD_NAMES = "SELECT space, kind, name, sealed FROM space_values WHERE sealed_by IS NULL LIMIT 1"
 
 
 def open_lookups(url: str, sealer: Sealer) -> Lookups:
@@ -93,8 +95,14 @@ class Lookups:
         self._reader.close()
 
     def check_key(self) -> None:
-        """ConfigurationError when the key does not open the values in the store."""
-        for space, kind, name, sealed in self._reader.rows(_ANY_VALUE):
+        """ConfigurationError when the keys do not open the values in the store."""
+        ids = self._sealer.ring.ids
+        if missing := {key for (key,) in self._reader.rows(_KEYS) if key is not None}.difference(ids):
+            raise ConfigurationError(
+                f"cannot open secrets and variables: another key sealed them ({', '.join(sorted(missing))}; "
+                f"sealing.key has {', '.join(ids)}); restore the sealing.key that belongs to this store"
+            )
+        for space, kind, name, sealed in self._reader.rows(_BEFORE_KEYS_HAD_NAMES):
             try:
                 self._sealer.open(sealed, space=space, kind=kind, name=name)
             except SealingError as error:
@@ -152,14 +160,21 @@ class Lookups:
         return tuple((space, name, self._reader.driver.json(options)) for space, name, options in rows)
 
     def values(self, space: str) -> SpaceValues:
-        """Every secret and variable of a space, opened: each cell of the space gets them.
+        """Every secret and variable of a space, opened.
 
         PlatformError 500 for a value that was sealed with another key, or altered.
         """
+        return read_again(self._sealer, lambda: self._values(space))
+
+    def _values(self, space: str) -> SpaceValues:
         found: dict[str, dict[str, Any]] = {"secret": {}, "variable": {}}
-        for kind, name, sealed in self._reader.rows(_VALUES, space):
+        lists: dict[tuple[str, str], frozenset[str]] = {}
+        for kind, name, sealed, listed in self._reader.rows(_VALUES, space):
             found[kind][name] = self._sealer.open_value(sealed, space=space, kind=kind, name=name)
-        return SpaceValues(found["secret"], found["variable"])
+            functions = None if listed is None else self._reader.driver.json(listed)
+            if functions is not None:
+                lists[kind, name] = frozenset(functions)
+        return SpaceValues(found["secret"], found["variable"], lists)
 
     def quotas(self, space: str) -> QuotasOfSpace | None:
         """The quotas of a space, None if it has none."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from enum import Enum, auto
 from typing import Any, Generic, Literal, TypeVar
 
 FunctionKey = tuple[str, str]  # space and name
@@ -106,6 +107,19 @@ class Page(Generic[T]):
     more_after: bool
 
 
+# The functions that get a value, by name; None: every function of its space.
+Allowed = tuple[str, ...] | None
+
+
+class Unchanged(Enum):
+    """Stands for an ``Allowed`` that stays as it was; of a new value it is every function."""
+
+    UNCHANGED = auto()
+
+
+UNCHANGED = Unchanged.UNCHANGED
+
+
 @dataclass(frozen=True)
 class SpaceValue:
     """A secret or variable of a space; a secret's ``value`` is ``None``: nothing shows it again."""
@@ -113,14 +127,35 @@ class SpaceValue:
     name: str
     updated_at: datetime
     value: Any = field(default=None, repr=False)  # a secret has no repr
+    functions: Allowed = None
 
 
 @dataclass(frozen=True)
 class SpaceValues:
-    """Every secret and variable of a space, opened."""
+    """Every secret and variable of a space, opened.
+
+    ``lists`` has the functions of those that not every function gets, by kind and name.
+    """
 
     secrets: dict[str, str] = field(repr=False)
     variables: dict[str, Any] = field(repr=False)
+    lists: Mapping[tuple[str, str], frozenset[str]] = field(default_factory=dict)
+
+    def has_list_for(self, function: str) -> bool:
+        """Whether some list names this function."""
+        return any(function in names for names in self.lists.values())
+
+    def of(self, function: str) -> SpaceValues:
+        """What this function gets of it."""
+
+        def given(kind: ValueKind, values: dict[str, Any]) -> dict[str, Any]:
+            return {
+                name: value
+                for name, value in values.items()
+                if (names := self.lists.get((kind, name))) is None or function in names
+            }
+
+        return SpaceValues(given("secret", self.secrets), given("variable", self.variables))
 
 
 @dataclass(frozen=True)

@@ -96,6 +96,10 @@ space_values = sa.Table(
     sa.Column("sealed", sa.LargeBinary, nullable=False),
     sa.Column("size", sa.Integer, nullable=False),  # bytes of the name and of the value before sealing
     sa.Column("updated_at", sa.DateTime, nullable=False),
+    # The names of the functions that get it; NULL: every function of the space.
+    sa.Column("functions", sa.JSON(none_as_null=True), nullable=True),
+    # Which key sealed it (``sealing_keys.key_ring.recognised``); NULL: the oldest, before 0.7.
+    sa.Column("sealed_by", sa.String(32), nullable=True, index=True),
 )
 
 # A space is there while its row is, and nothing of a space is without one.

@@ -18,15 +18,20 @@ from supervisor.store import database, function_queries, value_queries
 from supervisor.store.aliases.alias_store import AliasStore
 from supervisor.store.code import bundle_queries, bundle_uploads
 from supervisor.store.records import (
+    UNCHANGED,
     Actor,
+    Allowed,
     Content,
     Page,
     SpaceValue,
     StoredFunction,
+    Unchanged,
     ValueKind,
     Version,
 )
-from supervisor.store.sealing import Sealer
+from supervisor.store.schema import space_values
+from supervisor.store.sealing import Sealer, read_again
+from supervisor.store.sealing_keys.resealing import Resealing
 from supervisor.store.tenants import audit_queries, quota_queries
 from supervisor.store.tenants.credential_store import CredentialStore
 from supervisor.store.tenants.quota_store import QuotaStore
@@ -232,20 +237,38 @@ class Store:
 
     # Secrets and variables
 
-    def put_value(self, space: str, kind: ValueKind, name: str, value: Any) -> bool:
-        """Set a secret (a str) or a variable (JSON); whether it is new.
+    @property
+    def resealing(self) -> Resealing:
+        """The values under a newer key."""
+        return Resealing(self._db, self._sealer, self._now, self._actor)
+
+    def put_value(
+        self,
+        space: str,
+        kind: ValueKind,
+        name: str,
+        value: Any,
+        functions: Allowed | Unchanged = UNCHANGED,
+    ) -> bool:
+        """Set a secret (a str) or a variable (JSON) for these functions; whether it is new.
 
         PlatformError 422 when the space would hold too much.  TypeError or ValueError for a value that is
         not JSON, which the API refuses before.
         """
         plain = value.encode() if kind == "secret" else _dumps(value)
-        sealed = self._sealer.seal(plain, space=space, kind=kind, name=name)
         size = len(plain) + len(name)
         now = self._now()
 
         def put(connection: sa.Connection) -> bool:
-            is_new = value_queries.put(connection, space, kind, name, sealed, size, now)
-            self._audit(connection, now, space, f"{kind}.update", name)
+            # Sealed under the lock, by the key of this moment: once a rotation has kept writers out, nothing
+            # is sealed by an old key any more, not even in a front that hears nothing.
+            database.lock_table(connection, space_values, keeps_writers_out=False)
+            self._sealer.refresh()
+            sealed, key = self._sealer.seal_named(plain, space=space, kind=kind, name=name)
+            row = value_queries.SealedValue(sealed, key, size)
+            is_new = value_queries.put(connection, space, kind, name, row, functions, now)
+            given = {} if functions is UNCHANGED else {"functions": functions}
+            self._audit(connection, now, space, f"{kind}.update", name, given)
             return is_new
 
         return self._db.write(put)
@@ -253,22 +276,25 @@ class Store:
     def value(self, space: str, kind: ValueKind, name: str) -> SpaceValue:
         """A secret without its value, or a variable with it; PlatformError 404."""
 
-        def found(connection: sa.Connection) -> tuple[bytes, datetime]:
+        def found(connection: sa.Connection) -> value_queries.ValueRow:
             one = value_queries.get(connection, space, kind, name)
             if one is None:
                 raise value_queries.not_found(connection, space, kind, name)
             return one
 
-        sealed, updated_at = self._db.read(found)
-        return SpaceValue(name, updated_at, self._variable(space, kind, name, sealed))
+        def shown() -> SpaceValue:
+            return self._shown(space, kind, self._db.read(found))
+
+        return read_again(self._sealer, shown)
 
     def list_values(self, space: str, kind: ValueKind) -> tuple[SpaceValue, ...]:
         """All secrets without their values, or all variables with them, by name."""
-        rows = self._db.read(lambda connection: value_queries.listed(connection, space, kind))
-        return tuple(
-            SpaceValue(name, updated_at, self._variable(space, kind, name, sealed))
-            for name, sealed, updated_at in rows
-        )
+
+        def shown() -> tuple[SpaceValue, ...]:
+            rows = self._db.read(lambda connection: value_queries.listed(connection, space, kind))
+            return tuple(self._shown(space, kind, row) for row in rows)
+
+        return read_again(self._sealer, shown)
 
     def delete_value(self, space: str, kind: ValueKind, name: str) -> None:
         """Delete a value; PlatformError 404."""
@@ -293,10 +319,11 @@ class Store:
             connection, self._actor, now, space=space, action=action, target=target, details=details
         )
 
-    def _variable(self, space: str, kind: ValueKind, name: str, sealed: bytes) -> Any:
-        if kind == "secret":  # write-only: nothing shows one again
-            return None
-        return self._sealer.open_value(sealed, space=space, kind=kind, name=name)
+    def _shown(self, space: str, kind: ValueKind, row: value_queries.ValueRow) -> SpaceValue:
+        value = None
+        if kind == "variable":  # a secret is write-only: nothing shows one again
+            value = self._sealer.open_value(row.sealed, space=space, kind=kind, name=row.name)
+        return SpaceValue(row.name, row.updated_at, value, row.functions)
 
 
 def _dumps(value: Any) -> bytes:

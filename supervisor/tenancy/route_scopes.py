@@ -68,6 +68,7 @@ ROUTE_SCOPES: Mapping[str, str] = MappingProxyType(
         # the server
         "show_activity": ADMINISTRATOR,
         "renew_zygotes": ADMINISTRATOR,
+        "rotate_sealing_key": ADMINISTRATOR,
     }
 )
 

@@ -8,5 +8,6 @@ Not here: ``cellblock serve`` (``cli.serving``), ``cellblock check`` (``cli.chec
 Reading order: ``deploy_command``, ``bundle_packing`` and ``deploy_wishes`` (what it sends and what
 it changed), ``invoke_command``,
 ``function_commands``, ``value_commands``, ``resources`` (what both do alike), ``log_commands``,
-``activity_commands``, ``layers_command``, ``token_command``, ``backup_commands``.
+``activity_commands``, ``layers_command``, ``token_command``, ``sealing_commands``,
+``backup_commands``.
 """

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from supervisor.settings.declarations import Settings
     from supervisor.store.backup.backup_file import Header, Progress
     from supervisor.store.backup.restoring import KeySource
+    from supervisor.store.sealing_keys.key_ring import KeyRing
 
 MIB = 1 << 20
 PASSPHRASE_MOST_BYTES = 4096
@@ -51,7 +52,7 @@ def backup(
     """
     from supervisor.store.backup.backing_up import back_up
     from supervisor.store.drivers import DATABASE_NAME
-    from supervisor.store.sealing import KEY_NAME, load_key
+    from supervisor.store.sealing_keys.key_file import KEY_NAME, load_key
 
     settings = _settings(config, data_dir)
     store = settings.front_dir / DATABASE_NAME
@@ -66,15 +67,18 @@ def backup(
     if not os.access(store, os.R_OK | os.W_OK):
         raise usage(f"cannot open {store}: run this as the user that starts the server")
     key_path = settings.front_dir / KEY_NAME
-    key = load_key(key_path) if key_path.exists() else None
+
+    def keys() -> KeyRing | None:
+        return load_key(key_path) if key_path.exists() else None
+
     passphrase = None
     if with_key:
-        if key is None:
+        if keys() is None:
             raise usage(f"cannot find {key_path}: leave out --with-key")
         passphrase = _passphrase(passphrase_file, is_new=True)
     elif passphrase_file is not None:
         raise usage("the passphrase is for the sealing key: add --with-key, or leave out --passphrase-file")
-    done = back_up(f"sqlite:///{store}", file, key, passphrase, _progress())
+    done = back_up(f"sqlite:///{store}", file, keys, passphrase, _progress())
     output.write_line(
         f"backed up {_counts(done.header)} to {file} ({_mib(done.file_bytes)}); logs are not in it"
     )
@@ -107,7 +111,7 @@ def restore(
       cellblock restore monday.backup --data-dir /var/lib/cellblock --passphrase-file passphrase
     """
     from supervisor.store.backup.restoring import restore as make
-    from supervisor.store.sealing import KEY_NAME
+    from supervisor.store.sealing_keys.key_file import KEY_NAME
 
     settings = _settings(config, data_dir)
     done = make(file, settings.front_dir, _key_source(sealing_key, passphrase_file, without_key), _progress())
@@ -123,19 +127,24 @@ def restore(
 
 
 def _key_source(sealing_key: Path | None, passphrase_file: Path | None, without_key: bool) -> KeySource:
-    def key_of(header: Header, sealed: bytes | None) -> bytes | None:
-        from supervisor.store.backup.sealed_key import open_key, recognised
-        from supervisor.store.sealing import load_key
+    def key_of(header: Header, sealed: bytes | None) -> KeyRing | None:
+        from supervisor.store.backup.sealed_key import open_key
+        from supervisor.store.sealing_keys.key_file import load_key
 
         if without_key:
             return None
         if sealing_key is not None:
             if not sealing_key.exists():
                 raise usage(f"cannot find {sealing_key}: correct --sealing-key")
-            key = load_key(sealing_key)
-            if header.key not in (None, recognised(key)):
-                raise usage(f"{sealing_key} is not the sealing key of this backup; look for the right one")
-            return key
+            ring = load_key(sealing_key)
+            needed = set() if header.key is None else set(header.key.split(","))
+            if not needed.issubset(ring.ids):
+                raise usage(
+                    f"{sealing_key} is not the sealing key of this backup"
+                    + (", which was made during a rotation and needs both keys" if len(needed) > 1 else "")
+                    + "; look for the right one"
+                )
+            return ring
         if sealed is None:
             if passphrase_file is not None:
                 raise usage("the sealing key is not in this backup: give it with --sealing-key FILE")

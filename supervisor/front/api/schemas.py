@@ -15,7 +15,7 @@ from supervisor.front.api.versions.version_names import VersionLabel
 from supervisor.front.api_control import DEFAULT_TEMPLATE, Standing, Status
 from supervisor.function_limits import Limits
 from supervisor.function_options import Options
-from supervisor.store import Alias, SpaceValue, StoredFunction, Version
+from supervisor.store import UNCHANGED, Alias, Allowed, SpaceValue, StoredFunction, Unchanged, Version
 
 VALUE_MAX_BYTES = 64 * 1024
 ENV_MAX_ENTRIES = 100
@@ -82,6 +82,7 @@ Label = Annotated[str, AfterValidator(_label), WithJsonSchema({"type": "string",
 ValueName = Annotated[
     str, AfterValidator(_value_name), WithJsonSchema({"type": "string", "pattern": VALUE_NAME})
 ]
+FUNCTIONS_MOST = 100  # of a list that says who gets a value
 # Strict readers of a schema know no other way to say that a NUL is refused.
 WITHOUT_NUL = r"^[^\u0000]*$"
 Description = Annotated[
@@ -175,7 +176,25 @@ class Rollback(_In):
     )
 
 
-class SecretIn(_In):
+class _ForFunctions(_In):
+    """Which functions get a value."""
+
+    functions: list[Label] | None = Field(
+        None,
+        max_length=FUNCTIONS_MOST,
+        description="the functions of the space that get it; null: all of them, []: none; if it is left out, "
+        "those that have it now",
+    )
+
+    @property
+    def allowed(self) -> Allowed | Unchanged:
+        """As the store takes it."""
+        if "functions" not in self.model_fields_set:
+            return UNCHANGED
+        return None if self.functions is None else tuple(dict.fromkeys(self.functions))
+
+
+class SecretIn(_ForFunctions):
     """A secret's value; it is never shown again."""
 
     value: str = Field(description=f"at most {VALUE_MAX_BYTES} bytes in UTF-8")
@@ -189,7 +208,7 @@ class SecretIn(_In):
         return value
 
 
-class VariableIn(_In):
+class VariableIn(_ForFunctions):
     """A variable's value."""
 
     value: Any = Field(description=f"any JSON, at most {VALUE_MAX_BYTES} bytes")
@@ -330,16 +349,24 @@ class VersionList(BaseModel):
     paging: Paging
 
 
+FUNCTIONS = Field(None, description="the functions that get it; null: all of the space")
+
+
+def _listed(value: SpaceValue) -> list[str] | None:
+    return None if value.functions is None else list(value.functions)
+
+
 class SecretOut(BaseModel):
     """That a secret exists; never what it is."""
 
     name: str
     updated_at: str
+    functions: list[str] | None = FUNCTIONS
 
     @classmethod
     def of(cls, value: SpaceValue) -> Self:
         """From the store's record."""
-        return cls(name=value.name, updated_at=stamp(value.updated_at))
+        return cls(name=value.name, updated_at=stamp(value.updated_at), functions=_listed(value))
 
 
 class VariableOut(BaseModel):
@@ -348,11 +375,13 @@ class VariableOut(BaseModel):
     name: str
     value: Any
     updated_at: str
+    functions: list[str] | None = FUNCTIONS
 
     @classmethod
     def of(cls, value: SpaceValue) -> Self:
         """From the store's record."""
-        return cls(name=value.name, value=value.value, updated_at=stamp(value.updated_at))
+        shown = {"name": value.name, "value": value.value, "updated_at": stamp(value.updated_at)}
+        return cls(**shown, functions=_listed(value))
 
 
 class SecretList(BaseModel):

@@ -226,9 +226,9 @@ class Directory:
         if leaving:
             await asyncio.wait(leaving, timeout=LAST_SECONDS + FINISH_SLACK_S)
 
-    async def values_of(self, space: str) -> EncodedValues:
-        """The space's secrets and variables as of their last change."""
-        return await self._space_values.of(space)
+    async def values_of(self, space: str, name: str) -> EncodedValues:
+        """What a function gets of its space's secrets and variables, as of their last change."""
+        return await self._space_values.of(space, name)
 
     # ---- changes ----------------------------------------------------------------------------
 
@@ -244,6 +244,7 @@ class Directory:
         self._generation[key] = self._generation.get(key, 0) + 1
         self.public.changed(key)
         self._unknown.pop(key, None)
+        self._space_values.deleted(*key)
         self.functions.pop(key, None)
         self._retire((versions or self.versions.forget)(key))
         self._in_background(self._start_kept([key]))

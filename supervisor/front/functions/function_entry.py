@@ -66,7 +66,7 @@ def entry_of(
     *,
     settings: FrontSettings,
     warden: WardenLink,
-    values_of: Callable[[str], Awaitable[EncodedValues]],
+    values_of: Callable[[str, str], Awaitable[EncodedValues]],
     recorder: Recorder | None,
     is_named: bool,
 ) -> FunctionEntry:
@@ -90,9 +90,8 @@ def entry_of(
         limits.memory,
     )
 
-    async def encode_init() -> tuple[bytes, int]:
-        values = await values_of(deployment.space)
-        frame = init_frame(
+    def encode_init(values: EncodedValues) -> bytes:
+        return init_frame(
             "serve",
             identity.whose,
             concurrency=limits.concurrency or 0,
@@ -102,13 +101,13 @@ def entry_of(
             variables=values.variables,
             text_content_type=settings.text_content_type,
         )
-        return frame, values.revision
 
     pool = Pool(
         identity,
         limits,
         lease_request(*identity.whose, deployment.digest, runtime, limits, imports),
         warden,
+        lambda: values_of(deployment.space, deployment.name),
         encode_init,
         queue_seconds=settings.queue_seconds,
         queue_depth=settings.queue_depth,

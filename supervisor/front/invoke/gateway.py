@@ -187,12 +187,12 @@ class Gateway:
         self._keep(self._loop.create_task(self._found(call, then)))
 
     async def _found(self, call: HttpCall, then: Step) -> None:
-        """Have the function, unless the call has it, and its space's values in memory; then go on."""
+        """Have the function, unless the call has it, and its values in memory; then go on."""
         try:
             if call.function is None:
                 call.function = await self._version_for(call)
             if call.function is not None:
-                await self._directory.values_of(call.asked.space)
+                await self._directory.values_of(call.asked.space, call.asked.name)
                 await self._quotas.of(call.asked.space)
         except Exception as error:  # the door has the answer to it
             if not call.is_closed:
@@ -261,7 +261,8 @@ class Gateway:
     def _encode(self, call: HttpCall) -> None:
         if call.function is None:
             raise refusals.deleted(call.asked.called)
-        values = self._directory.values.get(call.asked.space)
+        of_space = self._directory.values.get(call.asked.space)
+        values = of_space.get(call.asked.name) if of_space is not None else None
         if values is None:
             self._look_up(call, self._encode)
             return

@@ -12,6 +12,7 @@ import re
 from collections import deque
 from collections.abc import Callable, Iterable
 
+from supervisor.front.logs.masking import Masks
 from supervisor.front.logs.pipe_parser import Line
 from supervisor.front.logs.recorder import Journal
 from supervisor.logs import Level, Stream
@@ -74,6 +75,7 @@ class LineStamper:
         self._max_lines = max_lines
         self._is_emitted = is_emitted
         self._journal = journal
+        self.masks = Masks()
         self._shared = _Caps(max_bytes, max_lines)
         # The caps of calls that run at once, by number, for lines that name their call.
         self._own: dict[int, _Caps] = {}
@@ -143,7 +145,7 @@ class LineStamper:
     def _emit(self, call_id: str, stream: Stream, line: Line) -> None:
         if not self._is_emitted and self._journal is None:
             return
-        text = text_of(line.data)
+        text = text_of(self.masks.masked(line.data) if self.masks.maskers else line.data)
         if self._is_emitted:
             for part in text.split("\n"):
                 log.info("%s %s %s: %s", self._origin, call_id or "-", stream, part)

@@ -58,9 +58,8 @@ class Instance:
         self.cell = lease.cell
         self.capacity, self.served = 1, 0
         self.last_used = self.ready_at = 0.0
-        self.peak_bytes = 0
+        self.peak_bytes, self.values_revision = 0, -1
         self.is_frozen = self._is_hurried = False
-        self.values_revision = -1
         self.init_s = self._ready_since = 0.0
         self.is_gone = self.is_retiring = self.is_async = False
         self.is_listed = False  # the pool's: among those with room for a call
@@ -68,12 +67,11 @@ class Instance:
         self.is_dirty = False
         self.single_use_reason = ""
         self.import_call: str | None = ""  # see ``import_waits.Importing``
-        self._warden = warden
-        self._on_free = on_free
-        self._on_gone = on_gone
+        self._warden, self._on_free, self._on_gone = warden, on_free, on_gone
         request_fd, reply_fd, stdout_fd, stderr_fd = lease.pipes[:4]
         self._outbox = Outbox(request_fd, self._expect_the_end)
         self._logs = LogPipes(stdout_fd, stderr_fd, identity.stamper_of(lease.cell), self._whose)
+        self.masks = self._logs.lines.masks
         self._inbox = Inbox(
             reply_fd, identity.response_max_bytes, self._take, self.violated, self._expect_the_end
         )
@@ -83,8 +81,7 @@ class Instance:
         self._outstanding: dict[int, PendingCall] = {}
         self._steps = deadlines.ladder(False, identity.grace_s)
         self._deadlines = deadlines.Deadlines(self._outstanding, lambda: self._steps, self._act)
-        self._grace_s = identity.grace_s
-        self._next_call = 1
+        self._grace_s, self._next_call = identity.grace_s, 1
         self._culprit: int | None = None
         self._ending: Ending | None = None
         self._eof_timer: asyncio.TimerHandle | None = None
@@ -150,6 +147,7 @@ class Instance:
             if self.has_lasting_values:
                 self.values_revision = call.values.revision
             data = call.values.frame + data
+            self.is_retiring |= self.masks.add(call.values.masker)
         self._thaw()
         call.sent_at = time.perf_counter()
         call.instance = self
@@ -271,6 +269,8 @@ class Instance:
 
     def _take(self, frame: wire.Frame) -> None:
         """Take a valid frame.  A frame that lies can only end a call that is outstanding here."""
+        if frame.kind != wire.ANSWER and self.masks.maskers:
+            frame = self.masks.without_secrets(frame)
         if frame.call == 0:
             if self._started.done():
                 raise wire.RemoteProtocolError("a second word on how it started")

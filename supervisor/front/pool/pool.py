@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 
 from supervisor.errors import PlatformError
+from supervisor.front.functions.space_values import EncodedValues
 from supervisor.front.outcome import refusals
 from supervisor.front.outcome.lost_calls import StartFailed, StartLate
 from supervisor.front.pool import eviction, growth, import_waits, recycling
@@ -40,7 +41,7 @@ class Retired(Exception):
 
 
 class Pool:
-    """``encode_init`` gives the INIT frame and the revision of the secrets and variables in it."""
+    """``values_of`` gives the function's secrets and variables, ``encode_init`` the INIT frame with them."""
 
     def __init__(
         self,
@@ -48,7 +49,8 @@ class Pool:
         limits: Limits,
         request: LeaseRequest,
         warden: WardenLink,
-        encode_init: Callable[[], Awaitable[tuple[bytes, int]]],
+        values_of: Callable[[], Awaitable[EncodedValues]],
+        encode_init: Callable[[EncodedValues], bytes],
         *,
         queue_seconds: float,
         queue_depth: int,
@@ -59,7 +61,8 @@ class Pool:
         self._serving: set[Instance] = set()  # those of them that have said READY
         self.leaving: set[Instance] = set()  # told to end; the warden's word that they did is to come
         self.is_retired = False
-        self._request, self._warden, self._encode_init = request, warden, encode_init
+        self._request, self._warden = request, warden
+        self._values_of, self._encode_init = values_of, encode_init
         self.queue_seconds, self.queue_depth, self.init_seconds = queue_seconds, queue_depth, init_seconds
         self._free: list[Instance] = []
         self._waiting: deque[PendingCall] = deque()
@@ -220,17 +223,18 @@ class Pool:
         if self.is_retired:  # replaced while it was being leased
             return instance.kill("released")
         try:
+            values = await self._values_of()
+            instance.masks.add(values.masker)  # before its code writes a line
             if lease.memory:
                 instance.continue_from(lease.memory)
                 self._ready(instance, bool(lease.memory.is_async))
                 return
-            init, revision = await self._encode_init()
-            frame = await self._import(instance, init, request.mode == "keep")
+            frame = await self._import(instance, self._encode_init(values), request.mode == "keep")
             if frame.kind != wire.READY:
                 what = "it did not say READY"
                 instance.violated(what)
                 raise StartFailed(None, Ending("protocol", 0, 0, what))
-            instance.values_revision = revision
+            instance.values_revision = values.revision
             self._ready(instance, bool(frame.head[0]))
             self._warden.start(instance.cell, self.identity.whose, "ready")
         except (StartFailed, StartLate) as failure:

@@ -9,7 +9,7 @@ import fcntl
 import json
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -27,7 +27,8 @@ from supervisor.store.backup.backup_file import FrameWriter, Header, Progress
 from supervisor.store.drivers import driver_of
 from supervisor.store.migrate import HEAD
 from supervisor.store.plain_reads import PlainReader
-from supervisor.store.schema import bundle_pieces, bundles, metadata, versions
+from supervisor.store.schema import bundle_pieces, bundles, metadata, space_values, versions
+from supervisor.store.sealing_keys.key_ring import KeyRing
 
 BATCH_BYTES = 1 << 20  # of rows in one frame, about
 BATCH_ROWS = 256
@@ -43,17 +44,18 @@ class BackedUp:
 
 
 def back_up(
-    url: str, target: Path, key: bytes | None, passphrase: str | None, progress: Progress
+    url: str, target: Path, keys: Callable[[], KeyRing | None], passphrase: str | None, progress: Progress
 ) -> BackedUp:
-    """Write the store to a new file; ``key`` goes into it, under ``passphrase``, if that is given.
+    """Write the store to a new file; the keys go into it, under ``passphrase``, if that is given.
 
-    ConfigurationError when the store cannot be read or the file cannot be written.
+    ``keys()`` gives the ring of the moment.  ConfigurationError when the store cannot be read or the file
+    cannot be written.
     """
     _look_at_revision(url)
     store = database.connect(url)
     try:
         with _new_file(target) as file, store.snapshot() as connection:
-            return _write(connection, file, key, passphrase, progress)
+            return _write(connection, file, keys, passphrase, progress)
     except (exc.SQLAlchemyError, sqlite3.Error) as error:
         reason = getattr(error, "orig", None) or error
         raise ConfigurationError(f"cannot back up: the store cannot be read: {reason}") from error
@@ -104,21 +106,31 @@ def _new_file(target: Path) -> Iterator[IO[bytes]]:
 
 
 def _write(
-    connection: sa.Connection, file: IO[bytes], key: bytes | None, passphrase: str | None, progress: Progress
+    connection: sa.Connection,
+    file: IO[bytes],
+    keys: Callable[[], KeyRing | None],
+    passphrase: str | None,
+    progress: Progress,
 ) -> BackedUp:
+    ring = _ring_of(connection, keys)
+    if passphrase is not None and ring is None:
+        raise ConfigurationError(
+            "cannot back up: sealing.key does not open what is in the store, or was replaced just now; try "
+            "again"
+        )
     wanted = {table.name: _wanted(table) for table in metadata.sorted_tables}
     rows = {name: _count(connection, query) for name, query in wanted.items()}
     header = Header(
         schema=HEAD,
         server=__version__,
         made_at=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
-        key=None if key is None else sealed_key.recognised(key),
+        key=None if ring is None else ",".join(ring.ids),
         rows=rows,
     )
     writer = FrameWriter(file)
     writer.frame(backup_file.HEADER, header.encoded())
-    if key is not None and passphrase is not None:
-        writer.frame(backup_file.KEY, sealed_key.seal_key(key, passphrase, header.encoded()))
+    if ring is not None and passphrase is not None:
+        writer.frame(backup_file.KEY, sealed_key.seal_key(ring, passphrase, header.encoded()))
     size = connection.execute(sa.select(sa.func.coalesce(sa.func.sum(bundles.c.size), 0))).scalar_one()
     for table in metadata.sorted_tables:
         _write_table(connection, table, wanted[table.name], writer)
@@ -126,6 +138,28 @@ def _write(
     writer.end()
     named = connection.execute(sa.select(sa.func.count(versions.c.digest.distinct()))).scalar_one()
     return BackedUp(header, writer.bytes_written, named - rows[bundles.name])
+
+
+def _ring_of(connection: sa.Connection, keys: Callable[[], KeyRing | None]) -> KeyRing | None:
+    """The keys that open what this snapshot has; None if they are not at hand.
+
+    A rotation may go on: the ring is read before the snapshot is taken, which the first question does, and
+    after it.
+    """
+    before = keys()
+    used = set(connection.execute(sa.select(space_values.c.sealed_by).distinct()).scalars())
+    after = keys()
+    if before is None or after is None:
+        return None
+    if None in used:  # from before keys had names
+        used = used - {None} | {before.ids[0]}
+    for ring in (before, after):
+        if used <= set(ring.ids):
+            needed = used or {ring.ids[ring.sealing]}
+            kept = [number for number, one in enumerate(ring.ids) if one in needed]
+            seals = kept.index(ring.sealing) if ring.sealing in kept else len(kept) - 1
+            return KeyRing(tuple(ring.keys[number] for number in kept), seals)
+    return None
 
 
 def _wanted(table: sa.Table) -> sa.Select[Any]:

@@ -39,7 +39,8 @@ Progress = Callable[[int, int], None]  # bytes done, bytes in all
 class Header:
     """What a backup says of itself.
 
-    ``schema`` is the revision of the store's tables; ``key`` recognises the sealing key (``sealed_key``).
+    ``schema`` is the revision of the store's tables; ``key`` has the ids of the sealing keys that it needs,
+    with commas between them (``sealing_keys.key_ring``).
     ``rows`` is the number of rows of each table.
     """
 

@@ -27,7 +27,9 @@ from supervisor.store.backup.backup_file import Header, Progress
 from supervisor.store.drivers import DATABASE_NAME
 from supervisor.store.lookups import open_lookups
 from supervisor.store.migrate import knows, make_tables, migrate
-from supervisor.store.sealing import KEY_NAME, Sealer
+from supervisor.store.sealing import Sealer
+from supervisor.store.sealing_keys.key_file import KEY_NAME
+from supervisor.store.sealing_keys.key_ring import KeyRing
 
 UNFINISHED = ".restoring"
 # What a file system of its own brings along.
@@ -43,8 +45,8 @@ class Restored:
     needs_key: bool
 
 
-# The sealing key for a backup that has this key under a passphrase, or None (bytes: as it is in the file).
-KeySource = Callable[[Header, bytes | None], bytes | None]
+# The sealing keys for a backup that has them under a passphrase, or None (bytes: as it is in the file).
+KeySource = Callable[[Header, bytes | None], KeyRing | None]
 
 
 def restore(source: Path, front_dir: Path, key_source: KeySource, progress: Progress) -> Restored:
@@ -58,10 +60,10 @@ def restore(source: Path, front_dir: Path, key_source: KeySource, progress: Prog
         raise ConfigurationError(f"cannot read the backup {source}: {error.strerror}") from None
     with file:
         header = _readable(file, source, progress)
-        key = key_source(header, _key_frame(file, source))
+        ring = key_source(header, _key_frame(file, source))
         with _empty(front_dir.parent) as unfinished:
             try:
-                return _restore(file, source, unfinished, front_dir, header, key, progress)
+                return _restore(file, source, unfinished, front_dir, header, ring, progress)
             except OSError as error:
                 raise ConfigurationError(f"cannot restore into {front_dir}: {error.strerror}") from None
 
@@ -124,7 +126,7 @@ def _restore(
     unfinished: Path,
     front_dir: Path,
     header: Header,
-    key: bytes | None,
+    ring: KeyRing | None,
     progress: Progress,
 ) -> Restored:
     unfinished.mkdir(mode=0o700)
@@ -134,16 +136,16 @@ def _restore(
     make_tables(url, header.schema)
     _fill(url, file, source, header, progress)
     migrate(url)
-    if key is not None:
+    if ring is not None:
         (unfinished / KEY_NAME).touch(0o600)
-        (unfinished / KEY_NAME).write_bytes(key)
-        open_lookups(url, Sealer(key)).close()  # whether it opens what was sealed
+        (unfinished / KEY_NAME).write_bytes(ring.encoded())
+        open_lookups(url, Sealer(ring)).close()  # whether it opens what was sealed
     (unfinished / "bundles").mkdir(mode=0o755)
     for path in (*sorted(unfinished.iterdir()), unfinished):
         _sync(path)
     unfinished.rename(front_dir)
     _sync(front_dir.parent)
-    return Restored(header, key is None and bool(header.rows.get("space_values")))
+    return Restored(header, ring is None and bool(header.rows.get("space_values")))
 
 
 def _fill(url: str, file: IO[bytes], source: Path, header: Header, progress: Progress) -> None:

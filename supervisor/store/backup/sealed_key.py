@@ -1,17 +1,17 @@
-"""The sealing key in a backup, under a passphrase: scrypt, then AES-256-GCM over the key.
+"""The sealing keys in a backup, under a passphrase: scrypt, then AES-256-GCM over the ring.
 
 ``n | r | p (4 each) | salt (16) | nonce (12) | ciphertext and tag``.  It authenticates the backup's header.
 """
 
 from __future__ import annotations
 
-import hashlib
 import os
 import struct
 from typing import TYPE_CHECKING
 
 from supervisor.errors import ConfigurationError
-from supervisor.store.sealing import KEY_BYTES, NONCE_BYTES
+from supervisor.store.sealing import NONCE_BYTES
+from supervisor.store.sealing_keys.key_ring import KEY_BYTES, RING_BYTES, KeyRing
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -24,16 +24,12 @@ SALT_BYTES = 16
 TAG_BYTES = 16
 PASSPHRASE_LEAST_CHARS = 12
 _COST = struct.Struct(">III")
-SEALED_BYTES = _COST.size + SALT_BYTES + NONCE_BYTES + KEY_BYTES + TAG_BYTES
+_AROUND_BYTES = _COST.size + SALT_BYTES + NONCE_BYTES + TAG_BYTES
+SEALED_BYTES = _AROUND_BYTES + KEY_BYTES, _AROUND_BYTES + RING_BYTES
 
 
-def recognised(key: bytes) -> str:
-    """A text that tells this key from others and gives nothing away: the key is random."""
-    return hashlib.sha256(b"cellblock sealing key\n" + key).hexdigest()[:32]
-
-
-def seal_key(key: bytes, passphrase: str, header: bytes) -> bytes:
-    """The key for a file with that header; ConfigurationError for a short passphrase."""
+def seal_key(ring: KeyRing, passphrase: str, header: bytes) -> bytes:
+    """The keys for a file with that header; ConfigurationError for a short passphrase."""
     if len(passphrase) < PASSPHRASE_LEAST_CHARS:
         raise ConfigurationError(
             f"cannot use this passphrase: it has fewer than {PASSPHRASE_LEAST_CHARS} characters; "
@@ -41,15 +37,15 @@ def seal_key(key: bytes, passphrase: str, header: bytes) -> bytes:
         )
     cost = _COST.pack(COST_N, COST_R, COST_P)
     salt, nonce = os.urandom(SALT_BYTES), os.urandom(NONCE_BYTES)
-    sealed = _cipher(passphrase, salt, COST_N, COST_R, COST_P).encrypt(nonce, key, header)
+    sealed = _cipher(passphrase, salt, COST_N, COST_R, COST_P).encrypt(nonce, ring.encoded(), header)
     return cost + salt + nonce + sealed
 
 
-def open_key(sealed: bytes, passphrase: str, header: bytes) -> bytes:
-    """The key again; ConfigurationError for another passphrase."""
+def open_key(sealed: bytes, passphrase: str, header: bytes) -> KeyRing:
+    """The keys again; ConfigurationError for another passphrase."""
     from cryptography.exceptions import InvalidTag
 
-    n, r, p = _COST.unpack_from(sealed) if len(sealed) == SEALED_BYTES else (0, 0, 0)
+    n, r, p = _COST.unpack_from(sealed) if len(sealed) in SEALED_BYTES else (0, 0, 0)
     is_power = n > 1 and n & (n - 1) == 0
     if not is_power or n > COST_MOST_N or not 1 <= r <= COST_MOST_R or not 1 <= p <= COST_MOST_P:
         raise ConfigurationError("cannot open the sealing key of the backup: its form is not known here")
@@ -57,7 +53,7 @@ def open_key(sealed: bytes, passphrase: str, header: bytes) -> bytes:
     key_at = nonce_at + NONCE_BYTES
     cipher = _cipher(passphrase, sealed[salt_at:nonce_at], n, r, p)
     try:
-        return cipher.decrypt(sealed[nonce_at:key_at], sealed[key_at:], header)
+        return KeyRing.decoded(cipher.decrypt(sealed[nonce_at:key_at], sealed[key_at:], header))
     except InvalidTag:
         raise ConfigurationError(
             "cannot open the sealing key of the backup: the passphrase is wrong; try again, or leave the key "

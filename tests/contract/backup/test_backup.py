@@ -13,6 +13,7 @@ import pytest
 from supervisor.bundles.bundle_store import BundleStore
 from supervisor.store import Content, Sealer, database, migrate, open_lookups
 from supervisor.store.backup import backing_up, backup_file, restoring
+from supervisor.store.sealing_keys.key_ring import KeyRing
 from supervisor.store.store import open_store
 from tests.support.packing import CODE, zipped
 from tests.support.server import REPOSITORY
@@ -210,7 +211,7 @@ def test_a_bundle_that_no_version_names_stays_out(data: Path, tmp_path: Path) ->
     store = open_store(url, Sealer(KEY))
     store.put_bundle("f" * 64, lambda emit: emit(b"unused"))
     store.close()
-    done = backing_up.back_up(url, tmp_path / "b", None, None, lambda done, of: None)
+    done = backing_up.back_up(url, tmp_path / "b", lambda: None, None, lambda done, of: None)
     assert (done.header.rows["bundles"], done.header.rows["bundle_pieces"]) == (2, 5)
 
 
@@ -226,7 +227,7 @@ def test_a_backup_of_postgresql_is_one_snapshot_in_the_same_file(tmp_path: Path,
     def meanwhile(done: int, of: int) -> None:
         store.put_value("demo", "secret", "KEY", "after")
 
-    backing_up.back_up(postgresql, tmp_path / "b", KEY, None, meanwhile)
+    backing_up.back_up(postgresql, tmp_path / "b", lambda: KeyRing((KEY,)), None, meanwhile)
     store.close()
     restoring.restore(
         tmp_path / "b", tmp_path / "new/front", lambda header, sealed: KEY, lambda done, of: None

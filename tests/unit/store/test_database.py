@@ -88,7 +88,8 @@ def test_what_was_answered_survives_a_kill_right_after(url):
 
 def test_a_failing_transaction_leaves_nothing(store, url):
     def half(connection: sa.Connection) -> None:
-        value_queries.put(connection, "s", "secret", "n", b"x", 1, datetime(2020, 1, 1))
+        sealed = value_queries.SealedValue(b"x", "k", 1)
+        value_queries.put(connection, "s", "secret", "n", sealed, None, datetime(2020, 1, 1))
         raise RuntimeError("half way")
 
     db = database.connect(url)

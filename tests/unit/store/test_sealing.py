@@ -1,15 +1,12 @@
-"""Values at rest: what opens, what does not, and where the key comes from."""
+"""Values at rest: what opens, what does not, and which key seals."""
 
 from __future__ import annotations
 
-import os
-import stat
-import threading
-
 import pytest
 
-from supervisor.errors import ConfigurationError
-from supervisor.store.sealing import KEY_BYTES, Sealer, SealingError, load_or_create_key
+from supervisor.errors import PlatformError
+from supervisor.store.sealing import Sealer, SealingError, read_again
+from supervisor.store.sealing_keys.key_ring import KEY_BYTES, KeyRing
 
 WHERE = {"space": "demo", "kind": "secret", "name": "TOKEN"}
 
@@ -75,67 +72,34 @@ def test_a_key_of_another_length_is_refused():
         Sealer(b"short")
 
 
-def test_a_key_is_made_once_and_only_its_owner_can_read_it(tmp_path):
-    path = tmp_path / "sealing.key"
-    key = load_or_create_key(path)
-    assert len(key) == KEY_BYTES
-    assert load_or_create_key(path) == key
-    assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    assert [entry.name for entry in tmp_path.iterdir()] == ["sealing.key"]
+OLD, NEW = b"o" * KEY_BYTES, b"n" * KEY_BYTES
 
 
-def test_two_places_get_two_keys(tmp_path):
-    assert load_or_create_key(tmp_path / "a") != load_or_create_key(tmp_path / "b")
+def test_a_ring_opens_what_any_of_its_keys_sealed_and_seals_with_the_one_it_names():
+    ring = KeyRing((OLD, NEW))
+    both = Sealer(ring)
+    for key in (OLD, NEW):
+        assert both.open(Sealer(key).seal(b"x", **WHERE), **WHERE) == b"x"
+    assert Sealer(OLD).open(both.seal(b"x", **WHERE), **WHERE) == b"x"
+    sealed, by = Sealer(ring.sealing_with_newest()).seal_named(b"x", **WHERE)
+    assert Sealer(NEW).open(sealed, **WHERE) == b"x"
+    assert by == KeyRing((NEW,)).ids[0]
 
 
-def test_servers_that_start_at_once_agree_on_one_key(tmp_path):
-    start = threading.Barrier(8)
-    keys = []
-
-    def make() -> None:
-        start.wait(10)
-        keys.append(load_or_create_key(tmp_path / "sealing.key"))
-
-    threads = [threading.Thread(target=make) for _ in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(10)
-    assert len(keys) == 8
-    assert len(set(keys)) == 1
+def test_a_value_that_an_unknown_key_sealed_is_read_again_with_the_keys_of_the_moment():
+    rings = [KeyRing((NEW,))]
+    stale = Sealer(OLD, lambda: rings.pop() if rings else None)
+    sealed = Sealer(NEW).seal(b"x", **WHERE)
+    assert read_again(stale, lambda: stale.open_value(sealed, **WHERE)) == "x"
 
 
-@pytest.mark.parametrize("content", [b"", b"k" * 31, b"k" * 33])
-def test_a_file_that_is_no_key_is_refused_and_left_alone(tmp_path, content):
-    path = tmp_path / "sealing.key"
-    path.write_bytes(content)
-    path.chmod(0o600)
-    with pytest.raises(ConfigurationError, match="32 bytes"):
-        load_or_create_key(path)
-    assert path.read_bytes() == content
+def test_a_value_that_no_key_opens_is_read_twice_and_no_more():
+    sealer, reads = Sealer(OLD), []
 
+    def read() -> object:
+        reads.append(1)
+        return sealer.open_value(b"nonsense", **WHERE)
 
-def test_a_key_that_others_can_read_is_refused(tmp_path):
-    path = tmp_path / "sealing.key"
-    path.write_bytes(b"k" * KEY_BYTES)
-    path.chmod(0o640)
-    with pytest.raises(ConfigurationError, match="chmod 600"):
-        load_or_create_key(path)
-
-
-def test_a_link_in_place_of_the_key_is_not_followed(tmp_path):
-    (tmp_path / "other").write_bytes(b"k" * KEY_BYTES)
-    (tmp_path / "sealing.key").symlink_to(tmp_path / "other")
-    with pytest.raises(ConfigurationError, match=r"sealing\.key"):
-        load_or_create_key(tmp_path / "sealing.key")
-
-
-def test_a_pipe_in_place_of_the_key_does_not_hang_the_start(tmp_path):
-    os.mkfifo(tmp_path / "sealing.key", 0o600)
-    with pytest.raises(ConfigurationError, match="not a regular file"):
-        load_or_create_key(tmp_path / "sealing.key")
-
-
-def test_a_folder_that_is_missing_is_named(tmp_path):
-    with pytest.raises(ConfigurationError, match="nowhere"):
-        load_or_create_key(tmp_path / "nowhere" / "sealing.key")
+    with pytest.raises(PlatformError):
+        read_again(sealer, read)
+    assert len(reads) == 2

@@ -3,5 +3,5 @@
 Not here: what is valid in a body (``api.schemas``), and who may enter (``api.gate``).
 
 Reading order: ``function_routes``, ``version_routes``, ``alias_routes``, ``value_routes``, ``log_routes``,
-``operator_routes``.
+``quota_routes``, ``usage_routes``, ``operator_routes``, ``sealing_routes``.
 """

@@ -49,10 +49,10 @@ async def put_secret(
     body: SecretIn,
     create_space: CreateSpaceIn = True,
 ) -> Response:
-    """Set a secret; the next call sees it."""
+    """Set a secret; the next call of the functions that get it sees it."""
     if not create_space:
         await context.blocking(context.store.require_space, space)
-    return await _put(context, acting, space, "secret", name, body.value)
+    return await _put(context, acting, space, "secret", name, body)
 
 
 @router.delete("/secrets/{name}", status_code=204, response_class=Response)
@@ -84,10 +84,10 @@ async def put_variable(
     body: VariableIn,
     create_space: CreateSpaceIn = True,
 ) -> Response:
-    """Set a variable; the next call sees it."""
+    """Set a variable; the next call of the functions that get it sees it."""
     if not create_space:
         await context.blocking(context.store.require_space, space)
-    return await _put(context, acting, space, "variable", name, body.value)
+    return await _put(context, acting, space, "variable", name, body)
 
 
 @router.delete("/variables/{name}", status_code=204, response_class=Response)
@@ -97,10 +97,10 @@ async def delete_variable(context: Given, acting: Acting, space: SpaceIn, name: 
 
 
 async def _put(
-    context: Context, store: Store, space: str, kind: ValueKind, name: str, value: Any
+    context: Context, store: Store, space: str, kind: ValueKind, name: str, body: SecretIn | VariableIn
 ) -> Response:
     async def commit() -> bool:
-        made = await context.blocking(store.put_value, space, kind, name, value)
+        made = await context.blocking(store.put_value, space, kind, name, body.value, body.allowed)
         await context.control.values_changed(space)
         return made
 

@@ -9,6 +9,7 @@ import asyncio
 import time
 from typing import Protocol
 
+from supervisor.front.logs.masking import Masker
 from worker import wire
 
 # ``imports_s`` of a call that has not waited for an instance.
@@ -16,10 +17,11 @@ NOT_WAITED = -1.0
 
 
 class ValuesFrame(Protocol):
-    """A space's secrets and variables as they were when the call came."""
+    """A function's secrets and variables as they were when the call came."""
 
     revision: int
     frame: bytes
+    masker: Masker | None
 
 
 class CallHolder(Protocol):
