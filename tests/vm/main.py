@@ -153,7 +153,9 @@ def _kernel(kind: str | None) -> Kernel:
 def folders() -> list[Path]:
     """What the guest sees of this machine, outer folders first and nothing twice."""
     wanted = {Path(name) for name in SYSTEM_FOLDERS if os.path.isdir(name) and not os.path.islink(name)}
-    wanted |= {CHECKOUT, Path(sys.base_prefix), Path(sys.executable).resolve().parents[1]}
+    # The environment may be a link of the checkout's to another place.
+    wanted |= {CHECKOUT, Path(sys.prefix).resolve(), Path(sys.base_prefix)}
+    wanted.add(Path(sys.executable).resolve().parents[1])
     for name in RUNTIME_NAMES:
         record = read_record(Path(sys.prefix) / "share/cellblock/runtimes", name)
         wanted |= set(record.host_dirs) if record else set()

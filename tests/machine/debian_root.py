@@ -1,0 +1,119 @@
+"""Debian roots by debootstrap, with this server and released ones installed as docs/systemd.md says."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+REPOSITORY = Path(__file__).parents[2]
+# curl and procps are the steps' own; libodbc2 is what `make setup` would install.
+PACKAGES = "systemd,systemd-sysv,dbus,python3,python3-venv,ca-certificates,make,git,curl,procps,libodbc2"
+PROGRAMS = ("debootstrap", "podman", "runc")
+# A slow line has to bring 150 MB of packages, or 300 MB of libraries.
+INSTALL_SECONDS = 1200
+STEP_SECONDS = 120
+# What is upgraded from: the first release whose unit could be used, and the one before this.
+RELEASES = ("0.6.1", "0.8.0")
+# Variables by which a machine reaches its package registries, and the folders that pip is told of.
+OF_REGISTRIES = ("PIP_", "SSL_", "REQUESTS_", "CURL_")
+PODMAN = ("podman", "--runtime", "runc")
+# In a container that may do anything; a machine's own limits may be below podman's.
+ALLOWED = ("--privileged", "--ulimit", "nofile=16384:16384", "--ulimit", "nproc=16384:16384")
+
+
+class MachineMissing(Exception):
+    """The machine cannot be made here; the text says what is missing."""
+
+
+def ran(*words: str, seconds: float = STEP_SECONDS, **more: str) -> str:
+    """What a command printed; it has to succeed."""
+    ended = subprocess.run(
+        words,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=seconds,
+        env={**os.environ, **more},
+    )
+    assert ended.returncode == 0, f"{words}\n{ended.stdout}\n{ended.stderr}"
+    return ended.stdout
+
+
+def missing() -> str:
+    """What this machine lacks for a root to be made; empty if nothing."""
+    lacking = [name for name in PROGRAMS if shutil.which(name) is None]
+    if os.geteuid() != 0:
+        return "needs root"
+    return f"needs {', '.join(lacking)} (apt-get install {' '.join(lacking)})" if lacking else ""
+
+
+def commit_of(release: str) -> str | None:
+    """The commit that CHANGELOG.md names; None if this clone does not have it."""
+    section = (REPOSITORY / "CHANGELOG.md").read_text().split(f"\n## {release} ")[1].split("\n## ")[0]
+    (commit,) = re.findall(r"^Commit `(\w+)`\.$", section, re.MULTILINE)
+    known = subprocess.run(
+        ["git", "cat-file", "-e", f"{commit}^{{commit}}"], cwd=REPOSITORY, capture_output=True, check=False
+    )
+    return commit if known.returncode == 0 else None
+
+
+def mirror() -> list[str]:
+    """The one that this machine's own packages come from, if it says so."""
+    found = re.findall(r"^URIs: *(\S+)$", _sources("*.sources"), re.MULTILINE)
+    found += re.findall(r"^deb +(?:\[.*?\] +)?(\S+)", _sources("*.list"), re.MULTILINE)
+    return [address for address in found if address.rstrip("/").endswith("/debian")][:1]
+
+
+def _sources(pattern: str) -> str:
+    folder = Path("/etc/apt")
+    paths = [*folder.glob(f"sources.list.d/{pattern}"), *folder.glob(f"sources.list{pattern[1:-len('.list')]}")]
+    return "\n".join(path.read_text() for path in paths)
+
+
+class DebianRoot:
+    """A root of ``suite`` in ``folder``: its directory /opt/cellblock is this checkout's committed state."""
+
+    def __init__(self, suite: str, folder: Path, releases: tuple[str, ...]) -> None:
+        """Made at once; raises AssertionError with what a command said."""
+        self.path = folder / "root"
+        self.configuration = {"CONTAINERS_CONF": str(folder / "containers.conf")}
+        (folder / "containers.conf").write_text("[containers]\ndefault_ulimits = []\n")
+        base = os.environ.get("CELLBLOCK_TEST_ROOTS")
+        kept = Path(base) / suite if base else self.path
+        if not (kept / "usr").is_dir():
+            made = ("debootstrap", "--variant=minbase", f"--include={PACKAGES}", suite, str(kept), *mirror())
+            ran(*made, seconds=INSTALL_SECONDS)
+        if kept != self.path:
+            ran("cp", "-a", str(kept), str(self.path), seconds=INSTALL_SECONDS)
+        self._as_this_machine()
+        ran("git", "clone", "--quiet", "--no-hardlinks", str(REPOSITORY), str(self.path / "opt/cellblock"))
+        (self.path / "opt/releases").mkdir()
+        for release in releases:
+            # An environment cannot be moved: it is made at its place, and comes back there to be used.
+            self._set_up(commit_of(release) or "", f"cp -a /opt/cellblock /opt/releases/{release}")
+        # Over what the last of them left, as an upgrade does.
+        self._set_up(ran("git", "rev-parse", "HEAD", **{"GIT_DIR": str(self._git_dir())}).strip(), "true")
+
+    def _git_dir(self) -> Path:
+        return Path(ran("git", "-C", str(REPOSITORY), "rev-parse", "--absolute-git-dir").strip())
+
+    def _as_this_machine(self) -> None:
+        """It reaches registries as this machine does."""
+        etc = self.path / "etc"
+        shutil.copytree("/etc/ssl/certs", etc / "ssl/certs", dirs_exist_ok=True)
+        for name in ("resolv.conf", "hosts", "pip.conf"):
+            if Path("/etc", name).exists():
+                shutil.copy(Path("/etc", name), etc / name)
+
+    def _set_up(self, commit: str, then: str) -> None:
+        given = [f"--env={name}" for name in os.environ if name.startswith(OF_REGISTRIES)]
+        links = [path for path in os.environ.get("PIP_FIND_LINKS", "").split() if Path(path).is_dir()]
+        volumes = [f"--volume={path}:{path}:ro" for path in links]
+        script = f"cd /opt/cellblock && git checkout --quiet --detach {commit} && make setup && {then}"
+        ran(
+            *PODMAN, "run", "--rm", *ALLOWED, "--network=host", *given, *volumes,
+            "--rootfs", str(self.path), "bash", "-c", script, seconds=INSTALL_SECONDS, **self.configuration,
+        )  # fmt: skip
