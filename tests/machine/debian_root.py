@@ -103,8 +103,7 @@ class DebianRoot:
     def _as_this_machine(self) -> None:
         """It reaches registries as this machine does."""
         etc = self.path / "etc"
-        shutil.copytree("/etc/ssl/certs", etc / "ssl/certs", dirs_exist_ok=True)
-        for name in ("resolv.conf", "hosts", "pip.conf"):
+        for name in ("ssl/certs/ca-certificates.crt", "resolv.conf", "hosts", "pip.conf"):
             if Path("/etc", name).exists():
                 shutil.copy(Path("/etc", name), etc / name)
 
