@@ -9,6 +9,7 @@ import subprocess
 from pathlib import Path
 
 REPOSITORY = Path(__file__).parents[2]
+STEPS = Path(__file__).parent / "steps"
 # curl and procps are the steps' own; libodbc2 is what `make setup` would install.
 PACKAGES = "systemd,systemd-sysv,dbus,python3,python3-venv,ca-certificates,make,git,curl,procps,libodbc2"
 PROGRAMS = ("debootstrap", "podman", "runc")
@@ -62,15 +63,11 @@ def commit_of(release: str) -> str | None:
 
 def mirror() -> list[str]:
     """The one that this machine's own packages come from, if it says so."""
-    found = re.findall(r"^URIs: *(\S+)$", _sources("*.sources"), re.MULTILINE)
-    found += re.findall(r"^deb +(?:\[.*?\] +)?(\S+)", _sources("*.list"), re.MULTILINE)
-    return [address for address in found if address.rstrip("/").endswith("/debian")][:1]
-
-
-def _sources(pattern: str) -> str:
     folder = Path("/etc/apt")
-    paths = [*folder.glob(f"sources.list.d/{pattern}"), *folder.glob(f"sources.list{pattern[1:-len('.list')]}")]
-    return "\n".join(path.read_text() for path in paths)
+    paths = [folder / "sources.list", *folder.glob("sources.list.d/*")]
+    text = "\n".join(path.read_text() for path in paths if path.is_file())
+    found = re.findall(r"^(?:URIs:|deb(?: +\[.*?\])?) *(\S+/debian)/?(?: |$)", text, re.MULTILINE)
+    return found[:1]
 
 
 class DebianRoot:
@@ -95,10 +92,7 @@ class DebianRoot:
             # An environment cannot be moved: it is made at its place, and comes back there to be used.
             self._set_up(commit_of(release) or "", f"cp -a /opt/cellblock /opt/releases/{release}")
         # Over what the last of them left, as an upgrade does.
-        self._set_up(ran("git", "rev-parse", "HEAD", **{"GIT_DIR": str(self._git_dir())}).strip(), "true")
-
-    def _git_dir(self) -> Path:
-        return Path(ran("git", "-C", str(REPOSITORY), "rev-parse", "--absolute-git-dir").strip())
+        self._set_up(ran("git", "-C", str(REPOSITORY), "rev-parse", "HEAD").strip(), "true")
 
     def _as_this_machine(self) -> None:
         """It reaches registries as this machine does."""
