@@ -86,13 +86,15 @@ class DebianRoot:
         if kept != self.path:
             ran("cp", "-a", str(kept), str(self.path), seconds=INSTALL_SECONDS)
         self._as_this_machine()
-        ran("git", "clone", "--quiet", "--no-hardlinks", str(REPOSITORY), str(self.path / "opt/cellblock"))
+        place = self.path / "opt/cellblock"
+        ran("git", "clone", "--quiet", "--no-hardlinks", str(REPOSITORY), str(place))
+        ours = ran("git", "-C", str(place), "rev-parse", "HEAD").strip()
         (self.path / "opt/releases").mkdir()
         for release in releases:
             # An environment cannot be moved: it is made at its place, and comes back there to be used.
             self._set_up(commit_of(release) or "", f"cp -a /opt/cellblock /opt/releases/{release}")
         # Over what the last of them left, as an upgrade does.
-        self._set_up(ran("git", "-C", str(REPOSITORY), "rev-parse", "HEAD").strip(), "true")
+        self._set_up(ours, "true")
 
     def _as_this_machine(self) -> None:
         """It reaches registries as this machine does."""
