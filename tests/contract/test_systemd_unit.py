@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.machine.debian_root import RELEASES, DebianRoot, MachineMissing, commit_of, missing
+from tests.machine.debian_root import RELEASES, STEPS, DebianRoot, MachineMissing, commit_of, missing
 from tests.machine.in_podman import steps_in_podman
 from tests.machine.in_qemu import steps_in_qemu
 
@@ -103,6 +103,6 @@ def test_the_unit_serves_reloads_drains_restarts_and_upgrades_on_a_real_systemd(
 def test_the_unit_does_the_same_in_a_virtual_machine_with_cgroup_v2(root: DebianRoot, tmp_path: Path) -> None:
     """Under Debian's kernel."""
     try:
-        judged(steps_in_qemu(root, tmp_path, RELEASES))
+        judged(steps_in_qemu(root.path, tmp_path, STEPS, *RELEASES))
     except MachineMissing as error:
         not_here(str(error))

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 import sys
 from pathlib import Path
 
-from tests.machine.debian_root import STEPS, DebianRoot, MachineMissing
+from tests.machine.debian_root import MachineMissing
 from tests.vm import boot, machine
 from tests.vm.kernel import KernelError
 
@@ -17,12 +18,12 @@ STEPS_SECONDS = {"kvm": 1500, "tcg": 3600}
 PATIENCE = {"kvm": 1, "tcg": 8}
 
 
-def steps_in_qemu(root: DebianRoot, folder: Path, releases: tuple[str, ...]) -> str:
-    """What the steps printed, to their end or to the first that does not hold.
+def steps_in_qemu(root: Path, folder: Path, script: Path, *arguments: str) -> str:
+    """What a script of steps printed in a guest with this root, to its end.
 
     Raises MachineMissing where there is no qemu or no kernel for it.
     """
-    shutil.copy(STEPS, root.path / "opt/steps")
+    shutil.copy(script, root / "opt/steps")
     try:
         boot.require_programs()
         CACHE.mkdir(parents=True, exist_ok=True)
@@ -31,7 +32,7 @@ def steps_in_qemu(root: DebianRoot, folder: Path, releases: tuple[str, ...]) -> 
         raise MachineMissing(str(error)) from None
     accelerator = machine.best_accelerator()
     image = folder / "initramfs"
-    settings = f"PATIENCE={PATIENCE[accelerator]}\nRELEASES='{' '.join(releases)}'\n"
+    settings = f"PATIENCE={PATIENCE[accelerator]}\nARGUMENTS={shlex.quote(shlex.join(arguments))}\n"
     image.write_bytes(boot.initramfs_of(kernel, SCRIPT, "share root ''\n", settings))
-    guest = machine.Machine(accelerator, kernel.image, image, {"root": root.path}, folder / "results.tar")
+    guest = machine.Machine(accelerator, kernel.image, image, {"root": root}, folder / "results.tar")
     return boot.until_it_ends(guest, STEPS_SECONDS[accelerator], folder / "console.log")
