@@ -108,3 +108,58 @@ def test_the_page_says_its_size(tmp_path: Path) -> None:
     size = int(Engine(None, tmp_path).run("image", "inspect", "--format", "{{.Size}}", IMAGE))
     (said,) = re.findall(r"(\d\.\d\d) GB", PAGE)
     assert abs(size / 1e9 - float(said)) < 0.05
+
+
+# Options → what check says of a container with them, and what would give more.
+LACKING = {
+    "nothing": ((), ("FAIL +tier +B", "CAUTION +mounts .*--cap-add SYS_ADMIN")),
+    "no capability but one": (
+        ("--cap-drop", "ALL", "--cap-add", "SYS_ADMIN"),
+        ("FAIL +capabilities .*CAP_SETUID", "CAUTION +own devices .*--cap-add MKNOD"),
+    ),
+    "no group": (
+        ("--cap-add", "SYS_ADMIN"),
+        ("CAUTION +cgroup memory .*in a container", "PASS +deploy and call"),
+    ),
+    "few processes": (("--cap-add", "SYS_ADMIN", "--pids-limit", "20"), ("FAIL +tasks .*--pids-limit",)),
+    "little memory": (("--cap-add", "SYS_ADMIN", "--memory", "160m"), ("CAUTION +memory .*--memory",)),
+    "no volume": (
+        ("--cap-add", "SYS_ADMIN", "--env", "CELLBLOCK_DATA_DIR=/nowhere"),
+        ("FAIL +writable data_dir .*volume",),
+    ),
+}
+
+
+@pytest.mark.parametrize("lack", LACKING)
+def test_what_a_container_lacks_is_found_by_check_with_the_option_that_gives_it(
+    lack: str, tmp_path: Path
+) -> None:
+    options, wanted = LACKING[lack]
+    said = Engine(None, tmp_path).run(
+        *("run", "--rm", "--network", "host", "--read-only", "--tmpfs", "/tmp"),
+        *("--ulimit", "nofile=16384:16384", "--ulimit", "nproc=16384:16384"),
+        *options, IMAGE, "sh", "-c", "cellblock check; true",
+    )  # fmt: skip
+    assert [pattern for pattern in wanted if re.search(f"^{pattern}", said, re.MULTILINE) is None] == [], said
+
+
+def test_with_the_options_of_the_page_check_finds_nothing_that_fails(tmp_path: Path) -> None:
+    said = Engine(None, tmp_path).run(
+        *("run", "--rm", "--network", "host", "--read-only"),
+        *("--ulimit", "nofile=16384:16384", "--ulimit", "nproc=16384:16384"),
+        *(*options_of("Run as root"), IMAGE, "cellblock", "check"),
+    )
+    assert re.search(r"^PASS +deploy and call", said, re.MULTILINE), said
+    assert "CAUTION  cgroup" not in said
+
+
+@pytest.mark.parametrize("lack", ["nothing", "no volume"])
+def test_a_container_that_lacks_what_it_needs_ends_with_one_line(lack: str, tmp_path: Path) -> None:
+    options, _ = LACKING[lack]
+    said = Engine(None, tmp_path).run(
+        *("run", "--rm", "--network", "host", "--read-only"),
+        *("--ulimit", "nofile=16384:16384", "--ulimit", "nproc=16384:16384"),
+        *(*options, IMAGE, "sh", "-c", "cellblock serve 2>&1; true"),
+    )
+    errors = [line for line in said.splitlines() if " INFO " not in line]
+    assert len(errors) == 1 and errors[0].startswith("cellblock: cannot "), said

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import json
+import re
 import secrets
 import time
 from collections import Counter
@@ -164,6 +165,16 @@ def _settled(field: Field, wanted: dict[str, int] | None) -> dict[str, int]:
         now = held(field.server)
         if now != seen:
             seen, since = now, time.monotonic()
-        if wanted is None and time.monotonic() > since + STEADY_SECONDS:
+        is_steady = wanted is None and time.monotonic() > since + STEADY_SECONDS
+        if is_steady and not _cells_growing(field.server):
             break
     return seen
+
+
+def _cells_growing(server: Server) -> int:
+    """Cells whose processes are there, and whose descriptors are not all: two follow once they are ready.
+
+    Translated, that takes longer than STEADY_SECONDS.
+    """
+    text = server.client.get("/metrics").text
+    return int(float(re.findall(r'^cellblock_cells\{state="growing"\} (\S+)$', text, re.MULTILINE)[0]))

@@ -155,7 +155,7 @@ def limit(which: int, value: int) -> None:
 def kept_hardening(folder: Path) -> None:
     """Of the unit that we ship, what the kernel or a filter enforces."""
     protect_kernel(folder)
-    keeps = (0, 1, 3, 5, 6, 7, 8, 10, 21, 24, 27, 31)
+    keeps = (0, 1, 5, 6, 7, 8, 10, 21, 24, 27, 31)
     sys_.drop_bounding_set(keeps)
     ctypes.CDLL(None).prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
     restrict_suid_sgid(folder)
@@ -172,7 +172,7 @@ RESTRICTIONS: dict[str, Callable[[Path], object]] = {
     "SystemCallFilter without @resources": lambda _: refused("setpriority", "sched_setaffinity"),
     "SystemCallFilter without @mount": lambda _: refused("mount", "fsopen", "open_tree", "move_mount"),
     "ProtectHostname": lambda _: refused("sethostname"),
-    "CapabilityBoundingSet without CAP_KILL": lambda _: bounding_set(sys_.CAP_KILL),
+    "no CAP_KILL": lambda _: bounding_set(sys_.CAP_KILL),
     "CapabilityBoundingSet": lambda _: bounding_set(sys_.CAP_KILL, sys_.CAP_SETUID),
     "PrivateUsers": private_users,
     "PrivateDevices": lambda _: bounding_set(CAP_MKNOD),
@@ -194,7 +194,7 @@ RESTRICTIONS: dict[str, Callable[[Path], object]] = {
 
 # Who has executed nothing since keeps what the bounding set took.
 NEEDS_EXEC = (
-    "CapabilityBoundingSet", "CapabilityBoundingSet without CAP_KILL", "PrivateDevices", "what our unit keeps",
+    "CapabilityBoundingSet", "no CAP_KILL", "PrivateDevices", "what our unit keeps",
 )  # fmt: skip
 PRINTS = "from tests.support.restricted import tell; tell()"
 

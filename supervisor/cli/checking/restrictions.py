@@ -55,7 +55,8 @@ TABLE = (
         "mounts",
         attempts.mounts,
         "cells cannot have a root of their own",
-        "allow @mount in SystemCallFilter=, and CAP_SYS_ADMIN in CapabilityBoundingSet=",
+        "allow @mount in SystemCallFilter=, and CAP_SYS_ADMIN in CapabilityBoundingSet=; "
+        "in a container: --cap-add SYS_ADMIN",
         is_fatal=False,
     ),
     Restriction(
@@ -70,13 +71,14 @@ TABLE = (
         "host name",
         attempts.host_name,
         "fronts and cells cannot have a host name of their own, and do not start",
-        "remove ProtectHostname=, and allow @privileged in SystemCallFilter=",
+        "remove ProtectHostname=, and allow @privileged in SystemCallFilter=; "
+        "in a container: --cap-add SYS_ADMIN",
     ),
     Restriction(
         "capabilities",
         attempts.capabilities,
         "root may not do what a server does as root",
-        "add them to CapabilityBoundingSet=, as in deploy/cellblock.service",
+        "add them to CapabilityBoundingSet=, as in deploy/cellblock.service; in a container: --cap-add",
         for_root=True,
     ),
     Restriction(
@@ -84,14 +86,15 @@ TABLE = (
         attempts.user_ids,
         "fronts and cells cannot have user ids of their own",
         "remove PrivateUsers=, or allow CAP_SETUID and CAP_SETGID in CapabilityBoundingSet= and @privileged "
-        "in SystemCallFilter=",
+        "in SystemCallFilter=; in a container: --cap-add SETUID,SETGID",
         for_root=True,
     ),
     Restriction(
         "own devices",
         attempts.devices,
         "cells share the host's /dev/null, and its locks",
-        "remove PrivateDevices=, and allow CAP_MKNOD in CapabilityBoundingSet=",
+        "remove PrivateDevices=, and allow CAP_MKNOD in CapabilityBoundingSet=; "
+        "in a container: --cap-add MKNOD,SYS_ADMIN",
         is_fatal=False,
         for_root=True,
     ),
