@@ -13,6 +13,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.machine.container_root import PROFILE, container_root
+from tests.machine.debian_root import MachineMissing, missing
+from tests.machine.in_qemu import steps_in_qemu
 from tests.support.engine import IMAGE, Container, Engine, has_podman, layers_of
 from tests.support.server import Server
 
@@ -25,6 +28,8 @@ import numpy
 def handle(req):
     return {"body": {"user": os.getuid(), "pid": os.getpid(), "sum": int(numpy.arange(5).sum())}}
 """
+CGROUP_VERSION = 1 if Path("/sys/fs/cgroup/memory").is_dir() else 2
+CONTAINER_STEPS = ROOT / "tests/machine/container-steps"
 COMPILERS = ("cc", "gcc", "g++", "c++", "clang", "make", "ld", "as", "cargo", "go")
 
 pytestmark = [
@@ -34,7 +39,7 @@ pytestmark = [
 ]
 
 
-def options_of(title: str) -> list[str]:
+def options_of(title: str, cgroup_version: int = CGROUP_VERSION) -> list[str]:
     """The options of the command below that title of the page, without those that every test gives itself."""
     section = PAGE.split(f"## {title}\n")[1].split("\n## ")[0]
     (command,) = re.findall(r"```sh\npodman run (.*?)```", section, re.DOTALL)
@@ -43,8 +48,9 @@ def options_of(title: str) -> list[str]:
     for option, value in itertools.pairwise(words):
         if option in ("--cap-drop", "--cap-add", "--security-opt"):
             options += [option, value.replace("seccomp=seccomp/", f"seccomp={ROOT}/seccomp/")]
-        elif option == "--volume" and value.startswith("/sys/"):
-            options += [option, value]
+    if "unmask=/sys/fs/cgroup" in options and "instead" in section and cgroup_version == 1:
+        # As the page says of cgroup v1.
+        options += re.findall(r"`(--volume) (/sys/fs/cgroup:\S+)` instead", section)[0]
     return options
 
 
@@ -97,6 +103,27 @@ def test_it_serves_as_pid_1_in_tier_a_read_only_and_ends_when_it_is_told(
     if kind == "rootful":
         assert layers == layers_of(server.client)
     assert served.stop() == 0
+
+
+@pytest.mark.timeout(2 * 3600)
+def test_on_cgroup_v2_it_does_the_same_rootful_and_rootless_and_every_cell_has_its_limits(
+    tmp_path: Path,
+) -> None:
+    """In a virtual machine: Debian's kernel and podman, with the options of the page (container-steps)."""
+    if why := missing():
+        pytest.skip(why)
+    of_guest = {
+        who: [word.replace(f"{ROOT}/seccomp/container.json", PROFILE) for word in options_of(title, 2)]
+        for who, title in (("rootful", "Run as root"), ("rootless", "Run as an ordinary user"))
+    }
+    root = container_root(tmp_path, IMAGE, of_guest)
+    try:
+        said = steps_in_qemu(root, tmp_path, CONTAINER_STEPS)
+    except MachineMissing as error:
+        pytest.skip(str(error))
+    finally:
+        shutil.rmtree(root, ignore_errors=True)  # gigabytes
+    assert "\nall steps hold\n" in said, said
 
 
 def test_no_compiler_is_in_it(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import shutil
@@ -70,6 +71,18 @@ def mirror() -> list[str]:
     return found[:1]
 
 
+def debootstrapped(suite: str, path: Path, packages: str) -> None:
+    """A minimal Debian with these packages; of CELLBLOCK_TEST_ROOTS, a folder, if one is kept there."""
+    kept = os.environ.get("CELLBLOCK_TEST_ROOTS")
+    name = f"{suite}-{hashlib.sha256(packages.encode()).hexdigest()[:8]}"
+    made = Path(kept) / name if kept else path
+    if not (made / "usr").is_dir():
+        command = ("debootstrap", "--variant=minbase", f"--include={packages}", suite, str(made))
+        ran(*command, *mirror(), seconds=INSTALL_SECONDS)
+    if made != path:
+        ran("cp", "-a", str(made), str(path), seconds=INSTALL_SECONDS)
+
+
 class DebianRoot:
     """A root of ``suite`` in ``folder``: its directory /opt/cellblock is this checkout's committed state."""
 
@@ -78,13 +91,7 @@ class DebianRoot:
         self.path = folder / "root"
         self.configuration = {"CONTAINERS_CONF": str(folder / "containers.conf")}
         (folder / "containers.conf").write_text("[containers]\ndefault_ulimits = []\n")
-        base = os.environ.get("CELLBLOCK_TEST_ROOTS")
-        kept = Path(base) / suite if base else self.path
-        if not (kept / "usr").is_dir():
-            made = ("debootstrap", "--variant=minbase", f"--include={PACKAGES}", suite, str(kept), *mirror())
-            ran(*made, seconds=INSTALL_SECONDS)
-        if kept != self.path:
-            ran("cp", "-a", str(kept), str(self.path), seconds=INSTALL_SECONDS)
+        debootstrapped(suite, self.path, PACKAGES)
         self._as_this_machine()
         place = self.path / "opt/cellblock"
         ran("git", "clone", "--quiet", "--no-hardlinks", str(REPOSITORY), str(place))
