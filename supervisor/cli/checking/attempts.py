@@ -22,7 +22,6 @@ from supervisor.warden.jail import _host_syscalls as sys_
 from supervisor.warden.jail.cgroup_hierarchies import LIMIT_FILES, read_own_places
 from supervisor.warden.jail.device_nodes import own_devices
 from supervisor.warden.jail.probes import PROBES
-from worker import _syscalls as worker_sys
 
 # Bits of CapEff (linux/capability.h) that a server of root's needs; the unit's bounding set says for what.
 # CAP_SYS_ADMIN is not among them: without it cells have no mounts of their own, and the tier is B.
@@ -173,7 +172,7 @@ def system_calls(_: Settings) -> str:
             raise
     sys_.session_keyring()
     try:
-        worker_sys.join_new_keyring()
+        sys_.join_new_keyring()
     except OSError as error:
         if error.errno not in NOT_IN_THIS_KERNEL:
             raise
