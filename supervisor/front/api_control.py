@@ -5,8 +5,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 from supervisor.front.telemetry.survey import Survey
 
@@ -16,8 +15,7 @@ DEFAULT_TEMPLATE = "python3-http"  # a function's ``template`` that stands for t
 Status = Literal["Pending", "Building", "Running", "Failed"]
 
 
-@dataclass(frozen=True)
-class BundleCheck:
+class BundleCheck(NamedTuple):
     """What a throw-away cell of the wanted runtime says of a bundle that it compiled and did not run.
 
     ``message`` and ``line`` (in handler.py, from 1) say what is wrong if ``ok`` is false.
@@ -29,8 +27,7 @@ class BundleCheck:
     entry: str | None = None
 
 
-@dataclass(frozen=True)
-class Standing:
+class Standing(NamedTuple):
     """A function just now: its instances over all fronts, and those of them that answer.
 
     The last start of ``failed_version`` failed for ``reason``, that of ``ready_version`` succeeded; 0 for

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Generic, Literal, TypeVar
+from typing import Any, Generic, Literal, NamedTuple, TypeVar
 
 FunctionKey = tuple[str, str]  # space and name
 ValueKind = Literal["secret", "variable"]
 T = TypeVar("T")
 
 
-@dataclass(frozen=True)
-class Content:
+class Content(NamedTuple):
     """All that a tenant can change about a function; equal contents are one version."""
 
     digest: str
@@ -22,8 +21,7 @@ class Content:
     options: dict[str, Any]
 
 
-@dataclass(frozen=True)
-class Version:
+class Version(NamedTuple):
     """An immutable version of a function; ``number`` counts from 1 within the function."""
 
     number: int
@@ -31,8 +29,7 @@ class Version:
     created_at: datetime
 
 
-@dataclass(frozen=True)
-class StoredFunction:
+class StoredFunction(NamedTuple):
     """A function with its active version.  Times are UTC without a zone."""
 
     id: str
@@ -43,8 +40,7 @@ class StoredFunction:
     updated_at: datetime
 
 
-@dataclass(frozen=True)
-class Deployment:
+class Deployment(NamedTuple):
     """What a front needs of a function's active version to answer its calls."""
 
     function_id: str
@@ -57,8 +53,7 @@ class Deployment:
     options: dict[str, Any]
 
 
-@dataclass(frozen=True)
-class Page(Generic[T]):
+class Page(NamedTuple, Generic[T]):
     """A part of a list, in order, and whether there is more on either side."""
 
     items: tuple[T, ...]

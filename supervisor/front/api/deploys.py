@@ -10,7 +10,6 @@ from __future__ import annotations
 import base64
 import binascii
 import string
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -49,7 +48,7 @@ async def create(
         options=wanted.options.named(),
     )
     _check_settings(context, content)
-    content = replace(content, digest=await context.blocking(_add, context, wanted.source.code))
+    content = content._replace(digest=await context.blocking(_add, context, wanted.source.code))
     await _check_bundle(context, content)
     await _keep_bundle(context, content.digest)
 
@@ -82,7 +81,7 @@ async def change(
         if wanted.source is not None:
             if digest is None:  # once, however often it is merged
                 digest = await context.blocking(_add, context, wanted.source.code)
-            content = replace(content, digest=digest)
+            content = content._replace(digest=digest)
         before = found.active.content
         if (content.template, content.digest) != (before.template, before.digest):
             if wanted.source is None:

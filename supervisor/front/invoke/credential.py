@@ -8,8 +8,7 @@ import hmac
 import logging
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from supervisor.errors import PlatformError
 from supervisor.front.invoke.wrong_tokens import LINE_EVERY_S, WrongTokens
@@ -25,8 +24,7 @@ SLOWED_MOST = 256
 WHY = "send the header 'Authorization: Bearer <token>' with a token of this server"
 
 
-@dataclass(frozen=True)
-class Principal:
+class Principal(NamedTuple):
     """A caller whose credential was recognised."""
 
     name: str
