@@ -147,6 +147,7 @@ def main() -> None:
     gc.collect()
     gc.freeze()
     fillers = _fill_small_blocks()  # noqa: F841 - kept
+    sys_.fill_heap()
     if has_huge_pages:
         _keep_small_pages()
     zygote = os.getpid()
