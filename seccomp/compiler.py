@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from seccomp.profile import Action, ActionKind, Argument, Op, Profile, SyscallRule
 from seccomp.tables import NUMBERS
@@ -57,8 +57,7 @@ class CompileError(ValueError):
     """A profile that cannot be compiled: it is for another machine, or its program is too long."""
 
 
-@dataclass(frozen=True)
-class Range:
+class Range(NamedTuple):
     """Consecutive numbers with the same decision, from ``first`` to the next range's first."""
 
     first: int
@@ -145,17 +144,17 @@ def _block(program: _Program, decision: Decision) -> int:
             if argument.op is Op.MASKED_EQ:
                 label = program.add(_AND, argument.value)
             # No load if the rule before has left the same argument loaded.
-            if argument is arguments[0] and position and _leaves(rules[position - 1][0]) == argument.index:
+            if argument is arguments[0] and position and _leaves(rules[position - 1][0]) == argument.position:
                 fits = label
                 continue
-            fits = label = program.add(_LOAD, _ARGS + _ARG_BYTES * argument.index)
+            fits = label = program.add(_LOAD, _ARGS + _ARG_BYTES * argument.position)
     return label
 
 
 def _leaves(arguments: Sequence[Argument]) -> int | None:
     """The argument that is certainly still loaded when these conditions were not met."""
     if len(arguments) == 1 and arguments[0].op is not Op.MASKED_EQ:
-        return arguments[0].index
+        return arguments[0].position
     return None
 
 

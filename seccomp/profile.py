@@ -13,9 +13,8 @@ from __future__ import annotations
 import enum
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from seccomp.tables import is_known
 
@@ -57,8 +56,7 @@ class Op(enum.Enum):
     MASKED_EQ = "SCMP_CMP_MASKED_EQ"
 
 
-@dataclass(frozen=True)
-class Action:
+class Action(NamedTuple):
     """What a filter does with a call; ``errno`` is 0 unless the kind is ERRNO."""
 
     kind: ActionKind
@@ -70,18 +68,16 @@ class Action:
         return self.kind.value | self.errno
 
 
-@dataclass(frozen=True)
-class Argument:
-    """A condition on argument ``index``; for MASKED_EQ ``(argument & value) == value_two``."""
+class Argument(NamedTuple):
+    """A condition on argument number ``position``; for MASKED_EQ ``(argument & value) == value_two``."""
 
-    index: int
+    position: int
     op: Op
     value: int
     value_two: int = 0
 
 
-@dataclass(frozen=True)
-class SyscallRule:
+class SyscallRule(NamedTuple):
     """The ``action`` for a call of one of ``names`` that fits all of ``arguments``."""
 
     names: tuple[str, ...]
@@ -90,8 +86,7 @@ class SyscallRule:
     why: str
 
 
-@dataclass(frozen=True)
-class Profile:
+class Profile(NamedTuple):
     """A whole profile; it can be compiled for ``machines``."""
 
     name: str
@@ -134,7 +129,7 @@ def _variant(where: str, name: str, content: Mapping[str, Any]) -> Profile:
     own = _rules(where, content)
     replaced = {one for rule in own for one in rule.names}
     kept = [
-        replace(rule, names=tuple(one for one in rule.names if one not in replaced)) for rule in base.rules
+        rule._replace(names=tuple(one for one in rule.names if one not in replaced)) for rule in base.rules
     ]
     rules = (*(rule for rule in kept if rule.names), *own)
     return _checked(where, Profile(name, base.default, base.machines, rules))

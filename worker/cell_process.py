@@ -12,7 +12,7 @@ whatever is left in its pid namespace.
 import os
 import select
 import signal
-from typing import NoReturn
+from typing import Callable, NoReturn
 
 from . import _syscalls as sys_
 from .fresh.keeper import Keeper
@@ -52,6 +52,10 @@ SIGNALS = {
     "thaw": (-1, signal.SIGCONT),
 }
 
+# ``serve.loop.run``, which the zygote passes on: ``serve`` is a layer above this one, and an import here
+# would copy 30 pages in each worker.
+Serve = Callable[[bool, int], None]
+
 
 def fail(materials: Materials, step: str, reason: str, is_breach: bool = False) -> None:
     """Tell the warden why there will be no cell, unless the socket is closed already, and exit."""
@@ -62,8 +66,8 @@ def fail(materials: Materials, step: str, reason: str, is_breach: bool = False) 
         os._exit(1)
 
 
-def run_pid_1(materials: Materials) -> None:
-    """The whole life of pid 1, and in its child that of the worker.  Never returns."""
+def run_pid_1(materials: Materials, serve: Serve) -> None:
+    """The whole life of pid 1, and in its child that of the worker, which ends in ``serve``.  No return."""
     setup = materials.setup
     try:
         # With CLONE_PARENT our parent is the warden itself.
@@ -77,11 +81,6 @@ def run_pid_1(materials: Materials) -> None:
         lockdown.run(lockdown.BUILD if materials.has_namespaces else bare_lockdown.BUILD, materials)
         sys_.prctl(sys_.PR_SET_DUMPABLE, 0)
         sys_.prctl(sys_.PR_SET_PDEATHSIG, signal.SIGKILL)
-        # The kernel delivers to pid 1 only signals with a handler.  From here SIGCHLD wakes the poll below.
-        wake_read, wake_write = os.pipe()
-        os.set_blocking(wake_write, False)
-        signal.set_wakeup_fd(wake_write, warn_on_full_buffer=False)
-        signal.signal(signal.SIGCHLD, lambda *_: None)
         materials.parent_pid = os.getpid()
         # Hangs up when the worker has closed all that is not its own: from then on the socket is ours alone.
         sealed_read, materials.sealed_fd = os.pipe()
@@ -92,9 +91,13 @@ def run_pid_1(materials: Materials) -> None:
         kept = KeptDescriptors(materials.shared_fds)
         worker_pid = os.fork()
         if worker_pid == 0:
-            signal.set_wakeup_fd(-1)
-            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-            _run_worker(materials)
+            _run_worker(materials, serve)
+        # The kernel delivers to pid 1 only signals with a handler.  From here SIGCHLD wakes the poll below.
+        # Not before the fork: the worker would have to undo it, which copies 50 pages.
+        wake_read, wake_write = os.pipe()
+        os.set_blocking(wake_write, False)
+        signal.set_wakeup_fd(wake_write, warn_on_full_buffer=False)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
         if materials.has_namespaces:
             warmup.rehearse_placing(materials)
     except LockdownError as error:
@@ -208,15 +211,12 @@ def _signal(worker_pid: int, name: str) -> None:
         pass  # it has just exited; SIGCHLD will tell
 
 
-def _run_worker(materials: Materials) -> None:
+def _run_worker(materials: Materials, serve: Serve) -> None:
     """Blank until tied, then locked down, then the loop.  Never returns."""
-    from .serve import loop  # the zygote has imported it; not above, for serve is a layer above this one
-
     os.umask(UMASK)
     if materials.network != "none":
         network_refusals.allow()
-    # In most cells this is right already, and a third of a millisecond is not the first caller's.
-    _be_at_home(home := materials.tie.tmp_dir)
+    home = materials.tie.tmp_dir  # the zygote's environment names it: to set it here would copy 60 pages
     try:
         warmup.rehearse()
         warmup.rehearse_tying(materials)
@@ -241,7 +241,7 @@ def _run_worker(materials: Materials) -> None:
         fail(materials, error.step, str(error), error.is_breach)
     except BaseException as error:  # as above
         fail(materials, "tie", repr(error))
-    loop.run(materials.forks_calls, materials.tie.memory_bytes)
+    serve(materials.forks_calls, materials.tie.memory_bytes)
 
 
 def _be_at_home(folder: str) -> None:

@@ -147,12 +147,13 @@ def main() -> None:
     gc.collect()
     gc.freeze()
     fillers = _fill_small_blocks()  # noqa: F841 - kept
+    sys_.fill_heap()
     if has_huge_pages:
         _keep_small_pages()
     zygote = os.getpid()
     try:
         control.send(_packed(Ready(missing)))
-        _serve(control)
+        _serve(control, importlib.import_module(".serve.loop", __package__).run)
     except ConnectionError:
         if os.getpid() != zygote:
             raise
@@ -160,7 +161,7 @@ def main() -> None:
     os._exit(0)
 
 
-def _serve(control: socket.socket) -> None:
+def _serve(control: socket.socket, serve: cell_process.Serve) -> None:
     """Clone a cell for each message until the warden hangs up."""
     while True:
         data, ancillary, _, _ = control.recvmsg(MESSAGE_MAX_BYTES, ANCILLARY_BYTES)
@@ -172,7 +173,7 @@ def _serve(control: socket.socket) -> None:
                 descriptors.frombytes(payload[: len(payload) - len(payload) % 4])
         # The one message that a zygote hears.
         spawn = ZYGOTE.decode(TO_ZYGOTE, msgpack.unpackb(data), len(descriptors))
-        _spawn(control, spawn, list(descriptors))
+        _spawn(control, spawn, list(descriptors), serve)
 
 
 def _packed(message: Any) -> bytes:
@@ -180,7 +181,7 @@ def _packed(message: Any) -> bytes:
     return data
 
 
-def _spawn(control: socket.socket, spawn: Spawn, descriptors: List[int]) -> None:
+def _spawn(control: socket.socket, spawn: Spawn, descriptors: List[int], serve: cell_process.Serve) -> None:
     network, tier = spawn.network, spawn.tier
     outer_ids = (os.getuid(), os.getgid())
     flags = sys_.CLONE_PARENT
@@ -199,7 +200,7 @@ def _spawn(control: socket.socket, spawn: Spawn, descriptors: List[int]) -> None
         request_fd, reply_fd, stdout_fd, stderr_fd, word_fd = pipes
         pipes_of_the_cell = (request_fd, reply_fd, stdout_fd, stderr_fd, word_fd)
         cell_process.run_pid_1(
-            Materials(socket.socket(fileno=setup), pipes_of_the_cell, network, tier, outer_ids)
+            Materials(socket.socket(fileno=setup), pipes_of_the_cell, network, tier, outer_ids), serve
         )
         os._exit(1)  # run_pid_1 never returns; if it did, this process would serve as a zygote
     for descriptor in descriptors:

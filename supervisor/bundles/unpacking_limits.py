@@ -11,7 +11,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import IO, Any, NoReturn, Protocol
+from typing import IO, Any, NamedTuple, NoReturn, Protocol
 
 from supervisor.errors import PlatformError, shown
 
@@ -47,16 +47,14 @@ class ByteStream(Protocol):
         """At most ``size`` bytes."""
 
 
-@dataclass(frozen=True)
-class BundleLimits:
+class BundleLimits(NamedTuple):
     """The most that may come out: bytes of all files together, and the number of files and folders."""
 
     max_bytes: int
     max_entries: int
 
 
-@dataclass(frozen=True)
-class ArchiveEntry:
+class ArchiveEntry(NamedTuple):
     """A file or a folder; ``chunks`` gives a file's content once, before the next entry is asked for."""
 
     path: str

@@ -5,8 +5,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 from supervisor.front.telemetry.survey import Survey
 
@@ -17,8 +16,7 @@ ChangeKind = Literal["space", "credentials", "quotas", "sealing"]
 Status = Literal["Pending", "Building", "Running", "Failed"]
 
 
-@dataclass(frozen=True)
-class BundleCheck:
+class BundleCheck(NamedTuple):
     """What a throw-away cell of the wanted runtime says of a bundle that it compiled and did not run.
 
     ``message`` and ``line`` (in handler.py, from 1) say what is wrong if ``ok`` is false.
@@ -30,8 +28,7 @@ class BundleCheck:
     entry: str | None = None
 
 
-@dataclass(frozen=True)
-class Standing:
+class Standing(NamedTuple):
     """A version just now: its instances over all fronts, and those of them that answer.
 
     ``failed_version`` is its number if its last start failed, for ``reason``; ``ready_version`` is its number

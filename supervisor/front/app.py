@@ -15,7 +15,7 @@ import socket
 import time
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from supervisor.bundles.bundle_store import BundleStore
 from supervisor.front import health
@@ -64,8 +64,7 @@ Send = Callable[[dict[str, Any]], Awaitable[None]]
 TOLD_SECONDS = 5.0
 
 
-@dataclass(frozen=True)
-class FrontConfig:
+class FrontConfig(NamedTuple):
     """The configuration that the warden gives to gunicorn, and gunicorn to each worker."""
 
     control_fd: int

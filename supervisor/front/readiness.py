@@ -11,8 +11,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from supervisor.errors import BREACHED, PlatformError
 from supervisor.front.warden_link import WardenLink
@@ -29,8 +29,7 @@ ROOM_LEAST_BYTES = 32 << 20
 FILES_LEAST = 100
 
 
-@dataclass(frozen=True)
-class Problem:
+class Problem(NamedTuple):
     """A part that fails."""
 
     part: str

@@ -12,8 +12,7 @@ import logging
 import os
 import socket
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from supervisor.datagrams import Link, pages
 from supervisor.errors import BREACHED, PlatformError
@@ -92,8 +91,7 @@ class LeaseRefused(PlatformError):
         self.is_importing = is_importing
 
 
-@dataclass(frozen=True)
-class Lease:
+class Lease(NamedTuple):
     """A cell for one version: its name, what a former holder remembered of it, its pipe ends."""
 
     cell: str

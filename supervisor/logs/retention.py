@@ -14,7 +14,7 @@ from __future__ import annotations
 import heapq
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from supervisor.logs.layout import Segment
 from supervisor.logs.log_record import NS_PER_SECOND, RecordKind
@@ -27,8 +27,7 @@ OTHER_SHARE = 8
 DISK_BLOCK_BYTES = 4096
 
 
-@dataclass(frozen=True)
-class Retention:
+class Retention(NamedTuple):
     """How much is kept: seconds since the last record of a segment, and bytes on disk.
 
     ``function_bytes`` bounds what a function wrote, ``reports_bytes`` each other kind of it.

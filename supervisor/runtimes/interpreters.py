@@ -14,9 +14,8 @@ import subprocess
 import sys
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 # The versions that worker/ and function/ run on; docs/decisions.md says why these.
 SUPPORTED_MINORS: tuple[int, ...] = (9, 10, 11, 12, 13)
@@ -43,8 +42,7 @@ print(json.dumps({
 """
 
 
-@dataclass(frozen=True)
-class Interpreter:
+class Interpreter(NamedTuple):
     """One interpreter that answered: ``name`` such as ``python3.11``, ``version`` such as ``3.11.7``.
 
     ``python`` is the real binary, never a virtual environment's link; ``host_dirs`` are the folders

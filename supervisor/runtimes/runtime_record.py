@@ -11,9 +11,8 @@ import logging
 import os
 import re
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from supervisor.errors import ConfigurationError
 from supervisor.runtimes.interpreters import SUPPORTED_MINORS, own_runtime_name
@@ -26,8 +25,7 @@ _RECORD_MAX_BYTES = 64 * 1024
 _log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class Runtime:
+class Runtime(NamedTuple):
     """What functions run on: an interpreter and its libraries.
 
     ``python`` is the real binary.  ``libraries`` becomes one entry of ``sys.path`` in a cell.  ``host_dirs``
@@ -43,8 +41,7 @@ class Runtime:
     full: bool
 
 
-@dataclass(frozen=True)
-class RuntimeRecord:
+class RuntimeRecord(NamedTuple):
     """``runtime.json``: a :class:`Runtime`, and the lock that its libraries were installed from.
 
     ``libraries`` is the name of a folder beside the file; ``lock_digest`` is the lock's SHA-256 in hex.
@@ -78,7 +75,7 @@ class RuntimeRecord:
     def as_json(self) -> str:
         """The text of the file."""
         values = {
-            **asdict(self),
+            **self._asdict(),
             "python": str(self.python),
             "host_dirs": [str(path) for path in self.host_dirs],
         }

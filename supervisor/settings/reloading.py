@@ -5,7 +5,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields, replace
+from typing import NamedTuple
 
 from supervisor.settings.declarations import Settings, live_names
 
@@ -13,8 +14,7 @@ LIVE = live_names(Settings)
 NAMES = tuple(sorted(each.name for each in fields(Settings)))
 
 
-@dataclass(frozen=True)
-class SettingsChange:
+class SettingsChange(NamedTuple):
     """``settings`` are in force from now on; ``changed`` are new in them, ``deferred`` wait for a restart."""
 
     settings: Settings

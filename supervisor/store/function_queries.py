@@ -6,7 +6,6 @@ No function here begins or ends a transaction; ``Store`` does.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -140,7 +139,7 @@ def deploy(
     if found.active.content == content:
         if label is not None:
             label_queries.put(connection, found.id, found.name, found.active.number, label)
-            found = replace(found, active=replace(found.active, label=label))
+            found = found._replace(active=found.active._replace(label=label))
         return found, False
     number = (
         1

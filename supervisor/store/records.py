@@ -6,15 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum, auto
-from typing import Any, Generic, Literal, TypeVar
+from typing import Any, Generic, Literal, NamedTuple, TypeVar
 
 FunctionKey = tuple[str, str]  # space and name
 ValueKind = Literal["secret", "variable"]
 T = TypeVar("T")
 
 
-@dataclass(frozen=True)
-class Content:
+class Content(NamedTuple):
     """All that a tenant can change about a function; equal contents are one version."""
 
     digest: str
@@ -24,8 +23,7 @@ class Content:
     options: dict[str, Any]
 
 
-@dataclass(frozen=True)
-class Version:
+class Version(NamedTuple):
     """An immutable version of a function; ``number`` counts from 1 within the function."""
 
     number: int
@@ -61,8 +59,7 @@ class CalledAlias(WantedAlias):
     options: Mapping[int, Mapping[str, Any]]
 
 
-@dataclass(frozen=True)
-class StoredFunction:
+class StoredFunction(NamedTuple):
     """A function with its active version.  Times are UTC without a zone."""
 
     id: str
@@ -73,8 +70,7 @@ class StoredFunction:
     updated_at: datetime
 
 
-@dataclass(frozen=True)
-class Deployment:
+class Deployment(NamedTuple):
     """What a front needs of a function's active version to answer its calls."""
 
     function_id: str
@@ -98,8 +94,7 @@ class Actor:
     address: str = ""
 
 
-@dataclass(frozen=True)
-class Page(Generic[T]):
+class Page(NamedTuple, Generic[T]):
     """A part of a list, in order, and whether there is more on either side."""
 
     items: tuple[T, ...]

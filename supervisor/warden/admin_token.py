@@ -16,8 +16,8 @@ import itertools
 import logging
 import os
 import secrets
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from supervisor.errors import ConfigurationError
 from supervisor.link_messages import TokenKnown, TokenTold
@@ -38,8 +38,7 @@ TOKEN_MOST_CHARS = 4000
 ACK_SECONDS = 2.0
 
 
-@dataclass(frozen=True)
-class AdminToken:
+class AdminToken(NamedTuple):
     """The token, and whether it was made just now."""
 
     text: str

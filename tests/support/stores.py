@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -16,7 +15,7 @@ from supervisor.store import Content, database
 KEY = b"k" * 32
 FIRST = Content("a" * 64, "python3-http", "one", {"A": "1"}, {"timeout": 2.0})
 SECOND = Content("b" * 64, "python3.11", "two", {}, {"public": True})
-THIRD = replace(SECOND, digest="c" * 64)
+THIRD = SECOND._replace(digest="c" * 64)
 
 
 def at_once(*work: Callable[[], Any]) -> list[Any]:

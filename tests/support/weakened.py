@@ -75,7 +75,7 @@ def zygote_launch_of(*arguments):
         path = "/" + name
         if name not in taken | {"proc", "dev", "tmp"} and os.path.isdir(path) and not os.path.islink(path):
             root.read_only[path] = path
-    return dataclasses.replace(launch, root=root)
+    return launch._replace(root=root)
 """
 
 # A directory of the host that was left open, as CVE-2024-21626 left one.

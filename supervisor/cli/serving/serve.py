@@ -10,9 +10,8 @@ import logging
 import os
 import subprocess
 import sys
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from supervisor import server_log
 from supervisor.cli import output
@@ -26,8 +25,7 @@ from supervisor.warden.startup.start_check import TIER_WORDS, tier_to_serve_in
 log = logging.getLogger("cellblock.server")
 
 
-@dataclass(frozen=True)
-class ServeOptions:
+class ServeOptions(NamedTuple):
     """The options of the command line; None for one that is not given."""
 
     data_dir: Path | None = None
@@ -41,7 +39,7 @@ class ServeOptions:
 
     def as_settings(self) -> dict[str, Any]:
         """The options that are settings, folders by their absolute paths."""
-        given = {name: value for name, value in vars(self).items() if name not in ("config", "examples")}
+        given = {name: value for name, value in self._asdict().items() if name not in ("config", "examples")}
         return {name: value.absolute() if isinstance(value, Path) else value for name, value in given.items()}
 
 

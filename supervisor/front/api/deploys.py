@@ -12,7 +12,6 @@ from __future__ import annotations
 import base64
 import binascii
 import string
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -54,7 +53,7 @@ async def create(
         options=wanted.options.named(),
     )
     check_settings(context, content)
-    content = replace(content, digest=await context.blocking(_add, context, wanted.source.code))
+    content = content._replace(digest=await context.blocking(_add, context, wanted.source.code))
     await _check_bundle(context, content)
     await _keep_bundle(context, content.digest)
 
@@ -97,7 +96,7 @@ async def change(
                 seen = found.active.content.digest
             elif found.active.content.digest not in (seen, digest):
                 raise await _lost(context, found)
-            content = replace(content, digest=digest)
+            content = content._replace(digest=digest)
         before = found.active.content
         if (content.template, content.digest) != (before.template, before.digest):
             if wanted.source is None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
 from supervisor.logs import Batch, Cursor, Record
@@ -35,8 +34,7 @@ class Piece(NamedTuple):
     cursor: str
 
 
-@dataclass(frozen=True)
-class RecordFormat:
+class RecordFormat(NamedTuple):
     """Encodes records and events in one form."""
 
     form: Form

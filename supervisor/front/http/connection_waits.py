@@ -6,7 +6,6 @@ A timer per connection would cost every request.  A look at all connections now 
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
 from typing import NamedTuple
 
 
@@ -46,8 +45,7 @@ class Observation(NamedTuple):
     since: float
 
 
-@dataclass(frozen=True)
-class WaitLimits:
+class WaitLimits(NamedTuple):
     """How long a connection may stay in each phase without progress, in seconds."""
 
     keepalive_s: float

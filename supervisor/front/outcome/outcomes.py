@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 # The metric that counts calls, by outcome.
 METRIC = "cellblock_calls_total"
@@ -56,8 +55,7 @@ class Outcome(enum.Enum):
     __hash__ = object.__hash__
 
 
-@dataclass(frozen=True)
-class Classification:
+class Classification(NamedTuple):
     """``statuses`` are those that a caller may see; empty where it sees none or the function's own."""
 
     blame: Blame

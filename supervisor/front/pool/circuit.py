@@ -7,7 +7,7 @@ if it succeeds, the failures are forgotten.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 # The circuit opens at this many failures in a row.  Fewer may be bad luck, and each caller was told why.
 FAILURES_MOST = 5
@@ -16,8 +16,7 @@ FIRST_S = 1.0
 LONGEST_S = 60.0
 
 
-@dataclass(frozen=True)
-class Circuit:
+class Circuit(NamedTuple):
     """``failures`` in a row; no start is tried before ``open_until``, a time on the caller's clock."""
 
     failures: int = 0
@@ -28,7 +27,7 @@ class Circuit:
         failures = self.failures + 1
         excess = failures - FAILURES_MOST
         if excess < 0:
-            return replace(self, failures=failures)
+            return self._replace(failures=failures)
         pause = min(LONGEST_S, FIRST_S * 2.0 ** min(excess, 16))
         return Circuit(failures, now + pause)
 

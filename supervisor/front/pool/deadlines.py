@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from supervisor.front.pool.cell.pending_call import PendingCall
 
@@ -24,8 +24,7 @@ DUMP_SHARE = 0.25
 TELL, LOOK, DUMP, KILL = "tell", "look", "dump", "kill"
 
 
-@dataclass(frozen=True)
-class Step:
+class Step(NamedTuple):
     """The action ``what`` is due ``after_s`` seconds after the call's limit."""
 
     after_s: float

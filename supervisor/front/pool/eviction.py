@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, NamedTuple, Protocol, TypeVar
 
 T = TypeVar("T")
 
@@ -32,8 +31,7 @@ def idle_too_long(free: Iterable[U], not_used_since: float, most: int) -> list[U
     return sorted(idle, key=lambda each: each.last_used)[: max(0, most)]
 
 
-@dataclass(frozen=True)
-class Candidate(Generic[T]):
+class Candidate(NamedTuple, Generic[T]):
     """A serving instance; ``last_used`` is in seconds, ``what`` is the caller's own handle of it.
 
     ``is_kept``: without it the function would have fewer instances than its ``min_instances``.

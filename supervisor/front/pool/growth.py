@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from typing import NamedTuple
 
 # About what it costs to get an instance.  A queue that drains sooner is served best by waiting: more
 # processes for a burst of very short calls would only compete for the CPU.
@@ -14,8 +14,7 @@ STUCK_AFTER_S = 0.02
 FRESH_AHEAD = 2
 
 
-@dataclass(frozen=True)
-class Snapshot:
+class Snapshot(NamedTuple):
     """One front's pool of one version, at one moment; ``typical_s`` is 0.0 until a call has ended."""
 
     waiting: int

@@ -6,19 +6,17 @@ ends for that (``limits_met``).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 
-@dataclass(frozen=True)
-class Life:
+class Life(NamedTuple):
     """The calls that an instance has served, and the seconds since it was READY."""
 
     served: int
     age_s: float
 
 
-@dataclass(frozen=True)
-class Allowance:
+class Allowance(NamedTuple):
     """The most calls and seconds that the operator gives one instance."""
 
     calls: int

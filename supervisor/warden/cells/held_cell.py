@@ -9,8 +9,7 @@ import os
 import signal
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from supervisor.datagrams import Link, LinkClosed, pair
 from supervisor.link_records import CellEnd, CellLimits
@@ -48,8 +47,7 @@ NAMESPACED_SIGNALS = frozenset({"freeze", "thaw"})
 INNER_ROOT, INNER_TENANT = 0, 1000
 
 
-@dataclass(frozen=True)
-class Hooks:
+class Hooks(NamedTuple):
     """Called with a cell when something happens to it.  ``on_end`` always comes, once, and last."""
 
     on_blank: Callable[[Cell], None]

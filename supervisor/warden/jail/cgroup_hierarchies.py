@@ -6,8 +6,8 @@ import contextlib
 import errno
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 READ_BYTES = 4096
 # On v2 a group with processes cannot hand controllers down, so the server moves into this leaf.
@@ -19,8 +19,7 @@ LIMIT_FILES = {
 }
 
 
-@dataclass(frozen=True)
-class CgroupFolder:
+class CgroupFolder(NamedTuple):
     """A group in one hierarchy, by its folder; ``version`` is 1 or 2."""
 
     path: str

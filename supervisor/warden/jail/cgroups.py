@@ -12,8 +12,8 @@ import hashlib
 import logging
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from supervisor.warden.jail import freezer
 from supervisor.warden.jail.cgroup_hierarchies import (
@@ -40,8 +40,7 @@ FREEZER = "freezer"
 OWN_PROCESSES = 1
 
 
-@dataclass(frozen=True)
-class Budget:
+class Budget(NamedTuple):
     """What one cell may use: bytes, processes and threads, cores."""
 
     memory_bytes: int

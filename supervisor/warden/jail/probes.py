@@ -15,7 +15,6 @@ import select
 import signal
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from supervisor import signals
@@ -37,8 +36,7 @@ SECCOMP_ANSWERS = {"kill": 0x80000000, "errno": 0x00050000, "log": 0x7FFC0000}
 FOREIGN_ID = 1_899_999_999
 
 
-@dataclass(frozen=True)
-class Finding:
+class Finding(NamedTuple):
     """Whether the host allows one thing; ``evidence`` is what the probe saw: a value or an errno."""
 
     name: str
@@ -258,7 +256,7 @@ _begun: list[_Child] = []
 def begin() -> None:
     """Start all probes in one child, early, while this process is small and has one thread."""
     with contextlib.suppress(OSError):  # then ``probe_host`` runs them
-        _begun.append(_child(lambda: json.dumps([vars(finding) for finding in _all()]).encode()))
+        _begun.append(_child(lambda: json.dumps([finding._asdict() for finding in _all()]).encode()))
 
 
 def probe_host() -> dict[str, Finding]:

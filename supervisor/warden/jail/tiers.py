@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from supervisor.warden.jail.probes import Finding
 
@@ -72,8 +72,7 @@ REMEDIES: dict[str, str] = {
 }
 
 
-@dataclass(frozen=True)
-class TierVerdict:
+class TierVerdict(NamedTuple):
     """The best tier of a host, and for each better tier the findings that are missing."""
 
     tier: Tier

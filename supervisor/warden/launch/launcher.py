@@ -13,9 +13,8 @@ import signal
 import socket
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 from supervisor.warden.jail import _host_syscalls as sys_
 from supervisor.warden.jail import private_root as root_
@@ -31,8 +30,7 @@ _WORD = TextBound(8192)
 _Id = Annotated[int, IntBound(0, (1 << 32) - 1)]
 
 
-@dataclass(frozen=True)
-class Launch:
+class Launch(NamedTuple):
     """The process to become.  ``uid`` 0 keeps root; ``parent`` is the warden's pid.
 
     Without ``has_root`` (tiers B, C and none) the process stays in the host's root, and ``root`` is ignored.

@@ -34,7 +34,11 @@ LIBRARIES_PLACE = "/opt/libraries"
 
 ZYGOTE_ENVIRONMENT = {
     "PATH": "/usr/bin:/bin",
+    # Four that a function knows; those of a cell with another folder are set in the cell.
     "HOME": "/tmp",  # noqa: S108 - inside the cell
+    "TMPDIR": "/tmp",  # noqa: S108
+    "USER": "cell",
+    "LOGNAME": "cell",
     "LANG": "C.UTF-8",
     "TZ": "UTC",
     "PYTHONDONTWRITEBYTECODE": "1",

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from supervisor.runtimes import Runtime, load_runtimes
 from supervisor.settings.declarations import Settings
@@ -24,8 +24,7 @@ from supervisor.warden.supply.preload import ImportProfile, preloaded_names
 ZygoteKey = tuple[Runtime, Sequence[str], bool, Path | None]
 
 
-@dataclass(frozen=True)
-class PrestartedZygote:
+class PrestartedZygote(NamedTuple):
     """The zygote's process, and the warden's end of its socket."""
 
     pid: int

@@ -7,7 +7,7 @@ asks for a hundred cells is served no sooner than one that asks for one.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from supervisor.warden.supply.blank_target import GROWING_AT_ONCE
 
@@ -19,16 +19,14 @@ ROUNDS_MOST = 8
 BUSY_AFTER_S = 0.05
 
 
-@dataclass(frozen=True)
-class WaitingLease:
+class WaitingLease(NamedTuple):
     """A lease that waits for a cell: its space, and since when (on the clock of ``now``)."""
 
     space: str
     since: float
 
 
-@dataclass(frozen=True)
-class ReclaimPlan:
+class ReclaimPlan(NamedTuple):
     """``number`` cells that fronts shall give up.
 
     Of ``space``, even busy ones after their calls; if ``space`` is "", idle ones of any space.

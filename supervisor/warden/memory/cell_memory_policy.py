@@ -14,7 +14,7 @@ limit of its cgroup bounds that.
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from supervisor.function_limits import MIB
 
@@ -60,8 +60,7 @@ class MemoryVerdict(enum.Enum):
     KILL = "kill"
 
 
-@dataclass(frozen=True)
-class ProcessMemory:
+class ProcessMemory(NamedTuple):
     """The bytes of all processes of a cell, read one by one.
 
     ``resident`` is cheap to read, and counts a shared page in each process.  ``proportional`` divides each
@@ -72,8 +71,7 @@ class ProcessMemory:
     proportional: int | None
 
 
-@dataclass(frozen=True)
-class WatchedCell:
+class WatchedCell(NamedTuple):
     """A leased cell.  ``is_counted``: the kernel counts its memory, so that a look costs microseconds."""
 
     limit_bytes: int
@@ -114,7 +112,7 @@ def suspicious_from(base: ProcessMemory, limit_bytes: int) -> int:
 def begin(limit_bytes: int, now: float, is_counted: bool) -> WatchedCell:
     """The state of a cell that is leased at ``now``."""
     watched = WatchedCell(limit_bytes, now, is_counted)
-    return replace(watched, next_look=now + _pause(watched))
+    return watched._replace(next_look=now + _pause(watched))
 
 
 def after_look(watched: WatchedCell, used: int, now: float) -> WatchedCell:
@@ -123,9 +121,9 @@ def after_look(watched: WatchedCell, used: int, now: float) -> WatchedCell:
     told_used = 0 if used < REARMED_SHARE * watched.limit_bytes else watched.told_used
     if told_used and now - watched.told_at < HEARING_S:
         told_used = max(told_used, used)
-    seen = replace(watched, used=used, peak=max(watched.peak, used), told_used=told_used)
+    seen = watched._replace(used=used, peak=max(watched.peak, used), told_used=told_used)
     every_s = _pause(seen) if has_changed else min(LOOK_SELDOM_S, watched.every_s * 2)
-    return replace(seen, every_s=every_s, next_look=now + every_s)
+    return seen._replace(every_s=every_s, next_look=now + every_s)
 
 
 def top_of(watched: WatchedCell) -> int:
@@ -165,8 +163,7 @@ def verdict_when_held(watched: WatchedCell, is_lifted: bool, now: float) -> Memo
 
 def told(watched: WatchedCell, now: float) -> WatchedCell:
     """The state of a cell that was told at ``now``.  The next look comes soon."""
-    return replace(
-        watched,
+    return watched._replace(
         told_used=watched.used,
         told_at=now,
         has_met=True,
@@ -178,7 +175,7 @@ def told(watched: WatchedCell, now: float) -> WatchedCell:
 def frozen(watched: WatchedCell, is_frozen: bool, now: float) -> WatchedCell:
     """The state of a cell that its front froze or thawed.  The pause between looks starts anew."""
     every_s = _pause(watched)
-    return replace(watched, is_frozen=is_frozen, every_s=every_s, next_look=now + every_s)
+    return watched._replace(is_frozen=is_frozen, every_s=every_s, next_look=now + every_s)
 
 
 def is_news(peak: int, told_peak: int, limit_bytes: int) -> bool:

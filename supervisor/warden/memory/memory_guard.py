@@ -14,8 +14,8 @@ import os
 import select
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
-from typing import TypeVar
+from dataclasses import dataclass, field
+from typing import NamedTuple, TypeVar
 
 from supervisor.function_limits import MIB
 from supervisor.warden.memory import cell_memory_policy, process_memory
@@ -42,8 +42,7 @@ class Excess(enum.Enum):
     OF_ALL = "what all cells together may have, or the host has"
 
 
-@dataclass(frozen=True)
-class GuardHooks:
+class GuardHooks(NamedTuple):
     """What the guard calls for a cell; ``peak`` is in bytes.  ``on_peak`` is called for a new peak only."""
 
     on_tell: Callable[[int], None] = lambda peak: None
@@ -294,7 +293,7 @@ class MemoryGuard:
             cell.told_peak = peak
             cell.hooks.on_peak(peak)
         if verdict is MemoryVerdict.KILL:
-            cell.watched = replace(cell.watched, is_frozen=True)  # no more looks
+            cell.watched = cell.watched._replace(is_frozen=True)  # no more looks
             cell.hooks.on_kill(peak, excess)
         elif verdict is MemoryVerdict.TELL:
             cell.watched = cell_memory_policy.told(cell.watched, now)

@@ -12,8 +12,8 @@ import logging
 import os
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 log = logging.getLogger("cellblock.warden")
 
@@ -22,8 +22,7 @@ LOOK_EVERY_S = 0.5
 FULL_SHARE = 0.75
 
 
-@dataclass(frozen=True)
-class FileOpener:
+class FileOpener(NamedTuple):
     """A cell: how many files it may open, a function that lists its processes, and one that kills it."""
 
     most: int

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from supervisor.link_records import CallsRow, CellEnd, MetricRow, NumberRow, Row
 from supervisor.warden.cells.cell_states import CellState
@@ -21,8 +21,7 @@ CELLS_AT_ONCE = 100
 NOBODY = "-"
 
 
-@dataclass(frozen=True)
-class CellsMost:
+class CellsMost(NamedTuple):
     """What all cells together may have; ``memory_bytes`` 0 where nobody bounds it."""
 
     number: int

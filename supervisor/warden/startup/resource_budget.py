@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from supervisor.function_limits import MIB
 from supervisor.settings.declarations import Settings
@@ -26,8 +26,7 @@ FILES_MOST, FILES_LEAST, FILES_SHARE = 4096 * 64, 16_384, 8
 UNLIMITED = 1 << 62
 
 
-@dataclass(frozen=True)
-class HostResources:
+class HostResources(NamedTuple):
     """What the host has, or the server's own group, whichever is less.  Threads count as processes."""
 
     processes: int
@@ -35,8 +34,7 @@ class HostResources:
     memory_bytes: int
 
 
-@dataclass(frozen=True)
-class ResourceBudget:
+class ResourceBudget(NamedTuple):
     """The limits of all cells together.  ``files`` is that of one instance, over all its processes."""
 
     processes: int

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 K = TypeVar("K")
 # To start a cell, a fork and seven namespaces, takes 4 to 8 ms of processor time.  More cells than this at
@@ -18,8 +17,7 @@ BACKOFF_FIRST_S = 0.1
 BACKOFF_MOST_S = 10.0
 
 
-@dataclass(frozen=True)
-class Demand:
+class Demand(NamedTuple):
     """The cells of one kind: how many there are, and how many are asked for."""
 
     wanted_blank: int

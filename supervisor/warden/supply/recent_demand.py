@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from typing import NamedTuple
 
 # How long a request counts, roughly.  A burst is often followed by another (a deploy of many functions, then
 # their calls; a retry).  But blank cells hold memory that nobody uses, so not longer than some seconds.
@@ -12,8 +12,7 @@ MEMORY_S = 5.0
 ROOM_SHARE = 4
 
 
-@dataclass(frozen=True)
-class RecentDemand:
+class RecentDemand(NamedTuple):
     """An exponentially decaying count of requests for cells: ``level`` is its value at time ``at``."""
 
     level: float = 0.0

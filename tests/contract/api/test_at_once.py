@@ -62,7 +62,7 @@ def test_two_fields_changed_at_once_both_arrive(api, hello, monkeypatch):
             api.store.__class__.deploy(
                 api.store,
                 based_on,
-                type(content)(**{**vars(based_on.active.content), "env": {"A": "1"}}),
+                type(content)(**{**based_on.active.content._asdict(), "env": {"A": "1"}}),
                 *kept,
             )
         return original(based_on, content, *kept)

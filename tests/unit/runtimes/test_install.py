@@ -9,7 +9,6 @@ import re
 import select
 import sys
 import zipfile
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -373,7 +372,7 @@ def test_a_second_installer_is_told_of_the_first_when_its_time_is_up(tmp_path, m
 
 def test_a_place_that_cannot_be_written_is_named(tmp_path):
     (tmp_path / "file").write_text("")
-    interpreter = replace(own_interpreter(), name="python3.9")
+    interpreter = own_interpreter()._replace(name="python3.9")
     with pytest.raises(ConfigurationError, match=r"cannot install runtime python3\.9 in"):
         install_runtime(interpreter, tmp_path / "file", full=False)
 

@@ -144,7 +144,7 @@ def as_json(profile: Profile) -> rules.Json:
                 "names": rule.names,
                 **named(rule.action),
                 "args": [
-                    {"index": one.index, "op": one.op.value, "value": one.value, "valueTwo": one.value_two}
+                    {"index": one.position, "op": one.op.value, "value": one.value, "valueTwo": one.value_two}
                     for one in rule.arguments
                 ],
             }

@@ -13,7 +13,6 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -70,14 +69,14 @@ def expressible(profile: Profile) -> tuple[Profile, set[str], int]:
         names = tuple(name for name in rule.names if rule.arguments or name not in conditional)
         taken += len(rule.names) - len(names)
         if names:
-            kept.append(replace(rule, names=names))
+            kept.append(rule._replace(names=names))
     actions: dict[str, set[int]] = {}
     for rule in kept:
         for name in rule.names:
             actions.setdefault(name, set()).add(rule.action.code)
     mixed = {name for name, codes in actions.items() if len(codes) > 1}
-    kept = [replace(rule, names=tuple(name for name in rule.names if name not in mixed)) for rule in kept]
-    return replace(profile, rules=tuple(rule for rule in kept if rule.names)), mixed, taken
+    kept = [rule._replace(names=tuple(name for name in rule.names if name not in mixed)) for rule in kept]
+    return profile._replace(rules=tuple(rule for rule in kept if rule.names)), mixed, taken
 
 
 def conditions(rule: SyscallRule) -> list[list[Any]]:
@@ -85,11 +84,11 @@ def conditions(rule: SyscallRule) -> list[list[Any]]:
     found: list[list[Any]] = []
     for one in rule.arguments:
         if one.op is Op.EQ:
-            found.append([one.index, rules.LOW, one.value])
+            found.append([one.position, rules.LOW, one.value])
         elif one.op is Op.MASKED_EQ:
-            found.append([one.index, one.value, one.value_two])
+            found.append([one.position, one.value, one.value_two])
         else:
-            found.append([one.index, one.op.name, one.value])
+            found.append([one.position, one.op.name, one.value])
     return found
 
 
@@ -143,7 +142,7 @@ def test_libseccomp_makes_a_filter_with_the_same_answers(name: str, machine: str
 
 @pytest.mark.parametrize("machine", MACHINES)
 def test_libseccomp_has_the_same_numbers(machine: str) -> None:
-    _, numbers = theirs(replace(load("front"), rules=()), machine)
+    _, numbers = theirs(load("front")._replace(rules=()), machine)
     for name, number in NUMBERS[machine].items():
         if numbers[name] >= 0 or (number <= SURELY_KNOWN and name not in LATECOMERS):
             assert numbers[name] == number, name

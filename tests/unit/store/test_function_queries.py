@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -44,7 +43,7 @@ def test_a_name_is_taken_once_in_a_space_and_free_in_another(store):
 
 def test_the_same_content_again_makes_no_version(store):
     made = store.create_function("demo", "hello", FIRST)
-    assert store.deploy(made, replace(FIRST), 20) == (made, False)
+    assert store.deploy(made, FIRST._replace(), 20) == (made, False)
 
 
 @pytest.mark.parametrize(
@@ -59,7 +58,7 @@ def test_the_same_content_again_makes_no_version(store):
 )
 def test_any_change_makes_a_version(store, change):
     made = store.create_function("demo", "hello", FIRST)
-    changed, added = store.deploy(made, replace(FIRST, **change), 20)
+    changed, added = store.deploy(made, FIRST._replace(**change), 20)
     assert (added, changed.active.number, changed.id) == (True, 2, made.id)
 
 

@@ -7,7 +7,6 @@ import sqlite3
 import subprocess
 import sys
 from contextlib import closing
-from dataclasses import replace
 
 import psycopg
 import pytest
@@ -23,8 +22,8 @@ WRITES = 40
 
 
 def test_what_the_store_writes_the_lookups_read(store, lookups):
-    content = replace(
-        FIRST, env={"A": "ü%s?"}, options={"timeout": 2.5, "public": True, "min_instances": None}
+    content = FIRST._replace(
+        env={"A": "ü%s?"}, options={"timeout": 2.5, "public": True, "min_instances": None}
     )
     made = store.create_function("demo", "hello", content)
     store.create_function("other", "hello", SECOND)
@@ -52,7 +51,7 @@ def test_a_name_is_never_part_of_a_statement(store, lookups, hostile):
 
 @pytest.mark.slow
 def test_every_answer_is_of_one_moment_while_another_process_writes(url, store, lookups):
-    store.create_function("demo", "hello", replace(FIRST, digest=f"{1:064x}", env={"N": "1"}))
+    store.create_function("demo", "hello", FIRST._replace(digest=f"{1:064x}", env={"N": "1"}))
     script = (
         "import sys\n"
         "from supervisor.store import Content, Sealer\n"

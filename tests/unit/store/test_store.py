@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 
 import pytest
 
@@ -28,7 +27,7 @@ def test_deploys_from_many_fronts_at_once_give_each_its_own_version(opened):
 
         return deploy
 
-    contents = [replace(FIRST, digest=f"{number:064x}") for number in range(8)]
+    contents = [FIRST._replace(digest=f"{number:064x}") for number in range(8)]
     numbers = at_once(*(deployer(opened(), content) for content in contents))
     assert sorted(numbers) == list(range(2, 10))
     _, page = first.versions("demo", "hello", 100)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import dataclasses
 import re
 from typing import Annotated
 
@@ -175,7 +174,7 @@ async def described(context: Context, function: StoredFunction) -> FunctionOut:
     content = function.active.content
     if content.template not in (DEFAULT_TEMPLATE, *context.control.runtimes()):
         why = f"this server has no runtime {content.template}; deploy with another, or have it installed"
-        standing = dataclasses.replace(standing, failed_version=function.active.number, reason=why)
+        standing = standing._replace(failed_version=function.active.number, reason=why)
     warnings = await context.warnings_of(content)
     return FunctionOut.of(function, context.limits_in_force(content.options), standing, warnings)
 

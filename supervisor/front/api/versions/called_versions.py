@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 
 from supervisor.front.api.versions.version_names import NUMBER
 from supervisor.store import StoredFunction
@@ -21,8 +20,8 @@ def called_version(store: Store, space: str, called: str) -> tuple[StoredFunctio
         return store.function(space, name), None
     if re.fullmatch(NUMBER, qualifier):
         function, version = store.aliases.version(space, name, int(qualifier))
-        return replace(function, active=version), frozenset({version.number})
+        return function._replace(active=version), frozenset({version.number})
     _, alias = store.aliases.one(space, name, qualifier)
     function, version = store.aliases.version(space, name, alias.version)
     serving = {alias.version} if alias.canary is None else {alias.version, alias.canary}
-    return replace(function, active=version), frozenset(serving)
+    return function._replace(active=version), frozenset(serving)

@@ -6,8 +6,7 @@ there, NAME.SPACE.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from supervisor.front.outcome.outcomes import METRIC
 
@@ -15,8 +14,7 @@ Kind = Literal["counter", "gauge", "histogram"]
 OF_A_FUNCTION = ("space", "function")
 
 
-@dataclass(frozen=True)
-class MetricMeaning:
+class MetricMeaning(NamedTuple):
     """One metric; ``unit`` is "" for a number of things."""
 
     name: str

@@ -67,7 +67,7 @@ def test_whatever_is_not_plain_is_left_to_the_library(arguments: list[str]) -> N
 
 def test_each_option_of_serve_can_be_said_plainly(command: Any) -> None:
     names = {parameter.name for parameter in command.params}
-    assert names == set(ServeOptions.__dataclass_fields__)
+    assert names == set(ServeOptions._fields)
     for name in names:
         option = "--" + name.replace("_", "-")
         plain = options_of([option] if name == "insecure_dev" else [option, "1"])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import mmap
 import os
-from dataclasses import replace
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -111,7 +110,7 @@ def test_a_function_within_its_limit_is_never_told_and_never_ended(used: int, no
 
 @given(st.integers(0, 2 * LIMIT))
 def test_no_process_takes_the_room_that_is_left_before_the_next_look(used: int) -> None:
-    watched = replace(begun(), used=2 * LIMIT)
+    watched = begun()._replace(used=2 * LIMIT)
     seen = policy.after_look(watched, used, 10.0)
     if seen.has_met or abs(used - 2 * LIMIT) <= LIMIT >> 8:
         return
