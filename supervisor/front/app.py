@@ -24,6 +24,7 @@ from supervisor.front.following.subscriptions import Subscriptions
 from supervisor.front.functions.directory import Directory
 from supervisor.front.invoke import origins
 from supervisor.front.invoke.call_ids import CallIds
+from supervisor.front.invoke.caller_address import Callers
 from supervisor.front.invoke.credential import Credentials
 from supervisor.front.invoke.gateway import Gateway
 from supervisor.front.invoke.http_call import HttpCall
@@ -124,7 +125,7 @@ class Application:
     """One per front worker.  ``warden_socket`` is set after the worker's fork.
 
     ``settings`` are those that the warden told last.  ``recognise`` says which function a path and headers
-    name.
+    name, ``callers`` whose it is.
     """
 
     call_ids: CallIds  # from the start on
@@ -139,6 +140,7 @@ class Application:
         domain, reach = config.settings.functions_domain, config.settings.functions_reach
         self._domain = origins.Domain(domain, reach) if domain is not None else None
         self.recognise = self._domain.recognise if self._domain else origins.recognise_path
+        self.callers = Callers(config.settings.trusted_proxies)
 
     @property
     def invoke(self) -> Callable[[HttpCall], None]:
@@ -182,7 +184,7 @@ class Application:
         """Make the link, the directory, the gateway and the API on the loop that runs."""
         config, settings = self._config, self._config.settings
         assert self.warden_socket is not None, "no link to the warden"
-        credentials = Credentials(metrics_token_sha256=config.metrics_token_sha256)
+        credentials = Credentials(metrics_token_sha256=config.metrics_token_sha256, callers=self.callers)
         sealer = Sealer(load_or_create_key(settings.front_dir / KEY_NAME))
         lookups = open_lookups(config.store_url, sealer)
         warden = WardenLink(self.warden_socket, settings.queue_seconds, self._warden_lost)

@@ -41,7 +41,8 @@ async def health(
         given = dict(scope["headers"]).get(b"authorization")
         if credentials.principal(given) is None:
             why = "the layers are shown to the administrator"
-            return answers.refused(await credentials.refusal(given, peer_of(scope), why))
+            whose = peer_of(scope), scope["headers"]
+            return answers.refused(await credentials.refusal(given, *whose, why))
         state["layers"] = [layer.as_json() for layer in warden.layers]
     return _as_json(503 if is_breached else 200, state)
 

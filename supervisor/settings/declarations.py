@@ -219,7 +219,8 @@ class SharedSettings:
     )
     trusted_proxies: tuple[str, ...] = _setting(
         (),
-        description="addresses or networks of proxies whose X-Forwarded-For the request log believes",
+        description="addresses or networks of proxies whose X-Forwarded-For says who calls, see "
+        "docs/deployment.md",
     )
     function_logs: bool = _setting(
         False,

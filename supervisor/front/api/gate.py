@@ -84,7 +84,8 @@ class Gate:
         given = [value for name, value in scope["headers"] if name == b"authorization"]
         # Two credentials are refused: a server in between may have checked the other one.
         if len(given) != 1 or self._credentials.principal(given[0]) is None:
-            raise await self._credentials.refusal(given[0] if given else None, peer_of(scope))
+            whose = peer_of(scope), scope["headers"]
+            raise await self._credentials.refusal(given[0] if given else None, *whose)
 
     def _bounded(self, scope: Scope, receive: Receive) -> Receive:
         has_source = _WITH_SOURCE.fullmatch(scope["path"]) is not None

@@ -12,7 +12,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from supervisor.errors import PlatformError
+from supervisor.front.invoke.caller_address import Callers
 from supervisor.front.invoke.wrong_tokens import LINE_EVERY_S, WrongTokens
+from supervisor.front.outcome.answers import Headers
 
 log = logging.getLogger("cellblock.front")
 
@@ -36,10 +38,19 @@ ADMIN = Principal("admin")
 
 
 class Credentials:
-    """Knows the tokens by their digests only, and no administrator before it was told the token's."""
+    """Knows the tokens by their digests only, and no administrator before it was told the token's.
 
-    def __init__(self, admin_token_sha256: bytes = b"", metrics_token_sha256: bytes = b"") -> None:
+    ``callers`` says whose a wrong token is.
+    """
+
+    def __init__(
+        self,
+        admin_token_sha256: bytes = b"",
+        metrics_token_sha256: bytes = b"",
+        callers: Callers | None = None,
+    ) -> None:
         """``metrics_token_sha256`` is b"" where there is no such token."""
+        self.callers = callers or Callers()
         self._admin = admin_token_sha256
         self._metrics = metrics_token_sha256
         self._last_known = b""
@@ -81,17 +92,23 @@ class Credentials:
             return False
         return hmac.compare_digest(hashlib.sha256(token.strip()).digest(), self._metrics)
 
-    async def refusal(self, authorization: bytes | None, peer: str, why: str = WHY) -> PlatformError:
-        """The refusal of a request without a known credential; only a bearer token counts as a guess."""
+    async def refusal(
+        self, authorization: bytes | None, peer: str, headers: Headers, why: str = WHY
+    ) -> PlatformError:
+        """The refusal of a request without a known credential; only a bearer token counts as a guess.
+
+        ``peer`` is the connection's other end, which may be a proxy of ours.
+        """
         if authorization is None or authorization[: len(BEARER)].lower() != BEARER:
             return unauthenticated(why)
         loop = asyncio.get_running_loop()
-        wait_s = self._wrong_tokens.count(peer, loop.time())
+        address = self.callers.address(peer, headers)
+        wait_s = self._wrong_tokens.count(address, loop.time())
         if self._minute is None:
             self._minute = loop.call_later(LINE_EVERY_S, self._tell)
         if not wait_s:
             return unauthenticated(why)
-        if line := self._wrong_tokens.line(peer, loop.time()):
+        if line := self._wrong_tokens.line(address, loop.time()):
             log.warning("%s", line)
         if self._slowed < SLOWED_MOST:
             self._slowed += 1

@@ -149,7 +149,7 @@ class Gateway:
         self._keep(self._loop.create_task(self._refuse_stranger(call)))
 
     async def _refuse_stranger(self, call: HttpCall) -> None:
-        refusal = await self._credentials.refusal(call.authorization, call.connection.peer)
+        refusal = await self._credentials.refusal(call.authorization, call.connection.peer, call.headers)
         if not call.is_closed:
             self.refuse(call, refusal)
 

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import random
+import signal
+import subprocess
+import sys
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -13,7 +17,7 @@ from supervisor.store import Sealer, open_lookups
 from supervisor.store.sealing import load_key
 from supervisor.store.store import open_store
 from tests.contract.backup.test_backup import run
-from tests.support.server import SPACE, Server
+from tests.support.server import REPOSITORY, SPACE, Server
 
 pytestmark = [pytest.mark.needs_root, pytest.mark.slow]
 
@@ -80,8 +84,11 @@ def judged(front: Path, folder: Path, earliest: int, latest: int) -> None:
         lookups.close()
 
 
+MANY = pytest.param(50, marks=[pytest.mark.proof, pytest.mark.timeout(1800)])
+
+
 @pytest.mark.promise("S160")
-@pytest.mark.parametrize("moments", [2, pytest.param(50, marks=pytest.mark.proof)])
+@pytest.mark.parametrize("moments", [2, MANY])
 def test_a_restored_backup_is_a_state_that_had_been_answered(
     moments: int, tmp_path: Path, one_runtime: Path
 ) -> None:
@@ -106,3 +113,54 @@ def test_a_restored_backup_is_a_state_that_had_been_answered(
         assert earliest <= int(again.call("counts").text) <= latest
     finally:
         assert again.stop() == 0
+
+
+def killed(*arguments: str | Path, within_s: float) -> bool:
+    """Whether a command ended by our SIGKILL, which comes at some moment of that time."""
+    command = [sys.executable, "-m", "supervisor.cli", *map(str, arguments)]
+    quiet = subprocess.DEVNULL
+    with subprocess.Popen(command, cwd=REPOSITORY, stdin=quiet, stdout=quiet, stderr=quiet) as running:
+        try:
+            running.wait(random.uniform(0, within_s))
+        except subprocess.TimeoutExpired:
+            running.kill()
+        return running.wait(60) == -signal.SIGKILL
+
+
+@pytest.mark.promise("S163")
+@pytest.mark.parametrize("moments", [2, MANY])
+def test_whenever_a_backup_or_a_restore_is_killed_under_load_nothing_half_made_is_left(
+    moments: int, tmp_path: Path, one_runtime: Path
+) -> None:
+    """Each is killed at some moment of twice the time that it takes; what was not killed is judged, too."""
+    server = Server(tmp_path / "data", workers=2, runtimes_dir=one_runtime, preload="[]", blank_cells=2)
+    key = tmp_path / "data/front/sealing.key"
+    kills = 0
+    try:
+        with Writer(server) as writer:
+            whole, began = tmp_path / "whole.backup", time.monotonic()
+            assert run("backup", whole, "--data-dir", server.data_dir).returncode == 0
+            within_s, of_whole = 2 * (time.monotonic() - began), writer.asked
+            for moment in range(moments):
+                file, new, earliest = tmp_path / f"{moment}.backup", tmp_path / f"{moment}", writer.answered
+                was_killed = killed("backup", file, "--data-dir", server.data_dir, within_s=within_s)
+                if was_killed and not file.exists():
+                    # What is left is no backup, and stands in no other one's way.
+                    kills += 1
+                    assert run("backup", file, "--data-dir", server.data_dir).returncode == 0
+                latest = writer.asked
+                assert not file.with_name(f"{file.name}.part").exists()
+                assert run("restore", file, "--data-dir", new, "--sealing-key", key).returncode == 0
+                judged(new / "front", tmp_path / f"{moment}.bundles", earliest, latest)
+
+                other = tmp_path / f"{moment}.other"
+                again = ("restore", whole, "--data-dir", other, "--sealing-key", key)
+                if killed(*again, within_s=within_s) and not (other / "front").exists():
+                    kills += 1
+                    done = run(*again)
+                    assert done.returncode == 0, done.stderr
+                assert [path.name for path in other.iterdir()] == ["front"]
+                judged(other / "front", tmp_path / f"{moment}.others", 1, of_whole)
+    finally:
+        assert server.stop() == 0
+    assert moments < 10 or kills > moments / 2

@@ -40,7 +40,8 @@ class Scrapes:
         # Two credentials are refused: a server in between may have checked the other one.
         if len(given) != 1 or not self._credentials.may_scrape(given[0]):
             header = given[0] if given else None
-            return answers.refused(await self._credentials.refusal(header, peer_of(scope), WHY))
+            whose = peer_of(scope), scope["headers"]
+            return answers.refused(await self._credentials.refusal(header, *whose, WHY))
         if self._running is None or self._running.done():
             self._running = asyncio.get_running_loop().create_task(self._text())
         try:
