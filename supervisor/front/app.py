@@ -88,8 +88,8 @@ class FrontConfig:
 
     @property
     def store_url(self) -> str:
-        """The URL of the embedded store."""
-        return f"sqlite:///{self.settings.front_dir / DATABASE_NAME}"
+        """The URL of the store: the operator's, or the embedded one's."""
+        return self.settings.store_url or f"sqlite:///{self.settings.front_dir / DATABASE_NAME}"
 
 
 @dataclass

@@ -79,6 +79,14 @@ class SharedSettings:
 
     workers: int = _setting(2, ge=1, le=256, description="front processes")
     data_dir: Path = _setting(make=_default_data_dir, description="where everything durable lives")
+    store_url: str | None = _setting(
+        None,
+        is_shown=False,
+        pattern=r"^postgres(ql)?://[^\s]+$",
+        max_length=2000,
+        description="the PostgreSQL database of the store, see docs/postgresql.md; default: an SQLite file "
+        "in data_dir",
+    )
     text_content_type: str = _setting(
         "text/plain; charset=utf-8",
         max_length=200,

@@ -127,7 +127,6 @@ def killed(*arguments: str | Path, within_s: float) -> bool:
         return running.wait(60) == -signal.SIGKILL
 
 
-@pytest.mark.promise("S163")
 @pytest.mark.parametrize("moments", [2, MANY])
 def test_whenever_a_backup_or_a_restore_is_killed_under_load_nothing_half_made_is_left(
     moments: int, tmp_path: Path, one_runtime: Path

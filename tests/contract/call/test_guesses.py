@@ -156,7 +156,6 @@ def wrong_by_way_of(server: Server, peer: str, callers: list[str], door: str) ->
     return found
 
 
-@pytest.mark.promise("T69")
 @pytest.mark.parametrize("door", DOORS)
 def test_behind_a_trusted_proxy_wrong_tokens_are_their_callers_and_nobody_elses(
     guarded: Server, door: str

@@ -152,7 +152,6 @@ def whole_and_a_byte_less(
     return lines
 
 
-@pytest.mark.promise("T81")
 @pytest.mark.parametrize(
     ("peer", "has_place"), [(PROXY, True), (OTHERS[0], False)], ids=["proxy", "stranger"]
 )

@@ -92,7 +92,6 @@ def test_promtool_finds_nothing_wrong_with_the_alerts() -> None:
     assert f"{len(RULES)} rules found" in promtool("check", "rules", ALERTS)
 
 
-@pytest.mark.promise("S172")
 @pytest.mark.parametrize("alert", RULES)
 def test_an_alert_fires_when_it_has_to_and_not_for_what_is_nearly_that(alert: str, tmp_path: Path) -> None:
     assert_fires(alert, CASES[alert], tmp_path)
@@ -162,7 +161,6 @@ def asked(client: httpx.Client, path: str, **parameters: str) -> Any:
 
 
 @pytest.mark.slow
-@pytest.mark.promise("S172")
 def test_prometheus_has_an_answer_to_every_expression_of_the_dashboard_and_takes_the_alerts(
     make_server: MakeServer, tmp_path: Path
 ) -> None:
