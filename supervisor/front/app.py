@@ -89,7 +89,7 @@ class FrontConfig:
     @property
     def store_url(self) -> str:
         """The URL of the store: the operator's, or the embedded one's."""
-        return self.settings.store_url or f"sqlite:///{self.settings.front_dir / DATABASE_NAME}"
+        return self.settings.shared_store or f"sqlite:///{self.settings.front_dir / DATABASE_NAME}"
 
 
 @dataclass

@@ -53,7 +53,7 @@ def backup(
     from supervisor.store.sealing import KEY_NAME, load_key
 
     settings = _settings(config, data_dir)
-    url = settings.store_url or _url_of_file(settings)
+    url = settings.shared_store or _url_of_file(settings)
     key_path = settings.front_dir / KEY_NAME
     key = load_key(key_path) if key_path.exists() else None
     passphrase = None
@@ -101,7 +101,7 @@ def restore(
 
     settings = _settings(config, data_dir)
     key_source = _key_source(sealing_key, passphrase_file, without_key)
-    done = make(file, settings.front_dir, key_source, _progress(), settings.store_url)
+    done = make(file, settings.front_dir, key_source, _progress(), settings.shared_store)
     output.write_line(
         f"restored {_counts(done.header)} of {done.header.made_at} into {settings.data_dir}; "
         "logs were not in it, and the next start makes a new admin token"

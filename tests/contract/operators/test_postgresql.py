@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import subprocess
@@ -82,7 +83,7 @@ def test_what_was_deployed_is_in_postgresql_and_there_after_a_restart(
     subprocess.run(["rm", "-rf", str(server.data_dir / "front/bundles")], check=True)
     again = make_server(store_url=url)
     assert again.call("told").text == "second s3cret eu"
-    assert [one["name"] for one in again.client.get(f"/spaces/{SPACE}/functions").json()] == ["told"]
+    assert [one["name"] for one in again.client.get(f"/spaces/{SPACE}/functions").json()["data"]] == ["told"]
     words = [path.read_bytes() for path in Path("/proc").glob("[0-9]*/cmdline") if is_ours(path, again.pid)]
     assert len(words) > 3 and not any(PASSWORD.encode() in one for one in words)
     assert PASSWORD not in server.log + again.log
@@ -160,6 +161,17 @@ def test_a_server_whose_postgresql_is_away_serves_what_it_knows_and_uses_it_agai
     assert server.client.put(f"/spaces/{SPACE}/variables/region", json={"value": "us"}).is_success
     eventually(lambda: server.call("told").text == "known s3cret us")
     assert PASSWORD not in server.log
+
+
+def test_a_check_reads_the_database_and_deploys_elsewhere(database: Postgres, tmp_path: Path) -> None:
+    url = database.over_tcp(database.fresh(), PASSWORD)
+    for store_url, found in ((url, "PASS"), (url.replace("test", "nobodys"), "FAIL")):
+        done = command(tmp_path, store_url, "check", "--json", "--data-dir", tmp_path / "data")
+        lines = {line["what"]: line for line in json.loads(done.stdout)}
+        assert lines["store"]["status"] == found, done.stdout
+        assert lines["deploy and call"]["status"] == found
+        assert PASSWORD not in done.stdout + done.stderr
+    assert "to be made" in command(tmp_path, url, "check", "--data-dir", tmp_path / "data").stdout
 
 
 @pytest.mark.parametrize(
