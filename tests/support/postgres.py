@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import pwd
 import shutil
+import socket
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
@@ -15,6 +16,7 @@ from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 
+import pytest
 import sqlalchemy as sa
 
 DEADLINE_S = 60
@@ -58,6 +60,19 @@ class Postgres:
             connection.exec_driver_sql(f"CREATE DATABASE {name}")
         engine.dispose()
         return self.url(name)
+
+
+@contextmanager
+def for_servers() -> Iterator[Postgres]:
+    """A server that fronts reach, who are other users; skips the test where there is no PostgreSQL."""
+    folder = programs()
+    if folder is None:
+        pytest.skip("PostgreSQL is not installed")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    with running(folder, port) as server:
+        yield server
 
 
 @contextmanager

@@ -8,6 +8,8 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -17,6 +19,7 @@ from supervisor.store import Sealer, open_lookups
 from supervisor.store.sealing import load_key
 from supervisor.store.store import open_store
 from tests.contract.backup.test_backup import run
+from tests.support import postgres
 from tests.support.server import REPOSITORY, SPACE, Server
 
 pytestmark = [pytest.mark.needs_root, pytest.mark.slow]
@@ -84,23 +87,44 @@ def judged(front: Path, folder: Path, earliest: int, latest: int) -> None:
         lookups.close()
 
 
-MANY = pytest.param(50, marks=[pytest.mark.proof, pytest.mark.timeout(1800)])
+LONG = [pytest.mark.proof, pytest.mark.timeout(1800)]
+MANY = pytest.param(50, marks=LONG)
+
+
+@contextmanager
+def store_of(kind: str) -> Iterator[str]:
+    """The setting ``store_url``."""
+    if kind == "sqlite":
+        yield kind
+        return
+    with postgres.for_servers() as running:
+        yield running.over_tcp(running.fresh(), "a-password")
 
 
 @pytest.mark.promise("S160")
-@pytest.mark.parametrize("moments", [2, MANY])
+@pytest.mark.parametrize(
+    ("kind", "moments"),
+    [("sqlite", 2), pytest.param("sqlite", 50, marks=LONG), pytest.param("postgresql", 50, marks=LONG)],
+)
 def test_a_restored_backup_is_a_state_that_had_been_answered(
-    moments: int, tmp_path: Path, one_runtime: Path
+    kind: str, moments: int, tmp_path: Path, one_runtime: Path
 ) -> None:
-    server = Server(tmp_path / "data", workers=2, runtimes_dir=one_runtime, preload="[]", blank_cells=2)
-    key = tmp_path / "data/front/sealing.key"
+    with store_of(kind) as store_url:
+        settings = {"runtimes_dir": one_runtime, "preload": "[]", "store_url": store_url}
+        server = Server(tmp_path / "data", workers=2, blank_cells=2, **settings)
+        (tmp_path / "settings.toml").write_text(f"store_url = '{store_url}'\n")
+        _tried_at(moments, server, tmp_path, one_runtime)
+
+
+def _tried_at(moments: int, server: Server, tmp_path: Path, one_runtime: Path) -> None:
+    key, config = tmp_path / "data/front/sealing.key", ("--config", tmp_path / "settings.toml")
     try:
         with Writer(server) as writer:
             for moment in range(moments):
                 pause = threading.Event()
                 pause.wait(random.uniform(0, SPREAD_S))
                 earliest, file, new = writer.answered, tmp_path / f"{moment}.backup", tmp_path / f"{moment}"
-                done = run("backup", file, "--data-dir", server.data_dir)
+                done = run("backup", file, "--data-dir", server.data_dir, *config)
                 assert done.returncode == 0, done.stderr
                 latest = writer.asked
                 done = run("restore", file, "--data-dir", new, "--sealing-key", key)

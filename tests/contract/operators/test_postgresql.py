@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -34,13 +33,7 @@ COMMAND_SECONDS = 60
 
 @pytest.fixture(scope="module")
 def database() -> Iterator[Postgres]:
-    folder = postgres.programs()
-    if folder is None:
-        pytest.skip("PostgreSQL is not installed")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    with postgres.running(folder, port) as running:
+    with postgres.for_servers() as running:
         yield running
 
 
