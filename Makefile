@@ -115,7 +115,7 @@ $(STAMP)/test: $(STAMP)/server $(LOCKS)/test.txt
 	@deploy/debian curl python3-seccomp strace || true
 	@deploy/debian golang-go nginx-light nodejs || true
 	@deploy/debian chromium mosquitto || true
-	@deploy/debian postgresql linux-libc-dev || true
+	@deploy/debian postgresql prometheus linux-libc-dev || true
 	@touch $@
 
 $(STAMP)/vm: $(STAMP)/python

@@ -24,6 +24,7 @@ from supervisor.front.following.subscriptions import Subscriptions
 from supervisor.front.functions.directory import Directory
 from supervisor.front.invoke import origins
 from supervisor.front.invoke.call_ids import CallIds
+from supervisor.front.invoke.caller_address import Callers
 from supervisor.front.invoke.credential import Credentials
 from supervisor.front.invoke.credential_watch import CredentialWatch
 from supervisor.front.invoke.gateway import Gateway
@@ -88,8 +89,8 @@ class FrontConfig(NamedTuple):
 
     @property
     def store_url(self) -> str:
-        """The URL of the embedded store."""
-        return f"sqlite:///{self.settings.front_dir / DATABASE_NAME}"
+        """The URL of the store: the operator's, or the embedded one's."""
+        return self.settings.shared_store or f"sqlite:///{self.settings.front_dir / DATABASE_NAME}"
 
 
 @dataclass
@@ -127,7 +128,7 @@ class Application:
     """One per front worker.  ``warden_socket`` is set after the worker's fork.
 
     ``settings`` are those that the warden told last.  ``recognise`` says which function a path and headers
-    name.
+    name, ``callers`` whose it is.
     """
 
     call_ids: CallIds  # from the start on
@@ -144,6 +145,7 @@ class Application:
         domain, reach = config.settings.functions_domain, config.settings.functions_reach
         self._domain = origins.Domain(domain, reach) if domain is not None else None
         self.recognise = self._domain.recognise if self._domain else origins.recognise_path
+        self.callers = Callers(config.settings.trusted_proxies)
 
     @property
     def invoke(self) -> Callable[[HttpCall], None]:
@@ -196,7 +198,9 @@ class Application:
         sealer = Sealer(key_file.load_or_create(), key_file.newer)
         lookups = open_lookups(config.store_url, sealer)
         credentials = Credentials(
-            metrics_token_sha256=config.metrics_token_sha256, source=lookups.credentials
+            metrics_token_sha256=config.metrics_token_sha256,
+            source=lookups.credentials,
+            callers=self.callers,
         )
         warden = WardenLink(self.warden_socket, settings.queue_seconds, self._warden_lost)
         warden.on_changed["sealing"] = lambda space, name: sealer.refresh()

@@ -10,7 +10,7 @@ from typing import Any
 
 from supervisor import __version__
 from supervisor.errors import PlatformError
-from supervisor.front.invoke.credential import Credentials, peer_of
+from supervisor.front.invoke.credential import Credentials
 from supervisor.front.outcome import answers
 from supervisor.front.readiness import Problem, Readiness
 from supervisor.front.warden_link import WardenLink
@@ -41,7 +41,7 @@ async def health(
         given = dict(scope["headers"]).get(b"authorization")
         try:
             await credentials.require_admin(
-                given, peer_of(scope), "the layers are shown to the administrator"
+                given, credentials.callers.of(scope), "the layers are shown to the administrator"
             )
         except PlatformError as refusal:
             return answers.refused(refusal)

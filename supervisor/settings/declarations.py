@@ -30,6 +30,7 @@ OTHER_VARIABLES = frozenset({"CELLBLOCK_URL", "CELLBLOCK_TOKEN", "CELLBLOCK_SPAC
 TEST_PREFIX = "CELLBLOCK_TEST_"  # left to whoever tests a server
 # The one entry of a field's ``metadata`` that pydantic's ``Field`` does not take.
 IS_LIVE = "is_live"
+EMBEDDED_STORE = "sqlite"
 TOKEN_LEAST_CHARS = 16  # nobody guesses it
 _NOTHING = object()
 
@@ -79,6 +80,13 @@ class SharedSettings:
 
     workers: int = _setting(2, ge=1, le=256, description="front processes")
     data_dir: Path = _setting(make=_default_data_dir, description="where everything durable lives")
+    store_url: str = _setting(
+        EMBEDDED_STORE,
+        is_shown=False,
+        pattern=rf"^({EMBEDDED_STORE}|postgres(ql)?://[^\s]+)$",
+        max_length=2000,
+        description="`sqlite`, a file in data_dir, or a PostgreSQL database, see docs/postgresql.md",
+    )
     text_content_type: str = _setting(
         "text/plain; charset=utf-8",
         max_length=200,
@@ -239,7 +247,8 @@ class SharedSettings:
     )
     trusted_proxies: tuple[str, ...] = _setting(
         (),
-        description="addresses or networks of proxies whose X-Forwarded-For the request log believes",
+        description="addresses or networks of proxies whose X-Forwarded-For says who calls, see "
+        "docs/deployment.md",
     )
     function_logs: bool = _setting(
         False,
@@ -270,6 +279,11 @@ class SharedSettings:
     def all_ceilings(self) -> dict[str, Any]:
         """The operator's ceilings over the built-in ones."""
         return {**DEFAULT_CEILINGS, **self.ceilings}
+
+    @property
+    def shared_store(self) -> str | None:
+        """The URL of the store's database, None for the file in ``front_dir``."""
+        return None if self.store_url == EMBEDDED_STORE else self.store_url
 
     @property
     def front_dir(self) -> Path:

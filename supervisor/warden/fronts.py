@@ -19,6 +19,7 @@ from supervisor.datagrams import Link, discard, pair
 from supervisor.front_start import UNUSABLE, FrontStart
 from supervisor.function_limits import LAST_SECONDS
 from supervisor.join_messages import CONTROL, TO_WARDEN, Join
+from supervisor.settings.declarations import EMBEDDED_STORE
 from supervisor.warden.jail.private_root import system_root
 from supervisor.warden.launch.front_standby import FRONT_ENVIRONMENT, PROGRAM, FrontStandby
 from supervisor.warden.launch.launcher import Launch
@@ -38,7 +39,8 @@ HUNG_UP_SECONDS = 1.0
 JOINS_KEPT = 1024
 # SO_PEERCRED: pid, uid and gid of the process that made the socket.
 CREDENTIALS = struct.Struct("3i")
-# Fronts that send to an OTLP collector get the host's own resolver files, to look up its name.
+# Fronts that connect to an OTLP collector or to PostgreSQL get the host's own resolver files, to look up its
+# name.
 TO_FIND_NAMES = ("/etc/hosts", "/etc/resolv.conf")
 
 
@@ -62,13 +64,26 @@ def front_launch_of(front_dir: Path, uid: int, gid: int, start: FrontStart, has_
     for path in {sys.base_prefix, sys.prefix, *(str(own / name) for name in PACKAGES)}:
         if not Path(path).is_relative_to("/usr") and Path(path).is_dir():
             root.read_only[path] = path
-    if start.settings.get("otlp_endpoint"):
+    store_url = start.settings.get("store_url", EMBEDDED_STORE)
+    if sockets := folder_of_sockets(store_url):
+        root.read_only[sockets] = sockets
+    if start.settings.get("otlp_endpoint") or store_url != EMBEDDED_STORE:
         for name in TO_FIND_NAMES:
             with contextlib.suppress(OSError):
                 root.files[name] = Path(name).read_text(errors="replace")
     root.writable[str(front_dir)] = str(front_dir)
     root.tmp_bytes = FRONT_TMP_BYTES
     return Launch([PROGRAM], dict(FRONT_ENVIRONMENT), root, uid, gid, os.getpid(), has_root=has_root)
+
+
+def folder_of_sockets(store_url: str) -> str:
+    """The folder of the Unix socket that a PostgreSQL's URL names (``?host=/run/postgresql``), "" if none."""
+    if store_url == EMBEDDED_STORE:
+        return ""
+    from urllib.parse import parse_qs, urlsplit  # most servers have no such URL
+
+    named = parse_qs(urlsplit(store_url).query).get("host", [""])[-1]
+    return named if named.startswith("/") and Path(named).is_dir() else ""
 
 
 def parent_and_start_time(pid: int) -> tuple[int, int]:

@@ -1,4 +1,7 @@
-"""The wheel in a clean environment of each Python of a server, from pip to a call, as root and as a user."""
+"""The wheel in a clean environment of each Python of a server, from ``python -m build`` to a call.
+
+A server of it runs as root and as an ordinary user.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ import pytest
 from supervisor.runtimes.interpreters import candidates, first_that_runs
 from tests.support.as_user import ORDINARY_UID
 from tests.support.server import Server
-from tests.support.wheel import build_wheel, clean_environment
+from tests.support.wheel import build_by_hand, clean_environment
 
 SERVERS_MINORS = (11, 12, 13)
 SETUP_SECONDS = 600.0
@@ -40,7 +43,8 @@ def installed(
     if found is None:
         pytest.skip(f"Python 3.{request.param} is not here")
     folder = tmp_path_factory.mktemp("wheel")
-    programs = clean_environment(folder / "environment", str(found.python), build_wheel(folder))
+    python = str(found.python)
+    programs = clean_environment(folder / "environment", python, build_by_hand(folder, python))
     done = subprocess.run(
         [str(programs / "cellblock"), "setup"], cwd="/", capture_output=True, text=True, timeout=SETUP_SECONDS
     )

@@ -59,6 +59,16 @@ def test_all_bundles_can_be_deleted_while_the_server_serves(server: Server) -> N
     assert server.call("later").text == "later"
 
 
+def test_all_bundles_can_be_deleted_between_two_starts(small_server: MakeSmall, tmp_path: Path) -> None:
+    """The warden makes the folder, as root: no front could write to it, and every call was a 500."""
+    with small_server(tmp_path) as before:
+        before.deploy("kept", package("kept"))
+    shutil.rmtree(bundles(before))
+    with small_server(tmp_path) as after:
+        assert after.call("kept").text == "kept"
+        assert after.deploy("later", package("later"))["version"] == 1
+
+
 def test_an_instance_whose_code_was_deleted_makes_way_for_one_that_has_it(server: Server) -> None:
     """What it has not imported yet it can import no more, so it must not go on."""
     lazy = HANDLER.replace(b'"/end"', b'"/begin"').replace(b"os._exit(3)", b'return {"body": "began"}')

@@ -1,17 +1,22 @@
-"""A real PostgreSQL server of our own, where its programs are installed: one folder, one socket, no port."""
+"""A real PostgreSQL server of our own, where its programs are installed: one folder, one socket.
+
+It has a port of loopback only for servers under test, whose fronts are other users.
+"""
 
 from __future__ import annotations
 
 import os
 import pwd
 import shutil
+import socket
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 
+import pytest
 import sqlalchemy as sa
 
 DEADLINE_S = 60
@@ -28,13 +33,22 @@ def programs() -> Path | None:
 class Postgres:
     """A running server."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, control: Callable[[str], None], port: int = 0) -> None:
+        """``control("start")`` and ``control("stop")`` are pg_ctl's."""
         self._folder = folder
         self._numbers = count()
+        self.control = control
+        self.port = port
 
     def url(self, database: str = "postgres") -> str:
         """The URL of a database on it."""
-        return f"postgresql://cellblock@/{database}?host={self._folder}"
+        port = f"&port={self.port}" if self.port else ""
+        return f"postgresql://cellblock@/{database}?host={self._folder}{port}"
+
+    def over_tcp(self, url: str, password: str) -> str:
+        """The URL of the same database by its port."""
+        database = url.partition("?")[0].rpartition("/")[2]
+        return f"postgresql://cellblock:{password}@127.0.0.1:{self.port}/{database}"
 
     def fresh(self) -> str:
         """The URL of a new, empty database."""
@@ -49,8 +63,21 @@ class Postgres:
 
 
 @contextmanager
-def running(bin_folder: Path) -> Iterator[Postgres]:
-    """A server that is ready, and gone with its files afterwards."""
+def for_servers() -> Iterator[Postgres]:
+    """A server that fronts reach, who are other users; skips the test where there is no PostgreSQL."""
+    folder = programs()
+    if folder is None:
+        pytest.skip("PostgreSQL is not installed")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    with running(folder, port) as server:
+        yield server
+
+
+@contextmanager
+def running(bin_folder: Path, port: int = 0) -> Iterator[Postgres]:
+    """A server that is ready, and gone with its files afterwards; with a ``port`` other users reach it."""
     # Not below pytest's folder: that one is closed to the user the server has to run as.
     folder = Path(tempfile.mkdtemp(prefix="cellblock-postgres-"))
     as_user: dict[str, int] = {}
@@ -74,13 +101,22 @@ def running(bin_folder: Path) -> Iterator[Postgres]:
             )
 
     data = str(folder / "data")
+
+    def control(action: str) -> None:
+        more = ["-o", options] if action == "start" else ["-m", "immediate"]
+        run("pg_ctl", "-D", data, "-w", *more, action)
+
+    options = f"-c fsync=off -k {folder} -c listen_addresses={'127.0.0.1' if port else ''}"
+    options += f" -p {port}" if port else ""
+    if port:
+        folder.chmod(0o755)
     try:
         run("initdb", "-D", data, "-U", "cellblock", "-A", "trust", "-E", "UTF8", "--no-sync")
-        run("pg_ctl", "-D", data, "-w", "-o", f"-c listen_addresses= -c fsync=off -k {folder}", "start")
+        control("start")
         try:
-            yield Postgres(folder)
+            yield Postgres(folder, control, port)
         finally:
-            run("pg_ctl", "-D", data, "-w", "-m", "immediate", "stop")
+            control("stop")
     finally:
         shutil.rmtree(folder)
         folder.with_suffix(".log").unlink(missing_ok=True)

@@ -24,15 +24,37 @@ INSTALL_SECONDS = 300.0
 
 def build_wheel(folder: Path) -> Path:
     """Build the wheel below ``folder``."""
-    source, out = folder / "source", folder / "dist"
-    for name in SOURCES:
-        shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in SOURCE_FILES:
-        shutil.copy(ROOT / name, source / name)
+    source, out = copied(folder / "source"), folder / "dist"
     locks = source / "supervisor/runtimes/locks/build.txt"
     uv("build", "--wheel", "--build-constraints", str(locks), "--out-dir", str(out), str(source))
     (wheel,) = out.glob("*.whl")
     return wheel
+
+
+def build_by_hand(folder: Path, python: str) -> Path:
+    """Build the wheel below ``folder`` by ``python -m build`` in an environment of its own: by an sdist."""
+    source, out = copied(folder / "source"), folder / "dist"
+    subprocess.run([python, "-m", "venv", str(folder / "build")], check=True, timeout=BUILD_SECONDS)
+    programs = folder / "build/bin"
+    for command in (
+        [str(programs / "pip"), "install", "--quiet", "build"],
+        [str(programs / "python"), "-m", "build", "--outdir", str(out), str(source)],
+    ):
+        done = subprocess.run(
+            command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=INSTALL_SECONDS
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+    (wheel,) = out.glob("*.whl")
+    return wheel
+
+
+def copied(source: Path) -> Path:
+    """What the build reads of the checkout, in ``source``."""
+    for name in SOURCES:
+        shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in SOURCE_FILES:
+        shutil.copy(ROOT / name, source / name)
+    return source
 
 
 def uv(*arguments: str) -> None:

@@ -23,6 +23,7 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
+from supervisor.bundles.whole_mark import WHOLE_MTIME
 from tests.support.packing import zipped
 from tests.support.server import REPOSITORY, TOKEN
 
@@ -125,7 +126,9 @@ def packed(data: Path) -> bytes:
             name = str(path.relative_to(data))
             if path.is_dir() or (path.is_file() and not name.startswith(("run/", "front/logs/"))):
                 info = archive.gettarinfo(path, name)
-                info.mtime, info.uname, info.gname = 0, "", ""
+                # That of a bundle's folder says that it is whole, from 0.9 on.
+                info.mtime = WHOLE_MTIME if int(info.mtime) == WHOLE_MTIME else 0
+                info.uname = info.gname = ""
                 with path.open("rb") if path.is_file() else io.BytesIO() as file:
                     archive.addfile(info, file if path.is_file() else None)
     return gzip.compress(plain.getvalue(), 9, mtime=0)

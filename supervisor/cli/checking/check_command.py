@@ -26,7 +26,7 @@ def check(
 
     Example: cellblock check --data-dir /var/lib/cellblock
     """
-    from supervisor.cli.checking import restrictions, trial
+    from supervisor.cli.checking import restrictions, store_check, trial
     from supervisor.warden.audit import FAIL, AuditLine, audit
     from supervisor.warden.jail.probes import probe_host
 
@@ -34,6 +34,8 @@ def check(
     restricted, is_stopped = restrictions.found(settings)
     # What the audit reads may be what is hidden.
     checks = [*restricted] if is_stopped else [*audit(settings, probe_host()), *restricted]
+    if settings.shared_store is not None and not is_stopped:
+        checks.append(store_check.look(settings.shared_store))
     if is_stopped or any(one.status == FAIL for one in checks):
         checks.append(AuditLine(FAIL, trial.WHAT, "not tried", "change what FAIL names, then check again"))
     else:

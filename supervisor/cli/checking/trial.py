@@ -22,7 +22,7 @@ from typing import IO
 from supervisor.cli.client.connection_config import ServerTarget
 from supervisor.cli.client.http_client import Client
 from supervisor.cli.command_errors import CommandFailure
-from supervisor.settings.declarations import PREFIX, Settings
+from supervisor.settings.declarations import EMBEDDED_STORE, PREFIX, Settings
 from supervisor.warden.audit import CAUTION, FAIL, PASS, AuditLine
 from supervisor.warden.cells import uid_pool
 from supervisor.warden.jail import id_maps
@@ -90,6 +90,8 @@ def _perform(settings: Settings, config: Path | None, data_dir: Path, log: IO[by
         "ADMIN_TOKEN": token,
         "BLANK_CELLS": "0",
         "PRELOAD": "[]",
+        # In the scratch directory, too: in the database of the server that is to run nothing is changed.
+        "STORE_URL": EMBEDDED_STORE,
         # Ids of its own, for the server that is to run may be running.
         "CELL_UID_BASE": str(ids.start),
     }

@@ -51,21 +51,10 @@ def backup(
       cellblock backup monday.backup --with-key --passphrase-file passphrase
     """
     from supervisor.store.backup.backing_up import back_up
-    from supervisor.store.drivers import DATABASE_NAME
     from supervisor.store.sealing_keys.key_file import KEY_NAME, load_key
 
     settings = _settings(config, data_dir)
-    store = settings.front_dir / DATABASE_NAME
-    try:
-        is_there = store.is_file() and not store.is_symlink()
-    except OSError as error:
-        raise usage(
-            f"cannot read {settings.front_dir}: {error.strerror}; run this as the user that starts the server"
-        ) from None
-    if not is_there:
-        raise usage(f"cannot find a store in {settings.data_dir}; say where the server's --data-dir is")
-    if not os.access(store, os.R_OK | os.W_OK):
-        raise usage(f"cannot open {store}: run this as the user that starts the server")
+    url = settings.shared_store or _url_of_file(settings)
     key_path = settings.front_dir / KEY_NAME
 
     def keys() -> KeyRing | None:
@@ -78,7 +67,7 @@ def backup(
         passphrase = _passphrase(passphrase_file, is_new=True)
     elif passphrase_file is not None:
         raise usage("the passphrase is for the sealing key: add --with-key, or leave out --passphrase-file")
-    done = back_up(f"sqlite:///{store}", file, keys, passphrase, _progress())
+    done = back_up(url, file, keys, passphrase, _progress())
     output.write_line(
         f"backed up {_counts(done.header)} to {file} ({_mib(done.file_bytes)}); logs are not in it"
     )
@@ -102,7 +91,8 @@ def restore(
 ) -> None:
     """Make a data directory of a backup, in an empty or new folder; start the server there afterwards.
 
-    The whole file is checked before anything is made.
+    The whole file is checked before anything is made.  With the setting store_url the functions, their code
+    and the values go into that database, which has to be empty.
 
     Examples:
 
@@ -114,7 +104,8 @@ def restore(
     from supervisor.store.sealing_keys.key_file import KEY_NAME
 
     settings = _settings(config, data_dir)
-    done = make(file, settings.front_dir, _key_source(sealing_key, passphrase_file, without_key), _progress())
+    key_source = _key_source(sealing_key, passphrase_file, without_key)
+    done = make(file, settings.front_dir, key_source, _progress(), settings.shared_store)
     output.write_line(
         f"restored {_counts(done.header)} of {done.header.made_at} into {settings.data_dir}; "
         "logs were not in it, and the next start makes a new admin token"
@@ -124,6 +115,26 @@ def restore(
             "secrets and variables need the sealing key of that server: put it at "
             f"{settings.front_dir / KEY_NAME} (mode 0600) before the first start"
         )
+
+
+def _url_of_file(settings: Settings) -> str:
+    from supervisor.store.drivers import DATABASE_NAME
+
+    store = settings.front_dir / DATABASE_NAME
+    try:
+        is_there = store.is_file() and not store.is_symlink()
+    except OSError as error:
+        raise usage(
+            f"cannot read {settings.front_dir}: {error.strerror}; run this as the user that starts the server"
+        ) from None
+    if not is_there:
+        raise usage(
+            f"cannot find a store in {settings.data_dir}; say where the server's --data-dir is, or give the "
+            "--config that has its store_url"
+        )
+    if not os.access(store, os.R_OK | os.W_OK):
+        raise usage(f"cannot open {store}: run this as the user that starts the server")
+    return f"sqlite:///{store}"
 
 
 def _key_source(sealing_key: Path | None, passphrase_file: Path | None, without_key: bool) -> KeySource:

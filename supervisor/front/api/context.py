@@ -18,7 +18,7 @@ from supervisor.front.api_control import ApiControl
 from supervisor.front.following.log_pages import ReadingThreads
 from supervisor.front.following.subscriptions import Subscriptions
 from supervisor.front.functions.deployed_limits import limits_in_force
-from supervisor.front.invoke.credential import Credentials, peer_of
+from supervisor.front.invoke.credential import Credentials
 from supervisor.front.quotas.quota_table import QuotaTable
 from supervisor.function_limits import Limits, resolve
 from supervisor.function_options import Options
@@ -124,8 +124,9 @@ Given = Annotated[Context, Depends(_context)]
 
 def _acting(request: Request) -> Store:
     principal = cast(Principal, request.state.principal)
-    store = cast(Context, request.app.state.context).store
-    return store.acting_for(Actor(principal.name, peer_of(request.scope)))
+    context = cast(Context, request.app.state.context)
+    address = context.credentials.callers.of(request.scope)
+    return context.store.acting_for(Actor(principal.name, address))
 
 
 # The store, for changes: each leaves a line in the audit that names the caller.

@@ -23,7 +23,7 @@ from ulid import ULID
 
 from supervisor.errors import PlatformError
 from supervisor.front.api.error_answers import respond
-from supervisor.front.invoke.credential import Credentials, peer_of
+from supervisor.front.invoke.credential import Credentials
 from supervisor.front.outcome.browser_headers import CSP_NOTHING, OF_THE_SERVER
 from supervisor.tenancy import permissions
 from supervisor.tenancy.principal import Principal
@@ -102,9 +102,11 @@ class Gate:
         given = [value for name, value in scope["headers"] if name == b"authorization"]
         # Two credentials are refused: a server in between may have checked the other one.
         header = given[0] if len(given) == 1 else None
-        principal = await self._credentials.recognised(header, peer_of(scope))
+        principal = await self._credentials.recognised(header, self._credentials.callers.of(scope))
         if principal is None:
-            raise await self._credentials.refusal(given[0] if given else None, peer_of(scope))
+            raise await self._credentials.refusal(
+                given[0] if given else None, self._credentials.callers.of(scope)
+            )
         scope.setdefault("state", {})["principal"] = principal
         if not principal.is_admin:
             self._check_scope(scope, principal)

@@ -108,6 +108,7 @@ def completed(schema: dict[str, Any]) -> dict[str, Any]:
     }
     for path, summary in (("/healthz", "Whether the server is alive"), ("/readyz", "Whether it takes calls")):
         schema["paths"][path] = {"get": _health(path.strip("/"), summary)}
+    schema["paths"]["/metrics"] = {"get": METRICS_OPERATION}
     return schema
 
 
@@ -217,8 +218,29 @@ def _refusal(text: str) -> dict[str, Any]:
     return {"description": text, "content": {"application/json": {"schema": ENVELOPE}}}
 
 
+METRICS_OPERATION = {
+    "tags": ["server"],
+    "summary": "Metrics for Prometheus: the sum over all fronts",
+    "description": "The token of the setting metrics_token opens this path and no other; the administrator's "
+    "opens it too. The page docs/metrics.md has every metric.",
+    "operationId": "metrics",
+    "responses": {
+        "200": {
+            "description": "Prometheus' text format, version 0.0.4",
+            "content": {"text/plain": {"schema": {"type": "string"}}},
+        },
+        "401": _refusal("No credential, or one that is nobody's"),
+        "429": _refusal("More wrong tokens than an address may send"),
+        "503": _refusal("Too many ask at once, or the server is draining"),
+    },
+}
+
+
 def _health(name: str, summary: str) -> dict[str, Any]:
-    answer = {"type": "object", "properties": {"status": {"type": "string"}, "version": {"type": "string"}}}
+    answer: dict[str, Any] = {
+        "type": "object",
+        "properties": {"status": {"type": "string"}, "version": {"type": "string"}},
+    }
     return {
         "tags": ["server"],
         "summary": summary,

@@ -10,7 +10,7 @@ cannot use yet in its inbox, and stops reading when the inbox is full.  Rules:
 3. The rest of a refused request is read and thrown away, within bounds, and then the connection closes: a
    caller that sends all before it reads gets to see why.
 4. The bytes held for a connection count against the limits (``connection_counts``) until its request was
-   answered.
+   answered.  Behind a trusted proxy they count for the caller that the proxy names.
 """
 
 from __future__ import annotations
@@ -48,9 +48,9 @@ class Connection(asyncio.BufferedProtocol):
     """From accept to close."""
 
     __slots__ = (
-        "_group", "_half_closed", "_held", "_inbox", "_is_paused", "_is_turning", "_lingered", "edge",
-        "handler", "is_shut", "is_unwritable", "message", "must_close", "on_writable", "peer", "phase",
-        "requests", "seen", "transport",
+        "_group", "_half_closed", "_held", "_inbox", "_is_paused", "_is_proxy", "_is_turning", "_lingered",
+        "_own_group", "edge", "handler", "is_shut", "is_unwritable", "message", "must_close", "on_writable",
+        "peer", "phase", "requests", "seen", "transport",
     )  # fmt: skip
 
     transport: asyncio.Transport
@@ -65,10 +65,10 @@ class Connection(asyncio.BufferedProtocol):
         self.message = Message(self._has_data)
         self.must_close = self.is_unwritable = False
         self.on_writable: asyncio.Event | None = None
-        self._group = ""
+        self._group = self._own_group = ""
         self._held = self._lingered = 0
         self._inbox = bytearray()
-        self._is_paused = self.is_shut = self._is_turning = False
+        self._is_paused = self._is_proxy = self.is_shut = self._is_turning = False
         self._half_closed: asyncio.TimerHandle | None = None
 
     # ---- what the loop calls ----------------------------------------------------------------------
@@ -78,9 +78,10 @@ class Connection(asyncio.BufferedProtocol):
         self.transport = cast(asyncio.Transport, transport)  # uvloop's are none by inheritance
         address = transport.get_extra_info("peername")
         self.peer = str(address[0]) if isinstance(address, tuple) else ""
-        self._group = network_of(self.peer)
+        self._group = self._own_group = network_of(self.peer)
+        self._is_proxy = self.edge.callers.is_proxy(self.peer)
         self.edge.connections.add(self)
-        if why := self.edge.counts.enter(self._group):
+        if why := self.edge.counts.enter(self._group, is_proxy=self._is_proxy):
             self.refuse(busy(why))
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -256,9 +257,21 @@ class Connection(asyncio.BufferedProtocol):
     def _count(self) -> None:
         """Count the bytes held for this connection; refuse the request if they are too many."""
         held = len(self._inbox) + self.message.held_bytes
+        if self._is_proxy and self.handler is not None:
+            self._count_for_caller()
         more, self._held = held - self._held, held
         if more and not self.edge.counts.hold(self._group, more) and more > 0:
             self._spoil(busy("it holds as much of requests as it may; send less, or later"))
+
+    def _count_for_caller(self) -> None:
+        """Have this request's bytes count for its caller; as most requests hold none, only once some are."""
+        if self._group is self._own_group:
+            address = self.edge.callers.address(self.peer, self.message.headers)
+            self._count_for(network_of(address))
+
+    def _count_for(self, group: str) -> None:
+        before, self._group = self._group, group
+        self.edge.counts.move(before, group, self._held)
 
     def too_slow(self) -> None:
         """Refuse the request: its body took too long."""
@@ -319,6 +332,8 @@ class Connection(asyncio.BufferedProtocol):
         if self._held:
             self.edge.counts.hold(self._group, -self._held)
             self._held = 0
+        if self._group is not self._own_group:
+            self._count_for(self._own_group)  # the proxy's next request may be another caller's
         if not closes:
             self.phase = IDLE
             self.message.begin()

@@ -1,6 +1,8 @@
 """Counts the connections of a front and the bytes that they hold, in all and per address, up to a bound.
 
-Bounds per connection do not bound the front: a thousand callers may each send a whole body.
+Bounds per connection do not bound the front: a thousand callers may each send a whole body.  A trusted proxy
+brings the requests of many callers: no bound per address holds for its connections, and the bytes of a
+request count for the caller's address (``supervisor.front.invoke.caller_address``).
 ``supervisor.front.invoke.wrong_tokens.network_of`` says which addresses count together.
 """
 
@@ -31,7 +33,7 @@ class ConnectionCounts:
     held_bytes: int = 0
     groups: dict[str, AddressUse] = field(default_factory=dict)
 
-    def enter(self, group: str) -> str:
+    def enter(self, group: str, *, is_proxy: bool) -> str:
         """Count a new connection.  Returns why it is refused, or ""; ``leave`` is due in both cases."""
         self.connections += 1
         one = self.groups.get(group)
@@ -40,7 +42,7 @@ class ConnectionCounts:
         one.connections += 1
         if self.connections > self.connections_most:
             return f"it has {self.connections_most} connections, its most"
-        if one.connections > self.per_address_most:
+        if one.connections > self.per_address_most and not is_proxy:
             return f"your address has {self.per_address_most} connections here, the most for one"
         return ""
 
@@ -48,6 +50,19 @@ class ConnectionCounts:
         """Count a connection out, with the bytes that were held for it."""
         self.connections -= 1
         self.hold(group, -held_bytes)
+        self._leave_group(group)
+
+    def move(self, group: str, other: str, held_bytes: int) -> None:
+        """Count a connection, with the bytes that were held for it, for another address than before."""
+        self.hold(group, -held_bytes)
+        one = self.groups.get(other)
+        if one is None:
+            one = self.groups[other] = AddressUse()
+        one.connections += 1
+        self.hold(other, held_bytes)
+        self._leave_group(group)
+
+    def _leave_group(self, group: str) -> None:
         one = self.groups[group]
         one.connections -= 1
         if not one.connections:

@@ -13,6 +13,7 @@ from supervisor.front.http.answer_head import HeadWriter
 from supervisor.front.http.connection_counts import ConnectionCounts
 from supervisor.front.http.connection_waits import ConnectionState, Observation
 from supervisor.front.invoke.call_ids import CallIds
+from supervisor.front.invoke.caller_address import Callers
 from supervisor.front.invoke.http_call import HttpCall
 from supervisor.front.invoke.origins import Asked
 from supervisor.front.outcome.answers import Headers
@@ -75,6 +76,7 @@ class Edge:
     counts: ConnectionCounts
     wait_limits: connection_waits.WaitLimits
     call_ids: CallIds
+    callers: Callers
     recognise: Callable[[bytes, Headers], Asked | None]
     invoke: Callable[[HttpCall], None]
     serve: Callable[..., RequestHandler]

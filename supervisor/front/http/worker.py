@@ -23,6 +23,7 @@ from supervisor.front.http.connection_counts import ConnectionCounts
 from supervisor.front.http.connection_waits import WaitLimits
 from supervisor.front.http.edge import Edge
 from supervisor.front.invoke.call_ids import CallIds
+from supervisor.front.invoke.caller_address import Callers
 from supervisor.front.invoke.http_call import HttpCall
 from supervisor.front.invoke.origins import Asked
 from supervisor.front.outcome.answers import Headers
@@ -49,6 +50,7 @@ class WorkerApplication(Protocol):
 
     settings: FrontSettings
     recognise: Callable[[bytes, Headers], Asked | None]
+    callers: Callers
     call_ids: CallIds
 
     @property
@@ -137,6 +139,7 @@ class FrontWorker(Worker):  # type: ignore[misc]
                 LINGER_SECONDS,
             ),
             application.call_ids,
+            application.callers,
             application.recognise,
             application.invoke,
             functools.partial(ApiRequest, application),

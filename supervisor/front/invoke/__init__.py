@@ -5,5 +5,5 @@ call ends (``outcome``).
 
 Reading order: ``gateway`` (the steps), ``http_call`` (the object that goes through them), ``origins`` (which
 function a request names), ``request`` (its path, headers and time limit), ``credential`` and ``wrong_tokens``
-(its caller), ``call_ids``.
+(its caller), ``caller_address`` (behind which proxy), ``call_ids``.
 """

@@ -13,9 +13,9 @@ import logging
 import math
 import time
 from collections.abc import Callable, Mapping
-from typing import Any
 
 from supervisor.errors import PlatformError
+from supervisor.front.invoke.caller_address import Callers
 from supervisor.front.invoke.known_tokens import KnownTokens, spelled
 from supervisor.front.invoke.token_lookups import CredentialSource, TokenLookups
 from supervisor.front.invoke.wrong_tokens import LINE_EVERY_S, WrongTokens
@@ -36,15 +36,20 @@ WHY = "send the header 'Authorization: Bearer <token>' with a token of this serv
 
 
 class Credentials:
-    """Knows tokens by their digests only, and no administrator before it was told the token's."""
+    """Knows tokens by their digests only, and no administrator before it was told the token's.
+
+    An ``address`` is that of a caller, as ``callers`` finds it behind proxies of ours.
+    """
 
     def __init__(
         self,
         admin_token_sha256: bytes = b"",
         metrics_token_sha256: bytes = b"",
         source: CredentialSource | None = None,
+        callers: Callers | None = None,
     ) -> None:
         """``metrics_token_sha256`` is b"" where there is no such token; ``source`` is None for no spaces."""
+        self.callers = callers or Callers()
         self._admin = admin_token_sha256
         self._metrics = metrics_token_sha256
         self._known = KnownTokens()
@@ -89,7 +94,7 @@ class Credentials:
         self._known.add(header, ADMIN)
         return ADMIN
 
-    async def recognised(self, authorization: bytes | None, peer: str) -> Principal | None:
+    async def recognised(self, authorization: bytes | None, address: str) -> Principal | None:
         """As ``principal``, but a token that this front has not seen yet is looked up in the store.
 
         PlatformError 503 for one that cannot be looked up now.
@@ -100,16 +105,16 @@ class Credentials:
             return found
         if spelled(token) in self._known.by_header or self.lookups.is_nobodys(token):
             return None  # it has expired, or is nobody's
-        if self._wrong_tokens.is_above(peer, asyncio.get_running_loop().time()):
+        if self._wrong_tokens.is_above(address, asyncio.get_running_loop().time()):
             await self._slow_down()  # a right one from there comes through all the same
         await self.lookups.find(token)
         return self.principal(authorization)
 
-    async def require_admin(self, authorization: bytes | None, peer: str, why: str) -> None:
+    async def require_admin(self, authorization: bytes | None, address: str, why: str) -> None:
         """PlatformError 401, 403 or 503 unless the header is the administrator's."""
-        found = await self.recognised(authorization, peer)
+        found = await self.recognised(authorization, address)
         if found is None:
-            raise await self.refusal(authorization, peer, why)
+            raise await self.refusal(authorization, address, why)
         permissions.require(found, ADMINISTRATOR, None)
 
     def is_for_metrics(self, authorization: bytes) -> bool:
@@ -119,26 +124,26 @@ class Credentials:
             return False
         return hmac.compare_digest(hashlib.sha256(token).digest(), self._metrics)
 
-    async def refusal(self, authorization: bytes | None, peer: str, why: str = WHY) -> PlatformError:
+    async def refusal(self, authorization: bytes | None, address: str, why: str = WHY) -> PlatformError:
         """The refusal of a request without a known credential; only a bearer token counts as a guess."""
         if authorization is None or authorization[: len(BEARER)].lower() != BEARER:
             return unauthenticated(why)
-        return await self._counted(peer, None) or unauthenticated(why)
+        return await self._counted(address, None) or unauthenticated(why)
 
-    async def wrong_secret(self, client_id: str, peer: str) -> PlatformError | None:
+    async def wrong_secret(self, client_id: str, address: str) -> PlatformError | None:
         """Count an app's wrong secret; the refusal if the address, or the app, has had too many."""
-        return await self._counted(peer, client_id)
+        return await self._counted(address, client_id)
 
-    async def _counted(self, peer: str, client_id: str | None) -> PlatformError | None:
+    async def _counted(self, address: str, client_id: str | None) -> PlatformError | None:
         loop = asyncio.get_running_loop()
-        wait_s = self._wrong_tokens.count(peer, loop.time())
+        wait_s = self._wrong_tokens.count(address, loop.time())
         if client_id is not None:
             wait_s = max(wait_s, self._wrong_secrets.count(client_id[:CLIENT_ID_CHARS], loop.time()))
         if self._minute is None:
             self._minute = loop.call_later(LINE_EVERY_S, self._tell)
         if not wait_s:
             return None
-        if line := self._wrong_tokens.line(peer, loop.time()):
+        if line := self._wrong_tokens.line(address, loop.time()):
             log.warning("%s", line)
         await self._slow_down()
         return PlatformError(
@@ -178,9 +183,3 @@ def unauthenticated(why: str = WHY) -> PlatformError:
         f"Unauthenticated: {why}",
         headers={"WWW-Authenticate": 'Bearer realm="cellblock"'},
     )
-
-
-def peer_of(scope: Mapping[str, Any]) -> str:
-    """The address of an ASGI request's caller; "" where it has none, as on a Unix socket."""
-    client = scope.get("client")
-    return str(client[0]) if client else ""

@@ -147,7 +147,7 @@ class Gateway:
     async def _recognise_in_store(self, call: HttpCall) -> None:
         """Look up a credential of ours that this front does not know: no function ever sees one."""
         try:
-            principal = await self._credentials.recognised(call.authorization, call.connection.peer)
+            principal = await self._credentials.recognised(call.authorization, self._address(call))
         except PlatformError as error:
             call.unchecked = error
             call.event_headers = request.without_credential(call.event_headers)
@@ -161,6 +161,9 @@ class Gateway:
             then = partial(self._enter, principal=principal) if principal is not None else self._turn_away
         if not call.is_closed:
             self._step(call, then)
+
+    def _address(self, call: HttpCall) -> str:
+        return self._credentials.callers.address(call.connection.peer, call.headers)
 
     def _may_be_public(self, asked: Asked) -> bool:
         public, key = self._directory.public, (asked.space, asked.name)
@@ -214,7 +217,7 @@ class Gateway:
         self._keep(self._loop.create_task(self._refuse_stranger(call)))
 
     async def _refuse_stranger(self, call: HttpCall) -> None:
-        refusal = await self._credentials.refusal(call.authorization, call.connection.peer)
+        refusal = await self._credentials.refusal(call.authorization, self._address(call))
         if not call.is_closed:
             self.refuse(call, refusal)
 

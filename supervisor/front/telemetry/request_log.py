@@ -10,14 +10,11 @@ import asyncio
 import json
 import logging
 import sys
-from collections.abc import Callable, Iterable, Sequence
-from functools import lru_cache
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from supervisor.front.invoke.credential import Credentials, peer_of
+from supervisor.front.invoke.credential import Credentials
 from supervisor.front.invoke.http_call import HttpCall
-from supervisor.front.outcome.answers import Headers
 from supervisor.front.outcome.outcomes import Outcome
 from supervisor.front.outcome.reports import now
 from supervisor.front.telemetry.request_files import RequestFiles
@@ -31,66 +28,13 @@ FLUSH_SECONDS = 0.1
 PENDING_MOST = 10_000
 # A path may be as long as a request's head; this much of it says what was asked.
 PATH_MOST_CHARS = 1024
-# Proxies between a caller and us, and so many of their words are looked at.
-HOPS_MOST = 32
-FORWARDED = b"x-forwarded-for"
-
-Address = IPv4Address | IPv6Address
-Network = IPv4Network | IPv6Network
-
-
-def address_of(text: str) -> Address | None:
-    """The address in one word of X-Forwarded-For, which may have a port; None for anything else."""
-    text = text.strip()
-    if text.startswith("["):
-        text = text[1:].partition("]")[0]
-    elif text.count(":") == 1:
-        text = text.partition(":")[0]
-    try:
-        found = ip_address(text)
-    except ValueError:
-        return None
-    return (found.ipv4_mapped if isinstance(found, IPv6Address) else None) or found
-
-
-class Callers:
-    """Who a request is from, as far as the proxies in between are trusted."""
-
-    def __init__(self, trusted: Iterable[str]) -> None:
-        self._trusted: tuple[Network, ...] = tuple(map(ip_network, trusted))
-        # Most connections come from few addresses.
-        self._is_trusted = lru_cache(maxsize=1024)(self._is_in_a_network)
-
-    def _is_in_a_network(self, text: str) -> bool:
-        found = address_of(text)
-        return found is not None and any(found in network for network in self._trusted)
-
-    def address(self, peer: str, headers: Headers) -> str:
-        """The first address, seen from here, that is no proxy of ours.
-
-        Each proxy appends whom it was asked by, so the words are read from the right: what stands left of an
-        address that we do not trust may be that caller's invention.
-        """
-        if not self._trusted or not self._is_trusted(peer):
-            return peer
-        # From here on the bytes are hostile.
-        words = b",".join(value for name, value in headers if name == FORWARDED).decode("latin-1")
-        for word in reversed(words.rsplit(",", HOPS_MOST)[-HOPS_MOST:]):
-            found = address_of(word)
-            if found is None:
-                break
-            peer = str(found)
-            if not self._is_trusted(peer):
-                break
-        return peer
 
 
 class RequestLog:
     """One front's."""
 
-    def __init__(self, callers: Callers, write: Callable[[bytes], None], credentials: Credentials) -> None:
+    def __init__(self, write: Callable[[bytes], None], credentials: Credentials) -> None:
         """``write`` blocks; OSError."""
-        self._callers = callers
         self._write = write
         self._credentials = credentials
         self._pending: list[dict[str, Any]] = []
@@ -106,8 +50,8 @@ class RequestLog:
             path = f"/spaces/{asked.space}/functions/{asked.name}/invoke{path}"
         self._take(
             at=at,
-            address=self._callers.address(call.connection.peer, call.headers),
             credential=call.principal.name if call.principal is not None else None,
+            address=self._credentials.callers.address(call.connection.peer, call.headers),
             method=call.method,
             path=path,
             status=status,
@@ -125,7 +69,7 @@ class RequestLog:
             whose = self._credentials.principal(given[0])
         self._take(
             at=now(),
-            address=self._callers.address(peer_of(scope), scope["headers"]),
+            address=self._credentials.callers.of(scope),
             credential=whose.name if whose is not None else None,
             method=scope["method"],
             path=scope["raw_path"].decode("latin-1"),
@@ -182,11 +126,10 @@ class RequestLog:
 
 def log_of(settings: FrontSettings, credentials: Credentials) -> RequestLog:
     """The request log of the settings, which is not off."""
-    callers = Callers(settings.trusted_proxies)
     if settings.request_log == "stderr":
-        return RequestLog(callers, _to_stderr, credentials)
+        return RequestLog(_to_stderr, credentials)
     files = RequestFiles(settings.front_dir / "requests", settings.request_log_max_bytes)
-    return RequestLog(callers, files.write, credentials)
+    return RequestLog(files.write, credentials)
 
 
 def _to_stderr(data: bytes) -> None:

@@ -1,6 +1,7 @@
 """A file becomes a data directory: ``front/`` gets its name when all that is in it is whole and on disk.
 
-A run that was killed leaves ``.restoring/`` in the data directory, which the next one removes.
+A run that was killed leaves ``.restoring/`` in the data directory, which the next one removes.  A PostgreSQL
+database gets all rows in one transaction, just before that.
 """
 
 from __future__ import annotations
@@ -13,7 +14,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
@@ -21,12 +21,13 @@ import sqlalchemy as sa
 from sqlalchemy import exc
 
 from supervisor.errors import ConfigurationError, PlatformError, shown
-from supervisor.store import database
+from supervisor.store import database, deadline_retries
 from supervisor.store.backup import backup_file
 from supervisor.store.backup.backup_file import Header, Progress
-from supervisor.store.drivers import DATABASE_NAME
+from supervisor.store.drivers import DATABASE_NAME, driver_of
 from supervisor.store.lookups import open_lookups
 from supervisor.store.migrate import knows, make_tables, migrate
+from supervisor.store.plain_reads import PlainReader
 from supervisor.store.sealing import Sealer
 from supervisor.store.sealing_keys.key_file import KEY_NAME
 from supervisor.store.sealing_keys.key_ring import KeyRing
@@ -49,10 +50,13 @@ class Restored:
 KeySource = Callable[[Header, bytes | None], KeyRing | None]
 
 
-def restore(source: Path, front_dir: Path, key_source: KeySource, progress: Progress) -> Restored:
+def restore(
+    source: Path, front_dir: Path, key_source: KeySource, progress: Progress, store_url: str | None = None
+) -> Restored:
     """Make ``front_dir``, in an empty data directory, of a backup.
 
-    ConfigurationError for what cannot be used; nothing is made then.
+    The rows go to the database of ``store_url``, if that is given.  ConfigurationError for what cannot be
+    used; nothing is made then.
     """
     try:
         file = source.open("rb")
@@ -63,7 +67,7 @@ def restore(source: Path, front_dir: Path, key_source: KeySource, progress: Prog
         ring = key_source(header, _key_frame(file, source))
         with _empty(front_dir.parent) as unfinished:
             try:
-                return _restore(file, source, unfinished, front_dir, header, ring, progress)
+                return _restore(file, source, unfinished, front_dir, header, ring, progress, store_url)
             except OSError as error:
                 raise ConfigurationError(f"cannot restore into {front_dir}: {error.strerror}") from None
 
@@ -128,11 +132,16 @@ def _restore(
     header: Header,
     ring: KeyRing | None,
     progress: Progress,
+    store_url: str | None,
 ) -> Restored:
     unfinished.mkdir(mode=0o700)
-    store = unfinished / DATABASE_NAME
-    os.close(os.open(store, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
-    url = f"sqlite:///{store}"
+    if store_url is None:
+        store = unfinished / DATABASE_NAME
+        os.close(os.open(store, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+        url = f"sqlite:///{store}"
+    else:
+        url = store_url
+        _refuse_used(url, header)
     make_tables(url, header.schema)
     _fill(url, file, source, header, progress)
     migrate(url)
@@ -148,31 +157,48 @@ def _restore(
     return Restored(header, ring is None and bool(header.rows.get("space_values")))
 
 
+def _refuse_used(url: str, header: Header) -> None:
+    """ConfigurationError for a database that has rows, or tables that a killed restore did not leave."""
+    reader = PlainReader(driver_of(url))
+    try:
+        revision = reader.revision()
+        is_new = revision is None or (
+            revision == header.schema and not reader.rows("SELECT 1 FROM functions")
+        )
+        if not is_new or (revision is not None and reader.rows("SELECT 1 FROM space_values")):
+            raise ConfigurationError(
+                "cannot restore into the database of store_url: it is not empty; make a new one and name that"
+            )
+    except PlatformError as error:
+        raise deadline_retries.cannot_open(error) from error
+    finally:
+        reader.close()
+
+
 def _fill(url: str, file: IO[bytes], source: Path, header: Header, progress: Progress) -> None:
     store = database.connect(url)
-    counted = dict.fromkeys(header.rows, 0)
-    try:
-        tables = sa.MetaData()
-        tables.reflect(store.engine)
+    tables = sa.MetaData()
+
+    def insert_all(connection: sa.Connection) -> None:
+        counted = dict.fromkeys(header.rows, 0)
         for frame in backup_file.frames(file, source, progress):
             if frame.kind == backup_file.ROWS:
                 name, columns, rows = backup_file.read_rows(frame)
                 table = tables.tables[name]
-                given = [_typed(table, columns, row) for row in rows]
-                store.write(partial(_insert, table=table, rows=given))
+                connection.execute(table.insert(), [_typed(table, columns, row) for row in rows])
                 counted[name] += len(rows)
+        if counted != header.rows:
+            raise backup_file.damaged(source, "rows are missing")
+
+    try:
+        tables.reflect(store.engine)
+        store.write(insert_all)
     except PlatformError as error:
         raise ConfigurationError(f"cannot restore {source}: {error.message}") from error
     except (exc.SQLAlchemyError, KeyError, ValueError, TypeError) as error:
         raise backup_file.damaged(source, f"its rows do not fit ({type(error).__name__})") from error
     finally:
         store.close()
-    if counted != header.rows:
-        raise backup_file.damaged(source, "rows are missing")
-
-
-def _insert(connection: sa.Connection, table: sa.Table, rows: list[dict[str, Any]]) -> None:
-    connection.execute(table.insert(), rows)
 
 
 def _typed(table: sa.Table, columns: list[str], row: list[Any]) -> dict[str, Any]:

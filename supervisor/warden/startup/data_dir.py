@@ -38,8 +38,11 @@ def _prepared(settings: Settings, front_uid: int, front_gid: int) -> int:
         data_dir.chmod(0o755)  # despite the umask; the private files in it have modes of their own
     lock = _locked(data_dir)
     front_dir.mkdir(exist_ok=True, mode=0o700)
-    _real_folder(front_dir / "bundles", 0o755)
+    bundles = front_dir / "bundles"
+    is_new = _real_folder(bundles, 0o755)
     owner = front_dir.stat().st_uid
+    if owner == front_uid and is_new:  # it was deleted while no server ran
+        os.chown(bundles, front_uid, front_gid, follow_symlinks=False)
     if owner != front_uid:
         # The operator changed the setting ``user``: hand over what the old fronts owned, and nothing else.
         for _, folders, files, descriptor in os.fwalk(front_dir):
@@ -69,14 +72,17 @@ def _locked(data_dir: Path) -> int:
     return lock
 
 
-def _real_folder(path: Path, mode: int) -> None:
-    """Make the folder if it is missing.
+def _real_folder(path: Path, mode: int) -> bool:
+    """Make the folder if it is missing; whether it was.
 
     Raises ConfigurationError for a link or a file, which a front can make.
     """
+    is_new = False
     with contextlib.suppress(FileExistsError):
         path.mkdir(mode=mode)
+        is_new = True
     if not stat.S_ISDIR(path.lstat().st_mode):
         raise ConfigurationError(
             f"cannot serve: {path} is no folder, or a link to one; find out who made it so, and remove it"
         )
+    return is_new

@@ -26,14 +26,16 @@ VERSIONS = sorted(path.name.removesuffix(".tar.gz") for path in DATA.glob("*.tar
 
 def unpacked(version: str, folder: Path) -> Path:
     with tarfile.open(DATA / f"{version}.tar.gz") as archive:
-        archive.extractall(folder, filter="tar")
+        # Our own archives.  Debian 12's Python has no filters yet, and later ones ask for one.
+        archive.extraction_filter = lambda member, _: member
+        archive.extractall(folder)
     return folder
 
 
 def test_there_is_one_of_every_release() -> None:
     changelog = (Path(__file__).parents[3] / "CHANGELOG.md").read_text()
     released = [line.split()[1] for line in changelog.splitlines() if line.startswith("## ")]
-    assert set(VERSIONS) >= {version for version in released if version <= "0.8.0"} - {"Unreleased"}
+    assert set(VERSIONS) >= {version for version in released if version <= "0.9.0"} - {"Unreleased"}
 
 
 @pytest.mark.promise("S162")

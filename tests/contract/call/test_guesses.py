@@ -32,9 +32,14 @@ SECONDS = 3.0
 MOST_SECONDS = 60.0
 
 
+# Addresses of proxies, and of others: a server that trusts the first hears both.
+PROXIES = "127.0.2.0/24"
+PROXY, STRANGER = "127.0.2.1", "127.0.3.1"
+
+
 @pytest.fixture(scope="module")
 def guarded(module_server: MakeServer) -> Server:
-    running = module_server(workers=1)
+    running = module_server(workers=1, trusted_proxies=f'["{PROXIES}"]')
     running.deploy("guarded", "def handle(req): return {'body': 'in'}")
     return running
 
@@ -136,6 +141,40 @@ def asked_often(caller: Caller, path: str, headers: dict[str, str]) -> set[tuple
         found.add((answer.status, body if answer.status == 200 else b""))
     connection.close()
     return found
+
+
+def wrong_by_way_of(server: Server, peer: str, callers: list[str], door: str) -> dict[str, set[int]]:
+    """What each caller's wrong token is answered, all of them on one connection from ``peer``."""
+    connection = Caller(server, peer).connect()
+    found: dict[str, set[int]] = {}
+    for caller in callers:
+        connection.request(*DOORS[door], headers={**WRONG, "X-Forwarded-For": f"6.6.6.6, {caller}"})
+        answer = connection.getresponse()
+        answer.read()
+        found.setdefault(caller, set()).add(answer.status)
+    connection.close()
+    return found
+
+
+@pytest.mark.parametrize("door", DOORS)
+def test_behind_a_trusted_proxy_wrong_tokens_are_their_callers_and_nobody_elses(
+    guarded: Server, door: str
+) -> None:
+    number = list(DOORS).index(door)
+    guesser, other = f"198.51.100.{number}", f"203.0.113.{number}"
+    found = wrong_by_way_of(guarded, PROXY, [guesser] * (BURST + 3) + [other], door)
+    assert found == {guesser: {401, 429}, other: {401}}
+    guarded.said(f"wrong tokens from {guesser},")
+    assert f"wrong tokens from {PROXY}" not in guarded.log
+
+
+def test_control_an_address_that_a_stranger_writes_changes_nothing(guarded: Server) -> None:
+    """Each guess pretends to come from somebody else, with the header that a proxy of ours would send."""
+    forged = [f"198.18.{number // 256}.{number % 256}" for number in range(BURST + 3)]
+    found = wrong_by_way_of(guarded, STRANGER, forged, "the API")
+    assert set().union(*found.values()) == {401, 429}
+    guarded.said(f"wrong tokens from {STRANGER},")
+    assert "198.18." not in guarded.log
 
 
 @pytest.mark.parametrize("headers", [{}, {"Authorization": "Basic dXNlcjpwYXNz"}], ids=["none", "basic"])

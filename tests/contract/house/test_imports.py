@@ -71,6 +71,8 @@ WALLS: dict[str, tuple[str, ...]] = {
     "supervisor.cli.checking.attempts": ("supervisor.front", "supervisor.store"),
     "supervisor.cli.checking.restrictions": ("supervisor.front", "supervisor.store"),
     "supervisor.cli.checking.trial": ("supervisor.front", "supervisor.store"),
+    # It reads the database that the server is to use.
+    "supervisor.cli.checking.store_check": ("supervisor.front",),
     "supervisor.cli.checking.check_command": ("supervisor.front", "supervisor.store"),
     "supervisor.cli.commands.token_command": ("supervisor.front", "supervisor.store"),
     # It reads and makes the files of a data directory, and asks no server.

@@ -28,6 +28,7 @@ MOST, OF_ONE = 30, 20
 HELD_MIB = 8
 # Other loopback addresses, as a host with several callers sees them.
 OTHERS = ("127.0.0.2", "127.0.0.3")
+PROXY = "127.0.0.4"
 HEALTH = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
 # Of eight callers' bodies so many fit; and what a front needs besides, of which the allocator keeps some.
 BESIDES_MIB = 6
@@ -58,6 +59,7 @@ def crowded(make: MakeServer) -> Server:
         connections_per_address=OF_ONE,
         requests_max_bytes=HELD_MIB * MIB,
         body_seconds=30,
+        trusted_proxies=f'["{PROXY}"]',
     )
 
 
@@ -132,6 +134,53 @@ def test_bodies_of_many_callers_are_bounded_together(crowded: Server) -> None:
             line.send(b"x")
         statuses = [line.answer().status for line in lines]
         assert set(statuses) == {200, 503}
+
+
+def whole_and_a_byte_less(
+    callers: list[str], server: Server, peer: str, stack: contextlib.ExitStack
+) -> list[Line]:
+    """Connections from ``peer``, each with a body of 2 MiB of a caller, but for its last byte."""
+    lines = []
+    for caller in callers:
+        head = put(
+            b"Content-Length: %d" % (2 * MIB), b"X-Forwarded-For: " + caller.encode(), body=b"", length=False
+        )
+        line = stack.enter_context(Line(server, source=peer))
+        line.send(INVOCATION.spell(head) + bytes(2 * MIB - 1))
+        eventually(line.is_read, "the front does not read", DEADLINE_SECONDS)
+        lines.append(line)
+    return lines
+
+
+@pytest.mark.parametrize(
+    ("peer", "has_place"), [(PROXY, True), (OTHERS[0], False)], ids=["proxy", "stranger"]
+)
+def test_bodies_that_a_trusted_proxy_brings_count_for_their_callers(
+    crowded: Server, peer: str, has_place: bool
+) -> None:
+    """The control is a stranger who writes another caller's address: its bodies are its own all the same."""
+    eventually(lambda: is_served(crowded), "the last test's connections are still there")
+    greedy, other = "198.51.100.1", "198.51.100.2"
+    with contextlib.ExitStack() as stack:
+        lines = whole_and_a_byte_less([greedy] * 3, crowded, peer, stack)
+        (line,) = whole_and_a_byte_less([other], crowded, peer, stack)
+        line.send(b"x")
+        assert line.answer().status == (200 if has_place else 503)
+        for line in lines:
+            line.send(b"x")
+        assert {line.answer().status for line in lines} == {200, 503}
+
+
+def test_connections_of_a_trusted_proxy_are_bounded_by_their_number_in_all(crowded: Server) -> None:
+    eventually(lambda: is_served(crowded), "the last test's connections are still there")
+    crowded.client.close()
+    with contextlib.ExitStack() as stack:
+        lines = [stack.enter_context(served(crowded, PROXY)) for _ in range(MOST)]
+        with Line(crowded, source=PROXY) as more:
+            assert_envelope(asked(more), 503, str(MOST))
+        assert all(asked(line).status == 200 for line in lines)
+    eventually(lambda: is_served(crowded), "there is no room again though they have gone")
+    crowded.client = client_of(crowded)
 
 
 @pytest.fixture(scope="module")

@@ -23,6 +23,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from supervisor.front.invoke.wrong_tokens import BURST
 from supervisor.function_limits import DEFAULT_CEILINGS, MIB
 from supervisor.settings.declarations import Settings
 from tests.conftest import MakeServer
@@ -156,7 +157,7 @@ def _listens(port: int) -> bool:
 
 @pytest.fixture(scope="module")
 def server(module_server: MakeServer) -> Server:
-    running = module_server(workers=1, blank_cells=1)
+    running = module_server(workers=1, blank_cells=1, trusted_proxies=trusted())
     for name, source in {"echoes": ECHO, "slow": SLOW, "talks": TALK}.items():
         running.deploy(name, source)
     return running
@@ -191,6 +192,24 @@ def test_the_caller_is_the_last_word_of_x_forwarded_for_whatever_was_sent(proxy:
     assert found["x-forwarded-for"] == "203.0.113.9, 127.0.0.1"
     assert found["x-forwarded-proto"] == "https"
     assert found["host"] == NAME
+
+
+@pytest.mark.slow
+@pytest.mark.needs_sandbox
+def test_who_guesses_through_it_slows_nobody_else(server: Server, proxy: Proxy) -> None:
+    """Its callers have other addresses than the one that the page's setting trusts."""
+
+    def guesses(address: str, times: int) -> set[int]:
+        context = ssl.create_default_context(cafile=str(proxy.certificate))
+        transport = httpx.HTTPTransport(verify=context, local_address=address)
+        headers = {"Authorization": "Bearer a-wrong-token", "X-Forwarded-For": "203.0.113.9", "Host": NAME}
+        with httpx.Client(transport=transport, headers=headers, timeout=60) as client:
+            url = f"https://localhost:{proxy.secure}{invoke('echoes')}"
+            return {client.post(url).status_code for _ in range(times)}
+
+    assert guesses("127.0.5.1", BURST + 3) == {401, 429}
+    assert guesses("127.0.5.2", 1) == {401}
+    server.said("wrong tokens from 127.0.5.1,")
 
 
 @pytest.mark.slow
@@ -282,8 +301,14 @@ def test_every_block_of_the_page_is_run_or_is_what_the_test_does_itself() -> Non
     languages = [language for language, _ in blocks_of(PAGE)]
     assert PAGE.count("```") == 2 * len(languages)
     # The block of text installs nginx and its file, which ``nginx_before`` does.
-    assert sorted(set(languages)) == ["console", "python", "text"]
-    assert languages.count("text") == 1
+    assert sorted(set(languages)) == ["console", "python", "text", "toml"]
+    assert languages.count("text") == languages.count("toml") == 1
+
+
+def trusted() -> str:
+    """The setting of the page's block of TOML, which the server of these tests has."""
+    (block,) = [text for language, text in blocks_of(PAGE) if language == "toml"]
+    return block.removeprefix("trusted_proxies = ").strip()
 
 
 def test_nginx_has_more_patience_than_the_longest_call_and_closes_idle_connections_first() -> None:

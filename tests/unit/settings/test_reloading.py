@@ -64,7 +64,7 @@ def test_a_front_has_a_part_of_the_settings_as_they_are_and_nothing_that_it_does
     assert front.all_ceilings == settings.all_ceilings
     assert front_settings.LIVE <= front_settings.FIELDS
     source = "".join(path.read_text() for path in FRONT.rglob("*.py"))
-    read = {"ceilings": "all_ceilings", "data_dir": "front_dir"}
+    read = {"ceilings": "all_ceilings", "data_dir": "front_dir", "store_url": "shared_store"}
     for name in front_settings.FIELDS:
         assert re.search(rf"settings\.{read.get(name, name)}\b", source), f"no front uses {name}"
 

@@ -12,7 +12,6 @@ from fastapi import APIRouter, Request, Response
 
 from supervisor.front.api.context import Context, Given
 from supervisor.front.api.credentials.client_form import FORM, ClientForm, OAuthError, answered, read_form
-from supervisor.front.invoke.credential import peer_of
 from supervisor.store import Actor
 from supervisor.store.tenants.credential_records import App
 from supervisor.store.tenants.credential_store import ACCESS_TOKEN_SECONDS, ForeignTokenError
@@ -129,7 +128,9 @@ async def revoke_token(context: Given, request: Request) -> Response:
 
 
 async def _revoke(context: Context, request: Request, app: App, token: bytes) -> None:
-    store = context.store.acting_for(Actor(f"app:{app.client_id}", peer_of(request.scope)))
+    store = context.store.acting_for(
+        Actor(f"app:{app.client_id}", context.credentials.callers.of(request.scope))
+    )
     try:
         was_one = await context.blocking(store.credentials.revoke_token, app, token)
     except ForeignTokenError:
@@ -142,7 +143,9 @@ async def _authenticated(context: Context, request: Request, form: ClientForm) -
     """The app that the request is from; OAuthError, or PlatformError 429 after too many wrong secrets."""
     app = await context.blocking(context.store.credentials.authenticated, form.client_id, form.secret)
     if app is None:
-        refusal = await context.credentials.wrong_secret(form.client_id, peer_of(request.scope))
+        refusal = await context.credentials.wrong_secret(
+            form.client_id, context.credentials.callers.of(request.scope)
+        )
         raise refusal or OAuthError("invalid_client", "no app has this client id and secret")
     # For the request log.
     request.state.principal = Principal(f"app:{app.client_id}", app.space)

@@ -9,7 +9,7 @@ from typing import Any
 
 from supervisor import __version__
 from supervisor.errors import PlatformError
-from supervisor.front.invoke.credential import Credentials, peer_of
+from supervisor.front.invoke.credential import Credentials
 from supervisor.front.outcome import answers
 from supervisor.front.telemetry.metrics import metric_table as table
 from supervisor.front.warden_link import WardenLink
@@ -41,7 +41,7 @@ class Scrapes:
         header = given[0] if len(given) == 1 else None
         if header is None or not self._credentials.is_for_metrics(header):
             try:
-                await self._credentials.require_admin(header, peer_of(scope), WHY)
+                await self._credentials.require_admin(header, self._credentials.callers.of(scope), WHY)
             except PlatformError as refusal:
                 return answers.refused(refusal)
         if self._running is None or self._running.done():

@@ -91,16 +91,16 @@ def test_a_right_token_from_an_address_above_its_limit_is_recognised_at_once(
 
     async def scenario() -> None:
         known = Credentials(hashlib.sha256(b"right-token-16-characters").digest())
-        wrong = [await known.refusal(b"Bearer wrong", HERE) for _ in range(BURST)]
+        wrong = [await known.refusal(b"Bearer wrong", HERE, []) for _ in range(BURST)]
         assert {error.status for error in wrong} == {401}
         began = asyncio.get_running_loop().time()
-        late = await asyncio.gather(*(known.refusal(b"Bearer wrong", HERE) for _ in range(50)))
+        late = await asyncio.gather(*(known.refusal(b"Bearer wrong", HERE, []) for _ in range(50)))
         assert asyncio.get_running_loop().time() - began >= 0.05
         assert {error.status for error in late} == {429}
         assert all(1 <= int(error.headers["Retry-After"]) <= EVERY_S + 1 for error in late)
-        assert (await known.refusal(None, HERE)).status == 401, "without one it is no guess"
-        assert (await known.refusal(b"Basic dDBrZW4=", HERE)).status == 401
-        assert (await known.refusal(b"Bearer wrong", THERE)).status == 401
+        assert (await known.refusal(None, HERE, [])).status == 401, "without one it is no guess"
+        assert (await known.refusal(b"Basic dDBrZW4=", HERE, [])).status == 401
+        assert (await known.refusal(b"Bearer wrong", THERE, [])).status == 401
         assert known.principal(b"Bearer right-token-16-characters") is ADMIN
 
     asyncio.run(scenario())
@@ -115,9 +115,9 @@ def test_no_more_wait_for_their_refusal_than_a_front_has_room_for(monkeypatch: p
     async def scenario() -> None:
         known = Credentials(bytes(32))
         for _ in range(BURST):
-            await known.refusal(b"Bearer x", HERE)
+            await known.refusal(b"Bearer x", HERE, [])
         asked = [
-            asyncio.ensure_future(known.refusal(b"Bearer x", HERE))
+            asyncio.ensure_future(known.refusal(b"Bearer x", HERE, []))
             for _ in range(credential.SLOWED_MOST + 10)
         ]
         await asyncio.sleep(0.05)
@@ -125,7 +125,7 @@ def test_no_more_wait_for_their_refusal_than_a_front_has_room_for(monkeypatch: p
         for one in asked:
             one.cancel()
         await asyncio.gather(*asked, return_exceptions=True)
-        again = asyncio.ensure_future(known.refusal(b"Bearer x", HERE))
+        again = asyncio.ensure_future(known.refusal(b"Bearer x", HERE, []))
         await asyncio.sleep(0)
         assert not again.done(), "who has gone makes room"
         again.cancel()
