@@ -23,8 +23,9 @@ _ACTIVE = (
     " ON versions.function_id = functions.id AND versions.number = functions.active"
 )
 _DEPLOYMENT = (
-    "SELECT functions.id, versions.number, versions.digest, versions.template, versions.env, versions.options"
-    f" {_ACTIVE} WHERE functions.space = ? AND functions.name = ?"
+    "SELECT functions.id, versions.number, versions.digest, versions.template, versions.env,"
+    f" versions.options, spaces.suspended {_ACTIVE} JOIN spaces ON spaces.name = functions.space"
+    " WHERE functions.space = ? AND functions.name = ?"
 )
 _OPTIONS = f"SELECT functions.space, functions.name, versions.options {_ACTIVE}"
 _VALUES = "SELECT kind, name, sealed FROM space_values WHERE space = ?"
@@ -90,7 +91,8 @@ class Lookups:
 
     def deployment(self, space: str, name: str) -> Deployment | None:
         """The active version of a function, ``None`` when there is no such function."""
-        for identifier, number, digest, template, env, options in self._reader.rows(_DEPLOYMENT, space, name):
+        for row in self._reader.rows(_DEPLOYMENT, space, name):
+            identifier, number, digest, template, env, options, is_suspended = row
             return Deployment(
                 function_id=identifier,
                 space=space,
@@ -100,6 +102,7 @@ class Lookups:
                 template=template,
                 env=self._reader.driver.json(env),
                 options=self._reader.driver.json(options),
+                is_suspended=bool(is_suspended),
             )
         return None
 

@@ -55,6 +55,7 @@ class Deployment:
     template: str
     env: dict[str, str]
     options: dict[str, Any]
+    is_suspended: bool = False  # its space: it answers no call
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,17 @@ class Actor:
 
     name: str
     address: str = ""
+
+
+@dataclass(frozen=True)
+class SpaceRecord:
+    """A space that was created and not deleted.  While ``suspended`` its functions answer no call."""
+
+    name: str
+    title: str
+    suspended: bool
+    created_at: datetime
+    updated_at: datetime
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,8 @@ from supervisor.store.records import (
     Version,
 )
 from supervisor.store.sealing import Sealer
-from supervisor.store.tenants import audit_queries
+from supervisor.store.tenants import audit_queries, space_queries
+from supervisor.store.tenants.space_store import SpaceStore
 
 SERVER = Actor("server")
 
@@ -60,6 +61,7 @@ class Store:
         self._sealer = sealer
         self._now = now
         self._actor = actor
+        self.spaces = SpaceStore(db, now, actor)
 
     def acting_for(self, actor: Actor) -> Store:
         """The same store, whose changes are ``actor``'s in the audit."""
@@ -82,15 +84,6 @@ class Store:
 
         return self._db.read(found)
 
-    def require_space(self, space: str) -> None:
-        """PlatformError 404, with the names that may be meant, if there is no such space."""
-
-        def required(connection: sa.Connection) -> None:
-            if not function_queries.has_space(connection, space):
-                raise function_queries.no_space(connection, space)
-
-        self._db.read(required)
-
     def has_function(self, space: str, name: str) -> bool:
         """Whether the space has this function."""
         return self._db.read(lambda connection: function_queries.find(connection, space, name)) is not None
@@ -108,6 +101,7 @@ class Store:
         now = self._now()
 
         def create(connection: sa.Connection) -> StoredFunction:
+            self._require_space(connection, space)
             made = function_queries.create(connection, space, name, content, now)
             self._audit(connection, now, space, "function.create", name, {"version": 1})
             return made
@@ -125,6 +119,7 @@ class Store:
         now = self._now()
 
         def deploy(connection: sa.Connection) -> tuple[StoredFunction, bool]:
+            self._require_space(connection, based_on.space)
             made, is_new = function_queries.deploy(connection, based_on, content, now, versions_kept)
             if is_new:
                 number = {"version": made.active.number}
@@ -149,6 +144,7 @@ class Store:
         now = self._now()
 
         def activate(connection: sa.Connection) -> StoredFunction:
+            self._require_space(connection, based_on.space)
             made = function_queries.activate(connection, based_on, version, now)
             number = {"version": version.number}
             self._audit(connection, now, made.space, "function.activate", made.name, number)
@@ -161,6 +157,7 @@ class Store:
         now = self._now()
 
         def delete(connection: Any) -> frozenset[str]:
+            self._require_space(connection, space)
             digests = function_queries.delete(connection, space, name)
             for digest in sorted(digests):  # a deploy of the same code may be about to be committed
                 bundle_queries.touch(connection, digest, now)
@@ -221,6 +218,7 @@ class Store:
         now = self._now()
 
         def put(connection: sa.Connection) -> bool:
+            self._require_space(connection, space)
             is_new = value_queries.put(connection, space, kind, name, sealed, size, now)
             self._audit(connection, now, space, f"{kind}.update", name)
             return is_new
@@ -252,10 +250,15 @@ class Store:
         now = self._now()
 
         def delete(connection: sa.Connection) -> None:
+            self._require_space(connection, space)
             value_queries.delete(connection, space, kind, name)
             self._audit(connection, now, space, f"{kind}.delete", name)
 
         self._db.write(delete)
+
+    def _require_space(self, connection: sa.Connection, space: str) -> None:
+        """Every change of something in a space begins with this: rule 1 of ``space_queries``."""
+        space_queries.require_for_change(connection, space, self._actor)
 
     def _audit(
         self,

@@ -14,6 +14,11 @@ ANY = "any"
 
 ROUTE_SCOPES: Mapping[str, str] = MappingProxyType(
     {
+        # spaces
+        "create_space": ADMINISTRATOR,
+        "list_spaces": ANY,
+        "show_space": "space.read",
+        "change_space": ADMINISTRATOR,
         # functions
         "create_function": "function.create",
         "list_functions": "function.read",

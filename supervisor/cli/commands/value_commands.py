@@ -9,7 +9,7 @@ import typer
 
 from supervisor.cli import arguments, output
 from supervisor.cli.command_errors import usage
-from supervisor.cli.commands.resources import all_pages, create_query, remove_and_tell
+from supervisor.cli.commands.resources import all_pages, create_space, remove_and_tell
 from supervisor.cli.parameters import CreateSpace, Json, Space, Token, Url, before_the_command, connect
 
 VALUE_MAX_BYTES = 64 * 1024  # the server's bound for one value
@@ -41,7 +41,7 @@ def set_secret(
             show_default=False,
         ),
     ] = None,
-    create_space: CreateSpace = False,
+    with_space: CreateSpace = False,
     space: Space = None,
     as_json: Json = False,
     url: Url = None,
@@ -68,7 +68,9 @@ def set_secret(
         text = typer.prompt(f"Value of {output.safe(name)}", hide_input=True, err=True)
     else:
         raise usage(f"a value for {name} is missing; give it as an argument, or - to read standard input")
-    client.send("PUT", address + create_query(create_space), {"value": text})
+    if with_space:
+        create_space(client)
+    client.send("PUT", address, {"value": text})
     _tell_set("secret", name, client.target.space, as_json)
 
 
@@ -79,7 +81,7 @@ def set_variable(
         str, typer.Argument(help="JSON or text; - reads standard input.", metavar="VALUE", show_default=False)
     ],
     text: Annotated[bool, typer.Option("--text", help="Take VALUE as text even if it is JSON.")] = False,
-    create_space: CreateSpace = False,
+    with_space: CreateSpace = False,
     space: Space = None,
     as_json: Json = False,
     url: Url = None,
@@ -99,9 +101,9 @@ def set_variable(
     client = connect(url, token, space)
     address = client.in_space("variables", name)
     given = _standard_input("a variable") if value == "-" else value
-    client.send(
-        "PUT", address + create_query(create_space), {"value": given if text else _json_or_text(given)}
-    )
+    if with_space:
+        create_space(client)
+    client.send("PUT", address, {"value": given if text else _json_or_text(given)})
     _tell_set("variable", name, client.target.space, as_json)
 
 

@@ -25,6 +25,7 @@ from supervisor.front.api.routes import (
     function_routes,
     log_routes,
     operator_routes,
+    space_routes,
     value_routes,
     version_routes,
 )
@@ -71,6 +72,7 @@ def build_api(
     )
     routes: list[APIRoute] = []
     for router in (
+        space_routes.router,
         function_routes.router,
         version_routes.router,
         value_routes.router,

@@ -26,17 +26,11 @@ ATTEMPTS = 5  # each fails only because another deploy succeeded
 _NO_WHITESPACE = str.maketrans("", "", string.whitespace)  # base64(1) wraps its lines
 
 
-async def create(
-    context: Context, store: Store, space: str, wanted: FunctionCreate, *, may_create_space: bool = True
-) -> StoredFunction:
-    """Create and deploy a function; PlatformError 409 if it exists, 413 or 422 if it is not valid.
-
-    404 for a space that there is not, unless that may be created.
-    """
-    if not may_create_space:
-        await context.blocking(context.store.require_space, space)
+async def create(context: Context, store: Store, space: str, wanted: FunctionCreate) -> StoredFunction:
+    """Create and deploy a function; PlatformError 404, 409 if it exists, 413 or 422 if it is not valid."""
+    # Refused early, before the bundle is unpacked; the store decides again at the end.
+    await context.blocking(context.store.spaces.require, space)
     if await context.blocking(context.store.has_function, space, wanted.name):
-        # Refused early, before the bundle is unpacked; the store decides again at the end.
         raise PlatformError(
             409,
             f"This function already exists: {shown(wanted.name)} in space {shown(space)}; "

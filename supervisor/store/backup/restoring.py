@@ -152,6 +152,8 @@ def _fill(url: str, file: IO[bytes], source: Path, header: Header, progress: Pro
     try:
         tables = sa.MetaData()
         tables.reflect(store.engine)
+        # A new store has the rows of its first spaces; which spaces there are is the backup's to say.
+        store.write(partial(_clear, tables=[tables.tables[name] for name in header.rows]))
         for frame in backup_file.frames(file, source, progress):
             if frame.kind == backup_file.ROWS:
                 name, columns, rows = backup_file.read_rows(frame)
@@ -167,6 +169,11 @@ def _fill(url: str, file: IO[bytes], source: Path, header: Header, progress: Pro
         store.close()
     if counted != header.rows:
         raise backup_file.damaged(source, "rows are missing")
+
+
+def _clear(connection: sa.Connection, tables: list[sa.Table]) -> None:
+    for table in tables:
+        connection.execute(table.delete())
 
 
 def _insert(connection: sa.Connection, table: sa.Table, rows: list[dict[str, Any]]) -> None:

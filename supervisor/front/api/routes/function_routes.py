@@ -39,9 +39,6 @@ router = APIRouter(prefix="/spaces/{space}/functions", tags=["functions"])
 
 SpaceIn = Annotated[Label, Path(description="the space")]
 NameIn = Annotated[Label, Path(description="the function")]
-CreateSpaceIn = Annotated[
-    bool, Query(description="false: a space that there is not is a 404; true: the request makes it")
-]
 LimitIn = Annotated[int, Query(ge=1, le=PAGE_MAX, description="how many at most")]
 CursorIn = Annotated[
     Annotated[str, WithJsonSchema({"type": "string", "pattern": FUNCTION_CURSOR})] | None,
@@ -51,14 +48,10 @@ CursorIn = Annotated[
 
 @router.post("", status_code=201)
 async def create_function(
-    context: Given,
-    acting: Acting,
-    space: SpaceIn,
-    body: FunctionCreate,
-    create_space: CreateSpaceIn = True,
+    context: Given, acting: Acting, space: SpaceIn, body: FunctionCreate
 ) -> FunctionOut:
     """Create a function and deploy it as version 1."""
-    made = await deploys.create(context, acting, space, body, may_create_space=create_space)
+    made = await deploys.create(context, acting, space, body)
     return await described(context, made)
 
 
@@ -68,7 +61,7 @@ async def list_functions(
 ) -> FunctionList:
     """The functions of a space, by name."""
     side, name = read_cursor(cursor, FUNCTION_CURSOR)
-    await context.blocking(context.store.require_space, space)
+    await context.blocking(context.store.spaces.require, space)
     page = await context.blocking(
         context.store.functions,
         space,

@@ -89,6 +89,7 @@ async def show_activity(context: Given) -> ActivityOut:
 @router.get("/spaces/{space}/activity")
 async def show_activity_of_space(context: Given, space: SpaceIn, name: NameQuery = None) -> ActivityOut:
     """What goes on in a space now: functions, instances, calls, memory."""
+    await context.blocking(context.store.spaces.require, space)
     return _shown(await context.control.survey(space), name)
 
 
