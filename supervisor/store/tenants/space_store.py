@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
+from functools import partial
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import exc
 
+from supervisor.store.code import bundle_queries
 from supervisor.store.database import Database
 from supervisor.store.records import Actor, Page, SpaceRecord
 from supervisor.store.tenants import audit_queries, space_queries
@@ -68,5 +71,47 @@ class SpaceStore:
 
         return self._db.write(change)
 
-    def _audit(self, connection: sa.Connection, now: datetime, name: str, action: str) -> None:
-        audit_queries.add(connection, self._actor, now, space=name, action=action, target=name)
+    def begin_delete(self, name: str) -> tuple[str, ...]:
+        """Delete the rows of a space: from now on it is not there.  The names of its functions.
+
+        ``end_delete`` frees its name.  PlatformError 404.
+        """
+        now = self._now()
+
+        def begin(connection: sa.Connection) -> tuple[str, ...]:
+            names = space_queries.begin_delete(connection, name, now)
+            self._audit(connection, now, name, "space.delete", {"functions": len(names)})
+            return names
+
+        return self._db.write(begin)
+
+    def deleting(self) -> tuple[str, ...]:
+        """The spaces whose delete has begun and not ended."""
+        return self._db.read(space_queries.deleting)
+
+    def delete_bundles(self) -> tuple[str, ...]:
+        """Delete the bundles of deleted spaces that no version names; their digests."""
+        found = self._db.write(space_queries.delete_bundles)
+        for _, upload in found:  # a transaction each, because one may have gigabytes
+            self._db.write(partial(bundle_queries.delete_pieces, upload=upload))
+        return tuple(digest for digest, _ in found)
+
+    def end_delete(self, name: str) -> None:
+        """Free the name of a space: nothing of it is left."""
+        self._db.write(lambda connection: space_queries.end_delete(connection, name))
+
+    def shred(self) -> bool:
+        """Leave nothing of deleted rows in the store's files; False when it has to be tried again."""
+        return self._db.shred()
+
+    def _audit(
+        self,
+        connection: sa.Connection,
+        now: datetime,
+        name: str,
+        action: str,
+        details: Mapping[str, Any] | None = None,
+    ) -> None:
+        audit_queries.add(
+            connection, self._actor, now, space=name, action=action, target=name, details=details
+        )
