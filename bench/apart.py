@@ -40,7 +40,7 @@ def deploy(url: str) -> None:
             "source": {"code": base64.b64encode(SOURCE.encode()).decode()},
         }
         headers = {"Authorization": f"Bearer {TOKEN}"}
-        where = f"{url}/spaces/bench/functions"
+        where = f"{url}/spaces/demo/functions"
         httpx.post(where, json=body, headers=headers, timeout=60).raise_for_status()
 
 
@@ -52,7 +52,7 @@ def measure(url: str, times: int, seed: int) -> dict[str, list[float]]:
     for number in range(WARM_UP + times):
         for kind in drawn.sample(list(NAMES), len(NAMES)):
             began = time.perf_counter_ns()
-            connection.request("POST", f"/spaces/bench/functions/{NAMES[kind]}/invoke")
+            connection.request("POST", f"/spaces/demo/functions/{NAMES[kind]}/invoke")
             answer = connection.getresponse()
             answer.read()
             took = (time.perf_counter_ns() - began) / 1e3

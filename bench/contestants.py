@@ -23,7 +23,7 @@ from bench.workloads import FUNCTIONS, WORKLOADS, Workload
 ROOT = Path(__file__).resolve().parent.parent
 PEER_PYTHON = ROOT / ".venv-bench/bin/python"
 TOKEN = "bench-token-0123456789abcdef"
-SPACE = "bench"
+SPACE = "demo"  # which every server has from its first start
 READY_SECONDS = 60.0
 STOP_SECONDS = 40.0
 LOG_TAIL_CHARS = 2000

@@ -32,7 +32,7 @@ def handle(req):
     os.write(2, b"written %d\\n" % time.time_ns())
     return {}
 """
-PATH = "/spaces/bench/functions/says"
+PATH = "/spaces/demo/functions/says"
 WRITTEN = re.compile(rb"written (\d+)")
 # What a follower is sent once it is up to date.
 POSITION = b'"position"'
@@ -98,7 +98,7 @@ def main() -> None:
         with cellblock(Path(folder) / "data", given.fronts, function_logs="false") as server:
             body = {"name": "says", "source": {"code": base64.b64encode(SOURCE.encode()).decode()}}
             headers = {"Authorization": f"Bearer {TOKEN}"}
-            httpx.post(f"{server.url}/spaces/bench/functions", json=body, headers=headers).raise_for_status()
+            httpx.post(f"{server.url}/spaces/demo/functions", json=body, headers=headers).raise_for_status()
             for count in FOLLOWERS:
                 found = measure(server.url, count)
                 p50, p99 = statistics.median(found), statistics.quantiles(found, n=100)[98]

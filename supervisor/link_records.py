@@ -24,6 +24,8 @@ REASON_MOST_CHARS = 1000
 WORDS_MOST_CHARS = 4096
 # What one field of a row may hold: a histogram has fewer buckets.
 INNER_MOST = 256
+# Where a version's number stands: all versions of the function.
+EVERY_VERSION = 0
 # Status codes that one function's calls are told apart by: from 100 to 599.
 CODES_MOST = 500
 _LABEL = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
@@ -35,8 +37,11 @@ AtLeastOne = Annotated[int, IntBound(1)]
 Short = Annotated[str, SHORT_BOUND]
 Label = Annotated[str, PatternBound(_LABEL + "|-")]
 LabelOrAll = Annotated[str, PatternBound(f"({_LABEL})?")]
-# What changed: a function, or the values, credentials, quotas or state of a space, or the sealing key.
-ChangeKind = Annotated[str, WordBound("function", "values", "space", "credentials", "quotas", "sealing")]
+# What changed: a function, or the values, credentials, quotas or state of a space ("deleted": it is gone), or
+# the sealing key.
+ChangeKind = Annotated[
+    str, WordBound("function", "values", "space", "deleted", "credentials", "quotas", "sealing")
+]
 CellName = Annotated[str, PatternBound("[0-9a-f]{10}")]
 Cause = Annotated[str, PatternBound("[a-z -]{1,40}")]
 Reason = Annotated[str, TextBound(REASON_MOST_CHARS)]

@@ -12,7 +12,7 @@ from supervisor.front.telemetry.survey import Survey
 DEFAULT_TEMPLATE = "python3-http"  # a function's ``template`` that stands for the server's default runtime
 
 # What fronts remember besides functions and values (``link_records.ChangeKind``).
-ChangeKind = Literal["space", "credentials", "quotas", "sealing"]
+ChangeKind = Literal["space", "deleted", "credentials", "quotas", "sealing"]
 Status = Literal["Pending", "Building", "Running", "Failed"]
 
 

@@ -8,7 +8,8 @@ transaction), ``function_queries`` and ``value_queries`` (their statements), ``d
 SQLAlchemy).  A call asks through ``lookups`` instead, which goes by ``plain_reads`` and ``drivers`` and needs
 no SQLAlchemy.  Both ways share ``deadline_retries`` and ``sealing``.  ``migrate`` makes the tables, from the
 revisions in ``migrations``.  ``code`` keeps bundles, ``backup`` makes files of stores and stores of files;
-``tenants`` has the audit, ``aliases`` the names of versions, ``sealing_keys`` the keys.
+``tenants`` has spaces, what belongs to them and the audit, ``aliases`` the names of versions,
+``sealing_keys`` the keys.
 
 This package imports no SQLAlchemy: import ``Store`` from ``supervisor.store.store``.
 """
@@ -21,12 +22,14 @@ from supervisor.store.records import (
     Actor,
     Alias,
     Allowed,
+    AuditLine,
     CalledAlias,
     Content,
     Deployment,
     FunctionKey,
     Page,
     QuotasOfSpace,
+    SpaceRecord,
     SpaceValue,
     SpaceValues,
     StaleWriteError,
@@ -44,6 +47,7 @@ __all__ = [
     "Actor",
     "Alias",
     "Allowed",
+    "AuditLine",
     "CalledAlias",
     "Content",
     "Deployment",
@@ -52,6 +56,7 @@ __all__ = [
     "Page",
     "QuotasOfSpace",
     "Sealer",
+    "SpaceRecord",
     "SpaceValue",
     "SpaceValues",
     "StaleWriteError",

@@ -1,4 +1,4 @@
-"""The queries of functions, their versions and their spaces, each on the caller's connection.
+"""The queries of functions and their versions, each on the caller's connection.
 
 No function here begins or ends a transaction; ``Store`` does.
 """
@@ -17,10 +17,8 @@ from supervisor.errors import PlatformError, shown
 from supervisor.near_names import COMPARED_MOST, hint
 from supervisor.store.aliases import alias_queries, label_queries
 from supervisor.store.records import Content, Page, StaleWriteError, StoredFunction, Version
-from supervisor.store.schema import functions, space_values, version_labels, versions
-
-# They exist from the first start on; another space exists while it has a function, a secret or a variable.
-SPACES_ALWAYS = ("default", "demo")
+from supervisor.store.schema import functions, version_labels, versions
+from supervisor.store.tenants import space_queries
 
 _LABELLED = (version_labels.c.function_id == versions.c.function_id) & (
     version_labels.c.number == versions.c.number
@@ -45,8 +43,8 @@ _active = sa.select(
 
 def not_found(connection: sa.Connection, space: str, name: str) -> PlatformError:
     """The 404 for a function that the space does not have, with the names that may be meant."""
-    if not has_space(connection, space):
-        return no_space(connection, space, "function not found")
+    if not space_queries.exists(connection, space):
+        return space_queries.not_found(connection, space, "function not found")
     names = sa.select(functions.c.name).where(functions.c.space == space).order_by(functions.c.name)
     near = hint(name, connection.execute(names.limit(COMPARED_MOST)).scalars())
     return PlatformError(
@@ -54,24 +52,6 @@ def not_found(connection: sa.Connection, space: str, name: str) -> PlatformError
         f"function not found: space {shown(space)} has no function {shown(name)}; "
         + (near or "'cellblock functions list' shows what it has"),
     )
-
-
-def has_space(connection: sa.Connection, space: str) -> bool:
-    """Whether there is this space."""
-    return space in SPACES_ALWAYS or any(
-        connection.execute(sa.select(table.c.space).where(table.c.space == space).limit(1)).first()
-        for table in (functions, space_values)
-    )
-
-
-def no_space(connection: sa.Connection, space: str, what: str = "space not found") -> PlatformError:
-    """The 404 for a space that there is not, with the names that may be meant."""
-    known = set(SPACES_ALWAYS)
-    for table in (functions, space_values):
-        names = sa.select(table.c.space).distinct().order_by(table.c.space)
-        known.update(connection.execute(names.limit(COMPARED_MOST)).scalars())
-    near = hint(space, sorted(known))
-    return PlatformError(404, f"{what}: there is no space {shown(space)}" + (near and f"; {near}"))
 
 
 def find(connection: sa.Connection, space: str, name: str) -> StoredFunction | None:

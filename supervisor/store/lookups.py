@@ -24,11 +24,13 @@ _ACTIVE = (
     " ON versions.function_id = functions.id AND versions.number = functions.active"
 )
 _COLUMNS = (
-    "SELECT functions.id, versions.number, versions.digest, versions.template, versions.env, versions.options"
+    "SELECT functions.id, versions.number, versions.digest, versions.template, versions.env,"
+    " versions.options, spaces.suspended"
 )
-_DEPLOYMENT = f"{_COLUMNS} {_ACTIVE} WHERE functions.space = ? AND functions.name = ?"
+_OF_SPACE = "JOIN spaces ON spaces.name = functions.space"
+_DEPLOYMENT = f"{_COLUMNS} {_ACTIVE} {_OF_SPACE} WHERE functions.space = ? AND functions.name = ?"
 _DEPLOYMENT_OF = (
-    f"{_COLUMNS} FROM functions JOIN versions ON versions.function_id = functions.id"
+    f"{_COLUMNS} FROM functions JOIN versions ON versions.function_id = functions.id {_OF_SPACE}"
     " WHERE functions.space = ? AND functions.name = ? AND versions.number = ?"
 )
 # A row for each version that an alias names.
@@ -141,7 +143,7 @@ class Lookups:
         )
 
     def _deployment(self, space: str, name: str, rows: list[tuple[Any, ...]]) -> Deployment | None:
-        for identifier, number, digest, template, env, options in rows:
+        for identifier, number, digest, template, env, options, is_suspended in rows:
             return Deployment(
                 function_id=identifier,
                 space=space,
@@ -151,6 +153,7 @@ class Lookups:
                 template=template,
                 env=self._reader.driver.json(env),
                 options=self._reader.driver.json(options),
+                is_suspended=bool(is_suspended),
             )
         return None
 

@@ -81,6 +81,7 @@ class Deployment(NamedTuple):
     template: str
     env: dict[str, str]
     options: dict[str, Any]
+    is_suspended: bool = False  # its space: it answers no call
 
 
 @dataclass(frozen=True)
@@ -92,6 +93,31 @@ class Actor:
 
     name: str
     address: str = ""
+
+
+@dataclass(frozen=True)
+class AuditLine:
+    """Who did what to what, when and from where.  ``space`` is None for the whole server."""
+
+    id: str
+    at: datetime
+    space: str | None
+    actor: str
+    address: str
+    action: str
+    target: str
+    details: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class SpaceRecord:
+    """A space that was created and not deleted.  While ``suspended`` its functions answer no call."""
+
+    name: str
+    title: str
+    suspended: bool
+    created_at: datetime
+    updated_at: datetime
 
 
 class Page(NamedTuple, Generic[T]):

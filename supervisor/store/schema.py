@@ -109,6 +109,8 @@ spaces = sa.Table(
     sa.Column("name", sa.String(63), primary_key=True),
     sa.Column("title", sa.String(200), nullable=False),
     sa.Column("suspended", sa.Boolean, nullable=False),
+    # Its rows are gone, and files of it may not be: the name is taken until they are.
+    sa.Column("deleting", sa.Boolean, nullable=False),
     sa.Column("created_at", sa.DateTime, nullable=False),
     sa.Column("updated_at", sa.DateTime, nullable=False),
 )

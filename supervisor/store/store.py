@@ -32,9 +32,11 @@ from supervisor.store.records import (
 from supervisor.store.schema import space_values
 from supervisor.store.sealing import Sealer, read_again
 from supervisor.store.sealing_keys.resealing import Resealing
-from supervisor.store.tenants import audit_queries, quota_queries
+from supervisor.store.tenants import audit_queries, quota_queries, space_queries
+from supervisor.store.tenants.audit_store import AuditStore
 from supervisor.store.tenants.credential_store import CredentialStore
 from supervisor.store.tenants.quota_store import QuotaStore
+from supervisor.store.tenants.space_store import SpaceStore
 from supervisor.store.tenants.usage_store import UsageStore
 
 SERVER = Actor("server")
@@ -73,6 +75,8 @@ class Store:
         self.quotas = QuotaStore(db, now, actor)
         self.usage = UsageStore(db)
         self.aliases = AliasStore(db, now, actor)  # and the labels of versions
+        self.spaces = SpaceStore(db, now, actor)
+        self.audit = AuditStore(db, now, actor)
 
     def acting_for(self, actor: Actor) -> Store:
         """The same store, whose changes are ``actor``'s in the audit."""
@@ -95,15 +99,6 @@ class Store:
 
         return self._db.read(found)
 
-    def require_space(self, space: str) -> None:
-        """PlatformError 404, with the names that may be meant, if there is no such space."""
-
-        def required(connection: sa.Connection) -> None:
-            if not function_queries.has_space(connection, space):
-                raise function_queries.no_space(connection, space)
-
-        self._db.read(required)
-
     def has_function(self, space: str, name: str) -> bool:
         """Whether the space has this function."""
         return self._db.read(lambda connection: function_queries.find(connection, space, name)) is not None
@@ -117,12 +112,24 @@ class Store:
         )
 
     def create_function(
-        self, space: str, name: str, content: Content, label: str | None = None
+        self,
+        space: str,
+        name: str,
+        content: Content,
+        label: str | None = None,
+        *,
+        needs_bundle: bool = False,
     ) -> StoredFunction:
-        """A new function at version 1; PlatformError 409 when there is one of that name."""
+        """A new function at version 1; PlatformError 409 when there is one of that name.
+
+        With ``needs_bundle`` StaleWriteError when the store has no longer the bundle: put it again.
+        """
         now = self._now()
 
         def create(connection: sa.Connection) -> StoredFunction:
+            self._require_space(connection, space)
+            if needs_bundle:
+                bundle_queries.require(connection, content.digest)
             bytes_before = quota_queries.bytes_before(connection, space)
             made = function_queries.create(connection, space, name, content, now, label)
             quota_queries.check_functions(connection, space)
@@ -133,18 +140,27 @@ class Store:
         return self._db.write(create)
 
     def deploy(
-        self, based_on: StoredFunction, content: Content, versions_kept: int, label: str | None = None
+        self,
+        based_on: StoredFunction,
+        content: Content,
+        versions_kept: int,
+        label: str | None = None,
+        *,
+        needs_bundle: bool = False,
     ) -> tuple[StoredFunction, bool]:
         """Make ``content`` the active version; the function, and whether a version was added for it.
 
         Of its versions the newest ``versions_kept`` stay, and those that aliases name.  ``based_on`` is the
         function that the content was merged and checked with: StaleWriteError when it has changed since,
-        PlatformError 404 when it is gone.
+        PlatformError 404 when it is gone.  ``needs_bundle`` as in ``create_function``.
         """
         now = self._now()
 
         def deploy(connection: sa.Connection) -> tuple[StoredFunction, bool]:
             space = based_on.space
+            self._require_space(connection, space)
+            if needs_bundle:
+                bundle_queries.require(connection, content.digest)
             bytes_before = quota_queries.bytes_before(connection, space)
             kept = quota_queries.versions_kept(connection, space, versions_kept)
             made, is_new = function_queries.deploy(connection, based_on, content, now, kept, label)
@@ -172,6 +188,7 @@ class Store:
         now = self._now()
 
         def activate(connection: sa.Connection) -> StoredFunction:
+            self._require_space(connection, based_on.space)
             made = function_queries.activate(connection, based_on, version, now)
             number = {"version": version.number}
             self._audit(connection, now, made.space, "function.activate", made.name, number)
@@ -189,6 +206,7 @@ class Store:
         now = self._now()
 
         def delete(connection: Any) -> frozenset[str]:
+            self._require_space(connection, space)
             digests = function_queries.delete(connection, space, name, check)
             for digest in sorted(digests):  # a deploy of the same code may be about to be committed
                 bundle_queries.touch(connection, digest, now)
@@ -260,6 +278,7 @@ class Store:
         now = self._now()
 
         def put(connection: sa.Connection) -> bool:
+            self._require_space(connection, space)
             # Sealed under the lock, by the key of this moment: once a rotation has kept writers out, nothing
             # is sealed by an old key any more, not even in a front that hears nothing.
             database.lock_table(connection, space_values, keeps_writers_out=False)
@@ -301,10 +320,15 @@ class Store:
         now = self._now()
 
         def delete(connection: sa.Connection) -> None:
+            self._require_space(connection, space)
             value_queries.delete(connection, space, kind, name)
             self._audit(connection, now, space, f"{kind}.delete", name)
 
         self._db.write(delete)
+
+    def _require_space(self, connection: sa.Connection, space: str) -> None:
+        """Every change of something in a space begins with this: rule 1 of ``space_queries``."""
+        space_queries.require_for_change(connection, space, self._actor)
 
     def _audit(
         self,

@@ -15,6 +15,7 @@ from supervisor.errors import PlatformError, shown
 from supervisor.near_names import hint
 from supervisor.store.records import UNCHANGED, Allowed, Unchanged, ValueKind
 from supervisor.store.schema import space_values as table
+from supervisor.store.tenants import space_queries
 
 SPACE_MAX_VALUES = 1000  # secrets and variables of a space together
 SPACE_MAX_BYTES = 512 * 1024  # of their names, lists and values: an instance may get all of them
@@ -41,6 +42,8 @@ class ValueRow:
 
 def not_found(connection: sa.Connection, space: str, kind: ValueKind, name: str) -> PlatformError:
     """The 404 for a value that the space does not have, with the names that may be meant."""
+    if not space_queries.exists(connection, space):
+        return space_queries.not_found(connection, space, f"{kind} not found")
     near = hint(name, (row.name for row in listed(connection, space, kind)))
     return PlatformError(
         404, f"{kind} not found: space {shown(space)} has no {kind} {shown(name)}" + (near and f"; {near}")

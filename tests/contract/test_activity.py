@@ -67,7 +67,7 @@ def test_calls_queues_instances_and_memory_are_those_of_all_fronts(server: Serve
 def test_a_space_shows_nothing_of_another_and_only_everything_shows_blank_cells(server: Server) -> None:
     server.deploy("mine", NAPS)
     server.call("mine")
-    other = server.client.get("/spaces/elsewhere/activity").json()
+    other = server.client.get("/spaces/default/activity").json()
     assert (other["functions"], other["instances"], other["cells"]) == ([], [], {})
     whole = server.client.get("/activity").json()
     assert of(whole["functions"], "mine")

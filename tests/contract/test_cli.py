@@ -43,8 +43,7 @@ FUNCTION = {
     "updated_at": "2026-11-06T11:04:52",
 }
 LIST = "/spaces/default/functions"
-NO_NEW_SPACE = "?create_space=false"  # a mistyped space is refused
-CREATE = LIST + NO_NEW_SPACE
+CREATE = LIST
 ONE = "/spaces/default/functions/hello"
 INVOKE = "/spaces/default/functions/hello/invoke"
 
@@ -251,7 +250,7 @@ def test_reset_leaves_only_what_is_given_and_the_same_again_is_told_as_unchanged
 
 def test_all_options_of_a_deploy_reach_the_server(run: Run, server: HttpRecorder, tmp_path: Path) -> None:
     handler(tmp_path / "hello")
-    server.answer_json("POST", "/spaces/demo/functions?create_space=false", 201, FUNCTION)
+    server.answer_json("POST", "/spaces/demo/functions", 201, FUNCTION)
 
     ended = run(
         *("deploy", "hello/handler.py", "--name", "other", "--space", "demo", "--runtime", "python3.12"),
@@ -494,7 +493,7 @@ def test_code_that_cannot_be_written_or_read_is_one_line(run: Run, server: HttpR
 def test_a_secret_comes_from_the_argument_or_standard_input(
     run: Run, server: HttpRecorder, args: tuple[str, ...], stdin: bytes, value: str
 ) -> None:
-    server.answer("PUT", f"/spaces/default/secrets/KEY{NO_NEW_SPACE}", Answer(201))
+    server.answer("PUT", "/spaces/default/secrets/KEY", Answer(201))
 
     ended = run("secrets", "set", "KEY", *args, stdin=stdin)
 
@@ -505,7 +504,7 @@ def test_a_secret_comes_from_the_argument_or_standard_input(
 def test_a_secret_is_asked_for_on_a_terminal_and_not_shown(
     server: HttpRecorder, environment: dict[str, str]
 ) -> None:
-    server.answer("PUT", f"/spaces/default/secrets/KEY{NO_NEW_SPACE}", Answer(204))
+    server.answer("PUT", "/spaces/default/secrets/KEY", Answer(204))
 
     code, seen = on_a_terminal(
         environment, "secrets", "set", "KEY", asked=b"Value of KEY: ", typed=b"s3cret\n"
@@ -538,7 +537,7 @@ def test_a_secret_without_a_value_and_without_a_terminal_is_a_usage_error(
 def test_a_variable_is_json_where_it_can_be(
     run: Run, server: HttpRecorder, args: tuple[str, ...], value: object
 ) -> None:
-    server.answer("PUT", f"/spaces/default/variables/LIMIT{NO_NEW_SPACE}", Answer(204))
+    server.answer("PUT", "/spaces/default/variables/LIMIT", Answer(204))
 
     assert run("variables", "set", "LIMIT", *args).code == 0
     assert server.requests[0].json == {"value": value}

@@ -169,7 +169,7 @@ def test_a_server_that_is_gone_costs_one_line() -> None:
 def test_a_server_that_refuses_every_example_costs_a_line_for_each() -> None:
     with HttpRecorder() as server:
         server.answer("GET", LIST, json_answer(200, {"data": [], "paging": {"next_cursor": None}}))
-        server.answer("POST", f"{LIST}?create_space=false", refusal(503, "no instance can be started"))
+        server.answer("POST", LIST, refusal(503, "no instance can be started"))
 
         ended = welcome(server.url, EXAMPLES)
 
@@ -182,7 +182,7 @@ def test_a_server_that_refuses_every_example_costs_a_line_for_each() -> None:
 def test_a_server_that_goes_away_between_two_examples_costs_one_line() -> None:
     with HttpRecorder() as server:
         server.answer("GET", LIST, json_answer(200, {"data": [], "paging": {"next_cursor": None}}))
-        server.answer("POST", f"{LIST}?create_space=false", Answer(hang_up=True))
+        server.answer("POST", LIST, Answer(hang_up=True))
 
         assert f"example {NAMES[0]}: " in one_line(welcome(server.url, EXAMPLES), 3)
 

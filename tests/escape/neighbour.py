@@ -53,7 +53,7 @@ class Tenant:
         """Create or update a function."""
         code = base64.b64encode(source.encode()).decode()
         body = {"name": name, "template": "python3-http", "options": options, "source": {"code": code}}
-        path = f"/spaces/{self.space}/functions"
+        path = f"/spaces/{self.server.make_space(self.space)}/functions"
         answer = self.server.client.post(path, json=body)
         if answer.status_code == 409:
             answer = self.server.client.put(f"{path}/{name}", json=body)

@@ -56,7 +56,7 @@ def site(server: Server) -> Iterator[Server]:
     server.deploy(OTHER, ECHOES, public=True)
     yield server
     for name in (HOSTILE, OTHER):
-        server.client.delete(f"/spaces/test/functions/{name}")
+        server.client.delete(f"/spaces/demo/functions/{name}")
 
 
 def answer(

@@ -116,7 +116,7 @@ def idle_cell(server: Server, way: str) -> Iterator[list[int]]:
     assert len(pids) >= 2
     yield pids
     assert server.call(name, content=b"").text == namespace, "the same instance, thawed"
-    server.client.delete(f"/spaces/test/functions/{name}")
+    server.client.delete(f"/spaces/demo/functions/{name}")
 
 
 def ran_while_idle(server: Server, way: str) -> int:
@@ -164,5 +164,5 @@ def test_a_frozen_cell_ends_as_others_do(way: str, make_server: Callable[..., Se
         server.process.kill()
         server.process.wait()
     else:
-        server.client.delete("/spaces/test/functions/frozen")
+        server.client.delete("/spaces/demo/functions/frozen")
     assert all_gone_within(watched, SECONDS)

@@ -103,6 +103,11 @@ def front(folder: Path, **settings: Any) -> Iterator[Front]:
             one.lookups.close()
 
 
+def make_space(api: Front, name: str) -> None:
+    response = api("POST", "/spaces", {"name": name})
+    assert response.status_code == 201, response.text
+
+
 def body(name: str = "hello", code: bytes = CODE, **fields: Any) -> dict[str, Any]:
     return {"name": name, "source": {"code": b64(code)}, **fields}
 

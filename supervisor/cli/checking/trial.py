@@ -113,7 +113,7 @@ def _perform(settings: Settings, config: Path | None, data_dir: Path, log: IO[by
     )
     try:
         assert server.stdout is not None
-        client = Client(ServerTarget(_url_of(server.stdout.fileno(), log), token, "check"))
+        client = Client(ServerTarget(_url_of(server.stdout.fileno(), log), token, "default"))
         source = {"code": base64.b64encode(HANDLER).decode()}
         _deploy_and_call(client, {"name": "check", "source": source})
     finally:

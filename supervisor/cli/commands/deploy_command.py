@@ -14,7 +14,7 @@ from supervisor.cli import arguments, output
 from supervisor.cli.command_errors import refused, usage
 from supervisor.cli.commands.bundle_packing import Bundle, default_name, read_bundle
 from supervisor.cli.commands.deploy_wishes import Wanted, changes
-from supervisor.cli.commands.resources import as_object, create_query
+from supervisor.cli.commands.resources import as_object, create_space
 from supervisor.cli.parameters import CreateSpace, Json, Space, Token, Url, connect
 from supervisor.errors import shown
 
@@ -69,7 +69,7 @@ def deploy(
     unset: Unset = None,
     unset_env: UnsetEnv = None,
     reset: Reset = False,
-    create_space: CreateSpace = False,
+    with_space: CreateSpace = False,
     space: Space = None,
     as_json: Json = False,
     url: Url = None,
@@ -104,7 +104,7 @@ def deploy(
         _unset(unset, "--unset", options),
         _unset(unset_env, "--unset-env", variables),
         is_reset=reset,
-        may_create_space=create_space,
+        may_create_space=with_space,
     )
     client = connect(url, token, space)
     before, function = create_or_update(client, chosen, wanted, bundle)
@@ -149,8 +149,9 @@ def create_or_update(
     before: dict[str, Any] | None = None
     try:
         try:
-            where = client.in_space("functions") + create_query(wanted.may_create_space)
-            answer = client.send("POST", where, wanted.to_create(name), DEPLOY_SECONDS)
+            if wanted.may_create_space:
+                create_space(client)
+            answer = client.send("POST", client.in_space("functions"), wanted.to_create(name), DEPLOY_SECONDS)
         except RequestRefused as error:
             if error.status != 409:
                 raise

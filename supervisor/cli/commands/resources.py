@@ -59,9 +59,15 @@ def require_space(client: Client) -> None:
     client.get(client.in_space("functions"), {"limit": "1"})
 
 
-def create_query(may_create_space: bool) -> str:
-    """The end of an address that says whether a space that there is not may be made by the request."""
-    return "" if may_create_space else "?create_space=false"
+def create_space(client: Client) -> None:
+    """Create the chosen space, unless there is one of that name; CommandFailure."""
+    from supervisor.cli.client.http_client import RequestRefused
+
+    try:
+        client.send("POST", client.url("spaces"), {"name": client.target.space})
+    except RequestRefused as error:
+        if error.status != 409:
+            raise
 
 
 def activity(client: Client, where: str) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import typer
 
 from supervisor.cli import arguments, output
 from supervisor.cli.command_errors import usage
-from supervisor.cli.commands.resources import all_pages, create_query, remove_and_tell
+from supervisor.cli.commands.resources import all_pages, create_space, remove_and_tell
 from supervisor.cli.parameters import CreateSpace, Json, Space, Token, Url, before_the_command, connect
 
 VALUE_MAX_BYTES = 64 * 1024  # the server's bound for one value
@@ -57,7 +57,7 @@ def set_secret(
     function: Functions = None,
     every_function: EveryFunction = False,
     no_function: NoFunction = False,
-    create_space: CreateSpace = False,
+    with_space: CreateSpace = False,
     space: Space = None,
     as_json: Json = False,
     url: Url = None,
@@ -97,7 +97,9 @@ def set_secret(
         raise usage(
             f"a value for {name} is missing; give - to read standard input, --file FILE, or the value itself"
         )
-    client.send("PUT", address + create_query(create_space), {"value": text, **given})
+    if with_space:
+        create_space(client)
+    client.send("PUT", address, {"value": text, **given})
     _tell_set("secret", name, client.target.space, as_json)
 
 
@@ -113,7 +115,7 @@ def set_variable(
     function: Functions = None,
     every_function: EveryFunction = False,
     no_function: NoFunction = False,
-    create_space: CreateSpace = False,
+    with_space: CreateSpace = False,
     space: Space = None,
     as_json: Json = False,
     url: Url = None,
@@ -142,7 +144,9 @@ def set_variable(
     else:
         given = _standard_input("a variable") if value == "-" else value
     body = {"value": given if text else _json_or_text(given), **allowed}
-    client.send("PUT", address + create_query(create_space), body)
+    if with_space:
+        create_space(client)
+    client.send("PUT", address, body)
     _tell_set("variable", name, client.target.space, as_json)
 
 

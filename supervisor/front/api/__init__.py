@@ -5,8 +5,9 @@ Not here: invoking a function (``front.invoke``), and health (``front.health``).
 Reading order: ``gate`` (who enters), ``routes`` (a module a resource),
 ``credentials`` (apps, keys and tokens), ``context`` (what all routes use),
 ``deploys`` (what a deploy does), ``versions`` (labels, aliases and ``If-Match``), ``bundle_deletion``,
-``streaming`` (answers of logs), ``schemas``, ``json_value`` (what is valid), ``error_answers`` (the one shape
-of a refusal), ``option_words`` (what an option takes), ``openapi`` (the description and its page).
+``space_deletion``, ``streaming`` (answers of logs), ``schemas``, ``json_value`` (what is valid),
+``error_answers`` (the one shape of a refusal), ``option_words`` (what an option takes), ``openapi`` (the
+description and its page).
 """
 
 from __future__ import annotations
@@ -24,11 +25,13 @@ from supervisor.front.api.credentials import app_routes, key_routes, oauth_route
 from supervisor.front.api.gate import Gate, json_only
 from supervisor.front.api.routes import (
     alias_routes,
+    audit_routes,
     function_routes,
     log_routes,
     operator_routes,
     quota_routes,
     sealing_routes,
+    space_routes,
     usage_routes,
     value_routes,
     version_routes,
@@ -86,6 +89,7 @@ def build_api(
     )
     routes: list[APIRoute] = []
     for router in (
+        space_routes.router,
         function_routes.router,
         version_routes.router,
         alias_routes.router,
@@ -99,6 +103,7 @@ def build_api(
         key_routes.router,
         whoami_route.router,
         oauth_routes.router,
+        audit_routes.router,
     ):
         app.include_router(router)
         routes += [route for route in router.routes if isinstance(route, APIRoute)]

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import contextlib
 import string
 from functools import partial
 from typing import Any
@@ -28,17 +29,11 @@ ATTEMPTS = 5  # each fails only because another deploy succeeded
 _NO_WHITESPACE = str.maketrans("", "", string.whitespace)  # base64(1) wraps its lines
 
 
-async def create(
-    context: Context, store: Store, space: str, wanted: FunctionCreate, *, may_create_space: bool = True
-) -> StoredFunction:
-    """Create and deploy a function; PlatformError 409 if it exists, 413 or 422 if it is not valid.
-
-    404 for a space that there is not, unless that may be created.
-    """
-    if not may_create_space:
-        await context.blocking(context.store.require_space, space)
+async def create(context: Context, store: Store, space: str, wanted: FunctionCreate) -> StoredFunction:
+    """Create and deploy a function; PlatformError 404, 409 if it exists, 413 or 422 if it is not valid."""
+    # Refused early, before the bundle is unpacked; the store decides again at the end.
+    await context.blocking(context.store.spaces.require, space)
     if await context.blocking(context.store.has_function, space, wanted.name):
-        # Refused early, before the bundle is unpacked; the store decides again at the end.
         raise PlatformError(
             409,
             f"This function already exists: {shown(wanted.name)} in space {shown(space)}; "
@@ -53,16 +48,21 @@ async def create(
         options=wanted.options.named(),
     )
     check_settings(context, content)
-    content = content._replace(digest=await context.blocking(_add, context, wanted.source.code))
-    await _check_bundle(context, content)
-    await _keep_bundle(context, content.digest)
 
-    async def commit() -> StoredFunction:
-        made = await context.blocking(store.create_function, space, wanted.name, content, wanted.label)
+    async def commit(content: Content) -> StoredFunction:
+        made = await context.blocking(
+            store.create_function, space, wanted.name, content, wanted.label, needs_bundle=True
+        )
         await context.control.function_changed(space, wanted.name)
         return made
 
-    return await context.to_its_end(commit())
+    for _ in range(ATTEMPTS):  # each fails only because a space that had the same code was deleted
+        content = content._replace(digest=await context.blocking(_add, context, wanted.source.code))
+        await _check_bundle(context, content)
+        await _keep_bundle(context, content.digest)
+        with contextlib.suppress(StaleWriteError):
+            return await context.to_its_end(commit(content))
+    raise _contended(wanted.name)
 
 
 async def change(
@@ -109,7 +109,10 @@ async def change(
             found: StoredFunction = found, content: Content = content
         ) -> tuple[StoredFunction, bool]:
             kept = context.settings.versions_kept
-            changed = await context.blocking(store.deploy, found, content, kept, wanted.label)
+            is_sent = wanted.source is not None
+            changed = await context.blocking(
+                store.deploy, found, content, kept, wanted.label, needs_bundle=is_sent
+            )
             # Announced even if nothing changed: a caller may repeat a PUT whose announcement failed.
             await context.control.function_changed(space, name)
             return changed

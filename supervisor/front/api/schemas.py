@@ -51,7 +51,8 @@ def _unicode(value: str) -> str:
     return value
 
 
-def _text(value: str) -> str:
+def checked_text(value: str) -> str:
+    """Text that every store can keep; ValueError."""
     if "\0" in value:
         raise ValueError("it has a NUL character in it")
     return _unicode(value)
@@ -69,7 +70,7 @@ def checked_env(value: dict[str, str]) -> dict[str, str]:
                 f"{shown(name)} is reserved: names must not begin with {', '.join(ENV_RESERVED)}"
             )
         try:
-            _text(text)
+            checked_text(text)
         except ValueError as error:
             raise ValueError(f"the value of {shown(name)}: {error}") from None
     size = sum(len(name) + len(text.encode()) for name, text in value.items())
@@ -87,7 +88,7 @@ FUNCTIONS_MOST = 100  # of a list that says who gets a value
 WITHOUT_NUL = r"^[^\u0000]*$"
 Description = Annotated[
     str,
-    AfterValidator(_text),
+    AfterValidator(checked_text),
     Field(max_length=DESCRIPTION_MAX_CHARS, json_schema_extra={"pattern": WITHOUT_NUL}),
 ]
 Env = Annotated[
@@ -103,7 +104,7 @@ Env = Annotated[
 ]
 Template = Annotated[
     str,
-    AfterValidator(_text),
+    AfterValidator(checked_text),
     Field(min_length=1, max_length=64, json_schema_extra={"pattern": WITHOUT_NUL}),
 ]
 EnvPatch = dict[str, str | None]  # as a whole it is checked once it is merged

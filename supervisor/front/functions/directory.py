@@ -21,6 +21,7 @@ from supervisor.front.functions.function_entry import FunctionEntry, entry_of
 from supervisor.front.functions.public_functions import PublicFunctions
 from supervisor.front.functions.single_flight import SingleFlight
 from supervisor.front.functions.space_values import EncodedValues, SpaceValuesTable
+from supervisor.front.functions.suspended_functions import SuspendedFunctions
 from supervisor.front.functions.traffic import Traffic
 from supervisor.front.functions.version_table import VersionTable
 from supervisor.front.logs.recorder import Recorder
@@ -30,7 +31,7 @@ from supervisor.front.pool.instance import Instance
 from supervisor.front.pool.pool import SWEEP_SECONDS, Pool
 from supervisor.front.telemetry.call_counters import CallCounters
 from supervisor.front.telemetry.metrics.call_metrics import CallMetrics
-from supervisor.front.warden_link import DRAINED, Ending, WardenLink
+from supervisor.front.warden_link import DELETED, DRAINED, Ending, WardenLink
 from supervisor.function_limits import LAST_SECONDS
 from supervisor.settings.front_settings import FrontSettings
 from supervisor.store import CalledAlias, Deployment, FunctionKey, Lookups
@@ -77,16 +78,20 @@ class Directory:
         self.public = PublicFunctions()
         self._unknown: OrderedDict[FunctionKey, None] = OrderedDict()
         self._lookups = SingleFlight[tuple[str, str, int]]()  # of a version, or 0 for the active one
+        self._suspended = SuspendedFunctions()
         # Pools of versions that were replaced and still finish calls: their instances must hear how they end.
         self._retired: set[Pool] = set()
         self._adopted: set[Instance] = set()  # instances of no pool
         self._tasks: set[asyncio.Task[None]] = set()
         self._generation: dict[FunctionKey, int] = {}
+        self._space_generation: dict[str, int] = {}
         self._is_leaving = False
         # Called after a function was deleted.
         self.on_deleted: Callable[[str, str], None] = lambda space, name: None
         warden.on_changed["function"] = self.changed
         warden.on_changed["values"] = self.values_changed
+        warden.on_changed["space"] = self.space_changed
+        warden.on_changed["deleted"] = self.space_deleted
         warden.on_code_lost = self._code_lost
         warden.on_return = self._return
         warden.on_reclaim = self._reclaim
@@ -102,7 +107,7 @@ class Directory:
     # ---- functions --------------------------------------------------------------------------
 
     async def find(self, space: str, name: str) -> FunctionEntry | None:
-        """The function, from the table or from the store; None when there is none."""
+        """The function, from the table or from the store; None when there is none.  Suspended."""
         key = (space, name)
         while True:
             if self._is_leaving:
@@ -112,6 +117,7 @@ class Directory:
                 return found
             if key in self._unknown:
                 return None
+            self._suspended.check(key)
             await self._lookups.of((*key, 0), lambda: self._look_up(key))
 
     async def traffic(self, space: str, name: str, qualifier: str) -> Traffic[FunctionEntry] | None:
@@ -133,11 +139,11 @@ class Directory:
                 return self.versions.lead(key, qualifier, there)
 
     async def _look_up_version(self, key: FunctionKey, number: int) -> None:
-        generation = self._generation.get(key, 0)
+        generation = self._generation_of(key)
         deployment, imports = await asyncio.to_thread(
             self._with_imports, lambda: self._store.deployment_of(*key, number)
         )
-        if generation != self._generation.get(key, 0):
+        if generation != self._generation_of(key):
             return
         if deployment is None:
             self.versions.is_absent(key, number)
@@ -146,7 +152,7 @@ class Directory:
         self.versions.add(key, self._entry(deployment, imports, number in self.versions.named(key)))
 
     async def _look_up(self, key: FunctionKey) -> None:
-        generation = self._generation.get(key, 0)
+        generation = self._generation_of(key)
         aliases: tuple[CalledAlias, ...] = ()
 
         def read() -> Deployment | None:
@@ -155,7 +161,7 @@ class Directory:
             return self._store.deployment(*key)
 
         deployment, imports = await asyncio.to_thread(self._with_imports, read)
-        if generation != self._generation.get(key, 0):
+        if generation != self._generation_of(key):
             return  # it changed meanwhile: whoever waits has it read again
         if deployment is None:
             self._retire(self.versions.forget(key))
@@ -164,6 +170,11 @@ class Directory:
             self._unknown[key] = None
             if len(self._unknown) > UNKNOWN_MAX:
                 self._unknown.popitem(last=False)
+            return
+        if deployment.is_suspended:
+            limits = limits_in_force(deployment.options, self._settings)
+            self.public.found(key, limits.public, public_aliases(aliases, self._settings))
+            self._suspended.found(key, limits)
             return
         function = self.versions.entry(key, deployment.version)
         if function is None or function.deployment.function_id != deployment.function_id:
@@ -177,7 +188,12 @@ class Directory:
     ) -> tuple[Deployment | None, tuple[str, ...]]:
         """A version, whose code is on disk then, and the modules it imports; blocks."""
         deployment = read()
-        return deployment, imports_of(self._bundles.ensure(deployment.digest)) if deployment else ()
+        if deployment is None or deployment.is_suspended:
+            return deployment, ()
+        return deployment, imports_of(self._bundles.ensure(deployment.digest))
+
+    def _generation_of(self, key: FunctionKey) -> tuple[int, int]:
+        return self._generation.get(key, 0), self._space_generation.get(key[0], 0)
 
     def _entry(
         self, deployment: Deployment, imports: tuple[str, ...], is_named: bool = True
@@ -242,12 +258,48 @@ class Directory:
         versions: Callable[[FunctionKey], list[FunctionEntry]] | None = None,
     ) -> None:
         self._generation[key] = self._generation.get(key, 0) + 1
+        self._drop(key, versions or self.versions.forget)
+        self._in_background(self._start_kept([key]))
+
+    def _drop(self, key: FunctionKey, versions: Callable[[FunctionKey], list[FunctionEntry]]) -> None:
         self.public.changed(key)
         self._unknown.pop(key, None)
+        self._suspended.forget(key)
         self._space_values.deleted(*key)
         self.functions.pop(key, None)
-        self._retire((versions or self.versions.forget)(key))
-        self._in_background(self._start_kept([key]))
+        self._retire(versions(key))
+
+    def space_changed(self, space: str, name: str = "") -> None:
+        """Forget the functions of a space that was suspended or resumed: their idle instances end.
+
+        Calls that run already finish.
+        """
+        self._forget_space(space)
+        self.begin_to_keep()  # if it was resumed
+
+    def space_deleted(self, space: str, name: str = "") -> None:
+        """Forget all of a space that was deleted, end what runs in it, and keep no more lines of its logs."""
+        known = self._forget_space(space)
+        for key in known:
+            self.call_counters.forget(*key)
+            self.public.found(key, False)
+        self.on_deleted(space, "")
+        if self._recorder is not None:
+            self._recorder.forget_space(space)
+        for pool in self._all_pools():
+            if pool.identity.space == space:
+                for instance in list(pool.instances):
+                    instance.kill(DELETED)
+                pool.hurry(len(pool.leaving))
+
+    def _forget_space(self, space: str) -> list[FunctionKey]:
+        self._space_generation[space] = self._space_generation.get(space, 0) + 1
+        known = {*self.functions, *self.versions.keys(), *self._unknown, *self._suspended.keys()}
+        keys = [key for key in known if key[0] == space] + self.public.of_space(space)
+        for key in keys:
+            self._drop(key, self.versions.forget)
+        self._space_values.changed(space)
+        return keys
 
     def _retire(self, entries: Iterable[FunctionEntry]) -> None:
         for entry in entries:

@@ -32,6 +32,10 @@ class PublicFunctions:
             return False
         return self._public is None or key in self._unsure or qualifier in self._aliases.get(key, ())
 
+    def of_space(self, space: str) -> list[FunctionKey]:
+        """The functions of a space that may be public, as far as they are known."""
+        return [key for key in (self._public or set()) | self._unsure if key[0] == space]
+
     def changed(self, key: FunctionKey) -> None:
         """Note that the function was deployed, deleted or rolled back."""
         self._unsure.add(key)

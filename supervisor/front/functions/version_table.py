@@ -36,6 +36,10 @@ class VersionTable:
         """Every version that has a pool here."""
         return [(key, entry) for key, entries in self._entries.items() for entry in entries.values()]
 
+    def keys(self) -> set[FunctionKey]:
+        """The functions of which something is remembered."""
+        return {*self._entries, *self._aliases, *self._absent}
+
     def of(self, key: FunctionKey) -> Iterator[FunctionEntry]:
         """The versions of one function that have a pool here."""
         yield from self._entries.get(key, {}).values()

@@ -20,6 +20,7 @@ from typing import Protocol
 from supervisor.errors import PlatformError
 from supervisor.front.functions.directory import Directory
 from supervisor.front.functions.function_entry import FunctionEntry
+from supervisor.front.functions.suspended_functions import Suspended
 from supervisor.front.invoke import request
 from supervisor.front.invoke.call_ids import CallIds
 from supervisor.front.invoke.credential import Credentials
@@ -198,7 +199,11 @@ class Gateway:
                 await self._directory.values_of(call.asked.space, call.asked.name)
                 await self._quotas.of(call.asked.space)
         except Exception as error:  # the door has the answer to it
-            if not call.is_closed:
+            if call.is_closed:
+                return
+            if type(error) is Suspended and not call.is_known and not error.is_public:
+                self._turn_away(call)  # as from a private function of any space
+            else:
                 self._fail(call, error)
         else:
             if not call.is_closed:

@@ -180,6 +180,9 @@ def _fill(url: str, file: IO[bytes], source: Path, header: Header, progress: Pro
     tables = sa.MetaData()
 
     def insert_all(connection: sa.Connection) -> None:
+        # A new store has the rows of its first spaces; which spaces there are is the backup's to say.
+        for name in header.rows:
+            connection.execute(tables.tables[name].delete())
         counted = dict.fromkeys(header.rows, 0)
         for frame in backup_file.frames(file, source, progress):
             if frame.kind == backup_file.ROWS:

@@ -7,10 +7,9 @@ from datetime import datetime
 
 import sqlalchemy as sa
 
-from supervisor.store import function_queries
 from supervisor.store.database import Database
 from supervisor.store.records import Actor, StoredNow
-from supervisor.store.tenants import audit_queries, quota_queries
+from supervisor.store.tenants import audit_queries, quota_queries, space_queries
 
 
 class QuotaStore:
@@ -25,8 +24,8 @@ class QuotaStore:
         """The quotas of a space, and what it holds; PlatformError 404."""
 
         def read(connection: sa.Connection) -> tuple[dict[str, int], StoredNow]:
-            if not function_queries.has_space(connection, space):
-                raise function_queries.no_space(connection, space)
+            if not space_queries.exists(connection, space):
+                raise space_queries.not_found(connection, space)
             found = quota_queries.get(connection, space)
             return found.limits if found else {}, quota_queries.stored_now(connection, space)
 
@@ -37,8 +36,8 @@ class QuotaStore:
         now = self._now()
 
         def put(connection: sa.Connection) -> None:
-            if not function_queries.has_space(connection, space):
-                raise function_queries.no_space(connection, space)
+            if not space_queries.exists(connection, space):
+                raise space_queries.not_found(connection, space)
             quota_queries.put(connection, space, limits, now)
             audit_queries.add(
                 connection,

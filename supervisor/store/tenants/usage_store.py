@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-from supervisor.store import function_queries
 from supervisor.store.database import Database
 from supervisor.store.records import ClosedSpace, Page, UsageOfDay
-from supervisor.store.tenants import usage_queries
+from supervisor.store.tenants import space_queries, usage_queries
 from supervisor.store.tenants.usage_queries import UsageKey
 
 
@@ -29,8 +28,8 @@ class UsageStore:
         """The days of a space, or of all spaces, the oldest first; PlatformError 404."""
 
         def read(connection: sa.Connection) -> Page[UsageOfDay]:
-            if space is not None and not function_queries.has_space(connection, space):
-                raise function_queries.no_space(connection, space)
+            if space is not None and not space_queries.exists(connection, space):
+                raise space_queries.not_found(connection, space)
             return usage_queries.page(
                 connection,
                 space=space,

@@ -16,6 +16,8 @@ from collections import Counter
 from collections.abc import Container
 from typing import Any, Generic, Protocol, TypeVar
 
+from supervisor.link_records import EVERY_VERSION
+
 Key = tuple[str, str, int]  # space, function and version
 
 
@@ -73,6 +75,8 @@ class Accounts(Generic[R, C, H]):
 
     def places(self, key: Key) -> int:
         """How many places this version has taken."""
+        if key[2] == EVERY_VERSION:
+            return sum(len(places) for other, places in self._places.items() if other[:2] == key[:2])
         return len(self._places.get(key, ()))
 
     def holders(self, key: Key) -> list[H]:

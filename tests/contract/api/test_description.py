@@ -18,6 +18,10 @@ def document(api: Front) -> dict[str, Any]:
 
 def test_openapi_describes_every_resource_and_every_reference_in_it_leads_somewhere(document):
     assert set(document["paths"]) == {
+        "/spaces",
+        "/spaces/{space}",
+        "/spaces/{space}/audit",
+        "/audit",
         "/spaces/{space}/functions",
         "/spaces/{space}/functions/{name}",
         "/spaces/{space}/functions/{name}/code",

@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from supervisor.logs import Record, Writer, rfc3339
-from tests.support.api import Front, body, deploy, front, refused
+from tests.support.api import Front, body, deploy, front, make_space, refused
 
 LOGS = "/spaces/demo/functions/hello/logs"
 OF_SPACE = "/spaces/demo/logs"
@@ -111,6 +111,7 @@ def test_each_parameter_selects(api: Front, query: dict[str, Any], found: list[s
 def test_a_space_has_the_logs_of_its_functions_and_of_no_others(api: Front) -> None:
     whole = [one.text for one in RECORDS if one.space == "demo"]
     assert texts(ask(api, OF_SPACE)) == whole
+    make_space(api, "stranger")
     assert api("POST", "/spaces/stranger/functions", body("hello")).status_code == 201
     assert texts(ask(api, "/spaces/stranger/logs")) == ["stranger"]
     assert texts(ask(api, "/spaces/default/logs")) == []

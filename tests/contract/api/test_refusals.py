@@ -59,8 +59,8 @@ def test_two_credentials_are_nobodys(door):
     "path",
     [
         "/nowhere",
-        "/spaces",
-        "/spaces/demo",
+        "/spaces/",
+        "/spaces/demo/nothing",
         f"{FUNCTIONS}/",
         f"{HELLO}/x",
         "/docs/x",

@@ -129,7 +129,7 @@ def test_a_cookie_of_a_function_comes_back_to_that_function_alone(server: Server
         assert browser.get(target(sets)).text == "a=1; c=3"
         assert browser.get(target(sets, "/further")).text == "a=1; c=3"
         assert browser.get(target(other)).text == "none"
-        for path in ("/docs", "/", "/spaces/test/functions"):
+        for path in ("/docs", "/", "/spaces/demo/functions"):
             assert "cookie" not in browser.build_request("GET", path).headers
 
 
@@ -147,7 +147,7 @@ def test_the_script_of_a_service_worker_is_refused(server: Server, deploy: Deplo
 @pytest.mark.promise("S106")
 def test_the_api_is_neither_framed_nor_opened_nor_embedded_nor_sniffed(server: Server) -> None:
     paths = ("/healthz", "/readyz", "/openapi.json", "/docs", "/docs/assets/swagger-ui.css",
-             "/spaces/test/functions", "/nothing", "/spaces/test/functions/none-such")  # fmt: skip
+             "/spaces/demo/functions", "/nothing", "/spaces/demo/functions/none-such")  # fmt: skip
     for token in (True, False):
         for path in paths:
             answer = exchange(server, "GET", path, token=token)

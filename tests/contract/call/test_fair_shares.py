@@ -30,6 +30,7 @@ def scarce(module_server: MakeServer) -> Server:
 def deploy(server: Server, space: str, name: str) -> None:
     source = {"code": base64.b64encode(SLEEPS.encode()).decode()}
     body = {"name": name, "template": "python3-http", "source": source}
+    server.make_space(space)
     answer = server.client.post(f"/spaces/{space}/functions", json=body)
     assert answer.status_code == 201, answer.text
 

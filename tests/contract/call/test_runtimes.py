@@ -119,7 +119,7 @@ def test_every_library_of_the_pages_list_can_be_imported_on_the_default_runtime(
 def test_the_original_template_name_means_the_default_runtime(server: Server, deploy: Deploy) -> None:
     name = deploy("default-runtime", EVERYTHING)
     default = server.call(name).headers["x-python"]
-    listed = server.client.post("/spaces/test/functions", json={
+    listed = server.client.post("/spaces/demo/functions", json={
         "name": "nowhere", "template": "python2.7", "source": {"code": "eA=="},
     })  # fmt: skip
     error = assert_envelope(listed, 422, "template", "python3-http")

@@ -140,7 +140,7 @@ def test_what_a_call_does_to_a_variable_the_next_call_does_not_see(
 
 @pytest.mark.promise("T13")
 def test_values_of_another_space_are_not_there(server: Server, reader: str) -> None:
-    path = "/spaces/elsewhere/secrets/FOREIGN"
+    path = f"/spaces/{server.make_space('elsewhere')}/secrets/FOREIGN"
     assert server.client.put(path, json={"value": "theirs"}).status_code == 201
     assert read(server, reader, "FOREIGN")["secret_exists"] is False
     assert server.client.delete(path).status_code == 204

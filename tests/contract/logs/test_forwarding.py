@@ -64,7 +64,7 @@ def test_records_and_a_span_for_each_call_reach_a_collector_and_the_callers_trac
     assert traced.text == header  # the function's own to go on with
     raised = server.call("says", content="raise")
     server.call("says", headers={"traceparent": f"00-{TRACE}-{PARENT}-00"})  # its caller does not record it
-    assert server.client.post("/spaces/test/functions/nobody/invoke").status_code == 404
+    assert server.client.post("/spaces/demo/functions/nobody/invoke").status_code == 404
     eventually(lambda: len(sent(collector, "/otel/v1/traces", "spans")) == 2)
     spans = {
         one["attributes"]["faas.invocation_id"]: one for one in sent(collector, "/otel/v1/traces", "spans")

@@ -147,8 +147,8 @@ OPTIONS_MISTAKEN = (
 )
 
 NAMES_MISTAKEN = (
-    refused("deploy hello.py -s tset", "no space 'tset'", "did you mean 'test'?"),
-    refused("secrets set KEY value -s tset", "no space 'tset'", "did you mean 'test'?"),
+    refused("deploy hello.py -s demmo", "no space 'demmo'", "did you mean 'demo'?"),
+    refused("secrets set KEY value -s demmo", "no space 'demmo'", "did you mean 'demo'?"),
     refused("functions list -s typo", "no space 'typo'"),
     refused("secrets list -s typo", "no space 'typo'"),
     refused("variables list -s typo", "no space 'typo'"),

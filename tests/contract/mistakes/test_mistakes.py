@@ -141,4 +141,5 @@ def test_a_space_is_made_when_it_is_asked_for(
     assert "hello" in capfd.readouterr().out
     assert main(["deploy", "hello.py", "--space", "made-new", "--name", "second"]) == 0
     assert main(["functions", "rm", "hello", "second", "-s", "made-new"]) == 0
-    assert main(["functions", "list", "-s", "made-new"]) == 1
+    assert main(["functions", "list", "-s", "made-new"]) == 0
+    assert main(["functions", "list", "-s", "never-made"]) == 1

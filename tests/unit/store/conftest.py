@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -46,8 +47,10 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def opened(url: str) -> Iterator[Callable[[], Store]]:
-    """Opens the store once more, as another front would."""
+    """Opens the store once more, as another front would; it has the spaces default, demo and other."""
     migrate(url)
+    with closing(open_store(url, Sealer(KEY))) as first:
+        first.spaces.create("other", "")
     stores: list[Store] = []
 
     def open_one() -> Store:

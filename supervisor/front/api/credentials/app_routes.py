@@ -28,7 +28,7 @@ ClientIdIn = Annotated[str, Path(max_length=ID_CHARS, description="the app")]
 @router.post("", status_code=201)
 async def create_app(context: Given, acting: Acting, space: SpaceIn, body: AppCreate) -> AppMade:
     """Make an app.  The answer has its secret, and nothing shows it again."""
-    await context.blocking(context.store.require_space, space)
+    await context.blocking(context.store.spaces.require, space)
     made, secret = await context.blocking(acting.credentials.create_app, space, body.name, body.grant)
     return AppMade.of(made).model_copy(update={"client_secret": secret})
 
@@ -39,7 +39,7 @@ async def list_apps(
 ) -> AppList:
     """The apps of a space in the order they were made, without their secrets."""
     side, key = read_cursor(cursor, ID_CURSOR)
-    await context.blocking(context.store.require_space, space)
+    await context.blocking(context.store.spaces.require, space)
     page = await context.blocking(
         context.store.credentials.apps,
         space,

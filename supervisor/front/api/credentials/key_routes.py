@@ -28,7 +28,7 @@ KeyIdIn = Annotated[str, Path(max_length=ID_CHARS, description="the key")]
 @router.post("", status_code=201)
 async def create_key(context: Given, acting: Acting, space: SpaceIn, body: KeyCreate) -> KeyMade:
     """Make a key.  The answer has it, and nothing shows it again."""
-    await context.blocking(context.store.require_space, space)
+    await context.blocking(context.store.spaces.require, space)
     create = acting.credentials.create_key
     made, secret = await context.blocking(create, space, body.name, body.grant, body.expires_at)
     return KeyMade.of(made).model_copy(update={"key": secret})
@@ -40,7 +40,7 @@ async def list_keys(
 ) -> KeyList:
     """The keys of a space in the order they were made, without what their holders send."""
     side, key = read_cursor(cursor, ID_CURSOR)
-    await context.blocking(context.store.require_space, space)
+    await context.blocking(context.store.spaces.require, space)
     page = await context.blocking(
         context.store.credentials.keys,
         space,

@@ -43,9 +43,6 @@ router = APIRouter(prefix="/spaces/{space}/functions", tags=["functions"])
 SpaceIn = Annotated[Label, Path(description="the space")]
 NameIn = Annotated[Label, Path(description="the function")]
 CalledIn = Annotated[CalledName, Path(description="the function, or FUNCTION@ALIAS or FUNCTION@VERSION")]
-CreateSpaceIn = Annotated[
-    bool, Query(description="false: a space that there is not is a 404; true: the request makes it")
-]
 LimitIn = Annotated[int, Query(ge=1, le=PAGE_MAX, description="how many at most")]
 CursorIn = Annotated[
     Annotated[str, WithJsonSchema({"type": "string", "pattern": FUNCTION_CURSOR})] | None,
@@ -60,10 +57,9 @@ async def create_function(
     response: Response,
     space: SpaceIn,
     body: FunctionCreate,
-    create_space: CreateSpaceIn = True,
 ) -> FunctionOut:
     """Create a function and deploy it as version 1."""
-    made = await deploys.create(context, acting, space, body, may_create_space=create_space)
+    made = await deploys.create(context, acting, space, body)
     response.headers["ETag"] = function_tag(made)
     return await described(context, made)
 
@@ -74,7 +70,7 @@ async def list_functions(
 ) -> FunctionList:
     """The functions of a space, by name."""
     side, name = read_cursor(cursor, FUNCTION_CURSOR)
-    await context.blocking(context.store.require_space, space)
+    await context.blocking(context.store.spaces.require, space)
     page = await context.blocking(
         context.store.functions,
         space,

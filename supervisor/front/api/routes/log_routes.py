@@ -149,7 +149,7 @@ async def read_space_logs(
     context: Given, request: Request, space: SpaceIn, query: QueryIn, last_event_id: ResumeIn = None
 ) -> Response:
     """Read the logs of all functions of a space, and follow them."""
-    await context.blocking(context.store.require_space, space)
+    await context.blocking(context.store.spaces.require, space)
     return await _answer(context, request, space, None, query, last_event_id)
 
 

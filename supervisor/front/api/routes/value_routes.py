@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Path, Response
 
 from supervisor.front.api.context import Acting, Context, Given
-from supervisor.front.api.routes.function_routes import CreateSpaceIn, SpaceIn
+from supervisor.front.api.routes.function_routes import SpaceIn
 from supervisor.front.api.schemas import (
     SecretIn,
     SecretList,
@@ -29,7 +29,7 @@ CREATED: dict[int | str, dict[str, Any]] = {201: {"description": "Created"}}
 @router.get("/secrets")
 async def list_secrets(context: Given, space: SpaceIn) -> SecretList:
     """The names of a space's secrets, never their values."""
-    await context.blocking(context.store.require_space, space)
+    await context.blocking(context.store.spaces.require, space)
     found = await context.blocking(context.store.list_values, space, "secret")
     return SecretList(data=[SecretOut.of(value) for value in found])
 
@@ -47,11 +47,8 @@ async def put_secret(
     space: SpaceIn,
     name: ValueNameIn,
     body: SecretIn,
-    create_space: CreateSpaceIn = True,
 ) -> Response:
     """Set a secret; the next call of the functions that get it sees it."""
-    if not create_space:
-        await context.blocking(context.store.require_space, space)
     return await _put(context, acting, space, "secret", name, body)
 
 
@@ -64,7 +61,7 @@ async def delete_secret(context: Given, acting: Acting, space: SpaceIn, name: Va
 @router.get("/variables")
 async def list_variables(context: Given, space: SpaceIn) -> VariableList:
     """The variables of a space, with their values."""
-    await context.blocking(context.store.require_space, space)
+    await context.blocking(context.store.spaces.require, space)
     found = await context.blocking(context.store.list_values, space, "variable")
     return VariableList(data=[VariableOut.of(value) for value in found])
 
@@ -82,11 +79,8 @@ async def put_variable(
     space: SpaceIn,
     name: ValueNameIn,
     body: VariableIn,
-    create_space: CreateSpaceIn = True,
 ) -> Response:
     """Set a variable; the next call of the functions that get it sees it."""
-    if not create_space:
-        await context.blocking(context.store.require_space, space)
     return await _put(context, acting, space, "variable", name, body)
 
 

@@ -23,6 +23,7 @@ def upgrade() -> None:
         sa.Column("name", sa.String(63), nullable=False),
         sa.Column("title", sa.String(200), nullable=False),
         sa.Column("suspended", sa.Boolean, nullable=False),
+        sa.Column("deleting", sa.Boolean, nullable=False),
         sa.Column("created_at", sa.DateTime, nullable=False),
         sa.Column("updated_at", sa.DateTime, nullable=False),
         sa.PrimaryKeyConstraint("name", name="pk_spaces"),
@@ -44,7 +45,7 @@ def upgrade() -> None:
     for table in (sa.table("functions", sa.column("space")), sa.table("space_values", sa.column("space"))):
         found.update(op.get_bind().execute(sa.select(table.c.space).distinct()).scalars())
     now = datetime.now(UTC).replace(tzinfo=None)
-    row = {"title": "", "suspended": False, "created_at": now, "updated_at": now}
+    row = {"title": "", "suspended": False, "deleting": False, "created_at": now, "updated_at": now}
     op.bulk_insert(spaces, [{"name": name, **row} for name in sorted(found)])
 
 
