@@ -39,6 +39,7 @@ LANDLOCK_USED_ABI = 6
 # RLIMIT_SIGPENDING of a cell, as worker.sandbox.rlimits sets it.
 PENDING_OF_A_CELL = 32
 CGROUP_DIRECTIVES = "Delegate=yes and without ProtectControlGroups=, such as deploy/cellblock.service"
+CGROUP_OPTION = "in a container: --security-opt unmask=/sys/fs/cgroup, or of v1 that folder as a volume"
 # One comparison costs milliseconds for each process of a cell.
 CELLS_COMPARED_MOST = 16
 
@@ -121,7 +122,7 @@ def _cgroups(_: Settings, __: Mapping[str, Finding]) -> list[AuditLine]:
     checks = []
     for controller in CONTROLLERS:
         works, found = controller_state(controller, places.get(controller) or places.get(""))
-        remedy = "" if works else f"run the server as a unit with {CGROUP_DIRECTIVES}"
+        remedy = "" if works else f"run the server as a unit with {CGROUP_DIRECTIVES}; {CGROUP_OPTION}"
         checks.append(AuditLine(PASS if works else CAUTION, f"cgroup {controller}", found, remedy))
     return checks
 

@@ -44,18 +44,27 @@ class PidsGroup:
 
 
 @contextlib.contextmanager
-def pids_group(name: str = "test") -> Iterator[PidsGroup]:
-    """Made below the test's own group; skipped where the host gives it no pids controller."""
+def group_of(controller: str, name: str) -> Iterator[Path]:
+    """Made below the test's own group; skipped where the host gives it no such controller of v1."""
     places = own_places(Path("/proc/self/cgroup").read_text(), Path("/proc/self/mountinfo").read_text())
-    place = places.get("pids")
+    place = places.get(controller)
     if place is None:
-        pytest.skip("no pids controller of cgroup v1: on v2 a group with processes hands nothing down")
+        pytest.skip(
+            f"no {controller} controller of cgroup v1: on v2 a group with processes hands nothing down"
+        )
     folder = Path(place.path) / f"cellblock-{name}-{os.getpid()}"
     folder.mkdir()
     try:
-        yield PidsGroup(folder)
+        yield folder
     finally:
         eventually(lambda: _is_removed(folder), "something in the group goes on")
+
+
+@contextlib.contextmanager
+def pids_group(name: str = "test") -> Iterator[PidsGroup]:
+    """A group that counts processes."""
+    with group_of("pids", name) as folder:
+        yield PidsGroup(folder)
 
 
 def _is_removed(folder: Path) -> bool:

@@ -26,6 +26,7 @@ from seccomp.tables import NUMBERS
 from supervisor.cli.checking import restrictions
 from supervisor.settings.declarations import Settings
 from supervisor.warden.jail import _host_syscalls as sys_
+from worker import _syscalls as worker_sys
 
 PR_SET_NO_NEW_PRIVS = 38
 ALLOW, ERRNO, KILL_PROCESS = 0x7FFF0000, 0x00050000, 0x80000000
@@ -124,6 +125,11 @@ def private_users(_: Path) -> None:
     sys_.enter_user_namespace()
 
 
+def private_network(_: Path) -> None:
+    sys_.unshare(sys_.CLONE_NEWNET)
+    worker_sys.loopback_up()
+
+
 def proc_subset(_: Path) -> None:
     with_mounts_of_its_own()
     sys_.mount("proc", "/proc", "proc", sys_.MS_NOSUID, "subset=pid")
@@ -149,7 +155,7 @@ def limit(which: int, value: int) -> None:
 def kept_hardening(folder: Path) -> None:
     """Of the unit that we ship, what the kernel or a filter enforces."""
     protect_kernel(folder)
-    keeps = (0, 1, 3, 5, 6, 7, 8, 10, 21, 24, 27, 31)
+    keeps = (0, 1, 5, 6, 7, 8, 10, 21, 24, 27, 31)
     sys_.drop_bounding_set(keeps)
     ctypes.CDLL(None).prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
     restrict_suid_sgid(folder)
@@ -161,27 +167,35 @@ RESTRICTIONS: dict[str, Callable[[Path], object]] = {
     "RestrictNamespaces": restrict_namespaces,
     "SystemCallFilter that kills": lambda _: filtered(("keyctl", None, 0, 0, KILL_PROCESS)),
     "SystemCallFilter without @sandbox": lambda _: refused("landlock_create_ruleset"),
+    "SystemCallFilter without @keyring": lambda _: refused("keyctl", "add_key", "request_key"),
+    "SystemCallFilter without @process": lambda _: refused("clone", "clone3", "fork", "vfork"),
+    "SystemCallFilter without @resources": lambda _: refused("setpriority", "sched_setaffinity"),
     "SystemCallFilter without @mount": lambda _: refused("mount", "fsopen", "open_tree", "move_mount"),
     "ProtectHostname": lambda _: refused("sethostname"),
+    "no CAP_KILL": lambda _: bounding_set(sys_.CAP_KILL),
     "CapabilityBoundingSet": lambda _: bounding_set(sys_.CAP_KILL, sys_.CAP_SETUID),
     "PrivateUsers": private_users,
     "PrivateDevices": lambda _: bounding_set(CAP_MKNOD),
     "ProcSubset": proc_subset,
     "ReadOnlyPaths": read_only_paths,
     "RestrictAddressFamilies": restrict_address_families,
-    "PrivateNetwork": lambda _: sys_.unshare(sys_.CLONE_NEWNET),
+    "PrivateNetwork": private_network,
     "MemoryDenyWriteExecute": deny_write_execute,
     "LimitNPROC": lambda _: limit(resource.RLIMIT_NPROC, 20),
     "LimitCORE": lambda _: limit(resource.RLIMIT_CORE, 0),
     "LimitAS": lambda _: limit(resource.RLIMIT_AS, 1 << 30),
     "LimitDATA": lambda _: limit(resource.RLIMIT_DATA, 1 << 30),
+    "LimitFSIZE": lambda _: limit(resource.RLIMIT_FSIZE, 1 << 20),
+    "LimitCPU": lambda _: limit(resource.RLIMIT_CPU, 3600),
     "what is in no table": lambda _: refused("pivot_root"),
     "what our unit keeps": kept_hardening,
 }
 
 
 # Who has executed nothing since keeps what the bounding set took.
-NEEDS_EXEC = ("CapabilityBoundingSet", "PrivateDevices", "what our unit keeps")
+NEEDS_EXEC = (
+    "CapabilityBoundingSet", "no CAP_KILL", "PrivateDevices", "what our unit keeps",
+)  # fmt: skip
 PRINTS = "from tests.support.restricted import tell; tell()"
 
 

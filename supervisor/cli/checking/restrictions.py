@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from supervisor.cli.checking import attempts
+from supervisor.errors import ConfigurationError
 from supervisor.settings.declarations import Settings
 from supervisor.warden.audit import CAUTION, FAIL, AuditLine
 from supervisor.warden.jail.probes import probe
@@ -30,6 +31,11 @@ class Restriction:
     for_root: bool = False
 
 
+# Tried before all others, which are tried in processes of their own.
+PROCESSES = "processes"
+NO_PROCESSES = "allow @process in SystemCallFilter=, and set TasksMax=infinity"
+# Ends what an attempt has become.
+END_OF_OTHERS = "allow CAP_KILL in CapabilityBoundingSet=, as in deploy/cellblock.service"
 TABLE = (
     Restriction(
         "system calls",
@@ -49,7 +55,8 @@ TABLE = (
         "mounts",
         attempts.mounts,
         "cells cannot have a root of their own",
-        "allow @mount in SystemCallFilter=, and CAP_SYS_ADMIN in CapabilityBoundingSet=",
+        "allow @mount in SystemCallFilter=, and CAP_SYS_ADMIN in CapabilityBoundingSet=; "
+        "in a container: --cap-add SYS_ADMIN",
         is_fatal=False,
     ),
     Restriction(
@@ -57,34 +64,37 @@ TABLE = (
         attempts.proc,
         "a part of /proc is covered, and the kernel refuses cells one of their own",
         "remove ProtectKernelTunables= and ProtectKernelLogs=, or allow @mount in SystemCallFilter=; "
-        "in a container: --security-opt unmask=ALL",
+        "in a container: --cap-add SYS_ADMIN, or --security-opt unmask=ALL",
         is_fatal=False,
     ),
     Restriction(
         "host name",
         attempts.host_name,
         "fronts and cells cannot have a host name of their own, and do not start",
-        "remove ProtectHostname=",
+        "remove ProtectHostname=, and allow @privileged in SystemCallFilter=; "
+        "in a container: --cap-add SYS_ADMIN",
     ),
     Restriction(
         "capabilities",
         attempts.capabilities,
         "root may not do what a server does as root",
-        "add them to CapabilityBoundingSet=, as in deploy/cellblock.service",
+        "add them to CapabilityBoundingSet=, as in deploy/cellblock.service; in a container: --cap-add",
         for_root=True,
     ),
     Restriction(
         "host's user ids",
         attempts.user_ids,
         "fronts and cells cannot have user ids of their own",
-        "remove PrivateUsers=, or allow CAP_SETUID and CAP_SETGID in CapabilityBoundingSet=",
+        "remove PrivateUsers=, or allow CAP_SETUID and CAP_SETGID in CapabilityBoundingSet= and @privileged "
+        "in SystemCallFilter=; in a container: --cap-add SETUID,SETGID",
         for_root=True,
     ),
     Restriction(
         "own devices",
         attempts.devices,
         "cells share the host's /dev/null, and its locks",
-        "remove PrivateDevices=, and allow CAP_MKNOD in CapabilityBoundingSet=",
+        "remove PrivateDevices=, and allow CAP_MKNOD in CapabilityBoundingSet=; "
+        "in a container: --cap-add MKNOD,SYS_ADMIN",
         is_fatal=False,
         for_root=True,
     ),
@@ -105,7 +115,7 @@ TABLE = (
         "sockets",
         attempts.internet,
         "the server cannot listen, or its processes cannot talk to each other",
-        "RestrictAddressFamilies= needs AF_UNIX, AF_INET and AF_INET6",
+        "RestrictAddressFamilies= needs AF_UNIX, AF_INET and AF_INET6; remove IPAddressDeny=",
     ),
     Restriction(
         "interfaces",
@@ -119,6 +129,20 @@ TABLE = (
         attempts.executable_memory,
         "functions that compile at run time fail (numba, cffi, callbacks of ctypes)",
         "remove MemoryDenyWriteExecute=",
+        is_fatal=False,
+    ),
+    Restriction(
+        "scheduling",
+        attempts.scheduling,
+        "functions cannot set their own priority or processors (os.nice, os.sched_setaffinity)",
+        "allow @resources in SystemCallFilter=",
+        is_fatal=False,
+    ),
+    Restriction(
+        "memory",
+        attempts.memory,
+        "the server and a function have too little",
+        "raise MemoryMax= or remove it; in a container --memory",
         is_fatal=False,
     ),
     Restriction(
@@ -142,7 +166,14 @@ def found(settings: Settings) -> tuple[list[AuditLine], bool]:
     for row in TABLE:
         if row.for_root and os.geteuid() != 0:
             continue
-        finding = probe(row.what, lambda row=row: row.attempt(settings))  # type: ignore[misc]
+        try:
+            finding = probe(row.what, lambda row=row: row.attempt(settings))  # type: ignore[misc]
+        except OSError as error:
+            lines.append(AuditLine(FAIL, PROCESSES, f"none can be made ({error.strerror})", NO_PROCESSES))
+            return lines, True
+        except ConfigurationError as error:
+            lines.append(AuditLine(FAIL, row.what, str(error), END_OF_OTHERS))
+            return lines, True
         if finding.works:
             continue
         is_stopped = is_stopped or row.is_fatal

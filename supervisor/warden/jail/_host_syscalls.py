@@ -25,7 +25,7 @@ _NR_PIVOT_ROOT = {"x86_64": 155, "aarch64": 41}
 _NR_SECCOMP = {"x86_64": 317, "aarch64": 277}
 _NR_BPF = {"x86_64": 321, "aarch64": 280}
 _BPF_PROG_LOAD, _BPF_PROG_ATTACH, _BPF_PROG_TYPE_CGROUP_SOCK_ADDR = 5, 8, 18
-_KEYCTL_GET_KEYRING_ID, _SESSION_KEYRING = 0, -3
+_KEYCTL_GET_KEYRING_ID, _KEYCTL_JOIN_SESSION_KEYRING, _SESSION_KEYRING = 0, 1, -3
 _SECCOMP_GET_ACTION_AVAIL = 2
 _LANDLOCK_CREATE_RULESET_VERSION = 1
 
@@ -237,6 +237,15 @@ def session_keyring() -> int:
     """The serial number of our session keyring; 0 if the kernel has no keyrings."""
     found: int = _libc.syscall(_NR_KEYCTL[os.uname().machine], _KEYCTL_GET_KEYRING_ID, _SESSION_KEYRING, 0)
     return max(0, found)
+
+
+def join_new_keyring() -> None:
+    """Take a new session keyring.  Raises OSError, with ENOSYS if the kernel has none.
+
+    Why: no Python wrapper.  Safe because: no argument is a pointer, and only a probe's child does it.
+    """
+    number = _NR_KEYCTL[os.uname().machine]
+    _check(_libc.syscall(number, _KEYCTL_JOIN_SESSION_KEYRING, None), "keyctl")
 
 
 def seccomp_has(action: int) -> None:

@@ -52,7 +52,8 @@ NEEDS: dict[Tier, tuple[str, ...]] = {
 
 # Finding → what the operator can do if it is negative.
 REMEDIES: dict[str, str] = {
-    "root": "start the server as root (its fronts and cells do not keep it)",
+    "root": "start the server as root (its fronts and cells do not keep it), without User= and "
+    "DynamicUser= in its unit",
     "user-namespace": "allow user namespaces: sysctl user.max_user_namespaces above 0, "
     "kernel.unprivileged_userns_clone = 1 on Debian kernels, and on Ubuntu an AppArmor profile with userns",
     "namespaces": "allow all namespaces: a container needs seccomp/container.json and CAP_SYS_ADMIN",

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from supervisor.cli.checking.attempts import PROCESSES_LEAST
-from supervisor.cli.checking.restrictions import TABLE
-from tests.support.pids_group import pids_group
+from supervisor.cli.checking.attempts import MEMORY_LEAST, PROCESSES_LEAST
+from supervisor.cli.checking.restrictions import PROCESSES, TABLE
+from tests.support.pids_group import PidsGroup, group_of, pids_group
 from tests.support.restricted import PRINTS, RESTRICTIONS
 
 REPOSITORY = Path(__file__).parents[4]
@@ -19,12 +19,16 @@ SECONDS = 60
 Found = tuple[bool, dict[str, list[str]]]
 # The restriction, the lines that it causes, whether it stops every call, and the directives that are named.
 CAUSES = (
-    ("RestrictNamespaces", {"namespaces", "mounts", "own /proc", "host name"}, True, "RestrictNamespaces="),
+    ("RestrictNamespaces", {"namespaces", "mounts", "own /proc"}, False, "RestrictNamespaces="),
     ("SystemCallFilter that kills", {"system calls"}, True, "SystemCallFilter="),
     ("SystemCallFilter without @sandbox", {"system calls"}, True, "SystemCallFilter="),
+    ("SystemCallFilter without @keyring", {"system calls"}, True, "@keyring"),
+    ("SystemCallFilter without @process", {"processes"}, True, "@process"),
+    ("SystemCallFilter without @resources", {"scheduling"}, False, "@resources"),
     ("SystemCallFilter without @mount", {"mounts", "own /proc", "own devices"}, False, "SystemCallFilter="),
     ("ProtectHostname", {"host name"}, True, "ProtectHostname="),
     ("CapabilityBoundingSet", {"capabilities", "host's user ids"}, True, "CapabilityBoundingSet="),
+    ("no CAP_KILL", {"host's user ids"}, True, "CapabilityBoundingSet="),
     ("PrivateUsers", {"host's user ids"}, True, "PrivateUsers="),
     ("PrivateDevices", {"own devices"}, False, "PrivateDevices="),
     ("ProcSubset", {"kernel files"}, True, "ProcSubset="),
@@ -35,6 +39,8 @@ CAUSES = (
     ("LimitNPROC", {"process limits"}, True, "LimitNPROC="),
     ("LimitAS", {"process limits"}, True, "LimitAS="),
     ("LimitDATA", {"process limits"}, True, "LimitDATA="),
+    ("LimitFSIZE", {"process limits"}, True, "LimitFSIZE="),
+    ("LimitCPU", {"process limits"}, True, "LimitCPU="),
     ("LimitCORE", {"process limits"}, True, "LimitCORE="),
 )  # fmt: skip
 
@@ -98,6 +104,17 @@ def test_a_group_without_room_for_processes_is_found(tmp_path: Path) -> None:
         assert not is_stopped and "tasks" not in lines
 
 
+def test_a_group_without_room_for_a_server_and_a_function_is_found(tmp_path: Path) -> None:
+    with group_of("memory", "check") as folder:
+        (folder / "memory.limit_in_bytes").write_text(str(MEMORY_LEAST // 2))
+        command = [*PidsGroup(folder).wrap, sys.executable, "-c", PRINTS, str(tmp_path)]
+        ((is_stopped, lines),) = printed_by(*command)
+        assert not is_stopped and "MemoryMax=" in lines["memory"][2]
+        (folder / "memory.limit_in_bytes").write_text(str(MEMORY_LEAST))
+        ((is_stopped, lines),) = printed_by(*command)
+        assert not is_stopped and "memory" not in lines
+
+
 def test_the_hardening_that_our_unit_keeps_restricts_no_server(
     found: dict[str, Found], free: dict[str, list[str]]
 ) -> None:
@@ -108,6 +125,6 @@ def test_the_hardening_that_our_unit_keeps_restricts_no_server(
 
 
 def test_every_row_of_the_table_is_caused_by_one_of_these_and_every_cause_is_made() -> None:
-    caused = {what for _, whats, _, _ in CAUSES for what in whats}
-    assert {row.what for row in TABLE} == caused | {"tasks"}  # which needs a cgroup: see below
+    caused = {what for _, whats, _, _ in CAUSES for what in whats} - {PROCESSES}
+    assert {row.what for row in TABLE} == caused | {"tasks", "memory"}  # which need a cgroup: see above
     assert {each[0] for each in CAUSES} == set(RESTRICTIONS) - BESIDES
