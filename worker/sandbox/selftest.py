@@ -222,7 +222,7 @@ def _keyring(expected: Expected) -> str:
     try:
         serial = sys_.session_keyring()
     except OSError as error:
-        return "the kernel has none: %s" % _errno_name(error.errno or 0)
+        return "no number of one: %s" % _errno_name(error.errno or 0)  # a kernel or a container without
     if serial == expected.keyring:
         raise Breach("the session keyring is the server's own")
     return "session keyring %d, not the server's" % serial
