@@ -12,8 +12,6 @@ from __future__ import annotations
 import argparse
 import fcntl
 import os
-import platform
-import re
 import shlex
 import shutil
 import signal
@@ -21,14 +19,13 @@ import sys
 import tarfile
 import time
 import xml.etree.ElementTree as ElementTree
-from collections.abc import Callable
 from pathlib import Path
 from typing import TextIO
 
 from supervisor.runtimes import RUNTIME_NAMES
 from supervisor.runtimes.runtime_record import read_record
-from tests.vm import bytecode, initramfs, machine
-from tests.vm.kernel import Kernel, KernelError, kernel
+from tests.vm import boot, bytecode, machine
+from tests.vm.kernel import KernelError
 
 HERE = Path(__file__).resolve().parent
 CHECKOUT = HERE.parents[1]
@@ -49,14 +46,7 @@ LAST_WORDS_SECONDS = 120
 # How many times longer than elsewhere a server and a test may take; translated, Python takes ten to twenty.
 PATIENCE = {"kvm": 1, "tcg": 8}
 TEST_SECONDS = 120
-MODULES = ("virtio_pci", "virtio_console", "9p", "9pnet_virtio", "overlay")
 SYSTEM_FOLDERS = ("/usr", "/etc", "/bin", "/sbin", "/lib", "/lib32", "/lib64")
-CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|[\x00-\x08\x0b-\x1f\x7f]")
-UP = re.compile(r"^vm: \S+ is up$")
-
-
-class RunError(Exception):
-    """The tests could not be run, or their results are missing; the text says why."""
 
 
 def main() -> int:
@@ -72,7 +62,7 @@ def main() -> int:
     except KeyboardInterrupt:
         print("test-vm: interrupted; the guest is gone", file=sys.stderr)
         return 130
-    except (RunError, KernelError, machine.MachineError, LookupError) as error:
+    except (boot.RunError, KernelError, machine.MachineError, LookupError) as error:
         print(f"test-vm: {error}", file=sys.stderr)
         return 1
 
@@ -105,12 +95,12 @@ def _hold(lock: TextIO) -> None:
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        raise RunError(f"another run holds {lock.name}") from None
+        raise boot.RunError(f"another run holds {lock.name}") from None
 
 
 def _run(given: argparse.Namespace, selection: list[str]) -> int:
-    _require_programs()
-    guest_kernel = _kernel(given.kernel)
+    boot.require_programs()
+    guest_kernel = boot.chosen_kernel(CACHE, given.kernel)
     accelerator = given.accelerator or machine.best_accelerator()
     users = [given.user] if given.user else list(USERS)
     bytecode.make(CHECKOUT)
@@ -119,41 +109,22 @@ def _run(given: argparse.Namespace, selection: list[str]) -> int:
     shared = {f"folder{number}": path for number, path in enumerate(folders())}
     image = LAST_RUN / "initramfs"
     plan = tests_plan(users, selection, accelerator)
-    image.write_bytes(_initramfs(guest_kernel, root_plan(shared), plan))
+    image.write_bytes(boot.initramfs_of(guest_kernel, HERE / "guest", root_plan(shared), plan))
     guest = machine.Machine(accelerator, guest_kernel.image, image, shared, LAST_RUN / "results.tar")
     print(f"test-vm: starting {guest_kernel.version} ({accelerator})", flush=True)
     began = time.monotonic()
-    with (LAST_RUN / "console.log").open("w") as log:
-        in_time = machine.run(guest, DEADLINE_SECONDS[accelerator], _printer(log))
-    if not in_time:
-        raise RunError(f"ended after {DEADLINE_SECONDS[accelerator]} s, unfinished; see {log.name}")
+    boot.until_it_ends(guest, DEADLINE_SECONDS[accelerator], LAST_RUN / "console.log")
     _unpack_results(LAST_RUN / "results.tar")
     print(f"test-vm: the guest ran for {time.monotonic() - began:.0f} s; all of it is in {LAST_RUN}")
     return max(_verdict(user) for user in users)
 
 
-def _require_programs() -> None:
-    if platform.machine() != "x86_64":
-        raise RunError("the guest is an x86-64 one, and this machine is not")
-    for program in (machine.QEMU, "busybox"):
-        if shutil.which(program) is None:
-            raise RunError(f"{program} is missing; make test-vm installs it with apt-get, as root")
-
-
-def _kernel(kind: str | None) -> Kernel:
-    if kind:
-        return kernel(CACHE, kind)
-    try:
-        return kernel(CACHE, "backports")
-    except KernelError as error:
-        print(f"test-vm: {error}; taking the release's own kernel", file=sys.stderr)
-        return kernel(CACHE, "stable")
-
-
 def folders() -> list[Path]:
     """What the guest sees of this machine, outer folders first and nothing twice."""
     wanted = {Path(name) for name in SYSTEM_FOLDERS if os.path.isdir(name) and not os.path.islink(name)}
-    wanted |= {CHECKOUT, Path(sys.base_prefix), Path(sys.executable).resolve().parents[1]}
+    # The environment may be a link of the checkout's to another place.
+    wanted |= {CHECKOUT, Path(sys.prefix).resolve(), Path(sys.base_prefix)}
+    wanted.add(Path(sys.executable).resolve().parents[1])
     for name in RUNTIME_NAMES:
         record = read_record(Path(sys.prefix) / "share/cellblock/runtimes", name)
         wanted |= set(record.host_dirs) if record else set()
@@ -180,37 +151,6 @@ def tests_plan(users: list[str], selection: list[str], accelerator: str) -> str:
     )
 
 
-def _initramfs(guest_kernel: Kernel, root: str, tests: str) -> bytes:
-    busybox = shutil.which("busybox")
-    assert busybox is not None  # _require_programs
-    entries = [initramfs.folder(name) for name in ("bin", "dev", "plan", "modules")]
-    entries += [
-        initramfs.console(),
-        initramfs.program("bin/busybox", Path(busybox).read_bytes()),
-        initramfs.program("init", (HERE / "init").read_bytes()),
-        initramfs.plain("guest", (HERE / "guest").read_bytes()),
-        initramfs.plain("plan/root", root.encode()),
-        initramfs.plain("plan/tests", tests.encode()),
-    ]
-    for number, (name, data) in enumerate(initramfs.modules(guest_kernel.modules, MODULES)):
-        entries.append(initramfs.plain(f"modules/{number:02}-{name}", data))
-    return initramfs.archive(entries)
-
-
-def _printer(log: TextIO) -> Callable[[str], None]:
-    began = time.monotonic()
-
-    def on_line(line: str) -> None:
-        # The tests are hostile on purpose: what they print may not steer a terminal.
-        text = CONTROL.sub("", line)
-        if UP.match(text):
-            text += f" after {time.monotonic() - began:.1f} s"
-        print(text, flush=True)
-        print(text, file=log, flush=True)
-
-    return on_line
-
-
 def _unpack_results(path: Path) -> None:
     try:
         with tarfile.open(path) as archive:
@@ -220,7 +160,9 @@ def _unpack_results(path: Path) -> None:
                 if content is not None:
                     (path.parent / Path(member.name).name).write_bytes(content.read())
     except (OSError, tarfile.TarError) as error:
-        raise RunError(f"the guest ended without results ({error}); see {path.parent}/console.log") from error
+        raise boot.RunError(
+            f"the guest ended without results ({error}); see {path.parent}/console.log"
+        ) from error
 
 
 def _verdict(user: str) -> int:
