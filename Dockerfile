@@ -9,7 +9,7 @@ ARG PIP_INDEX_URL
 ARG PIP_CERT
 ARG SSL_CERT_FILE
 RUN apt-get update -qq \
- && apt-get install -y -qq --no-install-recommends ca-certificates python3 python3-venv
+ && apt-get install -y -qq --no-install-recommends ca-certificates libodbc2 python3 python3-venv
 WORKDIR /src
 # Where cellblock will live: an environment cannot be moved.
 RUN python3 -m venv /opt/cellblock
@@ -35,8 +35,9 @@ RUN apt-get update -qq \
  && rm -rf /var/lib/apt/lists/* /var/cache/apt/* /var/log/*
 COPY --from=build /opt/cellblock /opt/cellblock
 COPY seccomp/container.json /usr/share/cellblock/container.json
-ENV PATH=/opt/cellblock/bin:$PATH
+# In the environment, so that `cellblock check` judges the same server.
+ENV PATH=/opt/cellblock/bin:$PATH CELLBLOCK_BIND=0.0.0.0:8080
 VOLUME /var/lib/cellblock
 EXPOSE 8080
 STOPSIGNAL SIGTERM
-CMD ["cellblock", "serve", "--bind", "0.0.0.0:8080"]
+CMD ["cellblock", "serve"]

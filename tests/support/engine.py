@@ -94,10 +94,7 @@ class Container:
 
     def layers(self) -> dict[str, str]:
         """Layer → status; the tier by its name."""
-        found = self.client.get("/healthz?verbose").json()["layers"]
-        return {
-            each["layer"]: each["evidence"] if each["layer"] == "tier" else each["status"] for each in found
-        }
+        return layers_of(self.client)
 
     def stop(self) -> int:
         """SIGTERM to pid 1; its exit code."""
@@ -109,6 +106,12 @@ class Container:
         self.client.close()
         self._engine.run("rm", "--force", self.name)
         self._engine.run("volume", "rm", "--force", self.name)
+
+
+def layers_of(client: httpx.Client) -> dict[str, str]:
+    """Layer → status, as a server says it; the tier by its name."""
+    found = client.get("/healthz?verbose").json()["layers"]
+    return {each["layer"]: each["evidence"] if each["layer"] == "tier" else each["status"] for each in found}
 
 
 def has_podman() -> bool:
