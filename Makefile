@@ -28,13 +28,14 @@ endif
 # uv's patience with one silent connection, seconds.
 export UV_HTTP_TIMEOUT ?= 120
 
-.PHONY: help setup run test test-vm image test-image proof check lint bench locks clean
+.PHONY: help setup run test test-vm test-unit image test-image proof check lint bench locks clean
 
 help:
 	@echo 'make run     install what is missing, then serve examples/ on $(BIND)'
 	@echo 'make test    install what the tests need, then lint, type-check and test'
 	@echo 'make proof   the long proofs: thousands of kills, floods and rounds (ARGS=... goes to pytest)'
 	@echo 'make test-vm run the escape tests under another kernel, in qemu (ARGS=... goes to tests/vm/run)'
+	@echo 'make test-unit   use the unit on Debian 12 and 13 that systemd booted, in podman and qemu; part of make proof'
 	@echo 'make image   build the container image $(IMAGE) with podman (BASE=... names another Debian 12)'
 	@echo 'make test-image  serve from that image, rootful and as ROOTLESS_USER; part of make proof'
 	@echo 'make setup   make the command $(VENV)/bin/cellblock and the runtimes'
@@ -53,7 +54,7 @@ test: setup $(STAMP)/test lint
 	@$(VENV)/bin/python tests/run $(ARGS)
 
 # What a promise rests on is tried by a faster test in `make test`; these try it many times over.
-proof: setup $(STAMP)/test image
+proof: setup $(STAMP)/test $(STAMP)/machines image
 	$(VENV)/bin/python -m pytest -m proof $(ARGS)
 
 image:
@@ -62,6 +63,10 @@ image:
 # docs/containers.md has the date of its last run.
 test-image: setup $(STAMP)/test image
 	IMAGE=$(IMAGE) $(VENV)/bin/python -m pytest -m proof tests/contract/test_image.py $(ARGS)
+
+# docs/systemd.md has the date of its last run.
+test-unit: setup $(STAMP)/test $(STAMP)/machines
+	$(VENV)/bin/python -m pytest -m 'proof or not proof' tests/contract/test_systemd_unit.py $(ARGS)
 
 # Debian's kernel has cgroup v2 and Landlock, which the machine at hand may lack; also without root.
 test-vm: setup $(STAMP)/test $(STAMP)/vm
@@ -115,6 +120,11 @@ $(STAMP)/test: $(STAMP)/server $(LOCKS)/test.txt
 
 $(STAMP)/vm: $(STAMP)/python
 	@deploy/debian qemu-system-x86 busybox-static
+	@touch $@
+
+# What is missing of these is a proof that is skipped by name.
+$(STAMP)/machines: $(STAMP)/python
+	@deploy/debian debootstrap podman runc qemu-system-x86 busybox-static || true
 	@touch $@
 
 # The peer pins another gunicorn than ours: an environment of its own.
