@@ -64,7 +64,7 @@ TABLE = (
         attempts.proc,
         "a part of /proc is covered, and the kernel refuses cells one of their own",
         "remove ProtectKernelTunables= and ProtectKernelLogs=, or allow @mount in SystemCallFilter=; "
-        "in a container: --security-opt unmask=ALL",
+        "in a container: --cap-add SYS_ADMIN, or --security-opt unmask=ALL",
         is_fatal=False,
     ),
     Restriction(
