@@ -90,7 +90,7 @@ class FrontConfig(NamedTuple):
         return f"sqlite:///{self.settings.front_dir / DATABASE_NAME}"
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class _Parts:
     """The parts of a front that need the running event loop."""
 
