@@ -144,7 +144,6 @@ def main() -> None:
     # The interpreter specialises our code in its first runs: here once, instead of in each cell.
     warmup.rehearse()
     # A child's collector never looks at the objects of now, so their pages stay shared.
-    gc.collect()
     gc.freeze()
     fillers = _fill_small_blocks()  # noqa: F841 - kept
     sys_.fill_heap()

@@ -62,7 +62,7 @@ class ArchiveEntry(NamedTuple):
     is_executable: bool = False
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class Budget:
     """What an upload has used so far, and which names are taken."""
 

@@ -93,7 +93,7 @@ class FrontConfig(NamedTuple):
         return self.settings.shared_store or f"sqlite:///{self.settings.front_dir / DATABASE_NAME}"
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class _Parts:
     """The parts of a front that need the running event loop."""
 

@@ -13,7 +13,6 @@ from __future__ import annotations
 import math
 import os
 import re
-import tomllib
 from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
@@ -59,6 +58,8 @@ def plain(path: Path | None, environment: Mapping[str, str], given: Mapping[str,
     """Settings from these sources, if they are plain; else NotPlain."""
     found: dict[str, Any] = {}
     if path is not None:
+        import tomllib  # a millisecond, which a server without a file does not wait
+
         try:
             found = tomllib.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError):

@@ -53,7 +53,7 @@ class FollowRequest(NamedTuple):
     form: Form
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class LogReader:
     """One follower, as the thread sees it; the event loop sets ``is_ready`` when it wants the next page."""
 
@@ -64,7 +64,7 @@ class LogReader:
     is_ready: bool = True
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class _Channel:
     follower: Follower
     readers: list[LogReader] = field(default_factory=list)

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 ADDRESS_SHARE = 0.5
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class AddressUse:
     """The connections and held bytes of one address."""
 
@@ -22,7 +22,7 @@ class AddressUse:
     held_bytes: int = 0
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class ConnectionCounts:
     """Counts all connections of a front.  A connection itself tells its caller of a refusal."""
 

@@ -64,7 +64,7 @@ class SweptConnection(Protocol):
         """Close the connection."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Edge:
     """The state of all connections of one front.
 

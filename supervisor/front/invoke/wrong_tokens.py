@@ -28,7 +28,7 @@ LINES_MOST = 20
 PREFIX_BITS = 64
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class _Count:
     left: float  # what is left of BURST at time ``at``
     at: float

@@ -10,7 +10,7 @@ from supervisor.front.telemetry.call_counters import upper_ms
 from supervisor.link_records import CellRow, FunctionRow, InstanceRow, Row
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class FunctionActivity:
     """A function over all fronts, since each front began; ``durations`` counts calls by milliseconds."""
 
@@ -25,7 +25,7 @@ class FunctionActivity:
     durations: Counter[float] = field(default_factory=Counter)
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class InstanceActivity:
     """An instance; ``front`` is the pid of its front, ``memory_bytes`` is 0 where memory is not counted."""
 
@@ -42,7 +42,7 @@ class InstanceActivity:
     memory_bytes: int = 0
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class Survey:
     """``fronts`` answered in time and ``missing`` did not; ``left_out`` rows were too many to send."""
 

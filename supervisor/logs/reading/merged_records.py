@@ -34,7 +34,7 @@ GONE_KEPT = 1024
 _Stream = Generator[Record, None, None]
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class _Position:
     """Where one writer's reading is.
 
@@ -48,7 +48,7 @@ class _Position:
     floor_ns: int = -1
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class _Tally:
     """The bytes that one batch may still look at, and what it has found wrong."""
 

@@ -22,7 +22,7 @@ CHUNK_BYTES = 256 * 1024
 _GAP_TEXT = "{} log records were dropped: they could not be written to the server's disk in time"
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class Chunk:
     """Lines that are written together; ``oldest_ns`` and ``newest_ns`` bound their times."""
 

@@ -55,7 +55,7 @@ def _lane_of(record: Record) -> _Key:
     return record.space, record.name, record.kind
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class _Lane:
     """How the records of one function and one kind get to the disk."""
 

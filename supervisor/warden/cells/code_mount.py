@@ -22,7 +22,7 @@ log = logging.getLogger("cellblock.code")
 CODE_ATTRIBUTES = sys_.MOUNT_ATTR_RDONLY | sys_.MOUNT_ATTR_NOSUID | sys_.MOUNT_ATTR_NODEV
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class BundleCode:
     """A bundle opened for one cell.  ``descriptor`` is a detached mount, or the bundle's folder."""
 

@@ -115,7 +115,7 @@ class Confinement:
         self.open_files = OpenFilesGuard()
         self._names = HostNames()
         self.guard = MemoryGuard("memory" in cgroups.versions, tier.has_namespaces)
-        self.proof: Sequence[Layer] = ()
+        self.proof: Sequence[ProvenLayer] = ()
         self.is_proven = False
         self.breach = ""
 
@@ -231,11 +231,10 @@ class Confinement:
 
     def believe(self, proof: Sequence[ProvenLayer]) -> bool:
         """Keep a cell's proof.  True if a layer's status differs from the last proof."""
-        layers = tuple(Layer(each.layer, each.status, each.evidence) for each in proof)
         # Evidence differs from cell to cell (a keyring's number), so only the statuses are compared.
-        states = [[(layer.name, layer.status) for layer in known] for known in (self.proof, layers)]
+        states = [[(each.layer, each.status) for each in known] for known in (self.proof, proof)]
         is_news = not self.is_proven or states[0] != states[1]
-        self.proof, self.is_proven = layers, True
+        self.proof, self.is_proven = proof, True
         return is_news
 
     def layers(self) -> list[Layer]:
@@ -263,7 +262,7 @@ class Confinement:
         status = "enforced" if self.guard.is_counted else "absent" if self.guard.blindness else "degraded"
         evidence = COUNTED if self.guard.is_counted else self.guard.blindness or EVIDENCE
         found.append(Layer("memory-guard", status, evidence))
-        found += self.proof
+        found += [Layer(each.layer, each.status, each.evidence) for each in self.proof]
         # These are not prevented: the operator has to know.
         found.append(Layer("file-locks", "absent", "locks on shared read-only files are a covert channel"))
         found.append(Layer("page-cache", "absent", "cells share the page cache of the libraries"))

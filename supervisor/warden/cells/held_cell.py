@@ -20,6 +20,7 @@ from supervisor.warden.cells.code_mount import BundleCode
 from supervisor.warden.cells.confinement import CellKind, Confinement, budget_of
 from supervisor.warden.jail import cgroup_members
 from supervisor.warden.jail._host_syscalls import CELL_OOM_SCORE
+from supervisor.warden.jail.cgroup_hierarchies import write
 from supervisor.warden.jail.cgroups import Leaf
 from supervisor.warden.leases.pipe_ends import Pipes, five_pipes
 from supervisor.warden.memory import memory_guard
@@ -150,8 +151,7 @@ class Cell:
             if self._confinement.maps_ids:
                 self._write_maps()
             with contextlib.suppress(OSError):  # an ordinary user's own /proc files may be root's
-                with open(f"/proc/{self.pid}/oom_score_adj", "w") as file:
-                    file.write(str(CELL_OOM_SCORE))
+                write(f"/proc/{self.pid}/oom_score_adj", str(CELL_OOM_SCORE))
             devices = self._confinement.devices()
             own = os.fstat(devices[0]).st_dev if devices else 0
             try:
@@ -168,8 +168,7 @@ class Cell:
         lines = f"{INNER_ROOT} {root} 1\n{INNER_TENANT} {tenant} 1\n"
         # Denied first, or a group could be dropped that a file's mode denies something to.
         for name, text in (("setgroups", "deny"), ("uid_map", lines), ("gid_map", lines)):
-            with open(f"/proc/{self.pid}/{name}", "w") as file:
-                file.write(text)
+            write(f"/proc/{self.pid}/{name}", text)
 
     # ---- what it says -----------------------------------------------------------------------
 

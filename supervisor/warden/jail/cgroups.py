@@ -11,7 +11,7 @@ import errno
 import hashlib
 import logging
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -77,8 +77,15 @@ class Leaf:
 
     def limit(self, budget: Budget) -> None:
         """Write the limits.  Raises OSError if the kernel refuses one."""
+        self._write(lambda name, version: settings_of(name, version, budget))
+
+    def limit_blank(self) -> None:
+        """Write the limits of a blank cell.  Raises OSError."""
+        self._write(settings_of_blank)
+
+    def _write(self, settings: Callable[[str, int], list[tuple[str, str]]]) -> None:
         for name, place in self._folders.items():
-            for file, text in settings_of(name, place.version, budget):
+            for file, text in settings(name, place.version):
                 try:
                     write(f"{place.path}/{file}", text)
                 except FileNotFoundError:
@@ -90,9 +97,12 @@ class Leaf:
         """Move a process into the group, and check that it is there."""
         for path in self._paths:
             write(f"{path}/cgroup.procs", str(pid))
-        for path in self._paths:
-            if str(pid).encode() not in read(f"{path}/cgroup.procs").split():
-                raise ProcessLookupError(errno.ESRCH, "the cell is not in its group", path)
+        # The name of a cell's group is random.  One file has the process's groups in all hierarchies.
+        name = os.path.basename(self._paths[0]) if self._paths else ""
+        with open(f"/proc/{pid}/cgroup", "rb") as groups:
+            is_in = groups.read().count(f"/{name}\n".encode())
+        if is_in < len(self._paths):
+            raise ProcessLookupError(errno.ESRCH, "the cell is not in its groups", name)
 
     def process_count(self) -> int:
         """The number of processes and threads in it; 0 where the pids controller is missing."""
@@ -199,7 +209,7 @@ def settings_of(name: str, version: int, budget: Budget) -> list[tuple[str, str]
     if name == "cpu" and version == 2:
         return [("cpu.max", f"{quota or 'max'} {CPU_PERIOD_US}")]
     if name == "cpu":
-        return [("cpu.cfs_period_us", str(CPU_PERIOD_US)), ("cpu.cfs_quota_us", str(quota or -1))]
+        return [("cpu.cfs_quota_us", str(quota or -1))]  # of the period that a new group has
     limit_file = LIMIT_FILES["memory"][version]
     if version == 2:
         # oom.group: when memory runs out the kernel kills the whole cell, and not one process of it.
@@ -210,6 +220,21 @@ def settings_of(name: str, version: int, budget: Budget) -> list[tuple[str, str]
         (limit_file, memory),
         ("memory.memsw.limit_in_bytes", memory),
     ]
+
+
+def settings_of_blank(name: str, version: int) -> list[tuple[str, str]]:
+    """Those of a blank cell that a new group has not: no CPU limit, and on v1 none of swap.
+
+    Only our own code runs in it.
+    """
+    if name == "cpu":
+        return []
+    settings = settings_of(name, version, BLANK)
+    return (
+        [(file, text) for file, text in settings if file == LIMIT_FILES[name][1]]
+        if version == 1
+        else settings
+    )
 
 
 class Cgroups:
@@ -264,7 +289,7 @@ class Cgroups:
         try:
             for path in leaf._paths:
                 os.mkdir(path, 0o755)
-            leaf.limit(BLANK)
+            leaf.limit_blank()
         except OSError:
             leaf.remove()
             raise

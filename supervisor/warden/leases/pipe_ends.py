@@ -57,7 +57,7 @@ def five_pipes() -> tuple[Pipes, list[int]]:
     return ours, [request_read, *(write for _, write in to_us)]
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class Pipes:
     """The warden's ends, which a front gets with a lease.
 

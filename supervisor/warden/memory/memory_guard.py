@@ -51,7 +51,7 @@ class GuardHooks(NamedTuple):
     on_processes: Callable[[], None] = lambda: None
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class _GuardedCell:
     name: str
     pid: int

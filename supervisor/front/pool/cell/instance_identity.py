@@ -8,7 +8,7 @@ from supervisor.front.logs.line_stamps import LineStamper
 from supervisor.front.logs.recorder import Journal, Recorder
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class InstanceIdentity:
     """Whose the instances of one version are, with what all of them have in common.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import platform
+import sys
 from collections import Counter
 from typing import Any
 
@@ -67,7 +67,7 @@ class Scrapes:
         scraped.numbers += [
             (table.FRONTS, ("answered",), last.fronts),
             (table.FRONTS, ("missing",), last.missing),
-            (table.BUILD, (__version__, platform.python_version(), self._tier), 1),
+            (table.BUILD, (__version__, sys.version.split()[0], self._tier), 1),
         ]
         text = []
         for piece in exposition.pieces(scraped):

@@ -15,6 +15,8 @@ from supervisor.warden.jail import cgroup_hierarchies, cgroups
 from supervisor.warden.jail.cgroup_hierarchies import CgroupFolder, own_places
 from supervisor.warden.jail.cgroups import (
     BLANK,
+    BLANK_GROUP_BYTES,
+    BLANK_PROCESSES,
     CONTROLLERS,
     CPU_QUOTA_LEAST_US,
     FREEZER,
@@ -112,9 +114,19 @@ class TestSettings:
     def test_cpu_is_a_quota_of_a_period_and_zero_is_none(self, cpu: float, quota: str) -> None:
         budget = Budget(1 << 20, 1, cpu)
         assert cgroups.settings_of("cpu", 2, budget) == [("cpu.max", f"{quota or 'max'} 100000")]
-        assert cgroups.settings_of("cpu", 1, budget) == [
-            ("cpu.cfs_period_us", "100000"), ("cpu.cfs_quota_us", quota or "-1"),
-        ]  # fmt: skip
+        assert cgroups.settings_of("cpu", 1, budget) == [("cpu.cfs_quota_us", quota or "-1")]
+
+    def test_a_new_group_has_the_period_that_quotas_are_made_for(self) -> None:
+        place = cgroup_hierarchies.read_own_places().get("cpu")
+        if place is None or place.version != 1:
+            pytest.skip("needs the cpu controller of cgroup v1")
+        assert Path(place.path, "cpu.cfs_period_us").read_text().strip() == str(cgroups.CPU_PERIOD_US)
+
+    def test_a_blank_cell_gets_what_a_new_group_has_not(self) -> None:
+        assert cgroups.settings_of_blank("cpu", 1) == cgroups.settings_of_blank("cpu", 2) == []
+        assert cgroups.settings_of_blank("pids", 1) == [("pids.max", str(BLANK_PROCESSES + OWN_PROCESSES))]
+        assert cgroups.settings_of_blank("memory", 1) == [("memory.limit_in_bytes", str(BLANK_GROUP_BYTES))]
+        assert cgroups.settings_of_blank("memory", 2) == cgroups.settings_of("memory", 2, BLANK)
 
 
 V2_FILES = ("memory.max", "memory.swap.max", "memory.oom.group", "pids.max", "cpu.max", "cgroup.procs",
@@ -268,15 +280,11 @@ class TestOnAFolderTree:
             made.leaf("c2")  # a plain folder has no limits to write
         assert not (own / "cells/c2").exists()
 
-    def test_a_process_that_is_not_in_the_leaf_after_all_is_an_error(
-        self, own: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_a_process_that_is_not_in_the_leaf_after_all_is_an_error(self, own: Path) -> None:
         leaf = made_leaf(own)
-        leaf.join(4321)
-        assert (own / "cells/c1/cgroup.procs").read_text() == "4321"
-        monkeypatch.setattr(cgroups, "write", lambda *_: None)
         with pytest.raises(ProcessLookupError):
-            leaf.join(1234)
+            leaf.join(os.getpid())  # the kernel knows nothing of this folder
+        assert (own / "cells/c1/cgroup.procs").read_text() == str(os.getpid())
 
     def test_killing_ends_the_group_and_lets_nothing_keep_it_from_the_processor(self, own: Path) -> None:
         leaf = made_leaf(own)
