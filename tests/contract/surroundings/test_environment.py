@@ -123,7 +123,8 @@ def test_what_comes_too_late_is_said_once_an_instance_and_holds_for_children(
 THREADS = """
 import ctypes, numpy, os
 with open("/proc/self/maps") as maps:
-    library = ctypes.CDLL(next(line.split()[5] for line in maps if "openblas" in line))
+    # By its name, as it is loaded already: in maps the path is that of the zygote's mount.
+    library = ctypes.CDLL(os.path.basename(next(line.split()[5] for line in maps if "openblas" in line)))
 def handle(req):
     for name in ("scipy_openblas_get_num_threads64_", "openblas_get_num_threads64_",
                  "scipy_openblas_get_num_threads", "openblas_get_num_threads"):

@@ -112,8 +112,9 @@ def test_in_a_sync_handler_asyncio_is_as_in_any_program(
     assert function["run"] == "1" and function["own"].startswith("(2")
 
 
-def test_no_warning_comes_of_the_loop_that_serves(server: Server, deploy: Deploy) -> None:
-    for runtime_name in ("python3.9", "python3.12", "python3.13"):
-        name = deploy("quiet", "async def handle(req):\n    return {}\n", template=runtime_name)
-        _, lines = call_and_log(server, name)
-        assert lines == []
+@on_every_runtime
+def test_no_warning_comes_of_the_loop_that_serves(server: Server, deploy: Deploy, runtime_name: str) -> None:
+    runtime_or_skip(runtime_name)
+    name = deploy("quiet", "async def handle(req):\n    return {}\n", template=runtime_name)
+    _, lines = call_and_log(server, name)
+    assert lines == []
