@@ -26,6 +26,7 @@ from supervisor.cli.commands.layers_command import layers
 from supervisor.cli.commands.log_commands import logs
 from supervisor.cli.exits import ended
 from supervisor.cli.parameters import BEFORE, Json, Url, before_the_command, target
+from supervisor.cli.versions import alias_commands, version_commands
 from supervisor.cli.watching.top_command import top
 
 PROBE_SECONDS = 2.0  # short: ``version`` works without a server, too
@@ -165,6 +166,9 @@ app.command("deploy", rich_help_panel=_DEPLOYED)(deploy)
 app.command("invoke", rich_help_panel=_DEPLOYED)(invoke)
 app.command("logs", rich_help_panel=_DEPLOYED)(logs)
 app.add_typer(function_commands.app, name="functions", rich_help_panel=_DEPLOYED)
+app.command("versions", rich_help_panel=_DEPLOYED)(version_commands.versions)
+app.command("rollback", rich_help_panel=_DEPLOYED)(version_commands.rollback)
+app.add_typer(alias_commands.app, name="aliases", rich_help_panel=_DEPLOYED)
 app.command("code", rich_help_panel=_DEPLOYED)(function_commands.code)
 app.add_typer(value_commands.secrets, name="secrets", rich_help_panel=_SPACE)
 app.add_typer(value_commands.variables, name="variables", rich_help_panel=_SPACE)

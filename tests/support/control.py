@@ -58,7 +58,7 @@ class FakeControl:
         self._reach()
         self.told.append((what, space))
 
-    async def standing(self, space: str, name: str) -> Standing:
+    async def standing(self, space: str, name: str, version: int) -> Standing:
         """What ``running`` says, else none."""
         return Standing(*self.running.get((space, name), (0, 0)))
 
