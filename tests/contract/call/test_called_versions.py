@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import http.client
+import select
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,7 +16,6 @@ from tests.contract.call.conftest import Deploy, as_json
 from tests.support.envelope import assert_envelope
 from tests.support.eventually import eventually
 from tests.support.server import SPACE, TOKEN, Server
-from tests.support.together import together
 
 FUNCTIONS = f"/spaces/{SPACE}/functions"
 # Both fronts have taken one of so many new connections, or the kernel is not fair.
@@ -149,19 +150,18 @@ def test_a_deploy_and_another_share_cost_the_callers_of_an_alias_no_cold_start(
     } == before
 
 
-def test_two_versions_run_side_by_side_each_within_its_own_limits(server: Server, deploy: Deploy) -> None:
-    """A canary waits for no place of the version beside it; a version waits for its own."""
-    waits = "import time\ndef handle(req):\n    time.sleep(1)\n    return {{'body': {{'says': {!r}}}}}\n"
-    name = deploy("side-by-side", waits.format("1"), max_instances=1)
-    change(server, name, waits.format("2"))
+def test_a_version_waits_for_no_place_of_another_one(server: Server, deploy: Deploy) -> None:
+    """The one instance of the aliased version is busy until its caller leaves; the active one answers."""
+    busy = "import time\ndef handle(req):\n    print('busy now', flush=True)\n    time.sleep(600)\n"
+    name = deploy("side-by-side", busy, max_instances=1, timeout=800)
+    change(server, name, SOURCE.format("2"))
     alias(server, name, "prod", 1)
-    for called in (f"{name}@prod", name):
-        calls(server, called, 1)
-    both = together(lambda: calls(server, f"{name}@prod", 1), lambda: calls(server, name, 1))
-    assert [as_json(answers[0])["says"] for answers in both] == ["1", "2"]
-    assert all(
-        float(answers[0].headers["server-timing"].split("=")[1].split(",")[0]) < 900 for answers in both
-    )
+    caller = http.client.HTTPConnection(str(httpx.URL(server.url).host), httpx.URL(server.url).port)
+    caller.request("POST", f"{FUNCTIONS}/{name}@prod/invoke", headers=BEARER)
+    server.said("busy now")
+    assert said(calls(server, name, 4)) == {"2 None"}
+    assert not select.select([caller.sock], [], [], 0)[0], "the control: it was busy all the time"
+    caller.close()  # ends the call
 
 
 @pytest.mark.promise("T97")
