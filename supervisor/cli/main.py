@@ -28,6 +28,7 @@ from supervisor.cli.exits import ended
 from supervisor.cli.parameters import BEFORE, Json, Url, before_the_command, target
 from supervisor.cli.tenants.quota_commands import quotas
 from supervisor.cli.tenants.usage_command import usage as usage_of_space
+from supervisor.cli.versions import alias_commands, version_commands
 from supervisor.cli.watching.top_command import top
 
 PROBE_SECONDS = 2.0  # short: ``version`` works without a server, too
@@ -169,6 +170,9 @@ app.command("invoke", rich_help_panel=_DEPLOYED)(invoke)
 app.command("logs", rich_help_panel=_DEPLOYED)(logs)
 app.add_typer(sealing_commands.keys, name="keys", rich_help_panel=_SERVER)
 app.add_typer(function_commands.app, name="functions", rich_help_panel=_DEPLOYED)
+app.command("versions", rich_help_panel=_DEPLOYED)(version_commands.versions)
+app.command("rollback", rich_help_panel=_DEPLOYED)(version_commands.rollback)
+app.add_typer(alias_commands.app, name="aliases", rich_help_panel=_DEPLOYED)
 app.command("code", rich_help_panel=_DEPLOYED)(function_commands.code)
 app.add_typer(value_commands.secrets, name="secrets", rich_help_panel=_SPACE)
 app.add_typer(value_commands.variables, name="variables", rich_help_panel=_SPACE)

@@ -245,7 +245,7 @@ def test_reset_leaves_only_what_is_given_and_the_same_again_is_told_as_unchanged
 
     assert server.requests[2].json["options"] == {"timeout": 3}
     assert server.requests[2].json["env"] == {}
-    assert ended.text.startswith("unchanged: function hello") and "changed: code" not in ended.text
+    assert ended.text.startswith("nothing changed: version ") and "changed: code" not in ended.text
 
 
 def test_all_options_of_a_deploy_reach_the_server(run: Run, server: HttpRecorder, tmp_path: Path) -> None:

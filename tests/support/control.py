@@ -63,7 +63,7 @@ class FakeControl:
         if handler := self.on_changed.get(what):
             handler(space)
 
-    async def standing(self, space: str, name: str) -> Standing:
+    async def standing(self, space: str, name: str, version: int) -> Standing:
         """What ``running`` says, else none."""
         return Standing(*self.running.get((space, name), (0, 0)))
 

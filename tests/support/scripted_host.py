@@ -282,8 +282,8 @@ class ScriptedHost:
 
     # ---- what is true -----------------------------------------------------------------------
 
-    def living(self, key: tuple[str, str]) -> int:
-        """Cells of this function that fronts were given and whose processes have not been reaped."""
+    def living(self, key: tuple[str, str, int]) -> int:
+        """Cells of this version that fronts were given and whose processes have not been reaped."""
         alive = {cell.pid for cell in self.cells}
         given = {name: held[0] for front in self.fronts for name, held in front.held.items()}
         return sum(whose == key and self._pid_of[name] in alive for name, whose in given.items())
@@ -364,10 +364,10 @@ def unconfined(folder: Path) -> Confinement:
     return Confinement(Tier.NONE, Cgroups("scripted", {}), {}, Bundles(folder, as_mounts=False), None, {})
 
 
-def lease(ticket: int, key: tuple[str, str], most: int, mode: str = "serve") -> Plain:
+def lease(ticket: int, key: tuple[str, str, int], most: int, mode: str = "serve") -> Plain:
     """What a front says that wants a cell, as it travels."""
     return {
-        "do": "lease", "ticket": ticket, "mode": mode, "space": key[0], "name": key[1], "version": 1,
+        "do": "lease", "ticket": ticket, "mode": mode, "space": key[0], "name": key[1], "version": key[2],
         "digest": DIGEST, "runtime": RUNTIME.name, "network": "none", "imports": [], "max_instances": most,
         "tie": TIE,
     }  # fmt: skip

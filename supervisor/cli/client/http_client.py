@@ -62,6 +62,12 @@ class Client:
 
     def get(self, url: str, query: Mapping[str, str] | None = None, max_bytes: int = ANSWER_MAX_BYTES) -> Any:
         """The JSON at ``url``.  RequestRefused, or CommandFailure when the server cannot be reached."""
+        return self.get_tagged(url, query, max_bytes)[0]
+
+    def get_tagged(
+        self, url: str, query: Mapping[str, str] | None = None, max_bytes: int = ANSWER_MAX_BYTES
+    ) -> tuple[Any, str | None]:
+        """The JSON at ``url`` and its ETag.  Raises what :meth:`get` raises."""
         import httpx
 
         deadline = time.monotonic() + ANSWER_SECONDS
@@ -77,12 +83,23 @@ class Client:
                 raise self._unreachable(error, "GET") from error
         raise AssertionError("the last attempt returns or raises")
 
-    def send(self, method: str, url: str, content: Any = None, seconds: float = ANSWER_SECONDS) -> Any:
-        """Ask for a change, once; the JSON of the answer or ``None``.  Raises what :meth:`get` raises."""
+    def send(
+        self,
+        method: str,
+        url: str,
+        content: Any = None,
+        seconds: float = ANSWER_SECONDS,
+        if_match: str | None = None,
+    ) -> Any:
+        """Ask for a change, once; the JSON of the answer or ``None``.  Raises what :meth:`get` raises.
+
+        ``if_match`` is the ETag that what is changed must still have.
+        """
         import httpx
 
+        deadline = time.monotonic() + seconds
         try:
-            return self._request(method, url, None, content, time.monotonic() + seconds, ANSWER_MAX_BYTES)
+            return self._request(method, url, None, content, deadline, ANSWER_MAX_BYTES, if_match)[0]
         except httpx.TransportError as error:
             raise self._unreachable(error, method) from error
 
@@ -118,8 +135,11 @@ class Client:
         content: Any,
         deadline: float,
         max_bytes: int,
-    ) -> Any:
+        if_match: str | None = None,
+    ) -> tuple[Any, str | None]:
         headers = [*self._authorization(), (b"accept", b"application/json")]
+        if if_match is not None:
+            headers.append((b"if-match", if_match.encode("latin-1", "replace")))
         body = None
         if content is not None:
             body = json.dumps(content, allow_nan=False).encode()
@@ -133,7 +153,8 @@ class Client:
                 response.close()
         if not response.is_success:
             raise self.refusal(response, answer)
-        return None if response.status_code == 204 or not answer else self._json(answer)
+        content = None if response.status_code == 204 or not answer else self._json(answer)
+        return content, response.headers.get("etag")
 
     def refusal(self, response: httpx.Response, answer: bytes) -> RequestRefused:
         """The server's refusal as a failure with one sentence."""

@@ -16,6 +16,7 @@ from supervisor.cli.commands.bundle_packing import Bundle, default_name, read_bu
 from supervisor.cli.commands.deploy_wishes import Wanted, changes
 from supervisor.cli.commands.resources import as_object, create_space
 from supervisor.cli.parameters import CreateSpace, Json, Space, Token, Url, connect
+from supervisor.cli.versions.version_commands import IfVersion, require_version
 from supervisor.errors import shown
 
 if TYPE_CHECKING:
@@ -54,6 +55,10 @@ UnsetEnv = Annotated[
     list[str] | None,
     typer.Option("--unset-env", help="An environment variable to remove; repeatable.", metavar="KEY"),
 ]
+Labelled = Annotated[
+    str | None,
+    typer.Option("--label", help="The version's label, such as v1.4.2 or a commit.", metavar="LABEL"),
+]
 Reset = Annotated[
     bool, typer.Option("--reset", help="No option and no environment variable but those given here.")
 ]
@@ -70,6 +75,8 @@ def deploy(
     unset_env: UnsetEnv = None,
     reset: Reset = False,
     with_space: CreateSpace = False,
+    labelled: Labelled = None,
+    if_version: IfVersion = None,
     space: Space = None,
     as_json: Json = False,
     url: Url = None,
@@ -80,6 +87,7 @@ def deploy(
     When the function exists, what is not given stays as it is: --set and
     --env change what they name.  --unset and --unset-env take one away,
     --reset all that this command does not name.  What changed is printed.
+    The same content again makes no version, and that is said.
 
     A space that there is not is refused; --create-space makes it.
 
@@ -92,10 +100,11 @@ def deploy(
       cellblock deploy hello.py --name greet --set timeout=30
       cellblock deploy shop/ --runtime python3.12 --env REGION=eu
       cellblock deploy shop/ --set memory=256 --unset timeout
+      cellblock deploy shop/ --label v1.4.2 --if-version 7
     """
     bundle = read_bundle(path)
     chosen = name if name is not None else default_name(path)
-    base = source_of(bundle) | {"template": runtime, "description": description}
+    base = source_of(bundle) | {"template": runtime, "description": description, "label": labelled}
     options, variables = arguments.options(settings or ()), arguments.pairs(env or (), "--env")
     wanted = Wanted(
         {key: value for key, value in base.items() if value is not None},
@@ -107,7 +116,7 @@ def deploy(
         may_create_space=with_space,
     )
     client = connect(url, token, space)
-    before, function = create_or_update(client, chosen, wanted, bundle)
+    before, function = create_or_update(client, chosen, wanted, bundle, if_version)
     address = client.in_space("functions", chosen, "invoke")
     warnings = function.get("warnings")
     for warning in warnings if isinstance(warnings, list) else ():
@@ -136,9 +145,11 @@ def source_of(bundle: Bundle) -> dict[str, Any]:
 
 
 def create_or_update(
-    client: Client, name: str, wanted: Wanted, bundle: Bundle
+    client: Client, name: str, wanted: Wanted, bundle: Bundle, if_version: int | None = None
 ) -> tuple[dict[str, Any] | None, dict[str, Any]]:
     """Deploy the function; its JSON before, None if it is new, and after.
+
+    ``if_version`` is the active version that it must have; then it is not made if there is none.
 
     A syntax error is reported with the line of the author's own file.  CommandFailure for everything that
     goes wrong.
@@ -146,23 +157,37 @@ def create_or_update(
     from supervisor.cli.client.http_client import DEPLOY_SECONDS, RequestRefused
 
     one = client.in_space("functions", name)  # comes first, because it refuses an empty name
-    before: dict[str, Any] | None = None
     try:
         try:
+            if if_version is not None:
+                return _update(client, one, wanted, name, if_version)
             if wanted.may_create_space:
                 create_space(client)
             answer = client.send("POST", client.in_space("functions"), wanted.to_create(name), DEPLOY_SECONDS)
         except RequestRefused as error:
             if error.status != 409:
                 raise
-            before = as_object(client.get(one))
-            method, body = ("PUT", wanted.to_replace()) if wanted.is_reset else ("PATCH", wanted.to_merge())
-            answer = client.send(method, one, body, DEPLOY_SECONDS)
+            return _update(client, one, wanted, name)
     except RequestRefused as error:
         line = error.details.get("line")
         if isinstance(line, int):
             raise refused(f"{bundle.handler}:{line}: {error.message}") from None
         raise
+    return None, as_object(answer)
+
+
+def _update(
+    client: Client, one: str, wanted: Wanted, name: str, if_version: int | None = None
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Deploy a function that there is; its JSON before and after."""
+    from supervisor.cli.client.http_client import DEPLOY_SECONDS
+
+    found, etag = client.get_tagged(one)
+    before = as_object(found)
+    if if_version is not None:
+        require_version(before, if_version, name)
+    method, body = ("PUT", wanted.to_replace()) if wanted.is_reset else ("PATCH", wanted.to_merge())
+    answer = client.send(method, one, body, DEPLOY_SECONDS, if_match=etag if if_version is not None else None)
     return before, as_object(answer)
 
 
@@ -170,12 +195,16 @@ def _tell(
     client: Client, name: str, before: dict[str, Any] | None, function: dict[str, Any], address: str
 ) -> None:
     changed = [] if before is None else changes(before, function)
-    verb = "created" if before is None else "updated" if changed else "unchanged:"
     version = output.as_text(function.get("version"))
-    template = output.as_text(function.get("template"))
-    output.write_line(
-        f"{verb} function {name} in space {client.target.space}: version {version}, runtime {template}"
-    )
+    label = function.get("label")
+    labelled = f" ({output.as_text(label)})" if label else ""
+    where = f"function {name} in space {client.target.space}"
+    if before is not None and not changed:
+        output.write_line(f"nothing changed: version {version}{labelled} of {where} has this content")
+    else:
+        verb = "created" if before is None else "updated"
+        template = output.as_text(function.get("template"))
+        output.write_line(f"{verb} {where}: version {version}{labelled}, runtime {template}")
     if changed:
         output.write_line(f"  changed: {'; '.join(changed)}")
     output.write_line(f"  {address}")

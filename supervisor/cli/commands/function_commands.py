@@ -14,12 +14,17 @@ from supervisor.cli import output
 from supervisor.cli.command_errors import refused, usage
 from supervisor.cli.commands.resources import all_pages, as_object, remove_and_tell
 from supervisor.cli.parameters import Json, Space, Token, Url, before_the_command, connect
+from supervisor.cli.versions.version_commands import label, rollback, versions
 
 app = typer.Typer(
     no_args_is_help=True,
     callback=before_the_command,
     help="List, show and remove functions; go back to an earlier version.",
 )
+
+app.command("versions")(versions)
+app.command("rollback")(rollback)
+app.command("label")(label)
 
 Name = Annotated[str, typer.Argument(help="The function.", metavar="NAME", show_default=False)]
 
@@ -93,70 +98,6 @@ def remove(
       cellblock functions rm hello
     """
     remove_and_tell("functions", names, connect(url, token, space), as_json)
-
-
-@app.command("versions")
-def versions(
-    name: Name, space: Space = None, as_json: Json = False, url: Url = None, token: Token = None
-) -> None:
-    """List a function's versions; the active one is marked.
-
-    Examples:
-
-      cellblock functions versions hello
-    """
-    client = connect(url, token, space)
-    found = all_pages(client, client.in_space("functions", name, "versions"))
-    if as_json:
-        output.write_json(found)
-        return
-    rows = [
-        (
-            entry.get("version"),
-            "active" if entry.get("active") is True else "",
-            entry.get("template"),
-            entry.get("created_at"),
-            output.as_text(entry.get("digest"))[:12],
-            entry.get("description") or "",
-        )
-        for entry in found
-    ]
-    columns = ("VERSION", "", "RUNTIME", "CREATED", "DIGEST", "DESCRIPTION")
-    output.write_table(columns, rows, f"no versions of {name}")
-
-
-@app.command("rollback")
-def rollback(
-    name: Name,
-    version: Annotated[
-        int | None,
-        typer.Argument(
-            help="The version; else the one before the active.",
-            metavar="VERSION",
-            min=1,
-            show_default=False,
-        ),
-    ] = None,
-    space: Space = None,
-    as_json: Json = False,
-    url: Url = None,
-    token: Token = None,
-) -> None:
-    """Make an earlier version of a function the active one again.
-
-    Examples:
-
-      cellblock functions rollback hello
-      cellblock functions rollback hello 3
-    """
-    client = connect(url, token, space)
-    wanted = {} if version is None else {"version": version}
-    function = as_object(client.send("POST", client.in_space("functions", name, "rollback"), wanted))
-    if as_json:
-        output.write_json(function)
-    else:
-        active = output.as_text(function.get("version"))
-        output.write_line(f"function {name} in space {client.target.space} is at version {active}")
 
 
 def code(

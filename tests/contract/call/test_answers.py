@@ -283,7 +283,8 @@ def test_what_is_no_http_header_is_a_contract_error_that_names_it(
 
 @pytest.mark.promise("T20")
 def test_the_platforms_own_headers_are_not_taken_from_a_function(server: Server, deploy: Deploy) -> None:
-    names = (*OURS, "X-Call-Id", "X-Invoked", "X-Duration-Seconds", "Server-Timing", "Server", "Date", "Via")
+    stamps = ("X-Call-Id", "X-Invoked", "X-Duration-Seconds", "X-Function-Version", "Server-Timing")
+    names = (*OURS, *stamps, "Server", "Date", "Via")
     headers = [*((name, "forged") for name in names), ("X-Own", "1")]
     name = deploy("forger", f"def handle(req):\n    return {{'headers': {headers!r}, 'body': 'abc'}}\n")
     answer = exchange(server, "POST", target(name), [("X-Call-Id", "the-callers")])

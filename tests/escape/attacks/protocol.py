@@ -216,6 +216,7 @@ DROPPED_HEADERS = {
     "connection-upgrade": [("Connection", "Upgrade"), ("Upgrade", "websocket")],
     "trailers": [("Trailer", "X-Late"), ("TE", "trailers"), ("Transfer-Encoding", "chunked")],
     "stamps-of-ours": [("X-Call-Id", "forged"), ("X-Invoked", "forged"), ("X-Duration-Seconds", "forged"),
+                       ("X-Function-Version", "forged"),
                        ("Server-Timing", "forged"), ("X-Served-By", "forged"), ("X-Cellblock-A", "forged")],
     "words-to-a-proxy": [("X-Accel-Redirect", "/forged"), ("X-Sendfile", "/forged"), ("Via", "forged"),
                          ("X-Forwarded-For", "forged"), ("Server", "forged"), ("Date", "forged"),

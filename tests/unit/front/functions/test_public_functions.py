@@ -17,7 +17,7 @@ from supervisor.bundles.bundle_store import BundleStore
 from supervisor.bundles.whole_mark import WHOLE_MTIME
 from supervisor.front.functions.directory import Directory
 from supervisor.front.functions.public_functions import PublicFunctions
-from supervisor.store import Deployment, FunctionKey
+from supervisor.store import CalledAlias, Deployment, FunctionKey
 from tests.support.told import told
 
 PUBLIC, PRIVATE, ABSENT = ("s", "public"), ("s", "private"), ("s", "absent")
@@ -28,6 +28,7 @@ class Functions:
 
     def __init__(self) -> None:
         self.options_of: dict[FunctionKey, dict[str, Any]] = {PUBLIC: {"public": True}, PRIVATE: {}}
+        self.aliases_of: dict[FunctionKey, list[CalledAlias]] = {}
         self.asked: list[FunctionKey] = []
 
     def deployment(self, *key: str) -> Deployment | None:
@@ -37,6 +38,14 @@ class Functions:
         if options is None:
             return None
         return Deployment(1, *key, 1, "0" * 64, "python3-http", {}, options)
+
+    def aliases(self, space: str, name: str) -> tuple[CalledAlias, ...]:
+        """As Lookups."""
+        return tuple(alias for key, alias in self.all_aliases() if key == (space, name))
+
+    def all_aliases(self) -> tuple[tuple[FunctionKey, CalledAlias], ...]:
+        """As Lookups."""
+        return tuple((key, alias) for key, found in self.aliases_of.items() for alias in found)
 
     def options(self) -> tuple[tuple[str, str, dict[str, Any]], ...]:
         """As Lookups."""

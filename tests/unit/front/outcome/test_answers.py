@@ -28,7 +28,7 @@ from worker.wire import RemoteProtocolError
 # By hand, from docs/functions.md and RFC 9110.
 PLATFORMS_OWN = ("Content-Length", "Transfer-Encoding", "X-Call-Id", "X-Invoked", "Connection", "Keep-Alive",
                  "Proxy-Authenticate", "Proxy-Authorization", "TE", "Trailer", "Upgrade",
-                 "X-Duration-Seconds", "Server-Timing")  # fmt: skip
+                 "X-Duration-Seconds", "X-Function-Version", "Server-Timing")  # fmt: skip
 
 
 @pytest.mark.parametrize("name", PLATFORMS_OWN)

@@ -1,4 +1,4 @@
-"""The warden's books in any order of events: what counts against a function are its living cells alone."""
+"""The warden's books in any order of events: what counts against a version are its living cells alone."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from tests.support.scripted_host import (
 from worker.setup_messages import WorkerExited
 
 MOST_CELLS = 4
-KEYS = (("one", "f"), ("one", "g"), ("two", "f"))
+KEYS = (("one", "f", 1), ("one", "f", 2), ("two", "f", 1))
 MODES = ("serve", "serve", "keep", "check")
 # Above the lines that run in any end; whatever is not reached is an end without an error.
 LINES = 260

@@ -47,7 +47,7 @@ from tests.support.scripted_host import (
 from worker.message_fields import fields_of
 from worker.message_table import Malformed, MessageTable, TableRow
 
-KEY = ("space", "name")
+KEY = ("space", "name", 1)
 Scenario = Callable[[ScriptedHost], Coroutine[Any, Any, None]]
 OnAHost = Callable[[Scenario], None]
 
@@ -429,7 +429,7 @@ def test_a_cell_that_is_said_to_leave_is_ended_by_the_warden_and_its_place_is_fr
 
 
 FLOODS: dict[str, Callable[[int], dict[str, Any]]] = {
-    "lease": lambda number: lease(number, ("flood", f"f{number % 50}"), 10**6),
+    "lease": lambda number: lease(number, ("flood", f"f{number % 50}", 1), 10**6),
     "kill": lambda _: {"do": "kill", "cell": "a" * 10, "cause": "released"},
     "leave": lambda _: {"do": "leave", "cell": "a" * 10, "cause": "released"},
     "changed": lambda number: {
@@ -440,7 +440,7 @@ FLOODS: dict[str, Callable[[int], dict[str, Any]]] = {
         "name": "",
     },
     "ack": lambda number: {"do": "ack", "epoch": number},
-    "count": lambda number: {"do": "count", "ticket": number, "space": "flood", "name": "f"},
+    "count": lambda number: {"do": "count", "ticket": number, "space": "flood", "name": "f", "version": 1},
     "survey": lambda number: {"do": "survey", "ticket": number, "space": "", "purpose": "activity"},
     "none": lambda number: {"do": "none", "ask": number},
 }
