@@ -19,13 +19,14 @@ from typer.main import get_command, get_group
 from supervisor import __version__
 from supervisor.cli import output
 from supervisor.cli.command_errors import USAGE, usage
-from supervisor.cli.commands import activity_commands, function_commands, sealing_commands, value_commands
+from supervisor.cli.commands import activity_commands, function_commands
 from supervisor.cli.commands.deploy_command import deploy
 from supervisor.cli.commands.invoke_command import invoke
 from supervisor.cli.commands.layers_command import layers
 from supervisor.cli.commands.log_commands import logs
 from supervisor.cli.exits import ended
 from supervisor.cli.parameters import BEFORE, Json, Url, before_the_command, target
+from supervisor.cli.values import rotation_command, value_commands
 from supervisor.cli.watching.top_command import top
 
 PROBE_SECONDS = 2.0  # short: ``version`` works without a server, too
@@ -164,7 +165,7 @@ app.command("renew", rich_help_panel=_SERVER)(activity_commands.renew)
 app.command("deploy", rich_help_panel=_DEPLOYED)(deploy)
 app.command("invoke", rich_help_panel=_DEPLOYED)(invoke)
 app.command("logs", rich_help_panel=_DEPLOYED)(logs)
-app.add_typer(sealing_commands.keys, name="keys", rich_help_panel=_SERVER)
+app.add_typer(rotation_command.keys, name="keys", rich_help_panel=_SERVER)
 app.add_typer(function_commands.app, name="functions", rich_help_panel=_DEPLOYED)
 app.command("code", rich_help_panel=_DEPLOYED)(function_commands.code)
 app.add_typer(value_commands.secrets, name="secrets", rich_help_panel=_SPACE)

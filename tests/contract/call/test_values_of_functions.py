@@ -194,7 +194,6 @@ def test_a_secret_is_masked_in_every_line_of_its_function(server: Server, deploy
         assert form.encode() not in everything
 
 
-@pytest.mark.promise("S244")
 @pytest.mark.parametrize(("what", "status"), [("fails", 500), ("breaks", 502)])
 def test_the_platforms_own_messages_do_not_quote_a_secret(
     server: Server, deploy: Deploy, put: Put, what: str, status: int
@@ -226,7 +225,7 @@ def test_an_import_that_fails_with_a_secret_does_not_tell_it(
     assert key not in "".join(told) + server.log_since(before)
 
 
-@pytest.mark.promise("S244")
+@pytest.mark.promise("S249")
 def test_a_changed_secret_is_masked_by_its_old_value_too(server: Server, deploy: Deploy, put: Put) -> None:
     source = (
         "import function.secrets as secrets\nkept = []\n"
@@ -242,6 +241,7 @@ def test_a_changed_secret_is_masked_by_its_old_value_too(server: Server, deploy:
     assert not any(value in text for value in values), text
 
 
+@pytest.mark.promise("T101")
 def test_a_function_has_no_secret_of_another_masked(server: Server, deploy: Deploy, put: Put) -> None:
     """Else it could guess: what is masked in its log is right."""
     put("secrets", "GUESSED", "hunter2-hunter2", functions=["somebody-else"])

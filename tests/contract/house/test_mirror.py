@@ -42,6 +42,7 @@ HELD_BY: dict[str, dict[str, str]] = {
         "api/routes/function_routes.py": "contract/api/test_functions.py",
         "api/routes/log_routes.py": "contract/api/test_logs.py",
         "api/routes/operator_routes.py": "contract/test_activity.py",
+        "api/routes/sealing_routes.py": "contract/api/test_values.py",
         "api/routes/value_routes.py": "contract/api/test_values.py",
         "api/routes/version_routes.py": "contract/api/test_functions.py",
         "following/answer_tail.py": "contract/logs/test_tail_of_a_call.py",
