@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import base64
 import json
-import os
 import re
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, NamedTuple
@@ -67,8 +66,14 @@ def _url_encoded(text: str) -> Iterator[_Pattern]:
         for one in (form, _ESCAPES.sub(lambda escape: escape.group().lower(), form)):
             if one != text:
                 # As far as the first escape: up to there it may be something else that begins like it.
-                head = max(ANCHOR_BYTES, len(os.path.commonprefix([one, text])) + 3)
+                head = max(ANCHOR_BYTES, _same(one, text) + 3)
                 yield _Pattern(one[:head].encode(), _REST_OF_URL if len(one) > head else None)
+
+
+def _same(one: str, other: str) -> int:
+    """How many characters both begin with."""
+    differ = (place for place, (a, b) in enumerate(zip(one, other, strict=False)) if a != b)
+    return next(differ, min(len(one), len(other)))
 
 
 def _in_base64(data: bytes) -> Iterator[_Pattern]:

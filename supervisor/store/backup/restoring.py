@@ -154,6 +154,7 @@ def _fill(url: str, file: IO[bytes], source: Path, header: Header, progress: Pro
     try:
         tables = sa.MetaData()
         tables.reflect(store.engine)
+        store.write(partial(_empty_tables, tables=[tables.tables[name] for name in header.rows]))
         for frame in backup_file.frames(file, source, progress):
             if frame.kind == backup_file.ROWS:
                 name, columns, rows = backup_file.read_rows(frame)
@@ -169,6 +170,12 @@ def _fill(url: str, file: IO[bytes], source: Path, header: Header, progress: Pro
         store.close()
     if counted != header.rows:
         raise backup_file.damaged(source, "rows are missing")
+
+
+def _empty_tables(connection: sa.Connection, tables: list[sa.Table]) -> None:
+    """Delete the rows that migrations have made: the backup has its own."""
+    for table in tables:
+        connection.execute(table.delete())
 
 
 def _insert(connection: sa.Connection, table: sa.Table, rows: list[dict[str, Any]]) -> None:

@@ -59,7 +59,7 @@ class Server:
 
         def one_batch() -> int:
             done = some()
-            if MOMENTS[moment] == "batch" and 0 < values.left() < len(VALUES):
+            if MOMENTS[moment] == "batch" and values.left() == len(VALUES) - resealing.BATCH:
                 do()
             return done
 
