@@ -8,7 +8,7 @@ transaction), ``function_queries`` and ``value_queries`` (their statements), ``d
 SQLAlchemy).  A call asks through ``lookups`` instead, which goes by ``plain_reads`` and ``drivers`` and needs
 no SQLAlchemy.  Both ways share ``deadline_retries`` and ``sealing``.  ``migrate`` makes the tables, from the
 revisions in ``migrations``.  ``code`` keeps bundles, ``backup`` makes files of stores and stores of files;
-``tenants`` has the audit, ``sealing_keys`` the keys.
+``tenants`` has the audit, ``ring`` the keys that seal.
 
 This package imports no SQLAlchemy: import ``Store`` from ``supervisor.store.store``.
 """
@@ -32,8 +32,8 @@ from supervisor.store.records import (
     ValueKind,
     Version,
 )
+from supervisor.store.ring.key_file import load_or_create_key
 from supervisor.store.sealing import Sealer
-from supervisor.store.sealing_keys.key_file import load_or_create_key
 
 __all__ = [
     "UNCHANGED",

@@ -28,9 +28,9 @@ from supervisor.store.records import (
     ValueKind,
     Version,
 )
+from supervisor.store.ring.resealing import Resealing
 from supervisor.store.schema import space_values
 from supervisor.store.sealing import Sealer, read_again
-from supervisor.store.sealing_keys.resealing import Resealing
 from supervisor.store.tenants import audit_queries
 
 SERVER = Actor("server")

@@ -17,7 +17,7 @@ from supervisor.front.api import build_api
 from supervisor.front.following.subscriptions import Subscriptions
 from supervisor.front.invoke.credential import Credentials
 from supervisor.store import Sealer, migrate, open_lookups
-from supervisor.store.sealing_keys.key_file import KEY_NAME, KeyFile
+from supervisor.store.ring.key_file import KEY_NAME, KeyFile
 from supervisor.store.store import Store, open_store
 from tests.support.control import FakeControl
 from tests.support.packing import CODE

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from supervisor.settings.declarations import Settings
     from supervisor.store.backup.backup_file import Header, Progress
     from supervisor.store.backup.restoring import KeySource
-    from supervisor.store.sealing_keys.key_ring import KeyRing
+    from supervisor.store.ring.key_ring import KeyRing
 
 MIB = 1 << 20
 PASSPHRASE_MOST_BYTES = 4096
@@ -52,7 +52,7 @@ def backup(
     """
     from supervisor.store.backup.backing_up import back_up
     from supervisor.store.drivers import DATABASE_NAME
-    from supervisor.store.sealing_keys.key_file import KEY_NAME, load_key
+    from supervisor.store.ring.key_file import KEY_NAME, load_key
 
     settings = _settings(config, data_dir)
     store = settings.front_dir / DATABASE_NAME
@@ -111,7 +111,7 @@ def restore(
       cellblock restore monday.backup --data-dir /var/lib/cellblock --passphrase-file passphrase
     """
     from supervisor.store.backup.restoring import restore as make
-    from supervisor.store.sealing_keys.key_file import KEY_NAME
+    from supervisor.store.ring.key_file import KEY_NAME
 
     settings = _settings(config, data_dir)
     done = make(file, settings.front_dir, _key_source(sealing_key, passphrase_file, without_key), _progress())
@@ -129,7 +129,7 @@ def restore(
 def _key_source(sealing_key: Path | None, passphrase_file: Path | None, without_key: bool) -> KeySource:
     def key_of(header: Header, sealed: bytes | None) -> KeyRing | None:
         from supervisor.store.backup.sealed_key import open_key
-        from supervisor.store.sealing_keys.key_file import load_key
+        from supervisor.store.ring.key_file import load_key
 
         if without_key:
             return None

@@ -13,7 +13,7 @@ import pytest
 from supervisor.bundles.bundle_store import BundleStore
 from supervisor.store import Content, Sealer, database, migrate, open_lookups
 from supervisor.store.backup import backing_up, backup_file, restoring
-from supervisor.store.sealing_keys.key_ring import KeyRing
+from supervisor.store.ring.key_ring import KeyRing
 from supervisor.store.store import open_store
 from tests.support.packing import CODE, zipped
 from tests.support.server import REPOSITORY

@@ -12,10 +12,10 @@ from supervisor.store import Sealer, migrate, open_lookups
 from supervisor.store.backup import backing_up, restoring
 from supervisor.store.backup.backup_file import Header
 from supervisor.store.backup.sealed_key import open_key
-from supervisor.store.sealing_keys import resealing
-from supervisor.store.sealing_keys.key_file import KeyFile, load_key
-from supervisor.store.sealing_keys.key_ring import KeyRing
-from supervisor.store.sealing_keys.rotation import rotate
+from supervisor.store.ring import resealing
+from supervisor.store.ring.key_file import KeyFile, load_key
+from supervisor.store.ring.key_ring import KeyRing
+from supervisor.store.ring.rotation import rotate
 from supervisor.store.store import Store, open_store
 from tests.contract.backup.test_backup import PASSPHRASE, refused, run
 

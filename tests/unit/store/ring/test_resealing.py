@@ -5,10 +5,10 @@ from __future__ import annotations
 import sqlalchemy as sa
 
 from supervisor.store import Actor, Lookups, Sealer, database, open_lookups
-from supervisor.store.sealing_keys import resealing
-from supervisor.store.sealing_keys.key_file import load_key, replace_key
+from supervisor.store.ring import resealing
+from supervisor.store.ring.key_file import load_key, replace_key
 from tests.support.stores import executed, refusal
-from tests.unit.store.sealing_keys.conftest import VALUES
+from tests.unit.store.ring.conftest import VALUES
 
 
 def opened(url: str, key_path: object) -> Lookups:

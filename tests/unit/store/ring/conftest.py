@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from supervisor.store import Sealer, migrate
-from supervisor.store.sealing_keys.key_file import KEY_NAME, KeyFile
+from supervisor.store.ring.key_file import KEY_NAME, KeyFile
 from supervisor.store.store import Store, open_store
 
 VALUES = {f"S{number}": f"secret {number}" for number in range(7)}

@@ -14,17 +14,17 @@ from pathlib import Path
 import pytest
 
 from supervisor.store import Sealer, open_lookups
-from supervisor.store.sealing_keys.key_file import load_key
-from supervisor.store.sealing_keys.rotation import Progress, rotate
-from tests.unit.store.sealing_keys.conftest import VALUES
+from supervisor.store.ring.key_file import load_key
+from supervisor.store.ring.rotation import Progress, rotate
+from tests.unit.store.ring.conftest import VALUES
 
 # A process of its own that rotates and kills itself at a point: ``before`` or ``after`` the n-th of a step.
 DRIVER = """
 import asyncio, os, signal, sys
 from pathlib import Path
 from supervisor.store import Sealer
-from supervisor.store.sealing_keys import key_file, resealing, rotation
-from supervisor.store.sealing_keys.key_file import KeyFile
+from supervisor.store.ring import key_file, resealing, rotation
+from supervisor.store.ring.key_file import KeyFile
 from supervisor.store.store import open_store
 
 url, path, step, when, which = *sys.argv[1:5], int(sys.argv[5])
