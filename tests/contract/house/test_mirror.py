@@ -52,7 +52,6 @@ HELD_BY: dict[str, dict[str, str]] = {
         "functions/deployed_limits.py": "unit/test_function_options.py",
         "functions/directory.py": "contract/call/test_deploy_and_call.py",
         "functions/function_entry.py": "contract/call/test_deploy_and_call.py",
-        "functions/space_values.py": "contract/api/test_values.py",
         "http/answer_head.py": "contract/http/test_table.py",
         "http/api_request.py": "contract/http/test_table.py",
         "http/connection.py": "contract/http/test_table.py",
