@@ -19,7 +19,7 @@ from typer.main import get_command, get_group
 from supervisor import __version__
 from supervisor.cli import output
 from supervisor.cli.command_errors import USAGE, usage
-from supervisor.cli.commands import activity_commands, function_commands, sealing_commands, value_commands
+from supervisor.cli.commands import activity_commands, function_commands
 from supervisor.cli.commands.deploy_command import deploy
 from supervisor.cli.commands.invoke_command import invoke
 from supervisor.cli.commands.layers_command import layers
@@ -28,6 +28,7 @@ from supervisor.cli.exits import ended
 from supervisor.cli.parameters import BEFORE, Json, Url, before_the_command, target
 from supervisor.cli.tenants.quota_commands import quotas
 from supervisor.cli.tenants.usage_command import usage as usage_of_space
+from supervisor.cli.values import rotation_command, value_commands
 from supervisor.cli.versions import alias_commands, version_commands
 from supervisor.cli.watching.top_command import top
 
@@ -168,7 +169,7 @@ app.command("renew", rich_help_panel=_SERVER)(activity_commands.renew)
 app.command("deploy", rich_help_panel=_DEPLOYED)(deploy)
 app.command("invoke", rich_help_panel=_DEPLOYED)(invoke)
 app.command("logs", rich_help_panel=_DEPLOYED)(logs)
-app.add_typer(sealing_commands.keys, name="keys", rich_help_panel=_SERVER)
+app.add_typer(rotation_command.keys, name="keys", rich_help_panel=_SERVER)
 app.add_typer(function_commands.app, name="functions", rich_help_panel=_DEPLOYED)
 app.command("versions", rich_help_panel=_DEPLOYED)(version_commands.versions)
 app.command("rollback", rich_help_panel=_DEPLOYED)(version_commands.rollback)

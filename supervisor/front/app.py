@@ -49,7 +49,7 @@ from supervisor.settings import front_settings
 from supervisor.settings.front_settings import FrontSettings
 from supervisor.store import Lookups, Sealer, errors_so_far, open_lookups
 from supervisor.store.drivers import DATABASE_NAME
-from supervisor.store.sealing_keys.key_file import KEY_NAME, KeyFile
+from supervisor.store.ring.key_file import KEY_NAME, KeyFile
 
 if TYPE_CHECKING:
     from supervisor.front.telemetry.otlp_exporter import Exporter

@@ -26,7 +26,7 @@ from supervisor.front_start import UNUSABLE, FrontStart
 from supervisor.join_messages import CONTROL, Join
 from supervisor.store import migrate
 from supervisor.store.lookups import holds_values
-from supervisor.store.sealing_keys.key_file import KEY_NAME, load_or_create_key
+from supervisor.store.ring.key_file import KEY_NAME, load_or_create_key
 
 log = logging.getLogger("cellblock.front")
 

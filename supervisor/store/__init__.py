@@ -9,7 +9,7 @@ SQLAlchemy).  A call asks through ``lookups`` instead, which goes by ``plain_rea
 no SQLAlchemy.  Both ways share ``deadline_retries`` and ``sealing``.  ``migrate`` makes the tables, from the
 revisions in ``migrations``.  ``code`` keeps bundles, ``backup`` makes files of stores and stores of files;
 ``tenants`` has spaces, what belongs to them and the audit, ``aliases`` the names of versions,
-``sealing_keys`` the keys.
+``ring`` the keys that seal.
 
 This package imports no SQLAlchemy: import ``Store`` from ``supervisor.store.store``.
 """
@@ -39,8 +39,8 @@ from supervisor.store.records import (
     Version,
     WantedAlias,
 )
+from supervisor.store.ring.key_file import load_or_create_key
 from supervisor.store.sealing import Sealer
-from supervisor.store.sealing_keys.key_file import load_or_create_key
 
 __all__ = [
     "UNCHANGED",

@@ -98,7 +98,7 @@ space_values = sa.Table(
     sa.Column("updated_at", sa.DateTime, nullable=False),
     # The names of the functions that get it; NULL: every function of the space.
     sa.Column("functions", sa.JSON(none_as_null=True), nullable=True),
-    # Which key sealed it (``sealing_keys.key_ring.recognised``); NULL: the oldest, before 0.7.
+    # Which key sealed it (``ring.key_ring.recognised``); NULL: the oldest, before 0.7.
     sa.Column("sealed_by", sa.String(32), nullable=True, index=True),
 )
 

@@ -16,7 +16,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from supervisor.errors import PlatformError
-from supervisor.store.sealing_keys.key_ring import KeyRing
+from supervisor.store.ring.key_ring import KeyRing
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM

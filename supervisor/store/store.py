@@ -29,9 +29,9 @@ from supervisor.store.records import (
     ValueKind,
     Version,
 )
+from supervisor.store.ring.resealing import Resealing
 from supervisor.store.schema import space_values
 from supervisor.store.sealing import Sealer, read_again
-from supervisor.store.sealing_keys.resealing import Resealing
 from supervisor.store.tenants import audit_queries, quota_queries, space_queries
 from supervisor.store.tenants.audit_store import AuditStore
 from supervisor.store.tenants.credential_store import CredentialStore

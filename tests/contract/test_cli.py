@@ -498,6 +498,7 @@ def test_a_secret_comes_from_the_argument_or_standard_input(
     ended = run("secrets", "set", "KEY", *args, stdin=stdin)
 
     assert (ended.code, ended.text) == (0, "set secret KEY in space default\n")
+    assert ("other users may have seen" in ended.err) == (args != ("-",)), "only an argument can be seen"
     assert server.requests[0].json == {"value": value}
 
 
@@ -507,7 +508,7 @@ def test_a_secret_is_asked_for_on_a_terminal_and_not_shown(
     server.answer("PUT", "/spaces/default/secrets/KEY", Answer(204))
 
     code, seen = on_a_terminal(
-        environment, "secrets", "set", "KEY", asked=b"Value of KEY: ", typed=b"s3cret\n"
+        environment, "secrets", "set", "KEY", asked=b"Value of KEY: ", typed=b"s3cret\ns3cret\n"
     )
 
     assert code == 0, seen
@@ -519,8 +520,56 @@ def test_a_secret_is_asked_for_on_a_terminal_and_not_shown(
 def test_a_secret_without_a_value_and_without_a_terminal_is_a_usage_error(
     run: Run, server: HttpRecorder
 ) -> None:
-    assert "a value for KEY is missing" in one_line(run("secrets", "set", "KEY"), 2)
+    for kind in ("secrets", "variables"):
+        assert "a value for KEY is missing" in one_line(run(kind, "set", "KEY"), 2)
     assert server.requests == []
+
+
+def test_a_value_comes_from_a_file_without_the_line_end_of_its_end(
+    run: Run, server: HttpRecorder, tmp_path: Path
+) -> None:
+    server.answer("PUT", "/spaces/default/secrets/KEY", Answer(201))
+    server.answer("PUT", "/spaces/default/variables/LIMITS", Answer(201))
+    pem, limits = tmp_path / "key.pem", tmp_path / "limits.json"
+    pem.write_bytes(b"-----BEGIN-----\nabc\n")
+    limits.write_bytes(b'{"most": 9}\n')
+
+    assert run("secrets", "set", "KEY", "--file", pem).err == ""
+    assert run("variables", "set", "LIMITS", "--file", limits).code == 0
+    assert [one.json["value"] for one in server.requests] == ["-----BEGIN-----\nabc", {"most": 9}]
+    assert "exclude one another" in one_line(run("secrets", "set", "KEY", "v", "--file", pem), 2)
+    assert "cannot read" in one_line(run("secrets", "set", "KEY", "--file", tmp_path / "none"), 2)
+    pem.write_bytes(b"x" * (64 * 1024 + 3))
+    assert "more than" in one_line(run("secrets", "set", "KEY", "--file", pem), 2)
+
+
+@pytest.mark.parametrize(
+    ("args", "says"),
+    [
+        ((), {}),
+        (("--function", "pay", "--function", "refund"), {"functions": ["pay", "refund"]}),
+        (("--every-function",), {"functions": None}),
+        (("--no-function",), {"functions": []}),
+    ],
+)
+@pytest.mark.parametrize("kind", ["secrets", "variables"])
+def test_a_value_is_for_the_functions_that_are_named(
+    run: Run, server: HttpRecorder, kind: str, args: tuple[str, ...], says: dict[str, object]
+) -> None:
+    server.answer("PUT", f"/spaces/default/{kind}/KEY", Answer(201))
+    assert run(kind, "set", "KEY", "-", *args, stdin=b"v").code == 0
+    assert server.requests[0].json == {"value": "v", **says}
+
+
+def test_a_key_is_rotated_request_by_request_until_one_is_left(run: Run, server: HttpRecorder) -> None:
+    server.answer_json("POST", "/sealing-key/rotate", 200, {"keys": ["new"], "left": 0})
+    ended = run("keys", "rotate")
+    assert ended.code == 0 and "sealed by a new key (new)" in ended.text
+    assert json.loads(run("keys", "rotate", "--json").out) == {"keys": ["new"], "left": 0}
+    server.answer_json("POST", "/sealing-key/rotate", 200, {"keys": ["old", "new"], "left": 7})
+    assert "does not get on: 7 values are left" in one_line(run("keys", "rotate"), 1)
+    server.answer_json("POST", "/sealing-key/rotate", 200, {"keys": []})
+    assert "another form" in one_line(run("keys", "rotate"), 1)
 
 
 @pytest.mark.parametrize(
@@ -545,17 +594,21 @@ def test_a_variable_is_json_where_it_can_be(
 
 def test_values_are_listed_and_removed(run: Run, server: HttpRecorder) -> None:
     server.answer_json("GET", "/spaces/s/secrets", 200, {"data": [{"name": "KEY", "updated_at": "t"}]})
-    variables = [{"name": "N", "value": 3, "updated_at": "t"}, {"name": "T", "value": "3", "updated_at": "t"}]
+    variables = [
+        {"name": "N", "value": 3, "updated_at": "t", "functions": []},
+        {"name": "T", "value": "3", "updated_at": "t", "functions": ["pay", "refund"]},
+    ]
     server.answer_json("GET", "/spaces/s/variables", 200, {"data": variables})
     server.answer("DELETE", "/spaces/s/secrets/KEY", Answer(204))
     server.answer("DELETE", "/spaces/s/variables/N", Answer(204))
 
-    assert run("secrets", "list", "-s", "s").text.split() == ["NAME", "UPDATED", "KEY", "t"]
+    listed = ["NAME", "FUNCTIONS", "UPDATED", "KEY", "all", "t"]
+    assert run("secrets", "list", "-s", "s").text.split() == listed
     table = run("variables", "list", CELLBLOCK_SPACE="s").text.splitlines()
     assert [line.split() for line in table] == [
-        ["NAME", "VALUE", "UPDATED"],
-        ["N", "3", "t"],
-        ["T", '"3"', "t"],
+        ["NAME", "VALUE", "FUNCTIONS", "UPDATED"],
+        ["N", "3", "none", "t"],
+        ["T", '"3"', "pay,", "refund", "t"],
     ]
     assert json.loads(run("variables", "list", "-s", "s", "--json").out) == variables
     assert run("secrets", "rm", "KEY", "-s", "s").text == "removed from space s: KEY\n"

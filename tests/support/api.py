@@ -17,6 +17,7 @@ from supervisor.front.api import build_api
 from supervisor.front.following.subscriptions import Subscriptions
 from supervisor.front.invoke.credential import Credentials
 from supervisor.store import Sealer, migrate, open_lookups
+from supervisor.store.ring.key_file import KEY_NAME, KeyFile
 from supervisor.store.store import Store, open_store
 from tests.support.control import FakeControl
 from tests.support.packing import CODE
@@ -41,7 +42,9 @@ class Front:
         url = f"sqlite:///{folder}/cellblock.db"
         migrate(url)
         self.settings = told(data_dir=folder, **settings)
-        sealer = Sealer(b"k" * 32)
+        (self.settings.front_dir).mkdir(exist_ok=True)
+        key_file = KeyFile(self.settings.front_dir / KEY_NAME)
+        sealer = Sealer(key_file.load_or_create(), key_file.newer)
         self.store: Store = open_store(url, sealer)
         self.lookups = open_lookups(url, sealer)
         self.bundles = BundleStore(

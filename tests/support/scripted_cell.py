@@ -53,10 +53,11 @@ class ScriptedWarden:
 
 @dataclass
 class Values:
-    """A space's values that never change."""
+    """A function's values that never change."""
 
     revision: int = 1
     frame: bytes = b""
+    masker: None = None
 
 
 class Ends:

@@ -3,11 +3,11 @@
 ``backup`` and ``restore`` work on a data directory.
 
 Not here: ``cellblock serve`` (``cli.serving``), ``cellblock check`` (``cli.checking``), ``cellblock top``
-(``cli.watching``) and ``cellblock runtimes`` (``supervisor.runtimes``).
+(``cli.watching``) ``cellblock runtimes`` (``supervisor.runtimes``), and
+``secrets``, ``variables`` and ``keys`` (``cli.values``).
 
 Reading order: ``deploy_command``, ``bundle_packing`` and ``deploy_wishes`` (what it sends and what
 it changed), ``invoke_command``,
-``function_commands``, ``value_commands``, ``resources`` (what both do alike), ``log_commands``,
-``activity_commands``, ``layers_command``, ``token_command``, ``sealing_commands``,
-``backup_commands``.
+``function_commands``, ``resources`` (what commands of resources do alike), ``log_commands``,
+``activity_commands``, ``layers_command``, ``token_command``, ``backup_commands``.
 """

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from supervisor.settings.declarations import Settings
     from supervisor.store.backup.backup_file import Header, Progress
     from supervisor.store.backup.restoring import KeySource
-    from supervisor.store.sealing_keys.key_ring import KeyRing
+    from supervisor.store.ring.key_ring import KeyRing
 
 MIB = 1 << 20
 PASSPHRASE_MOST_BYTES = 4096
@@ -51,7 +51,7 @@ def backup(
       cellblock backup monday.backup --with-key --passphrase-file passphrase
     """
     from supervisor.store.backup.backing_up import back_up
-    from supervisor.store.sealing_keys.key_file import KEY_NAME, load_key
+    from supervisor.store.ring.key_file import KEY_NAME, load_key
 
     settings = _settings(config, data_dir)
     url = settings.shared_store or _url_of_file(settings)
@@ -101,7 +101,7 @@ def restore(
       cellblock restore monday.backup --data-dir /var/lib/cellblock --passphrase-file passphrase
     """
     from supervisor.store.backup.restoring import restore as make
-    from supervisor.store.sealing_keys.key_file import KEY_NAME
+    from supervisor.store.ring.key_file import KEY_NAME
 
     settings = _settings(config, data_dir)
     key_source = _key_source(sealing_key, passphrase_file, without_key)
@@ -140,7 +140,7 @@ def _url_of_file(settings: Settings) -> str:
 def _key_source(sealing_key: Path | None, passphrase_file: Path | None, without_key: bool) -> KeySource:
     def key_of(header: Header, sealed: bytes | None) -> KeyRing | None:
         from supervisor.store.backup.sealed_key import open_key
-        from supervisor.store.sealing_keys.key_file import load_key
+        from supervisor.store.ring.key_file import load_key
 
         if without_key:
             return None

@@ -49,7 +49,7 @@ _SAYING = frozenset({wire.RAISED, wire.BROKE, wire.FAILED, wire.WHERE})
 
 
 class _Pattern(NamedTuple):
-    """One form of a secret; ``rest`` matches what belongs to it after the anchor, if it is not exact."""
+    """A form of a secret: ``data``, or ``data`` and what ``rest`` matches after it."""
 
     data: bytes
     rest: re.Pattern[bytes] | None = None
@@ -65,15 +65,23 @@ def _url_encoded(text: str) -> Iterator[_Pattern]:
     for form in (quote(text, safe=""), quote(text), quote_plus(text), quote(text, safe="!'()*~")):
         for one in (form, _ESCAPES.sub(lambda escape: escape.group().lower(), form)):
             if one != text:
-                data = one.encode()
-                yield _Pattern(data, _REST_OF_URL if len(data) > ANCHOR_BYTES else None)
+                # As far as the first escape: up to there it may be something else that begins like it.
+                head = max(ANCHOR_BYTES, _same(one, text) + 3)
+                yield _Pattern(one[:head].encode(), _REST_OF_URL if len(one) > head else None)
+
+
+def _same(one: str, other: str) -> int:
+    """How many characters both begin with."""
+    differ = (place for place, (a, b) in enumerate(zip(one, other, strict=False)) if a != b)
+    return next(differ, min(len(one), len(other)))
 
 
 def _in_base64(data: bytes) -> Iterator[_Pattern]:
     for before, first in enumerate(_FIRST_OF_BASE64):
         form = base64.b64encode(bytes(before) + data)[first : (before + len(data)) * 8 // 6]
         for one in (form, form.translate(bytes.maketrans(b"+/", b"-_"))):
-            yield _Pattern(one, _REST_OF_BASE64 if len(one) > ANCHOR_BYTES else _PADDING, before > 0)
+            rest = _REST_OF_BASE64 if len(one) > ANCHOR_BYTES else _PADDING
+            yield _Pattern(one[:ANCHOR_BYTES], rest, before > 0)
 
 
 def _patterns(secret: str) -> Iterator[_Pattern]:
@@ -87,41 +95,34 @@ def _patterns(secret: str) -> Iterator[_Pattern]:
 
 
 class _Anchor:
-    """The forms that begin with the same bytes."""
+    """The forms that begin with the same ANCHOR_BYTES, or are no longer."""
 
-    __slots__ = ("exact", "is_inner", "rest")
+    __slots__ = ("forms",)
 
     def __init__(self) -> None:
-        self.exact: dict[bytes, str] = {}  # the whole form, and the secret's name
-        self.rest: tuple[re.Pattern[bytes], str] | None = None
-        self.is_inner = False
+        self.forms: dict[bytes, tuple[_Pattern, str]] = {}  # each with its secret's name
 
     def add(self, pattern: _Pattern, name: str) -> None:
         """Add a form of the secret ``name``."""
-        if pattern.rest is not None:
-            self.rest = self.rest or (pattern.rest, name)
-            self.is_inner = pattern.is_inner
-        elif len(self.exact) < SAME_ANCHOR_MOST:
-            self.exact.setdefault(pattern.data, name)
-        else:
-            self.rest = self.rest or (_REST_OF_WORD, name)
+        if len(self.forms) >= SAME_ANCHOR_MOST:
+            pattern = _Pattern(pattern.data[:ANCHOR_BYTES], _REST_OF_WORD)
+        self.forms.setdefault(pattern.data, (pattern, name))
 
-    def found(self, data: bytes, start: int, end: int, limit: int) -> tuple[int, str] | None:
-        """Where the secret ends that begins at ``start``, and its name; ``limit`` is the end of the text.
+    def found(self, data: bytes, start: int, limit: int) -> tuple[int, int, str] | None:
+        """From where to where the secret stands that is at ``start``, and its name.
 
-        A secret that the end of the text cuts off is found, too.
+        ``limit`` is the end of the text.  A secret that this end cuts off is found, too.
         """
-        longest, whose = start, ""
-        for form, name in self.exact.items():
+        longest, whose, is_inner = start, "", False
+        for form, (pattern, name) in self.forms.items():
             stop = min(start + len(form), limit)
-            if stop > longest and form.startswith(data[start:stop]):
-                longest, whose = stop, name
-        if longest > start:
-            return longest, whose
-        if self.rest is None:
-            return None
-        match = self.rest[0].match(data, end)
-        return match.end() if match else end, self.rest[1]
+            if stop <= start or not form.startswith(data[start:stop]):
+                continue
+            if pattern.rest is not None and (rest := pattern.rest.match(data, stop, limit)):
+                stop = rest.end()
+            if stop > longest:
+                longest, whose, is_inner = stop, name, pattern.is_inner
+        return (start - is_inner, longest, whose) if whose else None
 
 
 class Masker:
@@ -156,13 +157,11 @@ class Masker:
         limit = len(data) - len(CUT) if data.endswith(CUT) else len(data)
         parts: list[bytes] = []
         done, last = 0, ""
-        for index, start, end in matches:
+        for index, at, _ in matches:
             anchor = self._anchors[index]
-            if start < done or (found := anchor.found(data, start, end, limit)) is None:
+            if at < done or (found := anchor.found(data, at, limit)) is None:
                 continue
-            if anchor.is_inner and start > done:
-                start -= 1
-            stop, name = found
+            start, stop, name = max(found[0], done), found[1], found[2]
             if start > done or name != last:  # else the same secret twice in a row: how often is not told
                 parts += data[done:start], b"[secret %b]" % name.encode()
             done, last = stop, name

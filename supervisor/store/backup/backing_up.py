@@ -27,8 +27,8 @@ from supervisor.store.backup.backup_file import FrameWriter, Header, Progress
 from supervisor.store.drivers import driver_of
 from supervisor.store.migrate import HEAD
 from supervisor.store.plain_reads import PlainReader
+from supervisor.store.ring.key_ring import KeyRing
 from supervisor.store.schema import bundle_pieces, bundles, metadata, space_values, versions
-from supervisor.store.sealing_keys.key_ring import KeyRing
 
 BATCH_BYTES = 1 << 20  # of rows in one frame, about
 BATCH_ROWS = 256

@@ -40,7 +40,7 @@ class Header:
     """What a backup says of itself.
 
     ``schema`` is the revision of the store's tables; ``key`` has the ids of the sealing keys that it needs,
-    with commas between them (``sealing_keys.key_ring``).
+    with commas between them (``ring.key_ring``).
     ``rows`` is the number of rows of each table.
     """
 

@@ -28,9 +28,9 @@ from supervisor.store.drivers import DATABASE_NAME, driver_of
 from supervisor.store.lookups import open_lookups
 from supervisor.store.migrate import knows, make_tables, migrate
 from supervisor.store.plain_reads import PlainReader
+from supervisor.store.ring.key_file import KEY_NAME
+from supervisor.store.ring.key_ring import KeyRing
 from supervisor.store.sealing import Sealer
-from supervisor.store.sealing_keys.key_file import KEY_NAME
-from supervisor.store.sealing_keys.key_ring import KeyRing
 
 UNFINISHED = ".restoring"
 # What a file system of its own brings along.

@@ -10,8 +10,8 @@ import struct
 from typing import TYPE_CHECKING
 
 from supervisor.errors import ConfigurationError
+from supervisor.store.ring.key_ring import KEY_BYTES, RING_BYTES, KeyRing
 from supervisor.store.sealing import NONCE_BYTES
-from supervisor.store.sealing_keys.key_ring import KEY_BYTES, RING_BYTES, KeyRing
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM

@@ -12,8 +12,8 @@ def test_a_secret_is_set_replaced_listed_and_deleted_but_never_shown(api):
     first, second = (api("PUT", path, {"value": value}) for value in ("hunter2", "hunter3"))
     assert (first.status_code, second.status_code) == (201, 204)
     listed, shown = api("GET", "/spaces/demo/secrets"), api("GET", path)
-    assert [set(one) for one in listed.json()["data"]] == [{"name", "updated_at"}]
-    assert set(shown.json()) == {"name", "updated_at"}
+    assert [set(one) for one in listed.json()["data"]] == [{"name", "updated_at", "functions"}]
+    assert set(shown.json()) == {"name", "updated_at", "functions"}
     assert "hunter" not in listed.text + shown.text + first.text + second.text
     assert api.lookups.values("demo").secrets == {"TOKEN": "hunter3"}
     assert api.control.told == [("values", "demo")] * 2
@@ -41,3 +41,43 @@ def test_a_variable_is_any_json(api, value):
     assert api("PUT", path, {"value": value}).status_code == 204
     assert api("DELETE", path).status_code == 204
     refused(api("GET", path), 404, "variable not found")
+
+
+@pytest.mark.promise("S245")
+@pytest.mark.parametrize("kind", ["secrets", "variables"])
+def test_a_value_is_for_every_function_or_for_those_of_its_list(api, kind):
+    path = f"/spaces/demo/{kind}/KEY"
+
+    def put(**fields):
+        assert api("PUT", path, {"value": "v", **fields}).status_code in (201, 204)
+        listed = api("GET", f"/spaces/demo/{kind}").json()["data"][0]
+        assert listed["functions"] == api("GET", path).json()["functions"]
+        return listed["functions"]
+
+    assert put() is None
+    assert put(functions=["pay", "refund", "pay"]) == ["pay", "refund"]
+    assert put() == ["pay", "refund"], "a new value alone must not widen who gets it"
+    assert put(functions=[]) == []
+    assert put() == []
+    assert put(functions=None) is None
+
+
+@pytest.mark.parametrize("functions", ["pay", ["Pay!"], [1], ["a"] * 101, {}])
+def test_a_list_of_functions_that_is_none_is_refused(api, functions):
+    answer = api("PUT", "/spaces/demo/secrets/KEY", {"value": "v", "functions": functions})
+    refused(answer, 422, "functions")
+    refused(api("GET", "/spaces/demo/secrets/KEY"), 404)
+
+
+def test_the_sealing_key_is_replaced_and_every_value_stays_what_it_was(api):
+    for number in range(120):
+        api("PUT", f"/spaces/demo/secrets/S{number}", {"value": f"secret {number}"})
+    api.control.told.clear()
+    before = api.settings.front_dir.joinpath("sealing.key").read_bytes()
+    answer = api("POST", "/sealing-key/rotate")
+    assert (answer.status_code, answer.json()["left"], len(answer.json()["keys"])) == (200, 0, 1)
+    after = api.settings.front_dir.joinpath("sealing.key").read_bytes()
+    assert len(after) == 32 and after != before
+    assert before.hex() not in answer.text and after.hex() not in answer.text
+    assert api.control.told == [("sealing", "-")] * 3, "the fronts know each ring before it is needed"
+    assert api.lookups.values("demo").secrets == {f"S{n}": f"secret {n}" for n in range(120)}

@@ -13,7 +13,7 @@ import pytest
 from supervisor.bundles.bundle_store import BundleStore
 from supervisor.store import Content, Sealer, database, migrate, open_lookups
 from supervisor.store.backup import backing_up, backup_file, restoring
-from supervisor.store.sealing_keys.key_ring import KeyRing
+from supervisor.store.ring.key_ring import KeyRing
 from supervisor.store.store import open_store
 from tests.support.packing import CODE, zipped
 from tests.support.server import REPOSITORY
@@ -230,7 +230,7 @@ def test_a_backup_of_postgresql_is_one_snapshot_in_the_same_file(tmp_path: Path,
     backing_up.back_up(postgresql, tmp_path / "b", lambda: KeyRing((KEY,)), None, meanwhile)
     store.close()
     restoring.restore(
-        tmp_path / "b", tmp_path / "new/front", lambda header, sealed: KEY, lambda done, of: None
+        tmp_path / "b", tmp_path / "new/front", lambda header, sealed: KeyRing((KEY,)), lambda done, of: None
     )
     lookups = open_lookups(f"sqlite:///{tmp_path}/new/front/cellblock.db", Sealer(KEY))
     try:

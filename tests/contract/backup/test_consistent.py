@@ -16,7 +16,7 @@ import pytest
 
 from supervisor.bundles.bundle_store import BundleStore
 from supervisor.store import Sealer, open_lookups
-from supervisor.store.sealing_keys.key_file import load_key
+from supervisor.store.ring.key_file import load_key
 from supervisor.store.store import open_store
 from tests.contract.backup.test_backup import run
 from tests.support import postgres

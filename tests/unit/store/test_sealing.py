@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from supervisor.errors import PlatformError
+from supervisor.store.ring.key_ring import KEY_BYTES, KeyRing
 from supervisor.store.sealing import Sealer, SealingError, read_again
-from supervisor.store.sealing_keys.key_ring import KEY_BYTES, KeyRing
 
 WHERE = {"space": "demo", "kind": "secret", "name": "TOKEN"}
 

@@ -6,8 +6,8 @@ from fastapi import APIRouter
 from pydantic import BaseModel, Field
 
 from supervisor.front.api.context import Acting, Given
-from supervisor.store.sealing_keys.key_file import KEY_NAME
-from supervisor.store.sealing_keys.rotation import rotate
+from supervisor.store.ring.key_file import KEY_NAME
+from supervisor.store.ring.rotation import rotate
 
 router = APIRouter(prefix="/sealing-key", tags=["server"])
 

@@ -80,7 +80,7 @@ class Front:
     def __init__(self) -> None:
         self.store = {KEY: self.function()}
         self.functions = Table(self.store)
-        self.values: dict[str, Any] = {"s": SimpleNamespace(revision=1, frame=b"")}
+        self.values: dict[str, Any] = {KEY[0]: {KEY[1]: SimpleNamespace(revision=1, frame=b"", masker=None)}}
         self.finds = 0
         self.reports: list[Report] = []
         directory = SimpleNamespace(
@@ -112,8 +112,9 @@ class Front:
         self.finds += 1
         return self.store.get((space, name))
 
-    async def values_of(self, space: str) -> Any:
-        return self.values.setdefault(space, SimpleNamespace(revision=2, frame=b""))
+    async def values_of(self, space: str, name: str) -> Any:
+        others = SimpleNamespace(revision=2, frame=b"", masker=None)
+        return self.values.setdefault(space, {}).setdefault(name, others)
 
     def call(self, *headers: tuple[bytes, bytes], method: str = "POST") -> tuple[Caller, HttpCall]:
         """A call whose head has come."""

@@ -195,7 +195,7 @@ def test_values_are_sent_with_each_call_that_needs_others_than_the_first() -> No
         await cell.begin()
         for number in (1, 2):
             call = prepared()
-            call.values = type("Values", (), {"revision": 7, "frame": b"values"})()
+            call.values = type("Values", (), {"revision": 7, "frame": b"values", "masker": None})()
             cell.instance.send(call)
             assert os.read(cell.requests, 1 << 20).startswith(b"values")
             cell.says(answer(number))

@@ -7,6 +7,7 @@ import os
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -55,11 +56,11 @@ async def pool(**limits: Any) -> AsyncIterator[tuple[Pool, Warden]]:
     warden = Warden()
     request = lease_request("demo", "f", 1, "ab" * 32, "python3.11", Limits(**limits))
 
-    async def encode_init() -> tuple[bytes, int]:
-        return b"", 1
+    async def values_of() -> Any:
+        return SimpleNamespace(revision=1, frame=b"", masker=None)
 
     made = Pool(
-        identity(), Limits(**limits), request, warden, encode_init,  # type: ignore[arg-type]
+        identity(), Limits(**limits), request, warden, values_of, lambda values: b"",  # type: ignore[arg-type]
         queue_seconds=WAIT_SECONDS, queue_depth=10, init_seconds=WAIT_SECONDS,
     )  # fmt: skip
     async with asyncio.timeout(WAIT_SECONDS):

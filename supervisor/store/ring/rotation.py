@@ -19,9 +19,9 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from supervisor.store.sealing_keys.key_file import alone, load_key, replace_key
-from supervisor.store.sealing_keys.key_ring import KEY_BYTES
-from supervisor.store.sealing_keys.resealing import Resealing
+from supervisor.store.ring.key_file import alone, load_key, replace_key
+from supervisor.store.ring.key_ring import KEY_BYTES
+from supervisor.store.ring.resealing import Resealing
 
 # A run stops after this long and says how far it came, so that no request takes minutes; the next goes on.
 RUN_SECONDS = 5.0

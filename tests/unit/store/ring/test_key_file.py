@@ -9,8 +9,8 @@ import threading
 import pytest
 
 from supervisor.errors import ConfigurationError, PlatformError
-from supervisor.store.sealing_keys.key_file import KeyFile, alone, load_key, load_or_create_key, replace_key
-from supervisor.store.sealing_keys.key_ring import KEY_BYTES, KeyRing
+from supervisor.store.ring.key_file import KeyFile, alone, load_key, load_or_create_key, replace_key
+from supervisor.store.ring.key_ring import KEY_BYTES, KeyRing
 
 OLD, NEW = b"o" * KEY_BYTES, b"n" * KEY_BYTES
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from supervisor.errors import ConfigurationError, PlatformError
-from supervisor.store.sealing_keys.key_ring import KEY_BYTES, RING_BYTES, KeyRing
+from supervisor.store.ring.key_ring import KEY_BYTES, RING_BYTES, KeyRing
 
 log = logging.getLogger("cellblock.store")
 

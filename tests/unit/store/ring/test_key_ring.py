@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from supervisor.store.sealing_keys.key_ring import KEY_BYTES, RING, RING_BYTES, KeyRing, recognised
+from supervisor.store.ring.key_ring import KEY_BYTES, RING, RING_BYTES, KeyRing, recognised
 
 OLD, NEW = b"o" * KEY_BYTES, b"n" * KEY_BYTES
 RINGS = (KeyRing((OLD,)), KeyRing((OLD, NEW)), KeyRing((OLD, NEW), 1))

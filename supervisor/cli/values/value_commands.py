@@ -88,7 +88,6 @@ def set_secret(
         text = _standard_input("a secret")
     elif value is not None:
         text = value
-        output.fail_line(f"other users may have seen the value of {name}: leave it out to be asked, or use -")
     elif sys.stdin.isatty():
         text = typer.prompt(
             f"Value of {output.safe(name)}", hide_input=True, confirmation_prompt="Once more", err=True
@@ -100,6 +99,8 @@ def set_secret(
     if with_space:
         create_space(client)
     client.send("PUT", address, {"value": text, **given})
+    if value not in (None, "-"):
+        output.fail_line(f"other users may have seen the value of {name}: leave it out to be asked, or use -")
     _tell_set("secret", name, client.target.space, as_json)
 
 
