@@ -147,8 +147,9 @@ app = typer.Typer(
     cls=LazyGroup,
     callback=before_the_command,
     help="Host Python functions, each in a sandbox of its own: run a server, deploy, invoke.",
-    epilog="Which server: --url and --token, else CELLBLOCK_URL and CELLBLOCK_TOKEN, else what 'cellblock "
-    "login' keeps, else config.toml in the user's configuration directory.  Exit codes: 0 done, 1 refused, 2 wrong usage, 3 no server.",
+    epilog="Which server: --url and --token, else CELLBLOCK_URL and CELLBLOCK_TOKEN, else the token that "
+    "'cellblock login' keeps, else config.toml in the user's configuration directory.  Exit codes: 0 done, "
+    "1 refused, 2 wrong usage, 3 no server.",
     context_settings={"help_option_names": ["--help", "-h"], "max_content_width": 110},
     pretty_exceptions_enable=False,
 )

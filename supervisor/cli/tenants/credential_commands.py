@@ -105,9 +105,9 @@ def rotate_app(
       cellblock apps rotate shop
       cellblock apps rotate shop --overlap 0
     """
+    wanted = {"overlap_seconds": _seconds(overlap, "--overlap")}
     client = connect(url, token, space)
     address = client.in_space("apps", _id_of(client, "apps", "client_id", name), "rotate")
-    wanted = {"overlap_seconds": _seconds(overlap, "--overlap")}
     answer = as_object(client.send("POST", address, wanted))
     _tell_made(answer, ("client_id", "client_secret", "previous_until"), client, as_json)
 
