@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import pty
 import subprocess
 import sys
 from collections.abc import Callable
@@ -103,30 +102,6 @@ def test_login_keeps_nothing_that_the_server_does_not_take(as_admin, cellblock, 
     assert not (tmp_path / "cellblock/credentials.json").exists()
     assert cellblock("login", "--file", "key").returncode == 0
     as_admin("keys", "remove", "cli-other")
-
-
-@pytest.mark.slow
-def test_login_asks_at_a_terminal_and_does_not_show_the_token(server: Server, tmp_path: Path) -> None:
-    ours, theirs = pty.openpty()
-    environment = {**os.environ, "CELLBLOCK_URL": server.url, "XDG_CONFIG_HOME": str(tmp_path)}
-    environment.pop("CELLBLOCK_TOKEN", None)
-    with subprocess.Popen(
-        [str(COMMAND), "login"], stdin=theirs, stdout=subprocess.PIPE, stderr=theirs, env=environment
-    ) as running:
-        os.close(theirs)
-        shown = b""
-        while b"Token for" not in shown:
-            shown += os.read(ours, 1000)
-        os.write(ours, TOKEN.encode() + b"\n")
-        out, _ = running.communicate(timeout=DEADLINE_SECONDS)
-    assert running.returncode == 0 and b"for every space" in out
-    try:
-        shown += os.read(ours, 10_000)
-    except OSError:  # nothing more was written
-        pass
-    finally:
-        os.close(ours)
-    assert TOKEN.encode() not in shown
 
 
 @pytest.mark.promise("S201")
