@@ -8,7 +8,8 @@ transaction), ``function_queries`` and ``value_queries`` (their statements), ``d
 SQLAlchemy).  A call asks through ``lookups`` instead, which goes by ``plain_reads`` and ``drivers`` and needs
 no SQLAlchemy.  Both ways share ``deadline_retries`` and ``sealing``.  ``migrate`` makes the tables, from the
 revisions in ``migrations``.  ``code`` keeps bundles, ``backup`` makes files of stores and stores of files;
-``tenants`` has the audit.
+``credentials``
+has apps and keys, ``tenants`` the audit.
 
 This package imports no SQLAlchemy: import ``Store`` from ``supervisor.store.store``.
 """

@@ -27,7 +27,7 @@ from supervisor.store.records import (
 )
 from supervisor.store.sealing import Sealer
 from supervisor.store.tenants import audit_queries
-from supervisor.store.tenants.credential_store import CredentialStore
+from supervisor.store.credentials.credential_store import CredentialStore
 
 SERVER = Actor("server")
 

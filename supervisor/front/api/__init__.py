@@ -38,6 +38,18 @@ from supervisor.store.store import Store
 
 __all__ = ["build_api", "collect_bundles"]
 
+ROUTERS = (
+    function_routes.router,
+    version_routes.router,
+    value_routes.router,
+    operator_routes.router,
+    log_routes.router,
+    app_routes.router,
+    key_routes.router,
+    whoami_route.router,
+    oauth_routes.router,
+)
+
 
 def build_api(
     *,
@@ -77,17 +89,7 @@ def build_api(
         subscriptions=subscriptions,
     )
     routes: list[APIRoute] = []
-    for router in (
-        function_routes.router,
-        version_routes.router,
-        value_routes.router,
-        operator_routes.router,
-        log_routes.router,
-        app_routes.router,
-        key_routes.router,
-        whoami_route.router,
-        oauth_routes.router,
-    ):
+    for router in ROUTERS:
         app.include_router(router)
         routes += [route for route in router.routes if isinstance(route, APIRoute)]
     app.state.routes = routes

@@ -12,7 +12,7 @@ import pytest
 
 from supervisor.front.invoke import credential
 from supervisor.front.invoke.wrong_tokens import BURST
-from supervisor.store.tenants.credential_records import App, Grant
+from supervisor.store.credentials.credential_records import App, Grant
 from tests.support.api import Front, refused
 
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}

@@ -11,7 +11,7 @@ import pytest
 from fastapi.routing import APIRoute
 
 from supervisor.front.api import gate
-from supervisor.store.tenants.credential_records import Grant
+from supervisor.store.credentials.credential_records import Grant
 from supervisor.tenancy.route_scopes import ADMINISTRATOR, ANY, CLIENT, INVOKE, ROUTE_SCOPES
 from supervisor.tenancy.scopes import NARROWED, SCOPES, expanded
 from tests.support.api import FUNCTIONS, TOKEN, Front, body, refused

@@ -13,7 +13,7 @@ from supervisor.front.invoke.credential import Credentials
 from supervisor.front.invoke.credential_watch import CredentialWatch
 from supervisor.store import Sealer, database, migrate, open_lookups
 from supervisor.store.store import Store, open_store
-from supervisor.store.tenants.credential_records import Grant
+from supervisor.store.credentials.credential_records import Grant
 from tests.support import postgres
 from tests.support.stores import KEY
 

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from supervisor.errors import PlatformError, shown
 from supervisor.store.records import Page
 from supervisor.store.schema import apps, revisions, space_keys
-from supervisor.store.tenants.credential_records import Grant
+from supervisor.store.credentials.credential_records import Grant
 
 # Of a kind in a space: people and programs, not the callers of a function.
 CREDENTIALS_MOST = 1000
