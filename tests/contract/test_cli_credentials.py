@@ -54,7 +54,6 @@ def as_admin(cellblock: Cellblock) -> Cellblock:
 
 
 @pytest.mark.slow
-@pytest.mark.promise("S206")
 def test_a_key_is_made_logged_in_with_used_and_removed(as_admin, cellblock, tmp_path):
     made = json.loads(as_admin("keys", "add", "cli-ci", "--scope", "function", "--json").stdout)
     said = cellblock("login", given=made["key"] + "\n").stdout
@@ -104,7 +103,7 @@ def test_login_keeps_nothing_that_the_server_does_not_take(as_admin, cellblock, 
     as_admin("keys", "remove", "cli-other")
 
 
-@pytest.mark.promise("S201")
+@pytest.mark.promise("S208")
 def test_the_help_of_each_command_that_asks_a_server_says_the_scope_it_needs() -> None:
     found = {path: command for path, command in below("", get_command(app)) if path.split()[0] not in LAZY}
     for path, command in found.items():

@@ -132,6 +132,7 @@ HELD_BY: dict[str, dict[str, str]] = {
     "supervisor/store": {
         "credentials/app_queries.py": "unit/store/credentials/test_credential_store.py",
         "credentials/credential_lookups.py": "unit/store/credentials/test_credential_store.py",
+        "credentials/credential_records.py": "unit/store/credentials/test_credential_store.py",
         "credentials/credential_rows.py": "unit/store/credentials/test_credential_store.py",
         "credentials/key_queries.py": "unit/store/credentials/test_credential_store.py",
         "tenants/audit_queries.py": "unit/store/test_store.py",

@@ -79,7 +79,6 @@ def test_a_token_that_cannot_be_one_is_not_kept(path: Path) -> None:
     assert not path.exists()
 
 
-@pytest.mark.promise("S206")
 def test_the_option_wins_then_the_environment_then_the_login_then_the_file() -> None:
     config = {"url": URL, "token": "file"}
     logins = {URL: {"demo": "demo's", "shop": "shop's"}, OTHER: {"*": "admin's"}}
