@@ -12,8 +12,8 @@ from supervisor.front.invoke import credential_watch
 from supervisor.front.invoke.credential import Credentials
 from supervisor.front.invoke.credential_watch import CredentialWatch
 from supervisor.store import Sealer, database, migrate, open_lookups
-from supervisor.store.store import Store, open_store
 from supervisor.store.credentials.credential_records import Grant
+from supervisor.store.store import Store, open_store
 from tests.support import postgres
 from tests.support.stores import KEY
 
