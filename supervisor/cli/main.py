@@ -17,7 +17,7 @@ from typer.core import TyperGroup
 from typer.main import get_command, get_group
 
 from supervisor import __version__
-from supervisor.cli import output
+from supervisor.cli import command_scopes, output
 from supervisor.cli.command_errors import USAGE, usage
 from supervisor.cli.commands import activity_commands, function_commands
 from supervisor.cli.commands.deploy_command import deploy
@@ -26,6 +26,8 @@ from supervisor.cli.commands.layers_command import layers
 from supervisor.cli.commands.log_commands import logs
 from supervisor.cli.exits import ended
 from supervisor.cli.parameters import BEFORE, Json, Url, before_the_command, target
+from supervisor.cli.tenants import credential_commands
+from supervisor.cli.tenants.login_commands import login, logout, whoami
 from supervisor.cli.tenants.quota_commands import quotas
 from supervisor.cli.tenants.usage_command import usage as usage_of_space
 from supervisor.cli.values import rotation_command, value_commands
@@ -47,6 +49,7 @@ _SERVER = "Run a server"
 _DEPLOYED = "Functions"
 _SPACE = "Values"
 _TENANTS = "Spaces"
+_WHO = "Who may do what"
 
 
 def _alone(name: str, command: Callable[..., Any]) -> Any:
@@ -149,8 +152,9 @@ app = typer.Typer(
     cls=LazyGroup,
     callback=before_the_command,
     help="Host Python functions, each in a sandbox of its own: run a server, deploy, invoke.",
-    epilog="Which server: --url and --token, else CELLBLOCK_URL and CELLBLOCK_TOKEN, else config.toml in the "
-    "user's configuration directory.  Exit codes: 0 done, 1 refused, 2 wrong usage, 3 no server.",
+    epilog="Which server: --url and --token, else CELLBLOCK_URL and CELLBLOCK_TOKEN, else the token that "
+    "'cellblock login' keeps, else config.toml in the user's configuration directory.  Exit codes: 0 done, "
+    "1 refused, 2 wrong usage, 3 no server.",
     context_settings={"help_option_names": ["--help", "-h"], "max_content_width": 110},
     pretty_exceptions_enable=False,
 )
@@ -169,7 +173,6 @@ app.command("renew", rich_help_panel=_SERVER)(activity_commands.renew)
 app.command("deploy", rich_help_panel=_DEPLOYED)(deploy)
 app.command("invoke", rich_help_panel=_DEPLOYED)(invoke)
 app.command("logs", rich_help_panel=_DEPLOYED)(logs)
-app.add_typer(rotation_command.keys, name="keys", rich_help_panel=_SERVER)
 app.add_typer(function_commands.app, name="functions", rich_help_panel=_DEPLOYED)
 app.command("versions", rich_help_panel=_DEPLOYED)(version_commands.versions)
 app.command("rollback", rich_help_panel=_DEPLOYED)(version_commands.rollback)
@@ -179,6 +182,12 @@ app.add_typer(value_commands.secrets, name="secrets", rich_help_panel=_SPACE)
 app.add_typer(value_commands.variables, name="variables", rich_help_panel=_SPACE)
 app.add_typer(quotas, name="quotas", rich_help_panel=_TENANTS)
 app.command("usage", rich_help_panel=_TENANTS)(usage_of_space)
+app.command("login", rich_help_panel=_WHO)(login)
+app.command("logout", rich_help_panel=_WHO)(logout)
+app.command("whoami", rich_help_panel=_WHO)(whoami)
+app.add_typer(credential_commands.apps, name="apps", rich_help_panel=_WHO)
+app.add_typer(credential_commands.keys, name="keys", rich_help_panel=_WHO)
+credential_commands.keys.command("rotate")(rotation_command.rotate)
 
 
 @app.command("version", rich_help_panel=_SERVER)
@@ -202,6 +211,9 @@ def version(
         return
     output.write_line(f"cellblock {__version__}")
     output.write_line(f"server {found} at {server.url}" if found else f"no server at {server.url}")
+
+
+command_scopes.say_in_help(app)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from supervisor.cli.client.connection_config import config_path, read_config, resolve_target
+from supervisor.cli.client.stored_logins import logins_path, read_logins
 
 if TYPE_CHECKING:
     from supervisor.cli.client.connection_config import ServerTarget
@@ -39,7 +40,7 @@ Token = Annotated[
     str | None,
     typer.Option(
         "--token",
-        help="The bearer token; better CELLBLOCK_TOKEN or config.toml, which other users cannot see.",
+        help="The bearer token; better CELLBLOCK_TOKEN or 'cellblock login', which others cannot see.",
         metavar="TOKEN",
         rich_help_panel=_SERVER_PANEL,
         callback=_or_before,
@@ -72,7 +73,8 @@ def before_the_command(
 
 def target(url: str | None, token: str | None, space: str | None = None) -> ServerTarget:
     """The server, token and space that the options, the environment and the configuration file name."""
-    return resolve_target(url, token, space, os.environ, read_config(config_path()))
+    logins = read_logins(logins_path())
+    return resolve_target(url, token, space, os.environ, read_config(config_path()), logins)
 
 
 def connect(url: str | None, token: str | None, space: str | None = None) -> Client:

@@ -5,11 +5,11 @@ Not here: code on disk (``supervisor.bundles``), and what a front remembers of t
 
 Reading order: ``records`` (what comes out), ``schema`` (the tables), ``store`` (each question and change one
 transaction), ``function_queries`` and ``value_queries`` (their statements), ``database`` (transactions by
-SQLAlchemy).  A call asks through ``lookups`` instead, which goes by ``plain_reads`` and ``drivers`` and needs
-no SQLAlchemy.  Both ways share ``deadline_retries`` and ``sealing``.  ``migrate`` makes the tables, from the
-revisions in ``migrations``.  ``code`` keeps bundles, ``backup`` makes files of stores and stores of files;
-``tenants`` has spaces, what belongs to them and the audit, ``aliases`` the names of versions,
-``ring`` the keys that seal.
+SQLAlchemy). A call asks through ``lookups`` instead, which goes by ``plain_reads`` and ``drivers`` and needs
+no SQLAlchemy. Both ways share ``deadline_retries`` and ``sealing``. ``migrate`` makes the tables, from the
+revisions in ``migrations``. ``code`` keeps bundles, ``backup`` makes files of stores and stores of files;
+``tenants`` has spaces, their quotas and the audit, ``credentials`` apps and keys, ``aliases`` the names of
+versions, ``ring`` the keys that seal.
 
 This package imports no SQLAlchemy: import ``Store`` from ``supervisor.store.store``.
 """

@@ -17,6 +17,7 @@ import sqlalchemy as sa
 from supervisor.store import database, function_queries, value_queries
 from supervisor.store.aliases.alias_store import AliasStore
 from supervisor.store.code import bundle_queries, bundle_uploads
+from supervisor.store.credentials.credential_store import CredentialStore
 from supervisor.store.records import (
     UNCHANGED,
     Actor,
@@ -34,7 +35,6 @@ from supervisor.store.schema import space_values
 from supervisor.store.sealing import Sealer, read_again
 from supervisor.store.tenants import audit_queries, quota_queries, space_queries
 from supervisor.store.tenants.audit_store import AuditStore
-from supervisor.store.tenants.credential_store import CredentialStore
 from supervisor.store.tenants.quota_store import QuotaStore
 from supervisor.store.tenants.space_store import SpaceStore
 from supervisor.store.tenants.usage_store import UsageStore

@@ -517,6 +517,20 @@ def test_a_secret_is_asked_for_on_a_terminal_and_not_shown(
     assert b"s3cret" not in seen
 
 
+def test_a_login_is_asked_for_on_a_terminal_and_not_shown(
+    server: HttpRecorder, environment: dict[str, str]
+) -> None:
+    server.answer("GET", "/whoami", Answer(200, b'{"name": "key:1", "space": "demo"}'))
+
+    asked = f"Token for {server.url}: ".encode()
+    code, seen = on_a_terminal(environment, "login", asked=asked, typed=b"s3cret-token\n")
+
+    assert code == 0, seen
+    assert dict(server.requests[0].headers)["authorization"] == "Bearer s3cret-token"
+    assert b"as key:1, for space demo" in seen
+    assert b"s3cret-token" not in seen
+
+
 def test_a_secret_without_a_value_and_without_a_terminal_is_a_usage_error(
     run: Run, server: HttpRecorder
 ) -> None:

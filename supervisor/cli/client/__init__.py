@@ -2,6 +2,7 @@
 
 Not here: what the commands ask (``cli.commands``).
 
-Reading order: ``connection_config`` (server, token and space), ``http_client`` (requests and answers),
+Reading order: ``connection_config`` (server, token and space), ``stored_logins`` (what login keeps),
+``http_client`` (requests and answers),
 ``log_feed`` (a stream of log events that is taken up again when it breaks).
 """

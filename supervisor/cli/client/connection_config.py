@@ -2,7 +2,8 @@
 
 For each of the three the option wins, then the environment (``CELLBLOCK_URL``, ``CELLBLOCK_TOKEN``,
 ``CELLBLOCK_SPACE``), then the ``[server]`` table of ``config.toml`` in the user's configuration directory,
-then the default.  The file's token belongs to the file's server: no other server gets it.
+then the default.  The file's token belongs to the file's server: no other server gets it.  A token that
+``cellblock login`` keeps for the server and the space wins over the file's (``stored_logins``).
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -19,6 +21,7 @@ from supervisor.errors import shown
 
 DEFAULT_URL = "http://127.0.0.1:8080"
 DEFAULT_SPACE = "default"
+EVERY_SPACE = "*"  # of a login: the administrator's, which is good for all
 CONFIG_MAX_BYTES = 64 * 1024  # it has three short values: a bigger file is not this one
 CONFIG_KEYS = ("url", "token", "space")
 TOKEN_MAX_CHARS = 4096  # no server accepts a longer one
@@ -94,21 +97,28 @@ def resolve_target(
     space: str | None,
     environment: Mapping[str, str],
     config: Mapping[str, str],
+    logins: Mapping[str, Mapping[str, str]] = MappingProxyType({}),
 ) -> ServerTarget:
-    """The target from options, ``environment`` and ``config``; an empty value counts as not given.
+    """The target from options, ``environment``, ``logins`` and ``config``; an empty value is not given.
+
+    Without a space the one that there is a login for is meant, if it is the only one at this server.
 
     Raises CommandFailure (usage) for an impossible URL or token.
     """
     file_url = checked_url(config.get("url") or DEFAULT_URL)
     wanted = url or environment.get("CELLBLOCK_URL")
     chosen = checked_url(wanted) if wanted else file_url
+    kept = logins.get(chosen, {})
+    only = next(iter(kept)) if len(kept) == 1 and EVERY_SPACE not in kept else DEFAULT_SPACE
+    chosen_space = space or environment.get("CELLBLOCK_SPACE") or config.get("space") or only
     chosen_token = token or environment.get("CELLBLOCK_TOKEN")
+    chosen_token = chosen_token or kept.get(chosen_space) or kept.get(EVERY_SPACE)
     if not chosen_token and chosen == file_url:
         chosen_token = config.get("token")
     return ServerTarget(
         url=chosen,
         token=checked_token(chosen_token) if chosen_token else None,
-        space=space or environment.get("CELLBLOCK_SPACE") or config.get("space") or DEFAULT_SPACE,
+        space=chosen_space,
     )
 
 

@@ -163,7 +163,7 @@ class Client:
         if status == 401:
             how = "does not know this token" if self.target.token else "wants a token"
             message = (
-                f"the server at {self.target.url} {how}; set one: "
+                f"the server at {self.target.url} {how}; keep one by 'cellblock login', or set one: "
                 "CELLBLOCK_TOKEN=$(sudo cat DATA_DIR/admin-token) with the server's --data-dir as DATA_DIR"
             )
         elif message is None:

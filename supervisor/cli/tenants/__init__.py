@@ -1,6 +1,8 @@
-"""The commands about spaces as tenants: what they may use, and what they used.
+"""The commands of tenants: who may do what in a space, what it may use, and what it used.
 
-Not here: their functions and values (``cli.commands``).
+Not here: their functions and values (``cli.commands``, ``cli.values``), and what every command does alike
+(``cli.parameters``, ``cli.commands.resources``).
 
-Reading order: ``quota_commands``, ``usage_command``.
+Reading order: ``credential_commands`` (apps and keys), ``login_commands`` (login, logout, whoami),
+``quota_commands``, ``usage_command``.
 """

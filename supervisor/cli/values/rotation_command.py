@@ -6,20 +6,15 @@ import sys
 import time
 from typing import Any
 
-import typer
-
 from supervisor.cli import output
 from supervisor.cli.command_errors import refused
 from supervisor.cli.commands.resources import as_object
-from supervisor.cli.parameters import Json, Token, Url, before_the_command, connect
+from supervisor.cli.parameters import Json, Token, Url, connect
 
 # Each request works for some seconds.  So many of them without any progress, and something is wrong.
 IDLE_ROUNDS_MOST = 10
 
-keys = typer.Typer(no_args_is_help=True, callback=before_the_command, help="Replace the server's keys.")
 
-
-@keys.command("rotate")
 def rotate(as_json: Json = False, url: Url = None, token: Token = None) -> None:
     """Replace the key that seals secrets and variables; functions and fronts go on meanwhile.
 

@@ -45,6 +45,24 @@ from supervisor.store.store import Store
 
 __all__ = ["build_api", "collect_bundles"]
 
+ROUTERS = (
+    space_routes.router,
+    function_routes.router,
+    version_routes.router,
+    alias_routes.router,
+    value_routes.router,
+    quota_routes.router,
+    usage_routes.router,
+    operator_routes.router,
+    sealing_routes.router,
+    log_routes.router,
+    audit_routes.router,
+    app_routes.router,
+    key_routes.router,
+    whoami_route.router,
+    oauth_routes.router,
+)
+
 
 def build_api(
     *,
@@ -88,23 +106,7 @@ def build_api(
         quotas=quotas,
     )
     routes: list[APIRoute] = []
-    for router in (
-        space_routes.router,
-        function_routes.router,
-        version_routes.router,
-        alias_routes.router,
-        value_routes.router,
-        quota_routes.router,
-        usage_routes.router,
-        operator_routes.router,
-        sealing_routes.router,
-        log_routes.router,
-        app_routes.router,
-        key_routes.router,
-        whoami_route.router,
-        oauth_routes.router,
-        audit_routes.router,
-    ):
+    for router in ROUTERS:
         app.include_router(router)
         routes += [route for route in router.routes if isinstance(route, APIRoute)]
     app.state.routes = routes

@@ -16,7 +16,7 @@ from typing import Literal, Protocol
 from supervisor.errors import PlatformError
 from supervisor.front.functions.single_flight import SingleFlight
 from supervisor.front.invoke.known_tokens import KnownTokens, spelled
-from supervisor.store.tenants.credential_records import FoundCredential
+from supervisor.store.credentials.credential_records import FoundCredential
 from supervisor.tenancy.principal import Principal
 from supervisor.tenancy.scopes import expanded
 from supervisor.tenancy.token_format import kind_of, stored_digest
@@ -32,7 +32,7 @@ AGAIN_MOST = 20
 
 
 class CredentialSource(Protocol):
-    """The store, as it is asked (``store.tenants.credential_lookups``)."""
+    """The store, as it is asked (``store.credentials.credential_lookups``)."""
 
     def find(self, kind: Literal["key", "tok"], digest: str) -> FoundCredential | None:
         """Whose it is; blocks; PlatformError 503."""

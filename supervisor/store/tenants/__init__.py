@@ -1,4 +1,4 @@
-"""What the store knows of tenants: their spaces, credentials, quotas and usage, and who changed what.
+"""What the store knows of tenants: their spaces, quotas and usage, and who changed what.
 
 Not here: what a tenant may do (``supervisor.tenancy``), and functions and values themselves.
 

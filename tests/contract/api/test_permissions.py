@@ -11,7 +11,7 @@ import pytest
 from fastapi.routing import APIRoute
 
 from supervisor.front.api import gate
-from supervisor.store.tenants.credential_records import Grant
+from supervisor.store.credentials.credential_records import Grant
 from supervisor.tenancy.route_scopes import ADMINISTRATOR, ANY, CLIENT, INVOKE, ROUTE_SCOPES
 from supervisor.tenancy.scopes import NARROWED, SCOPES, expanded
 from tests.support.api import FUNCTIONS, TOKEN, Front, body, refused
@@ -56,8 +56,8 @@ def test_each_route_has_a_row_and_each_row_a_route(door):
 TOKEN_ROUTES = sorted(name for name, scope in ROUTE_SCOPES.items() if scope != CLIENT)
 
 
-@pytest.mark.promise("S200")
 @pytest.mark.parametrize("name", TOKEN_ROUTES)
+@pytest.mark.promise("S200")
 def test_a_route_opens_for_its_scope_and_for_nothing_else(door, name):
     route, needed = routes(door.app)[name], ROUTE_SCOPES[name]
     others = tuple(scope for scope in SCOPES if scope != needed)
@@ -83,8 +83,8 @@ def test_a_route_opens_for_its_scope_and_for_nothing_else(door, name):
         assert passed(asked(door, route, key(door, ("function",)))), "which stands for all of them"
 
 
-@pytest.mark.promise("S200")
 @pytest.mark.parametrize("name", TOKEN_ROUTES)
+@pytest.mark.promise("S207")
 def test_a_credential_that_is_bound_to_functions_reads_the_logs_of_those_alone(door, name):
     route, needed = routes(door.app)[name], ROUTE_SCOPES[name]
     if needed in (ADMINISTRATOR, ANY):
@@ -112,8 +112,8 @@ def test_a_revoked_key_and_a_deleted_apps_token_open_nothing_any_more(api, name)
         refused(asked(api, route, credential), 401)
 
 
-@pytest.mark.promise("T92")
 @pytest.mark.parametrize("name", [one for one in TOKEN_ROUTES if ROUTE_SCOPES[one] in SCOPES])
+@pytest.mark.promise("T92")
 def test_what_is_in_another_space_and_what_is_nowhere_get_the_same_answer(door, name):
     """Before anything is looked up: the store that would be asked is gone."""
     route = routes(door.app)[name]
@@ -130,7 +130,6 @@ def test_what_is_in_another_space_and_what_is_nowhere_get_the_same_answer(door, 
     assert len(answers) == 1
 
 
-@pytest.mark.promise("T92")
 @pytest.mark.parametrize(
     ("method", "path", "given"),
     [
@@ -159,7 +158,6 @@ def deploy_in_default(api: Front) -> None:
         assert api("POST", "/spaces/default/functions", body("foreign")).status_code == 201
 
 
-@pytest.mark.promise("T92")
 def test_a_key_of_one_space_does_not_reach_the_keys_and_apps_of_another(door):
     own = key(door)
     app, _ = door.store.credentials.create_app("default", f"a{next(NAMES)}", Grant(ALL))
@@ -176,7 +174,6 @@ def test_a_key_of_one_space_does_not_reach_the_keys_and_apps_of_another(door):
     assert made.id in door("GET", "/spaces/default/keys").text, "the control"
 
 
-@pytest.mark.promise("T93")
 @pytest.mark.parametrize(
     "place",
     [

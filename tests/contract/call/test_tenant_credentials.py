@@ -75,7 +75,6 @@ def test_a_key_calls_the_functions_of_its_space_and_no_function_sees_it(running:
     assert called(running, "says", None).status_code == 401, "the control"
 
 
-@pytest.mark.promise("T92")
 def test_a_key_of_another_space_gets_the_404_of_what_is_not_there(running: Server) -> None:
     """Also for a public function: what a token may see does not depend on what others may."""
     key = f"Bearer {made(running, space='demo')['key']}"
@@ -103,12 +102,12 @@ def test_a_key_without_the_scope_or_bound_to_others_gets_a_403_that_says_so(runn
         assert (answer.status_code, answer.json()["error"]["details"]["functions"]) == (403, ["open"])
 
 
-@pytest.mark.promise("T93")
 @pytest.mark.parametrize(
     "authorization",
     ["Bearer {0}", "{0}", "Token {0}", "bearer x, Bearer {0}", "Basic {1}", "Bearer cb_key_short"],
 )
 @pytest.mark.parametrize("kind", ["key", "app", "tok"])
+@pytest.mark.promise("T93")
 def test_a_credential_of_ours_that_is_none_never_reaches_a_public_function(
     running: Server, kind: Any, authorization: str
 ) -> None:
@@ -118,10 +117,10 @@ def test_a_credential_of_ours_that_is_none_never_reaches_a_public_function(
     assert answer.status_code in REFUSED and "x-invoked" not in answer.headers
 
 
-@pytest.mark.promise("S203")
 @pytest.mark.parametrize(
     "authorization", ["Bearer eyJhbGciOiJIUzI1NiJ9.e30.x", "Basic dXNlcjpwYXNz", "Signature a=b", "cb_"]
 )
+@pytest.mark.promise("S210")
 def test_a_public_function_gets_any_other_credential_as_it_was_sent(
     running: Server, authorization: str
 ) -> None:
@@ -130,7 +129,7 @@ def test_a_public_function_gets_any_other_credential_as_it_was_sent(
     assert {name.lower(): value for name, value in answer.json().items()}["authorization"] == authorization
 
 
-@pytest.mark.promise("T93")
+@pytest.mark.promise("T96")
 def test_a_function_finds_no_token_in_its_headers_environment_or_memory(running: Server) -> None:
     running.deploy("looks", LOOKS, memory=256)
     key, control = made(running)["key"], minted("tok")
@@ -185,7 +184,7 @@ def test_a_revoked_key_is_refused_by_every_front_before_the_revocation_was_answe
     assert len(fronts) == 2, "both fronts had served it"
 
 
-@pytest.mark.promise("S204")
+@pytest.mark.promise("S212")
 def test_a_deleted_apps_token_and_a_revoked_one_are_refused_by_every_front(running: Server) -> None:
     app = running.client.post(
         f"/spaces/{SPACE}/apps", json={"name": f"a{next(NAMES)}", "scopes": ["function"]}

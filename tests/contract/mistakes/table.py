@@ -106,6 +106,12 @@ TYPED = (
     usage("invoke mistaken-hello --header none", "--header 'none'", "'Name: value'"),
     usage("invoke mistaken-hello --data @absent", "absent", "No such file"),
     usage("invoke mistaken-hello --method 'GET /'", "--method", "POST, GET, PUT, PATCH or DELETE"),
+    usage("keys add ci", "missing option '--scope'", "cellblock keys add --help"),
+    usage("keys add ci --scope functions", "--scope 'functions'", "function.invoke"),
+    refused("keys add ci --scope function --expires soon", "expires_at", "2030-01-31T12:00:00Z"),
+    usage("apps rotate shop --overlap 5", "--overlap '5'", "30m"),
+    usage("login cb_key_x", "one too many"),
+    usage("--token abc login", "--token", "cellblock login takes none"),
     usage("--space demo serve", "--space", "cellblock serve takes none"),
     usage("--token abc version", "--token", "cellblock version takes none"),
 )
@@ -201,6 +207,9 @@ CONNECTIONS = (
     unreachable("functions list", "cannot reach", CELLBLOCK_URL="http://no-such-host.invalid"),
     unreachable("logs --url http://127.0.0.1:{closed} -f", "Connection refused"),
     refused("functions list --url {url}/elsewhere", "there is nothing at", "/docs"),
+    refused("keys remove nobody", "has no key 'nobody'", "cellblock keys list"),
+    refused("apps rotate nobody", "has no app 'nobody'", "cellblock apps list"),
+    refused("whoami --token cb_key_wrong", "does not know this token", "cellblock login"),
     usage("functions list", "config.toml", "correct it", XDG_CONFIG_HOME="{folder}/broken"),
 )
 

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Self
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
 from supervisor.front.api.schemas import Label, Paging, stamp
-from supervisor.store.tenants.credential_records import App, Grant, SpaceKey
+from supervisor.store.credentials.credential_records import App, Grant, SpaceKey
 from supervisor.tenancy.principal import Principal
 from supervisor.tenancy.scopes import WORDS
 

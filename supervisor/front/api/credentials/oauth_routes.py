@@ -13,8 +13,8 @@ from fastapi import APIRouter, Request, Response
 from supervisor.front.api.context import Context, Given
 from supervisor.front.api.credentials.client_form import FORM, ClientForm, OAuthError, answered, read_form
 from supervisor.store import Actor
-from supervisor.store.tenants.credential_records import App
-from supervisor.store.tenants.credential_store import ACCESS_TOKEN_SECONDS, ForeignTokenError
+from supervisor.store.credentials.credential_records import App
+from supervisor.store.credentials.credential_store import ACCESS_TOKEN_SECONDS, ForeignTokenError
 from supervisor.tenancy.principal import Principal
 from supervisor.tenancy.scopes import WORDS, expanded
 from supervisor.tenancy.token_format import kind_of

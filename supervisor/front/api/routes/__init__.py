@@ -2,6 +2,7 @@
 
 Not here: what is valid in a body (``api.schemas``), and who may enter (``api.gate``).
 
-Reading order: ``function_routes``, ``version_routes``, ``alias_routes``, ``value_routes``, ``log_routes``,
-``quota_routes``, ``usage_routes``, ``operator_routes``, ``sealing_routes``.
+Reading order: ``space_routes``, ``function_routes``, ``version_routes``, ``alias_routes``, ``value_routes``,
+``log_routes``, ``quota_routes``, ``usage_routes``, ``operator_routes``, ``sealing_routes``,
+``audit_routes``.
 """

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from supervisor.errors import PlatformError
 from supervisor.front.invoke.call_ids import CallIds
 from supervisor.front.invoke.credential import Credentials
 from supervisor.front.invoke.gateway import LOOKUPS_MOST, Gateway
@@ -22,6 +23,8 @@ from supervisor.front.outcome.outcomes import Outcome
 from supervisor.front.outcome.reports import Report
 from supervisor.front.pool.pool import Retired
 from supervisor.function_limits import Limits
+from supervisor.store.credentials.credential_records import FoundCredential, Grant
+from supervisor.tenancy.token_format import minted, stored_digest
 from worker import wire
 
 TOKEN = "a-token-of-sixteen"
@@ -74,6 +77,26 @@ class Table(dict[Any, Any]):
         return super().get(key, default)
 
 
+class Source:
+    """The store's keys; ``is_gone``: it cannot be asked."""
+
+    def __init__(self) -> None:
+        self.rows: dict[str, FoundCredential] = {}
+        self.is_gone = False
+
+    def key(self, space: str = "s", *scopes: str) -> tuple[bytes, bytes]:
+        """The header of a new key."""
+        token = minted("key").encode()
+        grant = Grant(scopes or ("function",))
+        self.rows[stored_digest(token)] = FoundCredential("key:1", space, grant, None)
+        return b"authorization", b"Bearer " + token
+
+    def find(self, kind: str, digest: str) -> FoundCredential | None:
+        if self.is_gone:
+            raise PlatformError(503, "The server's store cannot be used just now")
+        return self.rows.get(digest)
+
+
 class Front:
     """A gateway with one function; ``store`` is what ``find`` finds."""
 
@@ -94,8 +117,9 @@ class Front:
             values_of=self.values_of,
         )
         reports = SimpleNamespace(on_begin=None, take=self.reports.append)
-        credentials = Credentials(hashlib.sha256(TOKEN.encode()).digest())
-        self.gateway = Gateway(directory, credentials, reports, CallIds())  # type: ignore[arg-type]
+        self.source = Source()
+        self.credentials = Credentials(hashlib.sha256(TOKEN.encode()).digest(), source=self.source)
+        self.gateway = Gateway(directory, self.credentials, reports, CallIds())  # type: ignore[arg-type]
 
     @staticmethod
     def function(version: int = 1) -> Any:
@@ -244,6 +268,93 @@ def test_a_stranger_is_refused_whether_the_function_exists_or_not(is_there: bool
         caller, _ = front.call()
         await turns()
         assert [each[0] for each in caller.answers] == [401]
+
+    run(scenario)
+
+
+async def until(holds: Callable[[], object]) -> None:
+    """A look-up goes through a thread."""
+    while not holds():
+        await asyncio.sleep(0)
+
+
+def test_a_call_with_a_known_key_is_submitted_in_the_same_turn_and_a_new_one_after_a_question() -> None:
+    async def scenario(front: Front) -> None:
+        header = front.source.key()
+        _, first = front.call(header)
+        pool = front.store[KEY].pool
+        assert pool.calls == []
+        await until(lambda: pool.calls)
+        front.source.rows.clear()
+        _, second = front.call(header)
+        assert pool.calls == [first, second]
+        assert [call.event_headers for call in pool.calls] == [[], []]
+        assert second.principal is not None and second.principal.name == "key:1" and second.is_known
+
+    run(scenario)
+
+
+@pytest.mark.parametrize(
+    ("space", "scope", "status"),
+    [("other", "function", 404), ("s", "log.read", 403), ("s", "function", None)],
+)
+def test_a_key_that_may_not_call_is_refused_before_the_function_is_looked_up(
+    space: str, scope: str, status: int | None
+) -> None:
+    async def scenario(front: Front) -> None:
+        front.functions.clear()
+        header = front.source.key(space, scope)
+        for _ in range(2):  # the second time from memory
+            caller, call = front.call(header)
+            await until(lambda: caller.answers or front.store[KEY].pool.calls)  # noqa: B023
+            assert [each[0] for each in caller.answers] == ([status] if status else [])
+            assert front.finds == (0 if status else front.finds)
+            assert call.is_known is (status is None)
+
+    run(scenario)
+
+
+@pytest.mark.parametrize("is_public", [True, False])
+def test_where_the_store_cannot_be_asked_a_public_function_goes_on_without_the_credential(
+    is_public: bool,
+) -> None:
+    async def scenario(front: Front) -> None:
+        header = front.source.key()
+        front.source.is_gone = True
+        front.store[KEY].limits = Limits(public=is_public)
+        caller, call = front.call(header, (b"x-own", b"1"))
+        await until(lambda: caller.answers or front.store[KEY].pool.calls)
+        assert [each[0] for each in caller.answers] == ([] if is_public else [503])
+        assert call.event_headers == [("x-own", "1")] and not call.is_known
+
+    run(scenario)
+
+
+@pytest.mark.parametrize("is_public", [True, False])
+def test_a_credential_of_ours_that_is_nobodys_is_refused_by_public_functions_too(is_public: bool) -> None:
+    async def scenario(front: Front) -> None:
+        front.store[KEY].limits = Limits(public=is_public)
+        for value in (b"Bearer " + minted("key").encode(), b"Token cb_key_x", b"Bearer cb_" + b"a" * 43):
+            caller, _ = front.call((b"authorization", value))
+            await until(lambda: caller.answers)  # noqa: B023
+            assert [each[0] for each in caller.answers] == [401]
+        assert front.store[KEY].pool.calls == []
+        if is_public:
+            front.call((b"authorization", b"Bearer of-the-function"))
+            assert front.store[KEY].pool.calls[0].event_headers == [
+                ("authorization", "Bearer of-the-function")
+            ]
+
+    run(scenario)
+
+
+def test_a_caller_that_hangs_up_while_its_key_is_looked_up_makes_no_call() -> None:
+    async def scenario(front: Front) -> None:
+        caller, call = front.call(front.source.key())
+        call.lost()
+        await until(lambda: call.principal is not None or not front.gateway._tasks)
+        await turns()
+        assert front.store[KEY].pool.calls == [] and caller.answers == []
 
     run(scenario)
 

@@ -14,7 +14,7 @@ from supervisor.errors import PlatformError
 from supervisor.front.invoke import credential, token_lookups
 from supervisor.front.invoke.credential import Credentials
 from supervisor.front.invoke.wrong_tokens import BURST
-from supervisor.store.tenants.credential_records import FoundCredential, Grant
+from supervisor.store.credentials.credential_records import FoundCredential, Grant
 from supervisor.tenancy.principal import ADMIN
 from supervisor.tenancy.token_format import minted, stored_digest
 

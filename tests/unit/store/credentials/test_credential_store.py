@@ -8,10 +8,10 @@ import pytest
 import sqlalchemy as sa
 
 from supervisor.store import Actor, Sealer, database
+from supervisor.store.credentials import app_queries, credential_rows
+from supervisor.store.credentials.credential_records import Grant
+from supervisor.store.credentials.credential_store import ACCESS_TOKEN_SECONDS, ForeignTokenError
 from supervisor.store.store import Store
-from supervisor.store.tenants import app_queries, credential_rows
-from supervisor.store.tenants.credential_records import Grant
-from supervisor.store.tenants.credential_store import ACCESS_TOKEN_SECONDS, ForeignTokenError
 from supervisor.tenancy.token_format import kind_of, stored_digest
 from tests.support.stores import KEY, at_once, executed, refusal
 

@@ -11,10 +11,10 @@ import sqlalchemy as sa
 from ulid import ULID
 
 from supervisor.errors import PlatformError, shown
+from supervisor.store.credentials import credential_rows
+from supervisor.store.credentials.credential_records import App, Grant
 from supervisor.store.records import Page
 from supervisor.store.schema import access_tokens, app_secrets, apps
-from supervisor.store.tenants import credential_rows
-from supervisor.store.tenants.credential_records import App, Grant
 
 # Of an app, at a time: a program keeps one until it expires; one that asks for each request is told.
 TOKENS_MOST = 10_000

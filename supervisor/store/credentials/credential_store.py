@@ -12,10 +12,11 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from supervisor.store.credentials import app_queries, credential_rows, key_queries
+from supervisor.store.credentials.credential_records import App, Grant, SpaceKey
 from supervisor.store.database import Database
 from supervisor.store.records import Actor, Page
-from supervisor.store.tenants import app_queries, audit_queries, credential_rows, key_queries
-from supervisor.store.tenants.credential_records import App, Grant, SpaceKey
+from supervisor.store.tenants import audit_queries
 from supervisor.tenancy.token_format import minted, stored_digest
 
 # A client keeps a token in memory and gets the next one before this is over.
