@@ -21,6 +21,7 @@ from supervisor.front.outcome.lost_calls import CallLate
 from supervisor.front.outcome.outcomes import Outcome
 from supervisor.front.outcome.reports import Report
 from supervisor.front.pool.pool import Retired
+from supervisor.front.usage.usage_book import UsageBook
 from supervisor.function_limits import Limits
 from worker import wire
 
@@ -95,7 +96,16 @@ class Front:
         )
         reports = SimpleNamespace(on_begin=None, take=self.reports.append)
         credentials = Credentials(hashlib.sha256(TOKEN.encode()).digest())
-        self.gateway = Gateway(directory, credentials, reports, CallIds())  # type: ignore[arg-type]
+        self.quotas: dict[str, Any] = {"s": None}
+        self.usage = UsageBook("front")
+        table = SimpleNamespace(known=self.quotas, of=self.quotas_of)
+        self.gateway = Gateway(
+            directory,  # type: ignore[arg-type]
+            credentials,
+            reports,  # type: ignore[arg-type]
+            CallIds(),
+            SimpleNamespace(quotas=table, usage=self.usage),  # type: ignore[arg-type]
+        )
 
     @staticmethod
     def function(version: int = 1) -> Any:
@@ -111,6 +121,9 @@ class Front:
     async def find(self, space: str, name: str) -> Any:
         self.finds += 1
         return self.store.get((space, name))
+
+    async def quotas_of(self, space: str) -> Any:
+        return self.quotas.setdefault(space, None)
 
     async def values_of(self, space: str) -> Any:
         return self.values.setdefault(space, SimpleNamespace(revision=2, frame=b""))

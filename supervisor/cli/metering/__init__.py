@@ -1,4 +1,4 @@
-"""The commands about spaces as tenants: what they may use, and what they used.
+"""The commands about what spaces may use, and what they used.
 
 Not here: their functions and values (``cli.commands``).
 
