@@ -25,11 +25,11 @@ from supervisor.cli.commands.invoke_command import invoke
 from supervisor.cli.commands.layers_command import layers
 from supervisor.cli.commands.log_commands import logs
 from supervisor.cli.exits import ended
+from supervisor.cli.metering.quota_commands import quotas
+from supervisor.cli.metering.usage_command import usage as usage_of_space
 from supervisor.cli.parameters import BEFORE, Json, Url, before_the_command, target
 from supervisor.cli.tenants import credential_commands
 from supervisor.cli.tenants.login_commands import login, logout, whoami
-from supervisor.cli.tenants.quota_commands import quotas
-from supervisor.cli.tenants.usage_command import usage as usage_of_space
 from supervisor.cli.values import rotation_command, value_commands
 from supervisor.cli.versions import alias_commands, version_commands
 from supervisor.cli.watching.top_command import top

@@ -190,6 +190,10 @@ class Application:
             await asyncio.to_thread(self._exporter.close)
         await asyncio.to_thread(self._parts.close)
 
+    def in_force(self) -> FrontSettings:
+        """The settings that the warden told last."""
+        return self.settings
+
     def _start(self) -> _Parts:
         """Make the link, the directory, the gateway and the API on the loop that runs."""
         config, settings = self._config, self._config.settings
@@ -206,12 +210,7 @@ class Application:
         warden.on_changed["sealing"] = lambda space, name: sealer.refresh()
         kept = _retention(settings)
         self._exporter = exporter = forwarding.exporter_of(settings)
-        recorder = (
-            forwarding.ExportingRecorder(settings.logs_dir, kept, exporter)
-            if exporter
-            else Recorder(settings.logs_dir, kept)
-        )
-
+        recorder = forwarding.recorder_of(settings.logs_dir, kept, exporter)
         self._reports = reports = forwarding.ForwardingReports(settings, recorder.take_reports, exporter)
         bundles = BundleStore(
             settings.front_dir / "bundles",
@@ -222,27 +221,12 @@ class Application:
         directory = Directory(
             lookups, settings, warden, lambda template: control.runtime_of(template), bundles, recorder
         )
-        metering = Metering(
-            lookups,
-            warden,
-            recorder,
-            self.counters,
-            config.store_url,
-            lambda: self.settings.usage_keep_seconds,
-        )
+        metering = Metering(lookups, warden, recorder, self.counters, config.store_url, self.in_force)
         subscriptions = Subscriptions(settings.logs_dir)
         directory.on_deleted = subscriptions.deleted
         control = WardenControl(directory, warden, config.runtimes)
-        api = LazyApi(
-            config.store_url,
-            sealer,
-            bundles,
-            control,
-            credentials,
-            subscriptions,
-            metering.quotas,
-            lambda: self.settings,
-        )
+        parts_of_api = (bundles, control, credentials, subscriptions, metering.quotas)
+        api = LazyApi(config.store_url, sealer, *parts_of_api, self.in_force)
         warden.on_settings = self._told
         warden.on_token = self._token_told
         warden.on_changed["credentials"] = self._credentials_changed
@@ -256,14 +240,7 @@ class Application:
             credentials,
             directory,
             Gateway(
-                directory,
-                credentials,
-                reports,
-                self.call_ids,
-                metering.quotas,
-                metering.usage,
-                answer_tail.beside,
-                request_log,
+                directory, credentials, reports, self.call_ids, metering, answer_tail.beside, request_log
             ),
             recorder,
             LogSweeper(settings.logs_dir, kept, lambda: _known(lookups)),

@@ -15,6 +15,7 @@ from supervisor.front.telemetry.metrics.metric_table import QUOTA_REFUSALS
 from supervisor.front.usage.usage_book import UsageBook
 from supervisor.front.usage.usage_flush import UsageFlush
 from supervisor.front.warden_link import WardenLink
+from supervisor.settings.front_settings import FrontSettings
 from supervisor.store import Lookups
 from supervisor.store.drivers import driver_of
 from supervisor.tenancy.quota_names import CONCURRENT_CALLS
@@ -35,13 +36,13 @@ class Metering:
         recorder: Recorder,
         counters: Counters | None,
         store_url: str,
-        keep_s: Callable[[], float],
+        settings: Callable[[], FrontSettings],
     ) -> None:
-        """Without ``counters`` this front counts for itself; ``keep_s()`` says how long usage is kept."""
+        """Without ``counters`` this front counts for itself; ``settings()`` gives those in force."""
         page, slot = counters or (CounterPage(1), 0)
         self.usage = UsageBook(secrets.token_hex(FRONT_ID_BYTES))
         self.quotas = QuotaTable(lookups, page, slot, self.usage.spent)
-        self.flush = UsageFlush(driver_of(store_url), self.usage, keep_s)
+        self.flush = UsageFlush(driver_of(store_url), self.usage, lambda: settings().usage_keep_seconds)
         recorder.admit = LogQuota(self.quotas, self.usage).admitted
         warden.on_changed["quotas"] = self.quotas.changed
 

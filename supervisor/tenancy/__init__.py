@@ -4,5 +4,6 @@ Not here: how a credential is recognised (``front.invoke``), and the rows of spa
 (``store.tenants``, ``store.credentials``).
 
 Reading order: ``scopes`` (the words), ``principal`` (a recognised caller), ``route_scopes`` (what each route
-asks of one), ``permissions`` (what a caller is told), ``token_format`` (how a secret looks).
+asks of one), ``permissions`` (what a caller is told), ``token_format`` (how a secret looks),
+``quota_names`` (what a space may use).
 """

@@ -24,6 +24,7 @@ FOUND_OUT = {
     "runtimes_dir": "`share/cellblock/runtimes` in the server's environment",
     "defaults": "none named",
     "otlp_headers": "none",
+    "space_quotas": "none",
     "trusted_proxies": "none",
     "ceilings": "the column *ceiling* below",
 }

@@ -76,8 +76,6 @@ def build_api(
 ) -> FastAPI:
     """The API as an ASGI application; it closes nothing that it is given.
 
-    ``quotas`` is what counts calls, if anything does.
-
     It answers everything but invoking and health, which the front answers before it.
     """
     app = FastAPIOffline(
@@ -96,15 +94,7 @@ def build_api(
         responses={"default": {"model": error_answers.ErrorEnvelope, "description": "Refused"}},
         generate_unique_id_function=lambda route: route.name,
     )
-    app.state.context = Context(
-        store=store,
-        bundles=bundles,
-        settings=settings,
-        control=control,
-        credentials=credentials,
-        subscriptions=subscriptions,
-        quotas=quotas,
-    )
+    app.state.context = Context(store, bundles, settings, control, credentials, subscriptions, quotas)
     routes: list[APIRoute] = []
     for router in ROUTERS:
         app.include_router(router)

@@ -37,11 +37,10 @@ T = TypeVar("T")
 
 
 class Context:
-    """Made once by ``build_api``."""
+    """Made once by ``build_api``; ``quotas`` is what counts calls, if anything does."""
 
     def __init__(
         self,
-        *,
         store: Store,
         bundles: BundleStore,
         settings: FrontSettings,

@@ -57,6 +57,13 @@ class CallLog(Protocol):
         """Take an invocation that has ended."""
 
 
+class Meters(Protocol):
+    """What counts calls for their spaces."""
+
+    quotas: QuotaTable
+    usage: UsageBook
+
+
 class Gateway:
     """Takes invocations through their steps."""
 
@@ -66,8 +73,7 @@ class Gateway:
         credentials: Credentials,
         reports: Reports,
         call_ids: CallIds,
-        quotas: QuotaTable,
-        usage: UsageBook,
+        meters: Meters,
         beside: Callable[[HttpCall], Beside | None] = lambda call: None,
         request_log: CallLog | None = None,
     ) -> None:
@@ -77,8 +83,8 @@ class Gateway:
         self._credentials = credentials
         self._reports = reports
         self._call_ids = call_ids
-        self._quotas = quotas
-        self._usage = usage
+        self._quotas = meters.quotas
+        self._usage = meters.usage
         self._beside = beside
         self._tasks: set[asyncio.Task[None]] = set()
         # Calls that have ended: outcome, status, the platform's message, time of day, seconds, bytes out.

@@ -5,5 +5,5 @@ Not here: the quotas of functions, versions and code, which a deploy spends in i
 
 Reading order: ``counter_page`` (the memory that fronts share), ``rolling_sum`` (what was spent lately),
 ``space_quota`` (one space's quotas, and taking from them), ``quota_table`` (all that a front knows),
-``log_quota`` (log lines).
+``log_quota`` (log lines), ``spent_before`` (before this server's start).
 """

@@ -54,6 +54,11 @@ class ExportingRecorder(Recorder):
                 self._exporter.record(platform_lines.of_call(report))
 
 
+def recorder_of(root: Path, limits: Retention, exporter: Exporter | None) -> Recorder:
+    """A recorder that exports its records, if there is an exporter."""
+    return ExportingRecorder(root, limits, exporter) if exporter else Recorder(root, limits)
+
+
 class ForwardingReports(Reports):
     """Reports written as text or JSON, and exported if there is an exporter."""
 

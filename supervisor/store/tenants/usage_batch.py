@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from supervisor.store.drivers import Driver, DriverConnection
 from supervisor.store.plain_reads import PlainReader
-from supervisor.store.plain_writes import written
+from supervisor.store.tenants.plain_writes import written
 
 
 class CallsKey(NamedTuple):

@@ -22,6 +22,7 @@ from supervisor.front.outcome.lost_calls import CallLate
 from supervisor.front.outcome.outcomes import Outcome
 from supervisor.front.outcome.reports import Report
 from supervisor.front.pool.pool import Retired
+from supervisor.front.usage.usage_book import UsageBook
 from supervisor.function_limits import Limits
 from supervisor.store.credentials.credential_records import FoundCredential, Grant
 from supervisor.tenancy.token_format import minted, stored_digest
@@ -119,7 +120,16 @@ class Front:
         reports = SimpleNamespace(on_begin=None, take=self.reports.append)
         self.source = Source()
         self.credentials = Credentials(hashlib.sha256(TOKEN.encode()).digest(), source=self.source)
-        self.gateway = Gateway(directory, self.credentials, reports, CallIds())  # type: ignore[arg-type]
+        self.quotas: dict[str, Any] = {"s": None}
+        self.usage = UsageBook("front")
+        table = SimpleNamespace(known=self.quotas, of=self.quotas_of)
+        self.gateway = Gateway(
+            directory,  # type: ignore[arg-type]
+            self.credentials,
+            reports,  # type: ignore[arg-type]
+            CallIds(),
+            SimpleNamespace(quotas=table, usage=self.usage),  # type: ignore[arg-type]
+        )
 
     @staticmethod
     def function(version: int = 1) -> Any:
@@ -139,6 +149,12 @@ class Front:
     async def values_of(self, space: str, name: str) -> Any:
         others = SimpleNamespace(revision=2, frame=b"", masker=None)
         return self.values.setdefault(space, {}).setdefault(name, others)
+
+    async def quotas_of(self, space: str) -> Any:
+        return self.quotas.setdefault(space, None)
+
+    async def values_of(self, space: str) -> Any:
+        return self.values.setdefault(space, SimpleNamespace(revision=2, frame=b""))
 
     def call(self, *headers: tuple[bytes, bytes], method: str = "POST") -> tuple[Caller, HttpCall]:
         """A call whose head has come."""

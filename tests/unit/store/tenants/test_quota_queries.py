@@ -96,7 +96,7 @@ def test_fronts_that_deploy_at_once_are_never_above_the_quota_together(opened):
     stores[0].quotas.put("demo", {"functions": 3, "stored_bytes": 250})
     made = at_once(*(partial(stores[n % 4].create_function, "demo", f"f{n}", content(n)) for n in range(8)))
     assert [error.status for error in made if isinstance(error, PlatformError)] == [429] * 6
-    limits, held = stores[0].quotas.limits("demo")
+    _, held = stores[0].quotas.limits("demo")
     assert (held.functions, held.bytes) == (2, 200)
 
 
