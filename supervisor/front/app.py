@@ -22,7 +22,7 @@ from supervisor.front import health
 from supervisor.front.following.answer_tail import AnswerTail
 from supervisor.front.following.subscriptions import Subscriptions
 from supervisor.front.functions.directory import Directory
-from supervisor.front.invoke import origins
+from supervisor.front.invoke import origins, page_access
 from supervisor.front.invoke.call_ids import CallIds
 from supervisor.front.invoke.caller_address import Callers
 from supervisor.front.invoke.credential import Credentials
@@ -115,7 +115,7 @@ class _Parts:
 
     def metric_rows(self) -> Iterable[MetricRow]:
         """What ``/metrics`` shows of this front."""
-        self.gateway.report_ended()  # what was answered is counted, whoever asks next
+        self.gateway.ended_calls.report()  # what was answered is counted, whoever asks next
         return itertools.chain(self.directory.call_metrics.rows(), self.numbers.rows())
 
     def close(self) -> None:
@@ -176,7 +176,7 @@ class Application:
     async def stop(self) -> None:
         """Write what is not written yet, and close what is open: no request comes any more."""
         assert self._parts is not None
-        self._parts.gateway.report_ended()
+        self._parts.gateway.ended_calls.report()
         if self._parts.credential_watch is not None:
             self._parts.credential_watch.end()
         await self._parts.directory.finish()
@@ -326,7 +326,7 @@ class Application:
         answer = option = None
         if asked is not None and scope["method"] == "HEAD":
             answer = answers.refused(refusals.not_a_method("HEAD"))
-            option = await parts.gateway.cors_of(asked, scope["headers"])
+            option = await page_access.cors_of(parts.directory, asked, scope["headers"])
         elif self._domain is not None and self._domain.is_of(scope["headers"]):
             # No function has this host, and the API is not here: functions' pages would share its origin.
             answer = answers.refused(origins.nobody())

@@ -47,7 +47,7 @@ class WardenControl:
             lambda *_: None,
             lambda *_: None,
         )
-        self._directory.adopt(instance)
+        self._directory.instances.adopt(instance)
         init = init_frame("check", whose, env={}, secrets={}, variables={})
         try:
             frame = await instance.start(init, CHECK_SECONDS)

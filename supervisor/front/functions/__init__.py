@@ -2,9 +2,10 @@
 
 Not here: what is stored (``supervisor.store``), and who may change it (``front.api``).
 
-Reading order: ``directory`` (the table), ``function_entry`` (one row of it, with its pool), ``version_table``
-(the versions that aliases and numbers name), ``traffic`` (which of two serves a call), ``space_values``
-(secrets and variables), ``single_flight`` (one load of a key at a time), ``deployed_limits`` (limits under
-today's ceilings), ``public_functions`` (what a caller without a credential may reach),
-``suspended_functions`` (what answers no call).
+Reading order: ``directory`` (the table), ``function_entry`` (one row of it, with its pool),
+``instance_directory`` (the instances, and what the warden says of them), ``version_table`` (the versions
+that aliases and numbers name), ``traffic`` (which of two serves a call), ``space_values`` (secrets and
+variables), ``single_flight`` (one load of a key at a time), ``deployed_limits`` (limits under today's
+ceilings), ``public_functions`` (what a caller without a credential may reach), ``suspended_functions`` (what
+answers no call).
 """

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Any
 
@@ -18,21 +18,19 @@ from supervisor.bundles.imported_names import imports_of
 from supervisor.errors import PlatformError
 from supervisor.front.functions.deployed_limits import keeps_instances, limits_in_force, public_aliases
 from supervisor.front.functions.function_entry import FunctionEntry, entry_of
+from supervisor.front.functions.instance_directory import InstanceDirectory
 from supervisor.front.functions.public_functions import PublicFunctions
 from supervisor.front.functions.single_flight import SingleFlight
 from supervisor.front.functions.space_values import EncodedValues, SpaceValuesTable
-from supervisor.front.functions.suspended_functions import SuspendedFunctions
+from supervisor.front.functions.suspended_functions import Suspended, SuspendedFunctions
 from supervisor.front.functions.traffic import Traffic
 from supervisor.front.functions.version_table import VersionTable
 from supervisor.front.logs.recorder import Recorder
 from supervisor.front.outcome import refusals
-from supervisor.front.pool.eviction import Candidate, to_evict
-from supervisor.front.pool.instance import Instance
-from supervisor.front.pool.pool import SWEEP_SECONDS, Pool
+from supervisor.front.pool.pool import SWEEP_SECONDS
 from supervisor.front.telemetry.call_counters import CallCounters
 from supervisor.front.telemetry.metrics.call_metrics import CallMetrics
-from supervisor.front.warden_link import DELETED, DRAINED, Ending, WardenLink
-from supervisor.function_limits import LAST_SECONDS
+from supervisor.front.warden_link import DELETED, DRAINED, WardenLink
 from supervisor.settings.front_settings import FrontSettings
 from supervisor.store import CalledAlias, Deployment, FunctionKey, Lookups
 
@@ -40,18 +38,14 @@ log = logging.getLogger("cellblock.front")
 
 # So many names that do not exist are remembered, or each call to one would cost a query.
 UNKNOWN_MAX = 10_000
-# An instance that was idle for so long may go to another front that has a call for it.
-SPARE_AFTER_S = 1.0
 # So often a front looks whether the code of its instances is still on disk: a system call for each function.
 CODE_LOOK_S = 5.0
 # Code that is lost so often between two sweeps is lost whatever we do, and its calls fail.
 CODE_LOST_MOST = 5
-# At the server's end: from the warden's kill of the instances that still leave to its word on that.
-FINISH_SLACK_S = 0.5
 
 
 class Directory:
-    """One front's functions, and the warden's messages about them and their instances."""
+    """One front's functions, and the warden's messages about them; ``instances`` are in their pools."""
 
     def __init__(
         self,
@@ -79,9 +73,7 @@ class Directory:
         self._unknown: OrderedDict[FunctionKey, None] = OrderedDict()
         self._lookups = SingleFlight[tuple[str, str, int]]()  # of a version, or 0 for the active one
         self._suspended = SuspendedFunctions()
-        # Pools of versions that were replaced and still finish calls: their instances must hear how they end.
-        self._retired: set[Pool] = set()
-        self._adopted: set[Instance] = set()  # instances of no pool
+        self.instances = InstanceDirectory(self.versions, warden)
         self._tasks: set[asyncio.Task[None]] = set()
         self._generation: dict[FunctionKey, int] = {}
         self._space_generation: dict[str, int] = {}
@@ -93,11 +85,6 @@ class Directory:
         warden.on_changed["space"] = self.space_changed
         warden.on_changed["deleted"] = self.space_deleted
         warden.on_code_lost = self._code_lost
-        warden.on_return = self._return
-        warden.on_reclaim = self._reclaim
-        warden.on_spare = self._spare
-        warden.on_ended = self._ended
-        warden.on_met = self._met
         warden.on_survey = lambda space: self.call_counters.rows(space, self._loop.time())
         self._loop = asyncio.get_running_loop()
         self._sweeper = self._loop.call_later(SWEEP_SECONDS, self._sweep)
@@ -164,7 +151,7 @@ class Directory:
         if generation != self._generation_of(key):
             return  # it changed meanwhile: whoever waits has it read again
         if deployment is None:
-            self._retire(self.versions.forget(key))
+            self.instances.retire(self.versions.forget(key))
             self.public.found(key, False)
             self.call_counters.forget(*key)
             self._unknown[key] = None
@@ -180,7 +167,7 @@ class Directory:
         if function is None or function.deployment.function_id != deployment.function_id:
             function = self._entry(deployment, imports)
         self.functions[key] = function
-        self._retire(self.versions.settle(key, function, aliases))
+        self.instances.retire(self.versions.settle(key, function, aliases))
         self.public.found(key, function.limits.public, public_aliases(aliases, self._settings))
 
     def _with_imports(
@@ -229,18 +216,14 @@ class Directory:
         """End everything, for the server ends now: waiting calls are refused, running ones are killed."""
         self._is_leaving = True
         for key, _ in self.versions.all():
-            self._retire(self.versions.forget(key))
+            self.instances.retire(self.versions.forget(key))
         self.functions.clear()
-        for pool in self._retired:
-            for instance in list(pool.instances):
-                instance.kill(DRAINED)
+        self.instances.kill_retired(DRAINED)
 
     async def finish(self) -> None:
         """Leave, and wait for the instances whose exit hooks still run."""
         self.leave()
-        leaving = {instance.over for pool in self._retired for instance in pool.leaving}
-        if leaving:
-            await asyncio.wait(leaving, timeout=LAST_SECONDS + FINISH_SLACK_S)
+        await self.instances.finish()
 
     async def values_of(self, space: str, name: str) -> EncodedValues:
         """What a function gets of its space's secrets and variables, as of their last change."""
@@ -267,7 +250,7 @@ class Directory:
         self._suspended.forget(key)
         self._space_values.deleted(*key)
         self.functions.pop(key, None)
-        self._retire(versions(key))
+        self.instances.retire(versions(key))
 
     def space_changed(self, space: str, name: str = "") -> None:
         """Forget the functions of a space that was suspended or resumed: their idle instances end.
@@ -286,11 +269,7 @@ class Directory:
         self.on_deleted(space, "")
         if self._recorder is not None:
             self._recorder.forget_space(space)
-        for pool in self._all_pools():
-            if pool.identity.space == space:
-                for instance in list(pool.instances):
-                    instance.kill(DELETED)
-                pool.hurry(len(pool.leaving))
+        self.instances.kill_space(space, DELETED)
 
     def _forget_space(self, space: str) -> list[FunctionKey]:
         self._space_generation[space] = self._space_generation.get(space, 0) + 1
@@ -300,11 +279,6 @@ class Directory:
             self._drop(key, self.versions.forget)
         self._space_values.changed(space)
         return keys
-
-    def _retire(self, entries: Iterable[FunctionEntry]) -> None:
-        for entry in entries:
-            entry.pool.retire()
-            self._retired.add(entry.pool)
 
     def values_changed(self, space: str, name: str = "") -> None:
         """Forget the secrets and variables of a space: they changed in the store."""
@@ -367,6 +341,8 @@ class Directory:
                 for alias in list(self.versions.aliases(key).values()):
                     if keeps_instances(alias, self._settings):
                         await self.traffic(*key, alias.name)
+            except Suspended:  # it is kept again when its space is resumed
+                continue
             except PlatformError as error:
                 log.error("%s/%s cannot be kept ready: %s", *key, error.message)
                 continue
@@ -375,67 +351,6 @@ class Directory:
             for entry in list(self.versions.of(key)):
                 if entry.limits.min_instances:
                     entry.pool.keep()
-
-    def _return(self, space: str, name: str, version: int) -> None:
-        """The warden wants an instance of a version handed over to another front."""
-        function = self.versions.entry((space, name), version)
-        if function is not None:
-            function.pool.reclaim()
-
-    def _reclaim(self, space: str, number: int) -> None:
-        """The warden wants ``number`` cells back, of a space or ("") of any."""
-        candidates = [
-            Candidate(
-                key[0],
-                each.last_used,
-                is_idle=each.load == 0,
-                is_leaving=each.is_retiring,
-                is_kept=len(function.pool.instances) <= function.limits.min_instances,
-                what=(function.pool, each),
-            )
-            for key, function in self.versions.all()
-            for each in function.pool.serving
-        ]
-        for pool in self._all_pools():
-            if pool.identity.space == (space or pool.identity.space):
-                number -= pool.hurry(number)  # these have had more time to end than others will have
-        for pool, instance in to_evict(candidates, space, number):
-            instance.hurry()
-            pool.make_way(instance, "released")
-
-    def _spare(self, space: str, name: str, version: int) -> bool:
-        """Hand an instance that was idle for a while to another front, which has a call for it and none."""
-        function = self.versions.entry((space, name), version)
-        return function is not None and function.pool.hand_back_idle(self._loop.time() - SPARE_AFTER_S)
-
-    def _all_pools(self) -> tuple[Pool, ...]:
-        """The pools of all versions here, replaced ones too while they have instances."""
-        return (*(function.pool for _, function in self.versions.all()), *self._retired)
-
-    def adopt(self, instance: Instance) -> None:
-        """Have an instance of no pool told how it ends."""
-        self._adopted = {other for other in self._adopted if not other.is_gone} | {instance}
-
-    def instance(self, cell: str) -> Instance | None:
-        """The instance in a cell that this front has leased."""
-        for other in self._adopted:
-            if other.cell == cell:
-                return other
-        for pool in self._all_pools():
-            for instance in (*pool.instances, *pool.leaving):
-                if instance.cell == cell:
-                    return instance
-        return None
-
-    def _ended(self, cell: str, ending: Ending) -> None:
-        instance = self.instance(cell)
-        if instance is not None:
-            instance.ended(ending)
-
-    def _met(self, cell: str, what: str, peak_bytes: int) -> None:
-        instance = self.instance(cell)
-        if instance is not None:
-            instance.limits_met.heard(what, peak_bytes)
 
     def _sweep(self) -> None:
         now = self._loop.time()
@@ -448,5 +363,5 @@ class Directory:
         if now - self._code_looked_at >= CODE_LOOK_S:
             self._code_looked_at = now
             self._in_background(self._look_at_code())
-        self._retired = {pool for pool in self._retired if pool.instances or pool.leaving}
+        self.instances.forget_ended()
         self._sweeper = self._loop.call_later(SWEEP_SECONDS, self._sweep)

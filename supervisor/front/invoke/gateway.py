@@ -21,19 +21,20 @@ from supervisor.errors import PlatformError
 from supervisor.front.functions.directory import Directory
 from supervisor.front.functions.function_entry import FunctionEntry
 from supervisor.front.functions.suspended_functions import Suspended
-from supervisor.front.invoke import request
+from supervisor.front.invoke import page_access, request
 from supervisor.front.invoke.call_ids import CallIds
 from supervisor.front.invoke.credential import Credentials
+from supervisor.front.invoke.ended_calls import CallLog, EndedCalls
 from supervisor.front.invoke.http_call import Beside, HttpCall
 from supervisor.front.invoke.origins import Asked
 from supervisor.front.outcome import answers, cors, refusals
 from supervisor.front.outcome.answers import Answer, Headers
 from supervisor.front.outcome.lost_calls import CallFailed
 from supervisor.front.outcome.outcomes import Outcome
-from supervisor.front.outcome.reports import Report, Reports, now
+from supervisor.front.outcome.reports import Reports
 from supervisor.front.pool.pool import Retired
 from supervisor.front.quotas.quota_table import QuotaTable
-from supervisor.front.usage.usage_book import UsageBook, cpu_us_of
+from supervisor.front.usage.usage_book import UsageBook
 from supervisor.tenancy import permissions
 from supervisor.tenancy.principal import Principal
 from supervisor.tenancy.route_scopes import INVOKE
@@ -44,17 +45,8 @@ log = logging.getLogger("cellblock.front")
 
 # A call that finds its version replaced looks it up again; each time, a deploy was acknowledged.
 LOOKUPS_MOST = 100
-# A call is reported this soon after its end: before anybody looks, and mostly without a timer of its own.
-REPORT_SECONDS = 0.002
 
 Step = Callable[[HttpCall], None]
-
-
-class CallLog(Protocol):
-    """The request log, as calls are written to it."""
-
-    def call(self, call: HttpCall, outcome: Outcome, status: int, at: float, seconds: float) -> None:
-        """Take an invocation that has ended."""
 
 
 class Meters(Protocol):
@@ -78,18 +70,14 @@ class Gateway:
         request_log: CallLog | None = None,
     ) -> None:
         """``beside`` makes the headers of a call that asks for its log."""
-        self._request_log = request_log
         self._directory = directory
         self._credentials = credentials
         self._reports = reports
         self._call_ids = call_ids
         self._quotas = meters.quotas
-        self._usage = meters.usage
         self._beside = beside
         self._tasks: set[asyncio.Task[None]] = set()
-        # Calls that have ended: outcome, status, the platform's message, time of day, seconds, bytes out.
-        self._unreported: list[tuple[HttpCall, Outcome, int, str, float, float, int]] = []
-        self._is_report_due = False
+        self.ended_calls = EndedCalls(directory, reports, meters.usage, request_log)
         self._loop = asyncio.get_running_loop()
 
     def _step(self, call: HttpCall, step: Step) -> None:
@@ -297,7 +285,7 @@ class Gateway:
             on_begin(call.asked.space, call.asked.name, call.call_id, call.event_headers)
         function.pool.submit(call)
         # The cell works now, and this front has nothing else to do for the caller.
-        self.report_ended()
+        self.ended_calls.report()
 
     # ---- 10. the frame becomes an HTTP answer -----------------------------------------------------------
 
@@ -349,7 +337,7 @@ class Gateway:
         else:
             self._keep(self._loop.create_task(self._reply_beside(call, answer, headers)))
         if answer.outcome is not None:
-            self._report(call, answer.outcome, answer.status, answer.told, len(answer.body))
+            self.ended_calls.add(call, answer.outcome, answer.status, answer.told, len(answer.body))
 
     async def _reply_beside(self, call: HttpCall, answer: Answer, headers: Headers) -> None:
         assert call.beside is not None
@@ -369,7 +357,7 @@ class Gateway:
             self._refuse(call, error)
 
     async def _refuse_page(self, call: HttpCall, error: PlatformError) -> None:
-        call.cors = await self.cors_of(call.asked, call.headers)
+        call.cors = await page_access.cors_of(self._directory, call.asked, call.headers)
         if not call.is_closed:
             self._refuse(call, error)
 
@@ -378,26 +366,6 @@ class Gateway:
             self._answer(call, Answer(204, outcome=None))
         else:
             self._answer(call, answers.refused(error))
-
-    async def cors_of(self, asked: Asked, request_headers: Headers) -> cors.Cors | None:
-        """The option ``cors`` of a function, if it admits the origin of a request.
-
-        A caller from any other origin learns nothing: for it the function may as well not exist.
-        """
-        try:
-            if asked.qualifier:  # a preflight has no key, and asks for any version
-                traffic = await self._directory.traffic(asked.space, asked.name, asked.qualifier)
-                function = traffic.main if traffic is not None else None
-            else:
-                function = await self._directory.find(asked.space, asked.name)
-        except PlatformError as leaving:
-            log.info("a page cannot read a refusal: %s", leaving)
-            return None
-        except Exception:  # a door: the refusal itself is given all the same
-            log.exception("a page cannot read a refusal: our own mistake")
-            return None
-        found = function.cors if function is not None else None
-        return found if found is not None and found.allows(cors.origin_of(request_headers)) else None
 
     def hung_up(self, call: HttpCall) -> None:
         """End a call whose caller is gone, as a call whose time is up."""
@@ -408,51 +376,8 @@ class Gateway:
             call.settle(time.perf_counter())
         if call.quota is not None:
             call.quota.give_back()
-        self._report(call, Outcome.CANCELLED, 0, "", 0)
+        self.ended_calls.add(call, Outcome.CANCELLED, 0, "", 0)
 
     def _keep(self, task: asyncio.Task[None]) -> None:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-
-    # ---- the report -------------------------------------------------------------------------------------
-
-    def _report(self, call: HttpCall, outcome: Outcome, status: int, told: str, bytes_out: int) -> None:
-        """Report soon, while the next call's cell works: now the caller's next request would wait for it."""
-        total_s = time.perf_counter() - call.started
-        self._unreported.append((call, outcome, status, told, now(), total_s, bytes_out))
-        if not self._is_report_due:
-            self._is_report_due = True
-            self._loop.call_later(REPORT_SECONDS, self._report_due)
-
-    def _report_due(self) -> None:
-        self._is_report_due = False
-        self.report_ended()
-
-    def report_ended(self) -> None:
-        """Report the calls that have ended; also when the front ends."""
-        ended, self._unreported = self._unreported, []
-        directory = self._directory
-        for call, outcome, status, told, at, total_s, bytes_out in ended:
-            space, name = call.asked.space, call.asked.name
-            directory.call_counters.ended(space, name, outcome, total_s)
-            spent = (total_s, call.queue_s, call.init_s)
-            directory.call_metrics.ended((space, name), outcome, status, call.version, spent)
-            self._use(call, outcome, at, bytes_out)
-            if self._request_log is not None:
-                self._request_log.call(call, outcome, status, at, total_s)
-            instance = call.instance.cell if call.instance is not None else "-"
-            whose = (space, name, call.version, instance, call.call_id)
-            times = (total_s, call.queue_s, call.init_s, call.execution_s, call.cpu_us / 1e6)
-            self._reports.take(Report(at, *whose, outcome, status, *times, call.peak_bytes, told))
-
-    def _use(self, call: HttpCall, outcome: Outcome, at: float, bytes_out: int) -> None:
-        """Count what a call took: as usage, and for the space's quota of processor time."""
-        whose = (call.asked.space, call.asked.name)
-        function = call.function or self._directory.functions.get(whose)
-        if function is None:
-            return  # callers may invent names without end
-        cpu_us = cpu_us_of(call.cpu_us, call.execution_s)
-        took = (cpu_us, call.execution_s, call.peak_bytes, function.limits.memory)
-        self._usage.ended(whose, outcome.value, at, took, (len(call.body), bytes_out))
-        if call.quota is not None:
-            call.quota.ended(cpu_us, call.asked.space)

@@ -153,9 +153,6 @@ class Front:
     async def quotas_of(self, space: str) -> Any:
         return self.quotas.setdefault(space, None)
 
-    async def values_of(self, space: str) -> Any:
-        return self.values.setdefault(space, SimpleNamespace(revision=2, frame=b""))
-
     def call(self, *headers: tuple[bytes, bytes], method: str = "POST") -> tuple[Caller, HttpCall]:
         """A call whose head has come."""
         caller = Caller()
@@ -198,7 +195,7 @@ def test_a_call_is_submitted_in_the_same_turn_with_one_look_up() -> None:
         status, headers, body = caller.answers[0]
         assert (status, body, headers[b"x-invoked"]) == (200, b"ok", b"true")
         assert headers[b"x-call-id"] == call.call_id.encode()
-        front.gateway.report_ended()
+        front.gateway.ended_calls.report()
         report = front.reports[0]
         assert (report.outcome, report.version, report.instance) == (Outcome.ANSWERED, 1, "-")
 
@@ -244,7 +241,7 @@ def test_a_call_whose_version_was_replaced_is_looked_up_again_and_made_once() ->
         await turns()
         assert new.pool.calls == [call] and front.functions.looked_up == 2
         call.finish(answer())
-        front.gateway.report_ended()
+        front.gateway.ended_calls.report()
         assert [(each.version, each.outcome) for each in front.reports] == [(2, Outcome.ANSWERED)]
 
     run(scenario)
@@ -386,7 +383,7 @@ def test_an_error_of_the_pool_is_answered_as_it_says() -> None:
             call.fail(error)
             await turns()
             assert [each[0] for each in caller.answers] == [status]
-            front.gateway.report_ended()
+            front.gateway.ended_calls.report()
             report = front.reports.pop()
             assert report.outcome is outcome
             assert report.message == json.loads(caller.answers[0][2])["error"]["message"]
@@ -402,7 +399,7 @@ def test_a_caller_that_hangs_up_is_reported_once_and_its_call_is_ended() -> None
         call.finish(answer())
         call.lost()
         await turns()
-        front.gateway.report_ended()
+        front.gateway.ended_calls.report()
         assert pool.left == [call] and caller.answers == []
         assert [each.outcome for each in front.reports] == [Outcome.CANCELLED]
 
