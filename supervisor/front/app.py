@@ -230,6 +230,7 @@ class Application:
         warden.on_settings = self._told
         warden.on_token = self._token_told
         warden.on_changed["credentials"] = self._credentials_changed
+        warden.on_changed["deleted"] = self._space_deleted
         credentials.on_wrong = api.note_refused
         answer_tail = AnswerTail(recorder)
         request_log = _request_log_of(settings, credentials)
@@ -270,6 +271,13 @@ class Application:
         assert self._parts is not None and self._parts.credentials.lookups is not None
         self._parts.credentials.lookups.changed(space)
         self._parts.subscriptions.end_space(space)
+
+    def _space_deleted(self, space: str, _name: str) -> None:
+        """Forget all of a space."""
+        assert self._parts is not None
+        self._parts.directory.space_deleted(space)
+        self._parts.metering.quotas.changed(space)
+        self._credentials_changed(space, "")
 
     def _told(self, values: dict[str, Any]) -> None:
         """Take the warden's settings, at the start and whenever they change."""

@@ -83,7 +83,6 @@ class Directory:
         warden.on_changed["function"] = self.changed
         warden.on_changed["values"] = self.values_changed
         warden.on_changed["space"] = self.space_changed
-        warden.on_changed["deleted"] = self.space_deleted
         warden.on_code_lost = self._code_lost
         warden.on_survey = lambda space: self.call_counters.rows(space, self._loop.time())
         self._loop = asyncio.get_running_loop()

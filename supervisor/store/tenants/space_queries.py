@@ -7,7 +7,6 @@ Rule 2: a space that is being deleted is not there for anybody.  Only its name i
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
@@ -15,8 +14,10 @@ import sqlalchemy as sa
 
 from supervisor.errors import PlatformError, shown
 from supervisor.near_names import COMPARED_MOST, hint
+from supervisor.store.credentials import credential_rows
 from supervisor.store.records import Actor, Page, SpaceRecord
 from supervisor.store.schema import bundles, functions, metadata, spaces, versions
+from supervisor.store.tenants import usage_queries
 
 # Who may change a suspended space: the administrator, and the server itself.
 NEVER_SUSPENDED = ("admin", "server")
@@ -25,9 +26,7 @@ NEVER_SUSPENDED = ("admin", "server")
 NEVER_AGAIN = datetime(1970, 1, 1)
 # Rows with a space that stay when it is deleted.  Of all other tables with a column ``space`` they go, and
 # of those that refer to one of these.
-KEPT = frozenset({"audit"})
-# What is written down of a space before its rows are deleted, in the same transaction.
-CLOSING: tuple[Callable[[sa.Connection, str, datetime], None], ...] = ()
+KEPT = frozenset({"audit", "closed_spaces"})
 
 _there = spaces.c.deleting.is_(sa.false())
 
@@ -146,8 +145,8 @@ def begin_delete(connection: sa.Connection, name: str, now: datetime) -> tuple[s
     if connection.execute(held).scalar_one_or_none() is None:
         raise not_found(connection, name)
     names = connection.execute(sa.select(functions.c.name).where(functions.c.space == name)).scalars().all()
-    for closing in CLOSING:
-        closing(connection, name, now)
+    usage_queries.close_space(connection, name, now)
+    credential_rows.delete_of_space(connection, name)
     named = sa.select(versions.c.digest).join_from(versions, functions)
     mine = named.where(functions.c.space == name)
     others = named.where(functions.c.space != name)
@@ -156,13 +155,17 @@ def begin_delete(connection: sa.Connection, name: str, now: datetime) -> tuple[s
         .where(bundles.c.digest.in_(mine), bundles.c.digest.not_in(others))
         .values(used_at=NEVER_AGAIN)
     )
-    for table in reversed(metadata.sorted_tables):  # what refers to another comes first
-        if "space" in table.c and table.name not in KEPT:
-            connection.execute(table.delete().where(table.c.space == name))
+    _delete_rows(connection, name)
     connection.execute(
         spaces.update().where(spaces.c.name == name).values(deleting=True, title="", updated_at=now)
     )
     return tuple(names)
+
+
+def _delete_rows(connection: sa.Connection, name: str) -> None:
+    for table in reversed(metadata.sorted_tables):  # what refers to another comes first
+        if "space" in table.c and table.name not in KEPT:
+            connection.execute(table.delete().where(table.c.space == name))
 
 
 def deleting(connection: sa.Connection) -> tuple[str, ...]:
@@ -183,7 +186,8 @@ def delete_bundles(connection: sa.Connection) -> tuple[tuple[str, str], ...]:
 
 
 def end_delete(connection: sa.Connection, name: str) -> None:
-    """Free the name of a space: nothing of it is left."""
+    """Free the name of a space: nothing of it is left, nor what was being written when it was deleted."""
+    _delete_rows(connection, name)
     connection.execute(spaces.delete().where(spaces.c.name == name, spaces.c.deleting.is_(sa.true())))
 
 

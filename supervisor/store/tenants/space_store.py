@@ -13,7 +13,7 @@ from sqlalchemy import exc
 from supervisor.store.code import bundle_queries
 from supervisor.store.database import Database
 from supervisor.store.records import Actor, Page, SpaceRecord
-from supervisor.store.tenants import audit_queries, space_queries
+from supervisor.store.tenants import audit_queries, quota_queries, space_queries
 
 
 class SpaceStore:
@@ -33,12 +33,14 @@ class SpaceStore:
 
         self._db.read(required)
 
-    def create(self, name: str, title: str) -> SpaceRecord:
-        """A new space; PlatformError 409 when the name is not free."""
+    def create(self, name: str, title: str, quotas: Mapping[str, int] | None = None) -> SpaceRecord:
+        """A new space with these quotas; PlatformError 409 when the name is not free."""
         now = self._now()
 
         def create(connection: sa.Connection) -> SpaceRecord:
             made = space_queries.create(connection, name, title, now)
+            if quotas:
+                quota_queries.put(connection, name, quotas, now)
             self._audit(connection, now, name, "space.create")
             return made
 

@@ -67,7 +67,7 @@ _SPEND = (
     "INSERT INTO quota_spent (space, quota, part, amount) VALUES (?, ?, ?, ?)"
     " ON CONFLICT (space, quota, part) DO UPDATE SET amount = quota_spent.amount + excluded.amount"
 )
-_LIVE = "SELECT space FROM functions UNION SELECT name FROM spaces"
+_LIVE = "SELECT name FROM spaces WHERE NOT deleting"
 # The most that a day has seen: of each function the code of its versions, each bundle once.
 _STORED = (
     "INSERT INTO usage_days (space, day, function, outcome, calls, cpu_us, memory_byte_s, bytes_in,"

@@ -92,8 +92,9 @@ class SpaceList(BaseModel):
 
 @router.post("", status_code=201)
 async def create_space(context: Given, acting: Acting, body: SpaceCreate) -> SpaceOut:
-    """Create a space; the administrator's."""
-    return SpaceOut.of(await context.blocking(acting.spaces.create, body.name, body.title))
+    """Create a space, with the quotas of the setting ``space_quotas``; the administrator's."""
+    quotas = context.settings.space_quotas
+    return SpaceOut.of(await context.blocking(acting.spaces.create, body.name, body.title, quotas))
 
 
 @router.get("")
