@@ -163,8 +163,11 @@ def begin_delete(connection: sa.Connection, name: str, now: datetime) -> tuple[s
 
 
 def _delete_rows(connection: sa.Connection, name: str) -> None:
+    mine = sa.select(functions.c.id).where(functions.c.space == name)
     for table in reversed(metadata.sorted_tables):  # what refers to another comes first
-        if "space" in table.c and table.name not in KEPT:
+        if "function_id" in table.c:
+            connection.execute(table.delete().where(table.c.function_id.in_(mine)))
+        elif "space" in table.c and table.name not in KEPT:
             connection.execute(table.delete().where(table.c.space == name))
 
 
