@@ -42,7 +42,7 @@ class Metering:
         page, slot = counters or (CounterPage(1), 0)
         self.usage = UsageBook(secrets.token_hex(FRONT_ID_BYTES))
         self.quotas = QuotaTable(lookups, page, slot, self.usage.spent)
-        self.flush = UsageFlush(driver_of(store_url), self.usage, lambda: settings().usage_keep_seconds)
+        self.flush = UsageFlush(driver_of(store_url), self.usage, settings)
         recorder.admit = LogQuota(self.quotas, self.usage).admitted
         warden.on_changed["quotas"] = self.quotas.changed
 

@@ -17,6 +17,7 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from supervisor.function_limits import FILES, Limits
 from supervisor.settings.declarations import Settings
+from supervisor.tenancy.quota_names import QUOTAS
 from worker.message_fields import (
     Bound,
     DictBound,
@@ -131,10 +132,18 @@ def _bound_of(hint: Any, declared: Mapping[str, Any]) -> Bound:
         return DeclaredTextBound(declared)
     if get_origin(hint) is dict:
         key, item = get_args(hint)
+        if item is int:
+            return _quotas()
         return _options() if item is Any else DictBound(_bound_of(key, {}), _bound_of(item, {}), LENGTH_MOST)
     if get_origin(hint) in (list, tuple):
         return ListBound(_bound_of(get_args(hint)[0], {}), LENGTH_MOST)
     raise TypeError(f"no bound for {hint}")
+
+
+def _quotas() -> Bound:
+    """Quotas by their names."""
+    limits = {name: NumberBound(int, {"ge": 0, "le": quota.most}) for name, quota in QUOTAS.items()}
+    return NamedBound(limits, is_whole=False)
 
 
 @cache

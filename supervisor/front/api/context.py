@@ -68,6 +68,10 @@ class Context:
         """Run ``work``, which blocks, in a thread."""
         return await run_in_threadpool(work, *args, **kwargs)
 
+    def quotas_of_a_new_space(self) -> dict[str, int]:
+        """What the operator gives each space that is created (``quota_queries.begin_space``)."""
+        return self.settings.space_quotas
+
     async def quotas_used(self, space: str) -> dict[str, int]:
         """What a space has spent of the quotas that calls and log lines spend."""
         return {} if self._quotas is None else await self._quotas.used(space)

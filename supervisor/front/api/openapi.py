@@ -206,7 +206,8 @@ _REFUSALS = {
     "404": "No such function, or another space's",
     "413": "The body is larger than the function takes",
     "422": "X-Timeout is not a time above 0",
-    "429": "More calls than the function takes at once, or more wrong tokens than an address may send",
+    "429": "More calls than the function takes at once or a quota of its space allows, or more wrong tokens "
+    "than an address may send",
     "500": "The function raised; details say what and where",
     "502": "The function crashed, was killed, or broke the contract",
     "503": "No capacity just now",

@@ -12,6 +12,7 @@ from collections.abc import Callable
 
 from supervisor.errors import PlatformError
 from supervisor.front.usage.usage_book import UsageBook, day_of
+from supervisor.settings.front_settings import FrontSettings
 from supervisor.store.drivers import Driver
 from supervisor.store.tenants import usage_batch
 from supervisor.tenancy.quota_names import (
@@ -38,11 +39,11 @@ LAST_BATCHES = 2
 class UsageFlush:
     """One per front worker."""
 
-    def __init__(self, driver: Driver, book: UsageBook, keep_s: Callable[[], float]) -> None:
-        """``keep_s()`` is the setting in force."""
+    def __init__(self, driver: Driver, book: UsageBook, settings: Callable[[], FrontSettings]) -> None:
+        """``settings()`` gives those in force."""
         self._driver = driver
         self._book = book
-        self._keep_s = keep_s
+        self._settings = settings
         self._is_away = False
         self._loop = asyncio.get_running_loop()
         self._writing: asyncio.Task[None] | None = None
@@ -90,10 +91,11 @@ class UsageFlush:
 
     def _tidy(self) -> None:
         now = time.time()
+        settings = self._settings()
         usage_batch.note_stored(self._driver, day_of(now))
         usage_batch.forget(
             self._driver,
-            day_of(now - self._keep_s()),
+            day_of(now - settings.usage_keep_seconds),
             day_of(now - usage_batch.FORGOTTEN_AFTER_DAYS * DAY_S),
             {
                 quota: int(now / (QUOTAS[quota].window_s / PARTS)) - PARTS - 1

@@ -57,8 +57,18 @@ def put(connection: sa.Connection, space: str, limits: Mapping[str, int], now: d
         ) from None
 
 
+def begin_space(connection: sa.Connection, space: str, limits: Mapping[str, int], now: datetime) -> None:
+    """Give a space that is created its first quotas; without room for its counters it has none."""
+    if limits and len(_taken_rows(connection)) < ROWS_MOST:
+        put(connection, space, limits, now)
+
+
+def _taken_rows(connection: sa.Connection) -> set[int]:
+    return set(connection.execute(sa.select(space_quotas.c.counter_row)).scalars())
+
+
 def _free_row(connection: sa.Connection) -> int:
-    taken = set(connection.execute(sa.select(space_quotas.c.counter_row)).scalars())
+    taken = _taken_rows(connection)
     free = next((row for row in range(ROWS_MOST) if row not in taken), None)
     if free is None:
         raise PlatformError(

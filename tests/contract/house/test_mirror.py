@@ -75,7 +75,6 @@ HELD_BY: dict[str, dict[str, str]] = {
         "metering.py": "contract/tenants/test_usage.py",
         "quotas/log_quota.py": "contract/tenants/test_quotas.py",
         "quotas/quota_table.py": "contract/tenants/test_quotas.py",
-        "quotas/space_quota.py": "contract/tenants/test_quotas.py",
         "quotas/spent_before.py": "contract/tenants/test_quotas.py",
         "usage/usage_flush.py": "contract/tenants/test_usage.py",
         "usage/usage_book.py": "unit/store/tenants/test_usage_batch.py",

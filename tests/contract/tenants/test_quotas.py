@@ -172,7 +172,6 @@ def test_calls_at_once_are_counted_over_all_fronts_and_come_back_when_they_end(b
     assert call_alone(bound).status_code == 200
 
 
-@pytest.mark.promise("S227")
 def test_a_front_that_dies_gives_back_the_calls_that_it_ran(make_server: MakeServer) -> None:
     server = make_server(workers=2)
     server.deploy("naps", NAPS, timeout=LONG_S + 20)
@@ -241,7 +240,6 @@ def test_processor_time_is_spent_by_reports_and_stays_spent_over_a_restart(make_
     assert call_alone(again, "burns").status_code == 200
 
 
-@pytest.mark.promise("S230")
 def test_log_lines_above_the_quota_are_dropped_told_and_counted(make_server: MakeServer) -> None:
     server = make_server(workers=2)
     server.deploy("prints", PRINTS)
@@ -269,7 +267,6 @@ def log_of(server: Server) -> tuple[int, int]:
     return records.count("x" * 100), records.count("log lines are dropped")
 
 
-@pytest.mark.promise("S225")
 def test_deploys_at_two_fronts_at_once_are_never_above_the_quota(bound: Server) -> None:
     before = len(bound.client.get(f"/spaces/{SPACE}/functions").json()["data"])
     put(bound, functions=before + 2)
@@ -304,7 +301,6 @@ def shared_memory_of(pid: int) -> set[str]:
 
 
 @pytest.mark.needs_root
-@pytest.mark.promise("T99")
 def test_only_fronts_have_the_counters_that_they_share(bound: Server) -> None:
     call_alone(bound)
     first, second = fronts_of(bound.pid)

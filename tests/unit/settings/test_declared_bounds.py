@@ -64,6 +64,8 @@ def test_no_setting_takes_a_value_of_another_type(name: str) -> None:
         ("otlp_endpoint", "http://collector:4318", "ftp://collector"),
         ("log_level", "debug", "loud"),
         ("otlp_headers", {"a": "b"}, {"a": 1}),
+        ("space_quotas", {"functions": 5}, {"function": 5}),
+        ("space_quotas", {"calls_per_minute": 0}, {"calls_per_minute": -1}),
         ("defaults", {"timeout": 5, "cors": ["https://a.example"]}, {"timeout": 0}),
         ("defaults", {"cors": "*"}, {"cors": "some"}),
         ("ceilings", {"cpu": 3.0, "files": 20_000}, {"cpu": "3"}),

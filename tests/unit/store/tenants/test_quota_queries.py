@@ -8,7 +8,7 @@ from functools import partial
 import pytest
 
 from supervisor.errors import PlatformError
-from supervisor.store import Actor
+from supervisor.store import Actor, database
 from supervisor.store.tenants import quota_queries
 from tests.support.stores import FIRST, SECOND, at_once, executed, refusal
 
@@ -71,7 +71,6 @@ def test_a_change_of_quotas_is_in_the_audit_with_its_actor(store, url):
     assert found == "admin"
 
 
-@pytest.mark.promise("S225")
 def test_the_function_above_the_quota_is_refused_and_nothing_of_it_is_stored(store):
     put_bundles(store)
     store.quotas.put("demo", {"functions": 2})
@@ -100,7 +99,6 @@ def test_fronts_that_deploy_at_once_are_never_above_the_quota_together(opened):
     assert (held.functions, held.bytes) == (2, 200)
 
 
-@pytest.mark.promise("S225")
 def test_code_above_the_quota_is_refused_and_each_bundle_counts_once(store):
     put_bundles(store)
     store.quotas.put("demo", {"stored_bytes": 200})
@@ -150,3 +148,15 @@ def test_a_deploy_that_cannot_end_well_is_refused_before_its_code_is_looked_at(s
     store.quotas.put("demo", {"functions": 0})
     assert refusal(lambda: store.quotas.check_room("demo", True)).details["quota"] == "functions"
     store.quotas.check_room("demo", False)
+
+
+def test_a_space_that_is_created_begins_with_the_operators_quotas(store, url, lookups, monkeypatch):
+    db = database.connect(url)
+    now = store._now()
+    db.write(lambda connection: quota_queries.begin_space(connection, "new", {"functions": 7}, now))
+    assert lookups.quotas("new").limits == {"functions": 7}
+    db.write(lambda connection: quota_queries.begin_space(connection, "other", {}, now))
+    monkeypatch.setattr(quota_queries, "ROWS_MOST", 1)
+    db.write(lambda connection: quota_queries.begin_space(connection, "late", {"functions": 7}, now))
+    assert lookups.quotas("other") is lookups.quotas("late") is None
+    db.close()

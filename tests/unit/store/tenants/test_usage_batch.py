@@ -41,7 +41,6 @@ def test_batches_add_up(driver, store):
     assert (day.bytes_in, day.bytes_out, day.bytes_logged) == (8, 10, 12)
 
 
-@pytest.mark.promise("S231")
 def test_a_batch_that_is_written_again_is_not_added_again(driver, store):
     """A commit can succeed although its front never hears so."""
     assert usage_batch.write(driver, batch(1))
