@@ -14,7 +14,7 @@ import socket
 import subprocess
 import sys
 import termios
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -104,11 +104,12 @@ def run(environment: dict[str, str], tmp_path: Path) -> Run:
 
 
 def on_a_terminal(
-    environment: dict[str, str], *args: str, asked: bytes = b"", typed: bytes = b""
+    environment: dict[str, str], *args: str, typed: Sequence[tuple[bytes, bytes]] = ()
 ) -> tuple[int, bytes]:
     """Exit code and everything that a person would see of the command on a terminal of its own.
 
-    ``typed`` is typed once ``asked`` is to be seen: what is typed before a hidden question is thrown away.
+    ``typed`` has pairs of a question and what is typed once that is to be seen: what is typed before a hidden
+    question is thrown away.
     """
     ours, theirs = pty.openpty()
     settings = termios.tcgetattr(theirs)
@@ -123,13 +124,12 @@ def on_a_terminal(
         start_new_session=True,
     ) as process:
         os.close(theirs)
-        seen = b""
+        seen, left = b"", list(typed)
         try:
             while select.select([ours], [], [], DEADLINE_SECONDS)[0]:
                 seen += os.read(ours, 65536)
-                if typed and asked in seen:
-                    os.write(ours, typed)
-                    typed = b""
+                if left and left[0][0] in seen:
+                    os.write(ours, left.pop(0)[1])
             pytest.fail(f"no end within {DEADLINE_SECONDS} s; seen: {seen!r}")
         except OSError as error:
             assert error.errno == errno.EIO  # Linux: the other side is closed
@@ -507,9 +507,8 @@ def test_a_secret_is_asked_for_on_a_terminal_and_not_shown(
 ) -> None:
     server.answer("PUT", "/spaces/default/secrets/KEY", Answer(204))
 
-    code, seen = on_a_terminal(
-        environment, "secrets", "set", "KEY", asked=b"Value of KEY: ", typed=b"s3cret\ns3cret\n"
-    )
+    questions = [(b"Value of KEY: ", b"s3cret\n"), (b"Once more: ", b"s3cret\n")]
+    code, seen = on_a_terminal(environment, "secrets", "set", "KEY", typed=questions)
 
     assert code == 0, seen
     assert server.requests[0].json == {"value": "s3cret"}
@@ -575,15 +574,26 @@ def test_a_value_is_for_the_functions_that_are_named(
     assert server.requests[0].json == {"value": "v", **says}
 
 
+ROTATING, ROTATED = {"keys": ["old", "new"], "left": 7}, {"keys": ["new"], "left": 0}
+
+
 def test_a_key_is_rotated_request_by_request_until_one_is_left(run: Run, server: HttpRecorder) -> None:
-    server.answer_json("POST", "/sealing-key/rotate", 200, {"keys": ["new"], "left": 0})
+    for answer in (ROTATING, ROTATED):
+        server.answer_json("POST", "/sealing-key/rotate", 200, answer)
     ended = run("keys", "rotate")
     assert ended.code == 0 and "sealed by a new key (new)" in ended.text
-    assert json.loads(run("keys", "rotate", "--json").out) == {"keys": ["new"], "left": 0}
-    server.answer_json("POST", "/sealing-key/rotate", 200, {"keys": ["old", "new"], "left": 7})
-    assert "does not get on: 7 values are left" in one_line(run("keys", "rotate"), 1)
-    server.answer_json("POST", "/sealing-key/rotate", 200, {"keys": []})
-    assert "another form" in one_line(run("keys", "rotate"), 1)
+    assert len(server.requests) == 2
+    assert json.loads(run("keys", "rotate", "--json").out) == ROTATED
+
+
+@pytest.mark.parametrize(
+    ("answer", "says"), [(ROTATING, "does not get on: 7 values are left"), ({"keys": []}, "another form")]
+)
+def test_a_rotation_that_does_not_end_is_told(
+    run: Run, server: HttpRecorder, answer: dict[str, object], says: str
+) -> None:
+    server.answer_json("POST", "/sealing-key/rotate", 200, answer)
+    assert says in one_line(run("keys", "rotate"), 1)
 
 
 @pytest.mark.parametrize(

@@ -46,6 +46,7 @@ def test_openapi_describes_every_resource_and_every_reference_in_it_leads_somewh
         "/oauth2/token",
         "/oauth2/revoke",
         "/whoami",
+        "/sealing-key/rotate",
         "/healthz",
         "/readyz",
         "/metrics",

@@ -278,9 +278,12 @@ def test_calls_and_changes_go_on_while_the_sealing_key_is_replaced(
     callers = [threading.Thread(target=call) for _ in range(3)]
     for caller in callers:
         caller.start()
-    key_file, before = server.data_dir / "front/sealing.key", calls[0]
+    key_file = server.data_dir / "front/sealing.key"
     try:
-        for _ in range(2):
+        eventually(lambda: calls[0] >= len(callers), "nobody is answered")
+        before, rotations = calls[0], 0
+        while rotations < 2 or calls[0] < before + 10:
+            rotations += 1
             old = key_file.read_bytes()
             while len((answer := server.client.post("/sealing-key/rotate")).json().get("keys", "")) != 1:
                 assert answer.status_code == 200, answer.text
