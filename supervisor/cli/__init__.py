@@ -4,8 +4,8 @@ Not here: what ``serve`` starts (``supervisor.warden``), and how ``runtimes`` in
 (``supervisor.runtimes``).
 
 Reading order: ``__main__`` (the program), ``main`` (the commands), ``exits`` and ``command_errors`` (how a
-command ends), ``parameters`` (options that commands share), ``arguments`` (from text to values), ``command_scopes`` (what
-a command's credential needs), ``client`` (talking to a server), ``commands`` (a module a noun), ``tenants``
-(apps, keys, login), ``serving`` (``cellblock serve``), ``output`` (tables
-and JSON), ``log_view`` (log entries on a terminal), ``watching`` (``cellblock top``).
+command ends), ``parameters`` (options that commands share), ``arguments`` (from text to values),
+``command_scopes`` (what a command's credential needs), ``client`` (talking to a server), ``commands`` (a
+module a noun), ``tenants`` (apps, keys, login), ``serving`` (``cellblock serve``), ``output`` (tables and
+JSON), ``log_view`` (log entries on a terminal), ``watching`` (``cellblock top``).
 """

@@ -152,6 +152,7 @@ def _fill(url: str, file: IO[bytes], source: Path, header: Header, progress: Pro
     try:
         tables = sa.MetaData()
         tables.reflect(store.engine)
+        store.write(partial(_empty_tables, tables=tables))
         for frame in backup_file.frames(file, source, progress):
             if frame.kind == backup_file.ROWS:
                 name, columns, rows = backup_file.read_rows(frame)
@@ -167,6 +168,13 @@ def _fill(url: str, file: IO[bytes], source: Path, header: Header, progress: Pro
         store.close()
     if counted != header.rows:
         raise backup_file.damaged(source, "rows are missing")
+
+
+def _empty_tables(connection: sa.Connection, tables: sa.MetaData) -> None:
+    """Take out what migrations put into a new store: the backup has its own."""
+    for table in reversed(tables.sorted_tables):
+        if table.name != "alembic_version":
+            connection.execute(table.delete())
 
 
 def _insert(connection: sa.Connection, table: sa.Table, rows: list[dict[str, Any]]) -> None:
