@@ -13,11 +13,11 @@ from typing import Any
 
 from supervisor.errors import ConfigurationError, PlatformError
 from supervisor.store import deadline_retries
+from supervisor.store.credentials.credential_lookups import CredentialLookups
 from supervisor.store.drivers import driver_of
 from supervisor.store.plain_reads import PlainReader
 from supervisor.store.records import Deployment, SpaceValues
 from supervisor.store.sealing import Sealer, SealingError
-from supervisor.store.credentials.credential_lookups import CredentialLookups
 
 _ACTIVE = (
     "FROM functions JOIN versions"

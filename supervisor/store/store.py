@@ -16,6 +16,7 @@ import sqlalchemy as sa
 
 from supervisor.store import database, function_queries, value_queries
 from supervisor.store.code import bundle_queries, bundle_uploads
+from supervisor.store.credentials.credential_store import CredentialStore
 from supervisor.store.records import (
     Actor,
     Content,
@@ -27,7 +28,6 @@ from supervisor.store.records import (
 )
 from supervisor.store.sealing import Sealer
 from supervisor.store.tenants import audit_queries
-from supervisor.store.credentials.credential_store import CredentialStore
 
 SERVER = Actor("server")
 

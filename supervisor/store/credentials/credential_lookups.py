@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
-from supervisor.store.plain_reads import PlainReader
 from supervisor.store.credentials.credential_records import FoundCredential, Grant
+from supervisor.store.plain_reads import PlainReader
 
 _KEY = "SELECT id, space, scopes, functions, expires_at FROM space_keys WHERE digest = ?"
 _TOKEN = (

@@ -9,9 +9,9 @@ from typing import Any, TypeVar
 import sqlalchemy as sa
 
 from supervisor.errors import PlatformError, shown
+from supervisor.store.credentials.credential_records import Grant
 from supervisor.store.records import Page
 from supervisor.store.schema import apps, revisions, space_keys
-from supervisor.store.credentials.credential_records import Grant
 
 # Of a kind in a space: people and programs, not the callers of a function.
 CREDENTIALS_MOST = 1000

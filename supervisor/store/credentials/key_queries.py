@@ -9,10 +9,10 @@ import sqlalchemy as sa
 from ulid import ULID
 
 from supervisor.errors import PlatformError, shown
-from supervisor.store.records import Page
-from supervisor.store.schema import space_keys
 from supervisor.store.credentials import credential_rows
 from supervisor.store.credentials.credential_records import Grant, SpaceKey
+from supervisor.store.records import Page
+from supervisor.store.schema import space_keys
 
 
 def create_key(
