@@ -121,9 +121,4 @@ def principal_of(found: FoundCredential) -> Principal:
 
 def unchecked(why: str) -> PlatformError:
     """The 503 of a credential that may be right and cannot be looked up now."""
-    return PlatformError(
-        503,
-        f"cannot check this credential: {why}; try again",
-        {"reason": "credential"},
-        {"Retry-After": "2"},
-    )
+    return PlatformError(503, f"cannot check this credential: {why}; try again", headers={"Retry-After": "2"})

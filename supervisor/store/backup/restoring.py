@@ -180,9 +180,10 @@ def _fill(url: str, file: IO[bytes], source: Path, header: Header, progress: Pro
     tables = sa.MetaData()
 
     def insert_all(connection: sa.Connection) -> None:
-        # A new store has the rows of its first spaces; which spaces there are is the backup's to say.
-        for name in header.rows:
-            connection.execute(tables.tables[name].delete())
+        # What migrations put into a new store goes: the backup has its own.
+        for table in reversed(tables.sorted_tables):
+            if table.name != "alembic_version":
+                connection.execute(table.delete())
         counted = dict.fromkeys(header.rows, 0)
         for frame in backup_file.frames(file, source, progress):
             if frame.kind == backup_file.ROWS:

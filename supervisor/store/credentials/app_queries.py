@@ -86,8 +86,13 @@ def authenticated(connection: sa.Connection, client_id: str, digest: str, now: d
 
 def issue(
     connection: sa.Connection, app: App, scopes: Sequence[str], digest: str, until: datetime, now: datetime
-) -> None:
-    """Keep an access token of an app; PlatformError 429 if the app has too many that have not expired."""
+) -> bool:
+    """Keep an access token of an app; False if the app was deleted meanwhile.
+
+    PlatformError 429 if the app has too many that have not expired.
+    """
+    if not connection.execute(sa.select(apps.c.name).where(apps.c.client_id == app.client_id)).first():
+        return False
     of_app = access_tokens.c.client_id == app.client_id
     connection.execute(access_tokens.delete().where(of_app, access_tokens.c.expires_at <= now))
     live = connection.execute(
@@ -108,6 +113,7 @@ def issue(
             digest=digest, client_id=app.client_id, created_at=now, scopes=list(scopes), expires_at=until
         )
     )
+    return True
 
 
 def owner_of_token(connection: sa.Connection, digest: str) -> str | None:

@@ -81,13 +81,18 @@ class CredentialStore:
         now, digest = self._now(), stored_digest(secret)
         return self._db.read(lambda connection: app_queries.authenticated(connection, client_id, digest, now))
 
-    def issue_token(self, app: App, scopes: Sequence[str]) -> str:
-        """A new access token of an app, for ACCESS_TOKEN_SECONDS; PlatformError 429."""
+    def issue_token(self, app: App, scopes: Sequence[str]) -> str | None:
+        """A new access token of an app, for ACCESS_TOKEN_SECONDS; None if the app is gone.
+
+        PlatformError 429.
+        """
         token, now = minted("tok"), self._now()
         digest = stored_digest(token.encode())
         until = now + timedelta(seconds=ACCESS_TOKEN_SECONDS)
-        self._db.write(lambda connection: app_queries.issue(connection, app, scopes, digest, until, now))
-        return token
+        is_kept = self._db.write(
+            lambda connection: app_queries.issue(connection, app, scopes, digest, until, now)
+        )
+        return token if is_kept else None
 
     def revoke_token(self, app: App, token: bytes) -> bool:
         """Whether this was an access token of the app; it is none any more.  ForeignTokenError."""

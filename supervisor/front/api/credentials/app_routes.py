@@ -62,8 +62,10 @@ async def delete_app(context: Given, acting: Acting, space: SpaceIn, client_id: 
     """Remove an app.  When the answer comes, every front refuses its access tokens."""
 
     async def commit() -> None:
-        await context.blocking(acting.credentials.delete_app, space, client_id)
-        await context.control.changed("credentials", space)
+        try:
+            await context.blocking(acting.credentials.delete_app, space, client_id)
+        finally:  # also if it is gone: a caller may repeat a DELETE whose announcement failed
+            await context.control.changed("credentials", space)
 
     await context.to_its_end(commit())
 

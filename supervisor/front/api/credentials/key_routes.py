@@ -65,7 +65,9 @@ async def delete_key(
     """Remove a key.  When the answer comes, every front refuses it."""
 
     async def commit() -> None:
-        await context.blocking(acting.credentials.delete_key, space, identifier)
-        await context.control.changed("credentials", space)
+        try:
+            await context.blocking(acting.credentials.delete_key, space, identifier)
+        finally:  # also if it is gone: a caller may repeat a DELETE whose announcement failed
+            await context.control.changed("credentials", space)
 
     await context.to_its_end(commit())

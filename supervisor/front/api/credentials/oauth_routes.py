@@ -19,6 +19,8 @@ from supervisor.tenancy.principal import Principal
 from supervisor.tenancy.scopes import WORDS, expanded
 from supervisor.tenancy.token_format import kind_of
 
+NO_CLIENT = "no app has this client id and secret"
+
 router = APIRouter(tags=["credentials"])
 
 _ERROR = {
@@ -90,9 +92,11 @@ async def issue_token(context: Given, request: Request) -> Response:
         if grant_type != "client_credentials":
             raise OAuthError("unsupported_grant_type", "the one grant type here is client_credentials")
         scopes = _granted(app, form.fields.get("scope"))
+        token = await context.blocking(context.store.credentials.issue_token, app, scopes)
+        if token is None:  # deleted in this moment
+            raise OAuthError("invalid_client", NO_CLIENT)
     except OAuthError as error:
         return error.answer()
-    token = await context.blocking(context.store.credentials.issue_token, app, scopes)
     return answered(
         {
             "access_token": token,
@@ -146,7 +150,7 @@ async def _authenticated(context: Context, request: Request, form: ClientForm) -
         refusal = await context.credentials.wrong_secret(
             form.client_id, context.credentials.callers.of(request.scope)
         )
-        raise refusal or OAuthError("invalid_client", "no app has this client id and secret")
+        raise refusal or OAuthError("invalid_client", NO_CLIENT)
     # For the request log.
     request.state.principal = Principal(f"app:{app.client_id}", app.space)
     return app

@@ -119,6 +119,7 @@ def test_a_token_ends_with_its_time_its_revocation_or_its_app(timed, clock, look
     session = timed.credentials.issue_token(app, ("log.read",))
     timed.credentials.delete_app("demo", app.client_id)
     assert found(lookups, session) is None and revision(lookups) == before + 2
+    assert timed.credentials.issue_token(app, ("log.read",)) is None, "of an app that is gone"
 
 
 def test_an_app_has_a_bound_of_tokens_and_expired_ones_make_room(timed, clock, monkeypatch):
