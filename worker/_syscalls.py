@@ -19,8 +19,8 @@ _HEAP_STEP_BYTES, _HEAP_STEPS_MOST = 100 << 10, 48
 _HEAP_LEFT_BYTES = 1 << 20
 # The sizes of malloc's blocks, as it rounds them; for one of 128 KiB it maps memory.
 _HEAP_SIZES = (1 << 16, 1 << 15, 1 << 14, 1 << 13, *range(1 << 12, 0, -16))
-# Of one size; a heap has fewer free blocks.
-_HEAP_BLOCKS_MOST = 1 << 12
+# A heap has less in free blocks, and another malloc than glibc's may hand out addresses in any order.
+_HEAP_FILL_BYTES = 32 << 20
 
 _MACHINE = os.uname().machine
 # Each architecture has its own numbers below 424; all share those above.
@@ -166,9 +166,10 @@ def fill_heap() -> None:
     which would have a page copied.  Safe because: nobody uses the memory.
     """
     _libc.malloc.restype = ctypes.c_void_p
-    highest = 0
+    highest, left = 0, _HEAP_FILL_BYTES
     for size in _HEAP_SIZES:
-        for _ in range(_HEAP_BLOCKS_MOST):
+        while left > 0:
+            left -= size
             block = _libc.malloc(ctypes.c_size_t(size)) or 0
             if block >= highest:  # from the end: no free block of this size is left
                 highest = block

@@ -49,7 +49,7 @@ class Address(Protocol):
         """The path that the function's cookies are kept to; None at an origin of its own."""
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@dataclass(slots=True)
 class Answer:
     """A whole answer.  ``is_invoked``: it comes from the function, not from the platform.
 

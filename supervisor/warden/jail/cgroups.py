@@ -98,7 +98,9 @@ class Leaf:
         for path in self._paths:
             write(f"{path}/cgroup.procs", str(pid))
         # The name of a cell's group is random.  One file has the process's groups in all hierarchies.
-        name = os.path.basename(self._paths[0]) if self._paths else ""
+        if not self._paths:
+            return
+        name = os.path.basename(self._paths[0])
         with open(f"/proc/{pid}/cgroup", "rb") as groups:
             is_in = groups.read().count(f"/{name}\n".encode())
         if is_in < len(self._paths):

@@ -1,4 +1,4 @@
-"""``make_heap_last`` leaves room at the end of the heap that all cells share."""
+"""The heap that all cells share: it has room at its end, and no free block before that."""
 
 from __future__ import annotations
 
@@ -20,6 +20,39 @@ while libc.mallinfo2().left > 100 << 10:
     libc.malloc(ctypes.c_size_t(32 << 10))
 print(libc.mallinfo2().left, _syscalls.make_heap_last(), libc.mallinfo2().left, _syscalls.make_heap_last())
 """
+
+WITH_FREE_BLOCKS = """
+import ctypes
+from worker import _syscalls
+
+libc = ctypes.CDLL(None)
+libc.malloc.restype, libc.free.argtypes = ctypes.c_void_p, [ctypes.c_void_p]
+malloc = lambda size: libc.malloc(ctypes.c_size_t(size))
+
+def freed():
+    # Every other block, so that none grows together with its neighbour.
+    blocks = [malloc(size) for size in (40, 200, 600, 1000, 3000) for _ in range(60)]
+    for block in blocks[::2]:
+        libc.free(block)
+    return max(blocks)
+
+def below(end):
+    return sum(malloc(size) < end for size in (40, 200, 600, 1000, 3000))
+
+unfilled = below(freed())
+end = freed()
+_syscalls.fill_heap()
+print(unfilled, below(end))
+"""
+
+
+def test_what_is_allocated_after_a_filling_lies_behind_all_that_was_there() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", WITH_FREE_BLOCKS], capture_output=True, text=True, check=True
+    )
+    unfilled, filled = map(int, done.stdout.split())
+    assert unfilled, "the control: free blocks between others are used first"
+    assert not filled
 
 
 def test_a_heap_that_is_nearly_used_up_is_made_to_last_for_what_a_worker_needs() -> None:
