@@ -117,17 +117,10 @@ def deploy(
     )
     client = connect(url, token, space)
     before, function = create_or_update(client, chosen, wanted, bundle, if_version)
-    address = client.in_space("functions", chosen, "invoke")
     warnings = function.get("warnings")
     for warning in warnings if isinstance(warnings, list) else ():
         output.fail_line(f"warning: {output.as_text(warning)}")
-    if as_json:
-        changed = None if before is None else changes(before, function)
-        output.write_json(
-            {"created": before is None, "changed": changed, "url": address, "function": function}
-        )
-    else:
-        _tell(client, chosen, before, function, address)
+    (_tell_json if as_json else _tell)(client, chosen, before, function)
 
 
 def _unset(names: list[str] | None, option: str, given: Mapping[str, Any]) -> tuple[str, ...]:
@@ -191,9 +184,19 @@ def _update(
     return before, as_object(answer)
 
 
-def _tell(
-    client: Client, name: str, before: dict[str, Any] | None, function: dict[str, Any], address: str
-) -> None:
+def _tell_json(client: Client, name: str, before: dict[str, Any] | None, function: dict[str, Any]) -> None:
+    output.write_json(
+        {
+            "created": before is None,
+            "changed": None if before is None else changes(before, function),
+            "url": client.in_space("functions", name, "invoke"),
+            "function": function,
+        }
+    )
+
+
+def _tell(client: Client, name: str, before: dict[str, Any] | None, function: dict[str, Any]) -> None:
+    address = client.in_space("functions", name, "invoke")
     changed = [] if before is None else changes(before, function)
     version = output.as_text(function.get("version"))
     label = function.get("label")

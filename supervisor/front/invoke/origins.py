@@ -18,8 +18,6 @@ from supervisor.front.outcome import cookies
 from supervisor.front.outcome.browser_headers import OF_APART, OF_SHARED, Headers
 
 INVOKE = re.compile(rb"/spaces/([^/]{1,300})/functions/([^/]{1,300})/invoke(/.*)?", re.DOTALL)
-# Of ``NAME@``: no alias is called so.
-NO_QUALIFIER = "@"
 LABEL = re.compile(rb"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 
 
@@ -37,9 +35,9 @@ class Asked:
         self.space = space.decode("latin-1")
         self.name = self.called = name.decode("latin-1")
         self.qualifier = ""
-        if b"@" in name or b"%40" in name:
-            self.name, _, qualifier = self.called.replace("%40", "@", 1).partition("@")
-            self.qualifier = qualifier or NO_QUALIFIER
+        if b"@" in name or b"%" in name:
+            self.name, mark, qualifier = self.called.replace("%40", "@", 1).partition("@")
+            self.qualifier = qualifier or mark  # of ``NAME@``: no alias is called so
         self.tail = tail
         self.domain = domain
 

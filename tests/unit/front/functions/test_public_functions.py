@@ -114,6 +114,34 @@ def test_a_deploy_that_makes_a_function_public_or_private_holds_with_the_next_ca
     run(tmp_path, scenario)
 
 
+def test_an_alias_is_looked_up_for_a_stranger_only_if_it_may_lead_to_a_public_version(tmp_path: Path) -> None:
+    async def scenario(directory: Directory, store: Functions) -> None:
+        public = directory.public
+        assert not public.may_be_alias(PRIVATE, "open") and not public.may_be_alias(ABSENT, "open")
+        store.aliases_of[PRIVATE] = [
+            CalledAlias("open", 1, 2, 50, {1: {}, 2: {"public": True}}),
+            CalledAlias("shut", 1, None, 0, {1: {}}),
+        ]
+        directory.changed(*PRIVATE)
+        assert public.may_be_alias(PRIVATE, "open"), "nobody is sure yet"
+        await directory.find(*PRIVATE)
+        assert [public.may_be_alias(PRIVATE, name) for name in ("open", "shut", "no")] == [True, False, False]
+        assert not public.may_be(PRIVATE), "the function itself is private"
+        directory.begin_to_keep()
+        store.aliases_of[PRIVATE] = store.aliases_of[PRIVATE][1:]
+        directory.changed(*PRIVATE)
+        await directory.find(*PRIVATE)
+        assert not public.may_be_alias(PRIVATE, "open")
+
+    run(tmp_path, scenario)
+
+
+def test_a_number_is_never_looked_up_for_a_stranger() -> None:
+    names = PublicFunctions()
+    assert names.may_be(PUBLIC) and names.may_be_alias(PUBLIC, "prod"), "while nothing is known"
+    assert not names.may_be_alias(PUBLIC, "7") and not names.may_be_alias(PUBLIC, "07")
+
+
 STEPS = st.lists(st.tuples(st.sampled_from(["change", "look", "begin", "read"]), st.booleans()), max_size=40)
 
 
@@ -131,9 +159,10 @@ def test_whatever_comes_between_a_public_function_is_never_said_not_to_be_one(
             truth = value
             names.changed(key)
         elif step == "look":
-            names.found(key, truth)
+            names.found(key, truth, ["prod"] if truth else [])
         elif step == "begin":
             begun, seen = names.begin(), truth
         else:
-            names.read(begun, [key] if seen else [])
+            names.read(begun, [key] if seen else [], [(*key, "prod")] if seen else [])
         assert names.may_be(key) or not truth
+        assert names.may_be_alias(key, "prod") or not truth

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from supervisor.errors import PlatformError
+from supervisor.front.functions.traffic import Traffic
 from supervisor.front.invoke.call_ids import CallIds
 from supervisor.front.invoke.credential import Credentials
 from supervisor.front.invoke.gateway import LOOKUPS_MOST, Gateway
@@ -32,6 +33,8 @@ TOKEN = "a-token-of-sixteen"
 BEARER = (b"authorization", f"Bearer {TOKEN}".encode())
 KEY = ("s", "f")
 WAIT_SECONDS = 10.0
+# With the share and the salt of these tests.
+OF_MAIN, OF_CANARY = b"caller-0", b"caller-2"
 
 
 class Caller:
@@ -106,15 +109,19 @@ class Front:
         self.functions = Table(self.store)
         self.values: dict[str, Any] = {KEY[0]: {KEY[1]: SimpleNamespace(revision=1, frame=b"", masker=None)}}
         self.finds = 0
+        self.named: dict[Any, dict[str, Traffic[Any]]] = {}  # by function and alias
+        self.stored: dict[str, Traffic[Any]] = {}  # what ``traffic`` finds
         self.reports: list[Report] = []
         directory = SimpleNamespace(
             functions=self.functions,
             values=self.values,
-            public=SimpleNamespace(may_be=lambda key: True),
+            public=SimpleNamespace(may_be=lambda key: True, may_be_alias=lambda key, qualifier: True),
             activity=SimpleNamespace(ended=lambda *_: None),
             call_counters=SimpleNamespace(ended=lambda *_: None),
             call_metrics=SimpleNamespace(ended=lambda *_: None),
             find=self.find,
+            traffic=self.traffic,
+            versions=SimpleNamespace(traffic=self.named, aliases=lambda key: ("prod",)),
             values_of=self.values_of,
         )
         reports = SimpleNamespace(on_begin=None, take=self.reports.append)
@@ -153,10 +160,19 @@ class Front:
     async def quotas_of(self, space: str) -> Any:
         return self.quotas.setdefault(space, None)
 
-    def call(self, *headers: tuple[bytes, bytes], method: str = "POST") -> tuple[Caller, HttpCall]:
+    async def traffic(self, space: str, name: str, qualifier: str) -> Any:
+        self.finds += 1
+        found = self.stored.get(qualifier)
+        if found is not None:
+            self.named.setdefault((space, name), {})[qualifier] = found
+        return found
+
+    def call(
+        self, *headers: tuple[bytes, bytes], method: str = "POST", name: bytes = b"f"
+    ) -> tuple[Caller, HttpCall]:
         """A call whose head has come."""
         caller = Caller()
-        asked = recognise_path(b"/spaces/s/functions/f/invoke", [])
+        asked = recognise_path(b"/spaces/s/functions/%s/invoke" % name, [])
         assert asked is not None
         call = HttpCall(caller, asked, method, b"", list(headers))
         caller.handler = call
@@ -198,6 +214,60 @@ def test_a_call_is_submitted_in_the_same_turn_with_one_look_up() -> None:
         front.gateway.ended_calls.report()
         report = front.reports[0]
         assert (report.outcome, report.version, report.instance) == (Outcome.ANSWERED, 1, "-")
+
+    run(scenario)
+
+
+def test_a_call_of_an_alias_is_looked_up_once_and_says_which_version_served() -> None:
+    async def scenario(front: Front) -> None:
+        old, new = front.function(3), front.function(4)
+        front.stored["prod"] = Traffic(old, new, 5000, "salt")
+        for served, version, key in ((old, b"3", OF_MAIN), (new, b"4", OF_CANARY)):
+            caller, call = front.call(BEARER, (b"x-canary-key", key), name=b"f@prod")
+            await turns()
+            assert served.pool.calls == [call] and front.finds == 1
+            call.finish(answer())
+            status, headers, _ = caller.answers[0]
+            assert (status, headers[b"x-function-version"]) == (200, version)
+        front.gateway.report_ended()
+        assert [(each.function, each.version) for each in front.reports] == [("f", 3), ("f", 4)]
+        caller, call = front.call(BEARER)
+        call.finish(answer())
+        assert b"x-function-version" not in caller.answers[0][1], "the name alone says nothing"
+
+    run(scenario)
+
+
+def test_a_call_of_an_alias_whose_version_was_retired_is_chosen_again() -> None:
+    async def scenario(front: Front) -> None:
+        old, new = front.function(3), front.function(4)
+        old.pool.is_retired = True
+        front.stored["prod"] = Traffic(new)
+        front.named[KEY] = {"prod": Traffic(old)}
+        retire = old.pool.submit
+
+        def submit(call: HttpCall) -> None:
+            front.named.clear()  # as a change does before it retires a pool
+            retire(call)
+
+        old.pool.submit = submit
+        caller, call = front.call(BEARER, name=b"f@prod")
+        await turns()
+        assert new.pool.calls == [call] and front.finds == 1
+        call.finish(answer())
+        assert caller.answers[0][1][b"x-function-version"] == b"4"
+
+    run(scenario)
+
+
+def test_what_no_alias_is_called_is_a_404_for_who_may_call_and_a_401_for_a_stranger() -> None:
+    async def scenario(front: Front) -> None:
+        caller, _ = front.call(BEARER, name=b"f@prd")
+        await turns()
+        assert caller.answers[0][0] == 404 and b"did you mean 'prod'?" in caller.answers[0][2]
+        caller, _ = front.call(name=b"f@prd")
+        await turns()
+        assert caller.answers[0][0] == 401
 
     run(scenario)
 

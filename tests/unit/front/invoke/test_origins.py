@@ -72,6 +72,29 @@ def test_what_is_no_path_is_no_functions(path: bytes) -> None:
     assert of(b"f.s.fn.example.org", path) is None
 
 
+@pytest.mark.parametrize(
+    ("written", "name", "qualifier"),
+    [
+        (b"f", "f", ""),
+        (b"f@prod", "f", "prod"),
+        (b"f@7", "f", "7"),
+        (b"f%40prod", "f", "prod"),
+        (b"f@", "f", "@"),
+        (b"f%40", "f", "@"),
+        (b"f@a@b", "f", "a@b"),
+        (b"f%40a%40b", "f", "a%40b"),
+        (b"@prod", "", "prod"),
+        (b"f%41", "f%41", ""),
+        (b"f%2540prod", "f%2540prod", ""),
+    ],
+)
+def test_what_follows_the_at_names_a_version(written: bytes, name: str, qualifier: str) -> None:
+    found = origins.recognise_path(b"/spaces/s/functions/%s/invoke/x" % written, [])
+    assert found is not None and (found.name, found.qualifier, found.tail) == (name, qualifier, b"/x")
+    # Cookies are for the address as the browser has it.
+    assert found.cookie_path == b"/spaces/s/functions/%s/invoke" % written
+
+
 labels = st.from_regex(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", fullmatch=True)
 
 
