@@ -82,7 +82,6 @@ HELD_BY: dict[str, dict[str, str]] = {
         "quotas/quota_table.py": "contract/tenants/test_quotas.py",
         "quotas/spent_before.py": "contract/tenants/test_quotas.py",
         "usage/usage_flush.py": "contract/tenants/test_usage.py",
-        "usage/usage_book.py": "unit/store/tenants/test_usage_batch.py",
         "outcome/platform_lines.py": "contract/call/test_reports.py",
         "outcome/browser_headers.py": "contract/call/test_browsers.py",
         "outcome/refusals.py": "contract/call/test_capacity.py",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from types import SimpleNamespace
 from typing import Any
@@ -23,10 +24,16 @@ from supervisor.front.outcome.lost_calls import CallLate
 from supervisor.front.outcome.outcomes import Outcome
 from supervisor.front.outcome.reports import Report
 from supervisor.front.pool.pool import Retired
+from supervisor.front.quotas.counter_page import CounterPage
+from supervisor.front.quotas.space_quota import SpaceQuota
 from supervisor.front.usage.usage_book import UsageBook
 from supervisor.function_limits import Limits
+<<<<<<< HEAD
 from supervisor.store.credentials.credential_records import FoundCredential, Grant
 from supervisor.tenancy.token_format import minted, stored_digest
+=======
+from supervisor.store import QuotasOfSpace
+>>>>>>> quotas
 from worker import wire
 
 TOKEN = "a-token-of-sixteen"
@@ -229,7 +236,7 @@ def test_a_call_of_an_alias_is_looked_up_once_and_says_which_version_served() ->
             call.finish(answer())
             status, headers, _ = caller.answers[0]
             assert (status, headers[b"x-function-version"]) == (200, version)
-        front.gateway.report_ended()
+        front.gateway.ended_calls.report()
         assert [(each.function, each.version) for each in front.reports] == [("f", 3), ("f", 4)]
         caller, call = front.call(BEARER)
         call.finish(answer())
@@ -472,5 +479,63 @@ def test_a_caller_that_hangs_up_is_reported_once_and_its_call_is_ended() -> None
         front.gateway.ended_calls.report()
         assert pool.left == [call] and caller.answers == []
         assert [each.outcome for each in front.reports] == [Outcome.CANCELLED]
+
+    run(scenario)
+
+
+def with_quotas(front: Front, **limits: int) -> SpaceQuota:
+    """Quotas of the space of the calls."""
+    found = QuotasOfSpace("s", "01A", 0, limits)
+    quota = SpaceQuota(CounterPage(1, rows=1), 0, found, front.usage.spent, Counter())
+    front.quotas["s"] = quota
+    return quota
+
+
+def test_a_call_above_a_quota_is_refused_before_its_body_is_read_and_runs_nothing() -> None:
+    async def scenario(front: Front) -> None:
+        quota = with_quotas(front, concurrent_calls=1)
+        caller, call = front.call(BEARER)
+        assert front.store[KEY].pool.calls == [call] and quota.running == 1
+        late, _ = front.call(BEARER, (b"transfer-encoding", b"chunked"))
+        assert late.answers[0][0] == 429 and not late.wants_body
+        assert front.store[KEY].pool.calls == [call]
+        call.finish(answer())
+        assert (caller.answers[0][0], quota.running) == (200, 0)
+        assert b"ratelimit-policy" in caller.answers[0][1]
+        front.gateway.ended_calls.report()
+        assert [each.outcome for each in front.reports] == [Outcome.QUOTA, Outcome.ANSWERED]
+
+    run(scenario)
+
+
+def test_each_end_of_a_call_gives_its_place_back_once() -> None:
+    async def scenario(front: Front) -> None:
+        quota = with_quotas(front, concurrent_calls=5)
+        _, hung_up = front.call(BEARER)
+        _, failed = front.call(BEARER)
+        _, too_large = front.call(BEARER, (b"transfer-encoding", b"chunked"))
+        _, moved = front.call(BEARER)
+        assert quota.running == 4
+        hung_up.lost()
+        failed.fail(CallLate("", False))
+        too_large.take(b"x" * 101)
+        moved.fail(Retired())
+        await turns()
+        assert quota.running == 1, "a call whose version was replaced goes on, and was admitted before"
+        moved.finish(answer())
+        hung_up.lost()
+        await turns()
+        assert quota.running == 0
+
+    run(scenario)
+
+
+def test_quotas_that_are_not_known_are_looked_up_once_and_the_call_goes_on() -> None:
+    async def scenario(front: Front) -> None:
+        front.quotas.clear()
+        _, call = front.call(BEARER)
+        assert front.store[KEY].pool.calls == []
+        await turns()
+        assert front.store[KEY].pool.calls == [call] and front.quotas == {"s": None}
 
     run(scenario)

@@ -76,3 +76,23 @@ def test_the_sum_is_what_was_spent_in_the_last_parts(events: list[tuple[int, int
         spent.append((int(now), amount))
         expected = sum(amount for at, amount in spent if int(now) - at <= PARTS)
         assert page[(slot + 1) % SLOTS].total(now) == expected
+
+
+def test_over_many_minutes_two_fronts_admit_what_is_allowed_and_at_most_five_per_cent_less() -> None:
+    """At three times the limit, by a clock of the test's: never more in any 60 seconds."""
+    limit, per_second, minutes = 600, 30, 6
+    fronts = sums()[:2]
+    admitted: list[float] = []
+    for step in range(minutes * 60 * per_second):
+        now = 1000.0 + step / per_second
+        for front in fronts:
+            if front.spend_one(now) <= limit:
+                admitted.append(now)
+            else:
+                front.add(-1, now)
+    for begin in range((minutes - 1) * 60 + 1):
+        inside = sum(1000.0 + begin <= at < 1060.0 + begin for at in admitted)
+        assert inside <= limit, begin
+    assert len(admitted) >= 0.95 * limit * minutes
+    first_minute = sum(at < 1060.0 for at in admitted)
+    assert first_minute == limit
