@@ -28,12 +28,9 @@ from supervisor.front.quotas.counter_page import CounterPage
 from supervisor.front.quotas.space_quota import SpaceQuota
 from supervisor.front.usage.usage_book import UsageBook
 from supervisor.function_limits import Limits
-<<<<<<< HEAD
+from supervisor.store import QuotasOfSpace
 from supervisor.store.credentials.credential_records import FoundCredential, Grant
 from supervisor.tenancy.token_format import minted, stored_digest
-=======
-from supervisor.store import QuotasOfSpace
->>>>>>> quotas
 from worker import wire
 
 TOKEN = "a-token-of-sixteen"
