@@ -88,7 +88,8 @@ def judged(said: str) -> None:
     assert "\nall steps hold\n" in said, said
     assert [promise for promise in HELD if f"\nholds: {promise}" not in said] == []
     ((exposure, systemd),) = re.findall(r"^security: (\S+ \w+) on systemd (\d+)", said, re.MULTILINE)
-    assert f"**{exposure}** (systemd {systemd}" in PAGE.read_text()
+    ((stated, versions),) = re.findall(r"\*\*(\S+ \w+)\*\* \(systemd ([^;]*);", PAGE.read_text())
+    assert stated == exposure and systemd in versions
 
 
 @pytest.mark.proof
