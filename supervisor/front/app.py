@@ -6,21 +6,26 @@ Every answer carries ``X-Call-Id``, ``X-Duration-Seconds`` and ``Server-Timing``
 from __future__ import annotations
 
 import asyncio
-import gc
-import itertools
 import logging
 import os
 import signal
 import socket
 import time
-from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from supervisor.bundles.bundle_store import BundleStore
 from supervisor.front import health
 from supervisor.front.following.answer_tail import AnswerTail
 from supervisor.front.following.subscriptions import Subscriptions
+from supervisor.front.front_parts import (
+    FrontParts,
+    bundles_of,
+    counts_of,
+    keep_for_good,
+    known_functions,
+    request_log_of,
+    retention_of,
+)
 from supervisor.front.functions.directory import Directory
 from supervisor.front.invoke import origins, page_access
 from supervisor.front.invoke.call_ids import CallIds
@@ -31,7 +36,6 @@ from supervisor.front.invoke.gateway import Gateway
 from supervisor.front.invoke.http_call import HttpCall
 from supervisor.front.lazy_api import LazyApi
 from supervisor.front.logs.log_deletion import LogSweeper
-from supervisor.front.logs.recorder import Recorder
 from supervisor.front.metering import Counters, Metering
 from supervisor.front.outcome import answers, cors, refusals
 from supervisor.front.outcome.reports import Reports
@@ -43,17 +47,14 @@ from supervisor.front.telemetry.metrics.scrape import Scrapes
 from supervisor.front.warden_control import WardenControl
 from supervisor.front.warden_link import WardenLink
 from supervisor.front_start import FrontStart
-from supervisor.link_records import MetricRow
-from supervisor.logs import Retention
 from supervisor.settings import front_settings
 from supervisor.settings.front_settings import FrontSettings
-from supervisor.store import Lookups, Sealer, errors_so_far, open_lookups
+from supervisor.store import Lookups, Sealer, open_lookups
 from supervisor.store.drivers import DATABASE_NAME
 from supervisor.store.ring.key_file import KEY_NAME, KeyFile
 
 if TYPE_CHECKING:
     from supervisor.front.telemetry.otlp_exporter import Exporter
-    from supervisor.front.telemetry.request_log import RequestLog
 
 log = logging.getLogger("cellblock.front")
 
@@ -93,37 +94,6 @@ class FrontConfig(NamedTuple):
         return self.settings.shared_store or f"sqlite:///{self.settings.front_dir / DATABASE_NAME}"
 
 
-@dataclass(eq=False, repr=False)
-class _Parts:
-    """The parts of a front that need the running event loop."""
-
-    warden: WardenLink
-    credentials: Credentials
-    directory: Directory
-    gateway: Gateway
-    recorder: Recorder
-    log_sweeper: LogSweeper
-    subscriptions: Subscriptions
-    api: LazyApi
-    lookups: Lookups
-    readiness: Readiness
-    scrapes: Scrapes
-    numbers: FrontNumbers
-    request_log: RequestLog | None
-    credential_watch: CredentialWatch | None
-    metering: Metering
-
-    def metric_rows(self) -> Iterable[MetricRow]:
-        """What ``/metrics`` shows of this front."""
-        self.gateway.ended_calls.report()  # what was answered is counted, whoever asks next
-        return itertools.chain(self.directory.call_metrics.rows(), self.numbers.rows())
-
-    def close(self) -> None:
-        """Close the store, for both of its users; blocks."""
-        self.lookups.close()
-        self.api.close()
-
-
 class Application:
     """One per front worker.  ``warden_socket`` is set after the worker's fork.
 
@@ -136,7 +106,7 @@ class Application:
     def __init__(self, config: FrontConfig) -> None:
         self._config = config
         self.settings = config.settings
-        self._parts: _Parts | None = None
+        self._parts: FrontParts | None = None
         self._reports: Reports | None = None
         self._exporter: Exporter | None = None
         self.warden_socket: socket.socket | None = None
@@ -194,7 +164,7 @@ class Application:
         """The settings that the warden told last."""
         return self.settings
 
-    def _start(self) -> _Parts:
+    def _start(self) -> FrontParts:
         """Make the link, the directory, the gateway and the API on the loop that runs."""
         config, settings = self._config, self._config.settings
         assert self.warden_socket is not None, "no link to the warden"
@@ -208,16 +178,11 @@ class Application:
         )
         warden = WardenLink(self.warden_socket, settings.queue_seconds, self._warden_lost)
         warden.on_changed["sealing"] = lambda space, name: sealer.refresh()
-        kept = _retention(settings)
+        kept = retention_of(settings)
         self._exporter = exporter = forwarding.exporter_of(settings)
         recorder = forwarding.recorder_of(settings.logs_dir, kept, exporter)
         self._reports = reports = forwarding.ForwardingReports(settings, recorder.take_reports, exporter)
-        bundles = BundleStore(
-            settings.front_dir / "bundles",
-            settings.bundle_max_bytes,
-            settings.bundle_max_entries,
-            pieces_of=lookups.pieces_of,
-        )
+        bundles = bundles_of(settings, lookups)
         directory = Directory(
             lookups, settings, warden, lambda template: control.runtime_of(template), bundles, recorder
         )
@@ -233,10 +198,10 @@ class Application:
         warden.on_changed["deleted"] = self._space_deleted
         credentials.on_wrong = api.note_refused
         answer_tail = AnswerTail(recorder)
-        request_log = _request_log_of(settings, credentials)
-        counts = _counts(recorder, exporter, request_log) | metering.counts()
+        request_log = request_log_of(settings, credentials)
+        counts = counts_of(recorder, exporter, request_log) | metering.counts()
         numbers = FrontNumbers(LoopLag(asyncio.get_running_loop()), counts)
-        parts = _Parts(
+        parts = FrontParts(
             warden,
             credentials,
             directory,
@@ -244,7 +209,7 @@ class Application:
                 directory, credentials, reports, self.call_ids, metering, answer_tail.beside, request_log
             ),
             recorder,
-            LogSweeper(settings.logs_dir, kept, lambda: _known(lookups)),
+            LogSweeper(settings.logs_dir, kept, lambda: known_functions(lookups)),
             subscriptions,
             api,
             lookups,
@@ -256,7 +221,7 @@ class Application:
             metering,
         )
         warden.on_metrics = parts.metric_rows
-        _keep_for_good()
+        keep_for_good()
         return parts
 
     def _watch_of(self, lookups: Lookups, credentials: Credentials) -> CredentialWatch | None:
@@ -357,49 +322,3 @@ class Application:
             await send(message)
 
         await parts.api(scope, receive, stamped)
-
-
-def _keep_for_good() -> None:
-    """Take the objects of the start, which stay, out of the collector's sight."""
-    # Without this each full collection walks all of them: tens of milliseconds in which no call moves.
-    gc.collect()
-    gc.freeze()
-    # A call makes a few dozen objects and drops them at once; by default the collector would look for cycles
-    # every ten calls.
-    gc.set_threshold(10_000, 20, 20)
-
-
-def _request_log_of(settings: FrontSettings, credentials: Credentials) -> RequestLog | None:
-    if settings.request_log == "off":
-        return None
-    # Imported here, for most servers have no use for it.
-    from supervisor.front.telemetry import request_log
-
-    return request_log.log_of(settings, credentials)
-
-
-def _counts(
-    recorder: Recorder, exporter: Exporter | None, request_log: RequestLog | None
-) -> dict[tuple[str, str], Callable[[], int]]:
-    """What ``/metrics`` counts besides calls, by metric and label."""
-    return {
-        ("cellblock_log_records_kept_total", ""): lambda: recorder.kept,
-        ("cellblock_log_records_dropped_total", "limit"): lambda: recorder.above_limits,
-        ("cellblock_log_records_dropped_total", "disk"): lambda: recorder.dropped,
-        ("cellblock_export_dropped_total", ""): lambda: exporter.dropped if exporter else 0,
-        ("cellblock_request_log_dropped_total", ""): lambda: request_log.dropped if request_log else 0,
-        ("cellblock_store_errors_total", ""): errors_so_far,
-    }
-
-
-def _retention(settings: FrontSettings) -> Retention:
-    return Retention(
-        settings.log_keep_seconds,
-        settings.log_function_max_bytes,
-        settings.log_total_max_bytes,
-        settings.log_reports_max_bytes,
-    )
-
-
-def _known(lookups: Lookups) -> set[tuple[str, str]]:
-    return {(space, name) for space, name, _ in lookups.options()}
