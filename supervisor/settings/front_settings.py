@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from supervisor.domains import Reach
-from supervisor.settings.declarations import Settings, SharedSettings, live_names
+from supervisor.settings.declarations import Settings, live_names
 from supervisor.settings.declared_bounds import NamedBound, bounds_of
+from supervisor.settings.shared_settings import SharedSettings
 
 
 @dataclass(frozen=True, kw_only=True)

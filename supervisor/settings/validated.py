@@ -26,13 +26,13 @@ from supervisor.function_limits import DEFAULT_CEILINGS
 from supervisor.function_options import Options
 from supervisor.near_names import hint
 from supervisor.settings.declarations import (
-    IS_LIVE,
     PREFIX,
     TOKEN_LEAST_CHARS,
     Settings,
     host_and_port_of,
     is_no_setting,
 )
+from supervisor.settings.shared_settings import IS_LIVE
 from supervisor.tenancy.quota_names import checked_limits
 
 _NAMES = tuple(each.name for each in fields(Settings))

@@ -19,7 +19,7 @@ from supervisor.datagrams import Link, discard, pair
 from supervisor.front_start import UNUSABLE, FrontStart
 from supervisor.function_limits import LAST_SECONDS
 from supervisor.join_messages import CONTROL, TO_WARDEN, Join
-from supervisor.settings.declarations import EMBEDDED_STORE
+from supervisor.settings.shared_settings import EMBEDDED_STORE
 from supervisor.warden.jail.private_root import system_root
 from supervisor.warden.launch.front_standby import FRONT_ENVIRONMENT, PROGRAM, FrontStandby
 from supervisor.warden.launch.launcher import Launch

@@ -22,7 +22,8 @@ from typing import IO
 from supervisor.cli.client.connection_config import ServerTarget
 from supervisor.cli.client.http_client import Client
 from supervisor.cli.command_errors import CommandFailure
-from supervisor.settings.declarations import EMBEDDED_STORE, PREFIX, Settings
+from supervisor.settings.declarations import PREFIX, Settings
+from supervisor.settings.shared_settings import EMBEDDED_STORE
 from supervisor.warden.audit import CAUTION, FAIL, PASS, AuditLine
 from supervisor.warden.cells import uid_pool
 from supervisor.warden.jail import id_maps

@@ -2,12 +2,11 @@
 
 Not here: invoking a function (``front.invoke``), and health (``front.health``).
 
-Reading order: ``gate`` (who enters), ``routes`` (a module a resource),
-``credentials`` (apps, keys and tokens), ``context`` (what all routes use),
-``deploys`` (what a deploy does), ``versions`` (labels, aliases and ``If-Match``), ``bundle_deletion``,
-``space_deletion``, ``streaming`` (answers of logs), ``schemas``, ``json_value`` (what is valid),
-``error_answers`` (the one shape of a refusal), ``option_words`` (what an option takes), ``openapi`` (the
-description and its page).
+Reading order: ``gate`` (who enters), ``routes`` (a module a resource), ``credentials`` (apps, keys and
+tokens), ``context`` (what all routes use), ``deploys`` (what a deploy does), ``versions`` (labels, aliases
+and ``If-Match``), ``bundle_deletion``, ``space_deletion``, ``streaming`` (answers of logs), ``schemas``,
+``value_schemas``, ``json_value`` (what is valid), ``error_answers`` (the one shape of a refusal),
+``option_words`` (what an option takes), ``openapi`` (the description and its page).
 """
 
 from __future__ import annotations

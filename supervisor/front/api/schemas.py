@@ -7,24 +7,22 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated, Any, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchema, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchema
 
 from supervisor.errors import shown
-from supervisor.front.api.json_value import HALF_A_PAIR, checked
+from supervisor.front.api.json_value import HALF_A_PAIR
 from supervisor.front.api.versions.version_names import VersionLabel
 from supervisor.front.api_control import DEFAULT_TEMPLATE, Standing, Status
 from supervisor.function_limits import Limits
 from supervisor.function_options import Options
-from supervisor.store import UNCHANGED, Alias, Allowed, SpaceValue, StoredFunction, Unchanged, Version
+from supervisor.store import Alias, StoredFunction, Version
 
-VALUE_MAX_BYTES = 64 * 1024
 ENV_MAX_ENTRIES = 100
 ENV_MAX_BYTES = 32 * 1024
 DESCRIPTION_MAX_CHARS = 4096
 PAGE_DEFAULT, PAGE_MAX = 100, 1000
 
 LABEL = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"
-VALUE_NAME = r"^[A-Za-z_][A-Za-z0-9_.-]{0,127}$"
 ENV_NAME = r"[A-Za-z_][A-Za-z0-9_]{0,127}"
 # The dynamic linker and the interpreter read these before our code runs.
 ENV_RESERVED = ("LD_", "CELLBLOCK_")
@@ -38,13 +36,8 @@ def _label(value: str) -> str:
     return value
 
 
-def _value_name(value: str) -> str:
-    if not re.fullmatch(VALUE_NAME.strip("^$"), value):
-        raise ValueError("use letters, digits and _ . -, at most 128, beginning with a letter or _")
-    return value
-
-
-def _unicode(value: str) -> str:
+def whole_unicode(value: str) -> str:
+    """Text without half a character; ValueError."""
     # JSON can hold half a surrogate pair; no database, environment or frame can.
     if any("\ud800" <= character <= "\udfff" for character in value):
         raise ValueError(HALF_A_PAIR)
@@ -55,7 +48,7 @@ def checked_text(value: str) -> str:
     """Text that every store can keep; ValueError."""
     if "\0" in value:
         raise ValueError("it has a NUL character in it")
-    return _unicode(value)
+    return whole_unicode(value)
 
 
 def checked_env(value: dict[str, str]) -> dict[str, str]:
@@ -80,10 +73,6 @@ def checked_env(value: dict[str, str]) -> dict[str, str]:
 
 
 Label = Annotated[str, AfterValidator(_label), WithJsonSchema({"type": "string", "pattern": LABEL})]
-ValueName = Annotated[
-    str, AfterValidator(_value_name), WithJsonSchema({"type": "string", "pattern": VALUE_NAME})
-]
-FUNCTIONS_MOST = 100  # of a list that says who gets a value
 # Strict readers of a schema know no other way to say that a NUL is refused.
 WITHOUT_NUL = r"^[^\u0000]*$"
 Description = Annotated[
@@ -116,11 +105,13 @@ SOURCE = "the code; required to create"
 LABELLED = "of the version that this makes, or of the active one if nothing changes; unique in the function"
 
 
-class _In(BaseModel):
+class In(BaseModel):
+    """The body of a request: a field that it does not have is refused."""
+
     model_config = ConfigDict(extra="forbid")
 
 
-class Source(_In):
+class Source(In):
     """The code of a function."""
 
     code: str = Field(
@@ -130,7 +121,7 @@ class Source(_In):
     )
 
 
-class FunctionCreate(_In):
+class FunctionCreate(In):
     """A function to create and deploy."""
 
     name: Label = Field(description="unique in the space")
@@ -142,7 +133,7 @@ class FunctionCreate(_In):
     label: VersionLabel | None = Field(None, description=LABELLED)
 
 
-class FunctionChange(_In):
+class FunctionChange(In):
     """A change of a function; what is absent or null stays, what is given replaces the whole field."""
 
     name: Label | None = Field(None, description="if given, the name in the path")
@@ -154,7 +145,7 @@ class FunctionChange(_In):
     label: VersionLabel | None = Field(None, description=LABELLED)
 
 
-class FunctionPatch(_In):
+class FunctionPatch(In):
     """A change of a function by JSON Merge Patch (RFC 7396): what is absent stays.
 
     Of ``options`` and ``env`` only the named members change, and null removes a member.
@@ -169,55 +160,12 @@ class FunctionPatch(_In):
     label: VersionLabel | None = Field(None, description=LABELLED)
 
 
-class Rollback(_In):
+class Rollback(In):
     """Which version to go back to."""
 
     version: int | None = Field(
         None, ge=1, le=(1 << 31) - 1, description="absent: the version before the active one"
     )
-
-
-class _ForFunctions(_In):
-    """Which functions get a value."""
-
-    functions: list[Label] | None = Field(
-        None,
-        max_length=FUNCTIONS_MOST,
-        description="the functions of the space that get it; null: all of them, []: none; if it is left out, "
-        "those that have it now",
-    )
-
-    @property
-    def allowed(self) -> Allowed | Unchanged:
-        """As the store takes it."""
-        if "functions" not in self.model_fields_set:
-            return UNCHANGED
-        return None if self.functions is None else tuple(dict.fromkeys(self.functions))
-
-
-class SecretIn(_ForFunctions):
-    """A secret's value; it is never shown again."""
-
-    value: str = Field(description=f"at most {VALUE_MAX_BYTES} bytes in UTF-8")
-
-    @field_validator("value")
-    @classmethod
-    def _short(cls, value: str) -> str:
-        size = len(_unicode(value).encode())
-        if size > VALUE_MAX_BYTES:
-            raise ValueError(f"it is {size} bytes; at most {VALUE_MAX_BYTES}")
-        return value
-
-
-class VariableIn(_ForFunctions):
-    """A variable's value."""
-
-    value: Any = Field(description=f"any JSON, at most {VALUE_MAX_BYTES} bytes")
-
-    @field_validator("value")
-    @classmethod
-    def _carriable(cls, value: Any) -> Any:
-        return checked(value, VALUE_MAX_BYTES)
 
 
 class Metrics(BaseModel):
@@ -348,55 +296,6 @@ class VersionList(BaseModel):
 
     data: list[VersionOut]
     paging: Paging
-
-
-FUNCTIONS = Field(None, description="the functions that get it; null: all of the space")
-
-
-def _listed(value: SpaceValue) -> list[str] | None:
-    return None if value.functions is None else list(value.functions)
-
-
-class SecretOut(BaseModel):
-    """That a secret exists; never what it is."""
-
-    name: str
-    updated_at: str
-    functions: list[str] | None = FUNCTIONS
-
-    @classmethod
-    def of(cls, value: SpaceValue) -> Self:
-        """From the store's record."""
-        return cls(name=value.name, updated_at=stamp(value.updated_at), functions=_listed(value))
-
-
-class VariableOut(BaseModel):
-    """A variable."""
-
-    name: str
-    value: Any
-    updated_at: str
-    functions: list[str] | None = FUNCTIONS
-
-    @classmethod
-    def of(cls, value: SpaceValue) -> Self:
-        """From the store's record."""
-        shown = {"name": value.name, "value": value.value, "updated_at": stamp(value.updated_at)}
-        return cls(**shown, functions=_listed(value))
-
-
-class SecretList(BaseModel):
-    """Every secret of a space, by name."""
-
-    data: list[SecretOut]
-    paging: Paging = Paging()
-
-
-class VariableList(BaseModel):
-    """Every variable of a space, by name."""
-
-    data: list[VariableOut]
-    paging: Paging = Paging()
 
 
 def stamp(moment: datetime) -> str:

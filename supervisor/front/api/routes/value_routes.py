@@ -8,7 +8,7 @@ from fastapi import APIRouter, Path, Response
 
 from supervisor.front.api.context import Acting, Context, Given
 from supervisor.front.api.routes.function_routes import SpaceIn
-from supervisor.front.api.schemas import (
+from supervisor.front.api.value_schemas import (
     SecretIn,
     SecretList,
     SecretOut,
