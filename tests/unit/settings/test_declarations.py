@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from supervisor.errors import ConfigurationError
 from supervisor.function_limits import DEFAULT_CEILINGS
-from supervisor.settings import declarations as module
+from supervisor.settings import shared_settings as module
 from supervisor.settings.declarations import Settings
 from supervisor.settings.plain_sources import NotPlain, load, plain
 from supervisor.settings.validated import Given, validated
