@@ -225,6 +225,17 @@ def test_who_follows_a_log_with_a_key_that_is_revoked_is_sent_away(running: Serv
     assert httpx.get(where, headers=headers).status_code in REFUSED
 
 
+def test_who_follows_a_log_is_sent_away_when_the_key_expires(running: Server) -> None:
+    until = time.time() + 3
+    one = made(running, "log.read", expires_at=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(until)))
+    where = f"{running.url}/spaces/{SPACE}/functions/says/logs?follow=true"
+    headers = {"Authorization": f"Bearer {one['key']}", "Accept": "text/event-stream"}
+    with httpx.stream("GET", where, headers=headers, timeout=60) as answer:
+        assert answer.status_code == 200
+        assert any("event: end" in line for line in answer.iter_lines())
+    assert time.time() >= int(until)
+
+
 def test_a_key_is_refused_from_its_expiry_on(running: Server) -> None:
     until = time.time() + 3
     stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(until))

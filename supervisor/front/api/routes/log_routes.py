@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Annotated, Any, Literal
+import time
+from typing import Annotated, Any, Literal, cast
 
 from fastapi import APIRouter, Header, Request, Response
 from fastapi import Query as InQuery
@@ -17,11 +18,13 @@ from supervisor.front.api.versions.called_versions import called_version
 from supervisor.front.following.follower_thread import FollowRequest
 from supervisor.front.following.log_formats import FORMATS, MEDIA_TYPES, Form
 from supervisor.front.following.log_pages import Pages
+from supervisor.front.following.subscriptions import Subscription
 from supervisor.logs import Cursor, Level, Query, Stream, moment
 from supervisor.logs.moment import MOMENT_MAX_CHARS
 from supervisor.logs.reading.cursor import CURSOR_MAX_CHARS
 from supervisor.logs.reading.query import LIMIT_MAX, Q_MAX_CHARS
 from supervisor.logs.record_encoding import ORIGIN_MAX_CHARS
+from supervisor.tenancy.principal import Principal
 
 # The records of a query without since, cursor and tail: a screen or two.
 TAIL_DEFAULT = 100
@@ -175,6 +178,7 @@ async def _answer(
         is_over = since is not None and since <= moment("0s")
         plain = dataclasses.replace(query, tail=None, since=None if is_over else since)
         subscription = context.subscriptions.open(FollowRequest(space, name, plain, form), cursor, since)
+        _end_with_its_credential(context, request, subscription)
         return streaming.of_subscription(form, context.subscriptions, subscription, history)
     if query.tail is not None:
         return streaming.of_tail(form, await context.reads.tail(space, name, query))
@@ -184,6 +188,16 @@ async def _answer(
     except BaseException:
         pages.close()
         raise
+
+
+def _end_with_its_credential(context: Context, request: Request, subscription: Subscription) -> None:
+    """End a subscription when its credential expires, or now if that was taken back since the gate."""
+    principal = cast(Principal, request.state.principal)
+    if principal.expires_at is not None:
+        subscription.until = time.monotonic() + principal.expires_at - time.time()
+    # It is told to those that are open (``Subscriptions.end_space``); this one was not until now.
+    if context.credentials.principal(request.headers["authorization"].encode("latin-1")) is None:
+        subscription.end("draining")
 
 
 def _checked(request: Request, asked: LogQuery, resumed: str | None) -> tuple[Query, str | None]:
