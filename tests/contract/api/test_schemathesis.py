@@ -47,7 +47,7 @@ def tried(
 @pytest.mark.timeout(300)
 @pytest.mark.promise("S192")
 def test_the_server_answers_as_its_description_says(make_server: MakeServer, tmp_path: Path) -> None:
-    """Slow for its 1,900 requests: each odd value of each parameter of 33 operations, and sequences."""
+    """Slow for its 1,900 requests: each odd value of each parameter of 38 operations, and sequences."""
     done = tried(make_server, tmp_path, EXAMPLES_A_FEW, DEADLINE_SECONDS)
     assert done.returncode == 0, done.stdout
 

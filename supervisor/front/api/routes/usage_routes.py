@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, date, datetime, timedelta
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
-from pydantic import BaseModel, Field, WithJsonSchema
+from pydantic import BaseModel, BeforeValidator, Field, WithJsonSchema
 
 from supervisor.errors import PlatformError
 from supervisor.front.api.context import Context, Given
@@ -24,8 +25,17 @@ _NAME = LABEL.strip("^$")
 USAGE_CURSOR = rf"^after\.[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}\.{_NAME}\.({_NAME}|\*)$"
 CLOSED_CURSOR = r"^before\.[0-9A-Z]{26}$"
 
-FromIn = Annotated[date | None, Query(alias="from", description="the first day, UTC; else 31 days are shown")]
-ToIn = Annotated[date | None, Query(description="the last day, UTC; else today")]
+
+def _day(value: object) -> object:
+    # A number would be a date, too: pydantic takes it for seconds.
+    if isinstance(value, str) and re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", value) is None:
+        raise ValueError("it takes a date, YYYY-MM-DD")
+    return value
+
+
+Day = Annotated[date, BeforeValidator(_day), WithJsonSchema({"type": "string", "format": "date"})]
+FromIn = Annotated[Day | None, Query(alias="from", description="the first day, UTC; else 31 days are shown")]
+ToIn = Annotated[Day | None, Query(description="the last day, UTC; else today")]
 FunctionIn = Annotated[Label | None, Query(description="only this function")]
 UsageCursorIn = Annotated[
     Annotated[str, WithJsonSchema({"type": "string", "pattern": USAGE_CURSOR})] | None,
