@@ -189,7 +189,8 @@ class SharedSettings:
         ge=1,
         le=10_000,
         is_live=True,
-        description="versions kept of each function, the newest, and however old the active one and those that aliases name",
+        description="versions kept of each function, the newest, and however old the active one and those "
+        "that aliases name",
     )
     log_level: Literal["debug", "info", "warning", "error"] = _setting(
         "info", is_live=True, description="the server's own log"
