@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
+from inspect import cleandoc
 from typing import Any
 
 import typer
@@ -174,8 +175,10 @@ app.command("deploy", rich_help_panel=_DEPLOYED)(deploy)
 app.command("invoke", rich_help_panel=_DEPLOYED)(invoke)
 app.command("logs", rich_help_panel=_DEPLOYED)(logs)
 app.add_typer(function_commands.app, name="functions", rich_help_panel=_DEPLOYED)
-app.command("versions", rich_help_panel=_DEPLOYED)(version_commands.versions)
-app.command("rollback", rich_help_panel=_DEPLOYED)(version_commands.rollback)
+# They are there below ``functions``, too.
+for _command in (version_commands.versions, version_commands.rollback):
+    _help = cleandoc(_command.__doc__ or "").replace("cellblock functions ", "cellblock ")
+    app.command(_command.__name__, help=_help, rich_help_panel=_DEPLOYED)(_command)
 app.add_typer(alias_commands.app, name="aliases", rich_help_panel=_DEPLOYED)
 app.command("code", rich_help_panel=_DEPLOYED)(function_commands.code)
 app.add_typer(value_commands.secrets, name="secrets", rich_help_panel=_SPACE)

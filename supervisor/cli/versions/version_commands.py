@@ -26,11 +26,9 @@ def versions(
 ) -> None:
     """List a function's versions; the active one is marked.
 
-    ``cellblock versions`` is the same command.
-
     Examples:
 
-      cellblock versions hello
+      cellblock functions versions hello
     """
     client = connect(url, token, space)
     found = all_pages(client, client.in_space("functions", name, "versions"))
@@ -71,14 +69,14 @@ def rollback(
     url: Url = None,
     token: Token = None,
 ) -> None:
-    """Make an earlier version of a function the active one again.  Aliases go on calling what they call.
+    """Make an earlier version of a function the active one again.
 
-    ``cellblock rollback`` is the same command.
+    Aliases go on calling what they call.
 
     Examples:
 
-      cellblock rollback hello
-      cellblock rollback hello 3 --if-version 5
+      cellblock functions rollback hello
+      cellblock functions rollback hello 3 --if-version 5
     """
     client = connect(url, token, space)
     wanted = {} if version is None else {"version": version}

@@ -194,7 +194,6 @@ def test_what_is_no_label_is_refused(api, hello, label):
 # ---- aliases ---------------------------------------------------------------------------------------
 
 
-@pytest.mark.promise("S242")
 def test_an_alias_is_set_shown_listed_and_deleted_and_every_front_is_told(api, hello):
     api("PUT", HELLO, source(OTHER_CODE))
     told = len(api.control.told)

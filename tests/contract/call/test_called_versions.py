@@ -164,7 +164,7 @@ def test_a_version_waits_for_no_place_of_another_one(server: Server, deploy: Dep
     caller.close()  # ends the call
 
 
-@pytest.mark.promise("T97")
+@pytest.mark.promise("S242")
 def test_a_stranger_calls_public_versions_by_alias_and_nothing_by_number(
     server: Server, deploy: Deploy, anyone: httpx.Client
 ) -> None:

@@ -11,6 +11,7 @@ import re
 from typing import Annotated
 
 from fastapi import Depends, Header, Request
+from pydantic import WithJsonSchema
 
 from supervisor.errors import PlatformError, shown
 from supervisor.store import Alias, StoredFunction, Version
@@ -113,11 +114,11 @@ def _if_match(
     request: Request,
     if_match: Annotated[
         str | None,
+        WithJsonSchema({"type": "string", "pattern": PATTERN}),  # a header is never null
         Header(
             alias="If-Match",
             description="make the change only if this is the ETag of what is there, or one of several; else "
             "412 with the present one.  *: if anything is there",
-            json_schema_extra={"pattern": PATTERN},
         ),
     ] = None,
 ) -> Precondition:

@@ -31,7 +31,6 @@ def put(store: Store, name: str, version: int, canary: int | None = None, share:
     return made
 
 
-@pytest.mark.promise("S242")
 def test_an_alias_is_kept_as_it_was_set_and_read_by_the_fronts(store, lookups):
     three(store)
     made = put(store, "prod", 1, 3, 1234)
@@ -54,7 +53,6 @@ def test_an_alias_is_kept_as_it_was_set_and_read_by_the_fronts(store, lookups):
     assert refusal(lambda: store.aliases.of("demo", "no-such")).status == 404
 
 
-@pytest.mark.promise("S237")
 def test_versions_that_an_alias_names_outlive_all_that_deletes_old_ones(store, url):
     three(store)
     put(store, "prod", 1, 2, 1)
@@ -92,7 +90,6 @@ def test_what_an_alias_cannot_name_is_refused_and_leaves_everything_as_it_was(st
     assert store.aliases.of(*SHOP)[1] == (before,)
 
 
-@pytest.mark.promise("S240")
 def test_of_two_conditional_changes_at_once_one_is_made(opened):
     """Both have seen the same state; each looks at it again in its own transaction."""
     store = opened()
@@ -116,7 +113,6 @@ def test_of_two_conditional_changes_at_once_one_is_made(opened):
     ]  # fmt: skip
 
 
-@pytest.mark.promise("S241")
 def test_a_label_is_of_one_version_of_a_function_at_a_time(opened, url):
     store, other = opened(), opened()
     three(store)
