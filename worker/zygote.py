@@ -139,6 +139,7 @@ def main() -> None:
         vars(sys.modules["__main__"]).pop(name, None)
     # From 3.13 Python shows the text of our command as the source of any "<string>", an author's too.
     linecache.clearcache()
+    getattr(linecache, "_interactive_cache", {}).clear()  # where later releases of 3.13 keep it
     # Here and not in each cell, which would have to copy the pages.
     interpreter_hooks.install()
     # The interpreter specialises our code in its first runs: here once, instead of in each cell.

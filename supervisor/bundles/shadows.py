@@ -1,6 +1,7 @@
 """Warnings about a bundle whose modules hide others, or are hidden by them; it is deployed all the same.
 
-The names of the standard library are those of the function's Python, as far as the server's knows them.
+The names of the standard library are those of the function's Python, as far as the server's knows them; GONE
+has what the server's own may lack.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ GONE = {
         "nntplib", "ossaudiodev", "pipes", "sndhdr", "spwd", "sunau", "telnetlib", "uu", "xdrlib",
     )),
 }  # fmt: skip
+ONCE = frozenset().union(*GONE.values())
 SHOWN_MOST = 20
 
 
@@ -33,7 +35,7 @@ def warnings_of(folder: Path, runtime: str) -> tuple[str, ...]:
     gone: frozenset[str] = frozenset()
     if minor.isdecimal():
         gone = gone.union(*(names for since, names in GONE.items() if int(minor) >= since))
-    names = sorted(modules_of(folder) & ({*sys.stdlib_module_names, "function"} - gone))
+    names = sorted(modules_of(folder) & ({*sys.stdlib_module_names, *ONCE, "function"} - gone))
     found = [_warning(name, _file_of(folder, name)) for name in names]
     if len(found) > SHOWN_MOST:
         found[SHOWN_MOST:] = [f"{len(found) - SHOWN_MOST} more modules have names of the standard library's"]

@@ -76,10 +76,10 @@ def test_who_waits_for_a_module_is_told_once_and_imports_of_others_go_on() -> No
     code = """
 import sys
 found = []
-for name in ("wave", "sndhdr", "no_such_module"):
+for name in ("wave", "netrc", "no_such_module"):
     once_imported(name, lambda module: found.append(module.__name__))
 import wave
-import chunk, wave
+import colorsys, wave
 try:
     import no_such_module
 except ModuleNotFoundError as error:
