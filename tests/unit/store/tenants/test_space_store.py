@@ -134,7 +134,8 @@ def test_only_bundles_that_nobody_else_names_go_with_a_space(store: Store, url: 
     store.create_function("demo", "own", SECOND, needs_bundle=True)
     store.create_function("other", "shared", FIRST, needs_bundle=True)
     store.spaces.begin_delete("demo")
-    assert store.spaces.delete_bundles() == (SECOND.digest,)
+    assert store.spaces.marked_bundles() == (SECOND.digest,)
+    store.spaces.delete_bundles([SECOND.digest, FIRST.digest])
     assert executed(url, "SELECT count(*) FROM bundles") == 2
     assert executed(url, "SELECT count(*) FROM bundle_pieces") == 2
 
@@ -143,7 +144,7 @@ def test_a_deploy_whose_bundle_went_with_another_space_is_told_to_put_it_again(s
     put_bundle(store, FIRST.digest)
     store.create_function("demo", "hello", FIRST)
     store.spaces.begin_delete("demo")
-    store.spaces.delete_bundles()
+    store.spaces.delete_bundles([FIRST.digest])
     with pytest.raises(StaleWriteError):
         store.create_function("other", "hello", FIRST, needs_bundle=True)
     put_bundle(store, FIRST.digest)
