@@ -183,7 +183,7 @@ class BundleStore:
         return tuple(removed)
 
     def remove(self, digests: Iterable[str]) -> None:
-        """Remove bundles that the store has no longer, however lately they were touched; OSError."""
+        """Remove bundles from the disk, however lately they were touched; OSError."""
         for digest in digests:
             trash = self.root / f"{_REMOVED}{secrets.token_hex(8)}"
             with self._locked():

@@ -29,7 +29,8 @@ from supervisor.cli.exits import ended
 from supervisor.cli.metering.quota_commands import quotas
 from supervisor.cli.metering.usage_command import usage as usage_of_space
 from supervisor.cli.parameters import BEFORE, Json, Url, before_the_command, target
-from supervisor.cli.tenants import credential_commands
+from supervisor.cli.tenants import credential_commands, space_commands
+from supervisor.cli.tenants.audit_command import audit
 from supervisor.cli.tenants.login_commands import login, logout, whoami
 from supervisor.cli.values import rotation_command, value_commands
 from supervisor.cli.versions import alias_commands, version_commands
@@ -191,6 +192,8 @@ app.command("whoami", rich_help_panel=_WHO)(whoami)
 app.add_typer(credential_commands.apps, name="apps", rich_help_panel=_WHO)
 app.add_typer(credential_commands.keys, name="keys", rich_help_panel=_WHO)
 credential_commands.keys.command("rotate")(rotation_command.rotate)
+app.add_typer(space_commands.app, name="spaces", rich_help_panel=_TENANTS)
+app.command("audit", rich_help_panel=_TENANTS)(audit)
 
 
 @app.command("version", rich_help_panel=_SERVER)

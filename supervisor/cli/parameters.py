@@ -9,6 +9,7 @@ import typer
 
 from supervisor.cli.client.connection_config import config_path, read_config, resolve_target
 from supervisor.cli.client.stored_logins import logins_path, read_logins
+from supervisor.cli.tenants.space_names import complete_space
 
 if TYPE_CHECKING:
     from supervisor.cli.client.connection_config import ServerTarget
@@ -55,6 +56,7 @@ Space = Annotated[
         metavar="SPACE",
         rich_help_panel=_SERVER_PANEL,
         callback=_or_before,
+        autocompletion=complete_space,
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.", callback=_or_before)]

@@ -172,8 +172,8 @@ class SharedSettings:
         ge=1,
         le=10_000,
         is_live=True,
-        description="versions kept of each function, the newest, and however old the active one and those that "
-        "aliases name",
+        description="versions kept of each function, the newest, and however old the active one and "
+        "those that aliases name",
     )
     space_quotas: dict[str, int] = setting(
         make=dict,

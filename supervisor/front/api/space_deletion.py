@@ -87,7 +87,10 @@ class SpaceDeletion:
             # Another front may have ended it, and a new space of this name may have logs.
             if space in self._store.spaces.deleting():
                 delete_space(self._logs_dir, space)
-                self._bundles.remove(self._store.spaces.delete_bundles())
+                # On disk first: the store says what is left to do, and gives a bundle back that is needed.
+                marked = self._store.spaces.marked_bundles()
+                self._bundles.remove(marked)
+                self._store.spaces.delete_bundles(marked)
                 delete_space(self._logs_dir, space)  # what was just being written at the first time
                 self._mark.touch(0o600)
                 self._store.spaces.end_delete(space)

@@ -2,6 +2,8 @@
 
 Not here: what a tenant may do (``supervisor.tenancy``), and functions and values themselves.
 
-Reading order: ``audit_queries``; ``quota_queries``, ``quota_store`` (a transaction each), ``counter_rows``;
-``usage_queries`` and ``usage_store``, ``usage_batch`` (what fronts add), ``plain_writes`` (how).
+Reading order: ``space_queries`` (what every change in a space asks first), ``space_store``,
+``audit_queries`` (the line of every change), ``audit_store``; ``quota_queries``, ``quota_store``,
+``counter_rows``; ``usage_queries`` and ``usage_store``, ``usage_batch`` (what fronts add), ``plain_writes``
+(how).
 """

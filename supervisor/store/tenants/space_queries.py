@@ -14,6 +14,7 @@ import sqlalchemy as sa
 
 from supervisor.errors import PlatformError, shown
 from supervisor.near_names import COMPARED_MOST, hint
+from supervisor.store.code import bundle_queries
 from supervisor.store.credentials import credential_rows
 from supervisor.store.records import Actor, Page, SpaceRecord
 from supervisor.store.schema import bundles, functions, metadata, spaces, versions
@@ -177,15 +178,23 @@ def deleting(connection: sa.Connection) -> tuple[str, ...]:
     return tuple(connection.execute(query).scalars())
 
 
-def delete_bundles(connection: sa.Connection) -> tuple[tuple[str, str], ...]:
-    """Delete the rows of the bundles that ``begin_delete`` marked; digest and upload of each."""
-    marked = sa.select(bundles.c.digest, bundles.c.upload).where(
-        bundles.c.used_at == NEVER_AGAIN, bundles.c.digest.not_in(sa.select(versions.c.digest))
-    )
-    found = tuple((row.digest, row.upload) for row in connection.execute(marked))
-    for digest, _ in found:
+def marked_bundles(connection: sa.Connection) -> tuple[str, ...]:
+    """The digests of the bundles that ``begin_delete`` marked, and that no version names since."""
+    found = sa.select(bundles.c.digest).where(_is_marked()).order_by(bundles.c.digest)
+    return tuple(connection.execute(found).scalars())
+
+
+def delete_bundle(connection: sa.Connection, digest: str) -> None:
+    """Delete a bundle with its pieces, if it is still marked."""
+    wanted = sa.select(bundles.c.upload).where(_is_marked(), bundles.c.digest == digest)
+    upload = connection.execute(wanted).scalar_one_or_none()
+    if upload is not None:
         connection.execute(bundles.delete().where(bundles.c.digest == digest))
-    return found
+        bundle_queries.delete_pieces(connection, upload)
+
+
+def _is_marked() -> sa.ColumnElement[bool]:
+    return (bundles.c.used_at == NEVER_AGAIN) & bundles.c.digest.not_in(sa.select(versions.c.digest))
 
 
 def end_delete(connection: sa.Connection, name: str) -> None:

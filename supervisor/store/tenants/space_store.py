@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -10,7 +10,6 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import exc
 
-from supervisor.store.code import bundle_queries
 from supervisor.store.database import Database
 from supervisor.store.records import Actor, Page, SpaceRecord
 from supervisor.store.tenants import audit_queries, quota_queries, space_queries
@@ -91,12 +90,14 @@ class SpaceStore:
         """The spaces whose delete has begun and not ended."""
         return self._db.read(space_queries.deleting)
 
-    def delete_bundles(self) -> tuple[str, ...]:
-        """Delete the bundles of deleted spaces that no version names; their digests."""
-        found = self._db.write(space_queries.delete_bundles)
-        for _, upload in found:  # a transaction each, because one may have gigabytes
-            self._db.write(partial(bundle_queries.delete_pieces, upload=upload))
-        return tuple(digest for digest, _ in found)
+    def marked_bundles(self) -> tuple[str, ...]:
+        """The digests of the bundles of deleted spaces that no version names."""
+        return self._db.read(space_queries.marked_bundles)
+
+    def delete_bundles(self, digests: Iterable[str]) -> None:
+        """Delete those of them that a deploy has not taken meanwhile."""
+        for digest in digests:  # a transaction each, because one may have many mebibytes
+            self._db.write(partial(space_queries.delete_bundle, digest=digest))
 
     def end_delete(self, name: str) -> None:
         """Free the name of a space: nothing of it is left."""
