@@ -153,7 +153,6 @@ HELD_BY: dict[str, dict[str, str]] = {
         "credentials/key_queries.py": "unit/store/credentials/test_credential_store.py",
         "aliases/alias_queries.py": "unit/store/aliases/test_alias_store.py",
         "aliases/label_queries.py": "unit/store/aliases/test_alias_store.py",
-        "tenants/audit_queries.py": "unit/store/test_store.py",
         "tenants/counter_rows.py": "unit/store/tenants/test_quota_queries.py",
         "tenants/plain_writes.py": "unit/store/tenants/test_usage_batch.py",
         "tenants/quota_store.py": "unit/store/tenants/test_quota_queries.py",
