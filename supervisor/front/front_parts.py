@@ -84,6 +84,7 @@ def keep_for_good() -> None:
 
 
 def request_log_of(settings: FrontSettings, credentials: Credentials) -> RequestLog | None:
+    """The request log of the settings; None where it is off."""
     if settings.request_log == "off":
         return None
     # Imported here, for most servers have no use for it.
@@ -107,6 +108,7 @@ def counts_of(
 
 
 def retention_of(settings: FrontSettings) -> Retention:
+    """How long and how much of functions' logs is kept."""
     return Retention(
         settings.log_keep_seconds,
         settings.log_function_max_bytes,
@@ -116,4 +118,5 @@ def retention_of(settings: FrontSettings) -> Retention:
 
 
 def known_functions(lookups: Lookups) -> set[tuple[str, str]]:
+    """The functions that there are; blocks."""
     return {(space, name) for space, name, _ in lookups.options()}
