@@ -11,6 +11,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from supervisor import datagrams
 from supervisor.signals import how_ended
 from supervisor.warden import processes
 from supervisor.warden.cells import held_cell
@@ -34,6 +35,7 @@ KEYS = (("one", "f", 1), ("one", "f", 2), ("two", "f", 1))
 MODES = ("serve", "serve", "keep", "check")
 # Above the lines that run in any end; whatever is not reached is an end without an error.
 LINES = 260
+PATIENT_S = 60.0
 
 Host = Callable[..., None]
 
@@ -47,7 +49,10 @@ def confinement(tmp_path_factory: pytest.TempPathFactory) -> Confinement:
 def on_a_host(confinement: Confinement) -> Iterator[Host]:
     """``on_a_host(scenario)`` runs it with a new one; all is closed afterwards, unless it has errors."""
     logging.getLogger("cellblock").setLevel(logging.CRITICAL)  # each injected error has a traceback
-    with dead_process() as pidfd:
+    with dead_process() as pidfd, pytest.MonkeyPatch.context() as patch:
+        # A link that was read for 5 ms rests for as long, by the machine's clock.  Where others take the
+        # processor one message takes that long, and a host that is played has heard nothing in its turns.
+        patch.setattr(datagrams, "TURN_SECONDS", PATIENT_S)
 
         def run(
             scenario: Callable[[ScriptedHost], Coroutine[Any, Any, None]], has_errors: bool = False
