@@ -2,11 +2,12 @@
 
 1. One transaction deletes its rows and marks it: from then on it is not there, and its name is taken.
 2. Every front forgets its functions, values and logs, and kills its instances.
-3. Its bundles and logs are removed.  One process does so at a time: the lock.
+3. Its bundles and logs are removed.
 4. Its name is free, and the store's file is rewritten, so that no byte of a deleted row is left.
 
-A step may be done twice.  After a death the mark of step 1, or the file of step 4, says that there is more to
-do; every front looks at its start and now and then (``finish_all``).
+One front at a time does steps 2 to 4: the lock.  A step may be done twice.  After a death the mark of step 1,
+or the file of step 4, says that there is more to do; every front looks at its start and now and then
+(``finish_all``).
 """
 
 from __future__ import annotations
@@ -16,8 +17,8 @@ import fcntl
 import logging
 import os
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 from starlette.concurrency import run_in_threadpool
@@ -32,7 +33,7 @@ from supervisor.store.store import Store
 # Killed instances end within milliseconds; after this long they are the warden's alone.
 INSTANCES_GONE_S = 5.0
 LOOK_EVERY_S = 0.02
-LOCK_WAIT_S = 30.0  # its holder rewrites the store, at most
+LOCK_WAIT_S = 30.0  # its holder waits for fronts and instances, and rewrites the store
 LOCK_NAME = "spaces.lock"
 SHRED_NAME = "spaces.shred"  # the file that says: the store is still to be rewritten
 
@@ -59,15 +60,21 @@ class SpaceDeletion:
             for space in await run_in_threadpool(self._store.spaces.deleting):
                 await self._go_on(space, ())
             if self._mark.exists():
-                await run_in_threadpool(self._shred)
+                async with self._alone():
+                    await run_in_threadpool(self._shred)
         except (OSError, PlatformError) as error:
             log.warning("cannot finish the delete of a space: %s; it is tried again", error)
 
     async def _go_on(self, space: str, functions: Sequence[str]) -> bool:
+        """Steps 2 to 4."""
         try:
-            await self._control.changed("deleted", space)
-            await self._instances_gone(space, functions)
-            return await run_in_threadpool(self._remove, space)
+            async with self._alone():
+                # Another front may have ended it meanwhile, and a new space may have this name.
+                if space not in await run_in_threadpool(self._store.spaces.deleting):
+                    return True
+                await self._control.changed("deleted", space)
+                await self._instances_gone(space, functions)
+                return await run_in_threadpool(self._remove, space)
         except (OSError, PlatformError) as error:
             log.warning("cannot delete all of space %s yet: %s; it is tried again", space, error)
             return False
@@ -83,44 +90,48 @@ class SpaceDeletion:
 
     def _remove(self, space: str) -> bool:
         """Steps 3 and 4; blocks."""
-        with self._locked():
-            # Another front may have ended it, and a new space of this name may have logs.
-            if space in self._store.spaces.deleting():
-                delete_space(self._logs_dir, space)
-                # On disk first: the store says what is left to do, and gives a bundle back that is needed.
-                marked = self._store.spaces.marked_bundles()
-                self._bundles.remove(marked)
-                self._store.spaces.delete_bundles(marked)
-                delete_space(self._logs_dir, space)  # what was just being written at the first time
-                self._mark.touch(0o600)
-                self._store.spaces.end_delete(space)
+        delete_space(self._logs_dir, space)
+        # On disk first: the store says what is left to do, and gives a bundle back that is needed.
+        marked = self._store.spaces.marked_bundles()
+        self._bundles.remove(marked)
+        self._store.spaces.delete_bundles(marked)
+        delete_space(self._logs_dir, space)  # what was just being written at the first time
+        self._mark.touch(0o600)
+        self._store.spaces.end_delete(space)
         return self._shred()
 
     def _shred(self) -> bool:
-        with self._locked():
-            is_done = self._store.spaces.shred()
-            if is_done:
-                self._mark.unlink(missing_ok=True)
-            return is_done
+        is_done = self._store.spaces.shred()
+        if is_done:
+            self._mark.unlink(missing_ok=True)
+        return is_done
 
     @property
     def _mark(self) -> Path:
         return self._logs_dir.with_name(SHRED_NAME)
 
-    @contextmanager
-    def _locked(self) -> Iterator[None]:
-        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
-        lock = os.open(self._logs_dir.with_name(LOCK_NAME), flags, 0o600)
+    @asynccontextmanager
+    async def _alone(self) -> AsyncIterator[None]:
+        """No other front is at it; a front that dies lets go.  OSError, PlatformError."""
+        lock = await run_in_threadpool(self._lock)
         try:
-            deadline = time.monotonic() + LOCK_WAIT_S
-            while True:
-                try:
-                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    break
-                except BlockingIOError:
-                    if time.monotonic() > deadline:
-                        raise PlatformError(503, "another front deletes a space") from None
-                    time.sleep(LOOK_EVERY_S)
             yield
         finally:
             os.close(lock)
+
+    def _lock(self) -> int:
+        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+        lock = os.open(self._logs_dir.with_name(LOCK_NAME), flags, 0o600)
+        deadline = time.monotonic() + LOCK_WAIT_S
+        try:
+            while True:
+                try:
+                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    return lock
+                except BlockingIOError:
+                    if time.monotonic() > deadline:
+                        raise PlatformError(503, "another delete goes on") from None
+                    time.sleep(LOOK_EVERY_S)
+        except BaseException:
+            os.close(lock)
+            raise
