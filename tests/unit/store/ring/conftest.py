@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -20,15 +20,19 @@ def key_path(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def front(url: str, key_path: Path) -> Callable[[], Store]:
+def front(url: str, key_path: Path) -> Iterator[Callable[[], Store]]:
     """Opens the store with the ring that is on disk, as another front would."""
     migrate(url)
+    made: list[Store] = []
 
     def open_one() -> Store:
         file = KeyFile(key_path)
-        return open_store(url, Sealer(file.load_or_create(), file.newer))
+        made.append(open_store(url, Sealer(file.load_or_create(), file.newer)))
+        return made[-1]
 
-    return open_one
+    yield open_one
+    for store in made:
+        store.close()
 
 
 @pytest.fixture

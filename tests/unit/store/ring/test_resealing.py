@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+from contextlib import closing
+
 import sqlalchemy as sa
 
 from supervisor.store import Actor, Lookups, Sealer, database, open_lookups
+from supervisor.store.drivers import driver_of
+from supervisor.store.plain_reads import PlainReader
 from supervisor.store.ring import resealing
 from supervisor.store.ring.key_file import load_key, replace_key
 from tests.support.stores import executed, refusal
 from tests.unit.store.ring.conftest import VALUES
 
 
-def opened(url: str, key_path: object) -> Lookups:
-    return open_lookups(url, Sealer(load_key(key_path)))
+def values_now(url, key_path, space="demo"):
+    """What a front that starts now reads."""
+    with closing(open_lookups(url, Sealer(load_key(key_path)))) as lookups:
+        return lookups.values(space)
 
 
 def turned(store, key_path):
@@ -31,26 +37,20 @@ def test_values_are_sealed_again_in_batches_and_stay_what_they_were(filled, url,
         done.append((number, filled.resealing.left()))
     assert done == [(3, 5), (3, 2), (2, 0)]
     replace_key(key_path, load_key(key_path).newest_alone())
-    assert opened(url, key_path).values("demo").secrets == VALUES
-    assert opened(url, key_path).values("other").variables == {"V": {"a": 1}}
-    assert refusal(lambda: open_lookups_unchecked(url, old).values("demo")).status == 500
-
-
-def open_lookups_unchecked(url, ring):
-    from supervisor.store.drivers import driver_of
-    from supervisor.store.plain_reads import PlainReader
-
-    return Lookups(PlainReader(driver_of(url)), Sealer(ring))
+    assert values_now(url, key_path).secrets == VALUES
+    assert values_now(url, key_path, "other").variables == {"V": {"a": 1}}
+    with closing(Lookups(PlainReader(driver_of(url)), Sealer(old))) as stale:
+        assert refusal(lambda: stale.values("demo")).status == 500, "the old key opens them still"
 
 
 def test_values_from_before_keys_had_names_are_sealed_again_too(filled, url, key_path):
     executed(url, "UPDATE space_values SET sealed_by = NULL")
-    assert opened(url, key_path).values("demo").secrets == VALUES
+    assert values_now(url, key_path).secrets == VALUES
     turned(filled, key_path)
     assert filled.resealing.left() == len(VALUES) + 1
     assert filled.resealing.some() == len(VALUES) + 1
     assert filled.resealing.left() == 0
-    assert opened(url, key_path).values("demo").secrets == VALUES
+    assert values_now(url, key_path).secrets == VALUES
 
 
 def test_a_value_that_does_not_open_stops_the_rotation_and_changes_nothing(filled, url, key_path):
@@ -95,7 +95,7 @@ def test_a_change_that_was_under_way_is_waited_for_and_not_lost(filled, url, key
     while store.resealing.some():
         pass
     assert store.resealing.is_done("sealing_key.rotated")
-    assert opened(url, key_path).values("demo").secrets == {**VALUES, "LATE": "late"}
+    assert values_now(url, key_path).secrets == {**VALUES, "LATE": "late"}
 
 
 def _keys(url):
