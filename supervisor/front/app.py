@@ -29,9 +29,9 @@ from supervisor.front.front_parts import (
 from supervisor.front.functions.directory import Directory
 from supervisor.front.invoke import origins, page_access
 from supervisor.front.invoke.call_ids import CallIds
-from supervisor.front.invoke.caller_address import Callers
-from supervisor.front.invoke.credential import Credentials
-from supervisor.front.invoke.credential_watch import CredentialWatch
+from supervisor.front.invoke.callers.caller_address import Callers
+from supervisor.front.invoke.callers.credential import Credentials
+from supervisor.front.invoke.callers.credential_watch import CredentialWatch
 from supervisor.front.invoke.gateway import Gateway
 from supervisor.front.invoke.http_call import HttpCall
 from supervisor.front.lazy_api import LazyApi

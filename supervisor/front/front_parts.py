@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 from supervisor.bundles.bundle_store import BundleStore
 from supervisor.front.following.subscriptions import Subscriptions
 from supervisor.front.functions.directory import Directory
-from supervisor.front.invoke.credential import Credentials
-from supervisor.front.invoke.credential_watch import CredentialWatch
+from supervisor.front.invoke.callers.credential import Credentials
+from supervisor.front.invoke.callers.credential_watch import CredentialWatch
 from supervisor.front.invoke.gateway import Gateway
 from supervisor.front.lazy_api import LazyApi
 from supervisor.front.logs.log_deletion import LogSweeper

@@ -10,7 +10,7 @@ from typing import Any
 
 from supervisor import __version__
 from supervisor.errors import PlatformError
-from supervisor.front.invoke.credential import Credentials
+from supervisor.front.invoke.callers.credential import Credentials
 from supervisor.front.outcome import answers
 from supervisor.front.readiness import Problem, Readiness
 from supervisor.front.warden_link import WardenLink

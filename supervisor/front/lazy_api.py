@@ -16,7 +16,7 @@ from supervisor.bundles.bundle_store import BundleStore
 from supervisor.errors import PlatformError
 from supervisor.front.api_control import ApiControl
 from supervisor.front.following.subscriptions import Subscriptions
-from supervisor.front.invoke.credential import Credentials
+from supervisor.front.invoke.callers.credential import Credentials
 from supervisor.front.quotas.quota_table import QuotaTable
 from supervisor.settings.front_settings import FrontSettings
 from supervisor.store import Sealer

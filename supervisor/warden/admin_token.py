@@ -32,7 +32,7 @@ IN_FORCE_FILE = "admin-token.in-force"
 PID_FILE = "server.pid"
 TOKEN_BYTES = 32
 TOKEN_LEAST_CHARS = 16
-# No token of ours is longer (``supervisor.front.invoke.credential``).
+# No token of ours is longer (``supervisor.front.invoke.callers.credential``).
 TOKEN_MOST_CHARS = 4000
 # A front that does not acknowledge a token in this time is stuck: it is replaced.
 ACK_SECONDS = 2.0

@@ -15,7 +15,7 @@ import httpx
 from supervisor.bundles.bundle_store import BundleStore
 from supervisor.front.api import build_api
 from supervisor.front.following.subscriptions import Subscriptions
-from supervisor.front.invoke.credential import Credentials
+from supervisor.front.invoke.callers.credential import Credentials
 from supervisor.store import Sealer, migrate, open_lookups
 from supervisor.store.ring.key_file import KEY_NAME, KeyFile
 from supervisor.store.store import Store, open_store

@@ -19,7 +19,7 @@ from supervisor.front.api_control import ApiControl
 from supervisor.front.following.log_pages import ReadingThreads
 from supervisor.front.following.subscriptions import Subscriptions
 from supervisor.front.functions.deployed_limits import limits_in_force
-from supervisor.front.invoke.credential import Credentials
+from supervisor.front.invoke.callers.credential import Credentials
 from supervisor.front.quotas.quota_table import QuotaTable
 from supervisor.function_limits import Limits, resolve
 from supervisor.function_options import Options

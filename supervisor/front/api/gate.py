@@ -23,7 +23,7 @@ from ulid import ULID
 
 from supervisor.errors import PlatformError
 from supervisor.front.api.error_answers import respond
-from supervisor.front.invoke.credential import Credentials
+from supervisor.front.invoke.callers.credential import Credentials
 from supervisor.front.outcome.browser_headers import CSP_NOTHING, OF_THE_SERVER
 from supervisor.tenancy import permissions
 from supervisor.tenancy.principal import Principal

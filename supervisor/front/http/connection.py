@@ -25,8 +25,8 @@ from supervisor.front.http import request_head
 from supervisor.front.http.connection_waits import ConnectionState, Observation, Phase
 from supervisor.front.http.edge import Edge, RequestHandler
 from supervisor.front.http.message import Message
+from supervisor.front.invoke.callers.wrong_tokens import network_of
 from supervisor.front.invoke.http_call import HttpCall
-from supervisor.front.invoke.wrong_tokens import network_of
 from supervisor.front.outcome import answers
 from supervisor.front.outcome.answers import Headers
 

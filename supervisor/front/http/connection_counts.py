@@ -2,8 +2,8 @@
 
 Bounds per connection do not bound the front: a thousand callers may each send a whole body.  A trusted proxy
 brings the requests of many callers: no bound per address holds for its connections, and the bytes of a
-request count for the caller's address (``supervisor.front.invoke.caller_address``).
-``supervisor.front.invoke.wrong_tokens.network_of`` says which addresses count together.
+request count for the caller's address (``supervisor.front.invoke.callers.caller_address``).
+``supervisor.front.invoke.callers.wrong_tokens.network_of`` says which addresses count together.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from supervisor.front.http.answer_head import HeadWriter
 from supervisor.front.http.connection_counts import ConnectionCounts
 from supervisor.front.http.connection_waits import ConnectionState, Observation
 from supervisor.front.invoke.call_ids import CallIds
-from supervisor.front.invoke.caller_address import Callers
+from supervisor.front.invoke.callers.caller_address import Callers
 from supervisor.front.invoke.http_call import HttpCall
 from supervisor.front.invoke.origins import Asked
 from supervisor.front.outcome.answers import Headers

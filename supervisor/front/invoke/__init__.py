@@ -4,7 +4,6 @@ Not here: the bytes of HTTP (``http``), what is deployed (``functions``), instan
 call ends (``outcome``).
 
 Reading order: ``gateway`` (the steps), ``http_call`` (the object that goes through them), ``origins`` (which
-function a request names), ``request`` (its path, headers and time limit), ``credential`` (its caller) and
-``caller_address`` (behind which proxy), ``known_tokens``, ``token_lookups`` and ``credential_watch`` (what
-is remembered of spaces' credentials), ``wrong_tokens``, ``call_ids``.
+function a request names), ``request`` (its path, headers and time limit), ``callers`` (who it is from),
+``page_access`` (whether a page may read the answer), ``ended_calls`` (who hears of the end), ``call_ids``.
 """

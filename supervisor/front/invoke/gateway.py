@@ -23,7 +23,7 @@ from supervisor.front.functions.function_entry import FunctionEntry
 from supervisor.front.functions.suspended_functions import Suspended
 from supervisor.front.invoke import page_access, request
 from supervisor.front.invoke.call_ids import CallIds
-from supervisor.front.invoke.credential import Credentials
+from supervisor.front.invoke.callers.credential import Credentials
 from supervisor.front.invoke.ended_calls import CallLog, EndedCalls
 from supervisor.front.invoke.http_call import Beside, HttpCall
 from supervisor.front.invoke.origins import Asked

@@ -7,7 +7,7 @@ from typing import Protocol
 from urllib.parse import unquote_to_bytes
 
 from supervisor.errors import PlatformError, shown
-from supervisor.front.invoke.credential import unauthenticated
+from supervisor.front.invoke.callers.credential import unauthenticated
 from supervisor.front.invoke.origins import Asked
 from supervisor.front.outcome import refusals
 from supervisor.front.outcome.header_policy import HOP_BY_HOP

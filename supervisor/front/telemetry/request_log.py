@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from supervisor.front.invoke.credential import Credentials
+from supervisor.front.invoke.callers.credential import Credentials
 from supervisor.front.invoke.http_call import HttpCall
 from supervisor.front.outcome.outcomes import Outcome
 from supervisor.front.outcome.reports import now

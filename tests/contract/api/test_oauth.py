@@ -10,8 +10,8 @@ from urllib.parse import quote_plus
 import httpx
 import pytest
 
-from supervisor.front.invoke import credential
-from supervisor.front.invoke.wrong_tokens import BURST
+from supervisor.front.invoke.callers import credential
+from supervisor.front.invoke.callers.wrong_tokens import BURST
 from supervisor.store.credentials.credential_records import App, Grant
 from tests.support.api import Front, refused
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select
 
-from supervisor.front.invoke import credential
+from supervisor.front.invoke.callers import credential
 from supervisor.front.lazy_api import LazyApi
 from supervisor.store import Sealer
 from supervisor.store.schema import audit

@@ -13,8 +13,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from supervisor.front.invoke.credential import SLOWED_S
-from supervisor.front.invoke.wrong_tokens import BURST, EVERY_S
+from supervisor.front.invoke.callers.credential import SLOWED_S
+from supervisor.front.invoke.callers.wrong_tokens import BURST, EVERY_S
 from tests.conftest import MakeServer
 from tests.support.server import SPACE, TOKEN, Server
 from tests.support.weakened import Change, weakened_tree
@@ -123,7 +123,7 @@ WRONG = {"Authorization": f"Bearer wrong-{'x' * 20}"}
 def test_control_without_a_count_of_them_wrong_tokens_are_answered_without_end(
     make_server: Callable[..., Server], tmp_path: Path
 ) -> None:
-    uncounted = Change("supervisor/front/invoke/wrong_tokens.py", "BURST = 10**9", old="BURST = 100")
+    uncounted = Change("supervisor/front/invoke/callers/wrong_tokens.py", "BURST = 10**9", old="BURST = 100")
     python = weakened_tree(tmp_path, frozenset(), uncounted, self_test=True)
     server = make_server(python=python, workers=1)
     assert asked_often(

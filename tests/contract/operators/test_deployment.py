@@ -23,7 +23,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from supervisor.front.invoke.wrong_tokens import BURST
+from supervisor.front.invoke.callers.wrong_tokens import BURST
 from supervisor.function_limits import DEFAULT_CEILINGS, MIB
 from supervisor.settings.declarations import Settings
 from tests.conftest import MakeServer

@@ -9,7 +9,7 @@ from typing import Any
 
 from supervisor import __version__
 from supervisor.errors import PlatformError
-from supervisor.front.invoke.credential import Credentials
+from supervisor.front.invoke.callers.credential import Credentials
 from supervisor.front.outcome import answers
 from supervisor.front.telemetry.metrics import metric_table as table
 from supervisor.front.warden_link import WardenLink

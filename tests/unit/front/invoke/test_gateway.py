@@ -15,7 +15,7 @@ import pytest
 from supervisor.errors import PlatformError
 from supervisor.front.functions.traffic import Traffic
 from supervisor.front.invoke.call_ids import CallIds
-from supervisor.front.invoke.credential import Credentials
+from supervisor.front.invoke.callers.credential import Credentials
 from supervisor.front.invoke.gateway import LOOKUPS_MOST, Gateway
 from supervisor.front.invoke.http_call import HttpCall
 from supervisor.front.invoke.origins import recognise_path

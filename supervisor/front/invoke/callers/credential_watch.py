@@ -12,7 +12,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 
-from supervisor.front.invoke.token_lookups import TokenLookups
+from supervisor.front.invoke.callers.token_lookups import TokenLookups
 
 log = logging.getLogger("cellblock.front")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from supervisor.front.invoke.caller_address import FORWARDED, Callers
+from supervisor.front.invoke.callers.caller_address import FORWARDED, Callers
 
 OURS = ("10.0.0.0/8", "::1", "127.0.0.1")
 

@@ -11,9 +11,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from supervisor.errors import PlatformError
-from supervisor.front.invoke import credential, token_lookups
-from supervisor.front.invoke.credential import Credentials
-from supervisor.front.invoke.wrong_tokens import BURST
+from supervisor.front.invoke.callers import credential, token_lookups
+from supervisor.front.invoke.callers.credential import Credentials
+from supervisor.front.invoke.callers.wrong_tokens import BURST
 from supervisor.store.credentials.credential_records import FoundCredential, Grant
 from supervisor.tenancy.principal import ADMIN
 from supervisor.tenancy.token_format import minted, stored_digest

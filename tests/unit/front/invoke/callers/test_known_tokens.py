@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from supervisor.front.invoke import known_tokens
-from supervisor.front.invoke.known_tokens import KnownTokens
+from supervisor.front.invoke.callers import known_tokens
+from supervisor.front.invoke.callers.known_tokens import KnownTokens
 from supervisor.tenancy.principal import ADMIN, Principal
 
 A, B = Principal("key:1", "a"), Principal("key:2", "b")

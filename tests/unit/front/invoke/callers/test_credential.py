@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from supervisor.front.invoke.credential import TOKEN_MAX_BYTES, Credentials, unauthenticated
+from supervisor.front.invoke.callers.credential import TOKEN_MAX_BYTES, Credentials, unauthenticated
 from supervisor.tenancy.principal import ADMIN
 
 TOKEN = b"correct-horse-battery"

@@ -8,9 +8,9 @@ import hashlib
 import pytest
 
 from supervisor.errors import PlatformError
-from supervisor.front.invoke import credential_watch
-from supervisor.front.invoke.credential import Credentials
-from supervisor.front.invoke.credential_watch import CredentialWatch
+from supervisor.front.invoke.callers import credential_watch
+from supervisor.front.invoke.callers.credential import Credentials
+from supervisor.front.invoke.callers.credential_watch import CredentialWatch
 from supervisor.store import Sealer, database, migrate, open_lookups
 from supervisor.store.credentials.credential_records import Grant
 from supervisor.store.store import Store, open_store

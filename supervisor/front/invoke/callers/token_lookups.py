@@ -15,7 +15,7 @@ from typing import Literal, Protocol
 
 from supervisor.errors import PlatformError
 from supervisor.front.functions.single_flight import SingleFlight
-from supervisor.front.invoke.known_tokens import KnownTokens, spelled
+from supervisor.front.invoke.callers.known_tokens import KnownTokens, spelled
 from supervisor.store.credentials.credential_records import FoundCredential
 from supervisor.tenancy.principal import Principal
 from supervisor.tenancy.scopes import expanded

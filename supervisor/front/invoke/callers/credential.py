@@ -15,10 +15,10 @@ import time
 from collections.abc import Callable, Mapping
 
 from supervisor.errors import PlatformError
-from supervisor.front.invoke.caller_address import Callers
-from supervisor.front.invoke.known_tokens import KnownTokens, spelled
-from supervisor.front.invoke.token_lookups import CredentialSource, TokenLookups
-from supervisor.front.invoke.wrong_tokens import LINE_EVERY_S, WrongTokens
+from supervisor.front.invoke.callers.caller_address import Callers
+from supervisor.front.invoke.callers.known_tokens import KnownTokens, spelled
+from supervisor.front.invoke.callers.token_lookups import CredentialSource, TokenLookups
+from supervisor.front.invoke.callers.wrong_tokens import LINE_EVERY_S, WrongTokens
 from supervisor.tenancy import permissions
 from supervisor.tenancy.principal import ADMIN, Principal
 from supervisor.tenancy.route_scopes import ADMINISTRATOR

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from supervisor.front.invoke import credential
-from supervisor.front.invoke.credential import Credentials
-from supervisor.front.invoke.wrong_tokens import (
+from supervisor.front.invoke.callers import credential
+from supervisor.front.invoke.callers.credential import Credentials
+from supervisor.front.invoke.callers.wrong_tokens import (
     ADDRESSES_MOST,
     BURST,
     EVERY_S,
