@@ -14,7 +14,7 @@ from tests.support.packing import CODE, zipped
 
 OTHER_CODE = CODE + b"# two\n"
 FUNCTION_FIELDS = {
-    "id", "space", "name", "description", "template", "env", "options", "limits", "digest", "version",
+    "id", "space", "name", "description", "template", "env", "options", "limits", "digest", "version", "label",
     "status", "status_reason", "warnings", "metrics", "created_at", "updated_at",
 }  # fmt: skip
 
@@ -103,7 +103,7 @@ def test_the_same_content_again_makes_no_version_but_is_announced_again(api, hel
     """A caller whose PUT was stored but not announced sends it again."""
     again = api("PUT", HELLO, body())
     assert again.status_code == 200
-    assert again.json() == hello
+    assert again.json() == {**hello, "unchanged": True}
     assert api.control.told == [("function", "demo", "hello")] * 2
 
 
@@ -196,7 +196,7 @@ def test_a_patch_merges_options_and_env_and_null_takes_one_away(api):
     headers = {"Content-Type": "application/merge-patch+json"}
     unset = api("PATCH", HELLO, content=b'{"options": {"public": null}}', headers=headers).json()
     assert unset["options"] == {"timeout": 2.0, "memory": 256}
-    assert api("PATCH", HELLO, {}).json() == unset
+    assert api("PATCH", HELLO, {}).json() == {**unset, "unchanged": True}
     bare = api("PATCH", HELLO, {"options": None, "env": None}).json()
     assert (bare["options"], bare["env"]) == ({}, {})
     refused(api("PATCH", HELLO, {"env": {"LD_PRELOAD": "x"}}), 422, "LD_PRELOAD")
@@ -285,7 +285,8 @@ def test_versions_are_listed_the_newest_first_and_rolled_back_to(api, hello):
     data = api("GET", f"{HELLO}/versions").json()["data"]
     assert [(one["version"], one["active"]) for one in data] == [(3, True), (2, False), (1, False)]
     assert set(data[0]) == {
-        "version", "digest", "template", "description", "env", "options", "created_at", "active",
+        "version", "label", "digest", "template", "description", "env", "options", "created_at", "active",
+        "aliases",
     }  # fmt: skip
     assert api("PUT", HELLO, {"env": {"N": "4"}}).json()["version"] == 4
 
