@@ -35,8 +35,9 @@ AtLeastOne = Annotated[int, IntBound(1)]
 Short = Annotated[str, SHORT_BOUND]
 Label = Annotated[str, PatternBound(_LABEL + "|-")]
 LabelOrAll = Annotated[str, PatternBound(f"({_LABEL})?")]
-# What changed in the store: a function, or the values, credentials, quotas or state of a space.
-ChangeKind = Annotated[str, WordBound("function", "values", "space", "credentials", "quotas")]
+# What changed in the store: a function, or the values, credentials, quotas or state of a space; "deleted"
+# is a space that is gone.
+ChangeKind = Annotated[str, WordBound("function", "values", "space", "deleted", "credentials", "quotas")]
 CellName = Annotated[str, PatternBound("[0-9a-f]{10}")]
 Cause = Annotated[str, PatternBound("[a-z -]{1,40}")]
 Reason = Annotated[str, TextBound(REASON_MOST_CHARS)]

@@ -182,6 +182,17 @@ class BundleStore:
                 removed.append(entry)
         return tuple(removed)
 
+    def remove(self, digests: Iterable[str]) -> None:
+        """Remove bundles from the disk, however lately they were touched; OSError."""
+        for digest in digests:
+            trash = self.root / f"{_REMOVED}{secrets.token_hex(8)}"
+            with self._locked():
+                try:
+                    self.path(digest).rename(trash)
+                except FileNotFoundError:
+                    continue
+            shutil.rmtree(trash)
+
     def _put(self, entries: Iterator[ArchiveEntry], wanted: str | None = None) -> str:
         """Unpack and put in its place; the digest, PlatformError 500 if it is not the one that is wanted."""
         try:

@@ -13,7 +13,7 @@ from supervisor.front.telemetry.survey import Survey
 DEFAULT_TEMPLATE = "python3-http"  # a function's ``template`` that stands for the server's default runtime
 
 # What fronts remember besides functions and values (``link_records.ChangeKind``).
-ChangeKind = Literal["space", "credentials", "quotas"]
+ChangeKind = Literal["space", "deleted", "credentials", "quotas"]
 Status = Literal["Pending", "Building", "Running", "Failed"]
 
 

@@ -76,6 +76,7 @@ Page = tuple[int, Sequence[Row]]
 
 # Endings in the warden's words that are the platform's own.
 PLATFORM_CAUSES = ("breached", "not started")
+DELETED = "deleted"  # the cause of ours that ends the instances of a space that was deleted
 DRAINED = "drained"  # the cause of ours that ends calls which outlast the drain
 
 
@@ -118,6 +119,8 @@ class Ending(CellEnd):
         if self.cause == DRAINED:
             why = "the server is shutting down and the call did not end in time: it may have happened in part"
             return PlatformError(503, why, headers={"Retry-After": "2"})
+        if self.cause == DELETED:
+            return PlatformError(404, "function not found: its space was deleted during the call")
         if self.cause not in PLATFORM_CAUSES:
             return None
         why = BREACHED if self.cause == "breached" else f"a cell could not be made: {self.reason}"

@@ -9,7 +9,7 @@ one process), ``segment_reader`` (one file), ``catalogue`` (which files there ar
 """
 
 from supervisor.logs.log_record import LEVELS, STREAMS, Level, Record, Stream, rfc3339
-from supervisor.logs.log_sweep import Swept, delete, sweep
+from supervisor.logs.log_sweep import Swept, delete, delete_space, sweep
 from supervisor.logs.moment import moment
 from supervisor.logs.reading.batch import Batch
 from supervisor.logs.reading.cursor import Cursor
@@ -34,6 +34,7 @@ __all__ = [
     "Swept",
     "Writer",
     "delete",
+    "delete_space",
     "moment",
     "read",
     "rfc3339",

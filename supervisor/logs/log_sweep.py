@@ -12,7 +12,7 @@ from collections.abc import Set
 from pathlib import Path
 from typing import NamedTuple
 
-from supervisor.logs.layout import Segment, folder_of, names_in, segments_of
+from supervisor.logs.layout import Segment, checked, folder_of, names_in, segments_of
 from supervisor.logs.log_record import NS_PER_SECOND
 from supervisor.logs.retention import Retention, disk_bytes, to_delete
 
@@ -70,6 +70,14 @@ def delete(root: Path, space: str, name: str) -> None:
         if _remove_empty(folder):
             break
     _remove_empty(folder.parent)
+
+
+def delete_space(root: Path, space: str) -> None:
+    """Delete the logs of all functions of a space.  ValueError for an impossible name, OSError."""
+    folder = root / checked(space, "space")
+    for name in names_in(folder):
+        delete(root, space, name)
+    _remove_empty(folder)
 
 
 def _remove_empty(folder: Path) -> bool:

@@ -191,6 +191,12 @@ class SharedSettings:
         is_live=True,
         description="versions kept of each function, the newest, and the active one however old",
     )
+    audit_keep_seconds: float = _setting(
+        31_536_000.0,
+        ge=60,
+        le=1e9,
+        description="age at which the lines of the audit are deleted, seconds",
+    )
     log_level: Literal["debug", "info", "warning", "error"] = _setting(
         "info", is_live=True, description="the server's own log"
     )

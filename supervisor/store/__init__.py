@@ -8,7 +8,7 @@ transaction), ``function_queries`` and ``value_queries`` (their statements), ``d
 SQLAlchemy).  A call asks through ``lookups`` instead, which goes by ``plain_reads`` and ``drivers`` and needs
 no SQLAlchemy.  Both ways share ``deadline_retries`` and ``sealing``.  ``migrate`` makes the tables, from the
 revisions in ``migrations``.  ``code`` keeps bundles, ``backup`` makes files of stores and stores of files;
-``tenants`` has the audit.
+``tenants`` has spaces and the audit.
 
 This package imports no SQLAlchemy: import ``Store`` from ``supervisor.store.store``.
 """
@@ -18,6 +18,7 @@ from supervisor.store.lookups import Lookups, open_lookups
 from supervisor.store.migrate import migrate
 from supervisor.store.records import (
     Actor,
+    AuditLine,
     Content,
     Deployment,
     FunctionKey,
@@ -34,6 +35,7 @@ from supervisor.store.sealing import Sealer, load_or_create_key
 
 __all__ = [
     "Actor",
+    "AuditLine",
     "Content",
     "Deployment",
     "FunctionKey",

@@ -28,6 +28,9 @@ _ALONE = 0x63656C6C  # any number; all servers that share a PostgreSQL use the s
 _INCREMENTAL = 2  # of PRAGMA auto_vacuum
 _STEP_PAGES = 256  # 1 MiB: as long as others wait for a step of give_back_space
 _STEPS_MOST = 1 << 16  # 64 GiB; a bound, because others may free pages meanwhile
+# A larger store is not rewritten when a space is deleted: a front has so much more memory meanwhile, and
+# other writers wait for a second.
+REWRITTEN_MOST_BYTES = 128 << 20
 # An sqlite3.Error comes from _prepare_sqlite, where SQLAlchemy does not wrap it.
 _FAILURES = (exc.DBAPIError, exc.TimeoutError, sqlite3.Error)
 
@@ -93,6 +96,36 @@ class Database:
         for _ in range(_STEPS_MOST):
             if not deadline_retries.until_done(step, _FAILURES):
                 return
+
+    def shred(self) -> bool:
+        """Leave nothing of deleted rows in an SQLite file and its log; PostgreSQL sees to that itself.
+
+        False when readers kept it from the log: try again.  Freed pages are zeros already (secure_delete),
+        but rows that were moved leave copies between the others.  Only a file that is rewritten has none;
+        one above REWRITTEN_MOST_BYTES is not.
+        """
+        if self.engine.dialect.name != "sqlite":
+            return True
+
+        def step() -> bool:
+            connection = self.engine.raw_connection()
+            try:
+                cursor = connection.cursor()
+                pages, page = (
+                    cursor.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_count", "page_size")
+                )
+                if pages * page <= REWRITTEN_MOST_BYTES:
+                    # A front can write nowhere but below its folder, so it has no place for a temporary file.
+                    cursor.execute("PRAGMA temp_store=MEMORY")
+                    cursor.execute("VACUUM")
+                is_busy: int = cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+                cursor.close()
+                return not is_busy
+            finally:
+                connection.close()
+
+        self.give_back_space()
+        return deadline_retries.until_done(step, _FAILURES)
 
     def make_shrinkable(self) -> None:
         """Have ``give_back_space`` work, in an SQLite file that is new or was made by an older server.
@@ -176,6 +209,8 @@ def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:
     # FULL: a commit survives a power cut, not only a crash of ours (WAL's usual NORMAL does not).
     connection.execute("PRAGMA synchronous=FULL")
     connection.execute("PRAGMA foreign_keys=ON")
+    # What is deleted is overwritten: secrets and code of others.
+    connection.execute("PRAGMA secure_delete=ON")
     if connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
         # The mode is kept in the file: only the very first connection gets here.
         connection.execute("PRAGMA journal_mode=WAL")

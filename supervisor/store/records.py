@@ -70,6 +70,20 @@ class Actor:
 
 
 @dataclass(frozen=True)
+class AuditLine:
+    """Who did what to what, when and from where.  ``space`` is None for the whole server."""
+
+    id: str
+    at: datetime
+    space: str | None
+    actor: str
+    address: str
+    action: str
+    target: str
+    details: dict[str, Any]
+
+
+@dataclass(frozen=True)
 class SpaceRecord:
     """A space that was created and not deleted.  While ``suspended`` its functions answer no call."""
 

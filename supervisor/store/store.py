@@ -27,6 +27,7 @@ from supervisor.store.records import (
 )
 from supervisor.store.sealing import Sealer
 from supervisor.store.tenants import audit_queries, space_queries
+from supervisor.store.tenants.audit_store import AuditStore
 from supervisor.store.tenants.space_store import SpaceStore
 
 SERVER = Actor("server")
@@ -62,6 +63,7 @@ class Store:
         self._now = now
         self._actor = actor
         self.spaces = SpaceStore(db, now, actor)
+        self.audit = AuditStore(db, now, actor)
 
     def acting_for(self, actor: Actor) -> Store:
         """The same store, whose changes are ``actor``'s in the audit."""
@@ -96,12 +98,19 @@ class Store:
             lambda connection: function_queries.page(connection, space, limit, after, before)
         )
 
-    def create_function(self, space: str, name: str, content: Content) -> StoredFunction:
-        """A new function at version 1; PlatformError 409 when there is one of that name."""
+    def create_function(
+        self, space: str, name: str, content: Content, *, needs_bundle: bool = False
+    ) -> StoredFunction:
+        """A new function at version 1; PlatformError 409 when there is one of that name.
+
+        With ``needs_bundle`` StaleWriteError when the store has no longer the bundle: put it again.
+        """
         now = self._now()
 
         def create(connection: sa.Connection) -> StoredFunction:
             self._require_space(connection, space)
+            if needs_bundle:
+                bundle_queries.require(connection, content.digest)
             made = function_queries.create(connection, space, name, content, now)
             self._audit(connection, now, space, "function.create", name, {"version": 1})
             return made
@@ -109,17 +118,25 @@ class Store:
         return self._db.write(create)
 
     def deploy(
-        self, based_on: StoredFunction, content: Content, versions_kept: int
+        self,
+        based_on: StoredFunction,
+        content: Content,
+        versions_kept: int,
+        *,
+        needs_bundle: bool = False,
     ) -> tuple[StoredFunction, bool]:
         """Make ``content`` the active version; the function, and whether a version was added for it.
 
         Of its versions the newest ``versions_kept`` stay.  ``based_on`` is the function that the content was
         merged and checked with: StaleWriteError when it has changed since, PlatformError 404 when it is gone.
+        ``needs_bundle`` as in ``create_function``.
         """
         now = self._now()
 
         def deploy(connection: sa.Connection) -> tuple[StoredFunction, bool]:
             self._require_space(connection, based_on.space)
+            if needs_bundle:
+                bundle_queries.require(connection, content.digest)
             made, is_new = function_queries.deploy(connection, based_on, content, now, versions_kept)
             if is_new:
                 number = {"version": made.active.number}

@@ -19,6 +19,10 @@ ROUTE_SCOPES: Mapping[str, str] = MappingProxyType(
         "list_spaces": ANY,
         "show_space": "space.read",
         "change_space": ADMINISTRATOR,
+        "delete_space": ADMINISTRATOR,
+        # the audit
+        "read_audit": ADMINISTRATOR,
+        "read_audit_of_space": "space.admin",
         # functions
         "create_function": "function.create",
         "list_functions": "function.read",

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import base64
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx
 
@@ -27,6 +27,7 @@ FUNCTIONS = "/spaces/demo/functions"
 HELLO = f"{FUNCTIONS}/hello"
 JSON_HEADERS = {"Content-Type": "application/json"}
 DEADLINE_S = 30
+T = TypeVar("T")
 
 
 def b64(source: bytes) -> str:
@@ -76,6 +77,10 @@ class Front:
         if json is not None:
             request["json"] = json
         return self._runner.run(self.send(method, path, **request))
+
+    def run(self, work: Coroutine[Any, Any, T]) -> T:
+        """The result of a coroutine on this front's loop."""
+        return self._runner.run(work)
 
     def together(self, *requests: Any) -> list[httpx.Response]:
         """Several ``send`` coroutines at once."""

@@ -3,10 +3,9 @@
 Not here: invoking a function (``front.invoke``), and health (``front.health``).
 
 Reading order: ``gate`` (who enters), ``routes`` (a module a resource), ``context`` (what all routes use),
-``deploys`` (what a deploy does), ``bundle_deletion``, ``streaming`` (answers of logs), ``schemas``,
-``json_value`` (what is valid), ``error_answers`` (the one shape of a refusal), ``option_words`` (what an
-option takes),
-``openapi`` (the description and its page).
+``deploys`` (what a deploy does), ``bundle_deletion``, ``space_deletion``, ``streaming`` (answers of logs),
+``schemas``, ``json_value`` (what is valid), ``error_answers`` (the one shape of a refusal), ``option_words``
+(what an option takes), ``openapi`` (the description and its page).
 """
 
 from __future__ import annotations
@@ -22,6 +21,7 @@ from supervisor.front.api.bundle_deletion import collect_bundles
 from supervisor.front.api.context import Context
 from supervisor.front.api.gate import Gate, json_only
 from supervisor.front.api.routes import (
+    audit_routes,
     function_routes,
     log_routes,
     operator_routes,
@@ -78,6 +78,7 @@ def build_api(
         value_routes.router,
         operator_routes.router,
         log_routes.router,
+        audit_routes.router,
     ):
         app.include_router(router)
         routes += [route for route in router.routes if isinstance(route, APIRoute)]

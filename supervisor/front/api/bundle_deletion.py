@@ -1,4 +1,4 @@
-"""Removes what nothing names any more: old versions, and bundles in the store and on disk."""
+"""Removes what nothing needs any more: old versions, bundles in the store and on disk, old audit lines."""
 
 from __future__ import annotations
 
@@ -30,9 +30,11 @@ class BundleDeletion:
         store: Store,
         bundles: BundleStore,
         versions_kept: Callable[[], int],
+        audit_keep_s: float,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
-        """``versions_kept()`` is the setting in force."""
+        """``versions_kept()`` is the setting in force; lines of the audit stay for ``audit_keep_s``."""
+        self._audit_keep_s = audit_keep_s
         self._store = store
         self._bundles = bundles
         self._versions_kept = versions_kept
@@ -50,9 +52,10 @@ class BundleDeletion:
     def collect(self) -> None:
         """Remove unused bundles; a failure is logged, and the next time tries again."""
         try:
+            self._store.audit.forget_old(self._audit_keep_s)
             removed = collect_bundles(self._store, self._bundles, self._versions_kept())
         except (OSError, PlatformError) as error:
-            log.warning("cannot collect unused bundles: %s", error)
+            log.warning("cannot delete what is old: %s", error)
             return
         if removed:
             log.info("removed %d unused bundles", len(removed))

@@ -14,6 +14,7 @@ from supervisor.bundles.bundle_store import BundleStore
 from supervisor.bundles.shadows import warnings_of
 from supervisor.errors import PlatformError
 from supervisor.front.api.bundle_deletion import BundleDeletion
+from supervisor.front.api.space_deletion import SpaceDeletion
 from supervisor.front.api_control import ApiControl
 from supervisor.front.following.log_pages import ReadingThreads
 from supervisor.front.following.subscriptions import Subscriptions
@@ -52,7 +53,10 @@ class Context:
         self.bundles = bundles
         self.settings = settings
         self.control = control
-        self._bundle_deletion = BundleDeletion(store, bundles, lambda: self.settings.versions_kept)
+        self.space_deletion = SpaceDeletion(store, bundles, control, settings.logs_dir)
+        self._bundle_deletion = BundleDeletion(
+            store, bundles, lambda: self.settings.versions_kept, settings.audit_keep_seconds
+        )
         self._running: set[asyncio.Task[Any]] = set()
         self._warnings: dict[tuple[str, str], tuple[str, ...]] = {}
 
@@ -65,7 +69,8 @@ class Context:
         return await asyncio.shield(self._start(work))
 
     def tidy(self) -> None:
-        """Remove unused bundles in the background, if it is time."""
+        """Remove what nothing needs any more in the background, if it is time."""
+        self._start(self.space_deletion.finish_all())
         if self._bundle_deletion.is_due():
             self._start(run_in_threadpool(self._bundle_deletion.collect))
 

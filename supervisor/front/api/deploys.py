@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import contextlib
 import string
 from dataclasses import replace
 from functools import partial
@@ -44,16 +45,19 @@ async def create(context: Context, store: Store, space: str, wanted: FunctionCre
         options=wanted.options.named(),
     )
     _check_settings(context, content)
-    content = replace(content, digest=await context.blocking(_add, context, wanted.source.code))
-    await _check_bundle(context, content)
-    await _keep_bundle(context, content.digest)
 
-    async def commit() -> StoredFunction:
-        made = await context.blocking(store.create_function, space, wanted.name, content)
+    async def commit(content: Content) -> StoredFunction:
+        made = await context.blocking(store.create_function, space, wanted.name, content, needs_bundle=True)
         await context.control.function_changed(space, wanted.name)
         return made
 
-    return await context.to_its_end(commit())
+    for _ in range(ATTEMPTS):  # each fails only because a space that had the same code was deleted
+        content = replace(content, digest=await context.blocking(_add, context, wanted.source.code))
+        await _check_bundle(context, content)
+        await _keep_bundle(context, content.digest)
+        with contextlib.suppress(StaleWriteError):
+            return await context.to_its_end(commit(content))
+    raise _contended(wanted.name)
 
 
 async def change(
@@ -88,7 +92,8 @@ async def change(
 
         async def commit(found: StoredFunction = found, content: Content = content) -> StoredFunction:
             kept = context.settings.versions_kept
-            changed, _ = await context.blocking(store.deploy, found, content, kept)
+            is_sent = wanted.source is not None
+            changed, _ = await context.blocking(store.deploy, found, content, kept, needs_bundle=is_sent)
             # Announced even if nothing changed: a caller may repeat a PUT whose announcement failed.
             await context.control.function_changed(space, name)
             return changed

@@ -172,9 +172,9 @@ class Subscriptions:
             self._thread.leave(subscription.reader)
 
     def deleted(self, space: str, name: str) -> None:
-        """End the subscriptions of a function that was deleted."""
+        """End the subscriptions of a function, or with ``name`` "" of a space, that was deleted."""
         for subscription in self._by_reader.values():
-            if subscription.wanted[:2] == (space, name):
+            if subscription.wanted.space == space and name in ("", subscription.wanted.name):
                 subscription.end("deleted")
 
     def drain(self) -> None:

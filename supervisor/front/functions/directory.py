@@ -20,6 +20,7 @@ from supervisor.front.functions.function_entry import FunctionEntry, entry_of
 from supervisor.front.functions.public_functions import PublicFunctions
 from supervisor.front.functions.single_flight import SingleFlight
 from supervisor.front.functions.space_values import EncodedValues, SpaceValuesTable
+from supervisor.front.functions.suspended_functions import Suspended, SuspendedFunctions
 from supervisor.front.logs.recorder import Recorder
 from supervisor.front.outcome import refusals
 from supervisor.front.pool.eviction import Candidate, to_evict
@@ -27,7 +28,7 @@ from supervisor.front.pool.instance import Instance
 from supervisor.front.pool.pool import SWEEP_SECONDS, Pool
 from supervisor.front.telemetry.call_counters import CallCounters
 from supervisor.front.telemetry.metrics.call_metrics import CallMetrics
-from supervisor.front.warden_link import DRAINED, Ending, WardenLink
+from supervisor.front.warden_link import DELETED, DRAINED, Ending, WardenLink
 from supervisor.function_limits import LAST_SECONDS
 from supervisor.settings.front_settings import FrontSettings
 from supervisor.store import Deployment, FunctionKey, Lookups
@@ -71,17 +72,21 @@ class Directory:
         self.values = self._space_values.known  # the gateway looks here first
         self.public = PublicFunctions()
         self._unknown: OrderedDict[FunctionKey, None] = OrderedDict()
+        self._suspended = SuspendedFunctions()
         self._lookups = SingleFlight[FunctionKey]()
         # Pools of versions that were replaced and still finish calls: their instances must hear how they end.
         self._retired: set[Pool] = set()
         self._adopted: set[Instance] = set()  # instances of no pool
         self._tasks: set[asyncio.Task[None]] = set()
         self._generation: dict[FunctionKey, int] = {}
+        self._space_generation: dict[str, int] = {}
         self._is_leaving = False
         # Called after a function was deleted.
         self.on_deleted: Callable[[str, str], None] = lambda space, name: None
         warden.on_changed["function"] = self.changed
         warden.on_changed["values"] = self.values_changed
+        warden.on_changed["space"] = self.space_changed
+        warden.on_changed["deleted"] = self.space_deleted
         warden.on_code_lost = self._code_lost
         warden.on_reclaim = self._reclaim
         warden.on_spare = self._spare
@@ -96,7 +101,7 @@ class Directory:
     # ---- functions --------------------------------------------------------------------------
 
     async def find(self, space: str, name: str) -> FunctionEntry | None:
-        """The function, from the table or from the store; None when there is none."""
+        """The function, from the table or from the store; None when there is none.  Suspended."""
         key = (space, name)
         while True:
             if self._is_leaving:
@@ -106,12 +111,13 @@ class Directory:
                 return found
             if key in self._unknown:
                 return None
+            self._suspended.check(key)
             await self._lookups.of(key, lambda: self._look_up(key))
 
     async def _look_up(self, key: FunctionKey) -> None:
-        generation = self._generation.get(key, 0)
+        generation = self._generation_of(key)
         deployment, imports = await asyncio.to_thread(self._read, key)
-        if generation != self._generation.get(key, 0):
+        if generation != self._generation_of(key):
             return  # it changed meanwhile: whoever waits has it read again
         if deployment is None:
             self.public.found(key, False)
@@ -120,13 +126,23 @@ class Directory:
             if len(self._unknown) > UNKNOWN_MAX:
                 self._unknown.popitem(last=False)
             return
+        if deployment.is_suspended:
+            limits = limits_in_force(deployment.options, self._settings)
+            self.public.found(key, limits.public)
+            self._suspended.found(key, limits)
+            return
         self.functions[key] = function = self._entry(deployment, imports)
         self.public.found(key, function.limits.public)
 
     def _read(self, key: FunctionKey) -> tuple[Deployment | None, tuple[str, ...]]:
         """The function's active version, whose code is on disk then, and the modules it imports; blocks."""
         deployment = self._store.deployment(*key)
-        return deployment, imports_of(self._bundles.ensure(deployment.digest)) if deployment else ()
+        if deployment is None or deployment.is_suspended:
+            return deployment, ()
+        return deployment, imports_of(self._bundles.ensure(deployment.digest))
+
+    def _generation_of(self, key: FunctionKey) -> tuple[int, int]:
+        return self._generation.get(key, 0), self._space_generation.get(key[0], 0)
 
     def _entry(self, deployment: Deployment, imports: tuple[str, ...]) -> FunctionEntry:
         if self._recorder is not None:
@@ -183,13 +199,49 @@ class Directory:
         """Forget a function: it changed in the store."""
         key = (space, name)
         self._generation[key] = self._generation.get(key, 0) + 1
+        self._forget(key)
+        self._in_background(self._start_kept([key]))
+
+    def _forget(self, key: FunctionKey) -> None:
         self.public.changed(key)
         self._unknown.pop(key, None)
+        self._suspended.forget(key)
         function = self.functions.pop(key, None)
         if function is not None:
             function.pool.retire()
             self._retired.add(function.pool)
-        self._in_background(self._start_kept([key]))
+
+    def space_changed(self, space: str, name: str = "") -> None:
+        """Forget the functions of a space that was suspended or resumed: their idle instances end.
+
+        Calls that run already finish.
+        """
+        self._forget_space(space)
+        self.begin_to_keep()  # if it was resumed
+
+    def space_deleted(self, space: str, name: str = "") -> None:
+        """Forget all of a space that was deleted, end what runs in it, and keep no more lines of its logs."""
+        known = self._forget_space(space)
+        for key in known:
+            self.call_counters.forget(*key)
+            self.public.found(key, False)
+        self.on_deleted(space, "")
+        if self._recorder is not None:
+            self._recorder.forget_space(space)
+        for pool in self._all_pools():
+            if pool.identity.space == space:
+                for instance in list(pool.instances):
+                    instance.kill(DELETED)
+                pool.hurry(len(pool.leaving))
+
+    def _forget_space(self, space: str) -> list[FunctionKey]:
+        self._space_generation[space] = self._space_generation.get(space, 0) + 1
+        known = [*self.functions, *self._unknown, *self._suspended.keys()]
+        keys = [key for key in known if key[0] == space] + self.public.of_space(space)
+        for key in keys:
+            self._forget(key)
+        self._space_values.changed(space)
+        return keys
 
     def values_changed(self, space: str, name: str = "") -> None:
         """Forget the secrets and variables of a space: they changed in the store."""
@@ -246,6 +298,8 @@ class Directory:
         for key in keys:
             try:
                 function = await self.find(*key)
+            except Suspended:  # it is kept again when its space is resumed
+                continue
             except PlatformError as error:
                 log.error("%s/%s cannot be kept ready: %s", *key, error.message)
                 continue

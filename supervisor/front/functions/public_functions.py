@@ -24,6 +24,10 @@ class PublicFunctions:
         public = self._public
         return public is None or key in public or key in self._unsure
 
+    def of_space(self, space: str) -> list[FunctionKey]:
+        """The functions of a space that may be public, as far as they are known."""
+        return [key for key in (self._public or set()) | self._unsure if key[0] == space]
+
     def changed(self, key: FunctionKey) -> None:
         """Note that the function was deployed, deleted or rolled back."""
         self._unsure.add(key)

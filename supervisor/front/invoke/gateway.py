@@ -18,6 +18,7 @@ from typing import Protocol
 
 from supervisor.errors import PlatformError
 from supervisor.front.functions.directory import Directory
+from supervisor.front.functions.suspended_functions import Suspended
 from supervisor.front.invoke import request
 from supervisor.front.invoke.call_ids import CallIds
 from supervisor.front.invoke.credential import Credentials
@@ -139,7 +140,11 @@ class Gateway:
             if call.function is not None:
                 await self._directory.values_of(call.asked.space)
         except Exception as error:  # the door has the answer to it
-            if not call.is_closed:
+            if call.is_closed:
+                return
+            if type(error) is Suspended and not call.is_known and not error.is_public:
+                self._turn_away(call)  # as from a private function of any space
+            else:
                 self._fail(call, error)
         else:
             if not call.is_closed:
@@ -286,6 +291,9 @@ class Gateway:
         """
         try:
             function = await self._directory.find(asked.space, asked.name)
+        except Suspended as suspended:
+            option = suspended.cors
+            return option if option is not None and option.allows(cors.origin_of(request_headers)) else None
         except PlatformError as leaving:
             log.info("a page cannot read a refusal: %s", leaving)
             return None

@@ -52,6 +52,7 @@ class Recorder:
         self._pending: list[Record] = []
         # Functions that were deleted, whose calls may still run; their logs are gone already.
         self._gone: OrderedDict[tuple[str, str], None] = OrderedDict()
+        self._gone_spaces: OrderedDict[str, None] = OrderedDict()
         self._timer: asyncio.TimerHandle | None = None
         self._loop = asyncio.get_running_loop()
 
@@ -68,6 +69,8 @@ class Recorder:
     def take(self, record: Record) -> None:
         """Record a line."""
         if self._gone and record[:2] in self._gone:
+            return
+        if self._gone_spaces and record.space in self._gone_spaces:
             return
         self._pending.append(record)
         if len(self._pending) >= PENDING_MOST:
@@ -87,7 +90,7 @@ class Recorder:
                 self.take(platform_lines.of_call(report))
         self.flush()
         for (space, name), ready in quiet.items():
-            if (space, name) not in self._gone:
+            if (space, name) not in self._gone and space not in self._gone_spaces:
                 self._writer.append_reports(space, name, ready)
 
     def flush(self) -> None:
@@ -104,11 +107,20 @@ class Recorder:
     def know(self, space: str, name: str) -> None:
         """Record the function's lines again, if it was deleted before."""
         self._gone.pop((space, name), None)
+        self._gone_spaces.pop(space, None)
 
     def settled(self) -> Callable[[], bool]:
         """Returns what to call in a thread to have all lines so far on disk, as far as the disk allows."""
         self.flush()
         return self._writer.flush
+
+    def forget_space(self, space: str) -> None:
+        """Keep no more lines of a space that was deleted; whoever deletes it deletes its folder."""
+        self._gone_spaces[space] = None
+        if len(self._gone_spaces) > GONE_MOST:
+            self._gone_spaces.popitem(last=False)
+        self._pending = [record for record in self._pending if record.space != space]
+        self._writer.forget_space(space)
 
     async def forget(self, space: str, name: str) -> None:
         """Delete the log of a deleted function; its calls that still run log nothing more."""

@@ -173,14 +173,23 @@ class Writer:
     def forget(self, space: str, name: str) -> None:
         """Drop what waits of a function that was deleted."""
         with self._lock:
-            for kind in KINDS:
-                lane = self._lanes.pop((space, name, kind), None)
-                self._dirty.pop((space, name, kind), None)
-                if lane is not None:
-                    lane.is_forgotten = True
-                    self._bytes -= sum(chunk.size for chunk in lane.backlog.chunks)
-                    self._left.append(lane.segment_writer)
-                    self._wake.notify_all()
+            self._forget([(space, name, kind) for kind in KINDS])
+
+    def forget_space(self, space: str) -> None:
+        """Drop what waits of all functions of a space that was deleted."""
+        with self._lock:
+            self._forget([key for key in self._lanes if key[0] == space])
+
+    def _forget(self, keys: Sequence[_Key]) -> None:
+        """Under the lock."""
+        for key in keys:
+            lane = self._lanes.pop(key, None)
+            self._dirty.pop(key, None)
+            if lane is not None:
+                lane.is_forgotten = True
+                self._bytes -= sum(chunk.size for chunk in lane.backlog.chunks)
+                self._left.append(lane.segment_writer)
+                self._wake.notify_all()
 
     def flush(self, timeout_s: float = CLOSE_SECONDS) -> bool:
         """Write all that was appended at once; whether all is written.  Blocks."""

@@ -8,6 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy import exc
 from ulid import ULID
 
+from supervisor.store.records import StaleWriteError
 from supervisor.store.schema import bundle_pieces, bundles, versions
 
 
@@ -15,6 +16,12 @@ def touch(connection: sa.Connection, digest: str, now: datetime) -> bool:
     """Keep a bundle from ``delete_unused`` for a while; whether it is in the store."""
     changed = connection.execute(bundles.update().where(bundles.c.digest == digest).values(used_at=now))
     return bool(changed.rowcount)
+
+
+def require(connection: sa.Connection, digest: str) -> None:
+    """StaleWriteError when the store has not this bundle: it was deleted with a space that had it alone."""
+    if connection.execute(sa.select(bundles.c.digest).where(bundles.c.digest == digest)).first() is None:
+        raise StaleWriteError
 
 
 def add_piece(connection: sa.Connection, upload: str, number: int, content: bytes) -> None:

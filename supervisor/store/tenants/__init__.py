@@ -2,5 +2,6 @@
 
 Not here: what a tenant may do (``supervisor.tenancy``), and functions and values themselves.
 
-Reading order: ``audit_queries``.
+Reading order: ``space_queries`` (what every change in a space asks first), ``space_store``,
+``audit_queries`` (the line of every change), ``audit_store``.
 """

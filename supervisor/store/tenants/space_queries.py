@@ -7,6 +7,7 @@ Rule 2: a space that is being deleted is not there for anybody.  Only its name i
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
@@ -14,11 +15,20 @@ import sqlalchemy as sa
 
 from supervisor.errors import PlatformError, shown
 from supervisor.near_names import COMPARED_MOST, hint
+from supervisor.store.code import bundle_queries
 from supervisor.store.records import Actor, Page, SpaceRecord
-from supervisor.store.schema import spaces
+from supervisor.store.schema import bundles, functions, metadata, spaces, versions
 
 # Who may change a suspended space: the administrator, and the server itself.
 NEVER_SUSPENDED = ("admin", "server")
+
+# The time of a bundle's last use that says: of a deleted space, and nobody else's.  UTC without a zone.
+NEVER_AGAIN = datetime(1970, 1, 1)
+# Rows with a space that stay when it is deleted.  Of all other tables with a column ``space`` they go, and
+# of those that refer to one of these.
+KEPT = frozenset({"audit"})
+# What is written down of a space before its rows are deleted, in the same transaction.
+CLOSING: tuple[Callable[[sa.Connection, str, datetime], None], ...] = ()
 
 _there = spaces.c.deleting.is_(sa.false())
 
@@ -125,6 +135,65 @@ def change(
     values = {"title": after.title, "suspended": after.suspended, "updated_at": now}
     connection.execute(spaces.update().where(spaces.c.name == name).values(**values))
     return before, after
+
+
+def begin_delete(connection: sa.Connection, name: str, now: datetime) -> tuple[str, ...]:
+    """Delete every row of a space but what KEPT has; the names of its functions.  PlatformError 404.
+
+    The bundles that only this space names are marked as not used for ever: a deploy of the same code that
+    goes on elsewhere takes the mark away.
+    """
+    held = sa.select(spaces.c.name).where(spaces.c.name == name, _there).with_for_update()
+    if connection.execute(held).scalar_one_or_none() is None:
+        raise not_found(connection, name)
+    names = connection.execute(sa.select(functions.c.name).where(functions.c.space == name)).scalars().all()
+    for closing in CLOSING:
+        closing(connection, name, now)
+    named = sa.select(versions.c.digest).join_from(versions, functions)
+    mine = named.where(functions.c.space == name)
+    others = named.where(functions.c.space != name)
+    connection.execute(
+        bundles.update()
+        .where(bundles.c.digest.in_(mine), bundles.c.digest.not_in(others))
+        .values(used_at=NEVER_AGAIN)
+    )
+    for table in reversed(metadata.sorted_tables):  # what refers to another comes first
+        if "space" in table.c and table.name not in KEPT:
+            connection.execute(table.delete().where(table.c.space == name))
+    connection.execute(
+        spaces.update().where(spaces.c.name == name).values(deleting=True, title="", updated_at=now)
+    )
+    return tuple(names)
+
+
+def deleting(connection: sa.Connection) -> tuple[str, ...]:
+    """The spaces that are being deleted."""
+    query = sa.select(spaces.c.name).where(spaces.c.deleting.is_(sa.true())).order_by(spaces.c.name)
+    return tuple(connection.execute(query).scalars())
+
+
+def marked_bundles(connection: sa.Connection) -> tuple[str, ...]:
+    """The digests of the bundles that ``begin_delete`` marked, and that no version names since."""
+    found = sa.select(bundles.c.digest).where(_is_marked()).order_by(bundles.c.digest)
+    return tuple(connection.execute(found).scalars())
+
+
+def delete_bundle(connection: sa.Connection, digest: str) -> None:
+    """Delete a bundle with its pieces, if it is still marked."""
+    wanted = sa.select(bundles.c.upload).where(_is_marked(), bundles.c.digest == digest)
+    upload = connection.execute(wanted).scalar_one_or_none()
+    if upload is not None:
+        connection.execute(bundles.delete().where(bundles.c.digest == digest))
+        bundle_queries.delete_pieces(connection, upload)
+
+
+def _is_marked() -> sa.ColumnElement[bool]:
+    return (bundles.c.used_at == NEVER_AGAIN) & bundles.c.digest.not_in(sa.select(versions.c.digest))
+
+
+def end_delete(connection: sa.Connection, name: str) -> None:
+    """Free the name of a space: nothing of it is left."""
+    connection.execute(spaces.delete().where(spaces.c.name == name, spaces.c.deleting.is_(sa.true())))
 
 
 def _record(row: sa.Row[Any]) -> SpaceRecord:

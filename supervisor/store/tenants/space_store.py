@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
+from functools import partial
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import exc
@@ -68,5 +70,49 @@ class SpaceStore:
 
         return self._db.write(change)
 
-    def _audit(self, connection: sa.Connection, now: datetime, name: str, action: str) -> None:
-        audit_queries.add(connection, self._actor, now, space=name, action=action, target=name)
+    def begin_delete(self, name: str) -> tuple[str, ...]:
+        """Delete the rows of a space: from now on it is not there.  The names of its functions.
+
+        ``end_delete`` frees its name.  PlatformError 404.
+        """
+        now = self._now()
+
+        def begin(connection: sa.Connection) -> tuple[str, ...]:
+            names = space_queries.begin_delete(connection, name, now)
+            self._audit(connection, now, name, "space.delete", {"functions": len(names)})
+            return names
+
+        return self._db.write(begin)
+
+    def deleting(self) -> tuple[str, ...]:
+        """The spaces whose delete has begun and not ended."""
+        return self._db.read(space_queries.deleting)
+
+    def marked_bundles(self) -> tuple[str, ...]:
+        """The digests of the bundles of deleted spaces that no version names."""
+        return self._db.read(space_queries.marked_bundles)
+
+    def delete_bundles(self, digests: Iterable[str]) -> None:
+        """Delete those of them that a deploy has not taken meanwhile."""
+        for digest in digests:  # a transaction each, because one may have many mebibytes
+            self._db.write(partial(space_queries.delete_bundle, digest=digest))
+
+    def end_delete(self, name: str) -> None:
+        """Free the name of a space: nothing of it is left."""
+        self._db.write(lambda connection: space_queries.end_delete(connection, name))
+
+    def shred(self) -> bool:
+        """Leave nothing of deleted rows in the store's files; False when it has to be tried again."""
+        return self._db.shred()
+
+    def _audit(
+        self,
+        connection: sa.Connection,
+        now: datetime,
+        name: str,
+        action: str,
+        details: Mapping[str, Any] | None = None,
+    ) -> None:
+        audit_queries.add(
+            connection, self._actor, now, space=name, action=action, target=name, details=details
+        )

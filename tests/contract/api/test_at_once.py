@@ -56,7 +56,7 @@ def test_two_fields_changed_at_once_both_arrive(api, hello, monkeypatch):
     original = api.store.deploy
     interfered = []
 
-    def deploy_late(based_on: Any, content: Any, *kept: int) -> Any:
+    def deploy_late(based_on: Any, content: Any, *kept: int, **needs: bool) -> Any:
         if not interfered:
             interfered.append(True)
             api.store.__class__.deploy(
@@ -74,7 +74,7 @@ def test_two_fields_changed_at_once_both_arrive(api, hello, monkeypatch):
 
 
 def test_a_change_that_loses_every_time_ends_as_a_409(api, hello, monkeypatch):
-    def always_late(*_: Any) -> Any:
+    def always_late(*_: Any, **needs: bool) -> Any:
         raise StaleWriteError
 
     monkeypatch.setattr(api.store, "acting_for", lambda actor: api.store)

@@ -20,6 +20,8 @@ def test_openapi_describes_every_resource_and_every_reference_in_it_leads_somewh
     assert set(document["paths"]) == {
         "/spaces",
         "/spaces/{space}",
+        "/spaces/{space}/audit",
+        "/audit",
         "/spaces/{space}/functions",
         "/spaces/{space}/functions/{name}",
         "/spaces/{space}/functions/{name}/code",

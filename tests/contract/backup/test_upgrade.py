@@ -9,6 +9,7 @@ import sqlite3
 import subprocess
 import sys
 import tarfile
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -58,6 +59,27 @@ def test_the_data_of_a_released_version_is_taken_over(version: str, tmp_path: Pa
     finally:
         store.close()
         lookups.close()
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_every_space_that_an_older_store_had_something_in_is_there_afterwards_and_no_other(
+    version: str, tmp_path: Path
+) -> None:
+    """Up to 0.9.0 a space was there while it had a function or a value, whatever put it there."""
+    front = unpacked(version, tmp_path / "data") / "front"
+    url = f"sqlite:///{front}/cellblock.db"
+    with closing(sqlite3.connect(front / "cellblock.db")) as old:
+        old.execute("UPDATE functions SET space = 'of-a-function' WHERE name = 'package'")
+        old.execute("UPDATE space_values SET space = 'of-a-value' WHERE kind = 'variable'")
+        old.commit()
+    migrate(url, front / "bundles")
+    with closing(open_store(url, Sealer(load_key(front / "sealing.key")))) as store:
+        found = [one.name for one in store.spaces.page(100).items]
+        assert found == ["default", "demo", "of-a-function", "of-a-value"]
+        assert not any(one.suspended for one in store.spaces.page(100).items)
+        assert store.function("of-a-function", "package")
+        store.put_value("of-a-value", "variable", "new", 1)
+        store.spaces.begin_delete("of-a-function")
 
 
 @pytest.mark.needs_root

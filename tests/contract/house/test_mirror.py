@@ -22,6 +22,10 @@ NOT_OURS = ("worker/standins/", "supervisor/store/migrations/")
 
 HELD_BY: dict[str, dict[str, str]] = {
     "supervisor/front": {
+        "api/routes/audit_routes.py": "contract/spaces/test_audit.py",
+        "api/routes/space_routes.py": "contract/spaces/test_deleted.py",
+        "api/space_deletion.py": "contract/spaces/test_cut_off.py",
+        "functions/suspended_functions.py": "contract/spaces/test_suspended.py",
         "api_control.py": "contract/api/test_functions.py",
         "app.py": "contract/call/test_deploy_and_call.py",
         "health.py": "contract/api/test_functions.py",
@@ -124,7 +128,8 @@ HELD_BY: dict[str, dict[str, str]] = {
         "supply/zygote_handle.py": "fault/test_processes_that_die.py",
     },
     "supervisor/store": {
-        "tenants/audit_queries.py": "unit/store/test_store.py",
+        "tenants/audit_queries.py": "unit/store/tenants/test_audit_store.py",
+        "tenants/space_queries.py": "unit/store/tenants/test_space_store.py",
         "deadline_retries.py": "unit/store/test_store.py",
         "drivers.py": "unit/store/test_database.py",
         "backup/backing_up.py": "contract/backup/test_backup.py",

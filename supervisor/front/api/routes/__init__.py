@@ -2,5 +2,6 @@
 
 Not here: what is valid in a body (``api.schemas``), and who may enter (``api.gate``).
 
-Reading order: ``function_routes``, ``version_routes``, ``value_routes``, ``log_routes``, ``operator_routes``.
+Reading order: ``space_routes``, ``function_routes``, ``version_routes``, ``value_routes``, ``log_routes``,
+``audit_routes``, ``operator_routes``.
 """

@@ -10,7 +10,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, Field
 
-from supervisor.front.api.context import Given
+from supervisor.front.api.context import Acting, Given
 from supervisor.front.api.routes.function_routes import SpaceIn
 from supervisor.front.telemetry.survey import Survey
 
@@ -94,6 +94,8 @@ async def show_activity_of_space(context: Given, space: SpaceIn, name: NameQuery
 
 
 @router.post("/zygotes/renew", status_code=202)
-async def renew_zygotes(context: Given) -> Renewed:
+async def renew_zygotes(context: Given, acting: Acting) -> Renewed:
     """Replace the processes that instances are made from, while calls go on."""
-    return Renewed(runtimes=await context.control.renew_zygotes())
+    runtimes = await context.control.renew_zygotes()
+    await context.blocking(acting.audit.record, "zygotes.renew", ", ".join(runtimes))
+    return Renewed(runtimes=runtimes)

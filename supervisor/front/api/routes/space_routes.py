@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Self, cast
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Query, Request, Response
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictBool, WithJsonSchema
 
+from supervisor.errors import PlatformError, shown
 from supervisor.front.api.context import Acting, Given
 from supervisor.front.api.routes.function_routes import LimitIn, SpaceIn, cursor_to, read_cursor
 from supervisor.front.api.schemas import (
@@ -34,6 +35,10 @@ Title = Annotated[
 SpaceCursorIn = Annotated[
     Annotated[str, WithJsonSchema({"type": "string", "pattern": SPACE_CURSOR})] | None,
     Query(description="from a list's paging"),
+]
+
+ConfirmIn = Annotated[
+    str | None, Query(max_length=63, description="the name of the space again: everything of it goes")
 ]
 
 
@@ -127,3 +132,25 @@ async def change_space(context: Given, acting: Acting, space: SpaceIn, body: Spa
         return after
 
     return SpaceOut.of(await context.to_its_end(commit()))
+
+
+@router.delete(
+    "/{space}",
+    status_code=204,
+    response_class=Response,
+    responses={202: {"description": "Deleted; what is left of it on disk is removed later"}},
+)
+async def delete_space(context: Given, acting: Acting, space: SpaceIn, confirm: ConfirmIn = None) -> Response:
+    """Delete a space with everything of it: functions, code, values, logs, instances; the administrator's.
+
+    Calls that run are ended.  What is left is its lines in the audit.
+    """
+    if confirm != space:
+        raise PlatformError(
+            422,
+            f"cannot delete space {shown(space)} without its name twice: everything of it goes, and nothing "
+            f"brings it back; add ?confirm={space}",
+            {"field": "confirm"},
+        )
+    is_done = await context.to_its_end(context.space_deletion.delete(acting, space))
+    return Response(status_code=204 if is_done else 202)
