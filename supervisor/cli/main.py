@@ -26,6 +26,8 @@ from supervisor.cli.commands.layers_command import layers
 from supervisor.cli.commands.log_commands import logs
 from supervisor.cli.exits import ended
 from supervisor.cli.parameters import BEFORE, Json, Url, before_the_command, target
+from supervisor.cli.tenants import space_commands
+from supervisor.cli.tenants.audit_command import audit
 from supervisor.cli.watching.top_command import top
 
 PROBE_SECONDS = 2.0  # short: ``version`` works without a server, too
@@ -42,6 +44,7 @@ _PLAIN_WORDS = {
 _SERVER = "Run a server"
 _DEPLOYED = "Functions"
 _SPACE = "Values"
+_TENANTS = "Tenants"
 
 
 def _alone(name: str, command: Callable[..., Any]) -> Any:
@@ -168,6 +171,8 @@ app.add_typer(function_commands.app, name="functions", rich_help_panel=_DEPLOYED
 app.command("code", rich_help_panel=_DEPLOYED)(function_commands.code)
 app.add_typer(value_commands.secrets, name="secrets", rich_help_panel=_SPACE)
 app.add_typer(value_commands.variables, name="variables", rich_help_panel=_SPACE)
+app.add_typer(space_commands.app, name="spaces", rich_help_panel=_TENANTS)
+app.command("audit", rich_help_panel=_TENANTS)(audit)
 
 
 @app.command("version", rich_help_panel=_SERVER)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from supervisor.cli.client.connection_config import config_path, read_config, resolve_target
+from supervisor.cli.tenants.space_names import complete_space
 
 if TYPE_CHECKING:
     from supervisor.cli.client.connection_config import ServerTarget
@@ -54,6 +55,7 @@ Space = Annotated[
         metavar="SPACE",
         rich_help_panel=_SERVER_PANEL,
         callback=_or_before,
+        autocompletion=complete_space,
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.", callback=_or_before)]

@@ -71,13 +71,9 @@ def bytecode(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module", autouse=True)
 def space(server: Server) -> Iterator[None]:
     """The space is there while these tests run: the command refuses one that is not."""
-    keeps = {
-        "name": "keeps-the-space",
-        "source": {"code": base64.b64encode(b"def handle(req): ...").decode()},
-    }
-    assert server.client.post(f"/spaces/{SPACE}/functions", json=keeps).status_code == 201
+    server.make_space(SPACE)
     yield
-    assert server.client.delete(f"/spaces/{SPACE}/functions/keeps-the-space").status_code == 204
+    assert server.client.delete(f"/spaces/{SPACE}?confirm={SPACE}").status_code == 204
 
 
 @pytest.fixture
