@@ -134,6 +134,7 @@ REASONS: dict[str, Outcome] = {
     **{outcome.value: outcome for outcome in Outcome},
     "not started": Outcome.NOT_STARTED,
     "limit": Outcome.CONCURRENCY,
+    "suspended": Outcome.REFUSED,
 }
 _FIRST_REFUSAL, _FIRST_FAULT = 400, 500
 

@@ -38,8 +38,7 @@ class SpaceStore:
 
         def create(connection: sa.Connection) -> SpaceRecord:
             made = space_queries.create(connection, name, title, now)
-            if quotas:
-                quota_queries.put(connection, name, quotas, now)
+            quota_queries.begin_space(connection, name, quotas or {}, now)
             self._audit(connection, now, name, "space.create")
             return made
 

@@ -93,7 +93,7 @@ class SpaceList(BaseModel):
 @router.post("", status_code=201)
 async def create_space(context: Given, acting: Acting, body: SpaceCreate) -> SpaceOut:
     """Create a space, with the quotas of the setting ``space_quotas``; the administrator's."""
-    quotas = context.settings.space_quotas
+    quotas = context.quotas_of_a_new_space()
     return SpaceOut.of(await context.blocking(acting.spaces.create, body.name, body.title, quotas))
 
 

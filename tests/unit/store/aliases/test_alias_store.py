@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -58,7 +57,7 @@ def test_versions_that_an_alias_names_outlive_all_that_deletes_old_ones(store, u
     put(store, "prod", 1, 2, 1)
     function = store.function(*SHOP)
     for number in range(4):
-        function, _ = store.deploy(function, replace(THIRD, description=str(number)), 1)
+        function, _ = store.deploy(function, THIRD._replace(description=str(number)), 1)
     _, page = store.versions(*SHOP, 10)
     assert [version.number for version in page.items] == [7, 2, 1]
     store.tidy(1, 0)

@@ -40,5 +40,6 @@ def filled(front: Callable[[], Store]) -> Store:
     store = front()
     for name, value in VALUES.items():
         store.put_value("demo", "secret", name, value)
+    store.spaces.create("other", "")
     store.put_value("other", "variable", "V", {"a": 1})
     return store
