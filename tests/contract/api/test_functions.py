@@ -14,8 +14,8 @@ from tests.support.packing import CODE, zipped
 
 OTHER_CODE = CODE + b"# two\n"
 FUNCTION_FIELDS = {
-    "id", "space", "name", "description", "template", "env", "options", "limits", "digest", "version", "label",
-    "status", "status_reason", "warnings", "metrics", "created_at", "updated_at",
+    "id", "space", "name", "description", "template", "env", "options", "limits", "digest", "version",
+    "label", "status", "status_reason", "warnings", "metrics", "created_at", "updated_at",
 }  # fmt: skip
 
 
