@@ -10,4 +10,4 @@ processes), ``link_messages`` with ``link_records``, ``join_messages`` and ``fro
 ``errors``, ``near_names`` (what a mistyped name may have meant), ``server_log``, ``signals``.
 """
 
-__version__ = "0.9.0"
+__version__ = "0.10.0"

@@ -103,7 +103,7 @@ def test_login_keeps_nothing_that_the_server_does_not_take(as_admin, cellblock, 
     as_admin("keys", "remove", "cli-other")
 
 
-@pytest.mark.promise("S208")
+@pytest.mark.promise("S201")
 def test_the_help_of_each_command_that_asks_a_server_says_the_scope_it_needs() -> None:
     found = {path: command for path, command in below("", get_command(app)) if path.split()[0] not in LAZY}
     for path, command in found.items():

@@ -118,6 +118,8 @@ class Gate:
                 given = found["path_params"]
                 needed = ROUTE_SCOPES.get(route.name, ADMINISTRATOR)
                 function = given.get("name") if needed in NARROWED else None
+                if function is not None:
+                    function, _, _ = function.partition("@")  # of NAME@ALIAS
                 permissions.require(principal, needed, given.get("space"), function)
                 return
         # What is no route is the same 404 or 405 for everybody.

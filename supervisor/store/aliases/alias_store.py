@@ -16,7 +16,7 @@ from supervisor.store import function_queries
 from supervisor.store.aliases import alias_queries, label_queries
 from supervisor.store.database import Database
 from supervisor.store.records import Actor, Alias, StoredFunction, Version, WantedAlias
-from supervisor.store.tenants import audit_queries
+from supervisor.store.tenants import audit_queries, space_queries
 
 # The function, the alias as it is, and the versions that it shall name.
 CheckAlias = Callable[[StoredFunction, Alias | None, Sequence[Version]], None]
@@ -58,6 +58,7 @@ class AliasStore:
         now = self._now()
 
         def put(connection: sa.Connection) -> tuple[StoredFunction, Alias, bool]:
+            space_queries.require_for_change(connection, space, self._actor)
             function = _function(connection, space, name)
             before = _named(connection, function, wanted.name)
             numbers = [("version", wanted.version), ("canary.version", wanted.canary)]
@@ -80,6 +81,7 @@ class AliasStore:
         now = self._now()
 
         def delete(connection: sa.Connection) -> None:
+            space_queries.require_for_change(connection, space, self._actor)
             function = _function(connection, space, name)
             before = _named(connection, function, alias)
             if before is None:
@@ -107,6 +109,7 @@ class AliasStore:
         now = self._now()
 
         def put(connection: sa.Connection) -> tuple[StoredFunction, Version]:
+            space_queries.require_for_change(connection, space, self._actor)
             function, version = function_queries.version_to_roll_back_to(connection, space, name, number)
             check(function, version)
             if label is None:

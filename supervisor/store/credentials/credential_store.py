@@ -16,7 +16,7 @@ from supervisor.store.credentials import app_queries, credential_rows, key_queri
 from supervisor.store.credentials.credential_records import App, Grant, SpaceKey
 from supervisor.store.database import Database
 from supervisor.store.records import Actor, Page
-from supervisor.store.tenants import audit_queries
+from supervisor.store.tenants import audit_queries, space_queries
 from supervisor.tenancy.token_format import minted, stored_digest
 
 # A client keeps a token in memory and gets the next one before this is over.
@@ -42,6 +42,7 @@ class CredentialStore:
         secret, now = minted("app"), self._now()
 
         def create(connection: sa.Connection) -> App:
+            space_queries.require_for_change(connection, space, self._actor)
             app = app_queries.create(connection, space, name, grant, stored_digest(secret.encode()), now)
             self._audit(connection, space, "app.create", app.client_id, _told(name, grant))
             return app
@@ -70,6 +71,7 @@ class CredentialStore:
         digest = stored_digest(secret.encode())
 
         def rotate(connection: sa.Connection) -> App:
+            space_queries.require_for_change(connection, space, self._actor)
             app = app_queries.rotate(connection, space, client_id, digest, overlap, now)
             self._audit(connection, space, "app.rotate", client_id, {"overlap_seconds": overlap_s})
             return app
@@ -121,6 +123,7 @@ class CredentialStore:
         digest = stored_digest(secret.encode())
 
         def create(connection: sa.Connection) -> SpaceKey:
+            space_queries.require_for_change(connection, space, self._actor)
             key = key_queries.create_key(connection, space, name, grant, digest, expires_at, now)
             until = None if expires_at is None else f"{expires_at.isoformat()}Z"
             self._audit(connection, space, "key.create", key.id, {**_told(name, grant), "expires_at": until})

@@ -36,8 +36,7 @@ class QuotaStore:
         now = self._now()
 
         def put(connection: sa.Connection) -> None:
-            if not space_queries.exists(connection, space):
-                raise space_queries.not_found(connection, space)
+            space_queries.require_for_change(connection, space, self._actor)
             quota_queries.put(connection, space, limits, now)
             audit_queries.add(
                 connection,

@@ -33,7 +33,7 @@ def conditional(api: Front, method: str, path: str, if_match: str, json: Any = N
 # ---- the same content, and deploys that meet -----------------------------------------------------
 
 
-@pytest.mark.promise("S238")
+@pytest.mark.promise("S228")
 def test_a_deploy_of_the_same_content_says_so_and_makes_no_version(api, hello):
     for method in ("PUT", "PATCH"):
         again = api(method, HELLO, source(CODE))
@@ -42,7 +42,7 @@ def test_a_deploy_of_the_same_content_says_so_and_makes_no_version(api, hello):
     assert (changed["unchanged"], changed["version"]) == (False, 2)
 
 
-@pytest.mark.promise("S239")
+@pytest.mark.promise("S229")
 def test_the_loser_of_two_deploys_of_code_gets_a_409_with_the_winner(api, hello, monkeypatch):
     original, interfered = api.store.deploy, []
 
@@ -109,7 +109,7 @@ def test_code_that_loses_against_a_change_of_fields_is_merged_with_it(api, hello
 # ---- If-Match --------------------------------------------------------------------------------------
 
 
-@pytest.mark.promise("S240")
+@pytest.mark.promise("S230")
 @pytest.mark.parametrize(
     ("method", "path", "content"),
     [
@@ -167,7 +167,7 @@ def test_every_answer_about_a_function_has_its_tag_which_each_change_changes(api
 # ---- labels ----------------------------------------------------------------------------------------
 
 
-@pytest.mark.promise("S241")
+@pytest.mark.promise("S231")
 def test_a_label_is_of_one_version_and_shown_with_it(api, tmp_path):
     made = api("POST", FUNCTIONS, body(label="v1")).json()
     assert (made["version"], made["label"]) == (1, "v1")

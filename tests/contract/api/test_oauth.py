@@ -61,7 +61,7 @@ def error_of(response: httpx.Response, status: int, error: str) -> None:
         assert response.headers["www-authenticate"].startswith("Basic ")
 
 
-@pytest.mark.promise("S202")
+@pytest.mark.promise("S195")
 def test_the_example_of_section_4_4_2_gets_the_answer_of_4_4_3(api, client):
     response = token(api, client)
     assert response.status_code == 200
@@ -171,7 +171,7 @@ def test_two_authorization_headers_are_refused(api, client):
     error_of(api._runner.run(send()), 400, "invalid_request")
 
 
-@pytest.mark.promise("S209")
+@pytest.mark.promise("S202")
 def test_the_example_of_rfc_7009_takes_a_token_back(api, client):
     one = token(api, client).json()["access_token"]
     other = token(api, client).json()["access_token"]

@@ -57,7 +57,7 @@ TOKEN_ROUTES = sorted(name for name, scope in ROUTE_SCOPES.items() if scope != C
 
 
 @pytest.mark.parametrize("name", TOKEN_ROUTES)
-@pytest.mark.promise("S200")
+@pytest.mark.promise("S193")
 def test_a_route_opens_for_its_scope_and_for_nothing_else(door, name):
     route, needed = routes(door.app)[name], ROUTE_SCOPES[name]
     others = tuple(scope for scope in SCOPES if scope != needed)
@@ -84,7 +84,7 @@ def test_a_route_opens_for_its_scope_and_for_nothing_else(door, name):
 
 
 @pytest.mark.parametrize("name", TOKEN_ROUTES)
-@pytest.mark.promise("S207")
+@pytest.mark.promise("S200")
 def test_a_credential_that_is_bound_to_functions_reads_the_logs_of_those_alone(door, name):
     route, needed = routes(door.app)[name], ROUTE_SCOPES[name]
     if needed in (ADMINISTRATOR, ANY):
@@ -245,7 +245,7 @@ def test_changes_are_in_the_audit_under_the_credential_that_made_them(door):
     assert "hush" not in repr(rows)
 
 
-@pytest.mark.promise("S201")
+@pytest.mark.promise("S194")
 def test_the_description_says_the_scope_of_each_operation(door):
     document = door("GET", "/openapi.json", headers={"Authorization": "none"}).json()
     said = {

@@ -43,7 +43,7 @@ def test_a_variable_is_any_json(api, value):
     refused(api("GET", path), 404, "variable not found")
 
 
-@pytest.mark.promise("S245")
+@pytest.mark.promise("S235")
 @pytest.mark.parametrize("kind", ["secrets", "variables"])
 def test_a_value_is_for_every_function_or_for_those_of_its_list(api, kind):
     path = f"/spaces/demo/{kind}/KEY"

@@ -88,7 +88,7 @@ def values_in(front: Path) -> dict[str, str]:
         lookups.close()
 
 
-@pytest.mark.promise("S248")
+@pytest.mark.promise("S238")
 @pytest.mark.parametrize("moment", MOMENTS)
 def test_a_backup_of_any_moment_of_a_rotation_is_restored(
     server: Server, tmp_path: Path, moment: str

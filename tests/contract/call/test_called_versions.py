@@ -70,7 +70,7 @@ def shop(server: Server, deploy: Deploy, request: pytest.FixtureRequest) -> Iter
     yield name
 
 
-@pytest.mark.promise("S235")
+@pytest.mark.promise("S225")
 def test_an_alias_calls_its_version_at_every_front_from_the_answer_on(server: Server, shop: str) -> None:
     assert alias(server, shop, "prod", 1).status_code == 201
     assert said(calls(server, f"{shop}@prod")) == {"1 1"}
@@ -107,7 +107,7 @@ def test_what_is_no_alias_and_no_version_is_a_404_with_the_near_names(server: Se
     assert_envelope(server.client.get(f"{FUNCTIONS}/{shop}@99"), 404, "no version 99")
 
 
-@pytest.mark.promise("S236")
+@pytest.mark.promise("S226")
 def test_a_key_keeps_its_version_at_every_front_while_the_share_grows(server: Server, shop: str) -> None:
     keys = [f"caller-{number}" for number in range(24)]
 
@@ -164,7 +164,7 @@ def test_a_version_waits_for_no_place_of_another_one(server: Server, deploy: Dep
     caller.close()  # ends the call
 
 
-@pytest.mark.promise("S242")
+@pytest.mark.promise("S232")
 def test_a_stranger_calls_public_versions_by_alias_and_nothing_by_number(
     server: Server, deploy: Deploy, anyone: httpx.Client
 ) -> None:
@@ -224,7 +224,7 @@ def test_the_logs_and_the_code_of_an_alias_are_those_of_its_version(server: Serv
     assert code == SOURCE.format("1")
 
 
-@pytest.mark.promise("S237")
+@pytest.mark.promise("S227")
 def test_what_an_alias_names_is_kept_beyond_versions_kept(make_server: MakeServer) -> None:
     server = make_server(versions_kept=2)
     server.deploy("old", SOURCE.format("1"))

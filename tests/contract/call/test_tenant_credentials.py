@@ -65,7 +65,7 @@ def called(
     return httpx.post(f"{server.url}/spaces/{space}/functions/{name}/invoke", headers=given, timeout=60)
 
 
-@pytest.mark.promise("S203")
+@pytest.mark.promise("S196")
 def test_a_key_calls_the_functions_of_its_space_and_no_function_sees_it(running: Server) -> None:
     key = made(running)["key"]
     for scheme in ("Bearer", "bearer", "BEARER"):
@@ -120,7 +120,7 @@ def test_a_credential_of_ours_that_is_none_never_reaches_a_public_function(
 @pytest.mark.parametrize(
     "authorization", ["Bearer eyJhbGciOiJIUzI1NiJ9.e30.x", "Basic dXNlcjpwYXNz", "Signature a=b", "cb_"]
 )
-@pytest.mark.promise("S210")
+@pytest.mark.promise("S203")
 def test_a_public_function_gets_any_other_credential_as_it_was_sent(
     running: Server, authorization: str
 ) -> None:
@@ -162,7 +162,7 @@ def test_what_is_the_administrators_is_a_403_for_a_credential_of_a_space(running
     assert running.client.get(path).status_code == 200
 
 
-@pytest.mark.promise("S204")
+@pytest.mark.promise("S197")
 def test_a_revoked_key_is_refused_by_every_front_before_the_revocation_was_answered(running: Server) -> None:
     """Each connection stays at its front; all of them were let in, and none is after the answer."""
     with httpx.Client(base_url=running.url, timeout=60) as http:
@@ -184,7 +184,7 @@ def test_a_revoked_key_is_refused_by_every_front_before_the_revocation_was_answe
     assert len(fronts) == 2, "both fronts had served it"
 
 
-@pytest.mark.promise("S212")
+@pytest.mark.promise("S205")
 def test_a_deleted_apps_token_and_a_revoked_one_are_refused_by_every_front(running: Server) -> None:
     app = running.client.post(
         f"/spaces/{SPACE}/apps", json={"name": f"a{next(NAMES)}", "scopes": ["function"]}

@@ -121,7 +121,7 @@ def lines_of(server: Server, name: str, call_id: str, until: str) -> str:
     return text
 
 
-@pytest.mark.promise("S243")
+@pytest.mark.promise("S233")
 def test_a_value_is_there_for_the_functions_of_its_list_alone(
     server: Server, deploy: Deploy, put: Put
 ) -> None:
@@ -170,7 +170,7 @@ def test_a_function_finds_nothing_of_a_secret_that_is_another_functions(
         assert found == {"places": [], "has": False}, number
 
 
-@pytest.mark.promise("S244")
+@pytest.mark.promise("S234")
 def test_a_secret_is_masked_in_every_line_of_its_function(server: Server, deploy: Deploy, put: Put) -> None:
     key = f"k&y/{random.token_hex(8)} ü"
     put("secrets", "LOGGED", key)
@@ -225,7 +225,7 @@ def test_an_import_that_fails_with_a_secret_does_not_tell_it(
     assert key not in "".join(told) + server.log_since(before)
 
 
-@pytest.mark.promise("S249")
+@pytest.mark.promise("S239")
 def test_a_changed_secret_is_masked_by_its_old_value_too(server: Server, deploy: Deploy, put: Put) -> None:
     source = (
         "import function.secrets as secrets\nkept = []\n"
@@ -250,7 +250,7 @@ def test_a_function_has_no_secret_of_another_masked(server: Server, deploy: Depl
     assert "hunter2-hunter2" in lines_of(server, name, "guess-1", "hunter2")
 
 
-@pytest.mark.promise("S247")
+@pytest.mark.promise("S237")
 def test_calls_and_changes_go_on_while_the_sealing_key_is_replaced(
     server: Server, deploy: Deploy, put: Put
 ) -> None:

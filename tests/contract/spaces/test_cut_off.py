@@ -67,7 +67,7 @@ def cut_off(folder: Path, point: str) -> None:
     assert done.returncode == -signal.SIGKILL, done.stderr
 
 
-@pytest.mark.promise("S219")
+@pytest.mark.promise("S210")
 @pytest.mark.parametrize("point", FINISHED)
 def test_a_delete_that_a_kill_cut_off_is_finished_at_the_next_start(tmp_path: Path, point: str) -> None:
     cut_off(tmp_path, point)
@@ -84,7 +84,7 @@ def test_a_delete_that_a_kill_cut_off_is_finished_at_the_next_start(tmp_path: Pa
         assert bytes_with(tmp_path, b"qzcode", b"qzvalue", b"qzlogged") == {}
 
 
-@pytest.mark.promise("S223")
+@pytest.mark.promise("S214")
 @pytest.mark.parametrize("point", UNDONE)
 def test_a_delete_that_a_kill_cut_off_before_it_was_stored_lost_nothing(tmp_path: Path, point: str) -> None:
     cut_off(tmp_path, point)

@@ -44,7 +44,7 @@ def bytes_with(folder: Path, *texts: bytes) -> dict[str, list[bytes]]:
     return found
 
 
-@pytest.mark.promise("S218")
+@pytest.mark.promise("S209")
 @pytest.mark.promise("T97")
 def test_after_a_delete_the_data_directory_has_none_of_its_names_values_code_and_logs(host: Server) -> None:
     """The control is the same search before: each of them is found."""
@@ -79,7 +79,7 @@ def test_after_a_delete_the_data_directory_has_none_of_its_names_values_code_and
     assert "neighbours-mark-logged" in neighbour.send("GET", "/logs").text
 
 
-@pytest.mark.promise("S222")
+@pytest.mark.promise("S213")
 def test_a_deleted_space_is_404_everywhere_and_its_successor_sees_nothing_of_it(space: Space) -> None:
     space.deploy("hello", SAYS.format(mark="first-mark"), public=True)
     space.send("PUT", "/secrets/KEY", json={"value": "x"})

@@ -21,7 +21,7 @@ def handle(req):
 """
 
 
-@pytest.mark.promise("S217")
+@pytest.mark.promise("S208")
 def test_calls_of_a_suspended_space_are_403_by_every_front_before_the_answer_and_go_on_when_it_is_resumed(
     space: Space,
 ) -> None:
@@ -49,7 +49,7 @@ def test_calls_of_a_suspended_space_are_403_by_every_front_before_the_answer_and
     assert [one["name"] for one in space.send("GET", "/secrets").json()["data"]] == ["KEY"]
 
 
-@pytest.mark.promise("S221")
+@pytest.mark.promise("S212")
 def test_its_warm_instances_end_and_those_that_are_kept_come_back_when_it_is_resumed(space: Space) -> None:
     space.deploy("kept", HELLO, min_instances=1)
     space.deploy("warm", HELLO)

@@ -99,7 +99,7 @@ def held(server: Server, number: int) -> Iterator[None]:
         yield
 
 
-@pytest.mark.promise("S226")
+@pytest.mark.promise("S216")
 @pytest.mark.slow
 def test_under_load_at_two_fronts_a_minute_has_its_calls_within_five_per_cent(bound: Server) -> None:
     """It takes as long as some thousand calls."""
@@ -119,7 +119,7 @@ def test_under_load_at_two_fronts_a_minute_has_its_calls_within_five_per_cent(bo
     assert used(bound)["calls_per_minute"] == statuses[200]
 
 
-@pytest.mark.promise("S229")
+@pytest.mark.promise("S219")
 def test_a_refusal_says_which_quota_its_state_and_when_to_come_again(bound: Server) -> None:
     put(bound, calls_per_minute=2)
     for left in (1, 0):
@@ -143,7 +143,7 @@ def test_a_refusal_says_which_quota_its_state_and_when_to_come_again(bound: Serv
     assert "ratelimit" not in free.headers and "ratelimit-policy" not in free.headers
 
 
-@pytest.mark.promise("S228")
+@pytest.mark.promise("S218")
 def test_a_quota_is_in_force_in_every_front_once_the_change_is_answered(bound: Server) -> None:
     for _ in range(10):
         put(bound, calls_per_minute=0)
@@ -156,7 +156,7 @@ def test_a_quota_is_in_force_in_every_front_once_the_change_is_answered(bound: S
         assert {answer.status_code for answer in together([partial(call_alone, bound)] * 4)} == {200}
 
 
-@pytest.mark.promise("S227")
+@pytest.mark.promise("S217")
 def test_calls_at_once_are_counted_over_all_fronts_and_come_back_when_they_end(bound: Server) -> None:
     put(bound, concurrent_calls=4)
     with held(bound, 4):
@@ -221,7 +221,7 @@ def test_a_refused_call_costs_no_body_and_no_call(bound: Server) -> None:
     assert used(bound)["calls_per_minute"] == 1
 
 
-@pytest.mark.promise("S230")
+@pytest.mark.promise("S220")
 def test_processor_time_is_spent_by_reports_and_stays_spent_over_a_restart(make_server: MakeServer) -> None:
     """Two seconds of processor time, and a second start."""
     server = make_server(workers=2)

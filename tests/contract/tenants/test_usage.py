@@ -83,7 +83,7 @@ def test_usage_equals_the_reports_of_two_fronts_after_a_drain(make_server: MakeS
     assert total(days, "bytes_logged") >= 60 * len("line")
 
 
-@pytest.mark.promise("S232")
+@pytest.mark.promise("S222")
 def test_kill_9_of_everything_loses_nothing_that_is_older_than_ten_seconds(make_server: MakeServer) -> None:
     """A front writes every five seconds, which the test waits for."""
     server = make_server(workers=2)
@@ -109,7 +109,7 @@ def test_kill_9_of_everything_loses_nothing_that_is_older_than_ten_seconds(make_
     assert calls(usage(make_server(workers=2))) == Counter(answered=11)
 
 
-@pytest.mark.promise("S234")
+@pytest.mark.promise("S224")
 def test_a_store_that_is_away_stops_no_call_and_loses_no_usage(make_server: MakeServer) -> None:
     """Somebody holds the store's only lock for writing; calls go on, and their usage comes later."""
     server = make_server(workers=2)

@@ -20,7 +20,7 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "new" / "cellblock" / "credentials.json"
 
 
-@pytest.mark.promise("S206")
+@pytest.mark.promise("S199")
 def test_a_token_is_kept_for_its_server_and_space_and_nobody_else_can_read_it(path: Path) -> None:
     assert read_logins(path) == {}
     keep_login(path, URL, "demo", "first")

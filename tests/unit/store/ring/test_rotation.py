@@ -113,7 +113,7 @@ def test_a_server_without_values_gets_a_new_key_too(front, key_path):
 
 
 @pytest.mark.slow
-@pytest.mark.promise("S246")
+@pytest.mark.promise("S236")
 @pytest.mark.parametrize(("step", "when", "which"), POINTS)
 def test_a_kill_at_any_point_leaves_every_value_readable_and_the_next_run_finishes(
     filled, front, url, key_path, step, when, which

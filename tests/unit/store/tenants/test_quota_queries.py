@@ -87,7 +87,7 @@ def test_the_function_above_the_quota_is_refused_and_nothing_of_it_is_stored(sto
     store.create_function("demo", "c", content(2))
 
 
-@pytest.mark.promise("S225")
+@pytest.mark.promise("S215")
 @pytest.mark.slow
 def test_fronts_that_deploy_at_once_are_never_above_the_quota_together(opened):
     stores = [opened() for _ in range(4)]

@@ -26,7 +26,7 @@ def names(store: Store) -> list[str]:
     return [one.name for one in store.spaces.page(100).items]
 
 
-@pytest.mark.promise("S215")
+@pytest.mark.promise("S206")
 def test_default_and_demo_exist_from_the_first_start_and_others_when_they_are_created(store: Store) -> None:
     assert names(store) == ["default", "demo", "other"]
     made = store.spaces.create("acme", "Acme Ltd")
@@ -156,7 +156,7 @@ def test_a_deploy_whose_bundle_went_with_another_space_is_told_to_put_it_again(s
     assert store.create_function("other", "hello", FIRST, needs_bundle=True)
 
 
-@pytest.mark.promise("S216")
+@pytest.mark.promise("S207")
 def test_a_change_and_a_delete_of_its_space_cannot_cross(opened: Callable[[], Store], url: str) -> None:
     """Two connections: whichever is first, no row is left of a space that was deleted."""
     stores = [opened(), opened()]

@@ -157,7 +157,7 @@ class Model:
             self.being_written = []
 
 
-@pytest.mark.promise("S231")
+@pytest.mark.promise("S221")
 @pytest.mark.slow
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(events=st.lists(EVENT, max_size=40))

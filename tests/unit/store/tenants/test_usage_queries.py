@@ -75,7 +75,7 @@ def test_the_usage_of_a_function_outlives_it(used, store):
     assert len(used.page("demo", "a", FIRST_DAY, LAST_DAY, 10).items) == 3
 
 
-@pytest.mark.promise("S233")
+@pytest.mark.promise("S223")
 def test_a_space_that_is_closed_leaves_one_record_of_all_it_used(used, store, url):
     store.quotas.put("demo", {"functions": 1})
     db = database.connect(url)

@@ -21,7 +21,7 @@ SECONDS = 30.0
 HERE = "192.0.2.1"
 
 
-@pytest.mark.promise("S205")
+@pytest.mark.promise("S198")
 def test_what_another_server_took_back_is_refused_here_within_a_second() -> None:
     """Two servers on one PostgreSQL: the second makes and deletes the key, the first has only its watch."""
     folder = postgres.programs()
@@ -108,7 +108,7 @@ def test_a_new_revision_is_forgotten_once_and_the_first_is_no_news() -> None:
     assert looks[:5] == [0, 0, 0, 1, 1] and found.cut_off == ""
 
 
-@pytest.mark.promise("S211")
+@pytest.mark.promise("S204")
 def test_within_the_lease_a_server_goes_on_and_after_it_trusts_nothing() -> None:
     looks = []
     found = watched([7, None], 1e9, lambda lookups: looks.append(lookups.forgot) or len(looks) > 5)
