@@ -522,7 +522,7 @@ def test_a_login_is_asked_for_on_a_terminal_and_not_shown(
     server.answer("GET", "/whoami", Answer(200, b'{"name": "key:1", "space": "demo"}'))
 
     asked = f"Token for {server.url}: ".encode()
-    code, seen = on_a_terminal(environment, "login", asked=asked, typed=b"s3cret-token\n")
+    code, seen = on_a_terminal(environment, "login", typed=[(asked, b"s3cret-token\n")])
 
     assert code == 0, seen
     assert dict(server.requests[0].headers)["authorization"] == "Bearer s3cret-token"

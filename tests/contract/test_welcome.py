@@ -65,6 +65,8 @@ def example(folder: Path, text: str = "def handle(req):\n    return {'body': 'on
 @pytest.fixture
 def demo(server: Server) -> Iterator[Server]:
     """The shared server with an empty space ``demo``, and without it afterwards."""
+    for name in versions(server):  # other tests have left it
+        server.client.delete(f"{LIST}/{name}")
     assert versions(server) == {}
     yield server
     for name in versions(server):

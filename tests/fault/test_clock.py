@@ -29,6 +29,15 @@ KEEPERS = (
     "supervisor/front/logs/recorder.py",
     "supervisor/front/logs/log_deletion.py",
     "supervisor/front/http/answer_head.py",  # the header Date
+    # A credential expires at a time of day, which its holder chose.
+    "supervisor/front/invoke/callers/credential.py",
+    "supervisor/front/api/credentials/",
+    "supervisor/front/api/routes/log_routes.py",
+    "supervisor/cli/tenants/credential_commands.py",
+    # Usage is counted by days in UTC, and what hours and days have spent stays over a restart.
+    "supervisor/front/usage/",
+    "supervisor/front/quotas/",
+    "supervisor/front/api/routes/usage_routes.py",
 )
 AHEAD_SECONDS = 400 * 86_400
 

@@ -36,7 +36,8 @@ def unpacked(version: str, folder: Path) -> Path:
 def test_there_is_one_of_every_release() -> None:
     changelog = (Path(__file__).parents[3] / "CHANGELOG.md").read_text()
     released = [line.split()[1] for line in changelog.splitlines() if line.startswith("## ")]
-    assert set(VERSIONS) >= {version for version in released if version <= "0.9.0"} - {"Unreleased"}
+    # The newest is this server's own, whose data is no older server's yet.
+    assert set(VERSIONS) >= set(released[1:]) - {"Unreleased"}
 
 
 @pytest.mark.promise("S162")

@@ -77,7 +77,7 @@ def test_a_key_calls_the_functions_of_its_space_and_no_function_sees_it(running:
 
 def test_a_key_of_another_space_gets_the_404_of_what_is_not_there(running: Server) -> None:
     """Also for a public function: what a token may see does not depend on what others may."""
-    key = f"Bearer {made(running, space='demo')['key']}"
+    key = f"Bearer {made(running, space='default')['key']}"
     answers = [
         called(running, name, key)
         for name in ("says", "open", "nothing", "says%00", "s%61ys", "SAYS", "s%CE%B1ys", "%2e%2e")
@@ -86,7 +86,7 @@ def test_a_key_of_another_space_gets_the_404_of_what_is_not_there(running: Serve
     for answer in answers:
         assert "x-invoked" not in answer.headers
         assert answer.json()["error"]["message"].startswith(
-            "function not found: space 'test' has no function"
+            f"function not found: space {SPACE!r} has no function"
         )
     assert called(running, "says", key, space="nowhere").status_code == 404
     assert called(running, "nothing", f"Bearer {made(running)['key']}").status_code == 404, "in its own space"

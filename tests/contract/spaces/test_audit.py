@@ -16,6 +16,15 @@ VALUE = "qz-value-of-a-tenant"
 Change = Callable[[Front], httpx.Response]
 VALUES = {"description": VALUE, "env": {"KEY": VALUE}}
 # What each changing route is asked for, in an order in which all succeed, and the line that it leaves.
+APPS = "/spaces/demo/apps"
+GRANTED = {"name": "ci", "scopes": ["function.invoke"]}
+
+
+def first(api: Front, kind: str, field: str) -> str:
+    """Which app or key of the space is the first."""
+    return str(api("GET", f"/spaces/demo/{kind}").json()["data"][0][field])
+
+
 CHANGES: dict[str, tuple[str, Change]] = {
     "create_space": ("space.create", lambda api: api("POST", "/spaces", {"name": "acme", "title": VALUE})),
     "change_space": ("space.suspend", lambda api: api("PUT", "/spaces/acme", {"suspended": True})),
@@ -24,13 +33,28 @@ CHANGES: dict[str, tuple[str, Change]] = {
     "change_function": ("function.update", lambda api: api("PUT", HELLO, {"env": {"A": VALUE}})),
     "patch_function": ("function.update", lambda api: api("PATCH", HELLO, {"env": {"B": VALUE}})),
     "roll_back": ("function.activate", lambda api: api("POST", f"{HELLO}/rollback", {})),
+    "put_label": ("label.update", lambda api: api("PUT", f"{HELLO}/versions/1/label", {"label": "v1"})),
+    "delete_label": ("label.delete", lambda api: api("DELETE", f"{HELLO}/versions/1/label")),
+    "put_alias": ("alias.update", lambda api: api("PUT", f"{HELLO}/aliases/prod", {"version": 1})),
+    "delete_alias": ("alias.delete", lambda api: api("DELETE", f"{HELLO}/aliases/prod")),
     "delete_function": ("function.delete", lambda api: api("DELETE", HELLO)),
     "put_secret": ("secret.update", lambda api: api("PUT", "/spaces/demo/secrets/K", {"value": VALUE})),
     "delete_secret": ("secret.delete", lambda api: api("DELETE", "/spaces/demo/secrets/K")),
     "put_variable": ("variable.update", lambda api: api("PUT", "/spaces/demo/variables/K", {"value": VALUE})),
     "delete_variable": ("variable.delete", lambda api: api("DELETE", "/spaces/demo/variables/K")),
+    "put_quotas": ("quotas.update", lambda api: api("PUT", "/spaces/demo/quotas", {"functions": 50})),
+    "create_key": ("key.create", lambda api: api("POST", "/spaces/demo/keys", GRANTED)),
+    "delete_key": ("key.delete", lambda api: api("DELETE", f"/spaces/demo/keys/{first(api, 'keys', 'id')}")),
+    "create_app": ("app.create", lambda api: api("POST", "/spaces/demo/apps", GRANTED)),
+    "rotate_app": ("app.rotate", lambda api: api("POST", f"{APPS}/{first(api, 'apps', 'client_id')}/rotate")),
+    "delete_app": ("app.delete", lambda api: api("DELETE", f"{APPS}/{first(api, 'apps', 'client_id')}")),
     "renew_zygotes": ("zygotes.renew", lambda api: api("POST", "/zygotes/renew")),
 }
+
+
+# A rotation of the key leaves two lines, a token that is taken back one of its app's own; issuing a token
+# changes nothing that anybody else has.  Their own tests look at them.
+LOOKED_AT_ELSEWHERE = {"rotate_sealing_key", "issue_token", "revoke_token"}
 
 
 @pytest.fixture
@@ -60,7 +84,8 @@ def operations(api: Front) -> dict[str, tuple[str, str]]:
 @pytest.mark.promise("S211")
 def test_every_changing_route_leaves_one_line_and_no_line_has_a_value(api: Front) -> None:
     changing = {name for name in ROUTE_SCOPES if operations(api)[name][0] != "get"}
-    assert set(CHANGES) == changing, "say what a new route is asked for, and which line it leaves"
+    known = set(CHANGES) | LOOKED_AT_ELSEWHERE
+    assert known == changing, "say what a new route is asked for, and which line it leaves"
     for name, (action, change) in CHANGES.items():
         before = lines(api)
         answer = change(api)

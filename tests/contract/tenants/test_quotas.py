@@ -204,9 +204,9 @@ def _state(server: Server) -> dict[str, int]:
 
 def test_other_spaces_and_callers_without_a_quota_are_not_touched(bound: Server) -> None:
     put(bound, calls_per_minute=0)
-    other = f"/spaces/demo/functions/{'echo'}"
+    other = "/spaces/default/functions/echo"
     body = {"name": "echo", "source": {"code": "ZGVmIGhhbmRsZShyZXEpOiByZXR1cm4ge30K"}}
-    assert bound.client.post("/spaces/demo/functions", json=body).status_code in (201, 409)
+    assert bound.client.post("/spaces/default/functions", json=body).status_code in (201, 409)
     assert bound.client.post(f"{other}/invoke", headers=ALONE).status_code == 200
     assert quota_of(call_alone(bound)) == "calls_per_minute"
     assert bound.client.delete(other).status_code == 204
@@ -290,7 +290,7 @@ def test_refusals_are_outcomes_and_metrics(bound: Server) -> None:
     for _ in range(3):
         call_alone(bound)
     text = bound.client.get("/metrics").text
-    assert 'cellblock_calls_total{function="echo",outcome="quota",space="test"}' in text
+    assert f'cellblock_calls_total{{function="echo",outcome="quota",space="{SPACE}"}}' in text
     assert 'cellblock_quota_refusals_total{quota="calls_per_minute"}' in text
 
 

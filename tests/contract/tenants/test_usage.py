@@ -31,7 +31,8 @@ MIXED = (
     "    if req.body == b'raise': raise ValueError('no')\n    return {'body': req.body * 2}\n"
 )
 REPORT = re.compile(
-    r"cellblock\.report: test/(\S+) .* outcome=(\S+) .* exec_ms=([\d.]+) cpu_ms=([\d.]+) peak_mib=([\d.]+)"
+    rf"cellblock\.report: {SPACE}/(\S+) .* outcome=(\S+) "
+    r".* exec_ms=([\d.]+) cpu_ms=([\d.]+) peak_mib=([\d.]+)"
 )
 ALONE = {"Connection": "close"}
 
