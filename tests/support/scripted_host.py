@@ -13,7 +13,6 @@ import socket
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from contextvars import Context
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
@@ -64,14 +63,6 @@ class Clock(asyncio.SelectorEventLoop):
     def time(self) -> float:
         """The clock's, and what it was moved by."""
         return super().time() + self.ahead_s
-
-    def call_later(
-        self, delay: float, callback: Callable[..., object], *args: Any, context: Context | None = None
-    ) -> Any:
-        """As ever, but a link that rests wakes at once: on a busy machine any message may make it rest."""
-        if getattr(callback, "__func__", None) is datagrams.Link._listen:
-            return self.call_soon(callback, *args, context=context)
-        return super().call_later(delay, callback, *args, context=context)
 
 
 @contextmanager

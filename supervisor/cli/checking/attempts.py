@@ -66,7 +66,7 @@ def proc(_: Settings) -> str:
         pid = os.fork()
         if pid == 0:
             _end_with(_forbid_nesting)
-        if code := os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]):
+        if code := os.WEXITSTATUS(os.waitpid(pid, 0)[1]):
             raise _refused(code, f"/proc/sys/user: {os.strerror(code)}")
     return PROBES["proc"]()
 

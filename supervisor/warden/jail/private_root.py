@@ -37,7 +37,7 @@ _SAFE = sys_.MOUNT_ATTR_NOSUID | sys_.MOUNT_ATTR_NODEV
 _READ_ONLY = sys_.MOUNT_ATTR_RDONLY | _SAFE
 
 
-@dataclass(eq=False, repr=False)
+@dataclass(repr=False)
 class Root:
     """The content of a root.  ``read_only`` and ``writable`` map a path on the host to its place inside."""
 

@@ -46,13 +46,13 @@ def test_a_deploy_of_the_same_content_says_so_and_makes_no_version(api, hello):
 def test_the_loser_of_two_deploys_of_code_gets_a_409_with_the_winner(api, hello, monkeypatch):
     original, interfered = api.store.deploy, []
 
-    def deploy_late(based_on: Any, content: Any, kept: int, label: str | None) -> Any:
+    def deploy_late(based_on: Any, content: Any, kept: int, label: str | None, **more: Any) -> Any:
         if not interfered:
             interfered.append(True)
             digest = api.bundles.add(OTHER_CODE)
-            won = type(content)(**{**vars(based_on.active.content), "digest": digest})
+            won = type(content)(**{**based_on.active.content._asdict(), "digest": digest})
             api.store.__class__.deploy(api.store, based_on, won, kept, "the-winner")
-        return original(based_on, content, kept, label)
+        return original(based_on, content, kept, label, **more)
 
     monkeypatch.setattr(api.store, "acting_for", lambda actor: api.store)
     monkeypatch.setattr(api.store, "deploy", deploy_late)
@@ -74,11 +74,11 @@ def test_two_deploys_of_the_same_code_at_once_are_both_answered_with_it(api, hel
     """Two runs of one pipeline: the second one finds what it wanted."""
     original, interfered = api.store.deploy, []
 
-    def deploy_late(based_on: Any, content: Any, *rest: Any) -> Any:
+    def deploy_late(based_on: Any, content: Any, *rest: Any, **more: Any) -> Any:
         if not interfered:
             interfered.append(True)
             api.store.__class__.deploy(api.store, based_on, content, *rest)
-        return original(based_on, content, *rest)
+        return original(based_on, content, *rest, **more)
 
     monkeypatch.setattr(api.store, "acting_for", lambda actor: api.store)
     monkeypatch.setattr(api.store, "deploy", deploy_late)
@@ -89,12 +89,12 @@ def test_two_deploys_of_the_same_code_at_once_are_both_answered_with_it(api, hel
 def test_code_that_loses_against_a_change_of_fields_is_merged_with_it(api, hello, monkeypatch):
     original, interfered = api.store.deploy, []
 
-    def deploy_late(based_on: Any, content: Any, *rest: Any) -> Any:
+    def deploy_late(based_on: Any, content: Any, *rest: Any, **more: Any) -> Any:
         if not interfered:
             interfered.append(True)
-            won = type(content)(**{**vars(based_on.active.content), "env": {"A": "1"}})
+            won = type(content)(**{**based_on.active.content._asdict(), "env": {"A": "1"}})
             api.store.__class__.deploy(api.store, based_on, won, *rest)
-        return original(based_on, content, *rest)
+        return original(based_on, content, *rest, **more)
 
     monkeypatch.setattr(api.store, "acting_for", lambda actor: api.store)
     monkeypatch.setattr(api.store, "deploy", deploy_late)
@@ -272,7 +272,7 @@ def test_a_version_is_not_changed_by_its_name(api, hello):
 def test_the_tries_of_a_change_have_an_end(api, hello, monkeypatch):
     tried = []
 
-    def always_late(*_: Any) -> Any:
+    def always_late(*_: Any, **__: Any) -> Any:
         tried.append(1)
         raise StaleWriteError
 

@@ -17,7 +17,7 @@ from supervisor.tenancy.scopes import NARROWED, SCOPES, expanded
 from tests.support.api import FUNCTIONS, TOKEN, Front, body, refused
 
 ID = "0" * 26
-VALUES = {"space": "demo", "name": "hello", "client_id": ID, "id": ID}
+VALUES = {"space": "demo", "name": "hello", "client_id": ID, "id": ID, "version": 1, "alias": "prod"}
 ALL = tuple(SCOPES)
 NAMES = itertools.count()
 

@@ -37,6 +37,7 @@ def test_wrong_tokens_of_a_minute_are_one_line_for_each_address(
             api.control,
             api.credentials,
             api.app.state.context.subscriptions,
+            api.app.state.context._quotas,
             lambda: api.settings,
         )
         api.credentials.on_wrong = lazy.note_refused

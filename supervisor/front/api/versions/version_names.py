@@ -41,8 +41,8 @@ def _alias(value: str) -> str:
 def _called(value: str) -> str:
     if not re.fullmatch(CALLED.strip("^$"), value):
         raise ValueError(
-            f"{shown(value)} is no function's name; write NAME, NAME@ALIAS or NAME@VERSION in lowercase "
-            "letters, digits and hyphens"
+            f"{shown(value)} is no function's name: use lowercase letters, digits and hyphens, as in NAME, "
+            "NAME@ALIAS or NAME@VERSION"
         )
     return value
 
