@@ -211,7 +211,8 @@ def tasks(_: Settings) -> str:
 
 def memory(_: Settings) -> str:
     """Room for the server and a function in its own cgroup."""
-    place = read_own_places().get("memory")
+    places = read_own_places()
+    place = places.get("memory") or places.get("")
     if place is None:
         return "no cgroup counts it"
     limit = Path(place.path) / LIMIT_FILES["memory"][place.version]
