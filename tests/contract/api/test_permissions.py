@@ -14,7 +14,7 @@ from supervisor.front.api import gate
 from supervisor.store.credentials.credential_records import Grant
 from supervisor.tenancy.route_scopes import ADMINISTRATOR, ANY, CLIENT, INVOKE, ROUTE_SCOPES
 from supervisor.tenancy.scopes import NARROWED, SCOPES, expanded
-from tests.support.api import FUNCTIONS, TOKEN, Front, body, refused
+from tests.support.api import FUNCTIONS, HELLO, TOKEN, Front, body, refused
 
 ID = "0" * 26
 VALUES = {"space": "demo", "name": "hello", "client_id": ID, "id": ID, "version": 1, "alias": "prod"}
@@ -262,3 +262,31 @@ def test_the_description_says_the_scope_of_each_operation(door):
     assert {one["x-scope"] for name, one in said.items() if name.startswith("invoke_")} == {INVOKE}
     flow = document["components"]["securitySchemes"]["oauth2"]["flows"]["clientCredentials"]
     assert set(flow["scopes"]) == set(SCOPES)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "given"),
+    [
+        ("PUT", "/spaces/demo/secrets/K", {"value": "x"}),
+        ("DELETE", "/spaces/demo/secrets/K", None),
+        ("PUT", "/spaces/demo/variables/K", {"value": 1}),
+        ("PUT", HELLO, {"description": "x"}),
+        ("PATCH", HELLO, {"description": "x"}),
+        ("DELETE", HELLO, None),
+        ("PUT", f"{HELLO}/versions/1/label", {"label": "v1"}),
+        ("PUT", f"{HELLO}/aliases/prod", {"version": 1}),
+        ("POST", "/spaces/demo/keys", {"name": "x", "scopes": ["function"]}),
+        ("POST", "/spaces/demo/apps", {"name": "x", "scopes": ["function"]}),
+    ],
+)
+def test_in_a_suspended_space_a_credential_changes_nothing_and_goes_on_reading(
+    api, hello, method, path, given
+):
+    api("PUT", "/spaces/demo/secrets/K", {"value": "x"})
+    headers = {"Authorization": f"Bearer {key(api)}"}
+    assert api("PUT", "/spaces/demo", {"suspended": True}).status_code == 200
+    error = refused(api(method, path, given, headers=headers), 403, "is suspended")
+    assert error["details"] == {"reason": "suspended"}
+    assert api("GET", HELLO, headers=headers).status_code == 200
+    assert api("PUT", "/spaces/demo", {"suspended": False}).status_code == 200
+    assert api(method, path, given, headers=headers).is_success, "the control"
