@@ -1,7 +1,11 @@
-"""Many customers on one server: what a warm call costs beside a server with one function.
+"""Many customers on one server: what a warm call costs beside a server with one customer.
 
-A thousand functions in a hundred spaces, each space called with a key of its own, against one function of
-one space called with the administrator's token.  Both servers have four fronts.
+One server has a thousand functions in a hundred spaces, each space called with a key of its own.  The other
+has one space, called with the administrator's token.  Both have four fronts.
+
+Calls of a hundred functions in turn find no instance in the processor's caches, whoever owns the functions.
+So the hundred spaces in turn are set beside a hundred functions of one space in turn, and one function of
+one space beside one function of one of the hundred spaces.
 """
 
 from __future__ import annotations
@@ -47,15 +51,16 @@ class Target:
 
 @dataclass(frozen=True)
 class Tenants:
-    """Microseconds and KiB; ``one`` is the server with one function, ``many`` the one with a thousand.
+    """Medians in microseconds, one a round: of one space's functions, and of a hundred spaces'.
 
-    ``alone_us`` are calls of a single function of the server with a thousand.
+    ``single`` is one function called again and again, ``turns`` a hundred functions called in turn.
     """
 
     connections: int
-    one_us: list[int]
-    alone_us: list[int]
-    many_us: list[int]
+    single_of_one_us: list[int]
+    single_of_many_us: list[int]
+    turns_of_one_us: list[int]
+    turns_of_many_us: list[int]
 
     def as_json(self) -> dict[str, Any]:
         """For the results file."""
@@ -64,10 +69,14 @@ class Tenants:
 
 @dataclass(frozen=True)
 class Found:
-    """``fronts_kib`` is the median front's private memory, for one function and for a thousand."""
+    """``fronts_kib`` is the median front's private memory, with one space and with a hundred.
+
+    ``start_seconds`` is from the command to "ready", of a server that has those spaces already.
+    """
 
     calls: list[Tenants]
     fronts_kib: tuple[int, int]
+    start_seconds: tuple[float, float]
 
 
 def measure(scratch: Path, rounds: int, seconds: int) -> Found:
@@ -79,10 +88,18 @@ def measure(scratch: Path, rounds: int, seconds: int) -> Found:
         cellblock(scratch / "many", FRONTS, **settings) as many,
     ):
         with httpx.Client(base_url=one.url, headers=_bearer(TOKEN), timeout=ANSWER_SECONDS) as client:
-            alone = _deploy(client, "default", "f0", source, TOKEN)
-        targets = _fill(many, source)
-        calls = [_in_turns(one, alone, many, targets, count, rounds, seconds) for count in CONNECTIONS]
-        return Found(calls, (_front_kib(one), _front_kib(many)))
+            of_one = [_deploy(client, "default", f"f{number}", source, TOKEN) for number in range(SPACES)]
+        of_many = _fill(many, source)
+        kinds = ((one, of_one[:1]), (many, of_many[:1]), (one, of_one), (many, of_many))
+        calls = [_in_turns(kinds, count, rounds, seconds) for count in CONNECTIONS]
+        fronts_kib = (_front_kib(one), _front_kib(many))
+    return Found(calls, fronts_kib, (_start_seconds(scratch / "one"), _start_seconds(scratch / "many")))
+
+
+def _start_seconds(data_dir: Path) -> float:
+    started = time.monotonic()
+    with cellblock(data_dir, FRONTS, max_cells=str(CELLS)):
+        return time.monotonic() - started
 
 
 def _bearer(token: str) -> dict[str, str]:
@@ -125,18 +142,11 @@ def _deploy(client: httpx.Client, space: str, name: str, source: Path, token: st
 
 
 def _in_turns(
-    one: Cellblock,
-    alone: Target,
-    many: Cellblock,
-    targets: Sequence[Target],
-    connections: int,
-    rounds: int,
-    seconds: int,
+    kinds: Sequence[tuple[Cellblock, Sequence[Target]]], connections: int, rounds: int, seconds: int
 ) -> Tenants:
-    kinds = ((one, [alone]), (many, targets[:1]), (many, targets))
     for server, called in kinds:  # until each front has its instances
         _wrk(server, called, connections, seconds)
-    found: list[list[int]] = [[], [], []]
+    found: list[list[int]] = [[] for _ in kinds]
     for _ in range(rounds):
         for samples, (server, called) in zip(found, kinds, strict=True):
             samples.append(_wrk(server, called, connections, seconds))
@@ -184,24 +194,28 @@ def _private_kib(pid: int) -> int:
 def markdown(found: Found) -> str:
     """The tables."""
     lines = [
-        f"**Many customers** ({SPACES} spaces with {FUNCTIONS_EACH} functions each, {FRONTS} fronts; a "
-        "function of each space is called in turn, with the space's key)",
+        f"**Many customers** ({SPACES} spaces with {FUNCTIONS_EACH} functions each, called with a key of "
+        f"each space, beside one space with {SPACES} functions, called with the administrator's token; "
+        f"{FRONTS} fronts; p50, median of the rounds)",
         "",
-        "| connections | one function of one server, p50 | one of a thousand | a hundred in turn | ratio |",
+        "| connections | calls of | one space | a hundred spaces | ratio |",
         "|---|---|---|---|---|",
     ]
     for each in found.calls:
-        ratio = median(many / one for many, one in zip(each.many_us, each.one_us, strict=True))
-        middles = " | ".join(
-            f"{median(times):.0f} µs" for times in (each.one_us, each.alone_us, each.many_us)
-        )
-        lines.append(f"| {each.connections} | {middles} | {ratio:.2f} |")
+        lines.append(_row(each.connections, "one function", each.single_of_one_us, each.single_of_many_us))
+        lines.append(_row(each.connections, "a hundred in turn", each.turns_of_one_us, each.turns_of_many_us))
     one, many = (kib / 1024 for kib in found.fronts_kib)
     lines += [
         "",
-        f"A front's private memory: {one:.1f} MiB with one function, {many:.1f} MiB with a thousand.",
+        f"A front's private memory: {one:.1f} MiB with one space, {many:.1f} MiB with a hundred.  A start: "
+        "{:.2f} s and {:.2f} s.".format(*found.start_seconds),
     ]
     return "\n".join(lines)
+
+
+def _row(connections: int, called: str, one_us: list[int], many_us: list[int]) -> str:
+    ratio = median(many / one for one, many in zip(one_us, many_us, strict=True))
+    return f"| {connections} | {called} | {median(one_us):.0f} µs | {median(many_us):.0f} µs | {ratio:.2f} |"
 
 
 if __name__ == "__main__":

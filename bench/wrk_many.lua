@@ -1,8 +1,12 @@
 -- Many paths in turn, each with a token of its own, from a file (a command line would show the tokens).
 local targets = {}
-for line in io.lines(os.getenv("BENCH_TARGETS")) do
-  local path, token = line:match("^(%S+) (%S+)$")
-  targets[#targets + 1] = wrk.format("POST", path, {["Authorization"] = "Bearer " .. token})
+
+-- wrk knows its Host header from here on, not while it reads this file.
+function init()
+  for line in io.lines(os.getenv("BENCH_TARGETS")) do
+    local path, token = line:match("^(%S+) (%S+)$")
+    targets[#targets + 1] = wrk.format("POST", path, {["Authorization"] = "Bearer " .. token})
+  end
 end
 
 local turn = 0
