@@ -17,8 +17,8 @@ from supervisor.front.api.credentials.credential_schemas import (
     Rotation,
 )
 from supervisor.front.api.credentials.key_routes import ID_CHARS, ID_CURSOR, CredentialCursorIn
-from supervisor.front.api.routes.function_routes import LimitIn, SpaceIn, cursor_to, read_cursor
-from supervisor.front.api.schemas import PAGE_DEFAULT, Paging, stamp
+from supervisor.front.api.routes.function_routes import LimitIn, SpaceIn, paging_of, read_cursor
+from supervisor.front.api.schemas import PAGE_DEFAULT, stamp
 
 router = APIRouter(prefix="/spaces/{space}/apps", tags=["credentials"])
 
@@ -47,13 +47,8 @@ async def list_apps(
         after=key if side == "after" else None,
         before=key if side == "before" else None,
     )
-    items = page.items
     return AppList(
-        data=[AppOut.of(item) for item in items],
-        paging=Paging(
-            next_cursor=cursor_to("after", items[-1].client_id) if page.more_after and items else None,
-            previous_cursor=cursor_to("before", items[0].client_id) if page.more_before and items else None,
-        ),
+        data=[AppOut.of(item) for item in page.items], paging=paging_of(page, lambda item: item.client_id)
     )
 
 

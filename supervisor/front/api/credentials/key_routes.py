@@ -9,8 +9,8 @@ from pydantic import WithJsonSchema
 
 from supervisor.front.api.context import Acting, Given
 from supervisor.front.api.credentials.credential_schemas import KeyCreate, KeyList, KeyMade, KeyOut
-from supervisor.front.api.routes.function_routes import LimitIn, SpaceIn, cursor_to, read_cursor
-from supervisor.front.api.schemas import PAGE_DEFAULT, Paging
+from supervisor.front.api.routes.function_routes import LimitIn, SpaceIn, paging_of, read_cursor
+from supervisor.front.api.schemas import PAGE_DEFAULT
 
 # A ULID; another text names nothing.
 ID_CHARS = 26
@@ -48,13 +48,8 @@ async def list_keys(
         after=key if side == "after" else None,
         before=key if side == "before" else None,
     )
-    items = page.items
     return KeyList(
-        data=[KeyOut.of(item) for item in items],
-        paging=Paging(
-            next_cursor=cursor_to("after", items[-1].id) if page.more_after and items else None,
-            previous_cursor=cursor_to("before", items[0].id) if page.more_before and items else None,
-        ),
+        data=[KeyOut.of(item) for item in page.items], paging=paging_of(page, lambda item: item.id)
     )
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import base64
 import re
-from typing import Annotated
+from collections.abc import Callable
+from typing import Annotated, TypeVar
 
 from fastapi import APIRouter, Path, Query, Response
 from pydantic import WithJsonSchema
@@ -32,11 +33,13 @@ from supervisor.front.api.versions.called_versions import called_version
 from supervisor.front.api.versions.preconditions import IfMatch, function_tag
 from supervisor.front.api.versions.version_names import CalledName
 from supervisor.front.api_control import DEFAULT_TEMPLATE
-from supervisor.store import StoredFunction
+from supervisor.store import Page, StoredFunction
 
 # The key after which, or before which, a page begins; a number has few enough digits for any database.
 FUNCTION_CURSOR = rf"^(after|before)\.{LABEL.strip('^$')}$"
 VERSION_CURSOR = r"^before\.[1-9][0-9]{0,8}$"
+
+T = TypeVar("T")
 
 router = APIRouter(prefix="/spaces/{space}/functions", tags=["functions"])
 
@@ -78,13 +81,9 @@ async def list_functions(
         after=name if side == "after" else None,
         before=name if side == "before" else None,
     )
-    items = page.items
     return FunctionList(
-        data=list(await asyncio.gather(*(described(context, item) for item in items))),
-        paging=Paging(
-            next_cursor=cursor_to("after", items[-1].name) if page.more_after and items else None,
-            previous_cursor=cursor_to("before", items[0].name) if page.more_before and items else None,
-        ),
+        data=list(await asyncio.gather(*(described(context, item) for item in page.items))),
+        paging=paging_of(page, lambda item: item.name),
     )
 
 
@@ -178,6 +177,15 @@ async def described(context: Context, function: StoredFunction) -> FunctionOut:
 def cursor_to(side: str, key: str | int) -> str:
     """A cursor.  Callers pass it on as it came."""
     return f"{side}.{key}"
+
+
+def paging_of(page: Page[T], key: Callable[[T], str]) -> Paging:
+    """Where a list goes on, both ways; ``key`` is what its items are ordered by."""
+    items = page.items
+    return Paging(
+        next_cursor=cursor_to("after", key(items[-1])) if page.more_after and items else None,
+        previous_cursor=cursor_to("before", key(items[0])) if page.more_before and items else None,
+    )
 
 
 def read_cursor(cursor: str | None, form: str) -> tuple[str, str | None]:
